@@ -1,0 +1,116 @@
+"""A photo and a text, compressed and decompressed by the installed command-line tool.
+
+    make demo
+
+Every number is of a real file on disk. The photo's pixels and the text's bytes are compared with
+the originals; the exit code is 1 if anything came back different.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.codecs import Codec, Pixels, T, photo_codecs, text_codecs
+from benchmarks.tables import table
+
+FILES = Path(__file__).parent / "demo_files"
+
+
+@dataclass(frozen=True)
+class Trip:
+    """One file there and back."""
+
+    packed: int  # bytes of the file written
+    encode_s: float
+    decode_s: float
+    restored: Path
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as name:
+        photo, same_photo = photo_row(FILES / "coffee.png", Path(name))
+        text, same_text = text_row(FILES / "alice.txt", Path(name))
+    heads = ["file", "raw", "PNG | xz -9e", "WebP | zstd -22", "bfncodec"]
+    heads += ["bits each", "ideal", "compress", "decompress", "restored"]
+    print("\nbytes; bits each: per subpixel, per byte; ideal: what the model's L^n asks for\n")
+    print(table(heads, [photo, text]))
+    print(
+        "\nbfncodec's times are of whole processes: starting Python and torch, and decoding once"
+        "\nmore before reporting success, included."
+    )
+    return 0 if same_photo and same_text else 1
+
+
+def photo_row(path: Path, folder: Path) -> tuple[list[str], bool]:
+    pixels = read_pixels(path)
+    trip = there_and_back(path, folder)
+    same = np.array_equal(read_pixels(trip.restored), pixels)
+    peers = [packed_size(codec, pixels) for codec in photo_codecs(model=None)[:2]]
+    return row(path, pixels.nbytes, peers, trip, ideal_bits("photo", pixels), same), same
+
+
+def text_row(path: Path, folder: Path) -> tuple[list[str], bool]:
+    data = path.read_bytes()
+    trip = there_and_back(path, folder)
+    same = trip.restored.read_bytes() == data
+    peers = [packed_size(codec, data) for codec in text_codecs(model=None)[:2]]
+    return row(path, len(data), peers, trip, ideal_bits("text", data), same), same
+
+
+def row(path: Path, raw: int, peers: list[int], trip: Trip, ideal: float, same: bool) -> list[str]:
+    return [
+        path.name,
+        *(f"{size:,}" for size in [raw, *peers, trip.packed]),
+        f"{8 * trip.packed / raw:.3f}",
+        f"{ideal / 8:,.0f}",
+        f"{trip.encode_s:.1f} s",
+        f"{trip.decode_s:.1f} s",
+        "identical" if same else "DIFFERENT",
+    ]
+
+
+def there_and_back(path: Path, folder: Path) -> Trip:
+    packed, restored = folder / f"{path.name}.bfn", folder / path.name
+    encode_s = bfncodec("compress", str(path), "-o", str(packed))
+    decode_s = bfncodec("decompress", str(packed), "-o", str(restored))
+    return Trip(packed.stat().st_size, encode_s, decode_s, restored)
+
+
+def bfncodec(*arguments: str) -> float:
+    """Run the command-line tool of this environment; seconds of the whole process."""
+    tool = shutil.which("bfncodec", path=str(Path(sys.executable).parent))
+    if tool is None:
+        raise SystemExit("the bfncodec command is not installed beside this Python: make demo")
+    print("$ bfncodec", *(Path(a).name if "/" in a else a for a in arguments), flush=True)
+    start = time.perf_counter()
+    subprocess.run([tool, *arguments], check=True)
+    return time.perf_counter() - start
+
+
+def packed_size(codec: Codec[T], content: T) -> int:
+    return len(codec.encode(content))
+
+
+def ideal_bits(model: str, content: Pixels | bytes) -> float:
+    from bfncodec import load
+
+    return load(model).codelength(content).bits
+
+
+def read_pixels(path: Path) -> Pixels:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""Time and peak memory of whole processes, ours and the peers'.
+
+    python -m benchmarks.speed            the demonstration's photo and text
+    python -m benchmarks.speed --photo PHOTO --text TEXT --repeat 3
+
+Every line is a process of its own: Python's start and all imports are in its time and memory, for
+us and for the peers (which run inside Python as well). The photo is copied to a PPM file first, so
+that nobody's time holds a PNG codec. KB/s are of raw bytes; the best of the repetitions counts.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from benchmarks.codecs import Pixels, photo_codecs, text_codecs
+from benchmarks.demo import FILES, read_pixels
+from benchmarks.tables import bars, table
+
+# A process is started by a small one of its own: until it runs, Linux counts its parent's memory.
+LAUNCHER = """
+import os, sys, time
+start = time.perf_counter()
+quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
+_, status, usage = os.wait4(child, 0)
+print(time.perf_counter() - start, usage.ru_maxrss, os.waitstatus_to_exitcode(status))
+"""
+
+PEER = [sys.executable, "-m", "benchmarks.speed", "peer"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One process."""
+
+    seconds: float
+    peak: int  # bytes resident at most
+
+
+def cost(command: Sequence[str], repeat: int) -> Cost:
+    """Run a command several times; its least time and least peak memory."""
+    runs = [_run(command) for _ in range(repeat)]
+    return Cost(min(run.seconds for run in runs), min(run.peak for run in runs))
+
+
+def _run(command: Sequence[str]) -> Cost:
+    launcher = [sys.executable, "-S", "-c", LAUNCHER, *command]
+    report = subprocess.run(launcher, check=True, stdout=subprocess.PIPE, text=True).stdout
+    seconds, peak, code = (float(word) for word in report.split())
+    if code:
+        raise click.ClickException(f"failed: {' '.join(command)}")
+    return Cost(seconds, int(peak) * (1 if sys.platform == "darwin" else 1024))
+
+
+def tool() -> str:
+    found = shutil.which("bfncodec", path=str(Path(sys.executable).parent))
+    if found is None:
+        raise click.ClickException("the bfncodec command is not installed beside this Python")
+    return found
+
+
+@click.group(invoke_without_command=True, help=(__doc__ or "").split("\n\n", 1)[0])
+@click.option("--photo", type=click.Path(exists=True, path_type=Path), default=FILES / "coffee.png")
+@click.option("--text", type=click.Path(exists=True, path_type=Path), default=FILES / "alice.txt")
+@click.option("--repeat", default=3, show_default=True, help="Runs of each process.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw KB/s; one file a kind.")
+@click.pass_context
+def main(context: click.Context, photo: Path, text: Path, repeat: int, plot: Path | None) -> None:
+    if context.invoked_subcommand is not None:
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        image = folder / "photo.ppm"
+        save_pixels(read_pixels(photo), image)
+        packed = throughput("photo", image, read_pixels(image).nbytes, folder, repeat, plot)
+        throughput("text", text, text.stat().st_size, folder, repeat, plot)
+        startup(packed, repeat)
+
+
+def throughput(kind: str, path: Path, raw: int, folder: Path, repeat: int, plot: Path | None) -> Path:
+    """Print one table; return our packed file."""
+    packed, restored = folder / f"{kind}.bfn", folder / f"{kind}.out{path.suffix}"
+    peer_names = [c.name for c in (photo_codecs(None) if kind == "photo" else text_codecs(None))]
+    costs: dict[str, tuple[Cost, Cost]] = {}
+    for name in peer_names:
+        there = cost([*PEER, kind, name, "encode", str(path), str(packed)], repeat)
+        back = cost([*PEER, kind, name, "decode", str(packed), str(restored)], repeat)
+        costs[name] = (there, back)
+    compress = [tool(), "compress", "-q", "-f", str(path), "-o", str(packed)]
+    decompress = [tool(), "decompress", "-q", "-f", str(packed), "-o", str(restored)]
+    verified, plain = cost(compress, repeat), cost([*compress, "--no-verify"], repeat)
+    back = cost(decompress, repeat)
+    costs["bfncodec"], costs["bfncodec, verified"] = (plain, back), (verified, back)
+    print_costs(f"{kind}: {path.name}, {raw:,} bytes raw", raw, costs)
+    if plot is not None:
+        rates = {name: raw / there.seconds / 1e3 for name, (there, _) in costs.items()}
+        bars(plot.with_stem(f"{plot.stem}-{kind}"), f"{kind}: compressing", "KB/s", rates)
+    return packed
+
+
+def print_costs(title: str, raw: int, costs: dict[str, tuple[Cost, Cost]]) -> None:
+    best = costs["bfncodec"]
+    heads = ["codec", "encode KB/s", "ours is", "peak MB", "decode KB/s", "ours is", "peak MB"]
+    rows = [
+        [name]
+        + [
+            cell
+            for theirs, ours in zip(pair, best, strict=True)
+            for cell in [
+                f"{raw / theirs.seconds / 1e3:,.0f}",
+                f"{theirs.seconds / ours.seconds:.3f}x",
+                f"{theirs.peak / 1e6:,.0f}",
+            ]
+        ]
+        for name, pair in costs.items()
+    ]
+    click.echo(f"{title}\n\n{table(heads, rows)}\n")
+
+
+def startup(packed: Path, repeat: int) -> None:
+    commands = {
+        "bfncodec --help": [tool(), "--help"],
+        "bfncodec list FILE": [tool(), "list", str(packed)],
+        "import bfncodec": [sys.executable, "-c", "import bfncodec"],
+        "python alone": [sys.executable, "-c", ""],
+    }
+    rows = []
+    for name, command in commands.items():
+        spent = cost(command, max(repeat, 5))
+        rows.append([name, f"{spent.seconds:.3f}", f"{spent.peak / 1e6:.0f}"])
+    click.echo(table(["starting", "seconds", "peak MB"], rows))
+
+
+@main.command(hidden=True)
+@click.argument("kind", type=click.Choice(["photo", "text"]))
+@click.argument("name")
+@click.argument("direction", type=click.Choice(["encode", "decode"]))
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+def peer(kind: str, name: str, direction: str, source: Path, target: Path) -> None:
+    """Be a peer's whole process: read a file, encode or decode it, write a file."""
+    if kind == "photo":
+        photo = next(codec for codec in photo_codecs(None) if codec.name == name)
+        if direction == "encode":
+            target.write_bytes(photo.encode(read_pixels(source)))
+        else:
+            save_pixels(photo.decode(source.read_bytes(), 0), target)
+        return
+    text = next(codec for codec in text_codecs(None) if codec.name == name)
+    if direction == "encode":
+        data = source.read_bytes()
+        # What decoders are told apart from the bytes: the size, in front.
+        target.write_bytes(len(data).to_bytes(8, "little") + text.encode(data))
+    else:
+        blob = source.read_bytes()
+        target.write_bytes(text.decode(blob[8:], int.from_bytes(blob[:8], "little")))
+
+
+def save_pixels(pixels: Pixels, path: Path) -> None:
+    from PIL import Image
+
+    Image.fromarray(pixels).save(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""bfncodec: lossless compression of images, text and arrays with Bayesian Flow Networks.
+
+>>> import bfncodec
+>>> blob = bfncodec.compress(b"to be or not to be", model="none")
+>>> bfncodec.decompress(blob)
+b'to be or not to be'
+
+Every public name is here. Each is imported when it is first used: neither ``import bfncodec`` nor
+anything that only looks at a file loads torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bfncodec.api import CodecSource, Damage, Description, Models, compress, decompress, describe
+    from bfncodec.codecs import load
+    from bfncodec.codecs.base import Codec
+    from bfncodec.errors import (
+        BfncodecError,
+        DamagedError,
+        FormatError,
+        InputError,
+        ModelError,
+        ModelNotFoundError,
+        NewerVersionError,
+        NotOursError,
+        OutputError,
+    )
+    from bfncodec.files import compress_file, decompress_file
+    from bfncodec.flow.report import CodeLength
+    from bfncodec.header import NO_LIMITS, Limits
+    from bfncodec.measurement import Measurement, measure
+    from bfncodec.models import ModelInfo, available
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "api": ("CodecSource", "Damage", "Description", "Models", "compress", "decompress", "describe"),
+    "codecs": ("load",),
+    "codecs.base": ("Codec",),
+    "errors": (
+        "BfncodecError",
+        "DamagedError",
+        "FormatError",
+        "InputError",
+        "ModelError",
+        "ModelNotFoundError",
+        "NewerVersionError",
+        "NotOursError",
+        "OutputError",
+    ),
+    "files": ("compress_file", "decompress_file"),
+    "flow.report": ("CodeLength",),
+    "header": ("NO_LIMITS", "Limits"),
+    "measurement": ("Measurement", "measure"),
+    "models": ("ModelInfo", "available"),
+}
+_HOME = {name: f"bfncodec.{module}" for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "NO_LIMITS",
+    "BfncodecError",
+    "CodeLength",
+    "Codec",
+    "CodecSource",
+    "Damage",
+    "DamagedError",
+    "Description",
+    "FormatError",
+    "InputError",
+    "Limits",
+    "Measurement",
+    "ModelError",
+    "ModelInfo",
+    "ModelNotFoundError",
+    "Models",
+    "NewerVersionError",
+    "NotOursError",
+    "OutputError",
+    "__version__",
+    "available",
+    "compress",
+    "compress_file",
+    "decompress",
+    "decompress_file",
+    "describe",
+    "load",
+    "measure",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for (PEP 562)."""
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,6 @@
+"""``python -m bfncodec``."""
+
+from bfncodec.cli import main
+
+if __name__ == "__main__":
+    main()

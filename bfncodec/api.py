@@ -1,0 +1,305 @@
+"""Compress and decompress Python objects; measure and describe what came out.
+
+:func:`compress` is the encoder of everything, :func:`decompress` its decoder. Files on disk are
+:mod:`bfncodec.files`; a model without a container around it is :func:`bfncodec.load`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bfncodec.container import Frame, pack, unpack
+from bfncodec.content import Content, Plain, content_of, object_of
+from bfncodec.errors import DamagedError, FormatError, InputError, ModelNotFoundError
+from bfncodec.header import Box, Header, Kind, Limits, Mode, Origin, boxes, content_bytes
+from bfncodec.pictures import Picture
+from bfncodec.segments import Choice, Codec, decode, encode_bytes, encode_pixels
+
+__all__ = [
+    "CodecSource",
+    "Damage",
+    "Description",
+    "Models",
+    "compress",
+    "decode_frame",
+    "decompress",
+    "describe",
+    "encode_frame",
+]
+
+Progress = Callable[[int], None]
+
+
+def _silent(done: int) -> None:
+    """No progress is shown."""
+
+
+# ---- where codecs come from -------------------------------------------------------------------
+
+
+class CodecSource(Protocol):
+    """Finds codecs; give one of your own to :func:`compress` to code with models that are not on disk."""
+
+    def default(self, role: str) -> Codec | None:
+        """The codec for "image" or "text" when the caller names none; None where there is none."""
+
+    def named(self, name: str) -> Codec:
+        """The codec of a model's name; ModelNotFoundError where there is none."""
+
+    def identified(self, identity: bytes) -> Codec:
+        """The codec of the four bytes that files carry; ModelNotFoundError where there is none."""
+
+
+class Models:
+    """The models on this machine, each loaded when first needed and then kept.
+
+    device: "cpu", "cuda", ... threads: CPU threads, None for all. Files do not depend on either.
+    """
+
+    def __init__(self, device: str = "cpu", threads: int | None = None) -> None:
+        self.device, self.threads = device, threads
+        self._loaded: dict[bytes, Codec] = {}
+
+    def default(self, role: str) -> Codec | None:
+        from bfncodec import models
+
+        try:
+            return self._load(models.default(role))
+        except ModelNotFoundError:
+            return None
+
+    def named(self, name: str) -> Codec:
+        from bfncodec import models
+
+        return self._load(models.find(name))
+
+    def identified(self, identity: bytes) -> Codec:
+        if identity not in self._loaded:
+            from bfncodec import models
+
+            self._load(models.find(identity))
+        return self._loaded[identity]
+
+    def _load(self, info: Any) -> Codec:
+        if info.id not in self._loaded:
+            from bfncodec import codecs
+
+            self._loaded[info.id] = codecs.load(info, device=self.device, threads=self.threads)
+        return self._loaded[info.id]
+
+
+# ---- objects ----------------------------------------------------------------------------------
+
+
+def compress(
+    data: Any,
+    model: str = "auto",
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    progress: Progress | None = None,
+    codecs: CodecSource | None = None,
+) -> bytes:
+    """Compress an object; :func:`decompress` gives back an equal one of the same type.
+
+    Parameters
+    ----------
+    data
+        bytes (or bytearray, memoryview: they come back as bytes), str, a uint8 or uint16 array of any shape, or a
+        Pillow image of mode RGB, RGBA, L, LA, P, 1 or I;16 with its palette, transparency and plain info.
+    model
+        "auto": the default model of the kind of data, where a sample says that it may win; a model's name: that one;
+        "none": no model. Whatever is smallest is kept, segment by segment: nothing grows by more than the frame.
+    device, threads
+        Where models run: "cpu", "cuda", ..., and how many CPU threads. The bytes do not depend on them.
+    progress
+        Called now and then with the number of further bytes (of text) or subpixels (of pictures) done.
+    codecs
+        Where codecs come from, instead of the models on this machine.
+
+    Raises
+    ------
+    InputError
+        An object that cannot be compressed, or a model that does not code this kind of data.
+    ModelNotFoundError, ModelError
+        The model asked for is not there, or broken.
+
+    >>> blob = compress("to be or not to be", model="none")
+    >>> decompress(blob)
+    'to be or not to be'
+    """
+    return encode_frame(content_of(data), model, codecs or Models(device, threads), progress)
+
+
+def decompress(
+    blob: bytes,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    progress: Progress | None = None,
+    limits: Limits | None = None,
+    on_damage: Callable[[Damage], None] | None = None,
+    codecs: CodecSource | None = None,
+) -> Any:
+    """The object :func:`compress` was given. For a picture file compressed as such, the bytes of that file.
+
+    Parameters
+    ----------
+    blob
+        What :func:`compress` returned, or the bytes of a .bfn file.
+    limits
+        What a file may ask of the machine; ``bfncodec.NO_LIMITS`` for files you trust.
+    on_damage
+        Salvage: called for every damaged segment, whose content is then zeros. Without it damage is an error.
+    device, threads, progress, codecs
+        As for :func:`compress`.
+
+    Raises
+    ------
+    NotOursError, DamagedError, NewerVersionError
+        The three ways in which bytes cannot be decoded; all are a FormatError.
+    ModelNotFoundError, ModelError
+        The model that coded it is not there, or broken.
+    """
+    source = codecs or Models(device, threads)
+    return object_of(decode_frame(bytes(blob), source, progress, limits, on_damage))
+
+
+# ---- contents and frames ----------------------------------------------------------------------
+
+
+def encode_frame(content: Content, model: str, codecs: CodecSource, progress: Progress | None = None) -> bytes:
+    """The file of a content. Arguments and errors as :func:`compress`."""
+    progress = progress or _silent
+    if isinstance(content, Picture):
+        choice = _choose(model, "image", codecs)
+        plan = encode_pixels(content.pixels, content.mode, choice, progress)
+    else:
+        none = content.kind is Kind.ARRAY and model == "auto"
+        choice = _choose("none" if none else model, "text", codecs)
+        plan = encode_bytes(content.data, choice, progress)
+    return pack(content.header, plan.axes, plan.coded)
+
+
+def decode_frame(
+    blob: bytes,
+    codecs: CodecSource,
+    progress: Progress | None = None,
+    limits: Limits | None = None,
+    on_damage: Callable[[Damage], None] | None = None,
+) -> Content:
+    """The inverse of :func:`encode_frame`. Arguments and errors as :func:`decompress`."""
+    frame = unpack(blob, limits, salvage=on_damage is not None)
+    whole = _Whole(frame)
+    reasons = {n: "not found" for n, part in enumerate(frame.segments) if part is None}
+    for number, content in decode(frame, codecs.identified, progress or _silent):
+        if isinstance(content, FormatError):
+            reasons[number] = str(content)
+        else:
+            whole.put(number, content)
+        if reasons and on_damage is None:
+            break
+    count = len(frame.segments)
+    for number, reason in sorted(reasons.items()):
+        if on_damage is None or count == 1:
+            raise DamagedError(reason if count == 1 else f"segment {number + 1} of {count}: {reason}")
+        on_damage(Damage(number, count, whole.boxes[number], reason))
+    return whole.content()
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A segment that was lost: which, of how many, its place (byte range, or rows and columns), and why."""
+
+    segment: int
+    count: int
+    box: Box
+    reason: str
+
+
+class _Whole:
+    """Content that is put together from its segments; zeros where there is none."""
+
+    def __init__(self, frame: Frame) -> None:
+        self.header = frame.header
+        self.boxes = tuple(boxes(frame.axes))
+        sides = [length for length, _ in frame.axes]
+        if frame.header.kind is Kind.IMAGE:
+            import numpy as np
+
+            dtype = np.uint16 if frame.header.mode is Mode.I16 else np.uint8
+            self.pixels = np.zeros((*sides, frame.header.mode.channels), dtype)
+        self.pieces: dict[int, bytes] = {}
+
+    def put(self, number: int, content: Any) -> None:
+        if self.header.kind is Kind.IMAGE:
+            rows, columns = (slice(*side) for side in self.boxes[number])
+            self.pixels[rows, columns] = content
+        else:
+            self.pieces[number] = content
+
+    def content(self) -> Content:
+        header = self.header
+        if header.kind is Kind.IMAGE:
+            return Picture(self.pixels, header.mode, header.origin, header.extras)
+        data = b"".join(
+            self.pieces.get(number, bytes(stop - start)) for number, ((start, stop),) in enumerate(self.boxes)
+        )
+        return Plain.of(header, data)
+
+
+def _choose(model: str, role: str, codecs: CodecSource) -> Choice:
+    if model == "none":
+        return Choice(lambda: None)
+    if model == "auto":
+        return Choice(lambda: codecs.default(role))
+    codec = codecs.named(model)
+    if codec.info.role != role:
+        what = {"image": "a picture", "text": "bytes or text"}
+        raise InputError(f"model {model} codes {what[codec.info.role]}, found {what[role]}: name another, or auto")
+    return Choice(lambda: codec, forced=True)
+
+
+# ---- what a file holds ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Description:
+    """What can be told of a file without decoding it.
+
+    content: "bytes", "text", "array", "image", or a picture file's format. sides: bytes, or height and width, or an
+    array's shape. methods: segments by how they are coded. models: their identities in hex.
+    """
+
+    content: str
+    mode: str
+    sides: tuple[int, ...]
+    content_bytes: int
+    file_bytes: int
+    methods: dict[str, int]
+    models: tuple[str, ...]
+
+
+def describe(blob: bytes) -> Description:
+    """What a file holds, from its head; FormatErrors as :func:`decompress`. Needs neither NumPy nor torch."""
+    frame = unpack(blob)
+    parts = [part for part in frame.segments if part is not None]
+    methods = [part.method.name.lower() for part in parts]
+    sides = tuple(length for length, _ in frame.axes)
+    return Description(
+        content=_name(frame.header),
+        mode=frame.header.mode.pil if frame.header.kind is Kind.IMAGE else "",
+        sides=frame.header.shape if frame.header.kind is Kind.ARRAY else sides,
+        content_bytes=content_bytes(frame.header, sides),
+        file_bytes=len(blob),
+        methods={name: methods.count(name) for name in sorted(set(methods))},
+        models=tuple(sorted({part.model.hex() for part in parts if part.model})),
+    )
+
+
+def _name(header: Header) -> str:
+    if header.kind is Kind.IMAGE:
+        return {Origin.OBJECT: "image", Origin.ARRAY: "array"}.get(header.origin, header.origin.name)
+    return {Kind.BYTES: "bytes", Kind.STR: "text", Kind.ARRAY: "array"}[header.kind]

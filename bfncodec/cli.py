@@ -1,0 +1,375 @@
+"""The ``bfncodec`` command.
+
+Exit codes: 0 all is well; 1 something failed (the other files were done); 2 wrong usage; 130 and
+143 interrupted. Results go to files or standard output, everything else to standard error.
+Nothing heavy is imported before a command needs it: ``--help`` and ``list`` start at once.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from bfncodec import __version__
+from bfncodec.errors import BfncodecError
+from bfncodec.runner import STDIN, Call, Direction, Transform, abandon_stdout, complain, expand, read_input
+
+if TYPE_CHECKING:
+    from bfncodec.api import Description, Models
+    from bfncodec.files import Options
+    from bfncodec.header import Limits
+    from bfncodec.measurement import Measurement
+    from bfncodec.terminal import Bar
+
+__all__ = ["cli", "main"]
+
+_SUFFIX = ".bfn"
+
+
+# ---- start and end ----------------------------------------------------------------------------
+
+
+class _Stopped(BaseException):
+    """A signal asked the program to end; files are cleaned up on the way out."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command and exit. Never a traceback for what a user or a machine can cause."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a shell's background job
+            signal.signal(number, _stop)
+    sys.exit(_run(args))
+
+
+def _stop(number: int, frame: object) -> None:
+    raise _Stopped(number)
+
+
+def _run(args: Sequence[str] | None) -> int:
+    try:
+        code = cli.main(args, prog_name="bfncodec", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        complain("interrupted")
+        return 128 + signal.SIGINT
+    except _Stopped as stopped:
+        complain("interrupted" if stopped.number == signal.SIGINT else "terminated")
+        return 128 + stopped.number
+    except BfncodecError as error:
+        complain(str(error))
+    except MemoryError:
+        complain("not enough memory")
+    except OSError as error:
+        complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        abandon_stdout()
+    return 1
+
+
+# ---- options ----------------------------------------------------------------------------------
+
+Command = Callable[..., Any]
+
+
+def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_files = click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+_some_files = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_quiet = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+_verbose = click.option("-v", "--verbose", is_flag=True, help="Say how each file was coded.")
+_recursive = click.option("-r", "--recursive", is_flag=True, help="Take all files in folders.")
+_limits = click.option("--no-limits", is_flag=True, help="Accept files of any size and amount of work.")
+_as_bytes = click.option("--bytes", "as_bytes", is_flag=True, help="Bring picture files back byte for byte.")
+_model = click.option("-m", "--model", default="auto", show_default=True, help="Model name, auto, or none.")
+_running = _options(
+    click.option("-T", "--threads", type=click.IntRange(1), help="CPU threads.  [default: all]"),
+    click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1."),
+)
+_writing = _options(
+    click.option("-o", "--output", type=click.Path(path_type=Path), help="File, or folder for several."),
+    click.option("-c", "--stdout", "to_stdout", is_flag=True, help="Write to standard output."),
+    click.option("-f", "--force", is_flag=True, help="Replace files; write to a terminal."),
+    click.option("-k", "--keep", is_flag=True, help="Keep the source (as always without --rm)."),
+    click.option("--rm", "remove", is_flag=True, help="Delete the source once the result is safe."),
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="bfncodec")
+def cli() -> None:
+    """Lossless compression with Bayesian Flow Networks."""
+
+
+@cli.result_callback()
+def _exit(code: int) -> None:
+    click.get_current_context().exit(code)
+
+
+# ---- compress and decompress ------------------------------------------------------------------
+
+
+@cli.command()
+@_files
+@_options(_writing, _recursive, _model, _as_bytes)
+@click.option("--verify/--no-verify", default=True, help="Decode what was written before it counts.  [default: on]")
+@_options(_running, _quiet, _verbose)
+def compress(files: tuple[Path, ...], **given: Any) -> int:
+    """Compress FILES, each to FILE.bfn; - or nothing is standard input.
+
+    PNG, lossless WebP, BMP, TIFF and PPM files come back with the same pixels and metadata in the same format,
+    everything else byte for byte.
+    """
+    from bfncodec.files import Options, compress_file, compressed_name, encode_data, verify
+
+    def data(plain: bytes, options: Options, codecs: Models, bar: Bar) -> bytes:
+        blob, content = encode_data(plain, options, codecs, bar)
+        if options.verify:
+            verify(blob, content, codecs, bar)
+        return blob
+
+    direction = Direction(compressed_name, compress_file, data, lambda path: path.suffix != _SUFFIX, binary=True)
+    options = Options(given["model"], given["as_bytes"], given["force"], given["remove"], given["verify"])
+    return _transform(files, given, direction, options)
+
+
+@cli.command()
+@_files
+@_options(_writing, _recursive, _limits)
+@click.option("--salvage", is_flag=True, help="Keep what a damaged file still holds; the rest becomes zeros.")
+@_options(_running, _quiet, _verbose)
+def decompress(files: tuple[Path, ...], **given: Any) -> int:
+    """Decompress FILES, each FILE.bfn to FILE; - or nothing is standard input."""
+    from bfncodec.files import Options, decode_data, decompress_file, decompressed_name
+
+    if given["salvage"] and given["remove"]:
+        raise click.UsageError("--salvage keeps the source: leave out --rm")
+
+    def data(blob: bytes, options: Options, codecs: Models, bar: Bar) -> bytes:
+        return decode_data(blob, options, codecs, bar)[0]
+
+    direction = Direction(decompressed_name, decompress_file, data, lambda path: path.suffix == _SUFFIX, binary=False)
+    options = Options(force=given["force"], remove=given["remove"], limits=_read_limits(given))
+    return _transform(files, given, direction, options)
+
+
+def _transform(files: tuple[Path, ...], given: dict[str, Any], direction: Direction, options: Options) -> int:
+    output, to_stdout = given["output"], given["to_stdout"]
+    if output == STDIN:
+        output, to_stdout = None, True
+    several = len(files) > 1 or given["recursive"]
+    if output is not None and to_stdout:
+        raise click.UsageError("-c and -o exclude each other")
+    if output is not None and several and not output.is_dir():
+        raise click.UsageError(f"-o {output}: for several files this must be a folder that is there")
+    if given["remove"] and (to_stdout or not files or STDIN in files):
+        raise click.UsageError("--rm needs a file on both sides: leave out -c and -")
+    call = Call(given["quiet"], given["verbose"])
+    salvage = given.get("salvage", False)
+    run = Transform(direction, options, _models(given), call, output, to_stdout, salvage).run
+    return run(files, given["recursive"])
+
+
+def _models(given: dict[str, Any]) -> Models:
+    from bfncodec.api import Models
+
+    return Models(given["device"], given["threads"])
+
+
+def _read_limits(given: dict[str, Any]) -> Limits | None:
+    from bfncodec.header import NO_LIMITS
+
+    return NO_LIMITS if given["no_limits"] else None
+
+
+# ---- looking at files -------------------------------------------------------------------------
+
+
+@cli.command(name="test")
+@_some_files
+@_options(_recursive, _limits, _running, _quiet)
+def check(files: tuple[Path, ...], **given: Any) -> int:
+    """Decode compressed FILES completely and say whether they are sound; nothing is written."""
+    from bfncodec.files import Options, decode_data
+
+    call, codecs, options = Call(given["quiet"]), _models(given), Options(limits=_read_limits(given))
+    for path, _ in expand(files, given["recursive"], lambda found: found.suffix == _SUFFIX, call):
+        with call.each(str(path)):
+            data, _ = decode_data(read_input(path), options, codecs, call.bar(str(path)))
+            call.say(f"{path} : sound, {len(data)} bytes")
+    return call.code
+
+
+@cli.command(name="list")
+@_some_files
+@_options(_recursive, _json)
+def list_(files: tuple[Path, ...], recursive: bool, as_json: bool) -> int:
+    """Say what compressed FILES hold, without decoding them."""
+    from bfncodec.api import describe
+
+    call, found = Call(), []
+    for path, _ in expand(files, recursive, lambda path: path.suffix == _SUFFIX, call):
+        with call.each(str(path)):
+            found.append((str(path), describe(read_input(path))))
+    if as_json:
+        _print_json([{"file": name, **vars(described)} for name, described in found])
+    elif found:
+        head = ["file", "content", "size", "bytes", "compressed", "ratio", "coded by"]
+        _print_table(head, [_described(name, described) for name, described in found])
+    return call.code
+
+
+def _described(name: str, found: Description) -> list[str]:
+    from bfncodec.terminal import human_bytes
+
+    sides = found.sides[::-1] if found.mode else found.sides  # pictures: width first
+    ratio = 100 * found.file_bytes / found.content_bytes if found.content_bytes else 100.0
+    return [
+        name,
+        f"{found.content} {found.mode}".strip(),
+        "x".join(map(str, sides)),
+        human_bytes(found.content_bytes),
+        human_bytes(found.file_bytes),
+        f"{ratio:.1f}%",
+        ", ".join([*found.methods, *found.models]),
+    ]
+
+
+# ---- measuring --------------------------------------------------------------------------------
+
+
+@cli.command()
+@_some_files
+@_options(_recursive, _model, _as_bytes, _json)
+@click.option("--plot", type=click.Path(path_type=Path), help="Write a picture of the bits of each step.")
+@_options(_running, _quiet)
+def measure(files: tuple[Path, ...], **given: Any) -> int:
+    """Compare the ideal bits of FILES, L^n term by term, with the bits they take.
+
+    Nothing is written. Terms: KL is the sum over all steps of KL(p_S || p_R), rec the reconstruction.
+    """
+    from bfncodec.files import Options, encode_data
+    from bfncodec.measurement import measure_frame
+
+    if given["plot"] is not None:
+        from bfncodec.plots import require_matplotlib
+
+        require_matplotlib()
+    call, codecs = Call(given["quiet"]), _models(given)
+    options = Options(given["model"], given["as_bytes"], verify=False)
+    found: list[tuple[str, Measurement]] = []
+    for path, _ in expand(files, given["recursive"], lambda path: path.suffix != _SUFFIX, call):
+        with call.each(str(path)):
+            blob, content = encode_data(read_input(path), options, codecs, call.bar(str(path)))
+            found.append((str(path), measure_frame(content, blob, codecs)))
+    if given["as_json"]:
+        _print_json([_measured(name, measured) for name, measured in found])
+    elif found:
+        head = ["file", "KL", "rec", "ideal", "payload", "diff", "seed", "plain", "frame", "file bytes", "bpd"]
+        _print_table(head, [_measured_row(name, measured) for name, measured in found])
+    if given["plot"] is not None:
+        from bfncodec.plots import plot_steps
+
+        plot_steps(found, given["plot"])
+    return call.code
+
+
+def _measured(name: str, found: Measurement) -> dict[str, Any]:
+    """Everything, for programs; bits but where the name says bytes."""
+    ideal = found.ideal
+    return {
+        "file": name,
+        "dims": found.dims,
+        "ideal_bits": ideal.bits if ideal else None,
+        "kl_bits": float(ideal.kl.sum()) if ideal else None,
+        "reconstruction_bits": ideal.reconstruction if ideal else None,
+        "kl_bits_by_step": ideal.kl.tolist() if ideal else [],
+        "ideal_dims": ideal.dims if ideal else 0,
+        "ideal_bits_per_dim": ideal.bits_per_dim if ideal else None,
+        "payload_bits": found.model_bits,
+        "payload_minus_ideal_bits": found.difference if ideal else None,
+        "seed_bits": found.seed_bits,
+        "plain_payload_bits": found.plain_bits,
+        "frame_bits": found.frame_bits,
+        "container_bytes": found.container_bytes,
+        "bits_per_dim": found.bits_per_dim,
+    }
+
+
+def _measured_row(name: str, found: Measurement) -> list[str]:
+    ideal = found.ideal
+    terms = [f"{ideal.kl.sum():.1f}", f"{ideal.reconstruction:.1f}", f"{ideal.bits:.1f}"] if ideal else ["-"] * 3
+    difference = f"{found.difference:+.1f}" if ideal else "-"
+    counts = [found.seed_bits, found.plain_bits, found.frame_bits, found.container_bytes]
+    return [name, *terms, str(found.model_bits), difference, *map(str, counts), f"{found.bits_per_dim:.4f}"]
+
+
+# ---- models -----------------------------------------------------------------------------------
+
+
+@cli.command()
+@_json
+def models(as_json: bool) -> int:
+    """List the models on this machine."""
+    from bfncodec.models import available, search_path
+
+    found = available()
+    if as_json:
+        _print_json([{"name": m.name, "role": m.role, "id": m.id.hex(), "path": str(m.path)} for m in found])
+    elif found:
+        rows = [[m.name, m.role, m.id.hex(), str(m.path)] for m in found]
+        _print_table(["name", "codes", "identity", "folder"], rows)
+    else:
+        complain(f"no models in {', '.join(map(str, search_path()))}")
+    return 0
+
+
+@cli.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder of the model.  [default: its name]")
+@click.option("--resume/--no-resume", default=True, help="Go on where an earlier run stopped.  [default: on]")
+@click.option("--steps", type=click.IntRange(1), help="Train for so many steps instead of the configured number.")
+@click.option("--device", default="cpu", show_default=True, help="Where to train: cpu, cuda, cuda:1.")
+def train(config: Path, out: Path | None, resume: bool, steps: int | None, device: str) -> int:
+    """Train a model as the TOML file CONFIG says, on photos or text of your own.
+
+    Several GPUs: torchrun -m bfncodec train CONFIG --device cuda
+    """
+    from bfncodec.training import loop
+
+    loop.run(config, out=out, resume=resume, device=device, steps=steps, say=click.echo)
+    return 0
+
+
+# ---- printing ---------------------------------------------------------------------------------
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    click.echo(json.dumps(value, indent=2))
+
+
+def _print_table(head: list[str], rows: list[list[str]]) -> None:
+    from bfncodec.terminal import table
+
+    click.echo(table(head, rows))

@@ -1,0 +1,44 @@
+"""Models at work: `load` gives the codec of a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bfncodec import models
+from bfncodec.errors import InputError, ModelError
+from bfncodec.models import ModelInfo
+
+
+def load(model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", threads: int | None = None) -> Any:
+    """The codec of a model.
+
+    model: name, identity, directory or what :mod:`bfncodec.models` found. device: "cpu", "cuda" or "cuda:1". threads: CPU
+    threads of the whole process (torch's setting), None leaves it as it is. Files do not depend on either.
+
+    Raises ModelNotFoundError, ModelError (files missing or broken), InputError (no such device).
+
+    >>> codec = load("text")
+    >>> codec.decode(codec.encode(b"to be or not to be"))
+    b'to be or not to be'
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from bfncodec.codecs.image import ImageCodec
+    from bfncodec.codecs.text import TextCodec
+
+    info = model if isinstance(model, ModelInfo) else models.find(model)
+    if threads:
+        torch.set_num_threads(threads)
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); use cpu or cuda") from error
+    codec = {"image": ImageCodec, "text": TextCodec}[info.role]
+    try:
+        return codec(info, load_file(info.path / models.WEIGHTS), place)
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        raise ModelError(f"{info.path}: the weights do not fit the configuration ({type(error).__name__}: {error}); export the model again") from error

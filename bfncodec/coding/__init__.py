@@ -1,0 +1,1 @@
+"""Integer frequencies to bits and back: the layer that knows neither images nor text nor networks."""

@@ -1,0 +1,107 @@
+"""Contents: what can be compressed, as the container sees it. Objects to contents and back."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from bfncodec.errors import DamagedError, InputError
+from bfncodec.header import Header, Kind, Limits, Origin
+from bfncodec.pictures import (
+    Picture,
+    array_of_picture,
+    image_of_picture,
+    picture_of_array,
+    picture_of_image,
+)
+
+__all__ = ["Content", "Plain", "content_of", "object_of", "same_content"]
+
+_MAX_DIMENSIONS = 15
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Bytes, and what they were: bytes, text, or an array that is no picture."""
+
+    data: bytes
+    kind: Kind = Kind.BYTES
+    dtype: str = "u1"
+    shape: tuple[int, ...] = ()
+
+    @property
+    def header(self) -> Header:
+        """What the file's header says of it."""
+        return Header(self.kind, dtype=self.dtype, shape=self.shape)
+
+    @classmethod
+    def of(cls, header: Header, data: bytes) -> Plain:
+        """The content of a file with that header."""
+        return cls(data, header.kind, header.dtype, header.shape)
+
+
+Content = Plain | Picture
+
+
+def same_content(one: Content, other: Content) -> bool:
+    """Equality of everything a file keeps."""
+    if isinstance(one, Picture) and isinstance(other, Picture):
+        return one.same(other)
+    return one == other
+
+
+def content_of(data: Any) -> Content:
+    """bytes, str, a uint8 or uint16 array, or a Pillow image; InputError for anything else."""
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return Plain(bytes(data))
+    if isinstance(data, str):
+        return Plain(data.encode("utf-8", "surrogatepass"), Kind.STR)
+    numpy, pillow = sys.modules.get("numpy"), sys.modules.get("PIL.Image")  # there, if data is of them
+    if numpy is not None and isinstance(data, numpy.ndarray):
+        return _of_array(data)
+    if pillow is not None and isinstance(data, pillow.Image):
+        if data.width * data.height > Limits().pixels:
+            raise InputError(f"expected at most {Limits().pixels} pixels, found {data.width} x {data.height}: cut it")
+        return picture_of_image(data)
+    raise InputError(f"expected bytes, str, a uint8 or uint16 array or a Pillow image, found {type(data).__name__}")
+
+
+def object_of(content: Content) -> Any:
+    """The inverse of :func:`content_of`; the bytes of the file for a picture that was one."""
+    if isinstance(content, Plain):
+        return _plain_object(content)
+    if content.origin is Origin.ARRAY:
+        return array_of_picture(content)
+    if content.origin is Origin.OBJECT:
+        return image_of_picture(content)
+    from bfncodec.imagefiles import write_file
+
+    return write_file(content)
+
+
+def _of_array(array: Any) -> Content:
+    if array.dtype.name not in ("uint8", "uint16") or array.ndim > _MAX_DIMENSIONS:
+        raise InputError(
+            f"expected a uint8 or uint16 array of at most {_MAX_DIMENSIONS} dimensions, "
+            f"found {array.dtype} with {array.ndim}: use array.view or array.tobytes()"
+        )
+    picture = picture_of_array(array)
+    if picture is not None and picture.pixels.shape[0] * picture.pixels.shape[1] <= Limits().pixels:
+        return picture
+    dtype = f"u{array.itemsize}"
+    return Plain(array.astype("<" + dtype).tobytes(), Kind.ARRAY, dtype, tuple(map(int, array.shape)))
+
+
+def _plain_object(content: Plain) -> Any:
+    if content.kind is Kind.BYTES:
+        return content.data
+    if content.kind is Kind.STR:
+        try:
+            return content.data.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError as error:
+            raise DamagedError(f"expected UTF-8 text, found {error.reason} at byte {error.start}") from error
+    import numpy as np
+
+    flat = np.frombuffer(content.data, "<" + content.dtype)
+    return flat.astype(content.dtype).reshape(content.shape)

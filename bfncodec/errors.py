@@ -1,0 +1,68 @@
+"""Every error this library raises on purpose.
+
+::
+
+    Exception
+    └── BfncodecError            root: catch this one to catch them all
+        ├── FormatError          the bytes given are not a file this release can decode
+        │   ├── NotOursError         they do not begin like a bfncodec file
+        │   ├── DamagedError         they do, but something in them was cut off or changed
+        │   └── NewerVersionError    they need a newer release than this one
+        ├── ModelNotFoundError   the model asked for, or named by a file, is not on this machine
+        ├── ModelError           a model directory is there but broken
+        ├── InputError           what the caller gave cannot be used
+        └── OutputError          the result cannot be written
+
+A message says what was expected, what was found (with the offset, where there is one) and what
+to do about it. It is one line without a file name: whoever knows the file puts its name in front.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BfncodecError",
+    "DamagedError",
+    "FormatError",
+    "InputError",
+    "ModelError",
+    "ModelNotFoundError",
+    "NewerVersionError",
+    "NotOursError",
+    "OutputError",
+]
+
+
+class BfncodecError(Exception):
+    """Root of every error that bfncodec raises on purpose."""
+
+
+class FormatError(BfncodecError):
+    """The bytes given cannot be decoded: not ours, damaged, or from a newer release."""
+
+
+class NotOursError(FormatError):
+    """The bytes do not begin with the magic number of a bfncodec file."""
+
+
+class DamagedError(FormatError):
+    """A bfncodec file that was cut off or changed after it was written."""
+
+
+class NewerVersionError(FormatError):
+    """A bfncodec file that uses a version or a flag this release does not know."""
+
+
+class ModelNotFoundError(BfncodecError):
+    """No model of that name or identity is on this machine."""
+
+
+class ModelError(BfncodecError):
+    """A model directory that is there but cannot be used: a missing, unreadable or wrong file."""
+
+
+class InputError(BfncodecError):
+    """What the caller gave cannot be used: a wrong type, shape, option, or an unreadable file."""
+
+
+class OutputError(BfncodecError):
+    """The result cannot be written: target exists, no permission, disk full."""

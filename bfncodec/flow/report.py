@@ -1,0 +1,64 @@
+"""Reports of a code length: one named field per term of L^n."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class CodeLength:
+    """L^n of some data in bits, term by term (Graves et al. 2023, eqs. 16 to 18).
+
+    Parameters
+    ----------
+    kl
+        float64 [n]: bits of each step's KL(p_S || p_R), summed over all dimensions.
+    reconstruction
+        Bits of -log2 p_O(x | theta_n); 0 for an erasure sender that reveals everything.
+    dims
+        Number of dimensions the bits are spread over: bytes of text, subpixels of images.
+
+    >>> first = CodeLength(np.array([3.0, 1.0]), reconstruction=0.0, dims=2)
+    >>> second = CodeLength(np.array([2.0]), reconstruction=0.5, dims=1)
+    >>> (first + second).kl.tolist(), (first + second).bits_per_dim
+    ([5.0, 1.0], 2.1666666666666665)
+    """
+
+    kl: NDArray[np.float64]
+    reconstruction: float
+    dims: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kl", np.asarray(self.kl, dtype=np.float64))
+        if self.kl.ndim != 1:
+            raise ValueError(f"kl: expected one number per step, found shape {self.kl.shape}")
+        if self.dims < 0:
+            raise ValueError(f"dims: expected 0 or more, found {self.dims}")
+
+    @property
+    def bits(self) -> float:
+        """All terms together, in bits."""
+        return float(self.kl.sum()) + self.reconstruction
+
+    @property
+    def bits_per_dim(self) -> float:
+        """Bits per dimension; 0 where there is no dimension."""
+        return self.bits / self.dims if self.dims else 0.0
+
+    def __add__(self, other: CodeLength) -> CodeLength:
+        """Both coded side by side: step i of the one beside step i of the other."""
+        return CodeLength.joined([self, other])
+
+    @classmethod
+    def joined(cls, parts: Iterable[CodeLength]) -> CodeLength:
+        """Sum any number of reports step by step; shorter ones are padded with zeros."""
+        parts = list(parts)
+        kl = np.zeros(max((part.kl.size for part in parts), default=0))
+        for part in parts:
+            kl[: part.kl.size] += part.kl
+        reconstruction = sum(part.reconstruction for part in parts)
+        return cls(kl, float(reconstruction), sum(part.dims for part in parts))

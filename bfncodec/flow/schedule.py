@@ -1,0 +1,167 @@
+"""Accuracy schedules: how precisely each dimension is sent at each step.
+
+A schedule owns the accuracy matrix alpha[i, d]. The paper sends every dimension with the same
+accuracy at step i; here each dimension has its own, and one matrix describes the whole spectrum:
+
+    all dimensions a little at a time     the paper, diffusion
+    some dimensions fully at a time       `Wavefront` (images), `Comb` (text)
+    one dimension at a time               autoregression, for example `Comb(length, 1)`
+
+Steps are counted from 0: step i takes theta_i to theta_{i+1} with accuracy alpha[i], and theta_0 is
+the prior. (The paper counts from 1 and writes theta_{i-1} to theta_i with alpha_i.)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Schedule(ABC):
+    """The accuracy matrix alpha[i, d] of a Bayesian flow, 0 <= i < n_steps, 0 <= d < dims."""
+
+    @property
+    @abstractmethod
+    def n_steps(self) -> int:
+        """Number of steps n."""
+
+    @property
+    @abstractmethod
+    def dims(self) -> int:
+        """Number of dimensions D."""
+
+    @abstractmethod
+    def accuracy(self, i: int) -> NDArray[np.float64]:
+        """Row alpha[i] of the matrix, float64 [D]: the accuracy of step i."""
+
+    def beta(self, i: int) -> NDArray[np.float64]:
+        """Accuracy spent before step i, float64 [D]: beta_i = sum of alpha[j] over j < i.
+
+        beta(0) is zero everywhere, beta(n_steps) is what the whole game spends.
+        """
+        return sum((self.accuracy(j) for j in range(i)), np.zeros(self.dims))
+
+
+class RevealSchedule(Schedule):
+    """A schedule with alpha in {0, 1} that sends every dimension once, completely.
+
+    A subclass says at which step each dimension is revealed (`step_of`); everything else follows.
+    Dimensions revealed at one step are coded in increasing order of their number. The arrays are
+    computed once per schedule and shared: read them, do not write into them.
+    """
+
+    @property
+    @abstractmethod
+    def step_of(self) -> NDArray[np.int64]:
+        """The step that reveals each dimension, int64 [D]."""
+
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        """All dimensions in coding order, int64 [D]: those of step 0, then of step 1, ..."""
+        # NumPy sorts 16-bit integers by radix, which is an order of magnitude faster.
+        keys = self.step_of.astype(np.uint16) if self.n_steps <= 1 << 16 else self.step_of
+        return np.argsort(keys, kind="stable").astype(np.int64, copy=False)
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """int64 [n + 1]: step i reveals order[offsets[i]:offsets[i + 1]]."""
+        counts = np.bincount(self.step_of, minlength=self.n_steps)
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64, copy=False)
+
+    def revealed(self, i: int) -> NDArray[np.int64]:
+        """The dimensions step i reveals, int64 [k] in coding order; k may be 0."""
+        return self.order[self.offsets[i] : self.offsets[i + 1]]
+
+    def accuracy(self, i: int) -> NDArray[np.float64]:
+        return np.equal(self.step_of, i).astype(np.float64)
+
+    def beta(self, i: int) -> NDArray[np.float64]:
+        return np.less(self.step_of, i).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Wavefront(RevealSchedule):
+    """Pixels of an image, revealed along slanted lines: pixel (r, c) at step c + 2 r.
+
+    Dimension d is pixel (d // width, d % width). There are width + 2 (height - 1) steps of at most
+    min(height, (width + 1) // 2) pixels. Before its step a pixel sees every (r', c') with
+    c' + 2 r' < c + 2 r: to its left, one row up as far as one column ahead, two rows up as far as
+    three ahead. That is a raster-scan context, at a few thousand steps instead of one per pixel.
+
+    Where the image is one column wide every second step is empty; an empty step costs nothing.
+
+    >>> Wavefront(height=3, width=4).step_of.reshape(3, 4)
+    array([[0, 1, 2, 3],
+           [2, 3, 4, 5],
+           [4, 5, 6, 7]])
+    >>> Wavefront(height=3, width=4).revealed(2)
+    array([2, 4])
+    """
+
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.height < 1 or self.width < 1:
+            raise ValueError(f"wavefront: expected at least 1x1 pixels, found {self.height}x{self.width}")
+
+    @property
+    def n_steps(self) -> int:
+        return self.width + 2 * (self.height - 1)
+
+    @property
+    def dims(self) -> int:
+        return self.height * self.width
+
+    @cached_property
+    def step_of(self) -> NDArray[np.int64]:
+        rows = np.arange(self.height, dtype=np.int64)[:, None]
+        columns = np.arange(self.width, dtype=np.int64)[None, :]
+        return (columns + 2 * rows).reshape(-1)
+
+
+@dataclass(frozen=True)
+class Comb(RevealSchedule):
+    """Symbols of a sequence, cut into equal teeth that are revealed side by side.
+
+    A tooth is S = ceil(length / teeth) symbols long (the last ones may be shorter, or missing where
+    the sequence is). Symbol p has index p % S in tooth p // S, and step i reveals the symbols of
+    index i of all teeth. So there are S steps; one tooth is left-to-right autoregression.
+
+    >>> comb = Comb(length=7, teeth=3)
+    >>> comb.n_steps, [comb.revealed(i).tolist() for i in range(comb.n_steps)]
+    (3, [[0, 3, 6], [1, 4], [2, 5]])
+    """
+
+    length: int
+    teeth: int = 1
+
+    def __post_init__(self) -> None:
+        if self.length < 0 or self.teeth < 1:
+            raise ValueError(f"comb: expected length >= 0 and teeth >= 1, found {self.length} and {self.teeth}")
+
+    @property
+    def tooth_length(self) -> int:
+        """Symbols of a full tooth, S."""
+        return -(-self.length // self.teeth)
+
+    @property
+    def n_steps(self) -> int:
+        return self.tooth_length
+
+    @property
+    def dims(self) -> int:
+        return self.length
+
+    @cached_property
+    def step_of(self) -> NDArray[np.int64]:
+        return np.arange(self.length, dtype=np.int64) % max(self.tooth_length, 1)
+
+    @cached_property
+    def tooth_of(self) -> NDArray[np.int64]:
+        """The tooth of each symbol, int64 [length]."""
+        return np.arange(self.length, dtype=np.int64) // max(self.tooth_length, 1)

@@ -1,0 +1,323 @@
+"""The head of a file: what the content is, in as few bytes as possible, and what it may ask for.
+
+docs/format.md is the specification. Writers stand above their readers. No numpy, torch or PIL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from math import prod
+
+from bfncodec import lzmaraw
+from bfncodec.errors import DamagedError, NewerVersionError
+from bfncodec.wire import Reader, varint
+
+__all__ = [
+    "NO_LIMITS",
+    "Axes",
+    "Box",
+    "Extra",
+    "Header",
+    "Kind",
+    "Limits",
+    "Method",
+    "Mode",
+    "Origin",
+    "Tag",
+    "boxes",
+    "check_axes",
+    "check_payload",
+    "content_bytes",
+    "lengths",
+    "plausible",
+    "read_header",
+    "write_header",
+]
+
+Axes = tuple[tuple[int, int], ...]
+"""One (length, parts) a dimension: (bytes, parts) for bytes, rows then columns for a picture."""
+
+Box = tuple[tuple[int, int], ...]
+"""One (start, stop) a dimension: where a segment lies in the content."""
+
+
+class Kind(IntEnum):
+    """What was given and comes back."""
+
+    BYTES = 0
+    STR = 1
+    IMAGE = 2
+    ARRAY = 3
+
+
+class Method(IntEnum):
+    """How a segment is coded. PICTURE is a VP8L or PNG stream, told apart by its first byte."""
+
+    STORED = 0
+    LZMA = 1
+    PICTURE = 2
+    MODEL = 3
+
+
+class Origin(IntEnum):
+    """Where a picture came from, and so what it becomes again."""
+
+    OBJECT = 0
+    ARRAY = 1
+    PNG = 2
+    WEBP = 3
+    BMP = 4
+    PPM = 5
+    TIFF = 6
+
+
+class Mode(IntEnum):
+    """What a pixel is: Pillow's modes."""
+
+    RGB = 0
+    RGBA = 1
+    L = 2
+    LA = 3
+    P = 4
+    BILEVEL = 5
+    I16 = 6
+
+    @property
+    def pil(self) -> str:
+        """The name Pillow uses."""
+        return {Mode.BILEVEL: "1", Mode.I16: "I;16"}.get(self, self.name)
+
+    @property
+    def channels(self) -> int:
+        """Samples a pixel."""
+        return {Mode.RGB: 3, Mode.RGBA: 4, Mode.LA: 2}.get(self, 1)
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the last channel is opacity."""
+        return self in (Mode.RGBA, Mode.LA)
+
+    @classmethod
+    def of(cls, pil: str) -> Mode | None:
+        """The mode of that Pillow name, None when there is none."""
+        return next((mode for mode in cls if mode.pil == pil), None)
+
+
+class Tag(IntEnum):
+    """What an extra holds. From 0x80 on a reader must understand it or refuse the file."""
+
+    INFO = 0x01  # JSON object: a picture's info that is numbers and strings
+    INFO_BYTES = 0x02  # name, zero byte, value: a picture's info that is bytes (ICC, EXIF)
+    PALETTE = 0x80  # channels of an entry (3 or 4), then the entries
+    CHUNKS = 0x81  # PNG, WebP: the chunks around the pixels
+    LAYOUT = 0x82  # raw samples: how they lie, and the bytes before and after them
+    TAGS = 0x83  # TIFF: a one-pixel file with the same tags
+
+
+_CRITICAL, _SQUEEZED = 0x80, 0x40
+_WORTH_SQUEEZING = 64  # bytes
+_DTYPES = ("u1", "u2")
+_MAX_DIMENSIONS = 15
+
+
+@dataclass(frozen=True)
+class Extra:
+    """Metadata: a tag and its bytes."""
+
+    tag: int
+    value: bytes
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the content is: ``origin``, ``mode`` of pictures, ``dtype``, ``shape`` of arrays."""
+
+    kind: Kind
+    origin: Origin = Origin.OBJECT
+    mode: Mode = Mode.RGB
+    dtype: str = "u1"
+    shape: tuple[int, ...] = ()
+    extras: tuple[Extra, ...] = ()
+
+    def extra(self, tag: Tag) -> bytes | None:
+        """The value of the first extra of that tag, None when there is none."""
+        return next((extra.value for extra in self.extras if extra.tag == tag), None)
+
+
+# ---- fields -----------------------------------------------------------------------------------
+
+
+def write_header(header: Header) -> bytes:
+    """The bytes that follow the checksum (and the model, if any), up to sizes or payload."""
+    return _write_fields(header) + _write_extras(header.extras)
+
+
+def read_header(reader: Reader, flags: int) -> Header:
+    """The inverse of :func:`write_header`; ``flags`` is the file's third byte."""
+    kind = Kind(flags >> 4 & 3)
+    header = _read_fields(reader, kind)
+    return replace(header, extras=_read_extras(reader)) if flags & 1 else header
+
+
+def _write_fields(header: Header) -> bytes:
+    if header.kind is Kind.IMAGE:
+        return bytes([header.origin << 4 | header.mode])
+    if header.kind is Kind.ARRAY:
+        first = _DTYPES.index(header.dtype) << 4 | len(header.shape)
+        return bytes([first]) + b"".join(map(varint, header.shape))
+    return b""
+
+
+def _read_fields(reader: Reader, kind: Kind) -> Header:
+    if kind is Kind.IMAGE:
+        byte = reader.byte("format and mode")
+        if byte >> 4 > max(Origin) or byte & 15 > max(Mode):
+            raise NewerVersionError(f"picture format and mode {byte:#04x} are not known here")
+        return Header(kind, Origin(byte >> 4), Mode(byte & 15))
+    if kind is Kind.ARRAY:
+        byte = reader.byte("type and dimensions")
+        if byte >> 4 >= len(_DTYPES):
+            raise NewerVersionError(f"array type {byte >> 4} is not known here")
+        shape = tuple(reader.varint("an array dimension") for _ in range(byte & 15))
+        return Header(kind, dtype=_DTYPES[byte >> 4], shape=shape)
+    return Header(kind)
+
+
+def _write_extras(extras: tuple[Extra, ...]) -> bytes:
+    out = b""
+    for extra in extras:
+        tag, value = extra.tag, extra.value
+        if len(value) >= _WORTH_SQUEEZING and len(squeezed := lzmaraw.pack(value)) < len(value):
+            tag, value = tag | _SQUEEZED, squeezed
+        out += bytes([tag]) + varint(len(value)) + value
+    return varint(len(out)) + out if out else b""
+
+
+def _read_extras(reader: Reader) -> tuple[Extra, ...]:
+    start = reader.offset
+    size = reader.varint("the size of the extras")
+    block, extras = Reader(reader.take(size, "extras")), []
+    while block.offset < size:
+        tag = block.byte("an extra's tag")
+        value = block.take(block.varint("an extra's size"), "an extra")
+        if tag & _SQUEEZED:
+            tag, value = tag & ~_SQUEEZED, lzmaraw.unpack(value)
+        if tag in tuple(Tag):
+            extras.append(Extra(tag, value))
+        elif tag & _CRITICAL:
+            raise NewerVersionError(
+                f"extra {tag:#04x} after byte {start} must be understood but is not known here: update bfncodec"
+            )
+    return tuple(extras)
+
+
+# ---- sizes and limits -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a file may ask of the machine before anything is allocated or run.
+
+    pixels: the largest picture accepted.
+    symbols_per_byte: symbols (bytes of text, subpixels) a model may have to decode per byte of
+        payload, so that no small file schedules hours of work. Encoders stay within the default.
+    """
+
+    pixels: int = 1 << 28
+    symbols_per_byte: int = 256
+
+
+NO_LIMITS = Limits(pixels=1 << 62, symbols_per_byte=1 << 62)
+_FREE_SYMBOLS = 4096  # accepted however short the payload
+_MAX_TILE = 1 << 24  # pixels of a segment
+_MAX_SEGMENT = 1 << 26  # bytes of a segment that is not a picture's
+_HINT = "pass wider limits (command line: --no-limits) if you trust the file"
+
+
+def plausible(symbols: int, payload_bytes: int, limits: Limits) -> bool:
+    """Whether a model may have to decode that many symbols from that many bytes."""
+    return symbols <= _FREE_SYMBOLS + limits.symbols_per_byte * payload_bytes
+
+
+def content_bytes(header: Header, sides: Sequence[int]) -> int:
+    """Bytes of samples in content, or a segment of it, with these sides."""
+    if header.kind is not Kind.IMAGE:
+        return sides[0]
+    height, width = sides
+    if header.mode is Mode.BILEVEL:
+        return height * ((width + 7) // 8)
+    return height * width * header.mode.channels * (2 if header.mode is Mode.I16 else 1)
+
+
+def boxes(axes: Axes) -> Iterator[Box]:
+    """The segments' places in order: every axis cut into parts that differ by one at most."""
+    if not axes:
+        yield ()
+        return
+    (length, parts), *others = axes
+    for part in range(parts):
+        cut = (part * length // parts, (part + 1) * length // parts)
+        for rest in boxes(tuple(others)):
+            yield (cut, *rest)
+
+
+def lengths(header: Header, method: Method, payload: bytes) -> tuple[int, ...]:
+    """The size a payload declares: (bytes,) or (height, width)."""
+    reader = Reader(payload)
+    if header.kind is not Kind.IMAGE:
+        return (len(payload),) if method is Method.STORED else (reader.varint("a size"),)
+    if method is Method.PICTURE:
+        return _picture_lengths(payload)
+    if method is Method.MODEL and header.mode.has_alpha:
+        reader.take(reader.varint("the size of the opacity"), "opacity")
+    return reader.varint("a height"), reader.varint("a width")
+
+
+def _picture_lengths(payload: bytes) -> tuple[int, int]:
+    """Height and width from the head of a VP8L or PNG stream."""
+    reader = Reader(payload)
+    first = reader.byte("a picture stream")
+    if first == 0x2F:
+        bits = reader.uint32("a VP8L size")
+        return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
+    if first == 0x89:
+        reader.take(15, "a PNG head")
+        width, height = (int.from_bytes(reader.take(4, "a PNG size"), "big") for _ in range(2))
+        return height, width
+    raise DamagedError(f"expected a VP8L or PNG stream, found one beginning {first:#04x}")
+
+
+def check_axes(header: Header, axes: Axes, limits: Limits) -> None:
+    """Refuse content that is impossible or larger than ``limits``."""
+    if any(not 1 <= parts <= max(length, 1) for length, parts in axes):
+        raise DamagedError(f"{prod(parts for _, parts in axes)} segments do not fit the content")
+    if header.kind is Kind.IMAGE:
+        height, width = (length for length, _ in axes)
+        if not height * width:
+            raise DamagedError(f"a picture of {width} x {height} pixels cannot be")
+        if height * width > limits.pixels:
+            raise DamagedError(f"declares {width} x {height} pixels where {limits.pixels} are accepted: {_HINT}")
+    elif header.kind is Kind.ARRAY:
+        size = prod(header.shape) * int(header.dtype[1])
+        if size != axes[0][0]:
+            raise DamagedError(f"an array of {size} bytes cannot be in {axes[0][0]} bytes")
+
+
+def check_payload(header: Header, method: Method, payload: bytes, box: Box, limits: Limits) -> None:
+    """Refuse a segment that cannot be of its place, or asks for more work than ``limits``."""
+    if method is Method.PICTURE and header.kind is not Kind.IMAGE:
+        raise DamagedError(f"a picture stream cannot be {header.kind.name.lower()}")
+    sides = tuple(stop - start for start, stop in box)
+    declared = lengths(header, method, payload)
+    if declared != sides:
+        raise DamagedError(f"its payload declares the size {declared} where {sides} is expected")
+    if prod(sides) > (_MAX_TILE if header.kind is Kind.IMAGE else _MAX_SEGMENT):
+        raise DamagedError(f"a segment of size {sides} is larger than any can be")
+    symbols = content_bytes(header, sides)
+    if method is Method.MODEL and not plausible(symbols, len(payload), limits):
+        raise DamagedError(
+            f"declares {symbols} symbols in {len(payload)} bytes where "
+            f"{limits.symbols_per_byte} a byte are accepted: {_HINT}"
+        )

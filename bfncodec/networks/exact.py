@@ -1,0 +1,125 @@
+"""Integer building blocks: the same bits on every machine, device, thread count and batch size.
+
+Why each operation here is exact (the rule of the whole path):
+
+- Matrix products multiply int8 by int8 and add in int32, or in float32 where every partial sum is an integer below 2^24: integer sums
+  do not depend on their order.
+- Everything between products is one correctly rounded IEEE operation per tensor operation (+ - * / sqrt, round, floor, clamp,
+  comparison, conversion), elementwise, so it does not depend on vector width, threads or device. Nothing is fused.
+- Reductions are maxima, or sums of integers that stay exact in their type.
+- exp2 and the logistic function are integer tables (:mod:`bfncodec.networks.tables`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+LARGEST = 127  # of an int8 weight or activation; -128 is never used
+TINY = 1e-6  # rows whose largest value is below this count as this large
+EXACT_FLOAT = 1 << 24  # float32 holds every integer up to here
+
+
+@dataclass(frozen=True)
+class ExactLinear:
+    """y = x W^T + b with int8 x and W. weight: int8 [in, out] (transposed, padded); scale, bias: float32 [out]."""
+
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor | None
+
+    @classmethod
+    def load(cls, tensors: dict[str, Tensor], name: str, device: torch.device, input_scale: float = 1.0) -> ExactLinear:
+        """From the stored tensors NAME.q int8 [out, in], NAME.s float32 [out] and perhaps NAME.b; `input_scale` is the
+        value of one unit of the int8 input, where that is a constant."""
+        weight = pad_to(tensors[f"{name}.q"].t(), 8, 0).contiguous().to(device)
+        bias = tensors.get(f"{name}.b")
+        scale = tensors[f"{name}.s"] * torch.tensor(input_scale, dtype=torch.float32)
+        return cls(weight, scale.to(device), None if bias is None else bias.to(device))
+
+    def __call__(self, x: Tensor, row_scale: Tensor | None = None) -> Tensor:
+        """x: int8 [N, in]; row_scale: float32 [N, 1], value of one unit of each row. Returns float32 [N, out]."""
+        y = int_matmul(x, self.weight).float()
+        if row_scale is not None:
+            y.mul_(row_scale)
+        y.mul_(self.scale)
+        return y if self.bias is None else y.add_(self.bias)
+
+
+def pad_to(x: Tensor, multiple: int, dim: int) -> Tensor:
+    """Zeros appended to a dimension until its size is a multiple."""
+    missing = -x.shape[dim] % multiple
+    if not missing:
+        return x
+    shape = list(x.shape)
+    shape[dim] = missing
+    return torch.cat([x, x.new_zeros(shape)], dim)
+
+
+def int_matmul(a: Tensor, b: Tensor) -> Tensor:
+    """int8 [N, K] times int8 [K', M] with K' >= K (zero rows below) -> int32 [N, M], exact."""
+    if a.shape[1] < b.shape[0]:
+        a = pad_to(a, b.shape[0], 1)
+    if a.device.type == "cuda":
+        return _int_matmul_cuda(a, b)
+    if _int_mm_is_exact():
+        return torch._int_mm(a, b)
+    return _float_matmul(a, b)
+
+
+def _int_matmul_cuda(a: Tensor, b: Tensor) -> Tensor:
+    """cuBLAS wants more than 16 rows and sizes that are multiples of 8."""
+    rows, columns = a.shape[0], b.shape[1]
+    a = torch.cat([a, a.new_zeros(max(0, 32 - rows), a.shape[1])]) if rows < 32 else pad_to(a, 8, 0)
+    return torch._int_mm(a, pad_to(b, 8, 1))[:rows, :columns]
+
+
+def _float_matmul(a: Tensor, b: Tensor) -> Tensor:
+    """For machines whose int8 kernels are missing or saturate: float32 products in pieces whose sums stay below 2^24."""
+    piece = EXACT_FLOAT // LARGEST**2
+    result = torch.zeros(a.shape[0], b.shape[1], dtype=torch.int32, device=a.device)
+    for k in range(0, a.shape[1], piece):
+        result += (a[:, k : k + piece].float() @ b[k : k + piece].float()).to(torch.int32)
+    return result
+
+
+@lru_cache(maxsize=1)
+def _int_mm_is_exact() -> bool:
+    """Processors without int8 dot products may add pairs with saturation to 16 bits; ask for the worst case and see."""
+    a = torch.full((64, 320), LARGEST, dtype=torch.int8)
+    a[1::2] = -LARGEST
+    b = torch.full((320, 64), LARGEST, dtype=torch.int8)
+    b[:, 1::3] = -LARGEST
+    try:
+        found = torch._int_mm(a, b)
+    except (RuntimeError, AttributeError):
+        return False
+    return bool(torch.equal(found.double(), a.double() @ b.double()))
+
+
+def largest(x: Tensor) -> Tensor:
+    """max|x| of each row, at least TINY. [N, C] -> [N, 1]"""
+    return x.abs().amax(-1, keepdim=True).clamp_min_(TINY)
+
+
+def quantise_rows(x: Tensor) -> tuple[Tensor, Tensor]:
+    """(int8 [N, C], value of one unit of each row, float32 [N, 1]): x is about their product."""
+    m = largest(x)
+    return (x * (LARGEST / m)).round_().to(torch.int8), m.div_(LARGEST)
+
+
+def quantise_max_norm(x: Tensor) -> Tensor:
+    """x / max|x| of each row in units of 1/127, int8 [N, C]: the integer twin of `convnet.max_norm`."""
+    return (x * (LARGEST / largest(x))).round_().to(torch.int8)
+
+
+def quantise_rms_norm(x: Tensor) -> tuple[Tensor, Tensor]:
+    """x / rms(x) of each row as (int8, value of one unit). The root mean square is taken of the integers: their squares sum
+    to less than 2^24 in up to 1040 columns."""
+    q = x * (LARGEST / largest(x))
+    q.round_()
+    mean = (q * q).sum(-1, keepdim=True).div_(x.shape[-1])
+    return q.to(torch.int8), mean.sqrt_().reciprocal_()

@@ -1,0 +1,222 @@
+"""The integer twin of :class:`bfncodec.networks.convnet.ConvNet`: line by line, every layer once per pixel.
+
+Pixels are numbered by *rank*, their place in the wavefront order. The network works on a range of ranks at a time: one line when
+decoding, many lines when encoding. Earlier features are kept in rings just long enough for the three lines the convolutions look back,
+so memory does not grow with the image. Encoding and decoding run the same code on the same integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bfncodec.flow.schedule import Wavefront
+from bfncodec.networks import tables
+from bfncodec.networks.convnet import BLOCK_TAPS, CODING_ORDER, INPUT_SCALE, INPUT_TAPS, LOG_SCALE_RANGE, MEAN_SCALE, OUTSIDE, REACH, ConvNetConfig
+from bfncodec.networks.exact import LARGEST, ExactLinear, pad_to, quantise_max_norm, quantise_rows
+
+MEAN_STEPS = 64  # fixed point of predicted means: units of 1/64 level
+WEIGHT_TOTAL = 1 << 10  # mixture weights are integers that sum to this
+SUM_BITS = tables.LOGISTIC_BITS + 10  # a cumulative probability of 1 is 2^30
+LOG2_E = 1.4426950408889634
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where each pixel of an H x W image finds its neighbours, by rank. All arrays are read-only."""
+
+    height: int
+    width: int
+    order: NDArray[np.int64]  # [N] rank -> flat pixel index
+    offsets: NDArray[np.int64]  # [n + 1] first rank of each line
+    inputs: NDArray[np.int32]  # [N, 22] ranks of INPUT_TAPS; N stands for the grey above the image
+    blocks: NDArray[np.int32]  # [N, 5] ranks of BLOCK_TAPS; -1 outside
+    flags: NDArray[np.int8]  # [N, 9] border flags times 127
+
+    @property
+    def longest(self) -> int:
+        return int(np.diff(self.offsets).max())
+
+
+@lru_cache(maxsize=4)
+def geometry(height: int, width: int) -> Geometry:
+    schedule = Wavefront(height, width)
+    order = schedule.order
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    rank = rank.reshape(height, width)
+    r, c = np.divmod(order, width)
+    distances = (r, c, width - 1 - c)
+    flags = np.stack([(d < k) for d in distances for k in range(1, REACH + 1)], 1).astype(np.int8) * LARGEST
+    inputs = np.stack([_known(rank, r + dr, c + dc) for dr, dc in INPUT_TAPS], 1)
+    blocks = np.stack([_inside(rank, r + dr, c + dc) for dr, dc in BLOCK_TAPS], 1)
+    return Geometry(height, width, order, schedule.offsets, inputs, blocks, flags)
+
+
+def _known(rank: NDArray[np.int32], r: NDArray[np.int64], c: NDArray[np.int64]) -> NDArray[np.int32]:
+    """The pixel that stands for (r, c), as `convnet.pad_known` has it."""
+    height, width = rank.shape
+    r = np.where(c < 0, r - 1, r)
+    return np.where(r < 0, height * width, rank[np.maximum(r, 0), np.clip(c, 0, width - 1)]).astype(np.int32)
+
+
+def _inside(rank: NDArray[np.int32], r: NDArray[np.int64], c: NDArray[np.int64]) -> NDArray[np.int32]:
+    height, width = rank.shape
+    outside = (r < 0) | (c < 0) | (c >= width)
+    return np.where(outside, -1, rank[np.maximum(r, 0), np.clip(c, 0, width - 1)]).astype(np.int32)
+
+
+class ExactConvNet:
+    """Weights on a device; shared by any number of `Pass`es."""
+
+    def __init__(self, config: ConvNetConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
+        self.config, self.device = config, device
+        unit = 1 / LARGEST
+
+        def linear(name: str, scale: float = 1.0) -> ExactLinear:
+            return ExactLinear.load(tensors, name, device, scale)
+
+        self.input = linear("input", 1 / INPUT_SCALE)
+        self.convs = [linear(f"blocks.{i}.conv", unit) for i in range(config.blocks)]
+        self.outs = [linear(f"blocks.{i}.out") for i in range(config.blocks)]
+        self.trunk = linear("trunk", unit)
+        self.heads = [linear(f"heads.{k}") for k in range(3)]
+        self.inside = tensors["inside"].to(device)
+        self.exp2 = torch.from_numpy(tables.exp2_table()).to(device)
+        self.logistic = torch.from_numpy(tables.logistic_table()).to(device)
+
+    def start(self, height: int, width: int, count: int, block: int) -> Pass:
+        """A pass over `count` images of one size, one line at a time or as many lines as hold `block` ranks."""
+        return Pass(self, geometry(height, width), count, block)
+
+    def mixture(self, out: Tensor, base: Tensor, errors: Tensor) -> Mixture:
+        """Integer mixture of logistics from the k-th head. out: float32 [N, 3K + k]; base: float32 [N, 1]; errors: float32 [N, k]."""
+        k = self.config.mixtures
+        logits = out[:, :k]
+        steps = ((logits.amax(1, keepdim=True) - logits) * (LOG2_E * tables.EXP2_STEPS)).round_()
+        share = self.exp2[steps.clamp_max_(len(self.exp2) - 1).long()].long().cumsum(1)
+        cut = torch.div(share * WEIGHT_TOTAL, share[:, -1:], rounding_mode="floor").int()
+        weight = torch.cat([cut[:, :1], cut[:, 1:] - cut[:, :-1]], 1)
+        centre = base
+        for j in range(errors.shape[1]):
+            centre = centre + out[:, 3 * k + j : 3 * k + j + 1] * errors[:, j : j + 1]
+        mean = ((out[:, k : 2 * k] * MEAN_SCALE + centre) * MEAN_STEPS).round_().clamp_(-(1 << 16), 1 << 16)
+        low, high = LOG_SCALE_RANGE
+        level = ((out[:, 2 * k : 3 * k].clamp(low, high) - low) * tables.EXP2_STEPS).round_().long()
+        # The table holds 2^(20 - level/64) where 1/scale is 2^(-low - level/64); distances come in 1/64 levels.
+        unit = tables.LOGISTIC_STEPS / MEAN_STEPS * 2.0 ** (-low - tables.EXP2_BITS)
+        return Mixture(weight, mean, self.exp2[level].float() * unit, self.logistic)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Cumulative distribution of one channel in integers. weight: int32 [N, K]; mean (1/64 levels) and inverse scale: float32 [N, K]."""
+
+    weight: Tensor
+    mean: Tensor
+    inverse: Tensor
+    logistic: Tensor
+
+    def below(self, value: Tensor) -> Tensor:
+        """2^30 P(x < value), monotone in value, 0 at 0 and 2^30 at 256. value: int32 [N, B] -> int32 [N, B]"""
+        edge = value.float() * MEAN_STEPS - MEAN_STEPS // 2  # [N, B]
+        index = (edge.unsqueeze(-1) - self.mean.unsqueeze(1)).mul_(self.inverse.unsqueeze(1)).floor_()  # [N, B, K]
+        half = (len(self.logistic) - 1) // 2
+        index = index.clamp_(-half, half).add_(half).int()
+        cumulative = self.logistic.index_select(0, index.view(-1)).view(index.shape)
+        result = (cumulative * self.weight.unsqueeze(1)).sum(-1, dtype=torch.int32)
+        result = torch.where(value <= 0, torch.zeros_like(result), result)
+        return torch.where(value >= 256, torch.full_like(result, 1 << SUM_BITS), result)
+
+
+class Pass:
+    """One pass over images of one size, in rank order. Holds the values known so far and the rings of features."""
+
+    def __init__(self, network: ExactConvNet, geo: Geometry, count: int, block: int) -> None:
+        self.network, self.geometry, self.count = network, geo, count
+        device, config = network.device, network.config
+        self.ring = min(len(geo.order), max(block, geo.longest) + 3 * geo.longest)
+        # One row more than the ring: zeros, for what lies outside the image.
+        shape = (count * (self.ring + 1), config.width)
+        self.features = [torch.zeros(shape, dtype=torch.int8, device=device) for _ in range(config.blocks)]
+        self.pixels = torch.full((count, len(geo.order) + 1), OUTSIDE * 0x010101, dtype=torch.int32, device=device)
+        self.inputs = torch.from_numpy(geo.inputs).to(device)
+        self.taps = torch.from_numpy(geo.blocks).to(device)
+        self.flags = torch.from_numpy(geo.flags).to(device)
+        self.image_row = torch.arange(count, dtype=torch.int32, device=device).view(-1, 1, 1) * (self.ring + 1)
+
+    def reveal(self, first: int, values: Tensor) -> None:
+        """The receiver's update: pixels of ranks first … are now known. values: int32 [T, n, 3] RGB."""
+        packed = values[..., 0] + values[..., 1] * 0x100 + values[..., 2] * 0x10000
+        self.pixels[:, first : first + values.shape[1]] = packed
+
+    def predict(self, first: int, last: int) -> Prediction:
+        """p_O of the pixels of ranks [first, last), which may depend on each other only through what `reveal` was told."""
+        network = self.network
+        inputs, base = self._inputs(first, last)
+        h = network.input(inputs)
+        taps, slots = self._ring_index(first, last)
+        for conv, out, ring in zip(network.convs, network.outs, self.features, strict=True):
+            ring.index_copy_(0, slots, quantise_max_norm(h))
+            hidden = conv(gather_rows(ring, taps)).clamp_min_(0)
+            h += out(*quantise_rows(hidden))
+        return Prediction(network, network.trunk(quantise_max_norm(h)), base)
+
+    def _inputs(self, first: int, last: int) -> tuple[Tensor, Tensor]:
+        """Integer features int8 [T n, F] and simple prediction int32 [T n, 3] (see `convnet.features`)."""
+        index = self.inputs[first:last].reshape(-1)
+        packed = self.pixels.index_select(1, index).view(-1, len(INPUT_TAPS), 1)
+        shift = torch.tensor([0, 8, 16], dtype=torch.int32, device=packed.device)
+        x = (packed >> shift) & 255  # [T n, 22, 3]
+        west, north, north_east, north_west = (x[:, INPUT_TAPS.index(t)] for t in ((0, -1), (-1, 0), (-1, 1), (-1, -1)))
+        base = ((west * 2 + north * 2 + north_east - north_west + 2) >> 2).clamp_(0, 255)
+        differences = (x - base.unsqueeze(1)).clamp_(-LARGEST, LARGEST).view(len(x), -1).to(torch.int8)
+        flags = self.flags[first:last].repeat(self.count, 1)
+        return pad_to(torch.cat([differences, (base - 128).to(torch.int8), flags], 1), 8, 1), base
+
+    def _ring_index(self, first: int, last: int) -> tuple[Tensor, Tensor]:
+        """(rows of the five taps, int32 [T n 5]; rows to write, int64 [T n])"""
+        taps = self.taps[first:last]
+        taps = torch.where(taps < 0, self.ring, taps % self.ring)
+        slots = torch.arange(first, last, dtype=torch.int32, device=taps.device) % self.ring
+        rows = self.image_row + taps.unsqueeze(0)
+        return rows.view(-1), (self.image_row[:, :, 0] + slots).view(-1).long()
+
+
+class Prediction:
+    """p_O of some pixels, channel after channel: each channel needs the ones coded before it."""
+
+    def __init__(self, network: ExactConvNet, trunk: Tensor, base: Tensor) -> None:
+        self.network = network
+        self.hidden = list(trunk.chunk(3, 1))
+        self.base = base.float()
+        self.errors: list[Tensor] = []
+
+    def channel(self, k: int) -> Mixture:
+        """Distribution of the k-th coded channel, after k calls of `tell`."""
+        network = self.network
+        out = network.heads[k](*quantise_rows(self.hidden[k].clamp_min_(0)))
+        errors = torch.cat(self.errors, 1) if self.errors else self.base[:, :0]
+        c = CODING_ORDER[k]
+        return network.mixture(out, self.base[:, c : c + 1], errors)
+
+    def tell(self, k: int, value: Tensor) -> None:
+        """The k-th coded channel is now known. value: int32 [N]"""
+        c = CODING_ORDER[k]
+        error = (value.float() - self.base[:, c]).unsqueeze(1)
+        self.errors.append(error)
+        small = error.clamp(-LARGEST, LARGEST).div_(INPUT_SCALE)
+        rows = {0: ((1, 0), (2, 1)), 1: ((2, 2),), 2: ()}[k]  # (channel it enters, row of `inside`)
+        for channel, row in rows:
+            self.hidden[channel] = self.hidden[channel] + small * self.network.inside[row]
+
+
+def gather_rows(rows: Tensor, index: Tensor) -> Tensor:
+    """The five taps of each position side by side. rows: int8 [M, C]; index: [N 5] -> int8 [N, 5 C]. Copies 8 bytes at a time."""
+    wide = rows.view(torch.int64) if rows.shape[1] % 8 == 0 else rows
+    return wide.index_select(0, index).view(torch.int8).view(-1, len(BLOCK_TAPS) * rows.shape[1])

@@ -1,0 +1,151 @@
+"""Step-causal transformer for the comb schedule: the trainable network.
+
+Slot (tooth j, index i) holds the symbols of tooth j *before* index i and predicts symbol (j, i). It attends to every slot whose
+index is at most i, in all teeth: exactly what the receiver knows at step i. With one tooth this is an ordinary
+left-to-right transformer. The integer twin that files are coded with is in :mod:`bfncodec.networks.exact_transformer`.
+
+Every normalisation divides by the root mean square and every product is a plain matrix product, so that the integer twin has the same
+structure: rows quantise to int8 with a scale of their own, and the scale of a normalised row is known from its integers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+HASH_MULTIPLIER = 0x9E3779B1  # 2^32 / golden ratio: Knuth's multiplicative hash
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """Shape of the network; stored in a model's config.json."""
+
+    symbols: int = 256
+    width: int = 256
+    layers: int = 4
+    heads: int = 4
+    expansion: int = 4
+    window: int = 1024
+    ngrams: tuple[tuple[int, int], ...] = ((2, 14), (3, 15), (4, 16), (6, 16))  # (symbols hashed, log2 rows)
+    rope_base: float = 10000.0
+
+    @property
+    def head_width(self) -> int:
+        return self.width // self.heads
+
+    def to_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, object]) -> TransformerConfig:
+        values = dict(values)
+        values["ngrams"] = tuple((int(n), int(b)) for n, b in values["ngrams"])  # type: ignore[union-attr]
+        return cls(**values)  # type: ignore[arg-type]
+
+
+def ngram_hash(history: Tensor, order: int, bits: int) -> Tensor:
+    """Rows of the n-gram tables: hash of the last `order` symbols, in int64 arithmetic modulo 2^32.
+
+    history: int64 [..., R], oldest first, R >= order; symbols, or the start symbol where there is none yet.
+    Returns int64 [...] in [0, 2^bits).
+    """
+    h = torch.zeros_like(history[..., 0])
+    for k in range(history.shape[-1] - order, history.shape[-1]):
+        h = ((h + history[..., k] + 1) * HASH_MULTIPLIER) & 0xFFFFFFFF
+        h = h ^ (h >> 15)
+    return (h * HASH_MULTIPLIER & 0xFFFFFFFF) >> (32 - bits)
+
+
+def rope_table(config: TransformerConfig) -> Tensor:
+    """cos and sin of position times frequency in units of 2^-14, int16 [2, window, head_width/2].
+
+    Stored with the weights rather than computed on load: cosines differ in the last bit between machines.
+    """
+    half = config.head_width // 2
+    frequency = config.rope_base ** (-torch.arange(half, dtype=torch.float64) / half)
+    angle = torch.arange(config.window, dtype=torch.float64)[:, None] * frequency
+    return torch.stack([angle.cos(), angle.sin()]).mul(1 << 14).round().to(torch.int16)
+
+
+def rms_norm(x: Tensor) -> Tensor:
+    return F.rms_norm(x, (x.shape[-1],))
+
+
+class Block(nn.Module):
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        d = config.width
+        self.heads = config.heads
+        self.qkv = nn.Linear(d, 3 * d, bias=False)
+        self.out = nn.Linear(d, d, bias=False)
+        self.up = nn.Linear(d, config.expansion * d, bias=False)
+        self.down = nn.Linear(config.expansion * d, d, bias=False)
+        self.gain = nn.Parameter(torch.full((config.heads,), math.sqrt(config.head_width) * 1.2))  # logit scale of each head
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.down.weight)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
+        batch, length, d = x.shape
+        qkv = self.qkv(rms_norm(x)).view(batch, length, 3, self.heads, d // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # [B, H, L, d/H]
+        q, k = rms_norm(rotate(q, cos, sin)), rms_norm(rotate(k, cos, sin))
+        q = q * (self.gain / (d // self.heads)).to(q.dtype).view(1, -1, 1, 1)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, scale=1.0)
+        x = x + self.out(y.transpose(1, 2).reshape(batch, length, d))
+        return x + self.down(F.relu(self.up(rms_norm(x))).square())
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    a, b = x.chunk(2, -1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+
+
+class Transformer(nn.Module):
+    """Log-probabilities of every symbol of a window, for any comb schedule, in one pass."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        part = config.width // max(1, len(config.ngrams))
+        self.embed = nn.Embedding(config.symbols + 1, config.width)
+        self.ngram = nn.ModuleList(nn.Embedding(1 << bits, part) for _, bits in config.ngrams)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.head = nn.Linear(config.width, config.symbols)
+        nn.init.normal_(self.embed.weight, std=1.0)
+        for table in self.ngram:
+            nn.init.normal_(table.weight, std=0.5)  # type: ignore[arg-type]
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self.register_buffer("rope", rope_table(config), persistent=False)
+
+    def forward(self, x: Tensor, teeth: int) -> Tensor:
+        """x: int64 [B, L] symbols in text order, L a multiple of `teeth`. Returns logits [B, L, symbols], in step-major
+        order (rank = index * teeth + tooth), which is the order of :class:`bfncodec.flow.schedule.Comb`."""
+        batch, length = x.shape
+        inputs = self.inputs(x.view(batch, teeth, length // teeth))  # [B, m, S, d]
+        z = inputs.transpose(1, 2).reshape(batch, length, -1)
+        position = torch.arange(length, device=x.device).view(teeth, -1).t().reshape(-1)
+        rope = self.rope[:, position].to(z.dtype) / (1 << 14)  # type: ignore[index]
+        mask = None if teeth == 1 else step_mask(length, teeth, x.device)
+        for block in self.blocks:
+            z = block(z, rope[0], rope[1], mask)
+        return self.head(rms_norm(z))
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """Embedding of what each slot's tooth has revealed before it. x: int64 [B, m, S] -> [B, m, S, d]."""
+        reach = max([1, *(n for n, _ in self.config.ngrams)])
+        padded = F.pad(x, (reach, 0), value=self.config.symbols)
+        history = torch.stack([padded[..., k : k + x.shape[-1]] for k in range(reach)], -1)  # [B, m, S, reach]
+        z = self.embed(history[..., -1])
+        parts = [t(ngram_hash(history, n, b)) for t, (n, b) in zip(self.ngram, self.config.ngrams, strict=True)]
+        return z + torch.cat(parts, -1) if parts else z
+
+
+def step_mask(length: int, teeth: int, device: torch.device) -> Tensor:
+    """True where slot a (row) may read slot b (column): step(b) <= step(a), in step-major order. [L, L]"""
+    step = torch.arange(length, device=device) // teeth
+    return step[:, None] >= step[None, :]

@@ -1,0 +1,211 @@
+"""Many files, one call: which files, where each goes, and what happens when one of them fails."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bfncodec.errors import BfncodecError, InputError, OutputError
+
+if TYPE_CHECKING:
+    from bfncodec.api import Damage, Models
+    from bfncodec.files import Options, Result
+    from bfncodec.terminal import Bar
+
+__all__ = ["STDIN", "Call", "Direction", "Transform", "abandon_stdout", "complain", "expand", "read_input"]
+
+STDIN = Path("-")
+
+
+def complain(message: str) -> None:
+    """One line on standard error."""
+    with suppress(OSError):
+        click.echo("bfncodec: " + " ".join(message.split("\n")), err=True)
+
+
+def abandon_stdout() -> None:
+    """Nothing more can be written there: keep Python from trying again, and complaining, when it exits."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@dataclass
+class Call:
+    """One call of a command over several files."""
+
+    quiet: bool = False
+    verbose: bool = False
+    failed: bool = False
+    _bars: list[Bar] = field(default_factory=list)
+
+    @property
+    def code(self) -> int:
+        """The exit code so far."""
+        return int(self.failed)
+
+    def bar(self, name: str) -> Bar:
+        """A progress bar for one file."""
+        from bfncodec.terminal import Bar
+
+        self._bars.append(Bar(name, shown=sys.stderr.isatty() and not self.quiet))
+        return self._bars[-1]
+
+    def say(self, line: str) -> None:
+        """A line for people."""
+        self._clear()
+        if not self.quiet:
+            click.echo(line, err=True)
+
+    def fail(self, name: str, message: str) -> None:
+        """Something went wrong with a file."""
+        self._clear()
+        self.failed = True
+        complain(f"{name}: {message}")
+
+    @contextmanager
+    def each(self, name: str) -> Iterator[None]:
+        """What goes wrong with one file is said in one line, and the next one follows."""
+        try:
+            yield
+        except BfncodecError as error:
+            self.fail(name, str(error))
+        except MemoryError:
+            self.fail(name, "not enough memory: try smaller files")
+        except OSError as error:
+            self.fail(name, error.strerror or str(error))
+        finally:
+            self._clear()
+
+    def _clear(self) -> None:
+        while self._bars:
+            self._bars.pop().clear()
+
+
+# ---- which files ------------------------------------------------------------------------------
+
+
+def expand(
+    paths: Sequence[Path], recursive: bool, wanted: Callable[[Path], bool], call: Call
+) -> Iterator[tuple[Path, Path]]:
+    """Every file with its place below an output folder; files in folders where ``recursive``, else an error each."""
+    for path in paths:
+        if path == STDIN or not path.is_dir():
+            yield path, Path(path.name)
+        elif not recursive:
+            call.fail(str(path), "is a folder; use -r to take the files in it")
+        else:
+            for inside in sorted(found for found in path.rglob("*") if found.is_file() and wanted(found)):
+                yield inside, inside.relative_to(path)
+
+
+def read_input(path: Path) -> bytes:
+    """A file's bytes, or those of standard input."""
+    from bfncodec.files import read
+
+    if path != STDIN:
+        return read(path)
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}") from error
+
+
+# ---- from file to file, or through a pipe -----------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Direction:
+    """Compressing or decompressing: a file's new name, a file to a file, and bytes to bytes."""
+
+    name: Callable[[Path], Path]
+    file: Callable[[Path, Path, Options, Models, Bar], Result]
+    data: Callable[[bytes, Options, Models, Bar], bytes]
+    wanted: Callable[[Path], bool]
+    binary: bool  # whether what comes out is never for a terminal
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A direction with everything that holds for all files of a call."""
+
+    direction: Direction
+    options: Options
+    codecs: Models
+    call: Call
+    output: Path | None
+    to_stdout: bool
+    salvage: bool
+
+    def run(self, paths: Sequence[Path], recursive: bool) -> int:
+        """Treat every file; returns the exit code."""
+        for path, inside in expand(paths or (STDIN,), recursive, self.direction.wanted, self.call):
+            name = "standard input" if path == STDIN else str(path)
+            with self.call.each(name):
+                self._one(path, inside, name)
+        return self.call.code
+
+    def _one(self, path: Path, inside: Path, name: str) -> None:
+        bar = self.call.bar(name)
+        options = self._salvaging(name)
+        if not self.to_stdout and path != STDIN:
+            target = self._target(path, inside)
+            self._summarise(name, self.direction.file(path, target, options, self.codecs, bar))
+            return
+        if self.output is None:
+            self._check_terminal()
+        made = self.direction.data(read_input(path), options, self.codecs, bar)
+        if self.output is not None:
+            from bfncodec.files import place
+
+            place(self.output, made, force=options.force)
+        else:
+            _write_stdout(made)
+
+    def _target(self, path: Path, inside: Path) -> Path:
+        if self.output is None:
+            return self.direction.name(path)
+        if not self.output.is_dir():
+            return self.output
+        target = self.direction.name(self.output / inside)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{target.parent} cannot be made: {error.strerror}") from error
+        return target
+
+    def _check_terminal(self) -> None:
+        if self.direction.binary and not self.options.force and sys.stdout.isatty():
+            raise OutputError("compressed data is not written to a terminal: use -o FILE, or -f to do it all the same")
+
+    def _salvaging(self, name: str) -> Options:
+        def lost(damage: Damage) -> None:
+            where = ", ".join(f"{start}..{stop - 1}" for start, stop in damage.box)
+            self.call.fail(name, f"segment {damage.segment + 1} of {damage.count} ({where}) is lost: {damage.reason}")
+
+        return replace(self.options, on_damage=lost) if self.salvage else self.options
+
+    def _summarise(self, name: str, result: Result) -> None:
+        from bfncodec.terminal import summary
+
+        line = summary(name, result.plain_bytes, result.compressed_bytes, result.bits_per_dim)
+        if self.call.verbose:
+            coding = result.coding
+            parts = ", ".join(f"{count} {method}" for method, count in coding.methods.items())
+            line += f"  {coding.content} {coding.mode}".rstrip() + f", segments: {parts}"
+        self.call.say(line)
+
+
+def _write_stdout(data: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        abandon_stdout()
+        raise OutputError(f"standard output cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,272 @@
+"""Training: one loop for both networks.
+
+The loss is the code length itself, in bits per dimension: with the erasure sender L^n is the sum of -log2 p_O over
+the revealed dimensions (Graves et al. 2023, section 2; DESIGN of the flow in :mod:`bfncodec.flow.erasure`), whatever the schedule.
+Runs on the CPU, on one GPU, or on several through ``torchrun``; stops and resumes at any step with the same result.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bfncodec.errors import InputError
+from bfncodec.networks.convnet import ConvNet, ConvNetConfig
+from bfncodec.networks.transformer import Transformer, TransformerConfig
+from bfncodec.training.data import CropSampler, ImageSource, WindowSampler, load_text
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The [train] table of a training configuration."""
+
+    steps: int = 10000
+    batch: int = 8  # windows a step (text); images say theirs in each [[data]]
+    warmup: int = 100
+    decay: float = 0.5  # share of the steps, at the end, over which the learning rate falls to zero
+    matrix_rate: float = 0.02  # Muon
+    rate: float = 0.002  # AdamW: embeddings, biases, first and last layers
+    ema: float = 0.998
+    clip: float = 1.0
+    validate_every: int = 500
+    save_every: int = 200
+    teeth: tuple[int, ...] = (1,)  # comb schedules trained for, drawn at random
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the loop needs to know of a kind of data."""
+
+    network: nn.Module
+    matrices: tuple[str, ...]  # prefixes of the parameters whose matrices Muon trains
+    sample: Callable[[np.random.Generator], list[Any]]
+    loss: Callable[[nn.Module, Any], Tensor]  # bits per dimension of a batch
+    validation: Sequence[Any]
+    config: dict[str, Any]
+
+
+def run(config_path: str | Path, out: str | Path | None = None, resume: bool = True, device: str = "cpu", steps: int | None = None, say: Say = print) -> Path:
+    """Train from a TOML configuration and export the model directory; returns its path.
+
+    Raises InputError for a configuration or data that cannot be used.
+    """
+    settings = read_config(config_path)
+    out = Path(out or settings["name"])
+    train = make(TrainConfig, {**settings.get("train", {}), **({"steps": steps} if steps else {})}, "train")
+    rank = start_processes()
+    task = image_task(settings) if settings["role"] == "image" else text_task(settings, train)
+    state = Trainer(task, train, torch.device(device_of(device, rank)), rank)
+    checkpoint = out / "checkpoint.pt"
+    if rank == 0:
+        out.mkdir(parents=True, exist_ok=True)
+    if resume and checkpoint.exists():
+        state.load(checkpoint)
+        say(f"resuming at step {state.step} of {train.steps}")
+    state.fit(checkpoint, out / "curve.jsonl", say)
+    if rank == 0:
+        from bfncodec.training.quantise import export
+
+        export(state.averaged(), task.config, out)
+        say(f"model written to {out}")
+    return out
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    try:
+        settings = tomllib.loads(Path(path).read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as a training configuration in TOML ({error})") from error
+    for key, allowed in (("name", None), ("role", ("image", "text")), ("data", None)):
+        if key not in settings or (allowed and settings[key] not in allowed):
+            raise InputError(f"{path}: expected {key}{' to be one of ' + ', '.join(allowed) if allowed else ''}, found {settings.get(key)!r}")
+    return settings
+
+
+def make(cls: type[Any], values: dict[str, Any], table: str) -> Any:
+    known = {f.name for f in fields(cls)}
+    if unknown := sorted(set(values) - known):
+        raise InputError(f"[{table}] of the training configuration: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def image_task(settings: dict[str, Any]) -> Task:
+    config = make(ConvNetConfig, settings.get("network", {}), "network")
+    samplers = [CropSampler(make(ImageSource, dict(table), "data")) for table in settings["data"]]
+    rng = np.random.default_rng(1)
+    validation = [CropSampler(make(ImageSource, dict(table), "validation"))(rng) for table in settings.get("validation", [])]
+
+    def loss(network: nn.Module, x: Tensor) -> Tensor:
+        return network(x).mean()
+
+    return Task(ConvNet(config), ("blocks.",), lambda g: [s(g) for s in samplers], loss, validation, exported(settings, config.to_dict()))
+
+
+def text_task(settings: dict[str, Any], train: TrainConfig) -> Task:
+    values = dict(settings.get("network", {}))
+    if "ngrams" in values:
+        values["ngrams"] = tuple(tuple(pair) for pair in values["ngrams"])
+    config = make(TransformerConfig, values, "network")
+    data = np.concatenate([np.tile(load_text(t["paths"]), t.get("repeat", 1)) for t in settings["data"]])
+    sampler = WindowSampler(data, config.window, train.batch)
+    validation = []
+    for table in settings.get("validation", []):
+        windows = WindowSampler(load_text(table["paths"]), config.window, 32)(np.random.default_rng(1))
+        validation += [(windows, m) for m in train.teeth]
+
+    def loss(network: nn.Module, batch: tuple[Tensor, int]) -> Tensor:
+        x, teeth = batch
+        target = x.view(len(x), teeth, -1).transpose(1, 2).flatten()
+        return F.cross_entropy(network(x, teeth).flatten(0, 1).float(), target) / math.log(2)
+
+    def sample(g: np.random.Generator) -> list[Any]:
+        return [(sampler(g), int(g.choice(train.teeth)))]
+
+    extra = {"teeth": list(train.teeth)}
+    return Task(Transformer(config), ("blocks.",), sample, loss, validation, exported(settings, config.to_dict(), **extra))
+
+
+def exported(settings: dict[str, Any], network: dict[str, Any], **extra: Any) -> dict[str, Any]:
+    sender = {"image": ("erasure", "wavefront"), "text": ("erasure", "comb")}[settings["role"]]
+    return {"name": settings["name"], "role": settings["role"], "sender": sender[0], "schedule": sender[1], **extra, "network": network}
+
+
+class Trainer:
+    """Network, optimisers and averages; everything that a checkpoint keeps."""
+
+    def __init__(self, task: Task, config: TrainConfig, device: torch.device, rank: int) -> None:
+        self.task, self.config, self.device, self.rank = task, config, device, rank
+        torch.manual_seed(config.seed)
+        self.network = task.network.to(device)
+        self.optimisers = optimisers(self.network, task.matrices, config)
+        self.rates = [[g["lr"] for g in o.param_groups] for o in self.optimisers]
+        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        self.step = 0
+
+    def fit(self, checkpoint: Path, curve: Path, say: Say) -> None:
+        started, first, losses = time.monotonic(), self.step, []
+        while self.step < self.config.steps:
+            losses.append(self.advance())
+            if self.step % self.config.validate_every == 0 or self.step == self.config.steps:
+                report = {"step": self.step, "train": float(np.mean(losses)), "validation": self.validate()}
+                pace = (time.monotonic() - started) / (self.step - first)
+                say(f"step {self.step}/{self.config.steps}  train {report['train']:.4f}  held-out {' '.join(f'{v:.4f}' for v in report['validation'])}"
+                    f"  {pace:.2f} s/step, {pace * (self.config.steps - self.step) / 60:.0f} min left")
+                losses = []
+                if self.rank == 0:
+                    with curve.open("a") as f:
+                        f.write(json.dumps(report) + "\n")
+            if self.rank == 0 and (self.step % self.config.save_every == 0 or self.step == self.config.steps):
+                self.save(checkpoint)
+
+    def advance(self) -> float:
+        """One step; the data of a step depend on its number alone, so that a resumed run is the same run."""
+        rng = np.random.default_rng((self.config.seed, self.step, self.rank))
+        self.set_rates()
+        for o in self.optimisers:
+            o.zero_grad(set_to_none=True)
+        batches = self.task.sample(rng)
+        losses = []
+        for batch in batches:
+            loss = self.loss(batch) / len(batches)
+            loss.backward()
+            losses.append(float(loss.detach()))
+        average_gradients(self.network)
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
+        for o in self.optimisers:
+            o.step()
+        self.step += 1
+        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for k, v in self.network.state_dict().items():
+                self.average[k].lerp_(v, 1 - decay) if v.is_floating_point() else self.average[k].copy_(v)
+        return sum(losses)
+
+    def loss(self, batch: Any) -> Tensor:
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            return self.task.loss(self.network, to_device(batch, self.device))
+
+    def validate(self) -> list[float]:
+        """Held-out bits per dimension of the averaged network, one figure for each validation set."""
+        own = {k: v.clone() for k, v in self.network.state_dict().items()}
+        self.network.load_state_dict(self.average)
+        with torch.no_grad():
+            bits = [float(self.loss(batch)) for batch in self.task.validation]
+        self.network.load_state_dict(own)
+        return bits
+
+    def set_rates(self) -> None:
+        left = (self.config.steps - self.step) / max(1.0, self.config.decay * self.config.steps)
+        factor = min(1.0, (self.step + 1) / max(1, self.config.warmup), left)
+        for o, rates in zip(self.optimisers, self.rates, strict=True):
+            for group, rate in zip(o.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+
+    def averaged(self) -> nn.Module:
+        self.network.load_state_dict(self.average)
+        return self.network.eval()
+
+    def save(self, path: Path) -> None:
+        state = {"step": self.step, "network": self.network.state_dict(), "average": self.average, "optimisers": [o.state_dict() for o in self.optimisers]}
+        torch.save(state, path.with_suffix(".tmp"))
+        os.replace(path.with_suffix(".tmp"), path)
+
+    def load(self, path: Path) -> None:
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.step, self.average = state["step"], state["average"]
+        self.network.load_state_dict(state["network"])
+        for o, s in zip(self.optimisers, state["optimisers"], strict=True):
+            o.load_state_dict(s)
+
+
+def optimisers(network: nn.Module, matrices: tuple[str, ...], config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """Muon for the hidden matrices where torch has it, AdamW for the rest."""
+    named = list(network.named_parameters())
+    hidden = [p for n, p in named if n.startswith(matrices) and p.ndim == 2]
+    ids = {id(p) for p in hidden}
+    rest = [p for _, p in named if id(p) not in ids]
+    adam: dict[str, Any] = {"betas": (0.9, 0.98), "weight_decay": 0.0}
+    if hasattr(torch.optim, "Muon"):
+        return [torch.optim.Muon(hidden, lr=config.matrix_rate, weight_decay=0.0), torch.optim.AdamW(rest, lr=config.rate, **adam)]
+    return [torch.optim.AdamW([*hidden, *rest], lr=config.rate, **adam)]
+
+
+def to_device(batch: Any, device: torch.device) -> Any:
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    return tuple(to_device(b, device) for b in batch) if isinstance(batch, tuple) else batch
+
+
+def start_processes() -> int:
+    """Join the group of processes that torchrun started; returns this one's rank (0 when alone)."""
+    if "RANK" not in os.environ:
+        return 0
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return dist.get_rank()
+
+
+def device_of(device: str, rank: int) -> str:
+    return f"cuda:{os.environ.get('LOCAL_RANK', rank)}" if device == "cuda" and dist.is_initialized() else device
+
+
+def average_gradients(network: nn.Module) -> None:
+    if dist.is_initialized():
+        for p in network.parameters():
+            if p.grad is not None:
+                dist.all_reduce(p.grad)
+                p.grad /= dist.get_world_size()

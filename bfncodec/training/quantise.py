@@ -1,0 +1,44 @@
+"""From trained weights to a model directory: int8 matrices, config.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+LARGEST = 127
+
+
+def quantise_matrix(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """int8 [out, in] and the value of one unit of each row, float32 [out]."""
+    scale = weight.abs().amax(1).clamp_min(1e-8) / LARGEST
+    return (weight / scale[:, None]).round().clamp(-LARGEST, LARGEST).to(torch.int8), scale.float()
+
+
+def quantised_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """Stored tensors of a network: NAME.q, NAME.s and NAME.b for its matrices, everything else in float32."""
+    result: dict[str, Tensor] = {}
+    for name, tensor in network.state_dict().items():
+        tensor = tensor.detach().cpu().float()
+        if name.endswith(".weight"):
+            stem = name.removesuffix(".weight")
+            result[f"{stem}.q"], result[f"{stem}.s"] = quantise_matrix(tensor)
+        elif name.endswith(".bias"):
+            result[f"{name.removesuffix('.bias')}.b"] = tensor.contiguous()
+        else:
+            result[name] = tensor.contiguous()
+    return result
+
+
+def export(network: nn.Module, config: dict[str, Any], out: Path) -> None:
+    """Write model.safetensors and config.json into `out`."""
+    tensors = quantised_tensors(network)
+    if hasattr(network, "stored_tables"):
+        tensors.update(network.stored_tables())
+    out.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, str(out / "model.safetensors"))
+    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")

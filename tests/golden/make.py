@@ -1,0 +1,101 @@
+"""How the golden files were made. They are written once and then only ever decoded: never run this over old ones."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+import bfncodec
+from bfncodec import segments
+from bfncodec.api import Models, encode_frame
+from bfncodec.imagefiles import read_file
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+
+def picture(height: int, width: int, channels: int) -> np.ndarray[Any, Any]:
+    """A little landscape of slopes and circles, the same everywhere."""
+    rows, columns, channel = np.indices((height, width, channels))
+    circle = (rows - height // 2) ** 2 + (columns - width // 3) ** 2 < height * width // 9
+    return (rows * 5 + columns * 3 * (channel + 1) + 90 * circle).astype(np.uint8)
+
+
+def objects() -> Iterator[tuple[str, Any]]:
+    """Name and object of each golden file of version 1."""
+    yield "stored_bytes", bytes(range(9))
+    yield "empty_bytes", b""
+    yield "empty_text", ""
+    yield "lzma_text", "Alle Wege führen nach Rom, alle Wege führen weiter. \ud800" * 9
+    yield "array_u8_4d", np.arange(120, dtype=np.uint8).reshape(2, 3, 4, 5)
+    yield "array_u16", np.arange(3000, dtype=np.uint16)
+    yield "array_rgb", picture(24, 31, 3)
+    yield "array_grey16", picture(20, 20, 1)[:, :, 0].astype(np.uint16) * 201
+    yield "image_rgba", Image.fromarray(picture(24, 31, 4))
+    yield "image_la", Image.frombytes("LA", (24, 31), picture(31, 24, 2).tobytes())
+    yield "image_1", Image.fromarray(picture(24, 31, 1)[:, :, 0]).convert("1")
+    paletted = Image.frombytes("P", (30, 20), (picture(20, 30, 1) % 16).tobytes())
+    paletted.putpalette(picture(16, 1, 4).tobytes(), "RGBA")
+    paletted.info |= {"transparency": 3, "dpi": (72.0, 72.0), "icc_profile": bytes(range(200))}
+    yield "image_p", paletted
+
+
+def png() -> bytes:
+    """A PNG file with metadata of several kinds."""
+    out, info = io.BytesIO(), PngInfo()
+    info.add_text("Title", "golden")
+    Image.fromarray(picture(24, 31, 3)).save(out, "PNG", pnginfo=info, dpi=(300, 300))
+    return out.getvalue()
+
+
+def main() -> None:
+    """Write those that are not there yet."""
+    from test_api import digest
+
+    index = []
+    for name, value in objects():
+        keep(name, bfncodec.compress(value, "none"))
+        index.append(
+            {"file": f"{name}.bfn", "type": type(bfncodec.decompress(read(name))).__name__, "sha256": digest(value)}
+        )
+    content = read_file(png())
+    assert content is not None
+    keep("file_png", encode_frame(content, "none", Models()))
+    index.append({"file": "file_png.bfn", "type": "bytes", "sha256": digest(png())})
+    segments._PLAIN_SEGMENT, segments._PLAIN_TILE = 40, 16
+    keep("segmented_bytes", bfncodec.compress(bytes(range(100)) + bytes(100), "none"))
+    index.append({"file": "segmented_bytes.bfn", "type": "bytes", "sha256": digest(bytes(range(100)) + bytes(100))})
+    keep("segmented_rgb", bfncodec.compress(picture(40, 50, 3), "none"))
+    index.append({"file": "segmented_rgb.bfn", "type": "ndarray", "sha256": digest(picture(40, 50, 3))})
+    (HERE / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+    future = bytearray(read("array_rgb"))
+    keep("newer_version", bytes(future[:2]) + bytes([future[2] ^ 0xC0]) + bytes(future[3:]))
+    keep("newer_mode", bytes(future[:7]) + b"\x1f" + bytes(future[8:]))
+    keep(
+        "newer_extra",
+        bytes(future[:2]) + bytes([future[2] | 1]) + bytes(future[3:8]) + b"\x03\x8f\x01x" + bytes(future[8:]),
+    )
+
+
+def keep(name: str, blob: bytes) -> None:
+    """Write a file that is not there."""
+    path = HERE / f"{name}.bfn"
+    if not path.exists():
+        path.write_bytes(blob)
+
+
+def read(name: str) -> bytes:
+    """A golden file."""
+    return (HERE / f"{name}.bfn").read_bytes()
+
+
+if __name__ == "__main__":
+    main()

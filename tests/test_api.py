@@ -1,0 +1,387 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from doubles import FakeCodec, FakeModels, noise
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from strategies import MODES, arrays, contents, images, texts
+
+import bfncodec
+from bfncodec import segments
+from bfncodec.container import unpack
+from bfncodec.errors import DamagedError, FormatError, InputError, ModelNotFoundError, NewerVersionError
+from bfncodec.header import Limits, Method
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def back(data: Any, **options: Any) -> Any:
+    options.setdefault("model", "none")
+    codecs = options.pop("codecs", None)
+    return bfncodec.decompress(bfncodec.compress(data, codecs=codecs, **options), codecs=codecs)
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Equality in everything that must come back, types included."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, np.ndarray):
+        return one.shape == other.shape and one.dtype.name == other.dtype.name and np.array_equal(one, other)
+    if isinstance(one, Image.Image):
+        return one == other and one.getpalette(rawmode=None) == other.getpalette(rawmode=None)
+    return bool(one == other)
+
+
+# ---- round trips --------------------------------------------------------------------------------
+
+
+@given(contents)
+def test_bytes_and_text_come_back(data: bytes | str) -> None:
+    assert equal(back(data), data)
+
+
+@given(contents)
+def test_bytes_and_text_come_back_through_a_model(data: bytes | str) -> None:
+    assert equal(back(data, model="auto", codecs=FakeModels()), data)
+
+
+@given(arrays())
+def test_arrays_come_back(array: np.ndarray[Any, Any]) -> None:
+    assert equal(back(array), array)
+    assert equal(back(array, model="auto", codecs=FakeModels()), array)
+
+
+@settings(max_examples=120)
+@given(images())
+def test_images_come_back(image: Image.Image) -> None:
+    assert equal(back(image), image)
+
+
+@given(images())
+def test_images_come_back_through_a_model(image: Image.Image) -> None:
+    assert equal(back(image, model="auto", codecs=FakeModels()), image)
+
+
+def test_buffers_come_back_as_bytes() -> None:
+    assert back(bytearray(b"abc")) == back(memoryview(b"abc")) == b"abc"
+
+
+def test_arrays_that_are_views_come_back() -> None:
+    array = noise(3, 40, 30, 3)
+    for view in (array[::2, ::-1], array.transpose(1, 0, 2), array[:, :, ::-1], array[:, :, 0].T):
+        assert equal(back(view), view)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_is_cut_into_tiles(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "_PLAIN_TILE", 16)
+    image = Image.frombytes("RGBA", (37, 50), noise(1, 37 * 50 * 4).tobytes())
+    image = image.convert("L") if mode == "I;16" else image.convert(mode)
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image).astype(np.uint16) * 200)
+    blob = bfncodec.compress(image, model="none")
+    assert len(unpack(blob).segments) == 3 * 4
+    assert equal(bfncodec.decompress(blob), image)
+
+
+def test_bytes_are_cut_into_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "_PLAIN_SEGMENT", 100)
+    data = noise(1, 150).tobytes() + bytes(151)
+    blob = bfncodec.compress(data, model="none")
+    methods = [part.method for part in unpack(blob).segments if part]
+    assert methods == [Method.STORED, Method.STORED, Method.LZMA, Method.LZMA]
+    assert bfncodec.decompress(blob) == data
+
+
+# ---- models -------------------------------------------------------------------------------------
+
+
+def test_the_model_is_used_where_it_wins() -> None:
+    models = FakeModels()
+    for data in (noise(3, 30, 30, 3), noise(3, 900).tobytes()):
+        blob = bfncodec.compress(data, codecs=models)
+        assert len(blob) < 60
+        assert bfncodec.describe(blob).methods == {"model": 1}
+        assert equal(bfncodec.decompress(blob, codecs=models), data)
+
+
+def test_the_smaller_is_kept_where_the_model_loses() -> None:
+    models = FakeModels()
+    assert bfncodec.describe(bfncodec.compress(bytes(900), codecs=models)).methods == {"lzma": 1}
+    flat = np.zeros((30, 30, 3), np.uint8)
+    assert bfncodec.describe(bfncodec.compress(flat, "photo", codecs=models)).methods == {"picture": 1}
+
+
+def test_tiles_are_chosen_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "_MODEL_TILE", 20)
+    array = np.zeros((40, 60, 3), np.uint8)
+    array[:20, :20], array[20:, 40:], array[20:, :20], array[:20, 20:40] = (noise(s, 20, 20, 3) for s in (1, 2, 3, 4))
+    models = FakeModels()
+    blob = bfncodec.compress(array, "photo", codecs=models)
+    assert bfncodec.describe(blob).methods == {"model": 4, "picture": 2}
+    assert equal(bfncodec.decompress(blob, codecs=models), array)
+
+
+def test_codecs_are_given_a_bounded_number_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "_MODEL_TILE", 20)
+    monkeypatch.setattr(segments, "_BATCH", {"image": 1000, "text": 1000})
+    models = FakeModels()
+    bfncodec.compress(noise(30, 100, 60, 3), "photo", codecs=models)
+    assert models.codecs["image"].batches == [800] * 7 + [400]
+
+
+def test_opacity_goes_beside_the_model() -> None:
+    models = FakeModels()
+    array = np.concatenate([noise(3, 30, 30, 3), np.full((30, 30, 1), 7, np.uint8)], axis=2)
+    blob = bfncodec.compress(array, codecs=models)
+    assert bfncodec.describe(blob).methods == {"model": 1}
+    assert len(blob) < 100
+    assert equal(bfncodec.decompress(blob, codecs=models), array)
+
+
+def test_random_content_costs_no_model_time() -> None:
+    class NoModels(FakeModels):
+        def default(self, role: str) -> FakeCodec:
+            raise AssertionError("loaded")
+
+    for data in (noise(77, 10_000).tobytes(), b"", b"tiny"):
+        assert len(bfncodec.compress(data, codecs=NoModels())) == len(data) + 7
+
+
+def test_a_sample_decides_about_longer_content() -> None:
+    models = FakeModels()
+    bfncodec.compress(b"to be or not to be, that is " * 500, codecs=models)
+    bfncodec.compress(np.zeros((200, 200, 3), np.uint8), codecs=models)
+    assert models.codecs["text"].batches == models.codecs["image"].batches == []
+
+
+def test_a_named_model_must_code_that_kind_of_data() -> None:
+    with pytest.raises(InputError, match="photo codes a picture, found bytes or text"):
+        bfncodec.compress(b"text", "photo", codecs=FakeModels())
+    with pytest.raises(InputError, match="text codes bytes or text, found a picture"):
+        bfncodec.compress(noise(1, 4, 4, 3), "text", codecs=FakeModels())
+
+
+def test_models_that_are_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("bfncodec.models.search_path", lambda: [tmp_path])
+    with pytest.raises(ModelNotFoundError):
+        bfncodec.compress(b"text", "no-such")
+    assert bfncodec.decompress(bfncodec.compress(b"text" * 40)) == b"text" * 40  # auto does without
+    blob = bfncodec.compress(noise(3, 900).tobytes(), codecs=FakeModels())
+    with pytest.raises(ModelNotFoundError):
+        bfncodec.decompress(blob)
+
+
+def test_progress_counts_everything_once() -> None:
+    done: list[int] = []
+    models, array = FakeModels(), noise(3, 30, 40, 3)
+    blob = bfncodec.compress(array, progress=done.append, codecs=models)
+    assert sum(done) == array.size
+    done.clear()
+    bfncodec.decompress(blob, progress=done.append, codecs=models)
+    assert sum(done) == array.size
+
+
+# ---- sizes --------------------------------------------------------------------------------------
+
+
+@given(st.builds(noise, st.integers(20, 30), st.integers(0, 3000)))
+def test_bytes_grow_by_the_frame_at_most(data: np.ndarray[Any, Any]) -> None:
+    assert len(bfncodec.compress(data.tobytes(), model="none")) <= data.size + 7
+
+
+@settings(max_examples=40)
+@given(st.builds(noise, st.integers(20, 30), st.integers(1, 40), st.integers(1, 40), st.integers(2, 4)))
+def test_pictures_grow_by_the_frame_at_most(array: np.ndarray[Any, Any]) -> None:
+    assert len(bfncodec.compress(array, model="none")) <= array.size + 10
+
+
+# ---- what cannot be compressed ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "data",
+    [None, 7, [1, 2], np.zeros(3), np.zeros(3, np.int8), np.zeros((1,) * 16, np.uint8), np.array(["a"])],
+    ids=lambda data: f"{type(data).__name__}-{getattr(data, 'dtype', '')}-{getattr(data, 'ndim', '')}",
+)
+def test_other_objects_are_refused(data: Any) -> None:
+    with pytest.raises(InputError, match=r"expected .* found"):
+        bfncodec.compress(data)
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "F", "I", "YCbCr", "HSV"])
+def test_other_modes_are_refused(mode: str) -> None:
+    with pytest.raises(InputError, match=mode):
+        bfncodec.compress(Image.new(mode, (2, 2)))
+
+
+def test_an_empty_image_is_refused() -> None:
+    with pytest.raises(InputError, match="0 x 5"):
+        bfncodec.compress(Image.new("RGB", (0, 5)))
+
+
+# ---- damage -------------------------------------------------------------------------------------
+
+
+def small_frames() -> Iterator[tuple[str, bytes]]:
+    models = FakeModels()
+    gradient = np.arange(300, dtype=np.uint8).reshape(10, 10, 3) // 8
+    palette = Image.frombytes("P", (5, 5), bytes(range(25)))
+    palette.putpalette(noise(1, 75).tobytes())
+    palette.info["transparency"] = 3
+    yield "stored", bfncodec.compress(b"abc", "none")
+    yield "lzma", bfncodec.compress(b"to be or not to be " * 20, "none")
+    yield "text", bfncodec.compress("ü" * 40, "none")
+    yield "array", bfncodec.compress(np.zeros((2, 3, 4, 5), np.uint16), "none")
+    yield "webp", bfncodec.compress(gradient, "none")
+    yield "grey16", bfncodec.compress(np.arange(200, dtype=np.uint16).reshape(10, 20) * 300, "none")
+    yield "palette", bfncodec.compress(palette, "none")
+    yield "model", bfncodec.compress(noise(3, 60).tobytes(), codecs=models)
+    yield "opacity", bfncodec.compress(np.dstack([noise(3, 20, 20, 3), np.ones((20, 20, 1), np.uint8)]), codecs=models)
+
+
+@pytest.mark.parametrize(("name", "blob"), list(small_frames()), ids=[name for name, _ in small_frames()])
+def test_every_flipped_bit_and_every_cut_is_an_error(name: str, blob: bytes) -> None:
+    """A FormatError (or, for the bytes that name the model, a model that is not there), never another object."""
+    codecs = FakeModels()
+    bfncodec.decompress(blob, codecs=codecs)
+    damaged = [blob[:length] for length in range(len(blob))] + [blob + b"\0"]
+    for bit in range(8 * len(blob)):
+        flipped = bytearray(blob)
+        flipped[bit // 8] ^= 1 << bit % 8
+        damaged.append(bytes(flipped))
+    for number, bad in enumerate(damaged):
+        expected = (FormatError, ModelNotFoundError) if number > len(blob) else FormatError
+        with pytest.raises(expected):
+            bfncodec.decompress(bad, codecs=codecs)
+
+
+@pytest.fixture
+def segmented(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    monkeypatch.setattr(segments, "_PLAIN_SEGMENT", 100)
+    return bfncodec.compress(noise(1, 300).tobytes(), "none")
+
+
+def test_a_damaged_segment_is_named(segmented: bytes) -> None:
+    bad = segmented.replace(noise(1, 300).tobytes()[150:160], bytes(10))
+    with pytest.raises(DamagedError, match="segment 2 of 3: checksum mismatch"):
+        bfncodec.decompress(bad)
+
+
+def test_a_damaged_segment_loses_only_itself(segmented: bytes) -> None:
+    data, lost = noise(1, 300).tobytes(), []
+    bad = segmented.replace(data[150:160], bytes(10))
+    assert bfncodec.decompress(bad, on_damage=lost.append) == data[:100] + bytes(100) + data[200:]
+    assert [(damage.segment, damage.count, damage.box) for damage in lost] == [(1, 3, ((100, 200),))]
+    assert "checksum" in lost[0].reason
+
+
+def test_a_damaged_tile_loses_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "_MODEL_TILE", 20)
+    models, lost, array = FakeModels(), [], noise(30, 40, 40, 3)
+    array[:20, 20:] = noise(1, 20, 20, 3)
+    array[20:, 20:] = noise(2, 20, 20, 3)
+    blob = bytearray(bfncodec.compress(array, "photo", codecs=models))
+    blob[blob.index(b"\x14\x14\x02") + 2] = 0  # the flag of a payload: the codec finds sizes that cannot be
+    found = bfncodec.decompress(bytes(blob), on_damage=lost.append, codecs=models)
+    array[:20, 20:] = 0
+    assert equal(found, array)
+    assert [damage.box for damage in lost] == [((0, 20), (20, 40))]
+
+
+def test_limits_can_be_set() -> None:
+    blob = bfncodec.compress(np.zeros((100, 100), np.uint8), "none")
+    with pytest.raises(DamagedError, match="limits"):
+        bfncodec.decompress(blob, limits=Limits(pixels=9999))
+    assert bfncodec.decompress(blob, limits=bfncodec.NO_LIMITS).shape == (100, 100)
+
+
+# ---- measuring ----------------------------------------------------------------------------------
+
+
+def test_measure_adds_up() -> None:
+    models, data = FakeModels(), noise(3, 900).tobytes()
+    found = bfncodec.measure(data, codecs=models)
+    blob = bfncodec.compress(data, codecs=models)
+    assert found.container_bytes == len(blob)
+    assert found.ideal is not None
+    assert found.ideal.reconstruction == 2.0
+    assert found.model_bits == 8 * (len(blob) - 11) == found.ideal.bits + found.difference
+    assert found.frame_bits == 8 * 11
+    assert found.plain_bits == found.seed_bits == 0
+    assert found.bits_per_dim == 8 * len(blob) / 900
+
+
+def test_measure_counts_what_no_model_coded() -> None:
+    found = bfncodec.measure(np.zeros((9, 9, 3), np.uint8), codecs=FakeModels())
+    assert found.ideal is None
+    assert found.model_bits == 0
+    assert found.plain_bits + found.frame_bits == 8 * found.container_bytes
+    assert found.dims == 243
+
+
+# ---- golden files -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("entry", json.loads((GOLDEN / "index.json").read_text()), ids=lambda entry: entry["file"])
+def test_golden_files_decode_for_ever(entry: dict[str, Any]) -> None:
+    found = bfncodec.decompress((GOLDEN / entry["file"]).read_bytes())
+    assert type(found).__name__ == entry["type"]
+    assert digest(found) == entry["sha256"]
+
+
+@pytest.mark.parametrize("name", ["newer_version.bfn", "newer_extra.bfn", "newer_mode.bfn"])
+def test_golden_files_of_the_future_are_refused(name: str) -> None:
+    with pytest.raises(NewerVersionError):
+        bfncodec.decompress((GOLDEN / name).read_bytes())
+
+
+def digest(found: Any) -> str:
+    """Of everything that must come back; for picture files of their pixels, as PNG may be packed otherwise."""
+    if isinstance(found, bytes) and found[1:4] == b"PNG":
+        import io
+
+        found = Image.open(io.BytesIO(found))
+    if isinstance(found, Image.Image):
+        parts = [found.mode, found.size, found.getpalette(rawmode=None), sorted(map(repr, found.info.items()))]
+        return hashlib.sha256(repr(parts).encode() + found.tobytes()).hexdigest()
+    if isinstance(found, np.ndarray):
+        return hashlib.sha256(repr((found.dtype.str, found.shape)).encode() + found.tobytes()).hexdigest()
+    return hashlib.sha256(found.encode("utf-8", "surrogatepass") if isinstance(found, str) else found).hexdigest()
+
+
+# ---- the package --------------------------------------------------------------------------------
+
+
+def test_every_public_name_is_there() -> None:
+    assert sorted(bfncodec.__all__) == dir(bfncodec)
+    for name in set(bfncodec.__all__) - {"load", "Codec"}:
+        assert getattr(bfncodec, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = bfncodec.nonsense
+
+
+def test_looking_at_files_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, bfncodec, bfncodec.cli; bfncodec.describe(b'\\xbf\\x4e\\x40' + bytes(4))\n"
+        "print([m for m in ('torch', 'numpy', 'PIL', 'matplotlib') if m in sys.modules])"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(bfncodec.__file__).parent.parent)}
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert found.stdout.strip() == "[]"
+
+
+@given(texts)
+def test_text_of_any_characters_comes_back(text: str) -> None:
+    assert back(text) == text

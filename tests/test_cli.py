@@ -1,0 +1,397 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from doubles import FakeModels, noise
+from PIL import Image
+
+import bfncodec
+import bfncodec.training
+from bfncodec import cli, runner
+
+# Also where the package is not installed, as in a bare checkout.
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(bfncodec.__file__).parent.parent)}
+TEXT = b"to be or not to be, that is the question " * 20
+
+
+@pytest.fixture(autouse=True)
+def models(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeModels]:
+    """The commands find the doubles, and files named for no one's model."""
+    found = FakeModels()
+    monkeypatch.setattr("bfncodec.api.Models", lambda device, threads: found)
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_bytes(TEXT)
+    (tmp_path / "noise.bin").write_bytes(noise(3, 900).tobytes())
+    Image.fromarray(noise(4, 30, 20, 3)).save(tmp_path / "photo.png")
+    return tmp_path
+
+
+def run(*args: str, code: int = 0, stdin: bytes = b"") -> Result:
+    """A command in this process; click's standalone mode off, as main() has it."""
+    result = CliRunner().invoke(cli.cli, list(args), input=stdin)
+    assert result.exit_code == code, (result.output, result.exception)
+    assert "Traceback" not in result.output
+    return result
+
+
+def names(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+# ---- compress and decompress --------------------------------------------------------------------
+
+
+def test_files_come_back(folder: Path) -> None:
+    before = {name: (folder / name).read_bytes() for name in names(folder)}
+    result = run("compress", "--rm", *before)
+    assert names(folder) == {f"{name}.bfn" for name in before}
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert len(lines) == 3
+    assert all(" bpd " in line and " => " in line for line in lines)
+    run("decompress", "--rm", *sorted(names(folder)))
+    assert names(folder) == set(before)
+    assert (folder / "a.txt").read_bytes() == TEXT
+    assert (folder / "noise.bin").read_bytes() == before["noise.bin"]
+    assert np.array_equal(Image.open(folder / "photo.png"), noise(4, 30, 20, 3))
+
+
+def test_the_summary_line(folder: Path) -> None:
+    size = len(bfncodec.compress(noise(3, 900).tobytes(), codecs=FakeModels()))
+    line = f"noise.bin : {8 * size / 900:.2f} bpd  {100 * size / 900:.1f}% (900 B => {size} B)\n"
+    assert run("compress", "noise.bin").stderr == line
+    assert run("compress", "-f", "-v", "noise.bin").stderr == line[:-1] + "  bytes, segments: 1 model\n"
+    assert run("compress", "-f", "-q", "noise.bin").stderr == ""
+
+
+def test_picture_files_byte_for_byte(folder: Path) -> None:
+    data = (folder / "photo.png").read_bytes()
+    run("compress", "--bytes", "--rm", "photo.png")
+    run("decompress", "photo.png.bfn")
+    assert (folder / "photo.png").read_bytes() == data
+
+
+def test_pipes(folder: Path) -> None:
+    blob = run("compress", stdin=TEXT).stdout_bytes
+    assert bfncodec.decompress(blob) == TEXT
+    assert run("compress", "-", stdin=TEXT).stdout_bytes == blob
+    assert run("compress", "-c", "a.txt").stdout_bytes == blob
+    assert run("compress", "-o", "-", "a.txt").stdout_bytes == blob
+    assert run("decompress", stdin=blob).stdout_bytes == TEXT
+    run("compress", "-", "-o", "x.bfn", stdin=TEXT)
+    assert run("decompress", "-c", "x.bfn").stdout_bytes == TEXT
+    assert run("decompress", "-c", "x.bfn", "x.bfn").stdout_bytes == TEXT * 2
+
+
+def test_where_results_go(folder: Path) -> None:
+    run("compress", "a.txt", "-o", "one")
+    (folder / "out").mkdir()
+    run("compress", "a.txt", "noise.bin", "-o", "out")
+    (folder / "deep" / "deeper").mkdir(parents=True)
+    (folder / "deep" / "deeper" / "b.txt").write_bytes(TEXT)
+    run("compress", "-r", "deep", "-o", "out")
+    assert names(folder / "out") == {"a.txt.bfn", "noise.bin.bfn", "deeper/b.txt.bfn"}
+    run("compress", "-r", "deep")
+    assert names(folder / "deep") == {"deeper/b.txt", "deeper/b.txt.bfn"}
+    run("compress", "-r", "deep", "-f")  # takes the source, not its compressed file
+    assert names(folder / "deep") == {"deeper/b.txt", "deeper/b.txt.bfn"}
+    run("decompress", "one", "-o", "back")
+    assert (folder / "back").read_bytes() == TEXT
+    run("decompress", "-r", "out", "-o", "out")
+    assert (folder / "out" / "deeper" / "b.txt").read_bytes() == TEXT
+
+
+def test_a_bad_file_does_not_stop_the_others(folder: Path) -> None:
+    result = run("compress", "missing", "a.txt", ".", "noise.bin", code=1)
+    errors = [line for line in result.stderr.splitlines() if line.startswith("bfncodec:")]
+    assert errors == [
+        "bfncodec: missing: cannot be read: No such file or directory",
+        "bfncodec: .: is a folder; use -r to take the files in it",
+    ]
+    assert {"a.txt.bfn", "noise.bin.bfn"} <= names(folder)
+
+
+def test_nothing_is_replaced_unasked(folder: Path) -> None:
+    run("compress", "a.txt")
+    assert "a.txt.bfn exists already: use -f" in run("compress", "--rm", "a.txt", code=1).stderr
+    assert (folder / "a.txt").exists()
+    run("compress", "-f", "a.txt")
+
+
+def test_damaged_and_foreign_files(folder: Path) -> None:
+    run("compress", "-m", "none", "a.txt")
+    blob = bytearray((folder / "a.txt.bfn").read_bytes())
+    blob[-9] ^= 1
+    for name, data in (("bad", bytes(blob)), ("cut", bytes(blob[:5])), ("empty", b""), ("foreign", b"PK\3\4" * 9)):
+        (folder / f"{name}.bfn").write_bytes(data)
+        before = names(folder)
+        for command in ("decompress", "test"):
+            result = run(command, f"{name}.bfn", code=1)
+            assert result.stderr.startswith(f"bfncodec: {name}.bfn: ")
+            assert len(result.stderr.splitlines()) == 1
+        assert names(folder) == before
+
+
+def test_a_model_that_is_not_there(folder: Path) -> None:
+    assert "bfncodec: a.txt: model nonsense is not here" in run("compress", "-m", "nonsense", "a.txt", code=1).stderr
+
+
+def test_disk_full_and_out_of_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("bfncodec.files._write_synced", fail)
+    error: Exception = OSError(28, "No space left on device")
+    stderr = run("compress", "--rm", "a.txt", code=1).stderr
+    assert stderr == f"bfncodec: a.txt: {folder.resolve()}/a.txt.bfn cannot be written: No space left on device\n"
+    error = MemoryError()
+    assert "not enough memory" in run("compress", "--rm", "a.txt", code=1).stderr
+    assert names(folder) == {"a.txt", "noise.bin", "photo.png"}
+
+
+def test_salvage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bfncodec.segments._PLAIN_SEGMENT", 300)
+    data = noise(20, 900).tobytes()
+    blob = bfncodec.compress(data, "none").replace(data[450:460], bytes(10))
+    (folder / "x.bfn").write_bytes(blob)
+    assert "segment 2 of 3: checksum mismatch" in run("decompress", "x.bfn", code=1).stderr
+    assert "segment 2 of 3 (300..599) is lost" in run("decompress", "--salvage", "x.bfn", code=1).stderr
+    assert (folder / "x").read_bytes() == data[:300] + bytes(300) + data[600:]
+
+
+def test_limits(folder: Path) -> None:
+    (folder / "x.bfn").write_bytes(bfncodec.compress(np.zeros((50, 50), np.uint8), "none"))
+    run("decompress", "--no-limits", "x.bfn")
+    assert np.load(folder / "x").shape == (50, 50)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["compress", "-c", "-o", "x", "a.txt"],
+        ["compress", "a.txt", "noise.bin", "-o", "x"],
+        ["compress", "--rm", "-c", "a.txt"],
+        ["compress", "--rm", "-"],
+        ["compress", "--nonsense"],
+        ["compress", "-T", "0", "a.txt"],
+        ["decompress", "--rm", "--salvage", "x.bfn"],
+        ["list"],
+        ["test"],
+        ["measure"],
+        ["nonsense"],
+    ],
+)
+def test_wrong_usage(folder: Path, args: list[str]) -> None:
+    before = names(folder)
+    assert "Usage" in run(*args, code=2).stderr
+    assert names(folder) == before
+
+
+# ---- looking, measuring -------------------------------------------------------------------------
+
+
+def test_list(folder: Path) -> None:
+    run("compress", "a.txt", "photo.png")
+    lines = run("list", "a.txt.bfn", "photo.png.bfn").stdout.splitlines()
+    assert len(lines) == 3
+    assert "PNG RGB" in lines[2]
+    assert "20x30" in lines[2]
+    found = json.loads(run("list", "--json", "photo.png.bfn").stdout)
+    assert found == [
+        {
+            "file": "photo.png.bfn",
+            "content": "PNG",
+            "mode": "RGB",
+            "sides": [30, 20],
+            "content_bytes": 1800,
+            "file_bytes": (folder / "photo.png.bfn").stat().st_size,
+            "methods": {"model": 1},
+            "models": [FakeModels().codecs["image"].info.id.hex()],
+        }
+    ]
+    run("list", "a.txt", code=1)
+
+
+def test_test(folder: Path) -> None:
+    run("compress", "a.txt", "photo.png")
+    before = names(folder)
+    assert run("test", "-r", ".").stderr.count(": sound") == 2
+    assert names(folder) == before
+
+
+def test_measure(folder: Path) -> None:
+    lines = run("measure", "noise.bin", "a.txt").stdout.splitlines()
+    assert " ".join(lines[0].split()) == "file KL rec ideal payload diff seed plain frame file bytes bpd"
+    assert len(lines) == 3
+    found = json.loads(run("measure", "--json", "noise.bin").stdout)[0]
+    assert found["kl_bits_by_step"] == [found["ideal_bits"] - 3, 1.0]
+    assert found["ideal_bits"] == found["kl_bits"] + found["reconstruction_bits"]
+    assert found["payload_minus_ideal_bits"] == found["payload_bits"] - found["ideal_bits"]
+    assert found["seed_bits"] == 0
+    assert found["container_bytes"] * 8 == found["payload_bits"] + found["plain_payload_bits"] + found["frame_bits"]
+    assert found["bits_per_dim"] == found["container_bytes"] * 8 / 900
+    assert names(folder) == {"a.txt", "noise.bin", "photo.png"}
+    run("measure", "missing", "a.txt", code=1)
+
+
+def test_a_plot_needs_matplotlib(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    result = CliRunner().invoke(cli.cli, ["measure", "--plot", "x.png", "a.txt"])
+    assert result.exit_code == 1
+    assert "pip install 'bfncodec[plot]'" in str(result.exception)
+
+
+def test_a_plot_is_made(folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    run("measure", "--plot", "x.png", "noise.bin")
+    assert Image.open(folder / "x.png").size[0] > 100
+
+
+def test_models_are_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = folder / "models" / "mine"
+    model.mkdir(parents=True)
+    (model / "config.json").write_text('{"name": "mine", "role": "text", "network": {}}')
+    (model / "model.safetensors").write_bytes(b"weights")
+    monkeypatch.setattr("bfncodec.models.search_path", lambda: [folder / "models"])
+    (found,) = json.loads(run("models", "--json").stdout)
+    assert (found["name"], found["role"], found["path"]) == ("mine", "text", str(model))
+    assert found["id"] in run("models").stdout
+
+
+def test_train_is_handed_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+    loop = SimpleNamespace(run=lambda config, **given: calls.append((config, given)))  # the real one loads torch
+    monkeypatch.setattr(bfncodec.training, "loop", loop, raising=False)
+    run("train", "x.toml", "-o", "there", "--no-resume", "--steps", "7", "--device", "cuda")
+    config, given = calls[0]
+    assert config == Path("x.toml")
+    assert (given["out"], given["resume"], given["steps"], given["device"]) == (Path("there"), False, 7, "cuda")
+
+
+# ---- the program --------------------------------------------------------------------------------
+
+
+def program(*args: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([sys.executable, "-m", "bfncodec", *args], capture_output=True, check=False, env=ENVIRONMENT)
+
+
+def test_the_program(folder: Path) -> None:
+    assert program("--version").stdout.decode().strip() == f"bfncodec, version {bfncodec.__version__}"
+    assert program("nonsense").returncode == 2
+    done = program("compress", "-m", "none", "missing", "a.txt")
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+    assert program("decompress", "-c", "a.txt.bfn").stdout == TEXT
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("args", [["compress", "-m", "none", "-c", "a.txt"], ["--help"]])
+def test_a_full_standard_output_is_one_line(folder: Path, args: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "bfncodec", *args], stdout=full, stderr=subprocess.PIPE, check=False, env=ENVIRONMENT
+        )
+    assert done.returncode == 1
+    assert done.stderr.count(b"\n") == 1
+    assert b"No space left on device" in done.stderr
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from bfncodec import cli, files
+write = files._write_synced
+def slow(path, data, like):
+    write(path, data, like)
+    Path("ready").touch()
+    time.sleep(30)
+files._write_synced = slow
+cli.main(["compress", "-m", "none", "--rm", "a.txt"])
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_nothing_behind(folder: Path, number: int, code: int) -> None:
+    process = subprocess.Popen([sys.executable, "-c", SLOW], stderr=subprocess.PIPE, env=ENVIRONMENT)
+    deadline = time.monotonic() + 20
+    while process.poll() is None and not (folder / "ready").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert stderr.count(b"\n") == 1
+    assert b"Traceback" not in stderr
+    assert names(folder) == {"a.txt", "noise.bin", "photo.png", "ready"}
+
+
+def test_nothing_binary_for_a_terminal(folder: Path) -> None:
+    leader, terminal = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "bfncodec", "compress", "-m", "none", "-c", "a.txt"],
+        stdout=terminal,
+        stderr=subprocess.PIPE,
+        check=False,
+        env=ENVIRONMENT,
+    )
+    os.close(terminal)
+    os.close(leader)
+    assert done.returncode == 1
+    assert b"not written to a terminal" in done.stderr
+
+
+def test_progress_at_a_terminal(folder: Path) -> None:
+    (folder / "long.txt").write_bytes(TEXT * 10)
+    code = (
+        "from bfncodec import cli, files, terminal\n"
+        "terminal._STEP = 0\n"
+        "cli.main(['compress', '-m', 'none', 'long.txt'])\n"
+    )
+    leader, terminal = pty.openpty()
+    done = subprocess.run([sys.executable, "-c", code], stderr=terminal, check=False, env=ENVIRONMENT)
+    os.close(terminal)
+    shown = b""
+    try:
+        while chunk := os.read(leader, 4096):
+            shown += chunk
+    except OSError:  # the end of a terminal
+        pass
+    os.close(leader)
+    assert done.returncode == 0
+    assert b"%" in shown
+    assert b"/s" in shown
+    assert b" left" in shown
+    assert b"bpd" in shown
+
+
+def test_help_starts_at_once() -> None:
+    best = min(_timed("--help") for _ in range(3))
+    assert best < 1.0  # 0.3 s on an idle machine; what makes it slow is importing torch, which takes longer
+
+
+def _timed(*args: str) -> float:
+    start = time.monotonic()
+    program(*args)
+    return time.monotonic() - start
+
+
+def test_errors_are_single_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    runner.complain("several\nlines")
+    assert capsys.readouterr().err == "bfncodec: several lines\n"
