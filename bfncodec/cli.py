@@ -72,6 +72,8 @@ def _run(args: Sequence[str] | None) -> int:
         complain(str(error))
     except MemoryError:
         complain("not enough memory")
+    except ImportError as error:
+        complain(f"the installation is not complete ({error}): pip install --upgrade bfncodec")
     except OSError as error:
         complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
         abandon_stdout()

@@ -80,6 +80,10 @@ class Call:
             self.fail(name, "not enough memory: try smaller files")
         except OSError as error:
             self.fail(name, error.strerror or str(error))
+        except RuntimeError as error:
+            if "out of memory" not in str(error):  # how torch says it, of a GPU and of the machine
+                raise
+            self.fail(name, "not enough memory on the device: use --device cpu")
         finally:
             self._clear()
 

@@ -34,7 +34,7 @@ def arrays(draw: st.DrawFn) -> np.ndarray[Any, Any]:
     """uint8 and uint16 of 0 to 4 dimensions, empty ones and pictures among them."""
     pictures = st.tuples(sides, sides, st.sampled_from([1, 2, 3, 4]))
     shape = draw(st.lists(st.integers(0, 9), max_size=4).map(tuple) | pictures | st.tuples(sides, sides))
-    low = draw(samples(shape))
+    low = np.asarray(draw(samples(shape)))  # operations on arrays without dimensions give scalars
     if draw(st.booleans()):
         return low
     return np.asarray(low.astype(np.uint16) * 257 + 3, draw(st.sampled_from(["<u2", ">u2"])))

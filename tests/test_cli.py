@@ -164,6 +164,8 @@ def test_disk_full_and_out_of_memory(folder: Path, monkeypatch: pytest.MonkeyPat
     assert stderr == f"bfncodec: a.txt: {folder.resolve()}/a.txt.bfn cannot be written: No space left on device\n"
     error = MemoryError()
     assert "not enough memory" in run("compress", "--rm", "a.txt", code=1).stderr
+    error = RuntimeError("CUDA out of memory. Tried to allocate 20 GiB")
+    assert "--device cpu" in run("compress", "--rm", "a.txt", code=1).stderr
     assert names(folder) == {"a.txt", "noise.bin", "photo.png"}
 
 
@@ -262,7 +264,8 @@ def test_a_plot_needs_matplotlib(folder: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_plot_is_made(folder: Path) -> None:
     pytest.importorskip("matplotlib")
     run("measure", "--plot", "x.png", "noise.bin")
-    assert Image.open(folder / "x.png").size[0] > 100
+    with Image.open(folder / "x.png") as image:
+        assert image.size[0] > 100
 
 
 def test_models_are_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ structure: rows quantise to int8 with a scale of their own, and the scale of a n
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 
 import torch
 import torch.nn.functional as F
@@ -98,6 +99,11 @@ class Block(nn.Module):
         x = x + self.out(y.transpose(1, 2).reshape(batch, length, d))
         return x + self.down(F.relu(self.up(rms_norm(x))).square())
 
+    def largest_values(self, x: Tensor) -> Tensor:
+        """Largest attention value of each head on this input. [B, L, d] -> [H]"""
+        v = self.qkv(rms_norm(x)).chunk(3, -1)[2]
+        return v.abs().amax((0, 1)).view(self.heads, -1).amax(1)
+
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     a, b = x.chunk(2, -1)
@@ -122,18 +128,34 @@ class Transformer(nn.Module):
         nn.init.zeros_(self.head.bias)
         self.register_buffer("rope", rope_table(config), persistent=False)
 
+    @torch.no_grad()
+    def stored_tables(self, batches: Iterable[tuple[Tensor, int]]) -> dict[str, Tensor]:
+        """What the integer twin needs besides the weights: the table of rotations, and how large the attention values
+        of each layer and head get on some data, float32 [layers, H]."""
+        caps = torch.full((self.config.layers, self.config.heads), 1e-3)
+        for x, teeth in batches:
+            z, rope, mask = self._start(x.to(self.head.weight.device), teeth)
+            for i, block in enumerate(self.blocks):
+                caps[i] = torch.maximum(caps[i], block.largest_values(z).cpu())  # type: ignore[operator]
+                z = block(z, rope[0], rope[1], mask)
+        return {"rope": self.rope.cpu(), "value_cap": caps}  # type: ignore[operator,dict-item]
+
     def forward(self, x: Tensor, teeth: int) -> Tensor:
         """x: int64 [B, L] symbols in text order, L a multiple of `teeth`. Returns logits [B, L, symbols], in step-major
         order (rank = index * teeth + tooth), which is the order of :class:`bfncodec.flow.schedule.Comb`."""
+        z, rope, mask = self._start(x, teeth)
+        for block in self.blocks:
+            z = block(z, rope[0], rope[1], mask)
+        return self.head(rms_norm(z))
+
+    def _start(self, x: Tensor, teeth: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Embedded slots [B, L, d] in step-major order, their rotations [2, L, hd/2], and the mask of the schedule."""
         batch, length = x.shape
         inputs = self.inputs(x.view(batch, teeth, length // teeth))  # [B, m, S, d]
         z = inputs.transpose(1, 2).reshape(batch, length, -1)
         position = torch.arange(length, device=x.device).view(teeth, -1).t().reshape(-1)
         rope = self.rope[:, position].to(z.dtype) / (1 << 14)  # type: ignore[index]
-        mask = None if teeth == 1 else step_mask(length, teeth, x.device)
-        for block in self.blocks:
-            z = block(z, rope[0], rope[1], mask)
-        return self.head(rms_norm(z))
+        return z, rope, None if teeth == 1 else step_mask(length, teeth, x.device)
 
     def inputs(self, x: Tensor) -> Tensor:
         """Embedding of what each slot's tooth has revealed before it. x: int64 [B, m, S] -> [B, m, S, d]."""

@@ -59,6 +59,7 @@ class Task:
     loss: Callable[[nn.Module, Any], Tensor]  # bits per dimension of a batch
     validation: Sequence[Any]
     config: dict[str, Any]
+    tables: Callable[[Any], dict[str, Tensor]] = lambda network: {}  # what is stored besides the weights
 
 
 def run(config_path: str | Path, out: str | Path | None = None, resume: bool = True, device: str = "cpu", steps: int | None = None, say: Say = print) -> Path:
@@ -82,7 +83,8 @@ def run(config_path: str | Path, out: str | Path | None = None, resume: bool = T
     if rank == 0:
         from bfncodec.training.quantise import export
 
-        export(state.averaged(), task.config, out)
+        network = state.averaged()
+        export(network, task.config, out, task.tables(network))
         say(f"model written to {out}")
     return out
 
@@ -137,8 +139,12 @@ def text_task(settings: dict[str, Any], train: TrainConfig) -> Task:
     def sample(g: np.random.Generator) -> list[Any]:
         return [(sampler(g), int(g.choice(train.teeth)))]
 
-    extra = {"teeth": list(train.teeth)}
-    return Task(Transformer(config), ("blocks.",), sample, loss, validation, exported(settings, config.to_dict(), **extra))
+    def tables(network: Transformer) -> dict[str, Tensor]:
+        rng = np.random.default_rng(2)
+        return network.stored_tables((sampler(rng), 1) for _ in range(8))
+
+    description = exported(settings, config.to_dict(), teeth=sorted(set(train.teeth)))
+    return Task(Transformer(config), ("blocks.",), sample, loss, validation, description, tables)
 
 
 def exported(settings: dict[str, Any], network: dict[str, Any], **extra: Any) -> dict[str, Any]:

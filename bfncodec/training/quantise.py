@@ -34,11 +34,9 @@ def quantised_tensors(network: nn.Module) -> dict[str, Tensor]:
     return result
 
 
-def export(network: nn.Module, config: dict[str, Any], out: Path) -> None:
-    """Write model.safetensors and config.json into `out`."""
-    tensors = quantised_tensors(network)
-    if hasattr(network, "stored_tables"):
-        tensors.update(network.stored_tables())
+def export(network: nn.Module, config: dict[str, Any], out: Path, tables: dict[str, Tensor] | None = None) -> None:
+    """Write model.safetensors and config.json into `out`; `tables` are stored as they are."""
+    tensors = {**quantised_tensors(network), **(tables or {})}
     out.mkdir(parents=True, exist_ok=True)
     save_file(tensors, str(out / "model.safetensors"))
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")

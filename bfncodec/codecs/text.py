@@ -1,0 +1,183 @@
+"""Bytes through the erasure sender on the comb schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bfncodec.codecs.base import Codec, Progress, check_size, silent
+from bfncodec.coding.cdf import softmax_frequencies
+from bfncodec.coding.direct import RangeDecoder, RangeEncoder, information
+from bfncodec.flow.report import CodeLength
+from bfncodec.flow.schedule import Comb
+from bfncodec.models import ModelInfo
+from bfncodec.networks.exact_transformer import ExactTransformer
+from bfncodec.networks.transformer import TransformerConfig
+from bfncodec.wire import Reader, varint
+
+SYMBOLS = 256
+GROUP_WINDOWS = 64  # windows of an item that are coded side by side; part of the format
+BATCH_WINDOWS = 64  # windows of all items together that the network sees at once
+BLOCK_SLOTS = 1 << 11  # slots the network sees at once when encoding
+
+
+@dataclass(frozen=True)
+class Group:
+    """Up to GROUP_WINDOWS windows of one item: the unit that is coded as one interleaved sequence."""
+
+    item: int
+    starts: tuple[int, ...]  # first byte of each window
+    lengths: tuple[int, ...]
+    teeth: int
+
+    @property
+    def steps(self) -> int:
+        """Symbols of a full tooth."""
+        return -(-max(self.lengths) // self.teeth)
+
+
+class TextCodec(Codec[bytes]):
+    """Byte strings of any length, in any encoding.
+
+    Payload: varint length, then the symbols. The text is cut into windows of nearly equal length, the windows into groups of 64;
+    group after group, step after step, the symbols of that step are coded, window by window and tooth by tooth.
+    """
+
+    def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
+        self.info, self.device = info, device
+        self.config = TransformerConfig.from_dict(dict(info.config["network"]))
+        self.teeth = int(info.config.get("coding_teeth", 1))
+        self.network = ExactTransformer(self.config, tensors, device)
+
+    def encode_batch(self, xs: Sequence[bytes], progress: Progress = silent) -> list[bytes]:
+        encoders = [RangeEncoder() for _ in xs]
+        for group, below, frequency, symbol, _ in self._coded(xs, progress):
+            encoders[group.item].encode_intervals(below, frequency, symbol, SYMBOLS)
+        return [varint(len(x)) + encoder.finish() for x, encoder in zip(xs, encoders, strict=True)]
+
+    def decode_batch(self, payloads: Sequence[bytes], progress: Progress = silent) -> list[bytes]:
+        sizes, bodies = zip(*map(_split, payloads), strict=True) if payloads else ((), ())
+        decoders = [RangeDecoder(body) for body in bodies]
+        items = [np.zeros(size, np.uint8) for size in sizes]
+        for batch in self._batches(sizes):
+            self._decode_groups(batch, items, decoders, progress)
+        return [item.tobytes() for item in items]
+
+    def codelength(self, x: bytes) -> CodeLength:
+        parts = []
+        for _, _, frequency, _, step in self._coded([x], silent):
+            kl = np.bincount(step, weights=information(frequency))
+            parts.append(CodeLength(kl, 0.0, len(frequency)))
+        return CodeLength.joined(parts)
+
+    def _coded(self, xs: Sequence[bytes], progress: Progress) -> Iterator[tuple[Group, NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]]:
+        """Group after group of each item: sum of frequencies below each symbol, its frequency, the symbol and its step, in coding order."""
+        items = [np.frombuffer(x, np.uint8) for x in xs]
+        for batch in self._batches([len(x) for x in xs]):
+            steps, teeth = max(g.steps for g in batch), batch[0].teeth
+            known = torch.from_numpy(np.concatenate([_cut(items[g.item], g, steps) for g in batch])).to(self.device)  # [B, m, S]
+            run = self.network.start(len(known), teeth, steps)
+            run.reveal(0, known)
+            block = max(1, BLOCK_SLOTS // (len(known) * teeth))
+            parts = [self._intervals(run.predict(i, min(i + block, steps)), known[:, :, i : i + block]) for i in range(0, steps, block)]
+            below, frequency = (np.concatenate(p, 1) for p in zip(*parts, strict=True))  # [B, S, m]
+            symbol = known.transpose(1, 2).cpu().numpy()
+            row = 0
+            for group in batch:
+                rows = slice(row, row + len(group.lengths))
+                step, *place = _coding_order(group)
+                yield group, *(a[rows][tuple(place)].astype(np.int32) for a in (below, frequency, symbol)), step
+                row = rows.stop
+                progress(sum(group.lengths))
+
+    def _intervals(self, weights: Tensor, known: Tensor) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """(sum of frequencies below the symbol, its frequency), int32 [B, k, m]. weights: [B, k m, 256]; known: [B, m, k]"""
+        frequencies = softmax_frequencies(weights.view(-1, SYMBOLS)).int()
+        symbol = known.transpose(1, 2).reshape(-1, 1)
+        own = frequencies.gather(1, symbol)
+        up_to = frequencies.cumsum(1, dtype=torch.int32).gather(1, symbol)
+        shape = known.transpose(1, 2).shape
+        return (up_to - own).view(shape).cpu().numpy(), own.view(shape).cpu().numpy()
+
+    def _decode_groups(self, batch: Sequence[Group], items: list[NDArray[np.uint8]], decoders: Sequence[RangeDecoder], progress: Progress) -> None:
+        steps, teeth = max(g.steps for g in batch), batch[0].teeth
+        windows = sum(len(g.lengths) for g in batch)
+        run = self.network.start(windows, teeth, steps)
+        exists = np.concatenate([_exists(g, steps) for g in batch])  # [B, m, S]
+        rows = np.cumsum([0, *(len(g.lengths) for g in batch)])
+        symbols = np.zeros(exists.shape, np.int64)
+        for i in range(steps):
+            frequencies = softmax_frequencies(run.predict(i, i + 1).view(-1, SYMBOLS)).view(windows, teeth, SYMBOLS).cpu().numpy()
+            for group, first, last in zip(batch, rows, rows[1:], strict=False):
+                coded = exists[first:last, :, i]
+                symbols[first:last, :, i][coded] = decoders[group.item].decode_rows(frequencies[first:last][coded])
+            run.reveal(i, torch.from_numpy(symbols[:, :, i : i + 1]).to(self.device))
+            progress(int(exists[:, :, i].sum()))
+        for group, first in zip(batch, rows, strict=False):
+            for b, (start, length) in enumerate(zip(group.starts, group.lengths, strict=True)):
+                text = symbols[first + b, :, : group.steps].reshape(-1)[:length]
+                items[group.item][start : start + length] = text
+
+    def _batches(self, sizes: Sequence[int]) -> Iterator[list[Group]]:
+        """Groups to run side by side: one number of teeth, similar lengths; an item's groups stay in order."""
+        rounds: list[list[Group]] = []
+        for item, size in enumerate(sizes):
+            for k, group in enumerate(self._groups(item, size)):
+                if k == len(rounds):
+                    rounds.append([])
+                rounds[k].append(group)
+        for groups in rounds:
+            groups.sort(key=lambda g: (g.teeth, g.steps))
+            batch: list[Group] = []
+            for group in groups:
+                if batch and (group.teeth != batch[0].teeth or sum(len(g.lengths) for g in (*batch, group)) > BATCH_WINDOWS):
+                    yield batch
+                    batch = []
+                batch.append(group)
+            if batch:
+                yield batch
+
+    def _groups(self, item: int, size: int) -> Iterator[Group]:
+        if not size:
+            return
+        count = -(-size // self.config.window)
+        edges = [size * k // count for k in range(count + 1)]
+        teeth = self.teeth if count > 1 else 1
+        for k in range(0, count, GROUP_WINDOWS):
+            cut = edges[k : k + GROUP_WINDOWS + 1]
+            yield Group(item, tuple(cut[:-1]), tuple(b - a for a, b in zip(cut, cut[1:], strict=False)), teeth)
+
+
+def _split(payload: bytes) -> tuple[int, bytes]:
+    reader = Reader(payload)
+    size = reader.varint("text length")
+    check_size(size, "bytes")
+    return size, reader.rest()
+
+
+def _cut(text: NDArray[np.uint8], group: Group, steps: int) -> NDArray[np.int64]:
+    """The windows of a group as teeth, zeros where a tooth is shorter. int64 [windows, m, steps]"""
+    result = np.zeros((len(group.lengths), group.teeth, steps), np.int64)
+    for b, (start, length) in enumerate(zip(group.starts, group.lengths, strict=True)):
+        padded = np.zeros(group.teeth * group.steps, np.int64)
+        padded[:length] = text[start : start + length]
+        result[b, :, : group.steps] = padded.reshape(group.teeth, group.steps)
+    return result
+
+
+def _exists(group: Group, steps: int) -> NDArray[np.bool_]:
+    """Which slots hold a symbol of the text. bool [windows, m, steps]"""
+    place = np.arange(group.teeth)[:, None] * group.steps + np.arange(steps)
+    inside = (place < np.asarray(group.lengths)[:, None, None]) & (np.arange(steps) < group.steps)
+    return np.asarray(inside)
+
+
+def _coding_order(group: Group) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """(step, window, step, tooth) of every symbol of a group, in coding order: step by step, window by window, tooth by tooth."""
+    step, window, tooth = np.nonzero(_exists(group, group.steps).transpose(2, 0, 1))
+    return step, window, step, tooth

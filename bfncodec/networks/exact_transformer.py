@@ -1,0 +1,169 @@
+"""The integer twin of :class:`bfncodec.networks.transformer.Transformer`: keys and values cached, any number of steps at a time.
+
+Windows are coded side by side. Encoding advances many steps in one call, decoding one step; both run the same code, and
+because nothing in it depends on how rows are grouped (see :mod:`bfncodec.networks.exact`) both see the same distributions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bfncodec.networks import tables
+from bfncodec.networks.exact import LARGEST, ExactLinear, quantise_rms_norm, quantise_rows
+from bfncodec.networks.transformer import TransformerConfig, ngram_hash
+
+LOG2_E = 1.4426950408889634
+WEIGHT_TOTAL = 1 << 16  # attention weights are integers that sum to about this
+SUM_BITS = 24  # sums of exponentials stay below 2^24, where float32 adds integers exactly
+
+
+@dataclass(frozen=True)
+class ExactEmbedding:
+    """Rows of int8 with a scale each."""
+
+    rows: Tensor
+    scale: Tensor
+
+    @classmethod
+    def load(cls, tensors: dict[str, Tensor], name: str, device: torch.device) -> ExactEmbedding:
+        return cls(tensors[f"{name}.q"].to(device), tensors[f"{name}.s"].to(device)[:, None])
+
+    def __call__(self, index: Tensor) -> Tensor:
+        """index: int64 [N] -> float32 [N, d]"""
+        return self.rows.index_select(0, index).float().mul_(self.scale.index_select(0, index))
+
+
+@dataclass(frozen=True)
+class ExactBlock:
+    qkv: ExactLinear
+    out: ExactLinear
+    up: ExactLinear
+    down: ExactLinear
+    gain: Tensor  # float32 [H], logit scale of each head
+    cap: Tensor  # float32 [H], largest value that int8 values hold
+
+
+class ExactTransformer:
+    """Weights on a device; `start` begins a pass."""
+
+    def __init__(self, config: TransformerConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.embed = ExactEmbedding.load(tensors, "embed", device)
+        self.ngram = [ExactEmbedding.load(tensors, f"ngram.{i}", device) for i in range(len(config.ngrams))]
+        self.blocks = [self._block(tensors, i) for i in range(config.layers)]
+        self.head = ExactLinear.load(tensors, "head", device)
+        self.rope = tensors["rope"].to(device).float() / (1 << 14)
+        self.exp2 = torch.from_numpy(tables.exp2_table()).to(device)
+        drop = tables.EXP2_BITS - (SUM_BITS - max(1, (config.window - 1).bit_length()))
+        self.attention_exp2 = ((self.exp2 + (1 << drop >> 1)) >> drop).float()
+
+    def _block(self, tensors: dict[str, Tensor], i: int) -> ExactBlock:
+        name = f"blocks.{i}"
+        linears = (ExactLinear.load(tensors, f"{name}.{part}", self.device) for part in ("qkv", "out", "up", "down"))
+        return ExactBlock(*linears, tensors[f"{name}.gain"].to(self.device), tensors["value_cap"][i].to(self.device))
+
+    def start(self, windows: int, teeth: int, steps: int) -> Pass:
+        """A pass over windows of `teeth` teeth of `steps` symbols each."""
+        return Pass(self, windows, teeth, steps)
+
+
+class Pass:
+    """What the receiver of some windows knows: the symbols revealed, and the keys and values made of them."""
+
+    def __init__(self, network: ExactTransformer, windows: int, teeth: int, steps: int) -> None:
+        config, device = network.config, network.device
+        self.network, self.windows, self.teeth, self.steps = network, windows, teeth, steps
+        self.reach = max([1, *(n for n, _ in config.ngrams)])
+        # Symbols of each tooth after `reach` start symbols.
+        self.symbols = torch.full((windows, teeth, self.reach + steps), config.symbols, dtype=torch.int64, device=device)
+        heads, width, slots = config.heads, config.head_width, teeth * steps
+        self.keys = [torch.zeros(windows, heads, slots, width, device=device) for _ in network.blocks]
+        self.key_scale = [torch.zeros(windows, heads, 1, slots, device=device) for _ in network.blocks]
+        self.values = [torch.zeros(windows, heads, slots, width, device=device) for _ in network.blocks]
+
+    def reveal(self, first: int, symbols: Tensor) -> None:
+        """The receiver's update: symbols of steps first … are now known. int64 [B, m, k]"""
+        self.symbols[:, :, self.reach + first : self.reach + first + symbols.shape[2]] = symbols
+
+    def predict(self, first: int, last: int) -> Tensor:
+        """Weights of p_O for the symbols of steps [first, last), int32 [B, (last - first) m, symbols] in step-major order.
+
+        Needs every symbol of steps before last - 1 revealed, and is to be called for all steps in order.
+        """
+        network, count = self.network, (last - first) * self.teeth
+        x = self._embed(first, last)
+        position = torch.arange(first, last, device=x.device)[:, None] + torch.arange(self.teeth, device=x.device) * self.steps
+        rope = network.rope[:, position.reshape(-1)].repeat(1, self.windows, 1).unsqueeze(2)  # [2, B n, 1, hd/2]
+        mask = self._mask(first, last)
+        for i, block in enumerate(network.blocks):
+            y = self._attend(i, block.qkv(*quantise_rms_norm(x)), rope, first, last, mask)
+            x += block.out(*quantise_rows(y))
+            hidden = block.up(*quantise_rms_norm(x)).clamp_min_(0)
+            x += block.down(*quantise_rows(hidden.mul_(hidden)))
+        logits = network.head(*quantise_rms_norm(x))
+        steps = ((logits.amax(1, keepdim=True) - logits) * (LOG2_E * tables.EXP2_STEPS)).round_()
+        weights = network.exp2[steps.clamp_max_(len(network.exp2) - 1).long()]
+        return weights.view(self.windows, count, -1)
+
+    def _embed(self, first: int, last: int) -> Tensor:
+        """What each slot's tooth has revealed before it. float32 [B n, d], slots step-major."""
+        network = self.network
+        history = self.symbols[:, :, first : last - 1 + self.reach].unfold(2, self.reach, 1)  # [B, m, k, reach]
+        history = history.transpose(1, 2).reshape(-1, self.reach)
+        x = network.embed(history[:, -1])
+        if network.ngram:
+            rows = [e(ngram_hash(history, n, bits)) for e, (n, bits) in zip(network.ngram, network.config.ngrams, strict=True)]
+            x = x + torch.cat(rows, 1)
+        return x
+
+    def _mask(self, first: int, last: int) -> Tensor | None:
+        """True where a slot may not look: slots of later steps. [n, slots so far]"""
+        if last - first == 1:
+            return None
+        step = torch.arange(last * self.teeth, device=self.network.device) // self.teeth
+        return step[None, :] > step[first * self.teeth :, None]
+
+    def _attend(self, i: int, qkv: Tensor, rope: Tensor, first: int, last: int, mask: Tensor | None) -> Tensor:
+        """Attention of layer i; new keys and values join the cache. qkv: float32 [B n, 3 d] -> float32 [B n, d]"""
+        config, block = self.network.config, self.network.blocks[i]
+        begin, end = first * self.teeth, last * self.teeth
+        q, k, v = qkv.view(len(qkv), 3, config.heads, config.head_width).unbind(1)  # [B n, H, hd]
+        q, q_scale = self._normalise(q, rope)
+        k, k_scale = self._normalise(k, rope)
+        v = (v * (LARGEST / block.cap)[:, None]).round_().clamp_(-LARGEST, LARGEST)
+        scale = k_scale * (block.gain * (LOG2_E * tables.EXP2_STEPS / config.head_width))[:, None]
+        self.keys[i][:, :, begin:end] = self._heads_first(k)
+        self.values[i][:, :, begin:end] = self._heads_first(v)
+        self.key_scale[i][:, :, 0, begin:end] = self._heads_first(scale)[..., 0]
+        # int8 times int8 in float32: sums below 2^24, exact.
+        score = self._heads_first(q) @ self.keys[i][:, :, :end].transpose(2, 3)
+        score.mul_(self.key_scale[i][:, :, :, :end])
+        if mask is not None:
+            score.masked_fill_(mask, -torch.inf)
+        weight = self._softmax(score, self._heads_first(q_scale))
+        y = weight @ self.values[i][:, :, :end]
+        y.mul_((block.cap / (LARGEST * WEIGHT_TOTAL))[:, None, None])
+        return y.transpose(1, 2).reshape(len(qkv), -1)
+
+    def _softmax(self, score: Tensor, q_scale: Tensor) -> Tensor:
+        """Integer weights that sum to about 2^16. score: float32 [B, H, n, slots]; q_scale: float32 [B, H, n, 1]"""
+        table = self.network.attention_exp2
+        steps = (score.amax(-1, keepdim=True) - score).mul_(q_scale).clamp_max_(len(table) - 1)
+        e = table.index_select(0, steps.int().view(-1)).view(steps.shape)
+        return e.mul_(WEIGHT_TOTAL / e.sum(-1, keepdim=True)).round_()
+
+    def _heads_first(self, x: Tensor) -> Tensor:
+        """[B n, H, w] -> [B, H, n, w]"""
+        return x.view(self.windows, -1, *x.shape[1:]).transpose(1, 2)
+
+    def _normalise(self, x: Tensor, rope: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotate by position, then the integers of the normalised row and their unit. [B n, H, hd] -> float32, float32 [B n, H, 1]"""
+        a, b = x.chunk(2, -1)
+        cos, sin = rope
+        rotated = torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+        q, scale = quantise_rms_norm(rotated)
+        return q.float(), scale
+
