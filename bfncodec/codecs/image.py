@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bfncodec.codecs.base import Codec, Progress, check_size, silent
-from bfncodec.coding.cdf import high_frequencies, low_frequencies, nibble_intervals
+from bfncodec.coding.cdf import NIBBLE, Intervals, high_frequencies, low_frequencies, nibble_intervals
 from bfncodec.coding.direct import RangeDecoder, RangeEncoder, information
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.flow.report import CodeLength
@@ -24,7 +24,6 @@ Image = NDArray[np.uint8]  # [H, W, 3]
 BATCH_PIXELS = 1 << 21  # images coded side by side hold at most this many pixels together
 BLOCK_PIXELS = 1 << 12  # pixels the network sees at once when encoding
 SYMBOLS = 6  # of a pixel: two nibbles of three channels
-NIBBLE = 16
 
 
 class ImageCodec(Codec[Image]):
@@ -82,8 +81,8 @@ class ImageCodec(Codec[Image]):
         values = np.empty((len(bodies), height * width, 3), np.uint8)
         for first, last in _lines(geo.offsets, 1):
             line = self._decode_line(run, first, last, decoders)
-            run.reveal(first, line)
-            values[:, geo.order[first:last]] = line.cpu().numpy()
+            run.reveal(first, torch.from_numpy(line).to(self.device))
+            values[:, geo.order[first:last]] = line
             progress(len(bodies) * (last - first))
         return list(values.reshape(len(bodies), height, width, 3))
 
@@ -95,38 +94,38 @@ class ImageCodec(Codec[Image]):
         run = self.network.start(height, width, count, block)
         geo = run.geometry
         step_of = np.repeat(np.arange(len(geo.offsets) - 1), np.diff(geo.offsets))
-        values = torch.from_numpy(images.reshape(count, -1, 3)[:, geo.order].astype(np.int32)).to(self.device)
+        values = images.reshape(count, -1, 3)[:, geo.order].astype(np.int32)
         for first, last in _lines(geo.offsets, block):
             known = values[:, first:last]
-            run.reveal(first, known)
+            run.reveal(first, torch.from_numpy(known).to(self.device))
             prediction = run.predict(first, last)
-            intervals = []
+            intervals: list[Intervals] = []
             for k, c in enumerate(CODING_ORDER):
                 value = known[..., c].reshape(-1)
                 intervals += nibble_intervals(prediction.channel(k).below, value)
                 prediction.tell(k, value)
-            parts = [torch.stack([getattr(i, name) for i in intervals]) for name in ("symbol", "below", "frequency")]
-            arrays = [p.view(SYMBOLS, count, -1).transpose(0, 1).cpu().numpy() for p in parts]
+            parts = [np.stack([getattr(i, name) for i in intervals]) for name in ("symbol", "below", "frequency")]
+            arrays = [p.reshape(SYMBOLS, count, -1).swapaxes(0, 1) for p in parts]
             yield step_of[first:last], _coding_order(geo.offsets, first, last), *arrays
 
-    def _decode_line(self, run: Pass, first: int, last: int, decoders: Sequence[RangeDecoder]) -> Tensor:
+    def _decode_line(self, run: Pass, first: int, last: int, decoders: Sequence[RangeDecoder]) -> NDArray[np.int32]:
         """One step: the pixels of one line of every image. Returns int32 [T, n, 3]."""
         count = len(decoders) * (last - first)
         prediction = run.predict(first, last)
-        line = torch.empty(count, 3, dtype=torch.int32, device=self.device)
+        line = np.empty((count, 3), np.int32)
         for k, c in enumerate(CODING_ORDER):
             below = prediction.channel(k).below
-            frequencies, edges = high_frequencies(below, count, self.device)
-            high = self._decode_symbols(frequencies, decoders)
-            low = self._decode_symbols(low_frequencies(below, high, edges), decoders)
+            frequencies, edges = high_frequencies(below, count)
+            high = _decode_symbols(frequencies, decoders)
+            low = _decode_symbols(low_frequencies(below, high, edges), decoders)
             line[:, c] = high * NIBBLE + low
             prediction.tell(k, line[:, c])
-        return line.view(len(decoders), -1, 3)
+        return line.reshape(len(decoders), -1, 3)
 
-    def _decode_symbols(self, frequencies: Tensor, decoders: Sequence[RangeDecoder]) -> Tensor:
-        rows = frequencies.cpu().numpy().reshape(len(decoders), -1, NIBBLE)
-        symbols = np.concatenate([d.decode_rows(r) for d, r in zip(decoders, rows, strict=True)])
-        return torch.from_numpy(symbols).to(self.device).long()
+
+def _decode_symbols(frequencies: NDArray[np.float32], decoders: Sequence[RangeDecoder]) -> NDArray[np.int32]:
+    rows = frequencies.reshape(len(decoders), -1, NIBBLE)
+    return np.concatenate([d.decode_rows(r) for d, r in zip(decoders, rows, strict=True)])
 
 
 def _check(x: Image) -> None:

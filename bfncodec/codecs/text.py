@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bfncodec.codecs.base import Codec, Progress, check_size, silent
-from bfncodec.coding.cdf import softmax_frequencies
+from bfncodec.coding.cdf import softmax_frequencies, softmax_intervals
 from bfncodec.coding.direct import RangeDecoder, RangeEncoder, information
 from bfncodec.flow.report import CodeLength
 from bfncodec.flow.schedule import Comb
@@ -97,12 +97,9 @@ class TextCodec(Codec[bytes]):
 
     def _intervals(self, weights: Tensor, known: Tensor) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """(sum of frequencies below the symbol, its frequency), int32 [B, k, m]. weights: [B, k m, 256]; known: [B, m, k]"""
-        frequencies = softmax_frequencies(weights.view(-1, SYMBOLS)).int()
-        symbol = known.transpose(1, 2).reshape(-1, 1)
-        own = frequencies.gather(1, symbol)
-        up_to = frequencies.cumsum(1, dtype=torch.int32).gather(1, symbol)
         shape = known.transpose(1, 2).shape
-        return (up_to - own).view(shape).cpu().numpy(), own.view(shape).cpu().numpy()
+        found = softmax_intervals(weights.view(-1, SYMBOLS).cpu().numpy(), known.transpose(1, 2).reshape(-1).cpu().numpy())
+        return found.below.reshape(shape), found.frequency.reshape(shape)
 
     def _decode_groups(self, batch: Sequence[Group], items: list[NDArray[np.uint8]], decoders: Sequence[RangeDecoder], progress: Progress) -> None:
         steps, teeth = max(g.steps for g in batch), batch[0].teeth
@@ -112,7 +109,7 @@ class TextCodec(Codec[bytes]):
         rows = np.cumsum([0, *(len(g.lengths) for g in batch)])
         symbols = np.zeros(exists.shape, np.int64)
         for i in range(steps):
-            frequencies = softmax_frequencies(run.predict(i, i + 1).view(-1, SYMBOLS)).view(windows, teeth, SYMBOLS).cpu().numpy()
+            frequencies = softmax_frequencies(run.predict(i, i + 1).view(-1, SYMBOLS).cpu().numpy()).reshape(windows, teeth, SYMBOLS)
             for group, first, last in zip(batch, rows, rows[1:], strict=False):
                 coded = exists[first:last, :, i]
                 symbols[first:last, :, i][coded] = decoders[group.item].decode_rows(frequencies[first:last][coded])

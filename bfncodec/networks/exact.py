@@ -21,6 +21,8 @@ from torch import Tensor
 LARGEST = 127  # of an int8 weight or activation; -128 is never used
 TINY = 1e-6  # rows whose largest value is below this count as this large
 EXACT_FLOAT = 1 << 24  # float32 holds every integer up to here
+# A Python number in a tensor expression costs a conversion at every call, which decoding line by line would feel.
+_LARGEST = torch.tensor(float(LARGEST))
 
 
 @dataclass(frozen=True)
@@ -108,18 +110,18 @@ def largest(x: Tensor) -> Tensor:
 def quantise_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     """(int8 [N, C], value of one unit of each row, float32 [N, 1]): x is about their product."""
     m = largest(x)
-    return (x * (LARGEST / m)).round_().to(torch.int8), m.div_(LARGEST)
+    return (x * (_LARGEST / m)).round_().to(torch.int8), m.div_(_LARGEST)
 
 
 def quantise_max_norm(x: Tensor) -> Tensor:
     """x / max|x| of each row in units of 1/127, int8 [N, C]: the integer twin of `convnet.max_norm`."""
-    return (x * (LARGEST / largest(x))).round_().to(torch.int8)
+    return (x * (_LARGEST / largest(x))).round_().to(torch.int8)
 
 
 def quantise_rms_norm(x: Tensor) -> tuple[Tensor, Tensor]:
     """x / rms(x) of each row as (int8, value of one unit). The root mean square is taken of the integers: their squares sum
     to less than 2^24 in up to 1040 columns."""
-    q = x * (LARGEST / largest(x))
+    q = x * (_LARGEST / largest(x))
     q.round_()
     mean = (q * q).sum(-1, keepdim=True).div_(x.shape[-1])
     return q.to(torch.int8), mean.sqrt_().reciprocal_()

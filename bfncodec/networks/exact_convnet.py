@@ -7,6 +7,7 @@ so memory does not grow with the image. Encoding and decoding run the same code 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,7 +24,11 @@ from bfncodec.networks.exact import LARGEST, ExactLinear, pad_to, quantise_max_n
 MEAN_STEPS = 64  # fixed point of predicted means: units of 1/64 level
 WEIGHT_TOTAL = 1 << 10  # mixture weights are integers that sum to this
 SUM_BITS = tables.LOGISTIC_BITS + 10  # a cumulative probability of 1 is 2^30
+MEAN_LIMIT = 1 << 16
 LOG2_E = 1.4426950408889634
+NEAREST = tuple(INPUT_TAPS.index(t) for t in ((0, -1), (-1, 0), (-1, 1), (-1, -1)))  # west, north, north-east, north-west
+ENTERING = (((1, 0), (2, 1)), ((2, 2),), ())  # for each coded channel: (channel it enters, row of `inside`)
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -87,51 +92,53 @@ class ExactConvNet:
         self.trunk = linear("trunk", unit)
         self.heads = [linear(f"heads.{k}") for k in range(3)]
         self.inside = tensors["inside"].to(device)
-        self.exp2 = torch.from_numpy(tables.exp2_table()).to(device)
-        self.logistic = torch.from_numpy(tables.logistic_table()).to(device)
 
     def start(self, height: int, width: int, count: int, block: int) -> Pass:
         """A pass over `count` images of one size, one line at a time or as many lines as hold `block` ranks."""
         return Pass(self, geometry(height, width), count, block)
 
-    def mixture(self, out: Tensor, base: Tensor, errors: Tensor) -> Mixture:
-        """Integer mixture of logistics from the k-th head. out: float32 [N, 3K + k]; base: float32 [N, 1]; errors: float32 [N, k]."""
-        k = self.config.mixtures
-        logits = out[:, :k]
-        steps = ((logits.amax(1, keepdim=True) - logits) * (LOG2_E * tables.EXP2_STEPS)).round_()
-        share = self.exp2[steps.clamp_max_(len(self.exp2) - 1).long()].long().cumsum(1)
-        cut = torch.div(share * WEIGHT_TOTAL, share[:, -1:], rounding_mode="floor").int()
-        weight = torch.cat([cut[:, :1], cut[:, 1:] - cut[:, :-1]], 1)
-        centre = base
-        for j in range(errors.shape[1]):
-            centre = centre + out[:, 3 * k + j : 3 * k + j + 1] * errors[:, j : j + 1]
-        mean = ((out[:, k : 2 * k] * MEAN_SCALE + centre) * MEAN_STEPS).round_().clamp_(-(1 << 16), 1 << 16)
-        low, high = LOG_SCALE_RANGE
-        level = ((out[:, 2 * k : 3 * k].clamp(low, high) - low) * tables.EXP2_STEPS).round_().long()
-        # The table holds 2^(20 - level/64) where 1/scale is 2^(-low - level/64); distances come in 1/64 levels.
-        unit = tables.LOGISTIC_STEPS / MEAN_STEPS * 2.0 ** (-low - tables.EXP2_BITS)
-        return Mixture(weight, mean, self.exp2[level].float() * unit, self.logistic)
+
+def mixture(out: Floats, base: Floats, errors: Sequence[Floats], mixtures: int) -> Mixture:
+    """Integer mixture of logistics from the k-th head. out: float32 [3K + k, N]; base and each of the k errors: float32 [N]."""
+    logits, offset, log_scale, slopes = np.split(out, [mixtures, 2 * mixtures, 3 * mixtures])
+    exp2 = tables.exp2_table()
+    steps = np.rint((logits.max(0) - logits) * np.float32(LOG2_E * tables.EXP2_STEPS))
+    share = exp2.take(steps.astype(np.int64), mode="clip").cumsum(0, dtype=np.int64)
+    weight = np.diff(share * WEIGHT_TOTAL // share[-1], axis=0, prepend=0).astype(np.int32)
+    centre = base
+    for slope, error in zip(slopes, errors, strict=True):
+        centre = centre + slope * error
+    mean = np.rint((offset * np.float32(MEAN_SCALE) + centre) * np.float32(MEAN_STEPS)).clip(-MEAN_LIMIT, MEAN_LIMIT)
+    low, high = LOG_SCALE_RANGE
+    level = np.rint((log_scale.clip(low, high) - np.float32(low)) * np.float32(tables.EXP2_STEPS)).astype(np.int64)
+    # The table holds 2^(20 - level/64) where 1/scale is 2^(-low - level/64); distances come in 1/64 levels.
+    unit = np.float32(tables.LOGISTIC_STEPS / MEAN_STEPS * 2.0 ** (-low - tables.EXP2_BITS))
+    return Mixture(weight, mean, exp2.take(level).astype(np.float32) * unit)
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Cumulative distribution of one channel in integers. weight: int32 [N, K]; mean (1/64 levels) and inverse scale: float32 [N, K]."""
+    """Cumulative distribution of one channel in integers. weight: int32 [K, N], sums to 2^10; mean (1/64 levels) and inverse
+    scale (table steps in 1/64 level): float32 [K, N]."""
 
-    weight: Tensor
-    mean: Tensor
-    inverse: Tensor
-    logistic: Tensor
+    weight: NDArray[np.int32]
+    mean: Floats
+    inverse: Floats
 
-    def below(self, value: Tensor) -> Tensor:
+    def below(self, value: NDArray[np.int32]) -> NDArray[np.int32]:
         """2^30 P(x < value), monotone in value, 0 at 0 and 2^30 at 256. value: int32 [N, B] -> int32 [N, B]"""
-        edge = value.float() * MEAN_STEPS - MEAN_STEPS // 2  # [N, B]
-        index = (edge.unsqueeze(-1) - self.mean.unsqueeze(1)).mul_(self.inverse.unsqueeze(1)).floor_()  # [N, B, K]
-        half = (len(self.logistic) - 1) // 2
-        index = index.clamp_(-half, half).add_(half).int()
-        cumulative = self.logistic.index_select(0, index.view(-1)).view(index.shape)
-        result = (cumulative * self.weight.unsqueeze(1)).sum(-1, dtype=torch.int32)
-        result = torch.where(value <= 0, torch.zeros_like(result), result)
-        return torch.where(value >= 256, torch.full_like(result, 1 << SUM_BITS), result)
+        table = tables.logistic_table()
+        edge = value.astype(np.float32) * np.float32(MEAN_STEPS) - np.float32(MEAN_STEPS // 2)  # [N, B]
+        index = edge - self.mean[:, :, None]  # [K, N, B]
+        index *= self.inverse[:, :, None]
+        np.floor(index, out=index)
+        index += np.float32((len(table) - 1) // 2)
+        cumulative = table.take(index.astype(np.int64), mode="clip")
+        cumulative *= self.weight[:, :, None]
+        result = cumulative.sum(0, dtype=np.int32)
+        result[value <= 0] = 0
+        result[value >= 256] = 1 << SUM_BITS
+        return result
 
 
 class Pass:
@@ -146,9 +153,11 @@ class Pass:
         self.features = [torch.zeros(shape, dtype=torch.int8, device=device) for _ in range(config.blocks)]
         self.pixels = torch.full((count, len(geo.order) + 1), OUTSIDE * 0x010101, dtype=torch.int32, device=device)
         self.inputs = torch.from_numpy(geo.inputs).to(device)
-        self.taps = torch.from_numpy(geo.blocks).to(device)
+        self.taps = torch.from_numpy(np.where(geo.blocks < 0, self.ring, geo.blocks % self.ring).astype(np.int32)).to(device)
+        self.slots = torch.arange(len(geo.order), device=device) % self.ring
         self.flags = torch.from_numpy(geo.flags).to(device)
         self.image_row = torch.arange(count, dtype=torch.int32, device=device).view(-1, 1, 1) * (self.ring + 1)
+        self.shift = torch.tensor([0, 8, 16], dtype=torch.int32, device=device)
 
     def reveal(self, first: int, values: Tensor) -> None:
         """The receiver's update: pixels of ranks first … are now known. values: int32 [T, n, 3] RGB."""
@@ -171,9 +180,8 @@ class Pass:
         """Integer features int8 [T n, F] and simple prediction int32 [T n, 3] (see `convnet.features`)."""
         index = self.inputs[first:last].reshape(-1)
         packed = self.pixels.index_select(1, index).view(-1, len(INPUT_TAPS), 1)
-        shift = torch.tensor([0, 8, 16], dtype=torch.int32, device=packed.device)
-        x = (packed >> shift) & 255  # [T n, 22, 3]
-        west, north, north_east, north_west = (x[:, INPUT_TAPS.index(t)] for t in ((0, -1), (-1, 0), (-1, 1), (-1, -1)))
+        x = (packed >> self.shift) & 255  # [T n, 22, 3]
+        west, north, north_east, north_west = (x[:, i] for i in NEAREST)
         base = ((west * 2 + north * 2 + north_east - north_west + 2) >> 2).clamp_(0, 255)
         differences = (x - base.unsqueeze(1)).clamp_(-LARGEST, LARGEST).view(len(x), -1).to(torch.int8)
         flags = self.flags[first:last].repeat(self.count, 1)
@@ -181,11 +189,8 @@ class Pass:
 
     def _ring_index(self, first: int, last: int) -> tuple[Tensor, Tensor]:
         """(rows of the five taps, int32 [T n 5]; rows to write, int64 [T n])"""
-        taps = self.taps[first:last]
-        taps = torch.where(taps < 0, self.ring, taps % self.ring)
-        slots = torch.arange(first, last, dtype=torch.int32, device=taps.device) % self.ring
-        rows = self.image_row + taps.unsqueeze(0)
-        return rows.view(-1), (self.image_row[:, :, 0] + slots).view(-1).long()
+        rows = self.image_row + self.taps[first:last]
+        return rows.view(-1), (self.image_row[:, :, 0] + self.slots[first:last]).view(-1)
 
 
 class Prediction:
@@ -194,25 +199,20 @@ class Prediction:
     def __init__(self, network: ExactConvNet, trunk: Tensor, base: Tensor) -> None:
         self.network = network
         self.hidden = list(trunk.chunk(3, 1))
-        self.base = base.float()
-        self.errors: list[Tensor] = []
+        self.base: Floats = base.t().float().cpu().numpy()
+        self.errors: list[Floats] = []
 
     def channel(self, k: int) -> Mixture:
         """Distribution of the k-th coded channel, after k calls of `tell`."""
-        network = self.network
-        out = network.heads[k](*quantise_rows(self.hidden[k].clamp_min_(0)))
-        errors = torch.cat(self.errors, 1) if self.errors else self.base[:, :0]
-        c = CODING_ORDER[k]
-        return network.mixture(out, self.base[:, c : c + 1], errors)
+        out = self.network.heads[k](*quantise_rows(self.hidden[k].clamp_min_(0)))
+        return mixture(out.t().contiguous().cpu().numpy(), self.base[CODING_ORDER[k]], self.errors, self.network.config.mixtures)
 
-    def tell(self, k: int, value: Tensor) -> None:
+    def tell(self, k: int, value: NDArray[np.int32]) -> None:
         """The k-th coded channel is now known. value: int32 [N]"""
-        c = CODING_ORDER[k]
-        error = (value.float() - self.base[:, c]).unsqueeze(1)
+        error = value.astype(np.float32) - self.base[CODING_ORDER[k]]
         self.errors.append(error)
-        small = error.clamp(-LARGEST, LARGEST).div_(INPUT_SCALE)
-        rows = {0: ((1, 0), (2, 1)), 1: ((2, 2),), 2: ()}[k]  # (channel it enters, row of `inside`)
-        for channel, row in rows:
+        small = torch.from_numpy((error.clip(-LARGEST, LARGEST) / np.float32(INPUT_SCALE))[:, None]).to(self.network.device)
+        for channel, row in ENTERING[k]:
             self.hidden[channel] = self.hidden[channel] + small * self.network.inside[row]
 
 
