@@ -100,11 +100,13 @@ def _ours_photo(model: str) -> Codec[Pixels]:
 
     import bfncodec
 
+    codecs = bfncodec.Models()  # one for all calls: each model is read once
+
     def encode(pixels: Pixels) -> bytes:
-        return bfncodec.compress(Image.fromarray(pixels), model=model)
+        return bfncodec.compress(Image.fromarray(pixels), model=model, codecs=codecs)
 
     def decode(blob: bytes, size: int) -> Pixels:
-        return np.asarray(bfncodec.decompress(blob))
+        return np.asarray(bfncodec.decompress(blob, codecs=codecs))
 
     return Codec(_our_name(model), encode, decode)
 
@@ -156,11 +158,13 @@ def _ppmd(pyppmd: Any) -> tuple[Callable[[bytes], bytes], Callable[[bytes, int],
 def _ours_text(model: str) -> Codec[bytes]:
     import bfncodec
 
+    codecs = bfncodec.Models()
+
     def encode(data: bytes) -> bytes:
-        return bfncodec.compress(data, model=model)
+        return bfncodec.compress(data, model=model, codecs=codecs)
 
     def decode(blob: bytes, size: int) -> bytes:
-        content = bfncodec.decompress(blob)
+        content = bfncodec.decompress(blob, codecs=codecs)
         assert isinstance(content, bytes)
         return content
 

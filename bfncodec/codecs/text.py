@@ -45,13 +45,14 @@ class TextCodec(Codec[bytes]):
     """Byte strings of any length, in any encoding.
 
     Payload: varint length, then the symbols. The text is cut into windows of nearly equal length, the windows into groups of 64;
-    group after group, step after step, the symbols of that step are coded, window by window and tooth by tooth.
+    group after group, step after step, the symbols of that step are coded, window by window and tooth by tooth. How many teeth
+    a window has follows from the length of the text, by the table `coding_teeth` of the model's config.
     """
 
     def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.info, self.device = info, device
         self.config = TransformerConfig.from_dict(dict(info.config["network"]))
-        self.teeth = int(info.config.get("coding_teeth", 1))
+        self.teeth = [(int(size), int(m)) for size, m in info.config["coding_teeth"]]
         self.network = ExactTransformer(self.config, tensors, device)
 
     def encode_batch(self, xs: Sequence[bytes], progress: Progress = silent) -> list[bytes]:
@@ -144,7 +145,7 @@ class TextCodec(Codec[bytes]):
             return
         count = -(-size // self.config.window)
         edges = [size * k // count for k in range(count + 1)]
-        teeth = self.teeth if count > 1 else 1
+        teeth = max((size_and_teeth for size_and_teeth in self.teeth if size_and_teeth[0] <= size), default=(0, 1))[1]
         for k in range(0, count, GROUP_WINDOWS):
             cut = edges[k : k + GROUP_WINDOWS + 1]
             yield Group(item, tuple(cut[:-1]), tuple(b - a for a, b in zip(cut, cut[1:], strict=False)), teeth)

@@ -20,8 +20,10 @@ from bfncodec.coding.direct import PRECISION, total
 NIBBLE = 16
 SUM_BITS = 30  # cumulative distributions of bytes come in units of 2^-30
 Ints = NDArray[np.int32]
+_STEPS = np.arange(NIBBLE + 1, dtype=np.int32)
 Below = Callable[[Ints], Ints]
-"""2^30 P(x < value) for values int32 [N, B] in 0 … 256: int32 [N, B], 0 at 0 and 2^30 at 256."""
+"""2^30 P(x < value) for values int32 [N, B] or [1, B] in 1 … 255: int32 [N, B]. At 0 it is 0 and at 256 it is 2^30 by
+definition, whatever the function gives there."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,10 @@ def nibble_intervals(below: Below, value: Ints) -> tuple[Intervals, Intervals]:
     """High and low nibble of bytes the encoder knows. value: int32 [N]"""
     high, low = value >> 4, value & 15
     start = high * NIBBLE
-    c = below(np.stack([start, start + NIBBLE, value, value + 1], 1))
+    edges = np.stack([start, start + NIBBLE, value, value + 1], 1)
+    c = below(edges)
+    c[edges == 0] = 0
+    c[edges == 256] = 1 << SUM_BITS
     coarse = _coarse(c[:, :2])
     fine = _fine(c[:, 2:] - c[:, :1], c[:, 1:2] - c[:, :1], np.stack([low, low + 1], 1))
     return _interval(coarse, high), _interval(fine, low)
@@ -45,25 +50,24 @@ def nibble_intervals(below: Below, value: Ints) -> tuple[Intervals, Intervals]:
 
 def high_frequencies(below: Below, count: int) -> tuple[NDArray[np.float32], Ints]:
     """Frequencies of the high nibble, float32 [N, 16], and the cumulative distribution at its edges, int32 [N, 17]."""
-    inner = np.arange(NIBBLE, 256, NIBBLE, dtype=np.int32)
-    edges = np.zeros((count, NIBBLE + 1), np.int32)
-    edges[:, 1:-1] = below(np.broadcast_to(inner, (count, NIBBLE - 1)))
+    edges = np.empty((count, NIBBLE + 1), np.int32)
+    edges[:, 0] = 0
+    edges[:, 1:-1] = below(_STEPS[None, 1:-1] * NIBBLE)
     edges[:, -1] = 1 << SUM_BITS
-    return np.diff(_coarse(edges), axis=1).astype(np.float32), edges
+    return _differences(_coarse(edges)), edges
 
 
 def low_frequencies(below: Below, high: Ints, edges: Ints) -> NDArray[np.float32]:
     """Frequencies of the low nibble given the high one, float32 [N, 16]. edges: from `high_frequencies`."""
-    steps = np.arange(NIBBLE + 1, dtype=np.int32)
     row = np.arange(len(high))
     start, end = edges[row, high], edges[row, high + 1]
     c = np.empty((len(high), NIBBLE + 1), np.int32)
     c[:, 0] = 0
-    c[:, 1:-1] = below((high * NIBBLE)[:, None] + steps[1:-1])
+    c[:, 1:-1] = below((high * NIBBLE)[:, None] + _STEPS[1:-1])
     c[:, 1:-1] -= start[:, None]
     width = (end - start)[:, None]
     c[:, -1:] = width
-    return np.diff(_fine(c, width, steps), axis=1).astype(np.float32)
+    return _differences(_fine(c, width, _STEPS))
 
 
 def softmax_frequencies(weight: Ints) -> NDArray[np.float32]:
@@ -87,6 +91,10 @@ def softmax_intervals(weight: Ints, symbol: Ints) -> Intervals:
     return Intervals(np.cumsum(frequency, 1, dtype=np.int32)[row, symbol] - own, own, symbol)
 
 
+def _differences(edges: Ints) -> NDArray[np.float32]:
+    return (edges[:, 1:] - edges[:, :-1]).astype(np.float32)
+
+
 def _interval(edges: Ints, symbol: Ints) -> Intervals:
     return Intervals(edges[:, 0], edges[:, 1] - edges[:, 0], symbol)
 
@@ -100,6 +108,7 @@ def _coarse(c: Ints) -> Ints:
 def _fine(c: Ints, width: Ints, step: Ints) -> Ints:
     """Cumulative distribution inside a nibble, rescaled from `width` to total(16). Each symbol gets one more unit of 2^-30
     first, so that a nibble the network thinks impossible is still a distribution."""
-    scaled = (c + step) * (total(NIBBLE) / (width + NIBBLE).astype(np.float64))
-    np.floor(scaled, out=scaled)
-    return np.where(step == NIBBLE, total(NIBBLE), np.minimum(scaled, total(NIBBLE))).astype(np.int32)
+    scaled = ((c + step) * (total(NIBBLE) / (width + NIBBLE).astype(np.float64))).astype(np.int32)  # rounds down
+    np.minimum(scaled, total(NIBBLE), out=scaled)
+    scaled[np.broadcast_to(step == NIBBLE, scaled.shape)] = total(NIBBLE)
+    return scaled

@@ -16,14 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bfncodec.coding.cdf import SUM_BITS
 from bfncodec.flow.schedule import Wavefront
 from bfncodec.networks import tables
 from bfncodec.networks.convnet import BLOCK_TAPS, CODING_ORDER, INPUT_SCALE, INPUT_TAPS, LOG_SCALE_RANGE, MEAN_SCALE, OUTSIDE, REACH, ConvNetConfig
 from bfncodec.networks.exact import LARGEST, ExactLinear, pad_to, quantise_max_norm, quantise_rows
 
 MEAN_STEPS = 64  # fixed point of predicted means: units of 1/64 level
-WEIGHT_TOTAL = 1 << 10  # mixture weights are integers that sum to this
-SUM_BITS = tables.LOGISTIC_BITS + 10  # a cumulative probability of 1 is 2^30
+WEIGHT_TOTAL = 1 << (SUM_BITS - tables.LOGISTIC_BITS)  # mixture weights are integers that sum to this, 2^10
 MEAN_LIMIT = 1 << 16
 LOG2_E = 1.4426950408889634
 NEAREST = tuple(INPUT_TAPS.index(t) for t in ((0, -1), (-1, 0), (-1, 1), (-1, -1)))  # west, north, north-east, north-west
@@ -100,11 +100,13 @@ class ExactConvNet:
 
 def mixture(out: Floats, base: Floats, errors: Sequence[Floats], mixtures: int) -> Mixture:
     """Integer mixture of logistics from the k-th head. out: float32 [3K + k, N]; base and each of the k errors: float32 [N]."""
-    logits, offset, log_scale, slopes = np.split(out, [mixtures, 2 * mixtures, 3 * mixtures])
+    k = mixtures
+    logits, offset, log_scale, slopes = out[:k], out[k : 2 * k], out[2 * k : 3 * k], out[3 * k :]
     exp2 = tables.exp2_table()
     steps = np.rint((logits.max(0) - logits) * np.float32(LOG2_E * tables.EXP2_STEPS))
     share = exp2.take(steps.astype(np.int64), mode="clip").cumsum(0, dtype=np.int64)
-    weight = np.diff(share * WEIGHT_TOTAL // share[-1], axis=0, prepend=0).astype(np.int32)
+    weight = (share * WEIGHT_TOTAL // share[-1]).astype(np.int32)
+    weight[1:] -= weight[:-1].copy()
     centre = base
     for slope, error in zip(slopes, errors, strict=True):
         centre = centre + slope * error
@@ -126,7 +128,7 @@ class Mixture:
     inverse: Floats
 
     def below(self, value: NDArray[np.int32]) -> NDArray[np.int32]:
-        """2^30 P(x < value), monotone in value, 0 at 0 and 2^30 at 256. value: int32 [N, B] -> int32 [N, B]"""
+        """2^30 P(x < value), monotone in value. value: int32 [N, B] or [1, B] in 1 … 255 -> int32 [N, B]"""
         table = tables.logistic_table()
         edge = value.astype(np.float32) * np.float32(MEAN_STEPS) - np.float32(MEAN_STEPS // 2)  # [N, B]
         index = edge - self.mean[:, :, None]  # [K, N, B]
@@ -135,10 +137,7 @@ class Mixture:
         index += np.float32((len(table) - 1) // 2)
         cumulative = table.take(index.astype(np.int64), mode="clip")
         cumulative *= self.weight[:, :, None]
-        result = cumulative.sum(0, dtype=np.int32)
-        result[value <= 0] = 0
-        result[value >= 256] = 1 << SUM_BITS
-        return result
+        return cumulative.sum(0, dtype=np.int32)
 
 
 class Pass:

@@ -1,0 +1,448 @@
+"""The exact networks against their float twins, and against themselves run in every other way.
+
+"Identical" is to the bit throughout: files are decoded on other machines, with other batches and threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+from doubles import noise
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bfncodec.codecs.image import _lines
+from bfncodec.coding.cdf import nibble_intervals, softmax_intervals
+from bfncodec.coding.direct import information
+from bfncodec.flow import Comb, Wavefront
+from bfncodec.networks import exact, tables
+from bfncodec.networks.convnet import BLOCK_TAPS, CODING_ORDER, INPUT_TAPS, ConvNet, ConvNetConfig, max_norm
+from bfncodec.networks.exact_convnet import WEIGHT_TOTAL, ExactConvNet, Prediction, geometry, mixture
+from bfncodec.networks.exact_transformer import ExactTransformer
+from bfncodec.networks.transformer import Transformer, TransformerConfig
+from bfncodec.training.quantise import quantise_matrix, quantised_tensors
+
+Ints = NDArray[np.int32]
+CPU = torch.device("cpu")
+INNER = np.arange(1, 256, dtype=np.int32)[None]
+
+
+@pytest.fixture
+def two_threads() -> Iterator[Callable[[int], None]]:
+    """Sets the number of torch's threads, for the length of a test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+# --- integer building blocks -------------------------------------------------------------------
+
+
+def int8(seed: int, *shape: int) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).integers(-127, 128, shape).astype(np.int8))
+
+
+def wide_product(a: Tensor, b: Tensor) -> Tensor:
+    return torch.from_numpy(a.numpy().astype(np.int64) @ b.numpy().astype(np.int64)).to(torch.int32)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 9), st.integers(1, 70), st.integers(1, 90), st.integers(1, 40))
+@example(0, 1, 1, 1)
+@example(0, 3, 1041, 5)
+@example(0, 33, 2089, 17)
+def test_integer_products_are_exact(seed: int, n: int, k: int, m: int) -> None:
+    a, b = int8(seed, n, k), int8(seed + 1, k, m)
+    expected = wide_product(a, b)
+    padded = exact.pad_to(b, 8, 0)
+    assert padded.shape[0] % 8 == 0
+    assert not padded[k:].any()
+    for found in (exact.int_matmul(a, b), exact.int_matmul(a, padded), exact._float_matmul(a, b)):
+        assert found.dtype == torch.int32
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("k", [1, 64, 1040, 1041, 4160, 5000])
+@pytest.mark.parametrize(("x", "y"), [(127, 127), (-127, 127), (-127, -127)])
+def test_the_largest_products_neither_saturate_nor_round(k: int, x: int, y: int) -> None:
+    a, b = torch.full((5, k), x, dtype=torch.int8), torch.full((k, 3), y, dtype=torch.int8)
+    a[0, 0] = 126  # an odd sum, which float32 could not hold beyond 2^24
+    assert torch.equal(exact.int_matmul(a, b), wide_product(a, b))
+    assert torch.equal(exact._float_matmul(a, b), wide_product(a, b))
+
+
+def test_saturating_kernels_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def saturating(a: Tensor, b: Tensor) -> Tensor:
+        return wide_product(a, b).clamp(-(1 << 20), 1 << 20)
+
+    monkeypatch.setattr(torch, "_int_mm", saturating)
+    assert exact._int_mm_is_exact.__wrapped__() is False
+
+
+@given(st.integers(0, 1000), st.sampled_from([1, 2, 16, 96]), st.floats(1e-3, 1e6))
+def test_rows_quantise_to_their_product_with_a_unit(seed: int, width: int, size: float) -> None:
+    x = torch.from_numpy(np.random.default_rng(seed).normal(size=(7, width)).astype(np.float32)) * size
+    q, unit = exact.quantise_rows(x)
+    assert (q.dtype, unit.dtype, unit.shape) == (torch.int8, torch.float32, (7, 1))
+    assert (q.int().abs().amax(1) == 127).all()
+    assert ((q.float() * unit - x).abs() <= 0.502 * unit).all()
+    assert torch.equal(exact.quantise_max_norm(x), q)
+    assert ((max_norm(x) * 127 - q).abs() <= 0.502).all()
+    r, inverse = exact.quantise_rms_norm(x)
+    assert torch.equal(r, q)
+    squares = (r.numpy().astype(np.int64) ** 2).sum(1, keepdims=True)
+    np.testing.assert_allclose(inverse.numpy(), 1 / np.sqrt(squares / width), rtol=1e-6)
+
+
+def test_rows_of_zeros_stay_finite() -> None:
+    x = torch.zeros(3, 16)
+    for q, unit in (exact.quantise_rows(x), exact.quantise_rms_norm(x)):
+        assert not q.any()
+        assert torch.isfinite(unit).all()
+    assert not exact.quantise_max_norm(x).any()
+
+
+def test_the_widest_sum_of_squares_is_exact() -> None:
+    """Every order of summation must give the same: it does while sums stay below 2^24."""
+    x = torch.full((2, 1040), 1.0)
+    _, inverse = exact.quantise_rms_norm(x)
+    assert torch.equal(inverse, torch.full((2, 1), 127.0).reciprocal())
+
+
+def test_matrices_quantise_by_rows() -> None:
+    w = torch.from_numpy(np.random.default_rng(0).normal(size=(9, 31)).astype(np.float32))
+    w[3] = 0
+    q, unit = quantise_matrix(w)
+    assert q.dtype == torch.int8
+    assert (q.int().abs().amax(1)[torch.arange(9) != 3] == 127).all()
+    assert ((q * unit[:, None] - w).abs() <= 0.502 * unit[:, None]).all()
+
+
+# --- tables ------------------------------------------------------------------------------------
+
+
+def test_exp2_table_is_the_rounded_power() -> None:
+    table = tables.exp2_table()
+    i = np.arange(21 * 64)
+    assert len(table) == len(i) + 1
+    assert table[-1] == 0
+    assert (np.abs(table[:-1] - 2.0 ** (20 - i / 64)) <= 0.5000001).all()
+    assert table[0] == 1 << 20
+    assert (np.diff(table) <= 0).all()
+
+
+def test_logistic_table_is_the_rounded_distribution() -> None:
+    table = tables.logistic_table()
+    z = (np.arange(2 * 14 * 512 + 1) - 14 * 512) / 512
+    assert len(table) == len(z)
+    assert (np.abs(table - 2.0**20 / (1 + np.exp(-z)))[1:-1] <= 0.5000001).all()
+    assert (table[0], table[len(z) // 2], table[-1]) == (0, 1 << 19, 1 << 20)
+    assert (np.diff(table) >= 0).all()
+    np.testing.assert_array_equal(table + table[::-1], 1 << 20)
+
+
+def test_tables_never_change() -> None:
+    """They are part of every file ever written."""
+    assert hashlib.sha256(tables.exp2_table().astype("<i4").tobytes()).hexdigest() == GOLDEN_EXP2
+    assert hashlib.sha256(tables.logistic_table().astype("<i4").tobytes()).hexdigest() == GOLDEN_LOGISTIC
+
+
+GOLDEN_EXP2 = "9686d63b9e137f1b1f170ad7c9ff69c746581ca4f415a5c650a1fa0a59d0d3d3"
+GOLDEN_LOGISTIC = "f314fa7ed264dba2aeefffd3bed85009b60fd08da5f61c93e72b8fb64c69cc0e"
+
+
+# --- networks with random weights --------------------------------------------------------------
+
+
+def randomise(network: nn.Module, seed: int, head: float) -> None:
+    """Random weights everywhere, also where training begins with zeros; `head` is the size of the outputs."""
+    rng = np.random.default_rng(seed)
+    for name, p in network.named_parameters():
+        random = torch.from_numpy(rng.integers(-127, 128, p.shape).astype(np.float32)) / 127
+        if p.ndim == 2:
+            size = (head if name.startswith("head") else 0.7) * (3 if "embed" in name or "ngram" in name else 1)
+            p.data = random * (size / p.shape[1] ** 0.5)
+        elif name.endswith(".bias") and not name.startswith("heads."):
+            p.data = random * 0.1
+
+
+def conv_pair(seed: int = 0, head: float = 0.5, **shape: int) -> tuple[ConvNet, ExactConvNet]:
+    config = ConvNetConfig(**({"width": 16, "hidden": 24, "blocks": 2, "mixtures": 3} | shape))
+    network = ConvNet(config).eval()
+    randomise(network, seed, head)
+    return network, ExactConvNet(config, quantised_tensors(network), CPU)
+
+
+def text_pair(seed: int = 0, head: float = 2.0, device: torch.device = CPU, **shape: int) -> tuple[Transformer, ExactTransformer]:
+    values = {"width": 32, "layers": 2, "heads": 2, "expansion": 2, "window": 32, "ngrams": ((2, 6), (3, 7))} | shape
+    config = TransformerConfig(**values)  # type: ignore[arg-type]
+    network = Transformer(config).eval()
+    randomise(network, seed, head)
+    stored = network.stored_tables([(symbols(9, 8, config.window), 1)])
+    return network, ExactTransformer(config, {**quantised_tensors(network), **stored}, device)
+
+
+def symbols(seed: int, batch: int, length: int) -> Tensor:
+    """Bytes that repeat themselves: int64 [B, L]"""
+    x = noise(seed, batch, length).astype(np.int64)
+    return torch.from_numpy(np.where(x % 3 > 0, x % 7 + 97, x))
+
+
+def pixels(seed: int, batch: int, height: int, width: int) -> NDArray[np.uint8]:
+    """A slope with noise of three sizes."""
+    ramp = np.add.outer(np.arange(height) * 5, np.arange(width) * 3)[None, :, :, None] + np.arange(3) * 9
+    rough = noise(seed, batch, height, width, 3) >> np.arange(1, 6, 2, dtype=np.uint8)
+    return (ramp + rough).astype(np.uint8)
+
+
+def cumulative(prediction: Prediction, known: Ints) -> Ints:
+    """Whole distributions of some pixels: 2^30 P(x < 1 … 255) of each channel in coding order, int32 [3, T n, 255]."""
+    found = []
+    for k, c in enumerate(CODING_ORDER):
+        found.append(prediction.channel(k).below(np.repeat(INNER, len(known), 0)))
+        prediction.tell(k, known[:, c])
+    return np.stack(found)
+
+
+def conv_distributions(network: ExactConvNet, images: NDArray[np.uint8], block: int) -> Ints:
+    """Distributions in rank order, int32 [T, 3, N, 255], from a network that sees lines of about `block` pixels at once."""
+    count, height, width = images.shape[:3]
+    run = network.start(height, width, count, block)
+    geo = run.geometry
+    values = images.reshape(count, -1, 3)[:, geo.order].astype(np.int32)
+    parts = []
+    for first, last in _lines(geo.offsets, block):
+        known = values[:, first:last]
+        revealed = torch.from_numpy(known).to(network.device)
+        if block > 1:  # encoding: what is to be coded is known
+            run.reveal(first, revealed)
+        parts.append(cumulative(run.predict(first, last), known.reshape(-1, 3)).reshape(3, count, -1, 255))
+        if block == 1:  # decoding: it becomes known afterwards
+            run.reveal(first, revealed)
+    return np.concatenate(parts, 2).swapaxes(0, 1)
+
+
+def text_weights(network: ExactTransformer, x: Tensor, teeth: int, block: int) -> Tensor:
+    """Weights in step-major order, int32 [B, L, 256], `block` steps at a time."""
+    x = x.view(len(x), teeth, -1).to(network.device)
+    steps = x.shape[2]
+    run = network.start(len(x), teeth, steps)
+    if block > 1:
+        run.reveal(0, x)
+    parts = []
+    for i in range(0, steps, block):
+        parts.append(run.predict(i, min(i + block, steps)).cpu())
+        if block == 1:
+            run.reveal(i, x[:, :, i : i + 1])
+    return torch.cat(parts, 1)
+
+
+SIZES = [(1, 1), (1, 9), (9, 1), (2, 2), (11, 8), (6, 15)]
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_convnet_in_parallel_is_convnet_line_by_line(height: int, width: int) -> None:
+    _, network = conv_pair()
+    images = pixels(1, 3, height, width)
+    line_by_line = conv_distributions(network, images, 1)
+    assert np.ptp(line_by_line[..., 128]) > 0 or height * width == 1
+    for block in (2, 7, 40, 1000):
+        np.testing.assert_array_equal(conv_distributions(network, images, block), line_by_line)
+    for i in range(3):
+        np.testing.assert_array_equal(conv_distributions(network, images[i : i + 1], 1)[0], line_by_line[i])
+
+
+@pytest.mark.parametrize("teeth", [1, 2, 4])
+def test_transformer_in_parallel_is_transformer_step_by_step(teeth: int) -> None:
+    _, network = text_pair()
+    x = symbols(1, 3, 24)
+    step_by_step = text_weights(network, x, teeth, 1)
+    for block in (2, 5, 24):
+        assert torch.equal(text_weights(network, x, teeth, block), step_by_step)
+    for i in range(3):
+        assert torch.equal(text_weights(network, x[i : i + 1], teeth, 1)[0], step_by_step[i])
+
+
+def test_threads_change_no_distribution(two_threads: Callable[[int], None]) -> None:
+    """Large enough that torch does share the work out."""
+    _, conv = conv_pair(width=64, hidden=128)
+    _, text = text_pair(width=128, window=128)
+    images, x = pixels(2, 4, 20, 30), symbols(2, 16, 128)
+    found = []
+    for threads in (1, 2):
+        two_threads(threads)
+        found.append((conv_distributions(conv, images, 1000), text_weights(text, x, 2, 64).numpy()))
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_odd_widths() -> None:
+    """Widths that are no multiple of 8 take other kernels; they give the same distributions in parallel and line by line."""
+    _, network = conv_pair(width=13, hidden=21, mixtures=1, blocks=1)
+    images = pixels(3, 2, 5, 6)
+    np.testing.assert_array_equal(conv_distributions(network, images, 100), conv_distributions(network, images, 1))
+
+
+@settings(max_examples=12)
+@given(st.integers(1, 7), st.integers(1, 7), st.data())
+def test_no_pixel_is_known_before_it_is_sent(height: int, width: int, data: st.DataObject) -> None:
+    """A pixel that changes changes distributions of later steps only, and of its own later channels."""
+    network, twin = conv_pair()
+    r, c = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    channel = data.draw(st.sampled_from(CODING_ORDER))
+    x = pixels(data.draw(st.integers(0, 3)), 1, height, width)
+    y = x.copy()
+    y[0, r, c, channel] ^= 0x91
+    schedule = Wavefront(height, width)
+    step = schedule.step_of.reshape(height, width)
+    here = CODING_ORDER.index(channel)
+
+    with torch.no_grad():
+        a, b = (network(torch.from_numpy(i).permute(0, 3, 1, 2).float())[0] for i in (x, y))  # [3, H, W]
+    same = torch.from_numpy(step <= step[r, c]).expand(3, -1, -1).clone()
+    same[here:, r, c] = False
+    assert torch.equal(a[same], b[same])
+
+    before, after = (conv_distributions(twin, i, 1000)[0] for i in (x, y))  # [3, N, 255]
+    rank = schedule.order.tolist().index(r * width + c)
+    unchanged = np.tile(schedule.step_of[schedule.order] <= step[r, c], (3, 1))
+    unchanged[here + 1 :, rank] = False
+    np.testing.assert_array_equal(before[unchanged], after[unchanged])
+    assert here == 2 or not np.array_equal(before[here + 1 :, rank], after[here + 1 :, rank])
+
+
+def test_every_tap_looks_back() -> None:
+    assert all(c + 2 * r < 0 for r, c in INPUT_TAPS)
+    assert all(c + 2 * r < 0 for r, c in BLOCK_TAPS if (r, c) != (0, 0))
+    assert (0, 0) not in INPUT_TAPS
+    geo = geometry(5, 4)
+    line = np.repeat(np.arange(len(geo.offsets) - 1), np.diff(geo.offsets))
+    for rank in range(20):
+        known = geo.inputs[rank][geo.inputs[rank] < 20]
+        assert (line[known] < line[rank]).all()
+
+
+@pytest.mark.parametrize("teeth", [1, 2, 4])
+def test_no_symbol_is_known_before_it_is_sent(teeth: int) -> None:
+    network, twin = text_pair()
+    length = 24
+    x = symbols(4, 1, length)
+    schedule = Comb(length, teeth)
+    step = schedule.step_of[schedule.order]
+    with torch.no_grad():
+        a, exact_a = network(x, teeth)[0], text_weights(twin, x, teeth, 100)[0]
+        for place in range(0, length, 3):
+            y = x.clone()
+            y[0, place] ^= 0x55
+            b, exact_b = network(y, teeth)[0], text_weights(twin, y, teeth, 100)[0]
+            early = torch.from_numpy(step <= schedule.step_of[place])
+            assert torch.allclose(a[early], b[early], atol=1e-4)  # float sums may be ordered otherwise
+            assert torch.equal(exact_a[early], exact_b[early])
+            if not early.all():
+                assert not torch.equal(exact_a[~early], exact_b[~early])
+
+
+def test_every_tooth_sees_what_the_others_revealed() -> None:
+    """The last symbol of all depends on one of another tooth that was sent a step earlier."""
+    network, twin = text_pair()
+    x = symbols(5, 1, 24)
+    y = x.clone()
+    y[0, 10] ^= 3  # first tooth of two, index 10; the second tooth's slot of index 11 is the last
+    for weights in (lambda z: text_weights(twin, z, 2, 100), lambda z: network(z, 2)):
+        assert not torch.equal(weights(x)[0, -1], weights(y)[0, -1])
+
+
+# --- float and exact ---------------------------------------------------------------------------
+
+
+def exact_image_bits(network: ExactConvNet, images: NDArray[np.uint8]) -> float:
+    count, height, width = images.shape[:3]
+    run = network.start(height, width, count, height * width)
+    values = images.reshape(count, -1, 3)[:, run.geometry.order].astype(np.int32)
+    run.reveal(0, torch.from_numpy(values))
+    prediction = run.predict(0, height * width)
+    bits = 0.0
+    for k, c in enumerate(CODING_ORDER):
+        value = values[..., c].reshape(-1)
+        bits += sum(float(information(i.frequency).sum()) for i in nibble_intervals(prediction.channel(k).below, value))
+        prediction.tell(k, value)
+    return bits
+
+
+def test_convnet_and_its_twin_agree_on_the_bits() -> None:
+    """After some training: the twin cuts the tails of its distributions, which untrained networks hit all the time."""
+    network, _ = conv_pair(0, head=0.3, width=24, hidden=32)
+    optimiser = torch.optim.Adam(network.parameters(), 4e-3)
+    for step in range(40):
+        optimiser.zero_grad()
+        network(torch.from_numpy(pixels(100 + step, 4, 16, 16)).permute(0, 3, 1, 2).float()).mean().backward()
+        optimiser.step()
+    twin = ExactConvNet(network.config, quantised_tensors(network), CPU)
+    images = pixels(0, 4, 24, 24)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(images).permute(0, 3, 1, 2).float())
+    assert expected.std() > 0.5  # these are no constant distributions
+    assert exact_image_bits(twin, images) == pytest.approx(float(expected.sum()), rel=0.005)
+
+
+@pytest.mark.parametrize("teeth", [1, 2, 4])
+def test_transformer_and_its_twin_agree_on_the_bits(teeth: int) -> None:
+    network, twin = text_pair(1, width=64)
+    x = symbols(6, 16, 32)
+    target = x.view(16, teeth, -1).transpose(1, 2).flatten()
+    with torch.no_grad():
+        logits = network(x, teeth).flatten(0, 1)
+    expected = nn.functional.cross_entropy(logits, target, reduction="none") / math.log(2)
+    assert expected.std() > 0.5
+    weights = text_weights(twin, x, teeth, 100).view(-1, 256).numpy()
+    found = information(softmax_intervals(weights, target.numpy().astype(np.int32)).frequency)
+    assert found.sum() == pytest.approx(float(expected.sum()), rel=0.005)
+    # Not only the sum: a twin with a wrong table or mask is off by bits at single symbols.
+    assert np.abs(found - expected.numpy()).mean() < 0.1
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 50), st.floats(0.1, 30))
+def test_distributions_of_bytes_are_monotone(seed: int, size: float) -> None:
+    rng = np.random.default_rng(seed)
+    out = (rng.normal(size=(9 + 1, 6)) * size).astype(np.float32)
+    base, error = (rng.integers(0, 256, 6).astype(np.float32) for _ in range(2))
+    found = mixture(out, base, [error - 128], 3)
+    assert (found.weight >= 0).all()
+    np.testing.assert_array_equal(found.weight.sum(0), WEIGHT_TOTAL)
+    below = found.below(np.repeat(INNER, 6, 0))
+    assert below.dtype == np.int32
+    assert (np.diff(below, axis=1) >= 0).all()
+    assert (below >= 0).all()
+    assert (below <= 1 << 30).all()
+
+
+# --- CUDA --------------------------------------------------------------------------------------
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("block", [1, 1000])
+def test_cuda_and_cpu_give_the_same_distributions(block: int) -> None:
+    cuda = torch.device("cuda")
+    network, twin = conv_pair()
+    images = pixels(1, 3, 11, 8)
+    other = ExactConvNet(network.config, quantised_tensors(network), cuda)
+    np.testing.assert_array_equal(conv_distributions(other, images, block), conv_distributions(twin, images, block))
+    _, text = text_pair()
+    _, text_on_cuda = text_pair(device=cuda)
+    for teeth in (1, 2, 4):
+        assert torch.equal(text_weights(text_on_cuda, symbols(1, 3, 24), teeth, block), text_weights(text, symbols(1, 3, 24), teeth, block))
+
+
+@pytest.mark.cuda
+def test_cuda_integer_products_are_exact() -> None:
+    for n, k, m in ((1, 8, 1), (17, 40, 9), (33, 1048, 16), (3, 5000, 5)):
+        a, b = int8(0, n, k), int8(1, k, m)
+        assert torch.equal(exact.int_matmul(a.cuda(), b.cuda()).cpu(), wide_product(a, b))

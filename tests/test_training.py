@@ -1,0 +1,228 @@
+"""Training from a configuration file to a model that codes, for both kinds of data; and the models that are shipped."""
+
+from __future__ import annotations
+
+import io
+import json
+import lzma
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import bfncodec
+from bfncodec import models
+from bfncodec.errors import InputError
+from bfncodec.training.loop import run
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = """
+name = "tiny"
+role = "text"
+[network]
+width = 32
+layers = 1
+heads = 2
+expansion = 2
+window = 32
+ngrams = [[2, 6]]
+[[data]]
+paths = ["{data}/*.txt"]
+[[validation]]
+paths = ["{data}/*.txt"]
+[train]
+batch = 4
+warmup = 1
+teeth = [1, 2]
+"""
+IMAGE = """
+name = "tiny"
+role = "image"
+[network]
+width = 16
+hidden = 16
+blocks = 1
+mixtures = 2
+[[data]]
+paths = ["{data}"]
+crop = 12
+batch = 3
+[[validation]]
+paths = ["{data}"]
+crop = 12
+batch = 2
+[train]
+warmup = 1
+"""
+CONFIGS = {"text": TEXT, "image": IMAGE}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of what is learnt in a few steps: one sentence over and over, one slope."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "a.txt").write_bytes(b"abcabcabd" * 40)
+    ramp = (np.add.outer(np.arange(20) * 3, np.arange(24) * 2)[..., None] + np.arange(3) * 40).astype(np.uint8)
+    for i in range(2):
+        Image.fromarray(ramp + np.uint8(i * 30)).save(folder / f"{i}.png")
+    return folder
+
+
+def configure(tmp_path: Path, data: Path, role: str, extra: str = "", text: str | None = None) -> Path:
+    """A configuration file; `extra` goes to its [train] table."""
+    path = tmp_path / "config.toml"
+    path.write_text((text or CONFIGS[role]).format(data=data.as_posix()) + extra)
+    return path
+
+
+def silent(line: str) -> None:
+    """Training says nothing here."""
+
+
+def curve(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize(("role", "steps"), [("text", 40), ("image", 50)])
+def test_training_learns_and_its_model_codes(tmp_path: Path, data: Path, role: str, steps: int) -> None:
+    said: list[str] = []
+    config = configure(tmp_path, data, role, f"steps = {steps}\nvalidate_every = 10\n")
+    out = run(config, tmp_path / "model", say=said.append)
+    report = curve(out)
+    assert [r["step"] for r in report] == list(range(10, steps + 1, 10))
+    assert report[-1]["train"] < report[0]["train"] - 0.3
+    assert len(report[0]["validation"]) == {"text": 2, "image": 1}[role]  # the text is validated with each comb
+    assert all(last < first for first, last in zip(report[0]["validation"], report[-1]["validation"], strict=True))
+    assert any(f"step {steps}/{steps}" in line for line in said)
+
+    info = models.read(out)
+    assert (info.name, info.role) == ("tiny", role)
+    codec = bfncodec.load(out)
+    if role == "text":
+        x = (data / "a.txt").read_bytes()[:200]
+        assert codec.decode(codec.encode(x)) == x
+        bits = codec.codelength(x).bits_per_dim
+    else:
+        image = np.asarray(Image.open(data / "0.png"))
+        np.testing.assert_array_equal(codec.decode(codec.encode(image)), image)
+        bits = codec.codelength(image).bits_per_dim
+    # The file is coded by the averaged network, which is what validation measures.
+    assert bits == pytest.approx(report[-1]["validation"][0], rel=0.5)
+
+
+@pytest.mark.parametrize("role", ["text", "image"])
+def test_a_resumed_run_is_the_uninterrupted_run(tmp_path: Path, data: Path, role: str) -> None:
+    """Stopped after step 4 of 6, as if killed, and started again: every bit of the model and of the optimisers' state."""
+    config = configure(tmp_path, data, role, "steps = 6\nsave_every = 4\nvalidate_every = 3\n")
+    run(config, tmp_path / "whole", say=silent)
+
+    def killed(line: str) -> None:
+        if line.startswith("step 6"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "parts", say=killed)
+    assert not (tmp_path / "parts" / models.WEIGHTS).exists()
+    said: list[str] = []
+    run(config, tmp_path / "parts", say=said.append)
+    assert said[0] == "resuming at step 4 of 6"
+    for part in (models.CONFIG, models.WEIGHTS):
+        assert (tmp_path / "whole" / part).read_bytes() == (tmp_path / "parts" / part).read_bytes()
+    whole, parts = (torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("whole", "parts"))
+    for kept in ("network", "average"):
+        for name, tensor in whole[kept].items():
+            assert torch.equal(tensor, parts[kept][name]), name
+    assert [r["step"] for r in curve(tmp_path / "parts")][-1] == 6
+
+
+def test_starting_over_is_possible(tmp_path: Path, data: Path) -> None:
+    config = configure(tmp_path, data, "text", "steps = 2\n")
+    run(config, tmp_path / "model", say=silent)
+    said: list[str] = []
+    run(config, tmp_path / "model", resume=False, say=said.append)
+    assert not any("resuming" in line for line in said)
+
+
+def test_steps_on_the_command_line_win(tmp_path: Path, data: Path) -> None:
+    out = run(configure(tmp_path, data, "text", "steps = 50\n"), tmp_path / "model", steps=1, say=silent)
+    assert [r["step"] for r in curve(out)] == [1]
+
+
+@pytest.mark.parametrize(
+    ("role", "old", "new", "named"),
+    [
+        ("text", 'name = "tiny"', "", "name"),
+        ("text", 'role = "text"', 'role = "sound"', "role.*image, text.*sound"),
+        ("text", "[[data]]", "[[date]]", "expected data"),
+        ("text", "width = 32", "widht = 32", r"\[network\].*widht.*width"),
+        ("text", "warmup = 1", "warmap = 1", r"\[train\].*warmap"),
+        ("image", "hidden = 16", "depth = 16", r"\[network\].*depth"),
+        ("image", "crop = 12", "corp = 12", r"\[data\].*corp"),
+        ("image", "crop = 12", "crop = 21", "21 x 21.*data.paths or a smaller crop"),
+        ("image", 'paths = ["{data}"]', 'paths = ["{data}/nothing"]', "nothing.*data.paths"),
+        ("text", "window = 32", "window = 4096", "network.window"),
+        ("text", "[network]", "[network", "TOML"),
+        # keys that are there, with values that cannot be used
+        ("text", 'paths = ["{data}/*.txt"]', 'path = ["{data}/*.txt"]', "paths"),
+        ("text", "window = 32", "window = 31", "window|teeth"),
+        ("text", "heads = 2", "heads = 3", "heads"),
+        ("text", "width = 32", 'width = "wide"', "width"),
+        ("image", "crop = 12", "", "crop"),
+    ],
+)
+def test_what_is_wrong_with_a_configuration_is_named(
+    tmp_path: Path, data: Path, role: str, old: str, new: str, named: str
+) -> None:
+    assert old in CONFIGS[role]
+    config = configure(tmp_path, data, role, "steps = 1\n", CONFIGS[role].replace(old, new))
+    with pytest.raises(InputError, match=named):
+        run(config, tmp_path / "model", say=silent)
+    assert not (tmp_path / "model" / models.WEIGHTS).exists()
+
+
+def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="none.toml"):
+        run(tmp_path / "none.toml", say=silent)
+
+
+# --- shipped models ----------------------------------------------------------------------------
+
+
+def shipped(name: str) -> Any:
+    folder = ROOT / "models" / name
+    present = (folder / models.WEIGHTS).is_file() and (folder / models.CONFIG).is_file()
+    return pytest.mark.skipif(not present, reason=f"models/{name} is not in this checkout")
+
+
+@shipped("photo")
+@shipped("text")
+def test_shipped_models_are_listed() -> None:
+    found = {m.name: m for m in models.available()}
+    assert (found["photo"].role, found["text"].role) == ("image", "text")
+    assert found["photo"].id != found["text"].id
+    assert models.default("image").name == "photo"
+    assert models.default("text").name == "text"
+
+
+@shipped("photo")
+def test_the_photo_model_beats_webp() -> None:
+    with Image.open(ROOT / "benchmarks/demo_files/coffee.png") as picture:
+        crop = picture.convert("RGB").crop((100, 100, 196, 164))
+    webp = io.BytesIO()
+    crop.save(webp, "WEBP", lossless=True, method=6, quality=100)
+    codec, x = bfncodec.load(ROOT / "models/photo"), np.asarray(crop)
+    payload = codec.encode(x)
+    np.testing.assert_array_equal(codec.decode(payload), x)
+    assert len(payload) < len(webp.getvalue())
+
+
+@shipped("text")
+def test_the_text_model_beats_xz() -> None:
+    x = (ROOT / "benchmarks/demo_files/alice.txt").read_bytes()[2000:2800]
+    codec = bfncodec.load(ROOT / "models/text")
+    payload = codec.encode(x)
+    assert codec.decode(payload) == x
+    assert len(payload) < len(lzma.compress(x, preset=9 | lzma.PRESET_EXTREME))
