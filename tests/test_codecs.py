@@ -32,7 +32,7 @@ from bfncodec.flow import Comb, Wavefront
 from bfncodec.networks.convnet import ConvNet, ConvNetConfig
 from bfncodec.networks.transformer import Transformer, TransformerConfig, rope_table
 from bfncodec.training.quantise import export
-from bfncodec.wire import Reader, varint
+from bfncodec.wire import varint
 
 Image = NDArray[np.uint8]
 WINDOW = 32
@@ -258,7 +258,9 @@ def test_threads_change_nothing(folder: Path, image_codec: ImageCodec, text_code
     try:
         payloads = []
         for threads in (1, 2):
-            payloads.append([bfncodec.load(folder / "tiny-image", threads=threads).encode(image), text_codec.encode(text)])
+            payloads.append(
+                [bfncodec.load(folder / "tiny-image", threads=threads).encode(image), text_codec.encode(text)]
+            )
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
@@ -311,16 +313,24 @@ def test_truncated_payloads(image_codec: ImageCodec, text_codec: TextCodec) -> N
 
 @pytest.mark.parametrize(
     "payload",
-    [b"", b"\x80", varint(3), varint(0) + varint(4), varint(4) + varint(0), varint(1 << 21) + varint(1 << 20), b"\xff" * 12],
+    [
+        b"",
+        b"\x80",
+        varint(3),
+        varint(0) + varint(4),
+        varint(4) + varint(0),
+        varint(1 << 21) + varint(1 << 20),
+        b"\xff" * 12,
+    ],
 )
 def test_impossible_image_sizes(image_codec: ImageCodec, payload: bytes) -> None:
-    with pytest.raises(DamagedError, match="expected|cut off"):
+    with pytest.raises(DamagedError, match=r"expected|cut off"):
         image_codec.decode(payload)
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x80", b"\x80\x00", varint(1 << 40), b"\xff" * 12])
 def test_impossible_text_sizes(text_codec: TextCodec, payload: bytes) -> None:
-    with pytest.raises(DamagedError, match="expected|cut off"):
+    with pytest.raises(DamagedError, match=r"expected|cut off"):
         text_codec.decode(payload)
 
 
@@ -348,12 +358,20 @@ def only(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_models_are_found_by_name_identity_and_directory(only: Path) -> None:
     expected = models.read(only / "tiny-text")
-    digest = hashlib.sha256((only / "tiny-text/config.json").read_bytes() + (only / "tiny-text/model.safetensors").read_bytes())
+    digest = hashlib.sha256(
+        (only / "tiny-text/config.json").read_bytes() + (only / "tiny-text/model.safetensors").read_bytes()
+    )
     assert expected.sha256 == digest.hexdigest()
     assert expected.id == digest.digest()[:4]
     asked: list[Any] = [
-        "tiny-text", expected.id, digest.digest(), expected.id.hex(), expected.sha256, expected.sha256.upper(),
-        only / "tiny-text", str(only / "tiny-text"),
+        "tiny-text",
+        expected.id,
+        digest.digest(),
+        expected.id.hex(),
+        expected.sha256,
+        expected.sha256.upper(),
+        only / "tiny-text",
+        str(only / "tiny-text"),
     ]
     for name in asked:
         assert models.find(name).path == only / "tiny-text"
@@ -408,8 +426,12 @@ def broken_models(folder: Path) -> Iterator[tuple[str, Path]]:
         (target / part).unlink()
         yield part, target
     for what, text in (
-        ("not json", "{"), ("not utf-8", "\udcff"), ("a list", "[]"), ("no role", '{"name": "a", "network": {}}'),
-        ("wrong role", '{"name": "a", "role": "sound", "network": {}}'), ("no name", '{"role": "text", "network": {}}'),
+        ("not json", "{"),
+        ("not utf-8", "\udcff"),
+        ("a list", "[]"),
+        ("no role", '{"name": "a", "network": {}}'),
+        ("wrong role", '{"name": "a", "role": "sound", "network": {}}'),
+        ("no name", '{"role": "text", "network": {}}'),
     ):
         target = copy(what)
         (target / "config.json").write_bytes(text.encode(errors="surrogateescape"))
@@ -424,7 +446,9 @@ def test_broken_models_are_named(only: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["tiny-image", "tiny-text"])
-@pytest.mark.parametrize("change", [{"width": 64}, {"unknown": 1}, {"blocks": 3, "layers": 3}, {"mixtures": 5, "heads": 4}])
+@pytest.mark.parametrize(
+    "change", [{"width": 64}, {"unknown": 1}, {"blocks": 3, "layers": 3}, {"mixtures": 5, "heads": 4}]
+)
 def test_weights_that_do_not_fit_the_configuration(only: Path, name: str, change: dict[str, int]) -> None:
     path = only / name / "config.json"
     config = json.loads(path.read_text())

@@ -61,7 +61,10 @@ def bits(frequencies: Ints, symbols: Ints) -> float:
 
 @settings(max_examples=150)
 @given(
-    seed=st.integers(0, 10**6), count=st.integers(0, 60), n=st.sampled_from([3, 16, 256]), shape=st.sampled_from(SHAPES),
+    seed=st.integers(0, 10**6),
+    count=st.integers(0, 60),
+    n=st.sampled_from([3, 16, 256]),
+    shape=st.sampled_from(SHAPES),
     likely=st.booleans(),
 )
 @example(seed=0, count=3, n=3, shape="one", likely=False)
@@ -94,7 +97,10 @@ def test_pieces_are_the_whole(seed: int, cuts: list[int]) -> None:
             encoder.encode_intervals(*intervals(*parts[-1]))
     decoder = RangeDecoder(encoder.finish())
     for frequencies, symbols in parts:
-        found = [decoder.decode_rows(frequencies[:5].astype(np.float32)), decoder.decode_rows(frequencies[5:].astype(np.float32))]
+        found = [
+            decoder.decode_rows(frequencies[:5].astype(np.float32)),
+            decoder.decode_rows(frequencies[5:].astype(np.float32)),
+        ]
         np.testing.assert_array_equal(np.concatenate(found), symbols)
 
 
@@ -138,7 +144,12 @@ def test_certain_symbols_cost_no_byte() -> None:
 
 
 @settings(max_examples=60)
-@given(payload=st.binary(max_size=80), seed=st.integers(0, 1000), n=st.sampled_from([3, 16, 256]), shape=st.sampled_from(SHAPES))
+@given(
+    payload=st.binary(max_size=80),
+    seed=st.integers(0, 1000),
+    n=st.sampled_from([3, 16, 256]),
+    shape=st.sampled_from(SHAPES),
+)
 @example(payload=b"\xff" * 80, seed=0, n=256, shape="even")
 @example(payload=b"\xff" * 80, seed=0, n=3, shape="one")
 def test_garbage_gives_symbols_or_is_named(payload: bytes, seed: int, n: int, shape: str) -> None:
@@ -153,7 +164,11 @@ def test_garbage_gives_symbols_or_is_named(payload: bytes, seed: int, n: int, sh
 
 
 def test_information_is_the_coders_probability() -> None:
-    assert information(np.array([total(16), 0, (1 << 23) - 1])).tolist() == [pytest.approx(15 / 2**24 / np.log(2), rel=1e-3), 24, 1]
+    assert information(np.array([total(16), 0, (1 << 23) - 1])).tolist() == [
+        pytest.approx(15 / 2**24 / np.log(2), rel=1e-3),
+        24,
+        1,
+    ]
 
 
 # --- distributions -----------------------------------------------------------------------------

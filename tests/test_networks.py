@@ -180,7 +180,9 @@ def conv_pair(seed: int = 0, head: float = 0.5, **shape: int) -> tuple[ConvNet, 
     return network, ExactConvNet(config, quantised_tensors(network), CPU)
 
 
-def text_pair(seed: int = 0, head: float = 2.0, device: torch.device = CPU, **shape: int) -> tuple[Transformer, ExactTransformer]:
+def text_pair(
+    seed: int = 0, head: float = 2.0, device: torch.device = CPU, **shape: int
+) -> tuple[Transformer, ExactTransformer]:
     values = {"width": 32, "layers": 2, "heads": 2, "expansion": 2, "window": 32, "ngrams": ((2, 6), (3, 7))} | shape
     config = TransformerConfig(**values)  # type: ignore[arg-type]
     network = Transformer(config).eval()
@@ -438,7 +440,10 @@ def test_cuda_and_cpu_give_the_same_distributions(block: int) -> None:
     _, text = text_pair()
     _, text_on_cuda = text_pair(device=cuda)
     for teeth in (1, 2, 4):
-        assert torch.equal(text_weights(text_on_cuda, symbols(1, 3, 24), teeth, block), text_weights(text, symbols(1, 3, 24), teeth, block))
+        assert torch.equal(
+            text_weights(text_on_cuda, symbols(1, 3, 24), teeth, block),
+            text_weights(text, symbols(1, 3, 24), teeth, block),
+        )
 
 
 @pytest.mark.cuda

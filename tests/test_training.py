@@ -184,7 +184,7 @@ def test_what_is_wrong_with_a_configuration_is_named(
 
 
 def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="none.toml"):
+    with pytest.raises(InputError, match=r"none\.toml"):
         run(tmp_path / "none.toml", say=silent)
 
 
