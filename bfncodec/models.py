@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -67,7 +68,7 @@ def read(path: str | Path) -> ModelInfo:
         if not (path / part).is_file():
             raise ModelError(f"{path}: a model directory holds {CONFIG} and {WEIGHTS}, {part} is missing; export the model again")
     try:
-        config = json.loads((path / CONFIG).read_text())
+        config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path / CONFIG}: cannot be read ({error}); export the model again") from error
     if not isinstance(config, dict) or not isinstance(config.get("name"), str) or config.get("role") not in ROLES or not isinstance(config.get("network"), dict):
@@ -78,11 +79,8 @@ def read(path: str | Path) -> ModelInfo:
 def available() -> list[ModelInfo]:
     """Every model on the search path, by name; of two with one name the first found."""
     found: dict[str, ModelInfo] = {}
-    for folder in search_path():
-        if folder.is_dir():
-            for config in sorted(folder.glob(f"*/{CONFIG}")):
-                info = read(config.parent)
-                found.setdefault(info.name, info)
+    for info in _everything():
+        found.setdefault(info.name, info)
     return [found[name] for name in sorted(found)]
 
 
@@ -109,5 +107,11 @@ def default(role: str) -> ModelInfo:
 
 
 def _everything() -> list[ModelInfo]:
-    """Every model directory on the search path, also those whose name is taken by an earlier one."""
-    return [read(config.parent) for folder in search_path() if folder.is_dir() for config in sorted(folder.glob(f"*/{CONFIG}"))]
+    """Every model directory on the search path, also those whose name is taken by an earlier one. Directories that are no
+    whole models are passed over: one broken model must not hide the others."""
+    found = []
+    for folder in search_path():
+        for config in sorted(folder.glob(f"*/{CONFIG}")):
+            with suppress(ModelError):
+                found.append(read(config.parent))
+    return found

@@ -40,5 +40,5 @@ def load(model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", t
     codec = {"image": ImageCodec, "text": TextCodec}[info.role]
     try:
         return codec(info, load_file(info.path / models.WEIGHTS), place)
-    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, ZeroDivisionError, RuntimeError, OSError) as error:
         raise ModelError(f"{info.path}: the weights do not fit the configuration ({type(error).__name__}: {error}); export the model again") from error

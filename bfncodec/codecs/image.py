@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bfncodec.codecs.base import Codec, Progress, check_size, silent
+from bfncodec.codecs.base import Codec, Progress, check_shapes, check_size, silent
 from bfncodec.coding.cdf import NIBBLE, Intervals, high_frequencies, low_frequencies, nibble_intervals
 from bfncodec.coding.direct import RangeDecoder, RangeEncoder, information
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.flow.report import CodeLength
 from bfncodec.models import ModelInfo
-from bfncodec.networks.convnet import CODING_ORDER, ConvNetConfig
+from bfncodec.networks.convnet import CODING_ORDER, ConvNet, ConvNetConfig
 from bfncodec.networks.exact_convnet import ExactConvNet, Pass
 from bfncodec.wire import Reader, varint
 
@@ -35,7 +35,9 @@ class ImageCodec(Codec[Image]):
 
     def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.info, self.device = info, device
-        self.network = ExactConvNet(ConvNetConfig.from_dict(dict(info.config["network"])), tensors, device)
+        config = ConvNetConfig.from_dict(dict(info.config["network"]))
+        check_shapes(ConvNet, config, tensors)
+        self.network = ExactConvNet(config, tensors, device)
 
     def encode_batch(self, xs: Sequence[Image], progress: Progress = silent) -> list[bytes]:
         for x in xs:

@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bfncodec.codecs.base import Codec, Progress, check_size, silent
+from bfncodec.codecs.base import Codec, Progress, check_shapes, check_size, silent
 from bfncodec.coding.cdf import softmax_frequencies, softmax_intervals
 from bfncodec.coding.direct import RangeDecoder, RangeEncoder, information
 from bfncodec.flow.report import CodeLength
 from bfncodec.flow.schedule import Comb
 from bfncodec.models import ModelInfo
 from bfncodec.networks.exact_transformer import ExactTransformer
-from bfncodec.networks.transformer import TransformerConfig
+from bfncodec.networks.transformer import Transformer, TransformerConfig
 from bfncodec.wire import Reader, varint
 
 SYMBOLS = 256
@@ -53,6 +53,9 @@ class TextCodec(Codec[bytes]):
         self.info, self.device = info, device
         self.config = TransformerConfig.from_dict(dict(info.config["network"]))
         self.teeth = [(int(size), int(m)) for size, m in info.config["coding_teeth"]]
+        c = self.config
+        tables = {"rope": (2, c.window, c.head_width // 2), "value_cap": (c.layers, c.heads)}
+        check_shapes(Transformer, c, tensors, **tables)
         self.network = ExactTransformer(self.config, tensors, device)
 
     def encode_batch(self, xs: Sequence[bytes], progress: Progress = silent) -> list[bytes]:
@@ -133,7 +136,7 @@ class TextCodec(Codec[bytes]):
             groups.sort(key=lambda g: (g.teeth, g.steps))
             batch: list[Group] = []
             for group in groups:
-                if batch and (group.teeth != batch[0].teeth or sum(len(g.lengths) for g in (*batch, group)) > BATCH_WINDOWS):
+                if batch and not _side_by_side(batch, group):
                     yield batch
                     batch = []
                 batch.append(group)
@@ -149,6 +152,13 @@ class TextCodec(Codec[bytes]):
         for k in range(0, count, GROUP_WINDOWS):
             cut = edges[k : k + GROUP_WINDOWS + 1]
             yield Group(item, tuple(cut[:-1]), tuple(b - a for a, b in zip(cut, cut[1:], strict=False)), teeth)
+
+
+def _side_by_side(batch: Sequence[Group], group: Group) -> bool:
+    """Whether a group may join a batch. Only windows of one tooth may be shorter than their neighbours: where the second tooth
+    begins, and so every position in it, follows from the length of the first."""
+    same = group.teeth == batch[0].teeth and (group.teeth == 1 or group.steps == batch[0].steps)
+    return same and sum(len(g.lengths) for g in (*batch, group)) <= BATCH_WINDOWS
 
 
 def _split(payload: bytes) -> tuple[int, bytes]:

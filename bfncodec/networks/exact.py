@@ -23,11 +23,15 @@ TINY = 1e-6  # rows whose largest value is below this count as this large
 EXACT_FLOAT = 1 << 24  # float32 holds every integer up to here
 # A Python number in a tensor expression costs a conversion at every call, which decoding line by line would feel.
 _LARGEST = torch.tensor(float(LARGEST))
+_FINE = torch.tensor(2.0 * LARGEST)
 
 
 @dataclass(frozen=True)
 class ExactLinear:
-    """y = x W^T + b with int8 x and W. weight: int8 [in, out] (transposed, padded); scale, bias: float32 [out]."""
+    """y = x W^T + b with int8 x and W. weight: int8 [in, out] (transposed, padded); scale, bias: float32 [out].
+
+    Where 8 bits of weight are too few there is a second matrix beside the first, int8 [in, 2 out], in units of 1/254 of it.
+    """
 
     weight: Tensor
     scale: Tensor
@@ -35,9 +39,10 @@ class ExactLinear:
 
     @classmethod
     def load(cls, tensors: dict[str, Tensor], name: str, device: torch.device, input_scale: float = 1.0) -> ExactLinear:
-        """From the stored tensors NAME.q int8 [out, in], NAME.s float32 [out] and perhaps NAME.b; `input_scale` is the
-        value of one unit of the int8 input, where that is a constant."""
-        weight = pad_to(tensors[f"{name}.q"].t(), 8, 0).contiguous().to(device)
+        """From the stored tensors NAME.q int8 [out, in], NAME.s float32 [out] and perhaps NAME.b and NAME.r, the second
+        matrix; `input_scale` is the value of one unit of the int8 input, where that is a constant."""
+        parts = [tensors[key] for key in (f"{name}.q", f"{name}.r") if key in tensors]
+        weight = pad_to(torch.cat(parts).t(), 8, 0).contiguous().to(device)
         bias = tensors.get(f"{name}.b")
         scale = tensors[f"{name}.s"] * torch.tensor(input_scale, dtype=torch.float32)
         return cls(weight, scale.to(device), None if bias is None else bias.to(device))
@@ -45,6 +50,9 @@ class ExactLinear:
     def __call__(self, x: Tensor, row_scale: Tensor | None = None) -> Tensor:
         """x: int8 [N, in]; row_scale: float32 [N, 1], value of one unit of each row. Returns float32 [N, out]."""
         y = int_matmul(x, self.weight).float()
+        outputs = len(self.scale)
+        if y.shape[1] > outputs:
+            y = y[:, outputs:].div(_FINE).add_(y[:, :outputs])
         if row_scale is not None:
             y.mul_(row_scale)
         y.mul_(self.scale)
@@ -120,8 +128,8 @@ def quantise_max_norm(x: Tensor) -> Tensor:
 
 def quantise_rms_norm(x: Tensor) -> tuple[Tensor, Tensor]:
     """x / rms(x) of each row as (int8, value of one unit). The root mean square is taken of the integers: their squares sum
-    to less than 2^24 in up to 1040 columns."""
+    to less than 2^24 in up to 1040 columns. Rows of zeros stay zeros."""
     q = x * (_LARGEST / largest(x))
     q.round_()
-    mean = (q * q).sum(-1, keepdim=True).div_(x.shape[-1])
+    mean = (q * q).sum(-1, keepdim=True).div_(x.shape[-1]).clamp_min_(1e-3)
     return q.to(torch.int8), mean.sqrt_().reciprocal_()

@@ -57,7 +57,7 @@ class ExactTransformer:
         self.head = ExactLinear.load(tensors, "head", device)
         self.rope = tensors["rope"].to(device).float() / (1 << 14)
         self.exp2 = torch.from_numpy(tables.exp2_table()).to(device)
-        drop = tables.EXP2_BITS - (SUM_BITS - max(1, (config.window - 1).bit_length()))
+        drop = max(0, tables.EXP2_BITS - SUM_BITS + (config.window - 1).bit_length())
         self.attention_exp2 = ((self.exp2 + (1 << drop >> 1)) >> drop).float()
 
     def _block(self, tensors: dict[str, Tensor], i: int) -> ExactBlock:

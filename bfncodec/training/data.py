@@ -29,6 +29,14 @@ class ImageSource:
     only_last: int = 0
 
 
+@dataclass(frozen=True)
+class TextSource:
+    """Text or any other bytes; `repeat` shows it that many times as often."""
+
+    paths: tuple[str, ...]
+    repeat: int = 1
+
+
 def load_images(source: ImageSource) -> list[NDArray[np.uint8]]:
     """All images of a source as uint8 [H, W, 3], none smaller than the crop."""
     images: list[NDArray[np.uint8]] = []

@@ -13,7 +13,7 @@ import os
 import time
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from bfncodec.errors import InputError
 from bfncodec.networks.convnet import ConvNet, ConvNetConfig
 from bfncodec.networks.transformer import Transformer, TransformerConfig
-from bfncodec.training.data import CropSampler, ImageSource, WindowSampler, load_text
+from bfncodec.training.data import CropSampler, ImageSource, TextSource, WindowSampler, load_text
 
 Say = Callable[[str], None]
 CODING_TEETH = ((0, 1), (1 << 16, 2))
@@ -104,10 +104,24 @@ def read_config(path: str | Path) -> dict[str, Any]:
 
 
 def make(cls: type[Any], values: dict[str, Any], table: str) -> Any:
-    known = {f.name for f in fields(cls)}
-    if unknown := sorted(set(values) - known):
+    """A configuration dataclass from a TOML table. Raises InputError that names the key."""
+    known = {f.name: f for f in fields(cls)}
+    if unknown := sorted(set(values) - set(known)):
         raise InputError(f"[{table}] of the training configuration: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    for name, field in known.items():
+        if name not in values and field.default is MISSING:
+            raise InputError(f"[{table}] of the training configuration: {name} is missing")
+        kind = KINDS.get(str(field.type), object)
+        if name in values and (not isinstance(values[name], kind) or isinstance(values[name], bool)):
+            raise InputError(f"[{table}] of the training configuration: expected {name} of type {field.type}, found {values[name]!r}")
+    return cls(**{k: _frozen(v) for k, v in values.items()})
+
+
+KINDS: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "tuple[str, ...]": list, "tuple[int, ...]": list}
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def image_task(settings: dict[str, Any]) -> Task:
@@ -123,15 +137,15 @@ def image_task(settings: dict[str, Any]) -> Task:
 
 
 def text_task(settings: dict[str, Any], train: TrainConfig) -> Task:
-    values = dict(settings.get("network", {}))
-    if "ngrams" in values:
-        values["ngrams"] = tuple(tuple(pair) for pair in values["ngrams"])
-    config = make(TransformerConfig, values, "network")
-    data = np.concatenate([np.tile(load_text(t["paths"]), t.get("repeat", 1)) for t in settings["data"]])
+    config = make(TransformerConfig, settings.get("network", {}), "network")
+    check_text(config, train)
+    sources = [make(TextSource, table, "data") for table in settings["data"]]
+    data = np.concatenate([np.tile(load_text(source.paths), source.repeat) for source in sources])
     sampler = WindowSampler(data, config.window, train.batch)
     validation = []
     for table in settings.get("validation", []):
-        windows = WindowSampler(load_text(table["paths"]), config.window, 32)(np.random.default_rng(1))
+        source = make(TextSource, table, "validation")
+        windows = WindowSampler(load_text(source.paths), config.window, 32)(np.random.default_rng(1))
         validation += [(windows, m) for m in train.teeth]
 
     def loss(network: nn.Module, batch: tuple[Tensor, int]) -> Tensor:
@@ -150,6 +164,18 @@ def text_task(settings: dict[str, Any], train: TrainConfig) -> Task:
     coding = [(size, m) for size, m in CODING_TEETH if m in teeth] or [(0, teeth[0])]
     description = exported(settings, config.to_dict(), teeth=teeth, coding_teeth=coding)
     return Task(Transformer(config), ("blocks.",), sample, loss, validation, description, tables)
+
+
+def check_text(config: TransformerConfig, train: TrainConfig) -> None:
+    """Refuse shapes that would fail in the middle of a training."""
+    parts = math.lcm(2 * config.heads, max(1, len(config.ngrams)))
+    problems = {
+        f"window = {config.window}: expected 16 or more": config.window < 16,
+        f"width = {config.width}: expected a multiple of {parts} (twice the heads, and the number of ngrams)": config.width % parts != 0,
+        f"teeth = {list(train.teeth)}: expected divisors of window = {config.window}": any(m < 1 or config.window % m for m in train.teeth),
+    }
+    if found := [text for text, wrong in problems.items() if wrong]:
+        raise InputError(f"training configuration: {found[0]}")
 
 
 def exported(settings: dict[str, Any], network: dict[str, Any], **extra: Any) -> dict[str, Any]:

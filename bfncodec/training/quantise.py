@@ -19,14 +19,23 @@ def quantise_matrix(weight: Tensor) -> tuple[Tensor, Tensor]:
     return (weight / scale[:, None]).round().clamp(-LARGEST, LARGEST).to(torch.int8), scale.float()
 
 
+def remainder(weight: Tensor, q: Tensor, scale: Tensor) -> Tensor:
+    """What rounding to `q` took away, in units of scale / 254: int8 [out, in]."""
+    return ((weight / scale[:, None] - q) * (2 * LARGEST)).round().clamp(-LARGEST, LARGEST).to(torch.int8)
+
+
 def quantised_tensors(network: nn.Module) -> dict[str, Tensor]:
-    """Stored tensors of a network: NAME.q, NAME.s and NAME.b for its matrices, everything else in float32."""
+    """Stored tensors of a network: NAME.q, NAME.s and NAME.b for its matrices, NAME.r too for those in its `FINE`, everything
+    else in float32."""
+    fine: tuple[str, ...] = getattr(network, "FINE", ())
     result: dict[str, Tensor] = {}
     for name, tensor in network.state_dict().items():
         tensor = tensor.detach().cpu().float()
         if name.endswith(".weight"):
             stem = name.removesuffix(".weight")
             result[f"{stem}.q"], result[f"{stem}.s"] = quantise_matrix(tensor)
+            if fine and stem.startswith(fine):
+                result[f"{stem}.r"] = remainder(tensor, result[f"{stem}.q"], result[f"{stem}.s"])
         elif name.endswith(".bias"):
             result[f"{name.removesuffix('.bias')}.b"] = tensor.contiguous()
         else:

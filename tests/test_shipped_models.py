@@ -1,0 +1,56 @@
+"""The models in models/: what they wrote once is decoded for ever, and they beat the classical coders on real files."""
+
+from __future__ import annotations
+
+import lzma
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bfncodec
+
+GOLDEN = Path(__file__).parent / "golden"
+sys.path.insert(0, str(GOLDEN))
+
+from make_models import DEMO, originals  # noqa: E402
+
+
+@pytest.mark.parametrize("name", ["model_photo", "model_text"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_golden_files_of_models_decode_for_ever(name: str, threads: int) -> None:
+    found = bfncodec.decompress((GOLDEN / f"{name}.bfn").read_bytes(), threads=threads)
+    assert np.array_equal(found, originals()[name])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["model_photo", "model_text"])
+def test_every_damage_to_a_file_of_a_model_is_noticed(name: str) -> None:
+    blob = (GOLDEN / f"{name}.bfn").read_bytes()
+    source = bfncodec.Models()
+    rng = np.random.default_rng(0)
+    # Bits of the sizes (bytes 11 to 13) are left to the tests with small models: here some of them mean seconds of decoding.
+    for bit in [*range(8 * 11), *rng.integers(8 * 14, 8 * len(blob), 2)]:
+        damaged = bytearray(blob)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises((bfncodec.FormatError, bfncodec.ModelNotFoundError)):
+            bfncodec.decompress(bytes(damaged), codecs=source)
+    for length in (*range(11), len(blob) - 1):
+        with pytest.raises(bfncodec.FormatError):
+            bfncodec.decompress(blob[:length], codecs=source)
+
+
+def test_frames_are_as_small_as_promised() -> None:
+    photo, text = (bfncodec.load(name) for name in ("photo", "text"))
+    contents = originals()
+    body = len(photo.encode(contents["model_photo"])) - 2  # one byte each for height and width
+    assert (GOLDEN / "model_photo.bfn").stat().st_size <= body + 18
+    body = len(text.encode(contents["model_text"])) - 2  # two bytes for the length
+    assert (GOLDEN / "model_text.bfn").stat().st_size <= body + 14
+
+
+def test_a_short_text_needs_less_than_half_of_xz() -> None:
+    text = (DEMO / "alice.txt").read_bytes()[10000:10500]
+    blob = bfncodec.compress(text)
+    assert bfncodec.decompress(blob) == text
+    assert 2 * len(blob) < len(lzma.compress(text, preset=9 | lzma.PRESET_EXTREME))
