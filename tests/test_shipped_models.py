@@ -28,14 +28,13 @@ def test_golden_files_of_models_decode_for_ever(name: str, threads: int) -> None
 def test_every_damage_to_a_file_of_a_model_is_noticed(name: str) -> None:
     blob = (GOLDEN / f"{name}.bfn").read_bytes()
     source = bfncodec.Models()
-    rng = np.random.default_rng(0)
-    # Bits of the sizes (bytes 11 to 13) are left to the tests with small models: here some of them mean seconds of decoding.
-    for bit in [*range(8 * 11), *rng.integers(8 * 14, 8 * len(blob), 2)]:
+    # One bit of each field and one of the payload; every bit of every field is flipped in the tests with small models.
+    for bit in (3, 17, 30, 70, 8 * len(blob) - 20):
         damaged = bytearray(blob)
         damaged[bit // 8] ^= 1 << bit % 8
         with pytest.raises((bfncodec.FormatError, bfncodec.ModelNotFoundError)):
             bfncodec.decompress(bytes(damaged), codecs=source)
-    for length in (*range(11), len(blob) - 1):
+    for length in (0, 1, 2, 5, 9, 11, len(blob) - 1):
         with pytest.raises(bfncodec.FormatError):
             bfncodec.decompress(blob[:length], codecs=source)
 
