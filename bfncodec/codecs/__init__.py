@@ -23,8 +23,9 @@ def load(model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", t
     >>> codec.decode(codec.encode(b"to be or not to be"))
     b'to be or not to be'
     """
-    # Threads that spin while they wait starve each other where the processors are shared: ten times slower, measured.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Threads that spin long while they wait starve each other where processors are shared (ten times slower, measured);
+    # threads that sleep at once make short steps slow. GNU OpenMP reads this when torch is first imported.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
     import torch
     from safetensors import SafetensorError
