@@ -102,7 +102,7 @@ def packed_size(codec: Codec[T], content: T) -> int:
 def ideal_bits(model: str, content: Pixels | bytes) -> float:
     from bfncodec import load
 
-    return load(model).codelength(content).bits
+    return float(load(model).codelength(content).bits)
 
 
 def read_pixels(path: Path) -> Pixels:

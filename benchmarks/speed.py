@@ -1,10 +1,10 @@
 """Time and peak memory of whole processes, ours and the peers'.
 
-    python -m benchmarks.speed            the demonstration's photo and text
-    python -m benchmarks.speed --photo PHOTO --text TEXT --repeat 3
+    python -m benchmarks.speed            the demonstration's photo and text, and a larger photo where it is
+    python -m benchmarks.speed --photo PHOTO --photo PHOTO --text TEXT --repeat 3
 
 Every line is a process of its own: Python's start and all imports are in its time and memory, for
-us and for the peers (which run inside Python as well). The photo is copied to a PPM file first, so
+us and for the peers (which run inside Python as well). Photos are copied to PPM files first, so
 that nobody's time holds a PNG codec. KB/s are of raw bytes; the best of the repetitions counts.
 """
 
@@ -34,6 +34,8 @@ _, status, usage = os.wait4(child, 0)
 print(time.perf_counter() - start, usage.ru_maxrss, os.waitstatus_to_exitcode(status))
 """
 
+# Of the validation photos; not part of the repository.
+LARGER = Path(__file__).resolve().parents[1] / "data" / "photos" / "val" / "elementary_0001.webp"
 PEER = [sys.executable, "-m", "benchmarks.speed", "peer"]
 
 
@@ -67,27 +69,33 @@ def tool() -> str:
     return found
 
 
+def default_photos() -> list[Path]:
+    return [path for path in (FILES / "coffee.png", LARGER) if path.exists()]
+
+
 @click.group(invoke_without_command=True, help=(__doc__ or "").split("\n\n", 1)[0])
-@click.option("--photo", type=click.Path(exists=True, path_type=Path), default=FILES / "coffee.png")
+@click.option("--photo", "photos", type=click.Path(exists=True, path_type=Path), multiple=True, default=default_photos)
 @click.option("--text", type=click.Path(exists=True, path_type=Path), default=FILES / "alice.txt")
 @click.option("--repeat", default=3, show_default=True, help="Runs of each process.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw KB/s; one file a kind.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw KB/s; one picture for each file.")
 @click.pass_context
-def main(context: click.Context, photo: Path, text: Path, repeat: int, plot: Path | None) -> None:
+def main(context: click.Context, photos: tuple[Path, ...], text: Path, repeat: int, plot: Path | None) -> None:
     if context.invoked_subcommand is not None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        image = folder / "photo.ppm"
-        save_pixels(read_pixels(photo), image)
-        packed = throughput("photo", image, read_pixels(image).nbytes, folder, repeat, plot)
-        throughput("text", text, text.stat().st_size, folder, repeat, plot)
+        for photo in photos:
+            image = folder / f"{photo.stem}.ppm"
+            pixels = read_pixels(photo)
+            save_pixels(pixels, image)
+            throughput("photo", image, pixels.nbytes, folder, repeat, plot)
+        packed = throughput("text", text, text.stat().st_size, folder, repeat, plot)
         startup(packed, repeat)
 
 
 def throughput(kind: str, path: Path, raw: int, folder: Path, repeat: int, plot: Path | None) -> Path:
     """Print one table; return our packed file."""
-    packed, restored = folder / f"{kind}.bfn", folder / f"{kind}.out{path.suffix}"
+    packed, restored = folder / f"{path.stem}.bfn", folder / f"{path.stem}.out{path.suffix}"
     peer_names = [c.name for c in (photo_codecs(None) if kind == "photo" else text_codecs(None))]
     costs: dict[str, tuple[Cost, Cost]] = {}
     for name in peer_names:
@@ -102,7 +110,7 @@ def throughput(kind: str, path: Path, raw: int, folder: Path, repeat: int, plot:
     print_costs(f"{kind}: {path.name}, {raw:,} bytes raw", raw, costs)
     if plot is not None:
         rates = {name: raw / there.seconds / 1e3 for name, (there, _) in costs.items()}
-        bars(plot.with_stem(f"{plot.stem}-{kind}"), f"{kind}: compressing", "KB/s", rates)
+        bars(plot.with_stem(f"{plot.stem}-{path.stem}"), f"{path.name}: compressing", "KB/s", rates)
     return packed
 
 

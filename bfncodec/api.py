@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from bfncodec.container import Frame, pack, unpack
 from bfncodec.content import Content, Plain, content_of, object_of
 from bfncodec.errors import DamagedError, FormatError, InputError, ModelNotFoundError
-from bfncodec.header import Box, Header, Kind, Limits, Mode, Origin, boxes, content_bytes
+from bfncodec.header import FINEST, Box, Header, Kind, Limits, Mode, Origin, boxes, content_bytes, write_grain
 from bfncodec.pictures import Picture
 from bfncodec.segments import Choice, Codec, decode, encode_bytes, encode_pixels
 
@@ -180,7 +180,10 @@ def encode_frame(content: Content, model: str, codecs: CodecSource, progress: Pr
         none = content.kind is Kind.ARRAY and model == "auto"
         choice = _choose("none" if none else model, "text", codecs)
         plan = encode_bytes(content.data, choice, progress)
-    return pack(content.header, plan.axes, plan.coded)
+    header = content.header
+    if plan.grain != FINEST and len(plan.coded) > 1:
+        header = replace(header, extras=(*header.extras, write_grain(plan.grain)))
+    return pack(header, plan.axes, plan.coded)
 
 
 def decode_frame(
@@ -224,7 +227,7 @@ class _Whole:
 
     def __init__(self, frame: Frame) -> None:
         self.header = frame.header
-        self.boxes = tuple(boxes(frame.axes))
+        self.boxes = tuple(boxes(frame.axes, frame.header.grain))
         sides = [length for length, _ in frame.axes]
         if frame.header.kind is Kind.IMAGE:
             import numpy as np
@@ -256,8 +259,8 @@ def _choose(model: str, role: str, codecs: CodecSource) -> Choice:
     if model == "auto":
         return Choice(lambda: codecs.default(role))
     codec = codecs.named(model)
-    if codec.info.role != role:
-        what = {"image": "a picture", "text": "bytes or text"}
+    if codec.info.role != role and (codec.info.role, role) != ("archive", "text"):
+        what = {"image": "a picture", "text": "bytes or text", "archive": "arrays or text of many items"}
         raise InputError(f"model {model} codes {what[codec.info.role]}, found {what[role]}: name another, or auto")
     return Choice(lambda: codec, forced=True)
 

@@ -185,7 +185,7 @@ def _unpack_segmented(blob: bytes, limits: Limits, salvage: bool) -> Frame:
             raise
         entries = _walk(blob, head, count)
     segments: list[Segment | None] = []
-    for number, box in enumerate(boxes(head.axes)):
+    for number, box in enumerate(boxes(head.axes, head.header.grain)):
         try:
             if number >= len(entries):
                 raise DamagedError("not found")

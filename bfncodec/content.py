@@ -105,3 +105,11 @@ def _plain_object(content: Plain) -> Any:
 
     flat = np.frombuffer(content.data, "<" + content.dtype)
     return flat.astype(content.dtype).reshape(content.shape)
+
+
+def npy_head(data: bytes) -> int:
+    """Size of the head of a .npy file, 0 for other bytes."""
+    if not data.startswith(b"\x93NUMPY\x01") and not data.startswith(b"\x93NUMPY\x02"):
+        return 0
+    size = 2 if data[6] == 1 else 4
+    return 8 + size + int.from_bytes(data[8 : 8 + size], "little")

@@ -150,7 +150,7 @@ def _classify(data: bytes, options: Options, codecs: CodecSource) -> Content:
 
 def _codes_text(model: str, codecs: CodecSource) -> bool:
     """Whether the caller named a model for text, so wants even a picture file coded by it."""
-    return model not in ("auto", "none") and codecs.named(model).info.role == "text"
+    return model not in ("auto", "none") and codecs.named(model).info.role in ("text", "archive")
 
 
 def _dims(content: Content) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from itertools import pairwise
 from math import prod
 
 from bfncodec import lzmaraw
@@ -18,6 +19,8 @@ __all__ = [
     "NO_LIMITS",
     "Axes",
     "Box",
+    "FINEST",
+    "Grain",
     "Extra",
     "Header",
     "Kind",
@@ -33,11 +36,17 @@ __all__ = [
     "lengths",
     "plausible",
     "read_header",
+    "write_grain",
     "write_header",
 ]
 
 Axes = tuple[tuple[int, int], ...]
 """One (length, parts) a dimension: (bytes, parts) for bytes, rows then columns for a picture."""
+
+Grain = tuple[int, int]
+"""(size of an item, where the first begins): bytes are cut between items only."""
+
+FINEST: Grain = (1, 0)
 
 Box = tuple[tuple[int, int], ...]
 """One (start, stop) a dimension: where a segment lies in the content."""
@@ -114,6 +123,7 @@ class Tag(IntEnum):
     CHUNKS = 0x81  # PNG, WebP: the chunks around the pixels
     LAYOUT = 0x82  # raw samples: how they lie, and the bytes before and after them
     TAGS = 0x83  # TIFF: a one-pixel file with the same tags
+    GRAIN = 0x84  # bytes: items may not be cut; their size, and where the first begins
 
 
 _CRITICAL, _SQUEEZED = 0x80, 0x40
@@ -140,6 +150,18 @@ class Header:
     dtype: str = "u1"
     shape: tuple[int, ...] = ()
     extras: tuple[Extra, ...] = ()
+
+    @property
+    def grain(self) -> Grain:
+        """Where bytes may be cut. Raises DamagedError for what no writer writes."""
+        value = self.extra(Tag.GRAIN)
+        if value is None:
+            return FINEST
+        reader = Reader(value)
+        size, first = reader.varint("the size of an item"), reader.varint("the first item's place")
+        if not size or reader.rest() or self.kind is Kind.IMAGE:
+            raise DamagedError(f"items of {size} bytes from byte {first} cannot be")
+        return size, first
 
     def extra(self, tag: Tag) -> bytes | None:
         """The value of the first extra of that tag, None when there is none."""
@@ -251,16 +273,28 @@ def content_bytes(header: Header, sides: Sequence[int]) -> int:
     return height * width * header.mode.channels * (2 if header.mode is Mode.I16 else 1)
 
 
-def boxes(axes: Axes) -> Iterator[Box]:
-    """The segments' places in order: every axis cut into parts that differ by one at most."""
+def boxes(axes: Axes, grain: Grain = FINEST) -> Iterator[Box]:
+    """The segments' places in order: every axis cut into parts that differ by one item at most."""
     if not axes:
         yield ()
         return
     (length, parts), *others = axes
-    for part in range(parts):
-        cut = (part * length // parts, (part + 1) * length // parts)
-        for rest in boxes(tuple(others)):
+    edges = [_edge(part, parts, length, grain) for part in range(parts + 1)]
+    for cut in pairwise(edges):
+        for rest in boxes(tuple(others), grain):
             yield (cut, *rest)
+
+
+def _edge(part: int, parts: int, length: int, grain: Grain) -> int:
+    if part in (0, parts):
+        return length if part else 0
+    size, first = grain
+    return first + part * ((length - first) // size) // parts * size
+
+
+def write_grain(grain: Grain) -> Extra:
+    """The extra that says where bytes may be cut."""
+    return Extra(Tag.GRAIN, varint(grain[0]) + varint(grain[1]))
 
 
 def lengths(header: Header, method: Method, payload: bytes) -> tuple[int, ...]:
@@ -293,6 +327,9 @@ def check_axes(header: Header, axes: Axes, limits: Limits) -> None:
     """Refuse content that is impossible or larger than ``limits``."""
     if any(not 1 <= parts <= max(length, 1) for length, parts in axes):
         raise DamagedError(f"{prod(parts for _, parts in axes)} segments do not fit the content")
+    size, first = header.grain
+    if (size, first) != FINEST and first + axes[0][1] * size > axes[0][0]:
+        raise DamagedError(f"{axes[0][1]} segments of items of {size} bytes do not fit the content")
     if header.kind is Kind.IMAGE:
         height, width = (length for length, _ in axes)
         if not height * width:

@@ -19,7 +19,7 @@ from typing import Any
 from bfncodec.errors import ModelError, ModelNotFoundError
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-ROLES = ("image", "text")
+ROLES = ("image", "text", "archive")
 ID_BYTES = 4
 
 
@@ -36,7 +36,7 @@ class ModelInfo:
 
     @property
     def role(self) -> str:
-        """What it codes: "image" or "text"."""
+        """What it codes: "image", "text", or "archive" for many items of one shape."""
         return str(self.config["role"])
 
     @cached_property

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, repeat
 from math import prod
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,8 +19,10 @@ from bfncodec import lzmaraw
 from bfncodec.container import Coded, Frame, Segment
 from bfncodec.errors import DamagedError, FormatError
 from bfncodec.header import (
+    FINEST,
     Axes,
     Box,
+    Grain,
     Header,
     Kind,
     Limits,
@@ -29,7 +32,7 @@ from bfncodec.header import (
     lengths,
     plausible,
 )
-from bfncodec.tiles import decode_tile, encode_tile, to_samples
+from bfncodec.tiles import decode_tile, encode_tile, estimate_tile, to_samples
 from bfncodec.wire import Reader, varint
 
 if TYPE_CHECKING:
@@ -46,10 +49,13 @@ Progress = Callable[[int], None]
 """Called with the number of further bytes or subpixels done."""
 
 _TEXT_SEGMENT = 1 << 18  # bytes a text model codes at once
+_ARCHIVE_SEGMENT = 1 << 22  # bytes a chain of items holds
 _PLAIN_SEGMENT = 1 << 24  # bytes LZMA codes at once
 _MODEL_TILE = 512  # side of the largest tile an image model codes at once
 _PLAIN_TILE = 4096  # side of the largest tile WebP codes at once
-_BATCH = {"image": 1 << 21, "text": 1 << 20}  # pixels or bytes handed to a codec at once
+_BATCH = {"image": 1 << 21, "text": 1 << 20, "archive": 1}  # pixels or bytes handed to a codec at once
+_ASK = 512 * 512  # pixels up to which the model codes a picture without being asked first: asking takes a third as long
+_COMPARING = 4  # tiles compared with WebP at once, which lets other threads run meanwhile
 _SEGMENT_COST = 12  # bytes of frame a segment takes, twice its head
 _OPACITY = Header(Kind.IMAGE, mode=Mode.L)
 _TINY = 8  # bytes: a model's identity and sizes alone take more than it could save
@@ -91,6 +97,7 @@ class Plan:
 
     axes: Axes
     coded: tuple[Coded, ...]
+    grain: Grain = FINEST
 
     @property
     def size(self) -> int:
@@ -109,13 +116,30 @@ def encode_bytes(data: bytes, choice: Choice, progress: Progress) -> Plan:
     if codec is None or not (choice.forced or _text_may_win(data, plain, codec)):
         progress(len(data))
         return plain
-    axes = ((len(data), _parts(len(data), _TEXT_SEGMENT)),)
-    pieces = [data[slice(*box[0])] for box in boxes(axes)]
+    axes, grain = _cuts(data, codec)
+    pieces = [data[slice(*box[0])] for box in boxes(axes, grain)]
     coded: list[Coded] = []
-    for batch in _batches(pieces, len, _BATCH["text"]):
+    for batch in _batches(pieces, len, _BATCH[codec.info.role]):
         for piece, payload in zip(batch, codec.encode_batch(batch, progress), strict=True):
             coded.append(_smaller_bytes(piece, payload, codec.info.id))
-    return min(Plan(axes, tuple(coded)), plain, key=lambda plan: plan.size)
+    return min(Plan(axes, tuple(coded), grain), plain, key=lambda plan: plan.size)
+
+
+def _cuts(data: bytes, codec: Codec) -> tuple[Axes, Grain]:
+    """Where bytes are cut for a model. Archives are cut between items: a segment is what a chain begins anew with."""
+    if codec.info.role != "archive":
+        return ((len(data), _parts(len(data), _TEXT_SEGMENT)),), FINEST
+    size = prod(codec.info.config["network"]["shape"])
+    first = _first_item(data, size)
+    items = (len(data) - first) // size
+    return ((len(data), min(max(items, 1), _parts(len(data), _ARCHIVE_SEGMENT))),), (size, first)
+
+
+def _first_item(data: bytes, size: int) -> int:
+    """Where items begin: after the head of a .npy file, else so that the last ends with the content."""
+    from bfncodec.content import npy_head
+
+    return min(npy_head(data) or len(data) % size, len(data))
 
 
 def _plain_bytes(data: bytes) -> Plan:
@@ -170,8 +194,8 @@ def encode_pixels(pixels: Pixels, mode: Mode, choice: Choice, progress: Progress
     for batch in _batches(tiles, lambda tile: tile.size // channels, _BATCH["image"]):
         colour = [model_input(tile) for tile in batch]
         payloads = codec.encode_batch(colour, lambda done: progress(done * channels))
-        for tile, payload in zip(batch, payloads, strict=True):
-            coded.append(_smaller_tile(tile, mode, payload, codec.info.id))
+        with ThreadPoolExecutor(_COMPARING) as pool:
+            coded += pool.map(_smaller_tile, batch, repeat(mode), payloads, repeat(codec.info.id))
     plan = Plan(axes, tuple(coded))
     lost = sum(segment.method is not Method.MODEL for segment in coded)
     if 2 * lost < len(coded) or len(coded) == 1:
@@ -235,14 +259,14 @@ def _with_opacity(colour: Pixels, opacity: Pixels | None) -> Pixels:
 def _image_may_win(pixels: Pixels, codec: Codec) -> bool:
     """Let the model and WebP code up to four small pieces."""
     height, width = pixels.shape[:2]
-    if height * width <= 128 * 128:
+    if height * width <= _ASK:
         return True
     side, ideal, plain = 80, 0.0, 0
     for row in {max(0, height // 4 - side // 2), max(0, 3 * height // 4 - side // 2)}:
         for column in {max(0, width // 4 - side // 2), max(0, 3 * width // 4 - side // 2)}:
             piece = model_input(pixels[row : row + side, column : column + side])
             ideal += codec.codelength(piece).bits
-            plain += 8 * len(encode_tile(piece, Mode.RGB)[1])
+            plain += 8 * estimate_tile(piece)
     return ideal < 1.15 * plain
 
 

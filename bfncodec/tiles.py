@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "decode_tile",
     "encode_tile",
+    "estimate_tile",
     "from_image",
     "from_samples",
     "to_image",
@@ -33,7 +34,8 @@ __all__ = [
 
 _THOROUGH = 1 << 14  # pixels up to which WebP's twenty times slower search is worth its time
 _SMALL = 1 << 16  # bytes up to which LZMA costs nothing
-_SKIP = 1.25  # WebP's quick search is at most 1.2 times the size of its careful one
+_QUICK, _FAIR, _CAREFUL, _SLOW = (1, 20), (4, 50), (6, 75), (6, 100)  # WebP's searches: method, quality
+_TRIALS = ((_QUICK, 1.25), (_FAIR, 1.04))  # searches, and how many times the careful one's size theirs is at most
 
 
 # ---- samples and Pillow images ----------------------------------------------------------------
@@ -95,6 +97,12 @@ def encode_tile(pixels: Pixels, mode: Mode, beat: int | None = None) -> tuple[Me
     return min((choice for choice in choices if choice[1]), key=lambda choice: len(choice[1]))
 
 
+def estimate_tile(pixels: Pixels) -> int:
+    """About the bytes :func:`encode_tile` makes of a small RGB tile, without its slow search."""
+    samples = to_samples(pixels, Mode.RGB)
+    return min(len(samples), len(lzmaraw.pack(samples)), len(_webp(to_image(pixels, Mode.RGB), *_FAIR)))
+
+
 def decode_tile(method: Method, payload: bytes, mode: Mode, height: int, width: int) -> Pixels:
     """The inverse of :func:`encode_tile` for a payload that declares these sides."""
     if method is Method.PICTURE:
@@ -118,10 +126,10 @@ def _encode_vp8l(pixels: Pixels, mode: Mode, beat: int | None) -> bytes:
     if mode is Mode.LA:
         colour = np.concatenate([colour, pixels[:, :, 1:]], axis=2)
     image = to_image(colour, Mode.RGBA if mode.has_alpha else Mode.RGB)
-    if beat is not None and len(_webp(image, method=1, quality=20)) > _SKIP * beat:
+    if beat is not None and any(len(_webp(image, *search)) > slack * beat for search, slack in _TRIALS):
         return b""
     small = image.width * image.height <= _THOROUGH
-    return _webp(image, method=6, quality=100 if small else 75)
+    return _webp(image, *(_SLOW if small else _CAREFUL))
 
 
 def _decode_vp8l(payload: bytes, mode: Mode, height: int, width: int) -> Pixels:

@@ -22,7 +22,7 @@ from bfncodec.codecs.image import _lines
 from bfncodec.coding.cdf import nibble_intervals, softmax_intervals
 from bfncodec.coding.direct import information
 from bfncodec.flow import Comb, Wavefront
-from bfncodec.networks import exact, tables
+from bfncodec.networks import exact, exact_convnet, exact_transformer, tables
 from bfncodec.networks.convnet import BLOCK_TAPS, CODING_ORDER, INPUT_TAPS, ConvNet, ConvNetConfig, max_norm
 from bfncodec.networks.exact_convnet import WEIGHT_TOTAL, ExactConvNet, Prediction, geometry, mixture
 from bfncodec.networks.exact_transformer import ExactTransformer
@@ -123,6 +123,18 @@ def test_matrices_quantise_by_rows() -> None:
     assert q.dtype == torch.int8
     assert (q.int().abs().amax(1)[torch.arange(9) != 3] == 127).all()
     assert ((q * unit[:, None] - w).abs() <= 0.502 * unit[:, None]).all()
+
+
+def test_stored_shapes_are_those_of_exported_networks() -> None:
+    def shapes(network: nn.Module, tables: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(tensor.shape) for name, tensor in {**quantised_tensors(network), **tables}.items()}
+
+    conv = ConvNetConfig(width=16, hidden=24, blocks=2, mixtures=3)
+    assert exact_convnet.stored_shapes(conv) == shapes(ConvNet(conv), {})
+    text = TransformerConfig(width=32, layers=2, heads=2, window=32, ngrams=((2, 4), (3, 5)))
+    network = Transformer(text)
+    stored = network.stored_tables([(torch.zeros(1, 32, dtype=torch.int64), 1)])
+    assert exact_transformer.stored_shapes(text) == shapes(network, stored)
 
 
 # --- tables ------------------------------------------------------------------------------------

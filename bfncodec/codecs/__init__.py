@@ -31,6 +31,7 @@ def load(model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", t
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    from bfncodec.codecs.archive import ArchiveCodec
     from bfncodec.codecs.image import ImageCodec
     from bfncodec.codecs.text import TextCodec
 
@@ -42,7 +43,7 @@ def load(model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", t
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); use cpu or cuda") from error
-    codec = {"image": ImageCodec, "text": TextCodec}[info.role]
+    codec = {"image": ImageCodec, "text": TextCodec, "archive": ArchiveCodec}[info.role]
     try:
         return codec(info, load_file(info.path / models.WEIGHTS), place)
     except (SafetensorError, KeyError, TypeError, ValueError, ZeroDivisionError, RuntimeError, OSError) as error:

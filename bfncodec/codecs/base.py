@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
-
-import torch
-from torch import Tensor, nn
+from typing import Generic, TypeVar
 
 from bfncodec.errors import DamagedError
 from bfncodec.flow.report import CodeLength
@@ -50,29 +47,6 @@ class Codec(ABC, Generic[Item]):
     def decode(self, payload: bytes, progress: Progress = silent) -> Item:
         """Inverse of `encode`."""
         return self.decode_batch([payload], progress)[0]
-
-
-def check_shapes(network: type[nn.Module], config: Any, tensors: dict[str, Tensor], **extra: tuple[int, ...]) -> None:
-    """Refuse stored tensors that are not those of `network(config)`; `extra` names further ones and their shapes.
-
-    Raises ValueError with the first tensor that does not fit.
-    """
-    with torch.device("meta"):
-        parameters = network(config).state_dict()
-    expected = dict(extra)
-    for name, tensor in parameters.items():
-        shape = tuple(tensor.shape)
-        if name.endswith(".weight"):
-            stem = name.removesuffix(".weight")
-            expected |= {f"{stem}.q": shape, f"{stem}.s": shape[:1]}
-            if stem.startswith(getattr(network, "FINE", ("-",))):
-                expected[f"{stem}.r"] = shape
-        else:
-            expected[f"{name.removesuffix('.bias')}.b" if name.endswith(".bias") else name] = shape
-    for name, shape in expected.items():
-        found = tuple(tensors[name].shape) if name in tensors else None
-        if found != shape:
-            raise ValueError(f"expected {name} of shape {list(shape)}, found {'none' if found is None else list(found)}")
 
 
 MOST_SYMBOLS = 1 << 40

@@ -10,14 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bfncodec.codecs.base import Codec, Progress, check_shapes, check_size, silent
+from bfncodec.codecs.base import Codec, Progress, check_size, silent
 from bfncodec.coding.cdf import NIBBLE, Intervals, high_frequencies, low_frequencies, nibble_intervals
 from bfncodec.coding.direct import RangeDecoder, RangeEncoder, information
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.flow.report import CodeLength
 from bfncodec.models import ModelInfo
-from bfncodec.networks.convnet import CODING_ORDER, ConvNet, ConvNetConfig
-from bfncodec.networks.exact_convnet import ExactConvNet, Pass
+from bfncodec.networks.convnet import CODING_ORDER, ConvNetConfig
+from bfncodec.networks.exact_convnet import ExactConvNet, Pass, stored_shapes
+from bfncodec.networks.stored import check_shapes
 from bfncodec.wire import Reader, varint
 
 Image = NDArray[np.uint8]  # [H, W, 3]
@@ -36,7 +37,7 @@ class ImageCodec(Codec[Image]):
     def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.info, self.device = info, device
         config = ConvNetConfig.from_dict(dict(info.config["network"]))
-        check_shapes(ConvNet, config, tensors)
+        check_shapes(tensors, stored_shapes(config))
         self.network = ExactConvNet(config, tensors, device)
 
     def encode_batch(self, xs: Sequence[Image], progress: Progress = silent) -> list[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,20 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bfncodec.codecs.base import Codec, Progress, check_shapes, check_size, silent
+from bfncodec.codecs.base import Codec, Progress, check_size, silent
 from bfncodec.coding.cdf import softmax_frequencies, softmax_intervals
 from bfncodec.coding.direct import RangeDecoder, RangeEncoder, information
 from bfncodec.flow.report import CodeLength
-from bfncodec.flow.schedule import Comb
 from bfncodec.models import ModelInfo
-from bfncodec.networks.exact_transformer import ExactTransformer
-from bfncodec.networks.transformer import Transformer, TransformerConfig
+from bfncodec.networks.exact_transformer import ExactTransformer, stored_shapes
+from bfncodec.networks.transformer import TransformerConfig
+from bfncodec.networks.stored import check_shapes
 from bfncodec.wire import Reader, varint
 
 SYMBOLS = 256
 GROUP_WINDOWS = 64  # windows of an item that are coded side by side; part of the format
 BATCH_WINDOWS = 64  # windows of all items together that the network sees at once
-BLOCK_SLOTS = 1 << 11  # slots the network sees at once when encoding
+ENCODE_WINDOWS = 16  # windows the network sees at once when encoding: keys and values of more take memory and win nothing
+BLOCK_SLOTS = 1 << 10  # slots the network sees at once when encoding
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,7 @@ class TextCodec(Codec[bytes]):
         self.info, self.device = info, device
         self.config = TransformerConfig.from_dict(dict(info.config["network"]))
         self.teeth = [(int(size), int(m)) for size, m in info.config["coding_teeth"]]
-        c = self.config
-        tables = {"rope": (2, c.window, c.head_width // 2), "value_cap": (c.layers, c.heads)}
-        check_shapes(Transformer, c, tensors, **tables)
+        check_shapes(tensors, stored_shapes(self.config))
         self.network = ExactTransformer(self.config, tensors, device)
 
     def encode_batch(self, xs: Sequence[bytes], progress: Progress = silent) -> list[bytes]:
@@ -83,14 +82,11 @@ class TextCodec(Codec[bytes]):
         """Group after group of each item: sum of frequencies below each symbol, its frequency, the symbol and its step, in coding order."""
         items = [np.frombuffer(x, np.uint8) for x in xs]
         for batch in self._batches([len(x) for x in xs]):
-            steps, teeth = max(g.steps for g in batch), batch[0].teeth
-            known = torch.from_numpy(np.concatenate([_cut(items[g.item], g, steps) for g in batch])).to(self.device)  # [B, m, S]
-            run = self.network.start(len(known), teeth, steps)
-            run.reveal(0, known)
-            block = max(1, BLOCK_SLOTS // (len(known) * teeth))
-            parts = [self._intervals(run.predict(i, min(i + block, steps)), known[:, :, i : i + block]) for i in range(0, steps, block)]
-            below, frequency = (np.concatenate(p, 1) for p in zip(*parts, strict=True))  # [B, S, m]
-            symbol = known.transpose(1, 2).cpu().numpy()
+            steps = max(g.steps for g in batch)
+            symbol = np.concatenate([_cut(items[g.item], g, steps) for g in batch])  # [B, m, S]
+            pieces = [self._network_pass(symbol[k : k + ENCODE_WINDOWS]) for k in range(0, len(symbol), ENCODE_WINDOWS)]
+            below, frequency = (np.concatenate(p) for p in zip(*pieces, strict=True))  # [B, S, m]
+            symbol = symbol.transpose(0, 2, 1)
             row = 0
             for group in batch:
                 rows = slice(row, row + len(group.lengths))
@@ -98,6 +94,18 @@ class TextCodec(Codec[bytes]):
                 yield group, *(a[rows][tuple(place)].astype(np.int32) for a in (below, frequency, symbol)), step
                 row = rows.stop
                 progress(sum(group.lengths))
+
+    def _network_pass(self, symbol: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """(sum of frequencies below each symbol, its frequency) of some windows, int32 [B, S, m]. symbol: [B, m, S]"""
+        known = torch.from_numpy(symbol).to(self.device)
+        windows, teeth, steps = known.shape
+        run = self.network.start(windows, teeth, steps)
+        run.reveal(0, known)
+        block = max(1, BLOCK_SLOTS // (windows * teeth))
+        spans = [(first, min(first + block, steps)) for first in range(0, steps, block)]
+        parts = [self._intervals(run.predict(*span), known[:, :, slice(*span)]) for span in spans]
+        below, frequency = (np.concatenate(p, 1) for p in zip(*parts, strict=True))
+        return below, frequency
 
     def _intervals(self, weights: Tensor, known: Tensor) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """(sum of frequencies below the symbol, its frequency), int32 [B, k, m]. weights: [B, k m, 256]; known: [B, m, k]"""

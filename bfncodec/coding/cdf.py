@@ -110,5 +110,5 @@ def _fine(c: Ints, width: Ints, step: Ints) -> Ints:
     first, so that a nibble the network thinks impossible is still a distribution."""
     scaled = ((c + step) * (total(NIBBLE) / (width + NIBBLE).astype(np.float64))).astype(np.int32)  # rounds down
     np.minimum(scaled, total(NIBBLE), out=scaled)
-    scaled[np.broadcast_to(step == NIBBLE, scaled.shape)] = total(NIBBLE)
+    np.copyto(scaled, total(NIBBLE), where=step == NIBBLE)
     return scaled

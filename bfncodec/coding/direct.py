@@ -47,7 +47,7 @@ class RangeEncoder:
         """Append symbols known by their own frequency and the sum of those below them, all int [N]. Cheaper than whole rows
         and the same bits: the row [f_0 … f_n-1] is summarised by three classes in which the symbol has the same interval."""
         if len(symbol):
-            rows, middle = _summarise(below.astype(np.int64), frequency.astype(np.int64), symbol, symbols)
+            rows, middle = summarise(below.astype(np.int64), frequency.astype(np.int64), symbol, symbols)
             self._coder.encode(middle, self._family, rows)
 
     def finish(self) -> bytes:
@@ -86,7 +86,7 @@ class RangeDecoder:
         return symbols
 
 
-def _summarise(
+def summarise(
     below: NDArray[np.int64], frequency: NDArray[np.int64], symbol: NDArray[np.integer], symbols: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Three frequencies [N, 3] and the symbol's place among them, with the interval that the whole row would give it.

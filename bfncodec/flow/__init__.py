@@ -5,11 +5,26 @@ This layer knows probability. It does not know files, coders or what is inside a
 
 from bfncodec.flow.base import Bridge, Distribution, Flow, play
 from bfncodec.flow.erasure import ERASED, ErasureChannel, ErasureFlow
+from bfncodec.flow.gaussian import (
+    Atoms,
+    GaussianFlow,
+    NoisyAtoms,
+    Normal,
+    OutputDistribution,
+    Sums,
+    bin_centres,
+    discretised_normal,
+    output_normal,
+    output_point,
+)
 from bfncodec.flow.report import CodeLength
-from bfncodec.flow.schedule import Comb, RevealSchedule, Schedule, Wavefront
+from bfncodec.flow.schedule import AccuracySchedule, Comb, RevealSchedule, Schedule, Wavefront
+from bfncodec.flow.simplex import NormalVectors, SimplexFlow, SimplexMixture
 
 __all__ = [
     "ERASED",
+    "AccuracySchedule",
+    "Atoms",
     "Bridge",
     "CodeLength",
     "Comb",
@@ -17,8 +32,20 @@ __all__ = [
     "ErasureChannel",
     "ErasureFlow",
     "Flow",
+    "GaussianFlow",
+    "NoisyAtoms",
+    "Normal",
+    "NormalVectors",
+    "OutputDistribution",
     "RevealSchedule",
     "Schedule",
+    "SimplexFlow",
+    "SimplexMixture",
+    "Sums",
     "Wavefront",
+    "bin_centres",
+    "discretised_normal",
+    "output_normal",
+    "output_point",
     "play",
 ]

@@ -3,7 +3,7 @@
 A schedule owns the accuracy matrix alpha[i, d]. The paper sends every dimension with the same
 accuracy at step i; here each dimension has its own, and one matrix describes the whole spectrum:
 
-    all dimensions a little at a time     the paper, diffusion
+    all dimensions a little at a time     the paper, diffusion: `AccuracySchedule`
     some dimensions fully at a time       `Wavefront` (images), `Comb` (text)
     one dimension at a time               autoregression, for example `Comb(length, 1)`
 
@@ -44,6 +44,67 @@ class Schedule(ABC):
         beta(0) is zero everywhere, beta(n_steps) is what the whole game spends.
         """
         return sum((self.accuracy(j) for j in range(i)), np.zeros(self.dims))
+
+
+@dataclass(frozen=True)
+class AccuracySchedule(Schedule):
+    """All dimensions a little at a time, at the same accuracy: the paper's schedules, and any other grid.
+
+    Parameters
+    ----------
+    betas
+        Accuracy spent before each step and after the last, n + 1 increasing numbers that start at 0.
+    dims
+        Number of dimensions D.
+
+    >>> schedule = AccuracySchedule(betas=(0.0, 1.0, 4.0), dims=2)
+    >>> schedule.n_steps, schedule.accuracy(1), schedule.beta(2)
+    (2, array([3., 3.]), array([4., 4.]))
+    """
+
+    betas: tuple[float, ...]
+    dims: int = 1  # a default of its own, or dataclass would take the base class's property for one
+
+    def __post_init__(self) -> None:
+        steps = np.diff(self.betas)
+        if self.betas[:1] != (0,) or not (np.isfinite(steps).all() and (steps > 0).all()):
+            raise ValueError(f"betas: expected increasing finite numbers from 0 on, found {self.betas}")
+        if self.dims < 0:
+            raise ValueError(f"dims: expected 0 or more, found {self.dims}")
+
+    @classmethod
+    def geometric(cls, sigma_1: float, n: int, dims: int) -> AccuracySchedule:
+        """beta(t) = sigma_1^{-2 t} - 1 at t = i / n: the paper's for continuous and discretised data (eq. 72).
+
+        sigma_1 is the standard deviation of the input distribution after the last step.
+
+        >>> AccuracySchedule.geometric(sigma_1=0.25, n=2, dims=1).betas
+        (0.0, 3.0, 15.0)
+        """
+        if not 0 < sigma_1 < 1 or n < 1:
+            raise ValueError(f"expected 0 < sigma_1 < 1 and n >= 1, found {sigma_1} and {n}")
+        return cls(tuple(sigma_1 ** (-2 * i / n) - 1 for i in range(n + 1)), dims)
+
+    @classmethod
+    def quadratic(cls, beta_1: float, n: int, dims: int) -> AccuracySchedule:
+        """beta(t) = t^2 beta(1) at t = i / n: the paper's for discrete data (eq. 182).
+
+        >>> AccuracySchedule.quadratic(beta_1=8.0, n=2, dims=1).betas
+        (0.0, 2.0, 8.0)
+        """
+        if beta_1 <= 0 or n < 1:
+            raise ValueError(f"expected beta_1 > 0 and n >= 1, found {beta_1} and {n}")
+        return cls(tuple(beta_1 * (i / n) ** 2 for i in range(n + 1)), dims)
+
+    @property
+    def n_steps(self) -> int:
+        return len(self.betas) - 1
+
+    def accuracy(self, i: int) -> NDArray[np.float64]:
+        return np.full(self.dims, self.betas[i + 1] - self.betas[i])
+
+    def beta(self, i: int) -> NDArray[np.float64]:
+        return np.full(self.dims, self.betas[i])
 
 
 class RevealSchedule(Schedule):

@@ -20,7 +20,8 @@ from bfncodec.coding.cdf import SUM_BITS
 from bfncodec.flow.schedule import Wavefront
 from bfncodec.networks import tables
 from bfncodec.networks.convnet import BLOCK_TAPS, CODING_ORDER, INPUT_SCALE, INPUT_TAPS, LOG_SCALE_RANGE, MEAN_SCALE, OUTSIDE, REACH, ConvNetConfig
-from bfncodec.networks.exact import LARGEST, ExactLinear, pad_to, quantise_max_norm, quantise_rows
+from bfncodec.networks.exact import LARGEST, ExactLinear, quantise_max_norm, quantise_rows
+from bfncodec.networks.stored import Shapes, linear_shapes
 
 MEAN_STEPS = 64  # fixed point of predicted means: units of 1/64 level
 WEIGHT_TOTAL = 1 << (SUM_BITS - tables.LOGISTIC_BITS)  # mixture weights are integers that sum to this, 2^10
@@ -74,6 +75,17 @@ def _inside(rank: NDArray[np.int32], r: NDArray[np.int64], c: NDArray[np.int64])
     height, width = rank.shape
     outside = (r < 0) | (c < 0) | (c >= width)
     return np.where(outside, -1, rank[np.maximum(r, 0), np.clip(c, 0, width - 1)]).astype(np.int32)
+
+
+def stored_shapes(config: ConvNetConfig) -> Shapes:
+    """Names and shapes of the tensors a model of this shape is made of."""
+    width, hidden = config.width, config.hidden
+    shapes = linear_shapes("input", width, config.features, fine=True) | linear_shapes("trunk", 3 * width, width)
+    for i in range(config.blocks):
+        shapes |= linear_shapes(f"blocks.{i}.conv", hidden, len(BLOCK_TAPS) * width) | linear_shapes(f"blocks.{i}.out", width, hidden)
+    for k in range(3):
+        shapes |= linear_shapes(f"heads.{k}", config.outputs(k), width, fine=True)
+    return shapes | {"inside": (3, width)}
 
 
 class ExactConvNet:
@@ -148,48 +160,54 @@ class Pass:
         device, config = network.device, network.config
         self.ring = min(len(geo.order), max(block, geo.longest) + 3 * geo.longest)
         # One row more than the ring: zeros, for what lies outside the image.
-        shape = (count * (self.ring + 1), config.width)
+        shape = (count, self.ring + 1, config.width)
         self.features = [torch.zeros(shape, dtype=torch.int8, device=device) for _ in range(config.blocks)]
-        self.pixels = torch.full((count, len(geo.order) + 1), OUTSIDE * 0x010101, dtype=torch.int32, device=device)
+        # Four bytes a pixel, the last unused, so that a pixel is read as one word.
+        self.pixels = torch.full((count, len(geo.order) + 1, 4), OUTSIDE, dtype=torch.uint8, device=device)
         self.inputs = torch.from_numpy(geo.inputs).to(device)
         self.taps = torch.from_numpy(np.where(geo.blocks < 0, self.ring, geo.blocks % self.ring).astype(np.int32)).to(device)
-        self.slots = torch.arange(len(geo.order), device=device) % self.ring
         self.flags = torch.from_numpy(geo.flags).to(device)
         self.image_row = torch.arange(count, dtype=torch.int32, device=device).view(-1, 1, 1) * (self.ring + 1)
-        self.shift = torch.tensor([0, 8, 16], dtype=torch.int32, device=device)
 
     def reveal(self, first: int, values: Tensor) -> None:
         """The receiver's update: pixels of ranks first … are now known. values: int32 [T, n, 3] RGB."""
-        packed = values[..., 0] + values[..., 1] * 0x100 + values[..., 2] * 0x10000
-        self.pixels[:, first : first + values.shape[1]] = packed
+        self.pixels[:, first : first + values.shape[1], :3] = values
 
     def predict(self, first: int, last: int) -> Prediction:
         """p_O of the pixels of ranks [first, last), which may depend on each other only through what `reveal` was told."""
         network = self.network
         inputs, base = self._inputs(first, last)
         h = network.input(inputs)
-        taps, slots = self._ring_index(first, last)
+        taps = (self.image_row + self.taps[first:last]).view(-1)
         for conv, out, ring in zip(network.convs, network.outs, self.features, strict=True):
-            ring.index_copy_(0, slots, quantise_max_norm(h))
-            hidden = conv(gather_rows(ring, taps)).clamp_min_(0)
+            self._store(ring, first, quantise_max_norm(h))
+            hidden = conv(gather_rows(ring.view(-1, ring.shape[2]), taps)).clamp_min_(0)
             h += out(*quantise_rows(hidden))
         return Prediction(network, network.trunk(quantise_max_norm(h)), base)
 
     def _inputs(self, first: int, last: int) -> tuple[Tensor, Tensor]:
-        """Integer features int8 [T n, F] and simple prediction int32 [T n, 3] (see `convnet.features`)."""
+        """Integer features int8 [T n, F], padded, and simple prediction int16 [T n, 3] (see `convnet.features`)."""
         index = self.inputs[first:last].reshape(-1)
-        packed = self.pixels.index_select(1, index).view(-1, len(INPUT_TAPS), 1)
-        x = (packed >> self.shift) & 255  # [T n, 22, 3]
+        found = self.pixels.view(torch.int32).squeeze(2).index_select(1, index).view(-1, len(INPUT_TAPS), 1)
+        x = found.view(torch.uint8)[..., :3].to(torch.int16)  # [T n, 22, 3]
         west, north, north_east, north_west = (x[:, i] for i in NEAREST)
-        base = ((west * 2 + north * 2 + north_east - north_west + 2) >> 2).clamp_(0, 255)
-        differences = (x - base.unsqueeze(1)).clamp_(-LARGEST, LARGEST).view(len(x), -1).to(torch.int8)
-        flags = self.flags[first:last].repeat(self.count, 1)
-        return pad_to(torch.cat([differences, (base - 128).to(torch.int8), flags], 1), 8, 1), base
+        base = (((west + north) * 2 + north_east - north_west + 2) >> 2).clamp_(0, 255)
+        differences, level, flags = 3 * len(INPUT_TAPS), 3, self.flags.shape[1]
+        rows = x.new_zeros(len(x), self.network.input.weight.shape[0], dtype=torch.int8)
+        rows[:, :differences] = (x - base.unsqueeze(1)).clamp_(-LARGEST, LARGEST).view(len(x), -1)
+        rows[:, differences : differences + level] = base - 128
+        start = differences + level
+        rows.view(self.count, last - first, -1)[:, :, start : start + flags] = self.flags[first:last]
+        return rows, base
 
-    def _ring_index(self, first: int, last: int) -> tuple[Tensor, Tensor]:
-        """(rows of the five taps, int32 [T n 5]; rows to write, int64 [T n])"""
-        rows = self.image_row + self.taps[first:last]
-        return rows.view(-1), (self.image_row[:, :, 0] + self.slots[first:last]).view(-1)
+    def _store(self, ring: Tensor, first: int, rows: Tensor) -> None:
+        """Write the features of ranks first … into a ring, in two pieces where they run over its end. rows: int8 [T n, C]"""
+        rows = rows.view(self.count, -1, rows.shape[1])
+        start = first % self.ring
+        fit = min(rows.shape[1], self.ring - start)
+        ring[:, start : start + fit] = rows[:, :fit]
+        if fit < rows.shape[1]:
+            ring[:, : rows.shape[1] - fit] = rows[:, fit:]
 
 
 class Prediction:

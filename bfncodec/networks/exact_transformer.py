@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bfncodec.networks import tables
 from bfncodec.networks.exact import LARGEST, ExactLinear, quantise_rms_norm, quantise_rows
+from bfncodec.networks.stored import Shapes, linear_shapes
 from bfncodec.networks.transformer import TransformerConfig, ngram_hash
 
 LOG2_E = 1.4426950408889634
@@ -44,6 +45,19 @@ class ExactBlock:
     down: ExactLinear
     gain: Tensor  # float32 [H], logit scale of each head
     cap: Tensor  # float32 [H], largest value that int8 values hold
+
+
+def stored_shapes(config: TransformerConfig) -> Shapes:
+    """Names and shapes of the tensors a model of this shape is made of."""
+    d, inner = config.width, config.expansion * config.width
+    shapes = linear_shapes("embed", config.symbols + 1, d, bias=False) | linear_shapes("head", config.symbols, d)
+    for i, (_, bits) in enumerate(config.ngrams):
+        shapes |= linear_shapes(f"ngram.{i}", 1 << bits, d // len(config.ngrams), bias=False)
+    for i in range(config.layers):
+        for part, outputs, inputs in (("qkv", 3 * d, d), ("out", d, d), ("up", inner, d), ("down", d, inner)):
+            shapes |= linear_shapes(f"blocks.{i}.{part}", outputs, inputs, bias=False)
+        shapes[f"blocks.{i}.gain"] = (config.heads,)
+    return shapes | {"rope": (2, config.window, config.head_width // 2), "value_cap": (config.layers, config.heads)}
 
 
 class ExactTransformer:
@@ -139,7 +153,7 @@ class Pass:
         self.values[i][:, :, begin:end] = self._heads_first(v)
         self.key_scale[i][:, :, 0, begin:end] = self._heads_first(scale)[..., 0]
         # int8 times int8 in float32: sums below 2^24, exact.
-        score = self._heads_first(q) @ self.keys[i][:, :, :end].transpose(2, 3)
+        score = _dots(self._heads_first(q), self.keys[i][:, :, :end])
         score.mul_(self.key_scale[i][:, :, :, :end])
         if mask is not None:
             score.masked_fill_(mask, -torch.inf)
@@ -167,3 +181,9 @@ class Pass:
         q, scale = quantise_rms_norm(rotated)
         return q.float(), scale
 
+
+def _dots(rows: Tensor, keys: Tensor) -> Tensor:
+    """Products of every row with every key. [B, H, n, w], [B, H, slots, w] -> [B, H, n, slots]. One row is faster as a column."""
+    if rows.shape[2] == 1:
+        return (keys @ rows.transpose(2, 3)).transpose(2, 3)
+    return rows @ keys.transpose(2, 3)

@@ -24,14 +24,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bfncodec.errors import InputError
+from bfncodec.models import CONFIG, WEIGHTS, search_path
 from bfncodec.networks.convnet import ConvNet, ConvNetConfig
+from bfncodec.networks.denoiser import Denoiser
 from bfncodec.networks.transformer import Transformer, TransformerConfig
+from bfncodec.training import gaussian
 from bfncodec.training.data import CropSampler, ImageSource, TextSource, WindowSampler, load_text
 
 Say = Callable[[str], None]
 CODING_TEETH = ((0, 1), (1 << 16, 2))
 """From which length of a text (bytes) its windows are coded with how many teeth, for the schedules a model was trained for: longer
 texts take the schedule that decodes twice as fast for about 1% more bits (docs/training.md has the measured rows)."""
+
+VALIDATION_ITEMS = 256  # of an archive model
 
 
 @dataclass(frozen=True)
@@ -74,21 +79,24 @@ def run(config_path: str | Path, out: str | Path | None = None, resume: bool = T
     out = Path(out or settings["name"])
     train = make(TrainConfig, {**settings.get("train", {}), **({"steps": steps} if steps else {})}, "train")
     rank = start_processes()
-    task = image_task(settings) if settings["role"] == "image" else text_task(settings, train)
+    task = {"image": image_task, "text": text_task, "archive": archive_task}[settings["role"]](settings, train)
     state = Trainer(task, train, torch.device(device_of(device, rank)), rank)
     checkpoint = out / "checkpoint.pt"
     if rank == 0:
         out.mkdir(parents=True, exist_ok=True)
     if resume and checkpoint.exists():
         state.load(checkpoint)
-        say(f"resuming at step {state.step} of {train.steps}")
+        say(f"resuming at step {state.step} of {train.steps} (--no-resume starts over)")
+    weights = sum(p.numel() for p in state.network.parameters())
+    say(f"training {settings['name']}: {weights:,} weights, {train.steps} steps; figures are bits per byte or subpixel, every {train.validate_every} steps")
     state.fit(checkpoint, out / "curve.jsonl", say)
     if rank == 0:
         from bfncodec.training.quantise import export
 
         network = state.averaged()
         export(network, task.config, out, task.tables(network))
-        say(f"model written to {out}")
+        say(f"model written to {out}: bfncodec compress -m {os.path.join(out.parent, out.name)} FILE")
+        say(f"decompressing needs {CONFIG} and {WEIGHTS} of it in {search_path()[-3]}/{settings['name']}, or BFNCODEC_MODELS={out.parent}")
     return out
 
 
@@ -97,7 +105,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
         settings = tomllib.loads(Path(path).read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a training configuration in TOML ({error})") from error
-    for key, allowed in (("name", None), ("role", ("image", "text")), ("data", None)):
+    for key, allowed in (("name", None), ("role", ("image", "text", "archive")), ("data", None)):
         if key not in settings or (allowed and settings[key] not in allowed):
             raise InputError(f"{path}: expected {key}{' to be one of ' + ', '.join(allowed) if allowed else ''}, found {settings.get(key)!r}")
     return settings
@@ -112,19 +120,19 @@ def make(cls: type[Any], values: dict[str, Any], table: str) -> Any:
         if name not in values and field.default is MISSING:
             raise InputError(f"[{table}] of the training configuration: {name} is missing")
         kind = KINDS.get(str(field.type), object)
-        if name in values and (not isinstance(values[name], kind) or isinstance(values[name], bool)):
+        if name in values and (not isinstance(values[name], kind) or isinstance(values[name], bool) != (kind is bool)):
             raise InputError(f"[{table}] of the training configuration: expected {name} of type {field.type}, found {values[name]!r}")
     return cls(**{k: _frozen(v) for k, v in values.items()})
 
 
-KINDS: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "tuple[str, ...]": list, "tuple[int, ...]": list}
+KINDS: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool, "tuple[str, ...]": list, "tuple[int, ...]": list}
 
 
 def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
-def image_task(settings: dict[str, Any]) -> Task:
+def image_task(settings: dict[str, Any], train: TrainConfig) -> Task:
     config = make(ConvNetConfig, settings.get("network", {}), "network")
     samplers = [CropSampler(make(ImageSource, dict(table), "data")) for table in settings["data"]]
     rng = np.random.default_rng(1)
@@ -166,6 +174,20 @@ def text_task(settings: dict[str, Any], train: TrainConfig) -> Task:
     return Task(Transformer(config), ("blocks.",), sample, loss, validation, description, tables)
 
 
+def archive_task(settings: dict[str, Any], train: TrainConfig) -> Task:
+    config = gaussian.network_of(settings, make)
+    (source,) = (make(gaussian.ItemSource, table, "data") for table in settings["data"])
+    sampler = gaussian.ItemSampler(source, config, train.batch)
+    held_out = [make(gaussian.ItemSource, table, "validation") for table in settings.get("validation", [])]
+    validation = [gaussian.ItemSampler(s, config, VALIDATION_ITEMS)(np.random.default_rng(1)) for s in held_out]
+
+    def loss(network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+        return gaussian.loss(network, batch, config)
+
+    description = {"name": settings["name"], "role": "archive", "sender": "gaussian", "network": config.to_dict()}
+    return Task(Denoiser(config), ("blocks.",), lambda g: [sampler(g)], loss, validation, description)
+
+
 def check_text(config: TransformerConfig, train: TrainConfig) -> None:
     """Refuse shapes that would fail in the middle of a training."""
     parts = math.lcm(2 * config.heads, max(1, len(config.ngrams)))
@@ -199,7 +221,7 @@ class Trainer:
         started, first, losses = time.monotonic(), self.step, []
         while self.step < self.config.steps:
             losses.append(self.advance())
-            if self.step % self.config.validate_every == 0 or self.step == self.config.steps:
+            if self.step % self.config.validate_every == 0 or self.step in (10, self.config.steps):  # 10: how long it will take
                 report = {"step": self.step, "train": float(np.mean(losses)), "validation": self.validate()}
                 pace = (time.monotonic() - started) / (self.step - first)
                 say(f"step {self.step}/{self.config.steps}  train {report['train']:.4f}  held-out {' '.join(f'{v:.4f}' for v in report['validation'])}"
@@ -265,10 +287,13 @@ class Trainer:
 
     def load(self, path: Path) -> None:
         state = torch.load(path, map_location=self.device, weights_only=True)
+        try:
+            self.network.load_state_dict(state["network"])
+            for o, s in zip(self.optimisers, state["optimisers"], strict=True):
+                o.load_state_dict(s)
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise InputError(f"{path} is of another network than the configuration's: start over with --no-resume, or name another folder with --out") from error
         self.step, self.average = state["step"], state["average"]
-        self.network.load_state_dict(state["network"])
-        for o, s in zip(self.optimisers, state["optimisers"], strict=True):
-            o.load_state_dict(s)
 
 
 def optimisers(network: nn.Module, matrices: tuple[str, ...], config: TrainConfig) -> list[torch.optim.Optimizer]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 LARGEST = 127
@@ -47,5 +47,5 @@ def export(network: nn.Module, config: dict[str, Any], out: Path, tables: dict[s
     """Write model.safetensors and config.json into `out`; `tables` are stored as they are."""
     tensors = {**quantised_tensors(network), **(tables or {})}
     out.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, str(out / "model.safetensors"))
+    (out / "model.safetensors").write_bytes(save(tensors))  # save_file would make it readable by its owner only
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")

@@ -1,0 +1,208 @@
+"""Many items of one shape through the Gaussian senders: one chain of bits-back coding.
+
+The first items are coded without the model. Their bytes are the bits that the chain begins by borrowing from, and what is
+left on the stack when everything else has been popped: nothing is sent that would not have to be sent anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bfncodec import lzmaraw
+from bfncodec.codecs.base import Codec, Progress, check_size, silent
+from bfncodec.codecs.gaussian import Grid, receiver, sums_of
+from bfncodec.coding.ans import AnsStack, EmptyStackError
+from bfncodec.coding.bitsback import Ints, pop_items, push_items
+from bfncodec.errors import DamagedError
+from bfncodec.flow.report import CodeLength
+from bfncodec.models import ModelInfo
+from bfncodec.networks.denoiser import DenoiserConfig
+from bfncodec.networks.exact_denoiser import ExactDenoiser, stored_shapes
+from bfncodec.networks.stored import check_shapes
+from bfncodec.wire import Reader, varint
+
+GROUP = 64  # items that are coded side by side at most
+SPARE = 1.25  # how much more than what a group borrows must be on the stack
+LETTERS = b" abcdefghijklmnopqrstuvwxyz"
+END = b"\x01"  # after the borrowed bytes, before the zeros that fill up a word
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A payload, parsed. head: bytes coded without the model; white: the byte of binary data's 1; words: the stack."""
+
+    size: int
+    head: int
+    white: int
+    groups: tuple[int, ...]  # items of each, in the order they were pushed
+    words: NDArray[np.uint32]
+
+
+class ArchiveCodec(Codec[bytes]):
+    """Items of a fixed shape as bytes, one after the other: images [H, W, C] row by row, binary images of two byte values,
+    or text of small letters and spaces.
+
+    Payload: varint size; varint size of the head; for binary data the byte that stands for 1; varint number of groups and varint
+    items of each; the stack, in 32-bit words, little-endian. The head is what does not fill an item and as many items as
+    it takes to begin with; it comes first in the data and last off the stack. Groups are popped last to first, and the last
+    pushed holds the first items after the head.
+    """
+
+    def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device, steps: int | None = None) -> None:
+        self.info, self.device = info, device
+        self.config = DenoiserConfig.from_dict(dict(info.config["network"]))
+        check_shapes(tensors, stored_shapes(self.config))
+        self.steps = steps or int(info.config["steps"])
+        self.network = ExactDenoiser(self.config, tensors, device)
+        self.receiver = receiver(self.network, Grid.read(info.config["grids"][str(self.steps)]))
+        self.item = prod(self.config.shape)
+        self.sums = sums_of(self.config)
+
+    def encode_batch(self, xs: Sequence[bytes], progress: Progress = silent) -> list[bytes]:
+        return [self._encode(x, progress) for x in xs]
+
+    def decode_batch(self, payloads: Sequence[bytes], progress: Progress = silent) -> list[bytes]:
+        return [self._decode(payload, progress) for payload in payloads]
+
+    def codelength(self, x: bytes) -> CodeLength:
+        """L^n of the items that a chain would hold, played with fresh noise and without the coder: a Monte-Carlo estimate. The
+        head is left out; what it costs is `seed_bits`."""
+        data = np.frombuffer(x, np.uint8)
+        white = self._white(data)
+        head, _ = self._head(x, len(data) // self.item if white is not None else 0, 1)
+        return self.ideal(self._to_values(data[head:], white or 0))
+
+    def ideal(self, values: Ints, seed: int = 0) -> CodeLength:
+        """L^n of whole items given as values [N]."""
+        rng = np.random.default_rng(seed)
+        size = GROUP * self.item
+        parts = [self.receiver.play(values[k : k + size], rng) for k in range(0, len(values), size)]
+        return CodeLength.joined(parts)
+
+    def seed_bits(self, x: bytes) -> int:
+        """Bits of the head, which the chain begins by borrowing from."""
+        data = np.frombuffer(x, np.uint8)
+        return 8 * len(self._head(x, len(data) // self.item if self._white(data) is not None else 0, 1)[1])
+
+    # ---- encoder and decoder --------------------------------------------------------------------
+
+    def _encode(self, x: bytes, progress: Progress) -> bytes:
+        data = np.frombuffer(x, np.uint8)
+        white = self._white(data)
+        items = len(data) // self.item if white is not None else 0
+        borrowed = 1
+        while True:
+            head, seed = self._head(x, items, borrowed)
+            try:
+                stack = AnsStack(_fill(seed), borrowed=True)
+                groups = self._push(stack, data[head:], white or 0, progress)
+            except EmptyStackError:
+                borrowed = (items - (len(data) - head) // self.item) * 3 // 2 + 1
+                continue
+            sizes = b"".join(map(varint, [len(groups), *groups]))
+            kind = bytes([white or 0]) if self.config.kind == "binary" else b""
+            return varint(len(x)) + varint(head) + kind + sizes + stack.written().astype("<u4").tobytes()
+
+    def _decode(self, payload: bytes, progress: Progress) -> bytes:
+        chain = self._parse(payload)
+        result = np.empty(chain.size, np.uint8)
+        stack = AnsStack(chain.words)
+        at = chain.head
+        for count in reversed(chain.groups):
+            values = pop_items(stack, count * self.sums, self.receiver.game, self.receiver)
+            result[at : at + count * self.item] = self._to_bytes(values, chain.white)
+            at += count * self.item
+            progress(count * self.item)
+        head = lzmaraw.unpack(_unfill(stack.returned()), limit=max(chain.head, 1))
+        if len(head) != chain.head:
+            raise DamagedError(f"expected {chain.head} bytes before the first item, found {len(head)}: the payload is damaged")
+        result[: chain.head] = np.frombuffer(head, np.uint8)
+        progress(chain.head)
+        return result.tobytes()
+
+    def _head(self, x: bytes, items: int, borrowed: int) -> tuple[int, bytes]:
+        """(size of the head, its coded bytes): enough to begin with one item, and at least `borrowed` items."""
+        need = SPARE * self.receiver.game.need(self.sums)
+        while True:
+            head = len(x) - max(0, items - borrowed) * self.item
+            seed = lzmaraw.pack(x[:head])
+            if borrowed >= items or 8 * len(seed) >= need:
+                return head, seed
+            borrowed = max(borrowed + 1, int(borrowed * min(4.0, need / (8 * len(seed)))))
+
+    def _push(self, stack: AnsStack, data: Bytes, white: int, progress: Progress) -> list[int]:
+        """Items from the last to the first, in groups as large as there are bits to borrow; returns the groups."""
+        groups = []
+        left = len(data) // self.item
+        need = SPARE * self.receiver.game.need(self.sums)
+        while left:
+            count = min(left, GROUP, max(1, int(stack.bits / need)))
+            part = data[(left - count) * self.item : left * self.item]
+            push_items(stack, self._to_values(part, white), count * self.sums, self.receiver.game, self.receiver)
+            groups.append(count)
+            left -= count
+            progress(count * self.item)
+        return groups
+
+    def _parse(self, payload: bytes) -> Chain:
+        reader = Reader(payload)
+        size, head = reader.varint("archive size"), reader.varint("size of the head")
+        check_size(size, "bytes")
+        white = reader.byte("value of a binary one") if self.config.kind == "binary" else 0
+        count = reader.varint("number of groups")
+        if head > size or count > size // self.item + 1:
+            raise DamagedError(f"expected fewer than {size} bytes in the head and {size // self.item + 2} groups, found {head} and {count}")
+        groups = tuple(reader.varint("items of a group") for _ in range(count))
+        rest = reader.rest()
+        if head + sum(groups) * self.item != size or any(not 1 <= g <= GROUP for g in groups) or len(rest) % 4:
+            raise DamagedError(f"expected groups of 1 to {GROUP} items that make {size} bytes, and whole words, found others: the payload is damaged")
+        return Chain(size, head, white, groups, np.frombuffer(rest, "<u4").astype(np.uint32))
+
+    # ---- bytes and values -----------------------------------------------------------------------
+
+    def _white(self, data: Bytes) -> int | None:
+        """The byte of a 1 in binary data, 0 for other kinds, None where the data are not of the model's kind."""
+        if self.config.kind == "binary":
+            found = np.flatnonzero(np.bincount(data[len(data) % self.item :], minlength=256)[1:]) + 1
+            return int(found[0]) if len(found) == 1 else None
+        if self.config.kind == "discrete" and not np.isin(data, np.frombuffer(LETTERS, np.uint8)).all():
+            return None
+        return 0
+
+    def _to_values(self, data: Bytes, white: int) -> Ints:
+        if self.config.kind == "binary":
+            return (data == white).astype(np.int64)
+        return _number_of_letter()[data] if self.config.kind == "discrete" else data.astype(np.int64)
+
+    def _to_bytes(self, values: Ints, white: int) -> Bytes:
+        if self.config.kind == "binary":
+            return (values * white).astype(np.uint8)
+        return np.frombuffer(LETTERS, np.uint8)[values] if self.config.kind == "discrete" else values.astype(np.uint8)
+
+
+def _number_of_letter() -> Ints:
+    table = np.zeros(256, np.int64)
+    table[np.frombuffer(LETTERS, np.uint8)] = np.arange(len(LETTERS))
+    return table
+
+
+def _fill(seed: bytes) -> NDArray[np.uint32]:
+    """Bytes as whole words."""
+    ended = seed + END
+    return np.frombuffer(ended + bytes(-len(ended) % 4), "<u4").astype(np.uint32)
+
+
+def _unfill(words: NDArray[np.uint32]) -> bytes:
+    """Inverse of `_fill`."""
+    found = words.astype("<u4").tobytes().rstrip(b"\0")
+    if not found.endswith(END):
+        raise DamagedError("expected the end of the head under the last item, found other bits: the payload is damaged")
+    return found[:-1]

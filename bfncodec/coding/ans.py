@@ -1,0 +1,91 @@
+"""A stack of bits: asymmetric numeral systems, which bits-back coding needs.
+
+Pushing a symbol and popping it under the same distribution leave the stack as it was, to the bit, and popping from any
+bits draws from the distribution. Frequencies are integers as in :mod:`bfncodec.coding.direct`.
+"""
+
+from __future__ import annotations
+
+import constriction  # type: ignore[import-untyped]
+import numpy as np
+from numpy.typing import NDArray
+
+from bfncodec.coding.direct import summarise
+from bfncodec.errors import DamagedError
+
+_WORD = 32
+_LEAST_WORDS = 3  # below, the coder's 64-bit state is no longer full and what is popped is no longer free of bias
+
+
+class EmptyStackError(DamagedError):
+    """More was popped than there was. For an encoder: begin with more bits. For a decoder: the payload is damaged."""
+
+
+class AnsStack:
+    """Last in, first out. Arrays are pushed so that popping gives them in their own order."""
+
+    def __init__(self, words: NDArray[np.uint32], borrowed: bool = False) -> None:
+        """A stack as `written` gave it, uint32 [M]; or, borrowed, any bits to begin with, which `returned` gives back.
+
+        Raises DamagedError for words that no stack can be.
+        """
+        try:
+            self._coder = constriction.stream.stack.AnsCoder(np.ascontiguousarray(words, dtype=np.uint32), seal=borrowed)
+        except ValueError as error:
+            raise DamagedError(f"expected a stack of bits, found others ({error}): the payload is damaged") from error
+        self._family = constriction.stream.model.Categorical(perfect=False)
+        self.lowest = self.bits
+
+    @property
+    def bits(self) -> int:
+        """Bits on the stack."""
+        return int(self._coder.num_words()) * _WORD
+
+    def written(self) -> NDArray[np.uint32]:
+        """Everything on the stack, uint32 [M]."""
+        return np.asarray(self._coder.get_compressed(), dtype=np.uint32)
+
+    def returned(self) -> NDArray[np.uint32]:
+        """The borrowed bits, when everything has been popped, uint32 [M]. Raises DamagedError if these cannot be they."""
+        try:
+            return np.asarray(self._coder.get_compressed(unseal=True), dtype=np.uint32)
+        except (AssertionError, ValueError) as error:
+            raise DamagedError("expected a stack of whole words after the last symbol, found parts of one: the payload is damaged") from error
+
+    def push_rows(self, symbols: NDArray[np.integer], frequencies: NDArray[np.float32]) -> None:
+        """Push symbols [N] under frequencies [N, n], float32 holding integers, rows sum to total(n)."""
+        if len(symbols):
+            self._coder.encode_reverse(symbols.astype(np.int32), self._family, np.ascontiguousarray(frequencies))
+
+    def push_intervals(self, below: NDArray[np.integer], frequency: NDArray[np.integer], symbol: NDArray[np.integer], symbols: int) -> None:
+        """The same as `push_rows` for symbols given by their own frequency and the sum of those below, all int [N]."""
+        if len(symbol):
+            rows, middle = summarise(below.astype(np.int64), frequency.astype(np.int64), symbol, symbols)
+            self._coder.encode_reverse(middle, self._family, rows)
+
+    def pop_rows(self, frequencies: NDArray[np.float32]) -> NDArray[np.int32]:
+        """Symbols [N] under frequencies [N, n]. Raises EmptyStackError."""
+        if not len(frequencies):
+            return np.zeros(0, np.int32)
+        symbols: NDArray[np.int32] = self._coder.decode(self._family, np.ascontiguousarray(frequencies))
+        self._check()
+        return symbols
+
+    def push_bits(self, value: int, bits: int) -> None:
+        """Push an integer in [0, 2^bits) whose values are all as likely; bits at most 24."""
+        if bits:
+            self._coder.encode_reverse(np.array([value], np.int32), constriction.stream.model.Uniform(1 << bits))
+
+    def pop_bits(self, bits: int) -> int:
+        """Inverse of `push_bits`. Raises EmptyStackError."""
+        if not bits:
+            return 0
+        value = int(self._coder.decode(constriction.stream.model.Uniform(1 << bits)))
+        self._check()
+        return value
+
+    def _check(self) -> None:
+        words = int(self._coder.num_words())
+        self.lowest = min(self.lowest, words * _WORD)
+        if words < _LEAST_WORDS:
+            raise EmptyStackError("expected more bits on the stack: the payload is damaged")
