@@ -7,6 +7,7 @@ left on the stack when everything else has been popped: nothing is sent that wou
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from math import prod
 
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from bfncodec import lzmaraw
 from bfncodec.codecs.base import Codec, Progress, check_size, silent
-from bfncodec.codecs.gaussian import Grid, receiver, sums_of
+from bfncodec.codecs.gaussian import GaussianReceiver, Grid, receiver, sums_of
 from bfncodec.coding.ans import AnsStack, EmptyStackError
 from bfncodec.coding.bitsback import Ints, pop_items, push_items
 from bfncodec.errors import DamagedError
@@ -56,15 +57,28 @@ class ArchiveCodec(Codec[bytes]):
     pushed holds the first items after the head.
     """
 
-    def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device, steps: int | None = None) -> None:
+    def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.info, self.device = info, device
         self.config = DenoiserConfig.from_dict(dict(info.config["network"]))
         check_shapes(tensors, stored_shapes(self.config))
-        self.steps = steps or int(info.config["steps"])
         self.network = ExactDenoiser(self.config, tensors, device)
-        self.receiver = receiver(self.network, Grid.read(info.config["grids"][str(self.steps)]))
+        self.receiver = self._receiver(int(info.config["steps"]))
         self.item = prod(self.config.shape)
         self.sums = sums_of(self.config)
+
+    def with_steps(self, steps: int) -> ArchiveCodec:
+        """The same codec with another number of steps, for measuring: only the model's own number is in files.
+
+        Raises ValueError for a number the model has no grid for.
+        """
+        if str(steps) not in self.info.config["grids"]:
+            raise ValueError(f"model {self.info.name} has grids of {', '.join(self.info.config['grids'])} steps, found {steps}")
+        other = copy(self)
+        other.receiver = self._receiver(steps)
+        return other
+
+    def _receiver(self, steps: int) -> GaussianReceiver:
+        return receiver(self.network, Grid.read(self.info.config["grids"][str(steps)]))
 
     def encode_batch(self, xs: Sequence[bytes], progress: Progress = silent) -> list[bytes]:
         return [self._encode(x, progress) for x in xs]
@@ -91,6 +105,25 @@ class ArchiveCodec(Codec[bytes]):
         """Bits of the head, which the chain begins by borrowing from."""
         data = np.frombuffer(x, np.uint8)
         return 8 * len(self._head(x, len(data) // self.item if self._white(data) is not None else 0, 1)[1])
+
+    def values(self, data: Bytes) -> Ints:
+        """Whole items as the flow's data, int64 [N]. data: uint8 [N]"""
+        return self._to_values(data, self._white(data) or 0)
+
+    def head_size(self, payload: bytes) -> int:
+        """Bytes of the data that are in a payload's head."""
+        return self._parse(payload).head
+
+    def draw(self, count: int, rng: np.random.Generator) -> bytes:
+        """Items that random bits decode to: samples of the model."""
+        parts = []
+        for first in range(0, count, GROUP):
+            items = min(GROUP, count - first)
+            words = int(self.receiver.game.need(items * self.sums) / 16) + items * self.item + 64
+            stack = AnsStack(rng.integers(1, 1 << 32, words, dtype=np.uint32))
+            values = pop_items(stack, items * self.sums, self.receiver.game, self.receiver)
+            parts.append(self._to_bytes(values, 255).tobytes())
+        return b"".join(parts)
 
     # ---- encoder and decoder --------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ Kingma et al. 2019, "Bit-Swap").
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -24,6 +25,13 @@ from bfncodec.coding.lattice import Kernel, kernel
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+
+Mark = Callable[[int], None]
+
+
+def unmarked(bits: int) -> None:
+    """Nobody wants to know."""
 
 
 class Distribution(Protocol):
@@ -98,17 +106,22 @@ class Game:
         return self.betas[i] * self._alpha(i + 1) / self.betas[i + 1]
 
 
-def push_items(stack: AnsStack, x: Any, sums: int, game: Game, receiver: Receiver) -> None:
-    """Push data x that have so many sums. Raises EmptyStackError if the stack does not hold enough to draw from."""
+def push_items(stack: AnsStack, x: Any, sums: int, game: Game, receiver: Receiver, mark: Mark = unmarked) -> None:
+    """Push data x that have so many sums. Raises EmptyStackError if the stack does not hold enough to draw from.
+
+    mark: told the bits on the stack after the reconstruction and after each step, the last step first.
+    """
     factor, end = game.end()
     after = end.pop(stack, receiver.target(x) * factor)
     receiver.reconstruction(after).push(stack, x)
+    mark(stack.bits)
     for i in range(game.steps - 1, -1, -1):
         before = np.zeros(sums, np.int64)
         if i:
             ratio, bridge = game.bridge(i)
             before = bridge.pop(stack, after * ratio)
         receiver.step(i, before).push(stack, after)
+        mark(stack.bits)
         after = before
 
 

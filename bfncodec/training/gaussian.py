@@ -130,7 +130,7 @@ def loss(network: nn.Module, batch: tuple[Tensor, ...], config: DenoiserConfig) 
     clock = torch.tensor([config.clock(b) for b in beta.tolist()], device=x.device)
     shape = (-1, *[1] * (noise.ndim - 1))
     beta, alpha = beta.float().view(shape), alpha.float().view(shape)
-    step, end = {"discretised": (level_step, level_end), "binary": (binary_step, binary_end), "discrete": (class_step, class_end)}[config.kind]
+    step, end = TERMS[config.kind]
     s = sum_of_samples(x, beta, noise, config)
     p = output(network, s, beta, clock, config)
     kl = step(x, p, alpha, fresh)[~ends] * STEPS
@@ -211,3 +211,7 @@ def class_step(x: Tensor, log_p: Tensor, alpha: Tensor, fresh: Tensor) -> Tensor
 
 def class_end(x: Tensor, log_p: Tensor) -> Tensor:
     return -log_p.gather(-1, x.unsqueeze(-1)).squeeze(-1)
+
+
+TERMS = {"discretised": (level_step, level_end), "binary": (binary_step, binary_end), "discrete": (class_step, class_end)}
+"""For each kind of data: nats of a step's KL and of the reconstruction, each of (x, p_O, …), [B, …]."""

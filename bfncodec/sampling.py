@@ -1,0 +1,77 @@
+"""Samples of a model: what its decoder makes of random bits.
+
+A coder that wastes nothing turns every sequence of bits into some data, and likely data take fewer bits; so random bits
+decode to data as the model believes they are. It is the whole game: p_R draws the samples, Bayes' rule updates theta, and p_O
+draws the data at the end.
+"""
+
+from __future__ import annotations
+
+from math import ceil, prod, sqrt
+from typing import TYPE_CHECKING, Any
+
+from bfncodec.errors import InputError
+from bfncodec.wire import varint
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Pixels = np.ndarray[Any, Any]
+
+__all__ = ["grid", "sample"]
+
+_IMAGE_SIDES = (64, 64)
+_TEXT_BYTES = 512
+_BITS = 16  # random bits for a symbol: more than any takes on average
+
+
+def sample(codec: Any, count: int, size: tuple[int, ...] | None = None, seed: int | None = None) -> list[Any]:
+    """Draw `count` items: images uint8 [H, W, 3] (or [H, W, 1]) or texts as bytes.
+
+    size: (height, width) of images, (bytes,) of texts; models of items of one shape know their own. seed: the same seed and
+    model give the same items on every machine; None draws a new one.
+
+    Raises InputError for a size the model cannot have.
+
+    >>> import bfncodec
+    >>> [len(text) for text in sample(bfncodec.load("text"), 2, (40,), seed=1)]
+    [40, 40]
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    if codec.info.role == "archive":
+        if size is not None and tuple(size) != tuple(codec.config.shape[: len(size)]):
+            raise InputError(f"model {codec.info.name} makes items of shape {list(codec.config.shape)}, found {list(size)}: leave the size out")
+        return _items(codec, codec.draw(count, rng))
+    sides = size or (_IMAGE_SIDES if codec.info.role == "image" else (_TEXT_BYTES,))
+    if len(sides) != (2 if codec.info.role == "image" else 1) or min(sides) < 1:
+        raise InputError(f"expected {'HEIGHTxWIDTH' if codec.info.role == 'image' else 'a number of bytes'} as the size, found {'x'.join(map(str, sides))}")
+    symbols = prod(sides) * (3 if codec.info.role == "image" else 1)
+    head = b"".join(map(varint, sides))
+    return list(codec.decode_batch([head + rng.bytes(symbols * _BITS // 8) for _ in range(count)]))
+
+
+def _items(codec: Any, data: bytes) -> list[Any]:
+    import numpy as np
+
+    shape = codec.config.shape
+    size = prod(shape)
+    pieces = [data[k : k + size] for k in range(0, len(data), size)]
+    if len(shape) == 1:
+        return pieces
+    return [np.frombuffer(piece, np.uint8).reshape(shape) for piece in pieces]
+
+
+def grid(images: list[Pixels], gap: int = 2) -> Pixels:
+    """Images of one size side by side, white between them: uint8 [H', W', C]."""
+    import numpy as np
+
+    columns = ceil(sqrt(len(images)))
+    rows = ceil(len(images) / columns)
+    height, width, channels = images[0].shape
+    whole = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), 255, np.uint8)
+    for k, image in enumerate(images):
+        top, left = k // columns * (height + gap), k % columns * (width + gap)
+        whole[top : top + height, left : left + width] = image
+    return whole

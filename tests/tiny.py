@@ -1,0 +1,86 @@
+"""Tiny denoisers with random weights, their games, and the model directories of archive codecs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bfncodec import models
+from bfncodec.codecs.archive import ArchiveCodec
+from bfncodec.codecs.gaussian import Grid, receiver
+from bfncodec.coding.ans import AnsStack
+from bfncodec.networks.denoiser import Denoiser, DenoiserConfig
+from bfncodec.networks.exact_denoiser import ExactDenoiser
+from bfncodec.training.quantise import export, quantised_tensors
+
+CPU = torch.device("cpu")
+_SMALL: dict[str, Any] = {"width": 8, "hidden": 16, "blocks": 2}
+CONFIGS = {
+    "levels": DenoiserConfig("discretised", (4, 4, 3), beta=400.0, dilations=(1, 2), **_SMALL),
+    "grey": DenoiserConfig("discretised", (4, 4, 1), beta=400.0, components=1, **_SMALL),
+    "binary": DenoiserConfig("binary", (4, 4, 1), classes=2, beta=9.0, **_SMALL),
+    "letters": DenoiserConfig("discrete", (8,), classes=27, beta=3.0, patch=1, taps=(1, 3), **_SMALL),
+}
+KINDS = tuple(CONFIGS)
+
+
+def denoiser(kind: str, seed: int = 0) -> Denoiser:
+    """Random weights, also what training begins with zeros; from integers, so that they are the same everywhere."""
+    network = Denoiser(CONFIGS[kind])
+    rng = np.random.default_rng(seed)
+    for name, p in network.named_parameters():
+        random = torch.from_numpy(rng.integers(-127, 128, p.shape).astype(np.float32)) / 127
+        last = {"input.weight": 2.0, "head.weight": 1.0}.get(name, 1.5)
+        p.data = random * (last / p.shape[1] ** 0.5 if p.ndim == 2 else 0.3)
+    return network
+
+
+def exact(kind: str, seed: int = 0, device: torch.device = CPU) -> ExactDenoiser:
+    return ExactDenoiser(CONFIGS[kind], quantised_tensors(denoiser(kind, seed)), device)
+
+
+def grid(config: DenoiserConfig, steps: int = 6) -> dict[str, list[float]]:
+    """As a model's config holds it: the paper's schedules."""
+    t = [i / steps for i in range(steps + 1)]
+    if config.kind == "discretised":
+        betas = [(1 + config.beta) ** u - 1 for u in t]
+    else:
+        betas = [config.beta * u * u for u in t]
+    return {"betas": betas, "clocks": [config.clock(b) for b in betas]}
+
+
+def tiny_receiver(kind: str, steps: int = 6, seed: int = 0) -> Any:
+    network = exact(kind, seed)
+    return receiver(network, Grid.read(grid(network.config, steps)))
+
+
+def export_archive(out: Path, kind: str, seed: int = 0) -> Path:
+    network = denoiser(kind, seed)
+    config = {"name": f"tiny-{kind}", "role": "archive", "sender": "gaussian", "network": network.config.to_dict()}
+    export(network, {**config, "steps": 6, "grids": {"6": grid(network.config)}}, out)
+    return out
+
+
+def archive_codec(folder: Path, kind: str, device: torch.device = CPU) -> ArchiveCodec:
+    info = models.read(folder)
+    network = denoiser(kind)
+    return ArchiveCodec(info, quantised_tensors(network), device)
+
+
+def random_words(seed: int, count: int) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(seed).integers(0, 1 << 32, count, dtype=np.uint64).astype(np.uint32)
+
+
+def random_stack(seed: int, count: int) -> AnsStack:
+    """A stack of borrowed random words."""
+    return AnsStack(random_words(seed, count), borrowed=True)
+
+
+def content(stack: AnsStack) -> float:
+    """Bits on a stack, to a fraction of one: the logarithm of the number that it is."""
+    number = int.from_bytes(stack.written().astype("<u4").tobytes(), "little")
+    head = max(number.bit_length() - 60, 0)
+    return head + float(np.log2(float(number >> head)))
