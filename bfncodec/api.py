@@ -6,16 +6,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from bfncodec.container import Frame, pack, unpack
-from bfncodec.content import Content, Plain, content_of, object_of
+from bfncodec.content import Content, Folder, Plain, content_of, object_of
 from bfncodec.errors import DamagedError, FormatError, InputError, ModelNotFoundError
 from bfncodec.header import FINEST, Box, Header, Kind, Limits, Mode, Origin, boxes, content_bytes, write_grain
+from bfncodec.folders import folder_of, item_shape, lost_files, read_files
 from bfncodec.pictures import Picture
-from bfncodec.segments import Choice, Codec, decode, encode_bytes, encode_pixels
+from bfncodec.segments import Choice, Codec, Plan, decode, encode_bytes, encode_pixels
 
 __all__ = [
     "CodecSource",
@@ -108,7 +109,8 @@ def compress(
     ----------
     data
         bytes (or bytearray, memoryview: they come back as bytes), str, a uint8 or uint16 array of any shape, or a
-        Pillow image of mode RGB, RGBA, L, LA, P, 1 or I;16 with its palette, transparency and plain info.
+        Pillow image of mode RGB, RGBA, L, LA, P, 1 or I;16 with its palette, transparency and plain info. For a model
+        of many pictures of one shape also files, {path: bytes}: the picture files among them keep pixels and metadata.
     model
         "auto": the default model of the kind of data, where a sample says that it may win; a model's name: that one;
         "none": no model. Whatever is smallest is kept, segment by segment: nothing grows by more than the frame.
@@ -130,7 +132,8 @@ def compress(
     >>> decompress(blob)
     'to be or not to be'
     """
-    return encode_frame(content_of(data), model, codecs or Models(device, threads), progress)
+    source = codecs or Models(device, threads)
+    return encode_frame(_content_of(data, model, source), model, source, progress)
 
 
 def decompress(
@@ -143,7 +146,8 @@ def decompress(
     on_damage: Callable[[Damage], None] | None = None,
     codecs: CodecSource | None = None,
 ) -> Any:
-    """The object :func:`compress` was given. For a picture file compressed as such, the bytes of that file.
+    """The object :func:`compress` was given. For a picture file compressed as such, the bytes of that file; for a folder, the
+    bytes of each file by its path.
 
     Parameters
     ----------
@@ -152,7 +156,8 @@ def decompress(
     limits
         What a file may ask of the machine; ``bfncodec.NO_LIMITS`` for files you trust.
     on_damage
-        Salvage: called for every damaged segment, whose content is then zeros. Without it damage is an error.
+        Salvage: called for every damaged segment, whose content is then zeros, and whose files are left out of a
+        folder. Without it damage is an error.
     device, threads, progress, codecs
         As for :func:`compress`.
 
@@ -176,6 +181,8 @@ def encode_frame(content: Content, model: str, codecs: CodecSource, progress: Pr
     if isinstance(content, Picture):
         choice = _choose(model, "image", codecs)
         plan = encode_pixels(content.pixels, content.mode, choice, progress)
+    elif isinstance(content, Folder):
+        plan = _plan_folder(content, _choose(model, "text", codecs), progress)
     else:
         none = content.kind is Kind.ARRAY and model == "auto"
         choice = _choose("none" if none else model, "text", codecs)
@@ -184,6 +191,28 @@ def encode_frame(content: Content, model: str, codecs: CodecSource, progress: Pr
     if plan.grain != FINEST and len(plan.coded) > 1:
         header = replace(header, extras=(*header.extras, write_grain(plan.grain)))
     return pack(header, plan.axes, plan.coded)
+
+
+def _content_of(data: Any, model: str, codecs: CodecSource) -> Content:
+    if not isinstance(data, Mapping):
+        return content_of(data)
+    if model in ("auto", "none") or not all(isinstance(path, str) for path in data):
+        raise InputError(f"expected files by path and a model of pictures of one shape, found model {model}: name one")
+    return folder_of({path: bytes(file) for path, file in data.items()}, item_shape(codecs.named(model)))
+
+
+def _plan_folder(folder: Folder, choice: Choice, progress: Progress) -> Plan:
+    """Segments of the files kept as bytes, then segments of the pictures: none holds both."""
+    none = Choice(lambda: None)
+    plain, pixels = folder.data[: folder.first], folder.data[folder.first :]
+    items = encode_bytes(pixels, choice, progress)
+    if not plain:
+        return items
+    if len(items.grain) != 2 or items.grain[1]:  # pixels that look like the head of an array file
+        items = encode_bytes(pixels, none, progress)
+    others = encode_bytes(plain, none, progress)
+    parts = len(others.coded) + len(items.coded)
+    return Plan(((len(folder.data), parts),), others.coded + items.coded, (items.grain[0], len(plain), len(others.coded)))
 
 
 def decode_frame(
@@ -208,18 +237,20 @@ def decode_frame(
     for number, reason in sorted(reasons.items()):
         if on_damage is None or count == 1:
             raise DamagedError(reason if count == 1 else f"segment {number + 1} of {count}: {reason}")
-        on_damage(Damage(number, count, whole.boxes[number], reason))
+        on_damage(Damage(number, count, whole.boxes[number], reason, whole.files_in(number)))
     return whole.content()
 
 
 @dataclass(frozen=True)
 class Damage:
-    """A segment that was lost: which, of how many, its place (byte range, or rows and columns), and why."""
+    """A segment that was lost: which, of how many, its place (byte range, or rows and columns), why, and the files of a folder
+    that are lost with it."""
 
     segment: int
     count: int
     box: Box
     reason: str
+    files: tuple[str, ...] = ()
 
 
 class _Whole:
@@ -229,6 +260,7 @@ class _Whole:
         self.header = frame.header
         self.boxes = tuple(boxes(frame.axes, frame.header.grain))
         sides = [length for length, _ in frame.axes]
+        self.folder = read_files(frame.header, sides[0])
         if frame.header.kind is Kind.IMAGE:
             import numpy as np
 
@@ -243,6 +275,9 @@ class _Whole:
         else:
             self.pieces[number] = content
 
+    def files_in(self, number: int) -> tuple[str, ...]:
+        return lost_files(self.folder[0], self.boxes[number][0]) if self.folder else ()
+
     def content(self) -> Content:
         header = self.header
         if header.kind is Kind.IMAGE:
@@ -250,6 +285,9 @@ class _Whole:
         data = b"".join(
             self.pieces.get(number, bytes(stop - start)) for number, ((start, stop),) in enumerate(self.boxes)
         )
+        if self.folder:
+            lost = tuple(box[0] for number, box in enumerate(self.boxes) if number not in self.pieces)
+            return Folder(data, entries=self.folder[0], sides=self.folder[1], lost=lost)
         return Plain.of(header, data)
 
 
@@ -272,8 +310,8 @@ def _choose(model: str, role: str, codecs: CodecSource) -> Choice:
 class Description:
     """What can be told of a file without decoding it.
 
-    content: "bytes", "text", "array", "image", or a picture file's format. sides: bytes, or height and width, or an
-    array's shape. methods: segments by how they are coded. models: their identities in hex.
+    content: "bytes", "text", "array", "image", a picture file's format, or "folder". sides: bytes, or height and width, or an
+    array's shape, or the number of files. methods: segments by how they are coded. models: their identities in hex.
     """
 
     content: str
@@ -291,10 +329,11 @@ def describe(blob: bytes) -> Description:
     parts = [part for part in frame.segments if part is not None]
     methods = [part.method.name.lower() for part in parts]
     sides = tuple(length for length, _ in frame.axes)
+    folder = read_files(frame.header, sides[0])
     return Description(
-        content=_name(frame.header),
+        content="folder" if folder else _name(frame.header),
         mode=frame.header.mode.pil if frame.header.kind is Kind.IMAGE else "",
-        sides=frame.header.shape if frame.header.kind is Kind.ARRAY else sides,
+        sides=(len(folder[0]),) if folder else frame.header.shape if frame.header.kind is Kind.ARRAY else sides,
         content_bytes=content_bytes(frame.header, sides),
         file_bytes=len(blob),
         methods={name: methods.count(name) for name in sorted(set(methods))},

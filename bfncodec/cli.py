@@ -362,6 +362,40 @@ def train(config: Path, out: Path | None, resume: bool, steps: int | None, devic
     return 0
 
 
+@cli.command()
+@click.argument("model")
+@click.option("-n", "--count", default=16, show_default=True, type=click.IntRange(1, 4096), help="How many.")
+@click.option("--size", default=None, help="Of images HEIGHTxWIDTH, of texts bytes.  [default: 64x64, 512]")
+@click.option("--seed", type=click.IntRange(0), help="The same seed gives the same samples.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="PNG file of images, text file; - is standard output.")
+@click.option("-f", "--force", is_flag=True, help="Replace a file.")
+@_running
+def sample(model: str, count: int, size: str | None, seed: int | None, **given: Any) -> int:
+    """Draw images or texts from MODEL: what it decodes random bits to."""
+    from bfncodec.files import place
+    from bfncodec.sampling import as_file, sample
+
+    items = sample(_models(given).named(model), count, _sides(size), seed)
+    made = as_file(items)
+    output: Path | None = given["output"]
+    if output is None and not isinstance(items[0], bytes):
+        output = Path(f"{Path(model).name}.png")
+    if output is None or str(output) == "-":
+        click.echo(made, nl=False)
+    else:
+        place(output, made, force=given["force"])
+    return 0
+
+
+def _sides(size: str | None) -> tuple[int, ...] | None:
+    if size is None:
+        return None
+    try:
+        return tuple(int(side) for side in size.lower().split("x"))
+    except ValueError as error:
+        raise click.BadParameter(f"expected HEIGHTxWIDTH or a number of bytes, found {size}") from error
+
+
 # ---- printing ---------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bfncodec.errors import DamagedError, InputError
-from bfncodec.header import Header, Kind, Limits, Origin
+from bfncodec.header import Extra, Header, Kind, Limits, Mode, Origin
 from bfncodec.pictures import (
     Picture,
     array_of_picture,
@@ -16,7 +16,7 @@ from bfncodec.pictures import (
     picture_of_image,
 )
 
-__all__ = ["Content", "Plain", "content_of", "object_of", "same_content"]
+__all__ = ["Content", "Entry", "Folder", "Plain", "content_of", "npy_head", "object_of", "same_content"]
 
 _MAX_DIMENSIONS = 15
 
@@ -39,6 +39,49 @@ class Plain:
     def of(cls, header: Header, data: bytes) -> Plain:
         """The content of a file with that header."""
         return cls(data, header.kind, header.dtype, header.shape)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of a folder: its path with slashes, its bytes in the content, and what it is beside its pixels.
+
+    origin is OBJECT for a file that is kept as its bytes.
+    """
+
+    path: str
+    size: int
+    origin: Origin = Origin.OBJECT
+    mode: Mode = Mode.RGB
+    extras: tuple[Extra, ...] = ()
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether its pixels are in the content."""
+        return self.origin is not Origin.OBJECT
+
+
+@dataclass(frozen=True)
+class Folder(Plain):
+    """The files of a folder as one content: files kept as bytes, then the pixels of all others. See :mod:`bfncodec.folders`.
+
+    entries: by path. sides: height and width of the pictures. lost: where the content could not be decoded.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    sides: tuple[int, int] = (0, 0)
+    lost: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def first(self) -> int:
+        """Where the first picture begins."""
+        return sum(entry.size for entry in self.entries if not entry.is_picture)
+
+    @property
+    def header(self) -> Header:
+        """What the file's header says of it."""
+        from bfncodec.folders import write_files
+
+        return Header(Kind.BYTES, extras=(write_files(self.entries, self.sides),))
 
 
 Content = Plain | Picture
@@ -68,7 +111,11 @@ def content_of(data: Any) -> Content:
 
 
 def object_of(content: Content) -> Any:
-    """The inverse of :func:`content_of`; the bytes of the file for a picture that was one."""
+    """The inverse of :func:`content_of`; the bytes of the file for a picture that was one, of each file for a folder."""
+    if isinstance(content, Folder):
+        from bfncodec.folders import make_files
+
+        return make_files(content)
     if isinstance(content, Plain):
         return _plain_object(content)
     if content.origin is Origin.ARRAY:

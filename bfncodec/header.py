@@ -35,7 +35,10 @@ __all__ = [
     "content_bytes",
     "lengths",
     "plausible",
+    "read_extras",
     "read_header",
+    "read_look",
+    "write_extras",
     "write_grain",
     "write_header",
 ]
@@ -43,8 +46,9 @@ __all__ = [
 Axes = tuple[tuple[int, int], ...]
 """One (length, parts) a dimension: (bytes, parts) for bytes, rows then columns for a picture."""
 
-Grain = tuple[int, int]
-"""(size of an item, where the first begins): bytes are cut between items only."""
+Grain = tuple[int, ...]
+"""(size of an item, where the first begins): bytes are cut between items only. A third number says into how many parts what
+is before the first item is cut; without it, all of that belongs to the part of the first item."""
 
 FINEST: Grain = (1, 0)
 
@@ -123,7 +127,8 @@ class Tag(IntEnum):
     CHUNKS = 0x81  # PNG, WebP: the chunks around the pixels
     LAYOUT = 0x82  # raw samples: how they lie, and the bytes before and after them
     TAGS = 0x83  # TIFF: a one-pixel file with the same tags
-    GRAIN = 0x84  # bytes: items may not be cut; their size, and where the first begins
+    GRAIN = 0x84  # bytes: items may not be cut; their size, where the first begins, parts before it
+    FILES = 0x85  # bytes: they are the files of a folder; their paths, and what makes them again
 
 
 _CRITICAL, _SQUEEZED = 0x80, 0x40
@@ -159,9 +164,10 @@ class Header:
             return FINEST
         reader = Reader(value)
         size, first = reader.varint("the size of an item"), reader.varint("the first item's place")
-        if not size or reader.rest() or self.kind is Kind.IMAGE:
+        apart = (reader.varint("parts before the first item"),) if reader.offset < len(value) else ()
+        if not size or reader.rest() or self.kind is Kind.IMAGE or apart == (0,):
             raise DamagedError(f"items of {size} bytes from byte {first} cannot be")
-        return size, first
+        return size, first, *apart
 
     def extra(self, tag: Tag) -> bytes | None:
         """The value of the first extra of that tag, None when there is none."""
@@ -173,14 +179,14 @@ class Header:
 
 def write_header(header: Header) -> bytes:
     """The bytes that follow the checksum (and the model, if any), up to sizes or payload."""
-    return _write_fields(header) + _write_extras(header.extras)
+    return _write_fields(header) + (write_extras(header.extras) if header.extras else b"")
 
 
 def read_header(reader: Reader, flags: int) -> Header:
     """The inverse of :func:`write_header`; ``flags`` is the file's third byte."""
     kind = Kind(flags >> 4 & 3)
     header = _read_fields(reader, kind)
-    return replace(header, extras=_read_extras(reader)) if flags & 1 else header
+    return replace(header, extras=read_extras(reader)) if flags & 1 else header
 
 
 def _write_fields(header: Header) -> bytes:
@@ -194,10 +200,7 @@ def _write_fields(header: Header) -> bytes:
 
 def _read_fields(reader: Reader, kind: Kind) -> Header:
     if kind is Kind.IMAGE:
-        byte = reader.byte("format and mode")
-        if byte >> 4 > max(Origin) or byte & 15 > max(Mode):
-            raise NewerVersionError(f"picture format and mode {byte:#04x} are not known here")
-        return Header(kind, Origin(byte >> 4), Mode(byte & 15))
+        return Header(kind, *read_look(reader))
     if kind is Kind.ARRAY:
         byte = reader.byte("type and dimensions")
         if byte >> 4 >= len(_DTYPES):
@@ -207,17 +210,27 @@ def _read_fields(reader: Reader, kind: Kind) -> Header:
     return Header(kind)
 
 
-def _write_extras(extras: tuple[Extra, ...]) -> bytes:
+def read_look(reader: Reader) -> tuple[Origin, Mode]:
+    """Where a picture came from and what its pixels are, from one byte."""
+    byte = reader.byte("format and mode")
+    if byte >> 4 > max(Origin) or byte & 15 > max(Mode):
+        raise NewerVersionError(f"picture format and mode {byte:#04x} are not known here")
+    return Origin(byte >> 4), Mode(byte & 15)
+
+
+def write_extras(extras: Sequence[Extra], squeeze: bool = True) -> bytes:
+    """The extras with their size in front. squeeze: large ones as LZMA, where nothing else will."""
     out = b""
     for extra in extras:
         tag, value = extra.tag, extra.value
-        if len(value) >= _WORTH_SQUEEZING and len(squeezed := lzmaraw.pack(value)) < len(value):
+        if squeeze and len(value) >= _WORTH_SQUEEZING and len(squeezed := lzmaraw.pack(value)) < len(value):
             tag, value = tag | _SQUEEZED, squeezed
         out += bytes([tag]) + varint(len(value)) + value
-    return varint(len(out)) + out if out else b""
+    return varint(len(out)) + out
 
 
-def _read_extras(reader: Reader) -> tuple[Extra, ...]:
+def read_extras(reader: Reader) -> tuple[Extra, ...]:
+    """The inverse of :func:`write_extras`; NewerVersionError for one that must be understood and is not known."""
     start = reader.offset
     size = reader.varint("the size of the extras")
     block, extras = Reader(reader.take(size, "extras")), []
@@ -288,13 +301,20 @@ def boxes(axes: Axes, grain: Grain = FINEST) -> Iterator[Box]:
 def _edge(part: int, parts: int, length: int, grain: Grain) -> int:
     if part in (0, parts):
         return length if part else 0
-    size, first = grain
-    return first + part * ((length - first) // size) // parts * size
+    size, first, apart = _with_apart(grain)
+    if part < apart:
+        return part * first // apart
+    return first + (part - apart) * ((length - first) // size) // (parts - apart) * size
+
+
+def _with_apart(grain: Grain) -> tuple[int, int, int]:
+    size, first, *apart = grain
+    return size, first, apart[0] if apart else 0
 
 
 def write_grain(grain: Grain) -> Extra:
     """The extra that says where bytes may be cut."""
-    return Extra(Tag.GRAIN, varint(grain[0]) + varint(grain[1]))
+    return Extra(Tag.GRAIN, b"".join(map(varint, grain)))
 
 
 def lengths(header: Header, method: Method, payload: bytes) -> tuple[int, ...]:
@@ -327,9 +347,8 @@ def check_axes(header: Header, axes: Axes, limits: Limits) -> None:
     """Refuse content that is impossible or larger than ``limits``."""
     if any(not 1 <= parts <= max(length, 1) for length, parts in axes):
         raise DamagedError(f"{prod(parts for _, parts in axes)} segments do not fit the content")
-    size, first = header.grain
-    if (size, first) != FINEST and first + axes[0][1] * size > axes[0][0]:
-        raise DamagedError(f"{axes[0][1]} segments of items of {size} bytes do not fit the content")
+    if header.grain != FINEST:
+        _check_grain(axes[0], header.grain)
     if header.kind is Kind.IMAGE:
         height, width = (length for length, _ in axes)
         if not height * width:
@@ -340,6 +359,13 @@ def check_axes(header: Header, axes: Axes, limits: Limits) -> None:
         size = prod(header.shape) * int(header.dtype[1])
         if size != axes[0][0]:
             raise DamagedError(f"an array of {size} bytes cannot be in {axes[0][0]} bytes")
+
+
+def _check_grain(axis: tuple[int, int], grain: Grain) -> None:
+    """Refuse cuts that would leave a segment without an item, or without bytes."""
+    (length, parts), (size, first, apart) = axis, _with_apart(grain)
+    if not apart < parts or apart > first or first + (parts - apart) * size > length:
+        raise DamagedError(f"{parts} segments of items of {size} bytes do not fit the content")
 
 
 def check_payload(header: Header, method: Method, payload: bytes, box: Box, limits: Limits) -> None:

@@ -23,7 +23,8 @@ class Measurement:
     """A compressed object, measured. Everything is in bits but where the name says otherwise.
 
     ideal: L^n of the segments a model coded, term by term; None where no model coded any.
-    model_bits: what those segments' payloads take (with their sizes). plain_bits: payloads of the other segments.
+    model_bits: what those segments' payloads take (with their sizes), but for the seed. seed_bits: what bits-back coding
+    began with, items coded without the model; an erasure sender needs none. plain_bits: payloads of the other segments.
     dims: bytes of text or subpixels of a picture, all of them. container_bytes: the whole file.
     """
 
@@ -32,11 +33,7 @@ class Measurement:
     plain_bits: int
     dims: int
     container_bytes: int
-
-    @property
-    def seed_bits(self) -> int:
-        """Bits a coder must be started with; an erasure sender needs none."""
-        return 0
+    seed_bits: int = 0
 
     @property
     def difference(self) -> float:
@@ -46,7 +43,7 @@ class Measurement:
     @property
     def frame_bits(self) -> int:
         """Everything that is not payload: magic, flags, checksum, model, metadata, index."""
-        return 8 * self.container_bytes - self.model_bits - self.plain_bits
+        return 8 * self.container_bytes - self.model_bits - self.seed_bits - self.plain_bits
 
     @property
     def bits_per_dim(self) -> float:
@@ -71,19 +68,23 @@ def measure_frame(content: Content, blob: bytes, codecs: CodecSource) -> Measure
     """The same for a content and the file that was made of it."""
     from bfncodec.flow.report import CodeLength
 
-    lengths, model_bits, plain_bits = [], 0, 0
+    lengths, model_bits, plain_bits, seed_bits = [], 0, 0, 0
     for part in unpack(blob).segments:
         if part is None or part.method is not Method.MODEL:
             plain_bits += 8 * len(part.payload) if part is not None else 0
             continue
-        lengths.append(codecs.identified(part.model).codelength(_piece(content, part.box)))
-        model_bits += 8 * len(part.payload)
+        codec, piece = codecs.identified(part.model), _piece(content, part.box)
+        seed = codec.seed_bits(piece) if codec.info.role == "archive" else 0
+        lengths.append(codec.codelength(piece))
+        model_bits += 8 * len(part.payload) - seed
+        seed_bits += seed
     return Measurement(
         ideal=CodeLength.joined(lengths) if lengths else None,
         model_bits=model_bits,
         plain_bits=plain_bits,
         dims=content.pixels.size if isinstance(content, Picture) else len(content.data),
         container_bytes=len(blob),
+        seed_bits=seed_bits,
     )
 
 

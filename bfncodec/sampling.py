@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Pixels = np.ndarray[Any, Any]
 
-__all__ = ["grid", "sample"]
+__all__ = ["as_file", "grid", "sample"]
 
 _IMAGE_SIDES = (64, 64)
 _TEXT_BYTES = 512
@@ -75,3 +75,17 @@ def grid(images: list[Pixels], gap: int = 2) -> Pixels:
         top, left = k // columns * (height + gap), k % columns * (width + gap)
         whole[top : top + height, left : left + width] = image
     return whole
+
+
+def as_file(items: list[Any]) -> bytes:
+    """Images as a PNG file of their grid, texts with a line between them."""
+    if isinstance(items[0], bytes):
+        return b"".join(item + b"\n" for item in items)
+    import io
+
+    from PIL import Image
+
+    whole = grid(items)
+    out = io.BytesIO()
+    Image.fromarray(whole[:, :, 0] if whole.shape[2] == 1 else whole).save(out, "PNG")
+    return out.getvalue()

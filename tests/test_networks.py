@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from doubles import noise
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -89,6 +89,7 @@ def test_saturating_kernels_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None
 @given(st.integers(0, 1000), st.sampled_from([1, 2, 16, 96]), st.floats(1e-3, 1e6))
 def test_rows_quantise_to_their_product_with_a_unit(seed: int, width: int, size: float) -> None:
     x = torch.from_numpy(np.random.default_rng(seed).normal(size=(7, width)).astype(np.float32)) * size
+    assume(float(x.abs().amax(1).min()) >= exact.TINY)  # smaller rows count as that large
     q, unit = exact.quantise_rows(x)
     assert (q.dtype, unit.dtype, unit.shape) == (torch.int8, torch.float32, (7, 1))
     assert (q.int().abs().amax(1) == 127).all()

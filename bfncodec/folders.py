@@ -1,0 +1,253 @@
+"""Folders: many files as one content, so that a model of items of one shape codes their pictures as one archive.
+
+A picture file whose pixels are one item of the model gives its pixels, and comes back as a picture file that was
+compressed alone does: same pixels and metadata, same format. Every other file gives its bytes. Bytes come first, so that the
+items end with the content. Writers stand above their readers. No numpy or PIL before pixels are at hand.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bfncodec.content import Entry, Folder
+from bfncodec.errors import DamagedError, InputError
+from bfncodec.header import Extra, Header, Kind, Mode, Origin, Tag, read_extras, read_look, write_extras
+from bfncodec.pictures import Picture
+from bfncodec.wire import Reader, varint
+
+if TYPE_CHECKING:
+    from bfncodec.segments import Codec
+
+__all__ = [
+    "Shape",
+    "folder_of",
+    "item_shape",
+    "lost_files",
+    "make_files",
+    "read_files",
+    "read_folder",
+    "write_files",
+]
+
+Shape = tuple[int, int, int]
+"""Height, width and channels of an item."""
+
+Range = tuple[int, int]
+"""(start, stop) in the content."""
+
+_MODES = {3: (Mode.RGB,), 1: (Mode.L, Mode.BILEVEL)}
+_BYTES = 0  # in the place of a picture's format and mode
+
+
+# ---- files on disk ----------------------------------------------------------------------------
+
+
+def read_folder(folder: Path, on_skip: Callable[[str, str], None] | None = None) -> dict[str, bytes]:
+    """Every file in a folder and the folders in it, by its path with slashes.
+
+    on_skip: given the path of what is neither file nor folder (a symbolic link, a pipe), and what it is; without it that is
+    an error. Raises InputError, also where something cannot be read and where there are no files.
+    """
+    found = {}
+    for path in _walk(folder, on_skip or _refuse):
+        name = path.relative_to(folder).as_posix()
+        try:
+            found[name] = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{name} cannot be read: {error.strerror or error}") from error
+    if not found:
+        raise InputError("expected a folder with files, found none in it")
+    return found
+
+
+def _walk(folder: Path, skip: Callable[[str, str], None]) -> Iterator[Path]:
+    def fail(error: OSError) -> None:
+        raise InputError(f"cannot be read: {error.filename}: {error.strerror or error}") from error
+
+    for top, inner, names in os.walk(folder, onerror=fail):
+        for path in (Path(top, name) for name in [*inner, *names]):
+            if path.is_symlink():
+                skip(str(path), "is a symbolic link")
+            elif path.is_file():
+                yield path
+            elif not path.is_dir():
+                skip(str(path), "is neither a file nor a folder")
+
+
+def _refuse(path: str, what: str) -> None:
+    raise InputError(f"{path} {what}, which is not kept: remove it first")
+
+
+# ---- files to content and back ----------------------------------------------------------------
+
+
+def item_shape(codec: Codec) -> Shape:
+    """The pictures a model of archives codes. InputError for a model that codes none."""
+    config = codec.info.config if codec.info.role == "archive" else {"network": {}}
+    shape = tuple(config["network"].get("shape", ()))
+    if len(shape) != 3 or shape[2] not in _MODES:
+        raise InputError(f"model {codec.info.name} codes no pictures of one shape, so no folder: use -r to take the files in it")
+    return shape
+
+
+def folder_of(files: Mapping[str, bytes], shape: Shape, as_bytes: bool = False) -> Folder:
+    """The content of files by path. as_bytes: no file is taken for a picture that would not come back byte for byte.
+
+    Raises InputError for paths that lead elsewhere, and where no file is a picture of that shape.
+    """
+    if (bad := _bad_path(sorted(files))) is not None:
+        raise InputError(f"expected paths in UTF-8 that stay in the folder, found {ascii(bad)}: rename it")
+    entries, plain, pixels = [], [], []
+    for path in sorted(files):
+        picture = _item(files[path], shape, as_bytes)
+        if picture is None:
+            plain.append(files[path])
+            entries.append(Entry(path, len(files[path])))
+        else:
+            pixels.append(_pixel_bytes(picture))
+            entries.append(Entry(path, len(pixels[-1]), picture.origin, picture.mode, picture.extras))
+    if not pixels:
+        height, width, channels = shape
+        kind = "an RGB" if channels == 3 else "a grey"
+        exactly = " that comes back byte for byte" if as_bytes else ""
+        raise InputError(f"found no file that is {kind} picture of {width} x {height} pixels{exactly}: use -r to compress each file alone")
+    return Folder(b"".join(plain + pixels), entries=tuple(entries), sides=shape[:2])
+
+
+def make_files(folder: Folder) -> dict[str, bytes]:
+    """The files by path; without those of which something is lost."""
+    found = {}
+    for entry, place in _places(folder.entries):
+        if not _overlap(place, folder.lost):
+            found[entry.path] = _make_file(entry, folder.data[slice(*place)], folder.sides)
+    return {path: found[path] for path in sorted(found)}
+
+
+def lost_files(entries: Sequence[Entry], box: Range) -> tuple[str, ...]:
+    """The files that have bytes in a part of the content."""
+    return tuple(sorted(entry.path for entry, place in _places(entries) if _overlap(place, (box,))))
+
+
+def _places(entries: Sequence[Entry]) -> Iterator[tuple[Entry, Range]]:
+    """Every file with its place in the content: files kept as bytes first."""
+    start = 0
+    for entry in sorted(entries, key=lambda entry: entry.is_picture):
+        yield entry, (start, start + entry.size)
+        start += entry.size
+
+
+def _overlap(place: Range, others: Sequence[Range]) -> bool:
+    return any(max(place[0], start) < min(place[1], stop) for start, stop in others)
+
+
+def _item(data: bytes, shape: Shape, as_bytes: bool) -> Picture | None:
+    """The picture of a file that is an item; None for any other."""
+    from bfncodec.imagefiles import read_file, write_file
+
+    picture = read_file(data)
+    if picture is None or picture.mode not in _MODES[shape[2]] or picture.pixels.shape != shape:
+        return None
+    return None if as_bytes and write_file(picture) != data else picture
+
+
+def _pixel_bytes(picture: Picture) -> bytes:
+    """Black and white are 0 and 255, as in a grey picture."""
+    white = 255 if picture.mode is Mode.BILEVEL else 1
+    return (picture.pixels * white).astype("u1").tobytes()
+
+
+def _make_file(entry: Entry, data: bytes, sides: tuple[int, int]) -> bytes:
+    if not entry.is_picture:
+        return data
+    import numpy as np
+
+    from bfncodec.imagefiles import write_file
+
+    pixels = np.frombuffer(data, np.uint8).reshape(*sides, entry.mode.channels)
+    if entry.mode is Mode.BILEVEL:
+        pixels = pixels // 255
+    try:
+        return write_file(Picture(pixels, entry.mode, entry.origin, entry.extras))
+    except DamagedError as error:
+        raise DamagedError(f"{entry.path}: {error}") from error
+
+
+# ---- the table of files -----------------------------------------------------------------------
+
+
+def write_files(entries: Sequence[Entry], sides: tuple[int, int]) -> Extra:
+    """The extra that says which files a content is: like beside like, as LZMA likes it."""
+    paths = b"".join(entry.path.encode() + b"\0" for entry in entries)
+    looks = bytes(entry.origin << 4 | entry.mode if entry.is_picture else _BYTES for entry in entries)
+    sizes = b"".join(varint(entry.size) for entry in entries if not entry.is_picture)
+    extras = b"".join(write_extras(entry.extras, squeeze=False) for entry in entries if entry.is_picture)
+    head = b"".join(map(varint, [*sides, len(entries)]))
+    return Extra(Tag.FILES, head + paths + looks + sizes + extras)
+
+
+def read_files(header: Header, size: int) -> tuple[tuple[Entry, ...], tuple[int, int]] | None:
+    """The files that content of that many bytes is and the sides of its pictures; None for content that is no folder.
+
+    Raises DamagedError for what no writer writes, above all for paths that lead out of the folder.
+    """
+    value = header.extra(Tag.FILES)
+    if value is None:
+        return None
+    reader = Reader(value)
+    sides = reader.varint("a height"), reader.varint("a width")
+    count = reader.varint("the number of files")
+    if header.kind is not Kind.BYTES or not 0 < count <= len(value):
+        raise DamagedError(f"a folder of {count} files cannot be in content of kind {header.kind.name.lower()}")
+    paths = _read_paths(reader, count)
+    looks = [read_look(Reader(bytes([byte]))) if byte else None for byte in reader.take(count, "formats of files")]
+    sizes = [0 if look else reader.varint("the size of a file") for look in looks]
+    entries = tuple(_read_entry(reader, *found, sides) for found in zip(paths, looks, sizes, strict=True))
+    total = sum(entry.size for entry in entries)
+    if reader.rest() or total != size:
+        raise DamagedError(f"expected files of {size} bytes, found {total}")
+    return entries, sides
+
+
+def _read_paths(reader: Reader, count: int) -> list[str]:
+    *paths, _ = reader.data[reader.offset :].split(b"\0", count)
+    reader.take(sum(map(len, paths)) + count, "paths of files")
+    try:
+        names = [path.decode() for path in paths]
+    except UnicodeDecodeError as error:
+        raise DamagedError(f"expected paths in UTF-8, found {error.object!r}") from error
+    if len(names) != count or (bad := _bad_path(names)) is not None:
+        what = ascii(bad) if len(names) == count else f"{len(names)} of {count}"
+        raise DamagedError(f"expected sorted paths that stay in the folder, found {what}: do not trust this file")
+    return names
+
+
+def _read_entry(
+    reader: Reader, path: str, look: tuple[Origin, Mode] | None, size: int, sides: tuple[int, int]
+) -> Entry:
+    if look is None:
+        return Entry(path, size)
+    origin, mode = look
+    if origin in (Origin.OBJECT, Origin.ARRAY) or not any(mode in modes for modes in _MODES.values()) or not min(sides):
+        raise DamagedError(f"{ascii(path)}: a picture of origin {origin}, mode {mode.pil} and sides {sides} cannot be")
+    return Entry(path, sides[0] * sides[1] * mode.channels, origin, mode, read_extras(reader))
+
+
+def _bad_path(paths: Sequence[str]) -> str | None:
+    """The first path that is not good, or not where it belongs in a sorted list without repetition."""
+    known = set(paths)
+    for before, path in pairwise(["", *paths]):
+        parts = path.split("/")
+        parents = {"/".join(parts[:n]) for n in range(1, len(parts))}
+        if path <= before or {"", ".", ".."} & set(parts) or parents & known or any(map(_is_bad, path)):
+            return path
+    return None
+
+
+def _is_bad(letter: str) -> bool:
+    """What is in no path: zero bytes, half letters and, on Windows, drives, streams and another kind of slash."""
+    return letter == "\0" or "\ud800" <= letter <= "\udfff" or (os.name == "nt" and letter in "\\:")
+

@@ -1,0 +1,330 @@
+"""The chain of bits-back coding: everything comes back, and it costs L^n.
+
+Receivers whose answers are the true posteriors make the cost known for every single item: whatever noise is drawn,
+
+    log q(s_1 … s_n | x) - log p(s_1 … s_n) - log p(x | s_n) = -log p(x),
+
+so a chain must be as long as the information in its data, not only on average.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from tiny import CONFIGS, KINDS, content, random_stack, random_words, tiny_receiver
+
+from bfncodec.codecs.gaussian import BinaryReceiver, ClassReceiver, Classes, Grid, sums_of
+from bfncodec.coding import bitsback
+from bfncodec.coding.ans import AnsStack, EmptyStackError
+from bfncodec.coding.bitsback import Game, pop_items, push_items
+from bfncodec.coding.lattice import CELL, Normals
+from bfncodec.errors import DamagedError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+grids = st.lists(st.floats(0.01, 50), min_size=1, max_size=8).map(lambda a: (0.0, *np.cumsum(a).tolist()))
+kappas = st.sampled_from([1.0, 2.0, 27.0])
+
+
+def geometric(end: float, steps: int) -> tuple[float, ...]:
+    return tuple((1 + end) ** (i / steps) - 1 for i in range(steps + 1))
+
+
+def quadratic(end: float, steps: int) -> tuple[float, ...]:
+    return tuple(end * (i / steps) ** 2 for i in range(steps + 1))
+
+
+# --- the game ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def deviations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Games give the deviations of their kernels instead of kernels."""
+    monkeypatch.setattr(bitsback, "kernel", lambda deviation: deviation)
+
+
+def log_normal(y: float, mean: float, variance: float) -> float:
+    return -0.5 * (math.log(2 * math.pi * variance) + (y - mean) ** 2 / variance)
+
+
+@settings(max_examples=60)
+@given(betas=grids, kappa=kappas)
+def test_units_are_the_smaller_deviation(betas: tuple[float, ...], kappa: float) -> None:
+    game = Game(betas, kappa)
+    assert game.steps == len(betas) - 1 == len(game.units) - 1
+    for i in range(1, game.steps + 1):
+        noise = kappa * (betas[i] - betas[i - 1])
+        known = [noise]
+        if i < game.steps:  # 1 / variance of s_i given s_{i+1}: what came before and what comes after, added up
+            known.append(kappa / (1 / betas[i] + 1 / (betas[i + 1] - betas[i])))
+        assert game.units[i] == pytest.approx(math.sqrt(min(known)))
+
+
+@pytest.mark.usefixtures("deviations")
+@pytest.mark.parametrize("kappa", [1.0, 27.0])
+@pytest.mark.parametrize("betas", [geometric(400.0, 5), quadratic(9.0, 5), (0.0, 3.0, 3.01, 70.0, 71.0, 71.5)])
+def test_bridges_turn_the_motion_round(betas: tuple[float, ...], kappa: float) -> None:
+    """q(s_i | s_{i+1}) q(s_{i+1} | x) = q(s_{i+1} | s_i, x) q(s_i | x), whatever x and the sums."""
+    game, rng = Game(betas, kappa), np.random.default_rng(0)
+    units: Any = game.units
+    for i in range(1, game.steps):
+        ratio, bridge = game.bridge(i)
+        noise: Any = game.sample_kernel(i + 1)
+        for _ in range(20):
+            x = rng.uniform(-1, 1)
+            before, after = rng.normal(0, 3, 2) * np.sqrt(kappa * np.array(betas[i : i + 2])) / units[i : i + 2]
+            # In units of their own lattices; densities change by the units, the same on both sides.
+            backward = log_normal(before, ratio * after, float(bridge) ** 2) - math.log(units[i])  # type: ignore[arg-type]
+            backward += log_normal(after * units[i + 1], betas[i + 1] * x, kappa * betas[i + 1])
+            mean = (before * units[i] + (betas[i + 1] - betas[i]) * x) / units[i + 1]
+            forward = log_normal(after, mean, noise**2) - math.log(units[i + 1])
+            forward += log_normal(before * units[i], betas[i] * x, kappa * betas[i])
+            assert backward == pytest.approx(forward, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.usefixtures("deviations")
+@settings(max_examples=40)
+@given(betas=grids, kappa=kappas)
+def test_the_end_of_the_game_is_the_whole_motion(betas: tuple[float, ...], kappa: float) -> None:
+    game = Game(betas, kappa)
+    factor, deviation = game.end()
+    assert factor * game.units[-1] == pytest.approx(betas[-1])
+    assert float(deviation) * game.units[-1] == pytest.approx(math.sqrt(kappa * betas[-1]))  # type: ignore[arg-type]
+    for i in range(1, game.steps + 1):
+        noise: Any = game.sample_kernel(i)
+        assert noise * game.units[i] == pytest.approx(math.sqrt(kappa * (betas[i] - betas[i - 1])))
+        assert noise > 0.999  # the lattice is fine enough: a unit is never more than a deviation
+
+
+# --- everything comes back ---------------------------------------------------------------------
+
+
+def values(kind: str, items: int, seed: int) -> Ints:
+    """Items that look like something, as values [N]."""
+    config = CONFIGS[kind]
+    rng = np.random.default_rng(seed)
+    size = items * int(np.prod(config.shape))
+    if config.kind == "discrete":
+        return rng.integers(0, config.classes, size) * rng.integers(0, 2, size)
+    if config.kind == "binary":
+        return (rng.random(size) < 0.2).astype(np.int64)
+    return np.clip(np.cumsum(rng.integers(-20, 21, size)) % 512 - 128, 0, 255)  # black and white too
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=6)
+@given(seed=st.integers(0, 10**6), items=st.integers(1, 5), steps=st.sampled_from([1, 2, 7]))
+def test_items_and_the_stack_below_come_back(kind: str, seed: int, items: int, steps: int) -> None:
+    receiver = tiny_receiver(kind, steps, seed % 3)
+    x, sums = values(kind, items, seed), items * sums_of(CONFIGS[kind])
+    below = random_words(seed, 40 + sums)
+    stack = AnsStack(below, borrowed=True)
+    push_items(stack, x, sums, receiver.game, receiver)
+    assert stack.bits > 0
+    other = AnsStack(stack.written())
+    found = pop_items(other, sums, receiver.game, receiver)
+    np.testing.assert_array_equal(found, x)
+    np.testing.assert_array_equal(other.returned(), below)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_random_bits_are_data_too(kind: str) -> None:
+    """Decoding anything and coding it again gives the same bits: the code is complete."""
+    receiver = tiny_receiver(kind)
+    sums = 3 * sums_of(CONFIGS[kind])
+    below = random_words(5, 60 + sums)
+    stack = AnsStack(below, borrowed=True)
+    x = pop_items(stack, sums, receiver.game, receiver)
+    push_items(stack, x, sums, receiver.game, receiver)
+    np.testing.assert_array_equal(stack.returned(), below)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_item_borrows_no_more_than_it_says(kind: str) -> None:
+    """These networks know nothing, so that the reconstruction gives much back before the first bridge."""
+    receiver = tiny_receiver(kind)
+    sums = 20 * sums_of(CONFIGS[kind])
+    stack = random_stack(1, 20 * sums)
+    start = stack.bits
+    push_items(stack, values(kind, 20, 1), sums, receiver.game, receiver)
+    assert 0.3 < (start - stack.lowest) / receiver.game.need(sums) < 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_too_few_bits_to_borrow_are_named(kind: str) -> None:
+    receiver = tiny_receiver(kind)
+    with pytest.raises(EmptyStackError):
+        push_items(random_stack(1, 5), values(kind, 3, 1), 3 * sums_of(CONFIGS[kind]), receiver.game, receiver)
+    with pytest.raises(EmptyStackError):
+        pop_items(random_stack(1, 5), 3 * sums_of(CONFIGS[kind]), receiver.game, receiver)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sums_that_no_encoder_draws_are_damage(kind: str) -> None:
+    """A payload that was made up: s_1 and s_2 further apart than the bridge between them can be pushed."""
+    receiver = tiny_receiver(kind, 2)
+    sums = sums_of(CONFIGS[kind])
+    far = 2**32 - 100
+    first = np.full(sums, far)
+    step = receiver.step(1, first)
+    if isinstance(step, Normals):  # both up: s_2 is then too far from all data
+        second = np.rint(step.mean).astype(np.int64) + far
+    else:  # up and down
+        second = np.full(sums, int(far * receiver.game.units[1] / receiver.game.units[2]) - far)
+    stack = random_stack(3, 100 + sums)
+    step.push(stack, second)
+    receiver.step(0, np.zeros(sums, np.int64)).push(stack, first)
+    with pytest.raises(DamagedError):
+        pop_items(AnsStack(stack.written()), sums, receiver.game, receiver)
+
+
+# --- real bits against L^n ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_real_bits_are_the_games(kind: str) -> None:
+    """Means over repetitions, each with fresh noise on both sides, within 4 standard errors of both together; and these
+    are below 1% of the bits, or the test would say little."""
+    receiver = tiny_receiver(kind)
+    x = values(kind, 64, 2)
+    sums = 64 * sums_of(CONFIGS[kind])
+    rng = np.random.default_rng(0)
+    real, ideal = [], []
+    for repetition in range(16):
+        stack = random_stack(repetition, 2 * sums)
+        start = content(stack)
+        push_items(stack, x, sums, receiver.game, receiver)
+        real.append(content(stack) - start)
+        ideal.append(receiver.play(x, rng).bits)
+    error = math.sqrt((np.var(real, ddof=1) + np.var(ideal, ddof=1)) / len(real))
+    assert error < 0.01 * np.mean(ideal)
+    assert abs(np.mean(real) - np.mean(ideal)) < 4 * error
+
+
+# --- receivers that know the answer ------------------------------------------------------------
+
+
+class KnownBits(BinaryReceiver):
+    """Independent bits, 1 with probability p: p_O is Bayes' posterior."""
+
+    def __init__(self, p: float, betas: tuple[float, ...]) -> None:
+        self.prior, self.game = math.log(p / (1 - p)), Game(betas)
+
+    def output(self, i: int, s: Floats) -> Classes:
+        logit = (self.prior + 2 * s).astype(np.float32)
+        return Classes(np.stack([np.zeros_like(logit), logit], 1))
+
+
+@dataclass
+class Alphabet:
+    classes: int
+
+
+class KnownLetters(ClassReceiver):
+    """Independent letters of known frequencies."""
+
+    def __init__(self, p: Floats, betas: tuple[float, ...]) -> None:
+        self.config: Any = Alphabet(len(p))
+        self.prior, self.game = np.log(p), Game(betas, float(len(p)))
+
+    def output(self, i: int, s: Floats) -> Classes:
+        return Classes((self.prior + s.reshape(-1, self.config.classes)).astype(np.float32))
+
+
+class KnownNormal:
+    """x = unit * k + mean for integers k, normal: sums and data are normal given whatever is known."""
+
+    def __init__(self, unit: float, mean: float, variance: float, betas: tuple[float, ...]) -> None:
+        self.unit, self.mean, self.variance, self.game = unit, mean, variance, Game(betas)
+
+    def target(self, x: Ints) -> Floats:
+        return x * self.unit
+
+    def posterior(self, i: int, s: Floats) -> tuple[Floats, float]:
+        accuracy = self.game.betas[i] + 1 / self.variance
+        return (s + self.mean / self.variance) / accuracy, 1 / accuracy
+
+    def step(self, i: int, before: Ints) -> Normals:
+        s = before * self.game.units[i]
+        m, v = self.posterior(i, s)
+        alpha, unit = self.game.betas[i + 1] - self.game.betas[i], self.game.units[i + 1]
+        return Normals((s + alpha * m) / unit, np.full(len(s), alpha + alpha**2 * v) / unit**2)
+
+    def reconstruction(self, last: Ints) -> Normals:
+        m, v = self.posterior(self.game.steps, last * self.game.units[-1])
+        return Normals(m / self.unit, np.full(len(m), v / self.unit**2 + CELL))
+
+
+def chain_bits(receiver: Any, x: Ints, sums: int, seed: int = 0) -> float:
+    """Net bits of a chain of data [N] in one go; also checks that it comes back."""
+    stack = random_stack(seed, sums // 2 + 100)
+    start = content(stack)
+    push_items(stack, x, sums, receiver.game, receiver)
+    net = content(stack) - start
+    np.testing.assert_array_equal(pop_items(stack, sums, receiver.game, receiver), x)
+    return net
+
+
+@pytest.mark.parametrize(
+    "betas", [quadratic(9.0, 8), quadratic(9.0, 1), quadratic(2.0, 30), geometric(40.0, 4), (0.0, 0.001, 20.0)]
+)
+def test_independent_bits_cost_their_entropy(betas: tuple[float, ...]) -> None:
+    """p = 0.9: 0.469 bits each; every step and every grid, the last accuracies next to nothing or next to all."""
+    x = (np.arange(5000) % 10 != 0).astype(np.int64)
+    entropy = -(0.9 * math.log2(0.9) + 0.1 * math.log2(0.1))
+    assert chain_bits(KnownBits(0.9, betas), x, len(x)) / len(x) == pytest.approx(entropy, abs=0.002)
+
+
+def test_unlikely_bits_cost_their_information() -> None:
+    """Not only on average: the same chain with other data costs what they cost."""
+    for share in (0, 5, 10):
+        x = (np.arange(3000) % 10 < share).astype(np.int64)
+        information = -(share * math.log2(0.9) + (10 - share) * math.log2(0.1)) / 10
+        found = chain_bits(KnownBits(0.9, quadratic(6.0, 10)), x, len(x)) / len(x)
+        assert found == pytest.approx(information, rel=0.003)
+
+
+@pytest.mark.parametrize("betas", [quadratic(3.0, 6), quadratic(0.5, 12), (0.0, 0.02, 4.0)])
+@pytest.mark.parametrize("p", [[0.7, 0.2, 0.1], [0.5, 0.3, 0.1, 0.05, 0.05]])
+def test_independent_letters_cost_their_entropy(p: list[float], betas: tuple[float, ...]) -> None:
+    x = np.repeat(np.arange(len(p)), np.rint(np.array(p) * 2000).astype(int))
+    entropy = -sum(q * math.log2(q) for q in p)
+    found = chain_bits(KnownLetters(np.array(p), betas), x, len(x) * len(p)) / len(x)
+    assert found == pytest.approx(entropy, abs=0.004)
+
+
+@pytest.mark.parametrize("betas", [geometric(1e4, 8), geometric(1e4, 40), geometric(30.0, 1), (0.0, 0.01, 3.0, 20.0)])
+def test_normal_data_cost_their_entropy(betas: tuple[float, ...]) -> None:
+    """Data normal and finely quantised: each item costs what its density times the unit says."""
+    rng = np.random.default_rng(0)
+    mean, variance = 0.2, 0.09
+    unit = 0.6 / math.sqrt(betas[-1] + 1 / variance)  # of what is not known yet at the end
+    x = np.rint((mean + math.sqrt(variance) * rng.standard_normal(4000)) / unit).astype(np.int64)
+    information = 0.5 * np.log2(2 * math.pi * variance) + (x * unit - mean) ** 2 / (2 * variance) / math.log(2)
+    expected = float(information.mean()) - math.log2(unit)  # of a density that does not change within a unit
+    found = chain_bits(KnownNormal(unit, mean, variance, betas), x, len(x)) / len(x)
+    assert found == pytest.approx(expected, abs=0.003)
+
+
+def test_a_chain_of_what_is_known_borrows_what_it_says() -> None:
+    x = np.ones(3000, np.int64)
+    for betas in (quadratic(9.0, 8), quadratic(9.0, 30)):
+        receiver = KnownBits(0.9, betas)
+        stack = random_stack(1, 3000)
+        start = stack.bits
+        push_items(stack, x, len(x), receiver.game, receiver)
+        assert (start - stack.lowest) / receiver.game.need(len(x)) == pytest.approx(1, abs=0.12)
+
+
+def test_grids_that_are_none_are_refused() -> None:
+    for betas, clocks in (([0.0], [0.0]), ([0.0, 1.0], [0.0]), ([0.1, 1.0], [0.0, 1.0]), ([0.0, 1.0, 1.0], [0.0, 1.0, 2.0])):
+        with pytest.raises(ValueError, match="expected accuracies"):
+            Grid.read({"betas": betas, "clocks": clocks})
