@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from bfncodec.container import Frame, pack, unpack
 from bfncodec.content import Content, Folder, Plain, content_of, object_of
 from bfncodec.errors import DamagedError, FormatError, InputError, ModelNotFoundError
-from bfncodec.header import FINEST, Box, Header, Kind, Limits, Mode, Origin, boxes, content_bytes, write_grain
 from bfncodec.folders import folder_of, item_shape, lost_files, read_files
+from bfncodec.header import FINEST, Box, Header, Kind, Limits, Mode, Origin, boxes, content_bytes, write_grain
 from bfncodec.pictures import Picture
 from bfncodec.segments import Choice, Codec, Plan, decode, encode_bytes, encode_pixels
 
@@ -146,8 +146,9 @@ def decompress(
     on_damage: Callable[[Damage], None] | None = None,
     codecs: CodecSource | None = None,
 ) -> Any:
-    """The object :func:`compress` was given. For a picture file compressed as such, the bytes of that file; for a folder, the
-    bytes of each file by its path.
+    """The object :func:`compress` was given; the bytes of a picture file that was compressed as such.
+
+    For a folder the bytes of each file by its path.
 
     Parameters
     ----------
@@ -208,11 +209,13 @@ def _plan_folder(folder: Folder, choice: Choice, progress: Progress) -> Plan:
     items = encode_bytes(pixels, choice, progress)
     if not plain:
         return items
-    if len(items.grain) != 2 or items.grain[1]:  # pixels that look like the head of an array file
+    if items.grain[1]:  # pixels that look like the head of an array file
         items = encode_bytes(pixels, none, progress)
     others = encode_bytes(plain, none, progress)
     parts = len(others.coded) + len(items.coded)
-    return Plan(((len(folder.data), parts),), others.coded + items.coded, (items.grain[0], len(plain), len(others.coded)))
+    return Plan(
+        ((len(folder.data), parts),), others.coded + items.coded, (items.grain[0], len(plain), len(others.coded))
+    )
 
 
 def decode_frame(
@@ -243,8 +246,10 @@ def decode_frame(
 
 @dataclass(frozen=True)
 class Damage:
-    """A segment that was lost: which, of how many, its place (byte range, or rows and columns), why, and the files of a folder
-    that are lost with it."""
+    """A segment that was lost: which, of how many, its place (byte range, or rows and columns), and why.
+
+    files: those of a folder that are lost with it.
+    """
 
     segment: int
     count: int
@@ -310,8 +315,9 @@ def _choose(model: str, role: str, codecs: CodecSource) -> Choice:
 class Description:
     """What can be told of a file without decoding it.
 
-    content: "bytes", "text", "array", "image", a picture file's format, or "folder". sides: bytes, or height and width, or an
-    array's shape, or the number of files. methods: segments by how they are coded. models: their identities in hex.
+    content: "bytes", "text", "array", "image", a picture file's format, or "folder". sides: bytes, or height and width,
+    or an array's shape, or the number of files. methods: segments by how they are coded. models: their identities in
+    hex.
     """
 
     content: str

@@ -17,11 +17,12 @@ import click
 
 from bfncodec import __version__
 from bfncodec.errors import BfncodecError
-from bfncodec.runner import STDIN, Call, Direction, Transform, abandon_stdout, complain, expand, read_input
+from bfncodec.runner import STDIN, Call, Direction, Transform, abandon_stdout, complain, expand, no_place, read_input
 
 if TYPE_CHECKING:
     from bfncodec.api import Description, Models
-    from bfncodec.files import Options
+    from bfncodec.content import Content
+    from bfncodec.files import Made, Options
     from bfncodec.header import Limits
     from bfncodec.measurement import Measurement
     from bfncodec.terminal import Bar
@@ -99,7 +100,7 @@ _some_files = click.argument("files", nargs=-1, required=True, type=click.Path(p
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _quiet = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 _verbose = click.option("-v", "--verbose", is_flag=True, help="Say how each file was coded.")
-_recursive = click.option("-r", "--recursive", is_flag=True, help="Take all files in folders.")
+_recursive = click.option("-r", "--recursive", is_flag=True, help="Take all files in folders, each alone.")
 _limits = click.option("--no-limits", is_flag=True, help="Accept files of any size and amount of work.")
 _as_bytes = click.option("--bytes", "as_bytes", is_flag=True, help="Bring picture files back byte for byte.")
 _model = click.option("-m", "--model", default="auto", show_default=True, help="Model name, auto, or none.")
@@ -140,18 +141,30 @@ def compress(files: tuple[Path, ...], **given: Any) -> int:
 
     PNG, lossless WebP, BMP, TIFF and PPM files come back with the same pixels and metadata in the same format,
     everything else byte for byte.
-    """
-    from bfncodec.files import Options, compress_file, compressed_name, encode_data, verify
 
-    def data(plain: bytes, options: Options, codecs: Models, bar: Bar) -> bytes:
-        blob, content = encode_data(plain, options, codecs, bar)
+    A folder becomes one FOLDER.bfn where -m names a model of many pictures of one shape. All files in it are kept;
+    names of empty folders, times and permissions are not.
+    """
+    from bfncodec.files import Options, compress_file, compressed_name, verify
+
+    def data(path: Path, options: Options, codecs: Models, bar: Bar) -> bytes:
+        blob, content = _encode(path, options, codecs, bar)
         if options.verify:
             verify(blob, content, codecs, bar)
         return blob
 
-    direction = Direction(compressed_name, compress_file, data, lambda path: path.suffix != _SUFFIX, binary=True)
+    direction = Direction(compressed_name, compress_file, data, _is_plain, binary=True, folders=True)
     options = Options(given["model"], given["as_bytes"], given["force"], given["remove"], given["verify"])
     return _transform(files, given, direction, options)
+
+
+def _encode(path: Path, options: Options, codecs: Models, bar: Bar) -> tuple[bytes, Content]:
+    """A file, a folder or standard input."""
+    from bfncodec.files import encode_data, encode_folder
+
+    if path != STDIN and path.is_dir():
+        return encode_folder(path, options, codecs, bar)
+    return encode_data(read_input(path), options, codecs, bar)
 
 
 @cli.command()
@@ -160,18 +173,29 @@ def compress(files: tuple[Path, ...], **given: Any) -> int:
 @click.option("--salvage", is_flag=True, help="Keep what a damaged file still holds; the rest becomes zeros.")
 @_options(_running, _quiet, _verbose)
 def decompress(files: tuple[Path, ...], **given: Any) -> int:
-    """Decompress FILES, each FILE.bfn to FILE; - or nothing is standard input."""
-    from bfncodec.files import Options, decode_data, decompress_file, decompressed_name
+    """Decompress FILES, each FILE.bfn to FILE, or to a folder where it was one; - or nothing is standard input."""
+    from bfncodec.files import Options, decode_data, decompress_file, decompressed_name, holds_folder
 
     if given["salvage"] and given["remove"]:
         raise click.UsageError("--salvage keeps the source: leave out --rm")
 
-    def data(blob: bytes, options: Options, codecs: Models, bar: Bar) -> bytes:
+    def data(path: Path, options: Options, codecs: Models, bar: Bar) -> Made:
+        blob = read_input(path)
+        if given["output"] in (None, STDIN) and holds_folder(blob, options.limits):
+            raise no_place()
         return decode_data(blob, options, codecs, bar)[0]
 
-    direction = Direction(decompressed_name, decompress_file, data, lambda path: path.suffix == _SUFFIX, binary=False)
+    direction = Direction(decompressed_name, decompress_file, data, _is_ours, binary=False, folders=False)
     options = Options(force=given["force"], remove=given["remove"], limits=_read_limits(given))
     return _transform(files, given, direction, options)
+
+
+def _is_ours(path: Path) -> bool:
+    return path.suffix == _SUFFIX
+
+
+def _is_plain(path: Path) -> bool:
+    return not _is_ours(path)
 
 
 def _transform(files: tuple[Path, ...], given: dict[str, Any], direction: Direction, options: Options) -> int:
@@ -211,13 +235,14 @@ def _read_limits(given: dict[str, Any]) -> Limits | None:
 @_options(_recursive, _limits, _running, _quiet)
 def check(files: tuple[Path, ...], **given: Any) -> int:
     """Decode compressed FILES completely and say whether they are sound; nothing is written."""
-    from bfncodec.files import Options, decode_data
+    from bfncodec.files import Options, decode_data, size_of
 
     call, codecs, options = Call(given["quiet"]), _models(given), Options(limits=_read_limits(given))
-    for path, _ in expand(files, given["recursive"], lambda found: found.suffix == _SUFFIX, call):
+    for path, _ in expand(files, given["recursive"], _is_ours, call):
         with call.each(str(path)):
-            data, _ = decode_data(read_input(path), options, codecs, call.bar(str(path)))
-            call.say(f"{path} : sound, {len(data)} bytes")
+            made, _ = decode_data(read_input(path), options, codecs, call.bar(str(path)))
+            count = f"{len(made)} files, " if isinstance(made, dict) else ""
+            call.say(f"{path} : sound, {count}{size_of(made)} bytes")
     return call.code
 
 
@@ -229,7 +254,7 @@ def list_(files: tuple[Path, ...], recursive: bool, as_json: bool) -> int:
     from bfncodec.api import describe
 
     call, found = Call(), []
-    for path, _ in expand(files, recursive, lambda path: path.suffix == _SUFFIX, call):
+    for path, _ in expand(files, recursive, _is_ours, call):
         with call.each(str(path)):
             found.append((str(path), describe(read_input(path))))
     if as_json:
@@ -248,7 +273,7 @@ def _described(name: str, found: Description) -> list[str]:
     return [
         name,
         f"{found.content} {found.mode}".strip(),
-        "x".join(map(str, sides)),
+        f"{sides[0]} files" if found.content == "folder" else "x".join(map(str, sides)),
         human_bytes(found.content_bytes),
         human_bytes(found.file_bytes),
         f"{ratio:.1f}%",
@@ -269,7 +294,7 @@ def measure(files: tuple[Path, ...], **given: Any) -> int:
 
     Nothing is written. Terms: KL is the sum over all steps of KL(p_S || p_R), rec the reconstruction.
     """
-    from bfncodec.files import Options, encode_data
+    from bfncodec.files import Options
     from bfncodec.measurement import measure_frame
 
     if given["plot"] is not None:
@@ -277,11 +302,11 @@ def measure(files: tuple[Path, ...], **given: Any) -> int:
 
         require_matplotlib()
     call, codecs = Call(given["quiet"]), _models(given)
-    options = Options(given["model"], given["as_bytes"], verify=False)
+    options = Options(given["model"], given["as_bytes"], verify=False, on_skip=call.skip)
     found: list[tuple[str, Measurement]] = []
-    for path, _ in expand(files, given["recursive"], lambda path: path.suffix != _SUFFIX, call):
+    for path, _ in expand(files, given["recursive"], _is_plain, call, folders=True):
         with call.each(str(path)):
-            blob, content = encode_data(read_input(path), options, codecs, call.bar(str(path)))
+            blob, content = _encode(path, options, codecs, call.bar(str(path)))
             found.append((str(path), measure_frame(content, blob, codecs)))
     if given["as_json"]:
         _print_json([_measured(name, measured) for name, measured in found])

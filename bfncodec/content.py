@@ -62,7 +62,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Folder(Plain):
-    """The files of a folder as one content: files kept as bytes, then the pixels of all others. See :mod:`bfncodec.folders`.
+    """The files of a folder as one content: files kept as bytes, then the pixels of all others.
 
     entries: by path. sides: height and width of the pictures. lost: where the content could not be decoded.
     """
@@ -111,7 +111,7 @@ def content_of(data: Any) -> Content:
 
 
 def object_of(content: Content) -> Any:
-    """The inverse of :func:`content_of`; the bytes of the file for a picture that was one, of each file for a folder."""
+    """The inverse of :func:`content_of`; the bytes of a picture that was a file, and of each file of a folder."""
     if isinstance(content, Folder):
         from bfncodec.folders import make_files
 

@@ -1,8 +1,8 @@
 """Folders: many files as one content, so that a model of items of one shape codes their pictures as one archive.
 
 A picture file whose pixels are one item of the model gives its pixels, and comes back as a picture file that was
-compressed alone does: same pixels and metadata, same format. Every other file gives its bytes. Bytes come first, so that the
-items end with the content. Writers stand above their readers. No numpy or PIL before pixels are at hand.
+compressed alone does: same pixels and metadata, same format. Every other file gives its bytes. Bytes come first, so
+that the items end with the content. Writers stand above their readers. No numpy or PIL before pixels are at hand.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ _BYTES = 0  # in the place of a picture's format and mode
 def read_folder(folder: Path, on_skip: Callable[[str, str], None] | None = None) -> dict[str, bytes]:
     """Every file in a folder and the folders in it, by its path with slashes.
 
-    on_skip: given the path of what is neither file nor folder (a symbolic link, a pipe), and what it is; without it that is
-    an error. Raises InputError, also where something cannot be read and where there are no files.
+    on_skip: given the path of what is neither file nor folder (a symbolic link, a pipe), and what it is; without it
+    that is an error. Raises InputError, also where something cannot be read and where there are no files.
     """
     found = {}
     for path in _walk(folder, on_skip or _refuse):
@@ -69,7 +69,8 @@ def _walk(folder: Path, skip: Callable[[str, str], None]) -> Iterator[Path]:
         raise InputError(f"cannot be read: {error.filename}: {error.strerror or error}") from error
 
     for top, inner, names in os.walk(folder, onerror=fail):
-        for path in (Path(top, name) for name in [*inner, *names]):
+        inner.sort()  # the order in which they are entered
+        for path in (Path(top, name) for name in sorted([*inner, *names])):
             if path.is_symlink():
                 skip(str(path), "is a symbolic link")
             elif path.is_file():
@@ -90,7 +91,9 @@ def item_shape(codec: Codec) -> Shape:
     config = codec.info.config if codec.info.role == "archive" else {"network": {}}
     shape = tuple(config["network"].get("shape", ()))
     if len(shape) != 3 or shape[2] not in _MODES:
-        raise InputError(f"model {codec.info.name} codes no pictures of one shape, so no folder: use -r to take the files in it")
+        raise InputError(
+            f"model {codec.info.name} codes no pictures of one shape, so no folder: use -r to take the files in it"
+        )
     return shape
 
 
@@ -100,7 +103,7 @@ def folder_of(files: Mapping[str, bytes], shape: Shape, as_bytes: bool = False) 
     Raises InputError for paths that lead elsewhere, and where no file is a picture of that shape.
     """
     if (bad := _bad_path(sorted(files))) is not None:
-        raise InputError(f"expected paths in UTF-8 that stay in the folder, found {ascii(bad)}: rename it")
+        raise InputError(f"expected paths in UTF-8 that stay in the folder, found {bad!a}: rename it")
     entries, plain, pixels = [], [], []
     for path in sorted(files):
         picture = _item(files[path], shape, as_bytes)
@@ -112,9 +115,9 @@ def folder_of(files: Mapping[str, bytes], shape: Shape, as_bytes: bool = False) 
             entries.append(Entry(path, len(pixels[-1]), picture.origin, picture.mode, picture.extras))
     if not pixels:
         height, width, channels = shape
-        kind = "an RGB" if channels == 3 else "a grey"
+        kind = f"{'an RGB' if channels == 3 else 'a grey'} picture of {width} x {height} pixels"
         exactly = " that comes back byte for byte" if as_bytes else ""
-        raise InputError(f"found no file that is {kind} picture of {width} x {height} pixels{exactly}: use -r to compress each file alone")
+        raise InputError(f"found no file that is {kind}{exactly}: use -r to compress each file alone")
     return Folder(b"".join(plain + pixels), entries=tuple(entries), sides=shape[:2])
 
 
@@ -232,7 +235,7 @@ def _read_entry(
         return Entry(path, size)
     origin, mode = look
     if origin in (Origin.OBJECT, Origin.ARRAY) or not any(mode in modes for modes in _MODES.values()) or not min(sides):
-        raise DamagedError(f"{ascii(path)}: a picture of origin {origin}, mode {mode.pil} and sides {sides} cannot be")
+        raise DamagedError(f"{path!a}: a picture of origin {origin}, mode {mode.pil} and sides {sides} cannot be")
     return Entry(path, sides[0] * sides[1] * mode.channels, origin, mode, read_extras(reader))
 
 
@@ -250,4 +253,3 @@ def _bad_path(paths: Sequence[str]) -> str | None:
 def _is_bad(letter: str) -> bool:
     """What is in no path: zero bytes, half letters and, on Windows, drives, streams and another kind of slash."""
     return letter == "\0" or "\ud800" <= letter <= "\udfff" or (os.name == "nt" and letter in "\\:")
-

@@ -16,12 +16,12 @@ from bfncodec.errors import DamagedError, NewerVersionError
 from bfncodec.wire import Reader, varint
 
 __all__ = [
+    "FINEST",
     "NO_LIMITS",
     "Axes",
     "Box",
-    "FINEST",
-    "Grain",
     "Extra",
+    "Grain",
     "Header",
     "Kind",
     "Limits",
@@ -47,8 +47,8 @@ Axes = tuple[tuple[int, int], ...]
 """One (length, parts) a dimension: (bytes, parts) for bytes, rows then columns for a picture."""
 
 Grain = tuple[int, ...]
-"""(size of an item, where the first begins): bytes are cut between items only. A third number says into how many parts what
-is before the first item is cut; without it, all of that belongs to the part of the first item."""
+"""(size of an item, where the first begins): bytes are cut between items only. A third number says into how many parts
+what is before the first item is cut; without it, all of that belongs to the part of the first item."""
 
 FINEST: Grain = (1, 0)
 

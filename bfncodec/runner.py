@@ -16,10 +16,10 @@ from bfncodec.errors import BfncodecError, InputError, OutputError
 
 if TYPE_CHECKING:
     from bfncodec.api import Damage, Models
-    from bfncodec.files import Options, Result
+    from bfncodec.files import Made, Options, Result
     from bfncodec.terminal import Bar
 
-__all__ = ["STDIN", "Call", "Direction", "Transform", "abandon_stdout", "complain", "expand", "read_input"]
+__all__ = ["STDIN", "Call", "Direction", "Transform", "abandon_stdout", "complain", "expand", "no_place", "read_input"]
 
 STDIN = Path("-")
 
@@ -69,6 +69,10 @@ class Call:
         self.failed = True
         complain(f"{name}: {message}")
 
+    def skip(self, name: str, what: str) -> None:
+        """Something in a folder cannot be kept."""
+        self.fail(name, f"{what}: left out")
+
     @contextmanager
     def each(self, name: str) -> Iterator[None]:
         """What goes wrong with one file is said in one line, and the next one follows."""
@@ -96,12 +100,19 @@ class Call:
 
 
 def expand(
-    paths: Sequence[Path], recursive: bool, wanted: Callable[[Path], bool], call: Call
+    paths: Sequence[Path], recursive: bool, wanted: Callable[[Path], bool], call: Call, folders: bool = False
 ) -> Iterator[tuple[Path, Path]]:
-    """Every file with its place below an output folder; files in folders where ``recursive``, else an error each."""
+    """Every file with its place below an output folder; files in folders where ``recursive``, else an error each.
+
+    folders: a folder is treated as a file is.
+    """
+    from bfncodec.files import own_name
+
     for path in paths:
         if path == STDIN or not path.is_dir():
             yield path, Path(path.name)
+        elif folders and not recursive:
+            yield path, Path(own_name(path).name)
         elif not recursive:
             call.fail(str(path), "is a folder; use -r to take the files in it")
         else:
@@ -126,13 +137,14 @@ def read_input(path: Path) -> bytes:
 
 @dataclass(frozen=True)
 class Direction:
-    """Compressing or decompressing: a file's new name, a file to a file, and bytes to bytes."""
+    """Compressing or decompressing: a file's new name, a file to a file, and a file (or standard input) to bytes."""
 
     name: Callable[[Path], Path]
     file: Callable[[Path, Path, Options, Models, Bar], Result]
-    data: Callable[[bytes, Options, Models, Bar], bytes]
+    data: Callable[[Path, Options, Models, Bar], Made]
     wanted: Callable[[Path], bool]
     binary: bool  # whether what comes out is never for a terminal
+    folders: bool  # whether a folder may be one file
 
 
 @dataclass(frozen=True)
@@ -149,7 +161,8 @@ class Transform:
 
     def run(self, paths: Sequence[Path], recursive: bool) -> int:
         """Treat every file; returns the exit code."""
-        for path, inside in expand(paths or (STDIN,), recursive, self.direction.wanted, self.call):
+        direction = self.direction
+        for path, inside in expand(paths or (STDIN,), recursive, direction.wanted, self.call, direction.folders):
             name = "standard input" if path == STDIN else str(path)
             with self.call.each(name):
                 self._one(path, inside, name)
@@ -157,20 +170,23 @@ class Transform:
 
     def _one(self, path: Path, inside: Path, name: str) -> None:
         bar = self.call.bar(name)
-        options = self._salvaging(name)
+        options = self._telling(name)
         if not self.to_stdout and path != STDIN:
             target = self._target(path, inside)
             self._summarise(name, self.direction.file(path, target, options, self.codecs, bar))
             return
         if self.output is None:
             self._check_terminal()
-        made = self.direction.data(read_input(path), options, self.codecs, bar)
-        if self.output is not None:
-            from bfncodec.files import place
-
-            place(self.output, made, force=options.force)
-        else:
+        made = self.direction.data(path, options, self.codecs, bar)
+        if self.output is None:
             _write_stdout(made)
+            return
+        from bfncodec.files import place, place_folder
+
+        if isinstance(made, dict):
+            place_folder(self.output, made, force=options.force)
+        else:
+            place(self.output, made, force=options.force)
 
     def _target(self, path: Path, inside: Path) -> Path:
         if self.output is None:
@@ -188,12 +204,18 @@ class Transform:
         if self.direction.binary and not self.options.force and sys.stdout.isatty():
             raise OutputError("compressed data is not written to a terminal: use -o FILE, or -f to do it all the same")
 
-    def _salvaging(self, name: str) -> Options:
+    def _telling(self, name: str) -> Options:
+        """The options, with lines for what is lost or left out."""
+        told: set[str] = set()  # a large file may lie in several segments
+
         def lost(damage: Damage) -> None:
             where = ", ".join(f"{start}..{stop - 1}" for start, stop in damage.box)
             self.call.fail(name, f"segment {damage.segment + 1} of {damage.count} ({where}) is lost: {damage.reason}")
+            for file in [file for file in damage.files if file not in told]:
+                told.add(file)
+                self.call.fail(name, f"{file if file.isprintable() else ascii(file)} is lost and left out")
 
-        return replace(self.options, on_damage=lost) if self.salvage else self.options
+        return replace(self.options, on_damage=lost if self.salvage else None, on_skip=self.call.skip)
 
     def _summarise(self, name: str, result: Result) -> None:
         from bfncodec.terminal import summary
@@ -206,7 +228,14 @@ class Transform:
         self.call.say(line)
 
 
-def _write_stdout(data: bytes) -> None:
+def no_place() -> OutputError:
+    """A folder for standard output."""
+    return OutputError("holds a folder, which standard output cannot: name a place for it with -o")
+
+
+def _write_stdout(data: Made) -> None:
+    if isinstance(data, dict):
+        raise no_place()
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()

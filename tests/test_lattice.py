@@ -226,7 +226,9 @@ def test_continuous_values_cost_their_entropy() -> None:
     start = content(stack)
     Normals(mean, variance).push(stack, value)
     cost = (content(stack) - start) / len(value)
-    assert cost == pytest.approx(0.5 * np.log2(2 * math.pi * math.e * variance).mean(), abs=4 * 1.02 / math.sqrt(len(value)))
+    assert cost == pytest.approx(
+        0.5 * np.log2(2 * math.pi * math.e * variance).mean(), abs=4 * 1.02 / math.sqrt(len(value))
+    )
     assert cost == pytest.approx(density_bits(value, mean, variance).mean(), abs=0.001)
 
 

@@ -60,7 +60,7 @@ def tiny_receiver(kind: str, steps: int = 6, seed: int = 0) -> Any:
 def export_archive(out: Path, kind: str, seed: int = 0) -> Path:
     network = denoiser(kind, seed)
     config = {"name": f"tiny-{kind}", "role": "archive", "sender": "gaussian", "network": network.config.to_dict()}
-    export(network, {**config, "steps": 6, "grids": {"6": grid(network.config)}}, out)
+    export(network, {**config, "steps": 4, "grids": {"4": grid(network.config, 4)}}, out)
     return out
 
 

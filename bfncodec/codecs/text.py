@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bfncodec.codecs.base import Codec, Progress, check_size, silent
+from bfncodec.coding.contexts import ContextMixer
 from bfncodec.coding.cdf import softmax_frequencies, softmax_intervals
 from bfncodec.coding.direct import RangeDecoder, RangeEncoder, information
 from bfncodec.flow.report import CodeLength
@@ -21,7 +22,7 @@ from bfncodec.networks.stored import check_shapes
 from bfncodec.wire import Reader, varint
 
 SYMBOLS = 256
-GROUP_WINDOWS = 64  # windows of an item that are coded side by side; part of the format
+GROUP_WINDOWS = 64  # windows of an item that are coded side by side, where the model does not say; part of the format
 BATCH_WINDOWS = 64  # windows of all items together that the network sees at once
 ENCODE_WINDOWS = 16  # windows the network sees at once when encoding: keys and values of more take memory and win nothing
 BLOCK_SLOTS = 1 << 10  # slots the network sees at once when encoding
@@ -29,12 +30,13 @@ BLOCK_SLOTS = 1 << 10  # slots the network sees at once when encoding
 
 @dataclass(frozen=True)
 class Group:
-    """Up to GROUP_WINDOWS windows of one item: the unit that is coded as one interleaved sequence."""
+    """Windows of one item that are coded as one interleaved sequence."""
 
     item: int
     starts: tuple[int, ...]  # first byte of each window
     lengths: tuple[int, ...]
     teeth: int
+    mixed: bool = False  # with what the item says about itself
 
     @property
     def steps(self) -> int:
@@ -45,15 +47,20 @@ class Group:
 class TextCodec(Codec[bytes]):
     """Byte strings of any length, in any encoding.
 
-    Payload: varint length, then the symbols. The text is cut into windows of nearly equal length, the windows into groups of 64;
+    Payload: varint length, then the symbols. The text is cut into windows of nearly equal length, the windows into groups;
     group after group, step after step, the symbols of that step are coded, window by window and tooth by tooth. How many teeth
-    a window has follows from the length of the text, by the table `coding_teeth` of the model's config.
+    a window has follows from the length of the text, by the table `coding_teeth` of the model's config. Where the config has a
+    table `contexts`, a group takes every g-th window, g being the number of groups, so that each window goes on where one of the
+    group before it ended; and in texts of `contexts.least` bytes and more, byte contexts are counted and mixed in.
     """
 
     def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.info, self.device = info, device
         self.config = TransformerConfig.from_dict(dict(info.config["network"]))
         self.teeth = [(int(size), int(m)) for size, m in info.config["coding_teeth"]]
+        contexts = info.config.get("contexts")
+        self.strided, self.least_mixed = contexts is not None, int(contexts["least"]) if contexts else 0
+        self.group_windows = int(contexts["windows"]) if contexts else GROUP_WINDOWS
         check_shapes(tensors, stored_shapes(self.config))
         self.network = ExactTransformer(self.config, tensors, device)
 
@@ -67,8 +74,10 @@ class TextCodec(Codec[bytes]):
         sizes, bodies = zip(*map(_split, payloads), strict=True) if payloads else ((), ())
         decoders = [RangeDecoder(body) for body in bodies]
         items = [np.zeros(size, np.uint8) for size in sizes]
+        mixers: dict[int, ContextMixer] = {}
         for batch in self._batches(sizes):
-            self._decode_groups(batch, items, decoders, progress)
+            mixer = _mixer(mixers, batch[0], items) if batch[0].mixed else None
+            self._decode_groups(batch, items, decoders, mixer, progress)
         return [item.tobytes() for item in items]
 
     def codelength(self, x: bytes) -> CodeLength:
@@ -81,11 +90,17 @@ class TextCodec(Codec[bytes]):
     def _coded(self, xs: Sequence[bytes], progress: Progress) -> Iterator[tuple[Group, NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]]:
         """Group after group of each item: sum of frequencies below each symbol, its frequency, the symbol and its step, in coding order."""
         items = [np.frombuffer(x, np.uint8) for x in xs]
+        mixers: dict[int, ContextMixer] = {}
         for batch in self._batches([len(x) for x in xs]):
             steps = max(g.steps for g in batch)
             symbol = np.concatenate([_cut(items[g.item], g, steps) for g in batch])  # [B, m, S]
-            pieces = [self._network_pass(symbol[k : k + ENCODE_WINDOWS]) for k in range(0, len(symbol), ENCODE_WINDOWS)]
-            below, frequency = (np.concatenate(p) for p in zip(*pieces, strict=True))  # [B, S, m]
+            parts = (symbol[k : k + ENCODE_WINDOWS] for k in range(0, len(symbol), ENCODE_WINDOWS))
+            if batch[0].mixed:
+                weights = np.concatenate([self._weights(part) for part in parts])
+                below, frequency = _mixed_intervals(batch[0], weights, symbol, _mixer(mixers, batch[0], items))
+            else:
+                pieces = [self._intervals(part) for part in parts]
+                below, frequency = (np.concatenate(p) for p in zip(*pieces, strict=True))  # [B, S, m]
             symbol = symbol.transpose(0, 2, 1)
             row = 0
             for group in batch:
@@ -95,25 +110,41 @@ class TextCodec(Codec[bytes]):
                 row = rows.stop
                 progress(sum(group.lengths))
 
-    def _network_pass(self, symbol: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """(sum of frequencies below each symbol, its frequency) of some windows, int32 [B, S, m]. symbol: [B, m, S]"""
+    def _predictions(self, symbol: NDArray[np.int64]) -> Iterator[tuple[slice, Tensor]]:
+        """Steps and the network's weights for them, [B, k m, 256], of windows that are known. symbol: [B, m, S]"""
         known = torch.from_numpy(symbol).to(self.device)
         windows, teeth, steps = known.shape
         run = self.network.start(windows, teeth, steps)
         run.reveal(0, known)
         block = max(1, BLOCK_SLOTS // (windows * teeth))
-        spans = [(first, min(first + block, steps)) for first in range(0, steps, block)]
-        parts = [self._intervals(run.predict(*span), known[:, :, slice(*span)]) for span in spans]
-        below, frequency = (np.concatenate(p, 1) for p in zip(*parts, strict=True))
-        return below, frequency
+        for first in range(0, steps, block):
+            last = min(first + block, steps)
+            yield slice(first, last), run.predict(first, last)
 
-    def _intervals(self, weights: Tensor, known: Tensor) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """(sum of frequencies below the symbol, its frequency), int32 [B, k, m]. weights: [B, k m, 256]; known: [B, m, k]"""
-        shape = known.transpose(1, 2).shape
-        found = softmax_intervals(weights.view(-1, SYMBOLS).cpu().numpy(), known.transpose(1, 2).reshape(-1).cpu().numpy())
-        return found.below.reshape(shape), found.frequency.reshape(shape)
+    def _weights(self, symbol: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The network's weights of every symbol, int32 [B, S, m, 256]. symbol: [B, m, S]"""
+        windows, teeth, _ = symbol.shape
+        found = [weights.view(windows, -1, teeth, SYMBOLS).cpu().numpy() for _, weights in self._predictions(symbol)]
+        return np.concatenate(found, 1)
 
-    def _decode_groups(self, batch: Sequence[Group], items: list[NDArray[np.uint8]], decoders: Sequence[RangeDecoder], progress: Progress) -> None:
+    def _intervals(self, symbol: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """(sum of frequencies below each symbol, its frequency), int32 [B, S, m]. symbol: [B, m, S]"""
+        below, frequency = [], []
+        for span, weights in self._predictions(symbol):
+            known = symbol[:, :, span].transpose(0, 2, 1)
+            found = softmax_intervals(weights.view(-1, SYMBOLS).cpu().numpy(), known.reshape(-1))
+            below.append(found.below.reshape(known.shape))
+            frequency.append(found.frequency.reshape(known.shape))
+        return np.concatenate(below, 1), np.concatenate(frequency, 1)
+
+    def _decode_groups(
+        self,
+        batch: Sequence[Group],
+        items: list[NDArray[np.uint8]],
+        decoders: Sequence[RangeDecoder],
+        mixer: ContextMixer | None,
+        progress: Progress,
+    ) -> None:
         steps, teeth = max(g.steps for g in batch), batch[0].teeth
         windows = sum(len(g.lengths) for g in batch)
         run = self.network.start(windows, teeth, steps)
@@ -121,12 +152,22 @@ class TextCodec(Codec[bytes]):
         rows = np.cumsum([0, *(len(g.lengths) for g in batch)])
         symbols = np.zeros(exists.shape, np.int64)
         for i in range(steps):
-            frequencies = softmax_frequencies(run.predict(i, i + 1).view(-1, SYMBOLS).cpu().numpy()).reshape(windows, teeth, SYMBOLS)
-            for group, first, last in zip(batch, rows, rows[1:], strict=False):
-                coded = exists[first:last, :, i]
-                symbols[first:last, :, i][coded] = decoders[group.item].decode_rows(frequencies[first:last][coded])
+            lanes = np.flatnonzero(exists[:, :, i])
+            weights = run.predict(i, i + 1).view(-1, SYMBOLS).cpu().numpy()[lanes]
+            if mixer is not None:
+                weights, found = mixer.mix(weights, lanes)
+            frequencies = softmax_frequencies(weights)
+            ends = np.searchsorted(lanes, rows * teeth)
+            decoded = [
+                decoders[group.item].decode_rows(frequencies[first:last])
+                for group, first, last in zip(batch, ends, ends[1:], strict=False)
+            ]
+            new = np.concatenate(decoded).astype(np.int64)
+            symbols[lanes // teeth, lanes % teeth, i] = new
+            if mixer is not None:
+                mixer.learn(found, new, lanes)
             run.reveal(i, torch.from_numpy(symbols[:, :, i : i + 1]).to(self.device))
-            progress(int(exists[:, :, i].sum()))
+            progress(len(lanes))
         for group, first in zip(batch, rows, strict=False):
             for b, (start, length) in enumerate(zip(group.starts, group.lengths, strict=True)):
                 text = symbols[first + b, :, : group.steps].reshape(-1)[:length]
@@ -154,19 +195,52 @@ class TextCodec(Codec[bytes]):
     def _groups(self, item: int, size: int) -> Iterator[Group]:
         if not size:
             return
-        count = -(-size // self.config.window)
-        edges = [size * k // count for k in range(count + 1)]
+        windows = -(-size // self.config.window)
+        groups = -(-windows // self.group_windows)
+        each = -(-windows // groups) if self.strided else self.group_windows
+        windows = each * groups if self.strided else windows
+        edges = [size * k // windows for k in range(windows + 1)]
         teeth = max((size_and_teeth for size_and_teeth in self.teeth if size_and_teeth[0] <= size), default=(0, 1))[1]
-        for k in range(0, count, GROUP_WINDOWS):
-            cut = edges[k : k + GROUP_WINDOWS + 1]
-            yield Group(item, tuple(cut[:-1]), tuple(b - a for a, b in zip(cut, cut[1:], strict=False)), teeth)
+        mixed = self.strided and size >= self.least_mixed
+        for k in range(groups):
+            chosen = range(k, windows, groups) if self.strided else range(k * each, min((k + 1) * each, windows))
+            starts, lengths = tuple(edges[w] for w in chosen), tuple(edges[w + 1] - edges[w] for w in chosen)
+            yield Group(item, starts, lengths, teeth, mixed)
 
 
 def _side_by_side(batch: Sequence[Group], group: Group) -> bool:
-    """Whether a group may join a batch. Only windows of one tooth may be shorter than their neighbours: where the second tooth
+    """Whether a group may join a batch. One that learns from its item is alone. Only windows of one tooth may be shorter than their neighbours: where the second tooth
     begins, and so every position in it, follows from the length of the first."""
+    if group.mixed or batch[0].mixed:
+        return False
     same = group.teeth == batch[0].teeth and (group.teeth == 1 or group.steps == batch[0].steps)
     return same and sum(len(g.lengths) for g in (*batch, group)) <= BATCH_WINDOWS
+
+
+def _mixer(mixers: dict[int, ContextMixer], group: Group, items: Sequence[NDArray[np.uint8]]) -> ContextMixer:
+    """The contexts of a group's item; at its first group they are new, and so are the lanes."""
+    if group.item not in mixers:
+        mixers[group.item] = ContextMixer(len(items[group.item]))
+        mixers[group.item].start(len(group.lengths) * group.teeth)
+    return mixers[group.item]
+
+
+def _mixed_intervals(
+    group: Group, weights: NDArray[np.int32], symbol: NDArray[np.int64], mixer: ContextMixer
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """(sum of frequencies below each symbol, its frequency) with the contexts' word, int32 [B, S, m]. weights: [B, S, m, 256]; symbol:
+    [B, m, S]"""
+    below = np.zeros(weights.shape[:3], np.int32)
+    frequency = np.zeros_like(below)
+    exists = _exists(group, group.steps)
+    for i in range(group.steps):
+        window, tooth = np.nonzero(exists[:, :, i])
+        lanes, known = window * group.teeth + tooth, symbol[window, tooth, i]
+        mixed, found = mixer.mix(weights[window, i, tooth], lanes)
+        interval = softmax_intervals(mixed, known)
+        below[window, i, tooth], frequency[window, i, tooth] = interval.below, interval.frequency
+        mixer.learn(found, known, lanes)
+    return below, frequency
 
 
 def _split(payload: bytes) -> tuple[int, bytes]:

@@ -34,7 +34,7 @@ class Costs:
     end: Floats
 
 
-def grids(network: nn.Module, config: DenoiserConfig, sampler: Callable[[np.random.Generator], tuple[Tensor, ...]], batches: int = 2) -> dict[str, Any]:
+def grids(network: nn.Module, config: DenoiserConfig, sampler: Callable[[np.random.Generator], tuple[Tensor, ...]], batches: int = 1) -> dict[str, Any]:
     """The best grids of a network as a model's config stores them: {"32": {"betas", "clocks", "bits"}, …}."""
     costs = measure(network, config, sampler, batches)
     result = {}

@@ -28,7 +28,7 @@ from bfncodec.models import CONFIG, WEIGHTS, search_path
 from bfncodec.networks.convnet import ConvNet, ConvNetConfig
 from bfncodec.networks.denoiser import Denoiser
 from bfncodec.networks.transformer import Transformer, TransformerConfig
-from bfncodec.training import gaussian
+from bfncodec.training import gaussian, grids
 from bfncodec.training.data import CropSampler, ImageSource, TextSource, WindowSampler, load_text
 
 Say = Callable[[str], None]
@@ -37,6 +37,7 @@ CODING_TEETH = ((0, 1), (1 << 16, 2))
 texts take the schedule that decodes twice as fast for about 1% more bits (docs/training.md has the measured rows)."""
 
 VALIDATION_ITEMS = 256  # of an archive model
+GRID_ITEMS = 64  # whose costs choose its step grids
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Task:
     validation: Sequence[Any]
     config: dict[str, Any]
     tables: Callable[[Any], dict[str, Tensor]] = lambda network: {}  # what is stored besides the weights
+    findings: Callable[[Any], dict[str, Any]] = lambda network: {}  # what the config learns from the trained network
 
 
 def run(config_path: str | Path, out: str | Path | None = None, resume: bool = True, device: str = "cpu", steps: int | None = None, say: Say = print) -> Path:
@@ -94,7 +96,7 @@ def run(config_path: str | Path, out: str | Path | None = None, resume: bool = T
         from bfncodec.training.quantise import export
 
         network = state.averaged()
-        export(network, task.config, out, task.tables(network))
+        export(network, {**task.config, **task.findings(network)}, out, task.tables(network))
         say(f"model written to {out}: bfncodec compress -m {os.path.join(out.parent, out.name)} FILE")
         say(f"decompressing needs {CONFIG} and {WEIGHTS} of it in {search_path()[-3]}/{settings['name']}, or BFNCODEC_MODELS={out.parent}")
     return out
@@ -176,16 +178,20 @@ def text_task(settings: dict[str, Any], train: TrainConfig) -> Task:
 
 def archive_task(settings: dict[str, Any], train: TrainConfig) -> Task:
     config = gaussian.network_of(settings, make)
-    (source,) = (make(gaussian.ItemSource, table, "data") for table in settings["data"])
-    sampler = gaussian.ItemSampler(source, config, train.batch)
+    source_of_training = make(gaussian.ItemSource, settings["data"][0], "data")
+    sampler = gaussian.ItemSampler(source_of_training, config, train.batch)
     held_out = [make(gaussian.ItemSource, table, "validation") for table in settings.get("validation", [])]
     validation = [gaussian.ItemSampler(s, config, VALIDATION_ITEMS)(np.random.default_rng(1)) for s in held_out]
 
     def loss(network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         return gaussian.loss(network, batch, config)
 
+    def findings(network: nn.Module) -> dict[str, Any]:
+        source = (held_out or [source_of_training])[0]
+        return {"steps": gaussian.STEPS, "grids": grids.grids(network, config, gaussian.ItemSampler(source, config, GRID_ITEMS))}
+
     description = {"name": settings["name"], "role": "archive", "sender": "gaussian", "network": config.to_dict()}
-    return Task(Denoiser(config), ("blocks.",), lambda g: [sampler(g)], loss, validation, description)
+    return Task(Denoiser(config), ("blocks.",), lambda g: [sampler(g)], loss, validation, description, findings=findings)
 
 
 def check_text(config: TransformerConfig, train: TrainConfig) -> None:

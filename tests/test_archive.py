@@ -1,0 +1,553 @@
+"""Archives of many items: the codec of the Gaussian senders, and the files that are cut between items."""
+
+from __future__ import annotations
+
+import io
+import math
+import zlib
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from tiny import CONFIGS, KINDS, archive_codec, export_archive
+
+import bfncodec
+from bfncodec import lzmaraw, segments
+from bfncodec.codecs.archive import GROUP, LETTERS, ArchiveCodec
+from bfncodec.container import Coded, pack, unpack
+from bfncodec.errors import BfncodecError, DamagedError, InputError
+from bfncodec.header import FINEST, Extra, Header, Kind, Limits, Method, Mode, Tag, write_grain
+from bfncodec.segments import encode_bytes
+from bfncodec.wire import varint
+
+ITEM = {kind: math.prod(config.shape) for kind, config in CONFIGS.items()}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of each kind."""
+    folder = tmp_path_factory.mktemp("models")
+    for kind in KINDS:
+        export_archive(folder / f"tiny-{kind}", kind)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def codecs(folder: Path) -> dict[str, ArchiveCodec]:
+    return {kind: archive_codec(folder / f"tiny-{kind}", kind) for kind in KINDS}
+
+
+@pytest.fixture
+def on_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tiny models are where models are looked for."""
+    monkeypatch.setenv("BFNCODEC_MODELS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def two_threads() -> Iterator[Callable[[int], None]]:
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def archive(kind: str, size: int, seed: int = 0, like: str = "own") -> bytes:
+    """Bytes of a kind of data; `like` names another than its own."""
+    rng = np.random.default_rng(seed)
+    if like == "own":
+        like = {"levels": "slopes", "grey": "slopes", "binary": "two", "letters": "small"}[kind]
+    if like == "slopes":
+        return (np.cumsum(rng.integers(-9, 10, size)) % 256).astype(np.uint8).tobytes()
+    if like == "noise":
+        return rng.integers(0, 256, size, dtype=np.uint8).tobytes()
+    values = {
+        "small": LETTERS,
+        "capitals": b"aA bB",
+        "two": b"\0\xff",
+        "pair": b"\0\1",
+        "one": b"\7",
+        "zeros": b"\0",
+        "three": b"\0\1\2",
+        "no zero": b"\1\2",
+    }[like]
+    return np.frombuffer(values, np.uint8)[rng.integers(0, len(values), size)].tobytes()
+
+
+@cache
+def noisy(kind: str, items: int) -> bytes:
+    """Data that LZMA cannot shorten by much, so that the head is short and the chain long."""
+    like = {"levels": "noise", "grey": "noise", "binary": "two", "letters": "small"}[kind]
+    return archive(kind, items * ITEM[kind], 99, like)
+
+
+LIKE = ("own", "slopes", "noise", "small", "capitals", "two", "pair", "one", "zeros", "three", "no zero")
+
+
+# --- the codec ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=8)
+@given(
+    items=st.sampled_from([0, 1, 2, 9, 30]) | st.integers(0, 40),
+    rest=st.integers(0, 47),
+    seed=st.integers(0, 1000),
+    like=st.sampled_from(LIKE),
+)
+@example(items=0, rest=0, seed=0, like="own")
+@example(items=0, rest=1, seed=0, like="own")
+@example(items=1, rest=0, seed=0, like="own")
+@example(items=40, rest=3, seed=0, like="own")
+@example(items=40, rest=5, seed=0, like="one")
+@example(items=40, rest=5, seed=0, like="zeros")
+@example(items=40, rest=5, seed=0, like="three")
+@example(items=40, rest=5, seed=0, like="no zero")
+@example(items=40, rest=5, seed=0, like="capitals")
+def test_archives_come_back(
+    codecs: dict[str, ArchiveCodec], kind: str, items: int, rest: int, seed: int, like: str
+) -> None:
+    codec = codecs[kind]
+    data = archive(kind, items * ITEM[kind] + rest % ITEM[kind], seed, like)
+    done: list[int] = []
+    payload = codec.encode(data)
+    assert codec.decode(payload, done.append) == data
+    assert sum(done) == len(data)
+    chain = codec._parse(payload)
+    assert (chain.size, chain.head + sum(chain.groups) * ITEM[kind]) == (len(data), len(data))
+    assert all(1 <= group <= GROUP for group in chain.groups)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_chain_grows(codecs: dict[str, ArchiveCodec], kind: str) -> None:
+    """Only the first items are without the model, and groups grow with the stack; the last is what is left."""
+    codec = codecs[kind]
+    payload = codec.encode(noisy(kind, 120))
+    chain = codec._parse(payload)
+    assert chain.head < 35 * ITEM[kind]
+    assert all(later >= group for group, later in zip(chain.groups, chain.groups[1:-1], strict=False))
+    assert max(chain.groups) > {"levels": 40, "grey": 40, "binary": 10, "letters": 1}[kind]
+    assert codec.decode(payload) == noisy(kind, 120)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_archive_is_as_long_as_its_game(codecs: dict[str, ArchiveCodec], kind: str) -> None:
+    """The head, L^n of all other items, and nothing else. The chain drew its noise once: within 5%; tests/test_bitsback.py
+    has it to a part in a thousand."""
+    codec = codecs[kind]
+    data = noisy(kind, 120)
+    payload = codec.encode(data)
+    chain = codec._parse(payload)
+    head = lzmaraw.pack(data[: chain.head])
+    values = codec._to_values(np.frombuffer(data, np.uint8)[chain.head :], chain.white)
+    ideal = codec.ideal(values) + codec.ideal(values, seed=1)
+    assert ideal.dims == 2 * (len(data) - chain.head)
+    assert len(payload) - 4 * len(chain.words) < 12 + len(chain.groups)
+    assert 32 * len(chain.words) - 8 * len(head) == pytest.approx(ideal.bits / 2, rel=0.05)
+    assert codec.codelength(data).bits_per_dim == pytest.approx(ideal.bits_per_dim, rel=0.05)
+    assert codec.seed_bits(data) <= 8 * len(head)
+
+
+@pytest.mark.parametrize("like", ["zeros", "three", "no zero", "noise"])
+def test_what_is_not_of_two_values_is_all_head(codecs: dict[str, ArchiveCodec], like: str) -> None:
+    data = archive("binary", 40 * ITEM["binary"] + 3, 0, like)
+    chain = codecs["binary"]._parse(codecs["binary"].encode(data))
+    assert (chain.head, chain.groups) == (len(data), ())
+
+
+@pytest.mark.parametrize(("like", "white"), [("two", 255), ("pair", 1), ("one", 7)])
+def test_two_values_are_a_zero_and_another(codecs: dict[str, ArchiveCodec], like: str, white: int) -> None:
+    """What does not fill an item may be anything."""
+    data = b"\3\4" + archive("binary", 120 * ITEM["binary"], 0, like)
+    chain = codecs["binary"]._parse(codecs["binary"].encode(data))
+    assert chain.white == white
+    assert (len(chain.groups) > 0) == (like != "one")  # what LZMA makes next to nothing of has nothing to lend
+    assert codecs["binary"].decode(codecs["binary"].encode(data)) == data
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_threads_do_not_matter(codecs: dict[str, ArchiveCodec], kind: str, two_threads: Callable[[int], None]) -> None:
+    data, codec = noisy(kind, 36), codecs[kind]
+    payloads = []
+    for threads in (1, 2):
+        two_threads(threads)
+        payloads.append(codec.encode(data))
+    assert payloads[0] == payloads[1]
+    assert codec.decode(payloads[0]) == data
+    two_threads(1)
+    assert codec.decode(payloads[1]) == data
+
+
+def test_batches_are_one_at_a_time(codecs: dict[str, ArchiveCodec]) -> None:
+    codec = codecs["grey"]
+    data = [archive("grey", size) for size in (0, 5, 900)]
+    payloads = codec.encode_batch(data)
+    assert payloads == [codec.encode(x) for x in data]
+    assert codec.decode_batch(payloads) == data
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("kind", KINDS)
+def test_cuda_and_cpu_write_the_same_payloads(codecs: dict[str, ArchiveCodec], folder: Path, kind: str) -> None:
+    other = archive_codec(folder / f"tiny-{kind}", kind, torch.device("cuda"))
+    data = noisy(kind, 40)
+    payload = codecs[kind].encode(data)
+    assert other.encode(data) == payload
+    assert other.decode(payload) == codecs[kind].decode(payload) == data
+
+
+# --- damage ------------------------------------------------------------------------------------
+
+
+DAMAGED = {"levels": 9, "grey": 12, "binary": 14, "letters": 35}  # items: a head and a few groups
+_payloads: dict[str, bytes] = {}
+
+
+def damageable(codec: ArchiveCodec, kind: str) -> bytes:
+    if kind not in _payloads:
+        _payloads[kind] = codec.encode(noisy(kind, DAMAGED[kind]))
+        assert len(codec._parse(_payloads[kind]).groups) > 1
+    return _payloads[kind]
+
+
+def decode_damaged(codec: ArchiveCodec, payload: bytes, size: int) -> bool:
+    """Whether the damage was noticed: bytes of the right size are left to the checksum above."""
+    try:
+        found = codec.decode(payload)
+    except BfncodecError as error:
+        assert str(error)
+        return True
+    assert len(found) == size
+    return False
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=20)
+@given(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_flipped_bit_of_the_stack_is_an_error_or_other_bytes(
+    codecs: dict[str, ArchiveCodec], kind: str, where: float, bit: int
+) -> None:
+    data = noisy(kind, DAMAGED[kind])
+    payload = bytearray(damageable(codecs[kind], kind))
+    words = 4 * len(codecs[kind]._parse(bytes(payload)).words)
+    payload[len(payload) - words + int(where * words)] ^= 1 << bit
+    decode_damaged(codecs[kind], bytes(payload), len(data))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_flipped_bit_of_the_sizes_is_an_error_or_bytes_of_that_size(
+    codecs: dict[str, ArchiveCodec], kind: str
+) -> None:
+    codec = codecs[kind]
+    payload = damageable(codec, kind)
+    sizes = len(payload) - 4 * len(codec._parse(payload).words)
+    for bit in range(8 * sizes):
+        damaged = bytearray(payload)
+        damaged[bit // 8] ^= 1 << bit % 8
+        try:
+            found = codec.decode(bytes(damaged))
+        except BfncodecError:
+            continue
+        assert len(found) == codec._parse(bytes(damaged)).size
+    shape = codec._parse(payload)
+    if kind == "binary":  # the byte that stands for 1 may be any
+        damaged = bytearray(payload)
+        damaged[len(varint(shape.size) + varint(shape.head))] = 9
+        assert set(codec.decode(bytes(damaged))[shape.head :]) == {0, 9}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_truncation_is_noticed(codecs: dict[str, ArchiveCodec], kind: str) -> None:
+    payload = damageable(codecs[kind], kind)
+    lengths = {*range(24), len(payload) // 2, *range(len(payload) - 9, len(payload))}
+    for length in sorted(lengths):
+        assert decode_damaged(codecs[kind], payload[:length], len(noisy(kind, DAMAGED[kind]))), length
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=25)
+@given(sizes=st.lists(st.integers(0, 200) | st.integers(0, 2**62), max_size=6), rest=st.binary(max_size=60))
+@example(sizes=[0, 0, 0], rest=b"")
+@example(sizes=[0, 0, 0], rest=bytes(8))
+@example(sizes=[], rest=b"")
+def test_garbage_is_an_error_or_bytes_of_its_size(
+    codecs: dict[str, ArchiveCodec], kind: str, sizes: list[int], rest: bytes
+) -> None:
+    payload = b"".join(map(varint, sizes)) + rest
+    try:
+        found = codecs[kind].decode(payload)
+    except BfncodecError:
+        return
+    assert len(found) == codecs[kind]._parse(payload).size
+
+
+@pytest.mark.parametrize("size", [2**39, 2**40 - 1, 2**40, 2**62])
+@pytest.mark.parametrize("kind", ["grey", "binary"])
+def test_impossible_sizes_allocate_nothing(codecs: dict[str, ArchiveCodec], kind: str, size: int) -> None:
+    """A head as large as all of it needs no stack of its size."""
+    white = b"\1" if kind == "binary" else b""
+    with pytest.raises(DamagedError):
+        codecs[kind].decode(varint(size) + varint(size) + white + varint(0) + bytes(3) + b"\1")
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+def check(blob: bytes, data: Any) -> None:
+    found = bfncodec.decompress(blob, threads=1)
+    if isinstance(data, np.ndarray):
+        assert (found.dtype, found.shape) == (data.dtype, data.shape)
+        np.testing.assert_array_equal(found, data)
+    else:
+        assert found == data
+
+
+def random_items(kind: str, items: int) -> NDArray[np.uint8]:
+    return np.frombuffer(noisy(kind, items), np.uint8).reshape(items, *CONFIGS[kind].shape)
+
+
+def npy(array: NDArray[np.uint8]) -> bytes:
+    out = io.BytesIO()
+    np.save(out, array)
+    return out.getvalue()
+
+
+def coded_by_model(blob: bytes) -> list[bool]:
+    return [part is not None and part.method is Method.MODEL for part in unpack(blob).segments]
+
+
+@pytest.fixture
+def winning(on_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models of random weights win, which they otherwise would not."""
+
+    def model(data: bytes, payload: bytes, identity: bytes) -> Coded:
+        return Coded(Method.MODEL, payload, zlib.crc32(data), identity)
+
+    def plain(data: bytes) -> segments.Plan:
+        return segments.Plan(((len(data), 1),), (Coded(Method.STORED, bytes(100_000), 0),))
+
+    monkeypatch.setattr(segments, "_smaller_bytes", model)
+    monkeypatch.setattr(segments, "_plain_bytes", plain)
+
+
+def cut_to(monkeypatch: pytest.MonkeyPatch, kind: str, items: int) -> None:
+    monkeypatch.setattr(segments, "_ARCHIVE_SEGMENT", items * ITEM[kind])
+
+
+def test_samples_are_coded_by_the_model(on_path: Path) -> None:
+    """What random bits decode to, no other coder knows anything about."""
+    data = archive_codec(on_path / "tiny-binary", "binary").draw(200, np.random.default_rng(0))
+    assert len(data) == 200 * ITEM["binary"]
+    blob = bfncodec.compress(data, model="tiny-binary", threads=1)
+    assert coded_by_model(blob) == [True]
+    assert len(blob) < len(bfncodec.compress(data, model="none"))
+    check(blob, data)
+
+
+@pytest.mark.usefixtures("winning")
+@pytest.mark.parametrize("kind", ["levels", "grey", "binary"])
+def test_arrays_of_items_come_back(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    cut_to(monkeypatch, kind, 12)
+    array = random_items(kind, 32)
+    blob = bfncodec.compress(array, model=f"tiny-{kind}", threads=1)
+    assert coded_by_model(blob) == [True] * 3
+    edges = [part.box[0][1] / ITEM[kind] for part in unpack(blob).segments if part]
+    assert edges == [10, 21, 32]
+    check(blob, array)
+
+
+@pytest.mark.usefixtures("winning")
+@pytest.mark.parametrize("whole", [True, False])
+def test_npy_files_are_cut_between_items(monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
+    """The head of the file goes with the first items. Cut off within an item, the rest goes with the last."""
+    cut_to(monkeypatch, "levels", 12)
+    data = npy(random_items("levels", 30))[: None if whole else -5]
+    blob = bfncodec.compress(data, model="tiny-levels", threads=1)
+    assert coded_by_model(blob) == [True] * 3
+    assert unpack(blob).header.grain == (48, 128)
+    edges = [part.box[0] for part in unpack(blob).segments if part]
+    ends = [128 + 10 * 48, 128 + 20 * 48] if whole else [128 + 9 * 48, 128 + 19 * 48]
+    assert edges == [(0, ends[0]), (ends[0], ends[1]), (ends[1], len(data))]
+    check(blob, data)
+
+
+@pytest.mark.usefixtures("winning")
+def test_text_is_cut_so_that_the_last_item_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut_to(monkeypatch, "letters", 40)
+    text = "abc" + noisy("letters", 80).decode()
+    blob = bfncodec.compress(text, model="tiny-letters", threads=1)
+    assert unpack(blob).header.grain == (8, 3)
+    assert coded_by_model(blob) == [True] * 3
+    check(blob, text)
+
+
+@settings(max_examples=30, deadline=None)
+@given(size=st.integers(0, 3000), largest=st.integers(1, 500), item=st.sampled_from(KINDS), head=st.booleans())
+def test_cuts_are_between_items(size: int, largest: int, item: str, head: bool) -> None:
+    """Segments tile the content and begin where an item does, whatever the sizes; and readers find them again."""
+    from bfncodec.header import boxes, check_axes
+
+    class Info:
+        role = "archive"
+        config = {"network": {"shape": list(CONFIGS[item].shape)}}  # noqa: RUF012
+        id = b"abcd"
+
+    class Fake:
+        info = Info()
+
+    data = (npy(np.zeros((5, 4), np.uint8)) if head else b"") + bytes(size)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segments, "_ARCHIVE_SEGMENT", largest)
+        axes, grain = segments._cuts(data, Fake())  # type: ignore[arg-type]
+    assert grain[0] == ITEM[item]
+    edges = [box[0] for box in boxes(axes, grain)]
+    assert (edges[0][0], edges[-1][1]) == (0, len(data))
+    assert all(stop == start for (_, stop), (start, _) in zip(edges, edges[1:], strict=False))
+    assert all(start < stop for start, stop in edges) or not data
+    assert all((start - grain[1]) % grain[0] == 0 for start, _ in edges[1:])
+    if len(edges) > 1:
+        header = Header(Kind.BYTES, extras=(write_grain(grain),))
+        assert header.grain == grain
+        check_axes(header, axes, Limits())
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("letters", b"Capitals, commas. And \xff bytes " * 40),
+        ("letters", "häßlich " * 100),
+        ("binary", bytes(range(256)) * 8),
+        ("binary", b""),
+        ("grey", b""),
+        ("grey", bytes(5000)),
+        ("levels", b"a"),
+        ("binary", np.arange(3 * 4 * 4 * 9, dtype=np.uint16).reshape(3, 4, 4, 9)),
+        ("letters", np.zeros((0, 5, 5, 5), np.uint8)),
+    ],
+)
+def test_other_data_fall_back_to_plain_methods(on_path: Path, kind: str, data: Any) -> None:
+    blob = bfncodec.compress(data, model=f"tiny-{kind}", threads=1)
+    assert not any(coded_by_model(blob))
+    assert len(blob) <= len(bfncodec.compress(data, model="none"))
+    check(blob, data)
+
+
+def test_pictures_are_not_for_archive_models(on_path: Path) -> None:
+    with pytest.raises(InputError, match="arrays or text of many items"):
+        bfncodec.compress(np.zeros((8, 8, 3), np.uint8), model="tiny-levels", threads=1)
+
+
+def test_archives_are_never_chosen_unasked(on_path: Path) -> None:
+    data = archive_codec(on_path / "tiny-binary", "binary").draw(200, np.random.default_rng(0))
+    blob = bfncodec.compress(np.frombuffer(data, np.uint8).reshape(200, 4, 4, 1), threads=1)
+    assert coded_by_model(blob) == [False]
+
+
+def test_models_on_disk_are_the_ones_in_memory(on_path: Path, codecs: dict[str, ArchiveCodec]) -> None:
+    for kind in KINDS:
+        loaded = bfncodec.load(f"tiny-{kind}", threads=1)
+        assert isinstance(loaded, ArchiveCodec)
+        assert loaded.encode(noisy(kind, 12)) == codecs[kind].encode(noisy(kind, 12))
+
+
+# --- salvage -----------------------------------------------------------------------------------
+
+
+def salvage(blob: bytes) -> tuple[Any, list[bfncodec.Damage]]:
+    damages: list[bfncodec.Damage] = []
+    return bfncodec.decompress(blob, threads=1, on_damage=damages.append), damages
+
+
+@pytest.mark.usefixtures("winning")
+@pytest.mark.parametrize("lost", [0, 1, 2])
+@pytest.mark.parametrize("bit", [5, 1000])
+def test_salvage_loses_one_interval(monkeypatch: pytest.MonkeyPatch, lost: int, bit: int) -> None:
+    """Zeros in its place, and its bytes are named."""
+    cut_to(monkeypatch, "grey", 12)
+    data = npy(random_items("grey", 28))  # and 8 items of head
+    blob = bfncodec.compress(data, model="tiny-grey", threads=1)
+    part = unpack(blob).segments[lost]
+    assert part is not None
+    at = blob.index(part.payload)
+    damaged = bytearray(blob)
+    damaged[at + bit // 8] ^= 1 << bit % 8
+    with pytest.raises(DamagedError, match=f"segment {lost + 1} of 3"):
+        bfncodec.decompress(bytes(damaged), threads=1)
+    found, damages = salvage(bytes(damaged))
+    ((start, stop),) = part.box
+    assert [(d.segment, d.count, d.box) for d in damages] == [(lost, 3, ((start, stop),))]
+    assert start == 0 or (start - 128) % ITEM["grey"] == 0
+    assert 0 < stop - start < len(data)
+    assert found == data[:start] + bytes(stop - start) + data[stop:]
+
+
+@pytest.mark.usefixtures("winning")
+def test_a_file_that_was_cut_off_keeps_its_first_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut_to(monkeypatch, "grey", 12)
+    array = random_items("grey", 30)
+    blob = bfncodec.compress(array, model="tiny-grey", threads=1)
+    found, damages = salvage(blob[: len(blob) * 9 // 10])
+    ((start, stop),) = damages[0].box
+    assert [d.segment for d in damages] == [2]
+    assert (start % ITEM["grey"], stop) == (0, array.size)
+    np.testing.assert_array_equal(found.reshape(-1)[:start], array.reshape(-1)[:start])
+    assert not found.reshape(-1)[start:].any()
+
+
+# --- grain -------------------------------------------------------------------------------------
+
+
+def plain_file(parts: int, length: int, extra: Extra | None, kind: Kind = Kind.BYTES) -> bytes:
+    """Stored bytes in so many segments, cut as if the extra were right."""
+    plan = encode_bytes(bytes(range(length)), segments.Choice(lambda: None), lambda done: None)
+    coded = [plan.coded[0]] * parts
+    header = Header(kind, mode=Mode.L, extras=(extra,) if extra else ())
+    return pack(header, ((length, parts),) if kind is Kind.BYTES else ((length, parts), (1, 1)), coded)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        varint(0) + varint(0),  # items of nothing
+        varint(0) + varint(5),
+        varint(40) + varint(0),  # 3 segments of at least 40 bytes in 100
+        varint(33) + varint(2),
+        varint(10) + varint(71),
+        varint(1) + varint(98),
+        varint(2**62) + varint(0),
+        varint(1) + varint(2**62),
+        varint(10) + varint(5) + b"\0",  # more than that
+        varint(10),
+        b"",
+        b"\x80\x80",
+    ],
+)
+def test_impossible_grains_are_damage(value: bytes) -> None:
+    for parts in (1, 3):
+        blob = plain_file(parts, 100, Extra(Tag.GRAIN, value))
+        if parts == 1 and value in (bytes([40, 0]), bytes([33, 2]), bytes([10, 71]), bytes([1, 98])):
+            assert unpack(blob).axes == ((100, 1),)
+            continue
+        for read in (bfncodec.decompress, bfncodec.describe, lambda b: bfncodec.decompress(b, on_damage=print)):
+            with pytest.raises(DamagedError):
+                read(blob)
+
+
+def test_possible_grains_are_read() -> None:
+    for grain in ((33, 1), (10, 70), (1, 97), (2, 9)):
+        blob = plain_file(3, 100, write_grain(grain))
+        frame = unpack(blob, salvage=True)  # its segments are made up
+        assert frame.header.grain == grain
+    assert unpack(plain_file(3, 100, None), salvage=True).header.grain == FINEST
+
+
+def test_pictures_have_no_grain() -> None:
+    blob = plain_file(1, 100, write_grain((10, 0)), Kind.IMAGE)
+    with pytest.raises(DamagedError):
+        bfncodec.decompress(blob)
