@@ -7,6 +7,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ def noisy(kind: str, items: int) -> bytes:
     return archive(kind, items * ITEM[kind], 99, like)
 
 
+SHORT = {"levels": 9, "grey": 12, "binary": 14, "letters": 35}  # items: a head and a few groups
 LIKE = ("own", "slopes", "noise", "small", "capitals", "two", "pair", "one", "zeros", "three", "no zero")
 
 
@@ -138,8 +140,8 @@ def test_a_chain_grows(codecs: dict[str, ArchiveCodec], kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_archive_is_as_long_as_its_game(codecs: dict[str, ArchiveCodec], kind: str) -> None:
-    """The head, L^n of all other items, and nothing else. The chain drew its noise once: within 5%; tests/test_bitsback.py
-    has it to a part in a thousand."""
+    """The head, L^n of all other items, and nothing else. The chain drew its noise once: within 5%;
+    tests/test_bitsback.py has it to a part in a thousand."""
     codec = codecs[kind]
     data = noisy(kind, 120)
     payload = codec.encode(data)
@@ -173,7 +175,7 @@ def test_two_values_are_a_zero_and_another(codecs: dict[str, ArchiveCodec], like
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_threads_do_not_matter(codecs: dict[str, ArchiveCodec], kind: str, two_threads: Callable[[int], None]) -> None:
-    data, codec = noisy(kind, 36), codecs[kind]
+    data, codec = noisy(kind, SHORT[kind]), codecs[kind]
     payloads = []
     for threads in (1, 2):
         two_threads(threads)
@@ -205,13 +207,12 @@ def test_cuda_and_cpu_write_the_same_payloads(codecs: dict[str, ArchiveCodec], f
 # --- damage ------------------------------------------------------------------------------------
 
 
-DAMAGED = {"levels": 9, "grey": 12, "binary": 14, "letters": 35}  # items: a head and a few groups
 _payloads: dict[str, bytes] = {}
 
 
 def damageable(codec: ArchiveCodec, kind: str) -> bytes:
     if kind not in _payloads:
-        _payloads[kind] = codec.encode(noisy(kind, DAMAGED[kind]))
+        _payloads[kind] = codec.encode(noisy(kind, SHORT[kind]))
         assert len(codec._parse(_payloads[kind]).groups) > 1
     return _payloads[kind]
 
@@ -221,7 +222,7 @@ def decode_damaged(codec: ArchiveCodec, payload: bytes, size: int) -> bool:
     try:
         found = codec.decode(payload)
     except BfncodecError as error:
-        assert str(error)
+        assert str(error)  # noqa: PT017
         return True
     assert len(found) == size
     return False
@@ -233,7 +234,7 @@ def decode_damaged(codec: ArchiveCodec, payload: bytes, size: int) -> bool:
 def test_a_flipped_bit_of_the_stack_is_an_error_or_other_bytes(
     codecs: dict[str, ArchiveCodec], kind: str, where: float, bit: int
 ) -> None:
-    data = noisy(kind, DAMAGED[kind])
+    data = noisy(kind, SHORT[kind])
     payload = bytearray(damageable(codecs[kind], kind))
     words = 4 * len(codecs[kind]._parse(bytes(payload)).words)
     payload[len(payload) - words + int(where * words)] ^= 1 << bit
@@ -267,7 +268,7 @@ def test_every_truncation_is_noticed(codecs: dict[str, ArchiveCodec], kind: str)
     payload = damageable(codecs[kind], kind)
     lengths = {*range(24), len(payload) // 2, *range(len(payload) - 9, len(payload))}
     for length in sorted(lengths):
-        assert decode_damaged(codecs[kind], payload[:length], len(noisy(kind, DAMAGED[kind]))), length
+        assert decode_damaged(codecs[kind], payload[:length], len(noisy(kind, SHORT[kind]))), length
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -408,7 +409,7 @@ def test_cuts_are_between_items(size: int, largest: int, item: str, head: bool) 
     assert grain[0] == ITEM[item]
     edges = [box[0] for box in boxes(axes, grain)]
     assert (edges[0][0], edges[-1][1]) == (0, len(data))
-    assert all(stop == start for (_, stop), (start, _) in zip(edges, edges[1:], strict=False))
+    assert all(stop == start for (_, stop), (start, _) in pairwise(edges))
     assert all(start < stop for start, stop in edges) or not data
     assert all((start - grain[1]) % grain[0] == 0 for start, _ in edges[1:])
     if len(edges) > 1:

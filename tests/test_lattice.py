@@ -215,8 +215,8 @@ def test_normals_draw_and_charge_as_normal_distributions(largest: float) -> None
 
 
 def test_continuous_values_cost_their_entropy() -> None:
-    """Values that were not drawn from the coder but from NumPy, rounded: the cell's variance comes on top, which the coder
-    was told."""
+    """Values that were not drawn from the coder but from NumPy, rounded: the cell's variance comes on top, which
+    the coder was told."""
     rng = np.random.default_rng(3)
     deviation = np.repeat([1.0, 2.0, 3.0], 20_000)
     mean = rng.uniform(-9, 9, len(deviation))

@@ -20,7 +20,7 @@ from bfncodec import lzmaraw
 from bfncodec.codecs.base import Codec, Progress, check_size, silent
 from bfncodec.codecs.gaussian import GaussianReceiver, Grid, receiver, sums_of
 from bfncodec.coding.ans import AnsStack, EmptyStackError
-from bfncodec.coding.bitsback import Ints, pop_items, push_items
+from bfncodec.coding.bitsback import Ints, draw_items, pop_items, push_items
 from bfncodec.errors import DamagedError
 from bfncodec.flow.report import CodeLength
 from bfncodec.models import ModelInfo
@@ -119,9 +119,9 @@ class ArchiveCodec(Codec[bytes]):
         parts = []
         for first in range(0, count, GROUP):
             items = min(GROUP, count - first)
-            words = int(self.receiver.game.need(items * self.sums) / 16) + items * self.item + 64
+            words = self.receiver.game.steps * items * self.sums // 4 + items * self.item + 64  # 8 bits a sum, 32 a value
             stack = AnsStack(rng.integers(1, 1 << 32, words, dtype=np.uint32))
-            values = pop_items(stack, items * self.sums, self.receiver.game, self.receiver)
+            values = draw_items(stack, items * self.sums, self.receiver.game, self.receiver)
             parts.append(self._to_bytes(values, 255).tobytes())
         return b"".join(parts)
 
@@ -139,6 +139,9 @@ class ArchiveCodec(Codec[bytes]):
                 groups = self._push(stack, data[head:], white or 0, progress)
             except EmptyStackError:
                 borrowed = (items - (len(data) - head) // self.item) * 3 // 2 + 1
+                continue
+            except DamagedError:  # data so far from what the model thinks that no sum can say it
+                borrowed = items
                 continue
             sizes = b"".join(map(varint, [len(groups), *groups]))
             kind = bytes([white or 0]) if self.config.kind == "binary" else b""
@@ -197,6 +200,8 @@ class ArchiveCodec(Codec[bytes]):
         rest = reader.rest()
         if head + sum(groups) * self.item != size or any(not 1 <= g <= GROUP for g in groups) or len(rest) % 4:
             raise DamagedError(f"expected groups of 1 to {GROUP} items that make {size} bytes, and whole words, found others: the payload is damaged")
+        if head > lzmaraw.MAX_RATIO * len(rest):
+            raise DamagedError(f"expected fewer than {head} bytes in the head of {len(rest)} coded bytes: the payload is damaged")
         return Chain(size, head, white, groups, np.frombuffer(rest, "<u4").astype(np.uint32))
 
     # ---- bytes and values -----------------------------------------------------------------------

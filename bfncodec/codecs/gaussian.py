@@ -5,6 +5,7 @@ A batch of items is one long array here: data [N] in item order, sums [N], or [N
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -127,7 +128,7 @@ def level_output(raw: NDArray[np.float32], s: Floats, beta: float) -> LevelOutpu
     share = exp2.take(steps.astype(np.int64), mode="clip").cumsum(0, dtype=np.int64)
     integer = (share * WEIGHT_TOTAL // share[-1]).astype(np.int32)
     integer[1:] -= integer[:-1].copy()
-    spread, mu = 1 / (1 + beta) ** 0.5, s * (1 / (1 + beta))
+    spread, mu = 1 / math.sqrt(1 + beta), s * (1 / (1 + beta))
     fan = np.array([j / (count - 1) - 0.5 for j in range(count)] if count > 1 else [0.0])
     low, high = SPREAD_RANGE
     level = np.rint((high - (scale.astype(np.float64) - 1).clip(low, high)) * tables.EXP2_STEPS).astype(np.int64)

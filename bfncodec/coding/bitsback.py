@@ -83,7 +83,7 @@ class Game:
     def bridge(self, i: int) -> tuple[float, Kernel]:
         """(ratio, kernel) of s_i given s_{i+1}, for 1 ≤ i < n: the mean is ratio times s_{i+1}, all in units."""
         ratio = self.betas[i] / self.betas[i + 1] * (self.units[i + 1] / self.units[i])
-        return ratio, kernel(float(np.sqrt(self.kappa * self._bridge_variance(i)) / self.units[i]))
+        return ratio, kernel(float(np.sqrt(self.kappa * self._bridge_variance(i)) / self.units[i]), True)
 
     def sample_kernel(self, i: int) -> Kernel:
         """The noise of the sample that leads to s_i, in units of s_i."""
@@ -92,7 +92,7 @@ class Game:
     def end(self) -> tuple[float, Kernel]:
         """(factor, kernel) of s_n given x: the mean is factor times the target."""
         n = self.steps
-        return self.betas[n] / self.units[n], kernel(float(np.sqrt(self.kappa * self.betas[n]) / self.units[n]))
+        return self.betas[n] / self.units[n], kernel(float(np.sqrt(self.kappa * self.betas[n]) / self.units[n]), True)
 
     def need(self, sums: int) -> float:
         """Bits that the encoder borrows, about, for an item of so many sums: s_n and the first bridge, of log2(4.13 deviations) each."""
@@ -123,6 +123,14 @@ def push_items(stack: AnsStack, x: Any, sums: int, game: Game, receiver: Receive
         receiver.step(i, before).push(stack, after)
         mark(stack.bits)
         after = before
+
+
+def draw_items(stack: AnsStack, sums: int, game: Game, receiver: Receiver) -> Any:
+    """Data that the bits of a stack decode to, without giving back the sender's: samples of the model."""
+    s = np.zeros(sums, np.int64)
+    for i in range(game.steps):
+        s = receiver.step(i, s).pop(stack)
+    return receiver.reconstruction(s).pop(stack)
 
 
 def pop_items(stack: AnsStack, sums: int, game: Game, receiver: Receiver) -> Any:

@@ -5,6 +5,7 @@ It has no order of positions and keeps nothing between steps: every call is one 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -82,13 +83,13 @@ class ExactDenoiser:
         return arrange(raw.view(batch, rows, columns, -1), config)
 
     def features(self, s: Tensor, beta: float) -> Tensor:
-        """Integers in float32 [B, rows, columns, F]. Python's floats are correctly rounded, so the constants are the same everywhere."""
+        """Integers in float32 [B, rows, columns, F]. Products, quotients and roots of floats are correctly rounded, so the constants are the same everywhere."""
         config = self.config
         if config.kind == "discretised":
-            unit = torch.full((1, 1, 1, 1), NOISE_UNITS * (1 + beta) ** 0.5, device=self.device)
+            unit = torch.full((1, 1, 1, 1), NOISE_UNITS * math.sqrt(1 + beta), device=self.device)
             return level_features(s * constant(1 / (1 + beta), s), unit, config)
         spread = beta if config.kind == "binary" else beta * config.classes
-        unit = constant(STATE_UNITS / (1 + spread) ** 0.5, s)
+        unit = constant(STATE_UNITS / math.sqrt(1 + spread), s)
         if config.kind == "binary":
             return binary_features(s, self.belief(s), unit, config)
         return class_features(s, self.theta(s), unit)

@@ -30,9 +30,10 @@ _PI = Decimal("3.14159265358979323846264338327950288")
 def exp2_table() -> NDArray[np.int32]:
     """2^(EXP2_BITS - i / EXP2_STEPS) rounded, i = 0 … 21 EXP2_STEPS; the last entries are 0."""
     values = []
-    for i in range(21 * EXP2_STEPS + 1):
-        power = _CONTEXT.exp(_CONTEXT.multiply(_LN2, Decimal(EXP2_BITS * EXP2_STEPS - i) / EXP2_STEPS))
-        values.append(int(power.to_integral_value(ROUND_HALF_EVEN)))
+    with localcontext(_CONTEXT):
+        for i in range(21 * EXP2_STEPS + 1):
+            power = (_LN2 * (Decimal(EXP2_BITS * EXP2_STEPS - i) / EXP2_STEPS)).exp()
+            values.append(int(power.to_integral_value(ROUND_HALF_EVEN)))
     values[-1] = 0
     return np.array(values, dtype=np.int32)
 
@@ -41,11 +42,12 @@ def exp2_table() -> NDArray[np.int32]:
 def logistic_table() -> NDArray[np.int32]:
     """2^LOGISTIC_BITS / (1 + exp(-z)) rounded, for z = (i - LIMIT STEPS) / STEPS, i = 0 … 2 LIMIT STEPS; 0 and 2^BITS at the ends."""
     half = LOGISTIC_LIMIT * LOGISTIC_STEPS
-    ratio = _CONTEXT.exp(Decimal(-1) / LOGISTIC_STEPS)
     upper, power = [], Decimal(1)
-    for _ in range(half + 1):  # z = i / STEPS; 30 digits leave the running product far below one unit of error
-        upper.append(int(_CONTEXT.divide(Decimal(1 << LOGISTIC_BITS), 1 + power).to_integral_value(ROUND_HALF_EVEN)))
-        power = _CONTEXT.multiply(power, ratio)
+    with localcontext(_CONTEXT):
+        ratio = (Decimal(-1) / LOGISTIC_STEPS).exp()
+        for _ in range(half + 1):  # z = i / STEPS; 30 digits leave the running product far below one unit of error
+            upper.append(int((Decimal(1 << LOGISTIC_BITS) / (1 + power)).to_integral_value(ROUND_HALF_EVEN)))
+            power *= ratio
     upper[-1] = 1 << LOGISTIC_BITS
     lower = [(1 << LOGISTIC_BITS) - v for v in reversed(upper[1:])]
     return np.array(lower + upper, dtype=np.int32)
