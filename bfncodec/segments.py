@@ -48,7 +48,7 @@ __all__ = ["Choice", "Codec", "Plan", "decode", "encode_bytes", "encode_pixels",
 Progress = Callable[[int], None]
 """Called with the number of further bytes or subpixels done."""
 
-_TEXT_SEGMENT = 1 << 18  # bytes a text model codes at once
+_TEXT_SEGMENT = 1 << 20  # bytes a text model codes at once: what learns from itself learns anew in each
 _ARCHIVE_SEGMENT = 1 << 22  # bytes a chain of items holds
 _PLAIN_SEGMENT = 1 << 24  # bytes LZMA codes at once
 _MODEL_TILE = 512  # side of the largest tile an image model codes at once

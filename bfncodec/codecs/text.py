@@ -76,8 +76,8 @@ class TextCodec(Codec[bytes]):
         items = [np.zeros(size, np.uint8) for size in sizes]
         mixers: dict[int, ContextMixer] = {}
         for batch in self._batches(sizes):
-            mixer = _mixer(mixers, batch[0], items) if batch[0].mixed else None
-            self._decode_groups(batch, items, decoders, mixer, progress)
+            own = [_mixer(mixers, group, items) for group in batch]
+            self._decode_groups(batch, items, decoders, own, progress)
         return [item.tobytes() for item in items]
 
     def codelength(self, x: bytes) -> CodeLength:
@@ -94,13 +94,7 @@ class TextCodec(Codec[bytes]):
         for batch in self._batches([len(x) for x in xs]):
             steps = max(g.steps for g in batch)
             symbol = np.concatenate([_cut(items[g.item], g, steps) for g in batch])  # [B, m, S]
-            parts = (symbol[k : k + ENCODE_WINDOWS] for k in range(0, len(symbol), ENCODE_WINDOWS))
-            if batch[0].mixed:
-                weights = np.concatenate([self._weights(part) for part in parts])
-                below, frequency = _mixed_intervals(batch[0], weights, symbol, _mixer(mixers, batch[0], items))
-            else:
-                pieces = [self._intervals(part) for part in parts]
-                below, frequency = (np.concatenate(p) for p in zip(*pieces, strict=True))  # [B, S, m]
+            below, frequency = self._batch_intervals(batch, symbol, [_mixer(mixers, g, items) for g in batch])
             symbol = symbol.transpose(0, 2, 1)
             row = 0
             for group in batch:
@@ -109,6 +103,23 @@ class TextCodec(Codec[bytes]):
                 yield group, *(a[rows][tuple(place)].astype(np.int32) for a in (below, frequency, symbol)), step
                 row = rows.stop
                 progress(sum(group.lengths))
+
+    def _batch_intervals(
+        self, batch: Sequence[Group], symbol: NDArray[np.int64], mixers: Sequence[ContextMixer | None]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """(sum of frequencies below each symbol, its frequency), int32 [B, S, m]. symbol: [B, m, S]"""
+        spans = [slice(k, k + ENCODE_WINDOWS) for k in range(0, len(symbol), ENCODE_WINDOWS)]
+        if mixers[0] is None:
+            pieces = [self._intervals(symbol[span]) for span in spans]
+        else:
+            weights = np.concatenate([self._weights(symbol[span]) for span in spans])
+            rows = np.cumsum([0, *(len(g.lengths) for g in batch)])
+            pieces = [
+                _mixed_intervals(group, weights[a:b], symbol[a:b], mixer)
+                for group, mixer, a, b in zip(batch, mixers, rows, rows[1:], strict=False)
+            ]
+        below, frequency = (np.concatenate(p) for p in zip(*pieces, strict=True))
+        return below, frequency
 
     def _predictions(self, symbol: NDArray[np.int64]) -> Iterator[tuple[slice, Tensor]]:
         """Steps and the network's weights for them, [B, k m, 256], of windows that are known. symbol: [B, m, S]"""
@@ -142,7 +153,7 @@ class TextCodec(Codec[bytes]):
         batch: Sequence[Group],
         items: list[NDArray[np.uint8]],
         decoders: Sequence[RangeDecoder],
-        mixer: ContextMixer | None,
+        mixers: Sequence[ContextMixer | None],
         progress: Progress,
     ) -> None:
         steps, teeth = max(g.steps for g in batch), batch[0].teeth
@@ -154,18 +165,12 @@ class TextCodec(Codec[bytes]):
         for i in range(steps):
             lanes = np.flatnonzero(exists[:, :, i])
             weights = run.predict(i, i + 1).view(-1, SYMBOLS).cpu().numpy()[lanes]
-            if mixer is not None:
-                weights, found = mixer.mix(weights, lanes)
-            frequencies = softmax_frequencies(weights)
             ends = np.searchsorted(lanes, rows * teeth)
-            decoded = [
-                decoders[group.item].decode_rows(frequencies[first:last])
-                for group, first, last in zip(batch, ends, ends[1:], strict=False)
+            new = [
+                _decode_rows(weights[a:b], lanes[a:b] - row * teeth, mixer, decoders[group.item])
+                for group, mixer, row, a, b in zip(batch, mixers, rows, ends, ends[1:], strict=False)
             ]
-            new = np.concatenate(decoded).astype(np.int64)
-            symbols[lanes // teeth, lanes % teeth, i] = new
-            if mixer is not None:
-                mixer.learn(found, new, lanes)
+            symbols[lanes // teeth, lanes % teeth, i] = np.concatenate(new)
             run.reveal(i, torch.from_numpy(symbols[:, :, i : i + 1]).to(self.device))
             progress(len(lanes))
         for group, first in zip(batch, rows, strict=False):
@@ -209,16 +214,16 @@ class TextCodec(Codec[bytes]):
 
 
 def _side_by_side(batch: Sequence[Group], group: Group) -> bool:
-    """Whether a group may join a batch. One that learns from its item is alone. Only windows of one tooth may be shorter than their neighbours: where the second tooth
+    """Whether a group may join a batch. Only windows of one tooth may be shorter than their neighbours: where the second tooth
     begins, and so every position in it, follows from the length of the first."""
-    if group.mixed or batch[0].mixed:
-        return False
-    same = group.teeth == batch[0].teeth and (group.teeth == 1 or group.steps == batch[0].steps)
+    same = (group.teeth, group.mixed) == (batch[0].teeth, batch[0].mixed) and (group.teeth == 1 or group.steps == batch[0].steps)
     return same and sum(len(g.lengths) for g in (*batch, group)) <= BATCH_WINDOWS
 
 
-def _mixer(mixers: dict[int, ContextMixer], group: Group, items: Sequence[NDArray[np.uint8]]) -> ContextMixer:
-    """The contexts of a group's item; at its first group they are new, and so are the lanes."""
+def _mixer(mixers: dict[int, ContextMixer], group: Group, items: Sequence[NDArray[np.uint8]]) -> ContextMixer | None:
+    """The contexts of a group's item, if any; at its first group they are new, and so are the lanes."""
+    if not group.mixed:
+        return None
     if group.item not in mixers:
         mixers[group.item] = ContextMixer(len(items[group.item]))
         mixers[group.item].start(len(group.lengths) * group.teeth)
@@ -232,7 +237,7 @@ def _mixed_intervals(
     [B, m, S]"""
     below = np.zeros(weights.shape[:3], np.int32)
     frequency = np.zeros_like(below)
-    exists = _exists(group, group.steps)
+    exists = _exists(group, weights.shape[1])
     for i in range(group.steps):
         window, tooth = np.nonzero(exists[:, :, i])
         lanes, known = window * group.teeth + tooth, symbol[window, tooth, i]
@@ -241,6 +246,18 @@ def _mixed_intervals(
         below[window, i, tooth], frequency[window, i, tooth] = interval.below, interval.frequency
         mixer.learn(found, known, lanes)
     return below, frequency
+
+
+def _decode_rows(
+    weights: NDArray[np.int32], lanes: NDArray[np.int64], mixer: ContextMixer | None, decoder: RangeDecoder
+) -> NDArray[np.int64]:
+    """The next symbols of a group, [L], under weights [L, 256] and what its contexts say."""
+    if mixer is None:
+        return decoder.decode_rows(softmax_frequencies(weights)).astype(np.int64)
+    weights, found = mixer.mix(weights, lanes)
+    symbols = decoder.decode_rows(softmax_frequencies(weights)).astype(np.int64)
+    mixer.learn(found, symbols, lanes)
+    return symbols
 
 
 def _split(payload: bytes) -> tuple[int, bytes]:

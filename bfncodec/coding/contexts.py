@@ -31,7 +31,7 @@ WEIGHT_BITS = 24  # of the weights that are handed on
 SHARE_BITS = 40  # fixed point of what contexts add to a probability
 RATE_BITS = 16  # fixed point of responsibilities
 PRIOR_TRIALS = 6  # that a share is thought to have had
-PRIOR_SHARES = (0.04, 0.15, 0.5)  # to begin with: of contexts at odds, of short ones that agree, of long ones that agree
+PRIOR_SHARES = (0.01, 0.05, 0.25)  # to begin with: of contexts at odds, of short ones that agree, of long ones that agree
 LONG = 7  # bytes of a long context
 MEMORY = 500  # trials a share remembers
 TOTALS, SHARES, OPINIONS = 7, 5, 6  # levels of the three things a share depends on
@@ -56,12 +56,14 @@ class Found:
     share: Floats  # lambda, 0 where a context is new
 
 
-def prior_hits() -> Ints:
-    """Successes to begin with, [O, buckets]."""
-    agree = np.arange(TOTALS * SHARES * OPINIONS) // OPINIONS % SHARES == SHARES - 1
+BUCKETS = TOTALS * SHARES * OPINIONS
+
+
+def first_shares() -> Floats:
+    """Shares to begin with, [O, BUCKETS]: so small that a text which says nothing about itself does not lose by it."""
+    agree = np.arange(BUCKETS) // OPINIONS % SHARES == SHARES - 1
     long = np.array(ORDERS)[:, None] >= LONG
-    share = np.where(agree, np.where(long, PRIOR_SHARES[2], PRIOR_SHARES[1]), PRIOR_SHARES[0])
-    return np.floor(share * (PRIOR_TRIALS << RATE_BITS)).astype(np.int64)
+    return np.where(agree, np.where(long, PRIOR_SHARES[2], PRIOR_SHARES[1]), PRIOR_SHARES[0])
 
 
 class ContextMixer:
@@ -74,7 +76,7 @@ class ContextMixer:
         self.tags = np.zeros(slots, np.uint16)
         self.symbols = np.zeros((slots, WAYS), np.uint8)
         self.counts = np.zeros((slots, WAYS), np.uint8)
-        self.hits = prior_hits()
+        self.hits = np.floor(first_shares() * float(PRIOR_TRIALS << RATE_BITS)).astype(np.int64)
         self.trials = np.full(self.hits.shape, PRIOR_TRIALS << RATE_BITS, np.int64)
         self.history = np.full((0, REACH), START, np.int64)
         self.order = np.arange(len(ORDERS))[:, None]

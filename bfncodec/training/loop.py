@@ -32,10 +32,11 @@ from bfncodec.training import gaussian, grids
 from bfncodec.training.data import CropSampler, ImageSource, TextSource, WindowSampler, load_text
 
 Say = Callable[[str], None]
-CODING_TEETH = ((0, 1), (1 << 16, 2))
-"""From which length of a text (bytes) its windows are coded with how many teeth, for the schedules a model was trained for: longer
-texts take the schedule that decodes twice as fast for about 1% more bits (docs/training.md has the measured rows)."""
-
+CODING_TEETH = ((0, 1),)
+"""From which length of a text (bytes) its windows are coded with how many teeth, of the schedules a model was trained for. Files of many
+windows keep a machine busy without more teeth, and each tooth costs some bits at its beginning (docs/training.md)."""
+CONTEXTS = {"least": 512, "windows": 128}
+"""Texts of how many bytes and more learn from themselves, and how many windows are coded side by side."""
 VALIDATION_ITEMS = 256  # of an archive model
 GRID_ITEMS = 64  # whose costs choose its step grids
 
@@ -172,7 +173,7 @@ def text_task(settings: dict[str, Any], train: TrainConfig) -> Task:
 
     teeth = sorted(set(train.teeth))
     coding = [(size, m) for size, m in CODING_TEETH if m in teeth] or [(0, teeth[0])]
-    description = exported(settings, config.to_dict(), teeth=teeth, coding_teeth=coding)
+    description = exported(settings, config.to_dict(), teeth=teeth, coding_teeth=coding, contexts=CONTEXTS)
     return Task(Transformer(config), ("blocks.",), sample, loss, validation, description, tables)
 
 

@@ -19,7 +19,8 @@ DEMO = HERE.parents[1] / "benchmarks" / "demo_files"
 def originals() -> dict[str, object]:
     """What the golden files hold: a piece of the demonstration's photo, and of its text."""
     pixels = np.asarray(Image.open(DEMO / "coffee.png").convert("RGB"))[120:168, 260:324]
-    return {"model_photo": pixels, "model_text": (DEMO / "alice.txt").read_bytes()[2000:3000]}
+    text = (DEMO / "alice.txt").read_bytes()
+    return {"model_photo": pixels, "model_text": text[2000:3000], "model_text_short": text[3000:3200], "model_text_long": text[:6000]}
 
 
 if __name__ == "__main__":
