@@ -4,8 +4,9 @@
     python -m benchmarks.gaussian mnist data/mnist/test.npy.xz --items 1000 --steps 8 16 32 64 128 --plot mnist.png
     python -m benchmarks.gaussian text27 data/text/val.txt.xz --items 1000 --erasure text
 
-L^n is played with fresh noise and has nothing to do with the coder. Real bits are those of the payload beyond the bits it was begun
-with (the seed: the head of the data, coded without the model), over the items in the chain. Every payload is decoded and compared.
+L^n is played with fresh noise and has nothing to do with the coder. Real bits are those of the payload beyond the
+bits it was begun with (the seed: the head of the data, coded without the model), over the items in the chain. Every
+payload is decoded and compared.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import bfncodec
 from bfncodec.coding.ans import AnsStack
@@ -31,14 +33,17 @@ PAPER = {
     "mnist": {10: 95.21, 25: 84.40, 50: 81.06, 100: 79.46},
     "text27": {10: 1.70, 25: 1.52, 50: 1.47, 100: 1.43},
 }
-"""Losses of the paper's networks (Graves et al. 2023), 10 to 100 times larger, trained for days: bits per dimension, nats per image, bits
-per letter."""
+"""Losses of the paper's networks (Graves et al. 2023), 10 to 100 times larger, trained for days: bits per dimension,
+nats per image, bits per letter.
+"""
 UNITS = {"cifar10": "bits/dim", "mnist": "nats/image", "text27": "bits/letter"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One model and number of steps. Bits are per dimension (subpixel, pixel, letter) unless the name says otherwise."""
+    """One model and number of steps. Bits are per dimension (subpixel, pixel, letter) unless the name says
+    otherwise.
+    """
 
     model: str
     steps: int
@@ -76,7 +81,7 @@ class Stopwatch:
 
 def items_of(kind: str, path: Path, count: int) -> bytes:
     """The first items of a file as the models take them."""
-    raw = lzma.open(path).read() if path.suffix == ".xz" else path.read_bytes()
+    raw = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
     if kind == "text27":
         from bfncodec.codecs.archive import LETTERS
         from bfncodec.training.gaussian import to_letters
@@ -85,9 +90,10 @@ def items_of(kind: str, path: Path, count: int) -> bytes:
         return np.frombuffer(LETTERS, np.uint8)[letters].tobytes()
     import io
 
-    array = np.load(io.BytesIO(raw))[:count]
+    array: NDArray[np.uint8] = np.load(io.BytesIO(raw))[:count]
     if kind == "mnist":  # white with the grey level as probability, by a seeded generator
-        return ((np.random.default_rng(0).random(array.shape) * 255 < array) * 255).astype(np.uint8).tobytes()
+        white: NDArray[np.bool_] = np.random.default_rng(0).random(array.shape) * 255 < array
+        return (white * 255).astype(np.uint8).tobytes()
     return array.tobytes()
 
 
@@ -135,8 +141,8 @@ def measure(kind: str, model: str, data: bytes, steps: int, threads: int | None)
 def bits_by_step(codec: Any, data: bytes) -> tuple[tuple[float, ...], float]:
     """(bits by which each step lengthens a stack, bits of the reconstruction), per dimension of these items.
 
-    A step pops s_i given s_{i+1} and pushes s_{i+1} given s_i: KL(p_S || p_R), and what the entropy of the sender's sums grows by,
-    which the end of the game takes back. The sums are normal, so their entropies are known.
+    A step pops s_i given s_{i+1} and pushes s_{i+1} given s_i: KL(p_S || p_R), and what the entropy of the sender's
+    sums grows by, which the end of the game takes back. The sums are normal, so their entropies are known.
     """
     game, item = codec.receiver.game, prod(codec.config.shape)
     values = codec.values(np.frombuffer(data, np.uint8))
@@ -145,7 +151,13 @@ def bits_by_step(codec: Any, data: bytes) -> tuple[tuple[float, ...], float]:
     for first in range(0, len(values), 64 * item):
         part = values[first : first + 64 * item]
         sums = len(part) // item * codec.sums
-        entropy = np.array([0.0] + [sums * (0.5 * log2(2 * pi * e * game.kappa * game.betas[i]) - log2(game.units[i])) for i in range(1, game.steps + 1)])
+        entropy = np.array(
+            [0.0]
+            + [
+                sums * (0.5 * log2(2 * pi * e * game.kappa * game.betas[i]) - log2(game.units[i]))
+                for i in range(1, game.steps + 1)
+            ]
+        )
         stack = AnsStack(rng.integers(1, 1 << 32, int(game.need(sums) / 16), dtype=np.uint32), borrowed=True)
         marks = [stack.bits]
         push_items(stack, part, sums, game, codec.receiver, marks.append)
@@ -202,7 +214,9 @@ def plot(kind: str, rows: list[Row], path: Path) -> None:
     steps = [r.steps for r in rows]
     left.plot(steps, [in_units(kind, r.ideal) for r in rows], "o-", label="L^n, Monte Carlo")
     left.plot(steps, [in_units(kind, r.real) for r in rows], "x--", label="file, seed excluded")
-    left.plot(list(PAPER[kind]), list(PAPER[kind].values()), "s:", color="grey", label="paper's loss, far larger networks")
+    left.plot(
+        list(PAPER[kind]), list(PAPER[kind].values()), "s:", color="grey", label="paper's loss, far larger networks"
+    )
     left.set(xscale="log", xlabel="steps n", ylabel=UNITS[kind], title=f"{kind}: the loss and the file")
     left.set_xticks(steps, [str(n) for n in steps])
     left.legend()

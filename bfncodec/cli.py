@@ -392,7 +392,9 @@ def train(config: Path, out: Path | None, resume: bool, steps: int | None, devic
 @click.option("-n", "--count", default=16, show_default=True, type=click.IntRange(1, 4096), help="How many.")
 @click.option("--size", default=None, help="Of images HEIGHTxWIDTH, of texts bytes.  [default: 64x64, 512]")
 @click.option("--seed", type=click.IntRange(0), help="The same seed gives the same samples.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="PNG file of images, text file; - is standard output.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="PNG file of images, text file; - is standard output."
+)
 @click.option("-f", "--force", is_flag=True, help="Replace a file.")
 @_running
 def sample(model: str, count: int, size: str | None, seed: int | None, **given: Any) -> int:

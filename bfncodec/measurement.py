@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from bfncodec.api import CodecSource, Models, encode_frame
 from bfncodec.container import unpack
@@ -13,6 +13,7 @@ from bfncodec.pictures import Picture
 from bfncodec.segments import model_input
 
 if TYPE_CHECKING:
+    from bfncodec.codecs.archive import ArchiveCodec
     from bfncodec.flow.report import CodeLength
 
 __all__ = ["Measurement", "measure", "measure_frame"]
@@ -23,9 +24,9 @@ class Measurement:
     """A compressed object, measured. Everything is in bits but where the name says otherwise.
 
     ideal: L^n of the segments a model coded, term by term; None where no model coded any.
-    model_bits: what those segments' payloads take (with their sizes), but for the seed. seed_bits: what bits-back coding
-    began with, items coded without the model; an erasure sender needs none. plain_bits: payloads of the other segments.
-    dims: bytes of text or subpixels of a picture, all of them. container_bytes: the whole file.
+    model_bits: what those segments' payloads take (with their sizes), but for the seed. seed_bits: what bits-back
+    coding began with, items coded without the model; an erasure sender needs none. plain_bits: payloads of the other
+    segments. dims: bytes of text or subpixels of a picture, all of them. container_bytes: the whole file.
     """
 
     ideal: CodeLength | None
@@ -74,7 +75,7 @@ def measure_frame(content: Content, blob: bytes, codecs: CodecSource) -> Measure
             plain_bits += 8 * len(part.payload) if part is not None else 0
             continue
         codec, piece = codecs.identified(part.model), _piece(content, part.box)
-        seed = codec.seed_bits(piece) if codec.info.role == "archive" else 0
+        seed = cast("ArchiveCodec", codec).seed_bits(piece) if codec.info.role == "archive" else 0
         lengths.append(codec.codelength(piece))
         model_bits += 8 * len(part.payload) - seed
         seed_bits += seed

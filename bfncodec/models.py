@@ -66,13 +66,22 @@ def read(path: str | Path) -> ModelInfo:
     path = Path(path)
     for part in (CONFIG, WEIGHTS):
         if not (path / part).is_file():
-            raise ModelError(f"{path}: a model directory holds {CONFIG} and {WEIGHTS}, {part} is missing; export the model again")
+            raise ModelError(
+                f"{path}: a model directory holds {CONFIG} and {WEIGHTS}, {part} is missing; export the model again"
+            )
     try:
         config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path / CONFIG}: cannot be read ({error}); export the model again") from error
-    if not isinstance(config, dict) or not isinstance(config.get("name"), str) or config.get("role") not in ROLES or not isinstance(config.get("network"), dict):
-        raise ModelError(f"{path / CONFIG}: expected name, role ({' or '.join(ROLES)}) and network; export the model again")
+    if (
+        not isinstance(config, dict)
+        or not isinstance(config.get("name"), str)
+        or config.get("role") not in ROLES
+        or not isinstance(config.get("network"), dict)
+    ):
+        raise ModelError(
+            f"{path / CONFIG}: expected name, role ({' or '.join(ROLES)}) and network; export the model again"
+        )
     return ModelInfo(path, config)
 
 
@@ -94,10 +103,15 @@ def find(name_or_id: str | bytes | Path) -> ModelInfo:
         wanted = name_or_id.hex()
     else:
         wanted = name_or_id
-        matches = [m for m in models if m.name == wanted] or [m for m in models if len(wanted) >= 2 * ID_BYTES and m.sha256.startswith(wanted.lower())]
+        matches = [m for m in models if m.name == wanted] or [
+            m for m in models if len(wanted) >= 2 * ID_BYTES and m.sha256.startswith(wanted.lower())
+        ]
     if not matches:
         known = ", ".join(f"{m.name} ({m.id.hex()})" for m in models) or "none"
-        raise ModelNotFoundError(f"model {wanted} is not on this machine; found {known}. Put its directory into one of: {', '.join(map(str, search_path()))}")
+        raise ModelNotFoundError(
+            f"model {wanted} is not on this machine; found {known}. Put its directory into one of: "
+            f"{', '.join(map(str, search_path()))}"
+        )
     return matches[0]
 
 
@@ -107,8 +121,9 @@ def default(role: str) -> ModelInfo:
 
 
 def _everything() -> list[ModelInfo]:
-    """Every model directory on the search path, also those whose name is taken by an earlier one. Directories that are no
-    whole models are passed over: one broken model must not hide the others."""
+    """Every model directory on the search path, also those whose name is taken by an earlier one. Directories that
+    are no whole models are passed over: one broken model must not hide the others.
+    """
     found = []
     for folder in search_path():
         for config in sorted(folder.glob(f"*/{CONFIG}")):

@@ -1,8 +1,8 @@
 """Samples of a model: what its decoder makes of random bits.
 
 A coder that wastes nothing turns every sequence of bits into some data, and likely data take fewer bits; so random bits
-decode to data as the model believes they are. It is the whole game: p_R draws the samples, Bayes' rule updates theta, and p_O
-draws the data at the end.
+decode to data as the model believes they are. It is the whole game: p_R draws the samples, Bayes' rule updates theta,
+and p_O draws the data at the end.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _BITS = 16  # random bits for a symbol: more than any takes on average
 def sample(codec: Any, count: int, size: tuple[int, ...] | None = None, seed: int | None = None) -> list[Any]:
     """Draw `count` items: images uint8 [H, W, 3] (or [H, W, 1]) or texts as bytes.
 
-    size: (height, width) of images, (bytes,) of texts; models of items of one shape know their own. seed: the same seed and
-    model give the same items on every machine; None draws a new one.
+    size: (height, width) of images, (bytes,) of texts; models of items of one shape know their own. seed: the same
+    seed and model give the same items on every machine; None draws a new one.
 
     Raises InputError for a size the model cannot have.
 
@@ -42,11 +42,17 @@ def sample(codec: Any, count: int, size: tuple[int, ...] | None = None, seed: in
     rng = np.random.default_rng(seed)
     if codec.info.role == "archive":
         if size is not None and tuple(size) != tuple(codec.config.shape[: len(size)]):
-            raise InputError(f"model {codec.info.name} makes items of shape {list(codec.config.shape)}, found {list(size)}: leave the size out")
+            raise InputError(
+                f"model {codec.info.name} makes items of shape {list(codec.config.shape)}, found {list(size)}: "
+                "leave the size out"
+            )
         return _items(codec, codec.draw(count, rng))
     sides = size or (_IMAGE_SIDES if codec.info.role == "image" else (_TEXT_BYTES,))
     if len(sides) != (2 if codec.info.role == "image" else 1) or min(sides) < 1:
-        raise InputError(f"expected {'HEIGHTxWIDTH' if codec.info.role == 'image' else 'a number of bytes'} as the size, found {'x'.join(map(str, sides))}")
+        raise InputError(
+            f"expected {'HEIGHTxWIDTH' if codec.info.role == 'image' else 'a number of bytes'} as the size, "
+            f"found {'x'.join(map(str, sides))}"
+        )
     symbols = prod(sides) * (3 if codec.info.role == "image" else 1)
     head = b"".join(map(varint, sides))
     return list(codec.decode_batch([head + rng.bytes(symbols * _BITS // 8) for _ in range(count)]))

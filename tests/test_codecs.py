@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import shutil
 from collections.abc import Iterator
@@ -26,8 +27,9 @@ from torch import nn
 import bfncodec
 from bfncodec import models
 from bfncodec.codecs.image import ImageCodec
-from bfncodec.codecs.text import TextCodec
-from bfncodec.errors import DamagedError, InputError, ModelError, ModelNotFoundError
+from bfncodec.codecs.text import Group, TextCodec
+from bfncodec.coding.contexts import ContextMixer
+from bfncodec.errors import BfncodecError, DamagedError, InputError, ModelError, ModelNotFoundError
 from bfncodec.flow import Comb, Wavefront
 from bfncodec.networks.convnet import ConvNet, ConvNetConfig
 from bfncodec.networks.transformer import Transformer, TransformerConfig, rope_table
@@ -39,6 +41,7 @@ WINDOW = 32
 TEETH = ((0, 1), (40, 2), (150, 4), (400, 1))  # lengths below have one, two and four teeth, in one window and in many
 IMAGE = ConvNetConfig(width=16, hidden=24, blocks=2, mixtures=3)
 TEXT = TransformerConfig(width=32, layers=2, heads=2, expansion=2, window=WINDOW, ngrams=((2, 6), (3, 7)))
+LEAST_MIXED, LANES = 16, 4  # of the model whose texts learn from themselves
 
 
 def randomise(network: nn.Module, seed: int) -> None:
@@ -59,11 +62,14 @@ def export_image(out: Path, seed: int = 0, name: str = "tiny-image") -> Path:
     return out
 
 
-def export_text(out: Path, seed: int = 0, name: str = "tiny-text") -> Path:
-    network = Transformer(TEXT)
+def export_text(
+    out: Path, seed: int = 0, name: str = "tiny-text", shape: TransformerConfig = TEXT, **more: object
+) -> Path:
+    network = Transformer(shape)
     randomise(network, seed)
-    tables = {"rope": rope_table(TEXT), "value_cap": torch.full((TEXT.layers, TEXT.heads), 3.0)}
-    export(network, {"name": name, "role": "text", "coding_teeth": TEETH, "network": TEXT.to_dict()}, out, tables)
+    tables = {"rope": rope_table(shape), "value_cap": torch.full((shape.layers, shape.heads), 3.0)}
+    config = {"name": name, "role": "text", "coding_teeth": TEETH, **more, "network": shape.to_dict()}
+    export(network, config, out, tables)
     return out
 
 
@@ -85,6 +91,20 @@ def image_codec(folder: Path) -> ImageCodec:
 @pytest.fixture(scope="module")
 def text_codec(folder: Path) -> TextCodec:
     codec = bfncodec.load(folder / "tiny-text")
+    assert isinstance(codec, TextCodec)
+    return codec
+
+
+@pytest.fixture(scope="module")
+def mixed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text model with contexts; the network's weights are those of tiny-text."""
+    out = tmp_path_factory.mktemp("mixed") / "tiny-mixed"
+    return export_text(out, name=out.name, contexts={"least": LEAST_MIXED, "windows": LANES})
+
+
+@pytest.fixture(scope="module")
+def mixed_codec(mixed_folder: Path) -> TextCodec:
+    codec = bfncodec.load(mixed_folder)
     assert isinstance(codec, TextCodec)
     return codec
 
@@ -238,6 +258,187 @@ def test_batching_gives_the_same_bytes(text_codec: TextCodec, monkeypatch: pytes
     monkeypatch.setattr("bfncodec.codecs.text.BLOCK_SLOTS", 50)
     assert text_codec.encode_batch(xs) == payloads
     assert text_codec.decode_batch(payloads) == xs
+
+
+# --- text that learns from itself --------------------------------------------------------------
+
+# From nothing to six windows and several groups, with one, two and four teeth.
+mixed_lengths = st.one_of(st.integers(0, 40), st.integers(0, 6 * WINDOW), st.integers(0, 20 * WINDOW))
+
+
+@st.composite
+def mixed_contents(draw: st.DrawFn) -> bytes:
+    """Noise, or a short string again and again with some bytes of it changed."""
+    size, seed = draw(mixed_lengths), draw(st.integers(0, 99))
+    period = draw(st.none() | st.integers(1, 40))
+    if period is None:
+        return noise(seed, size).tobytes()
+    text = np.resize(noise(seed, period), size)
+    if size:
+        for place, value in draw(st.lists(st.tuples(st.integers(0, size - 1), st.integers(0, 255)), max_size=3)):
+            text[place] = value
+    return text.tobytes()
+
+
+@settings(max_examples=15)
+@given(x=mixed_contents())
+@example(x=b"")
+@example(x=b"\0" * 300)
+@example(x=noise(1, LEAST_MIXED - 1).tobytes())
+@example(x=noise(1, LEAST_MIXED).tobytes())
+@example(x=noise(1, LANES * WINDOW).tobytes())
+@example(x=noise(1, LANES * WINDOW + 1).tobytes())
+def test_texts_that_learn_round_trip(mixed_codec: TextCodec, x: bytes) -> None:
+    payload = mixed_codec.encode(x)
+    assert mixed_codec.decode(payload) == x
+
+
+@settings(max_examples=5)
+@given(xs=st.lists(mixed_contents(), min_size=2, max_size=3))
+@example(xs=[noise(k, n).tobytes() for k, n in enumerate([20, 16, 15, 0, 31, 39, 20])])  # one tooth, unequal lengths
+@example(xs=[noise(k, n).tobytes() for k, n in enumerate([402, 440])])  # the same of several groups
+@example(xs=[noise(7, 64).tobytes()] * 2 + [noise(7, 63).tobytes()])  # what one says helps none of the others
+def test_texts_that_learn_side_by_side(mixed_codec: TextCodec, xs: list[bytes]) -> None:
+    payloads = mixed_codec.encode_batch(xs)
+    assert payloads == [mixed_codec.encode(x) for x in xs]
+    assert mixed_codec.decode_batch(payloads) == xs
+
+
+@pytest.mark.parametrize("x", [noise(3, 600).tobytes(), noise(4, 70).tobytes() * 9, b"", noise(5, 15).tobytes()])
+def test_a_text_that_learns_is_as_long_as_its_ideal_bits(mixed_codec: TextCodec, x: bytes) -> None:
+    payload, report = mixed_codec.encode(x), mixed_codec.codelength(x)
+    assert report.dims == len(x)
+    assert len(report.kl) == max([0, *(g.steps for g in mixed_codec._groups(0, len(x)))])
+    assert (report.kl >= 0).all()
+    assert excess(payload, report.bits) <= 1
+    assert len(x) < 99 or abs(excess(payload, report.bits)) <= 1
+
+
+def test_texts_learn_from_themselves(mixed_codec: TextCodec, text_codec: TextCodec) -> None:
+    again, once = noise(4, 50).tobytes() * 12, noise(5, 600).tobytes()
+    assert len(mixed_codec.encode(again)) < 0.5 * len(text_codec.encode(again))
+    assert len(mixed_codec.encode(once)) < 1.005 * len(text_codec.encode(once))
+    short = noise(6, LEAST_MIXED - 1).tobytes()
+    assert mixed_codec.encode(short) == text_codec.encode(short)  # one window, and too short to learn
+
+
+def test_contexts_do_not_depend_on_how_windows_are_run(
+    mixed_folder: Path, mixed_codec: TextCodec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    xs = [(noise(i, 54) % 7).tobytes() * 3 for i in range(3)]  # four teeth
+    before, payloads = torch.get_num_threads(), mixed_codec.encode_batch(xs)
+    try:
+        for threads in (1, 2):
+            codec = bfncodec.load(mixed_folder, threads=threads)
+            assert torch.get_num_threads() == threads
+            assert codec.encode_batch(xs) == payloads
+            assert codec.decode_batch(payloads) == xs
+    finally:
+        torch.set_num_threads(before)
+    for name, value in (("BATCH_WINDOWS", 5), ("ENCODE_WINDOWS", 3), ("BLOCK_SLOTS", 50)):
+        monkeypatch.setattr(f"bfncodec.codecs.text.{name}", value)
+    assert mixed_codec.encode_batch(xs) == payloads
+    assert mixed_codec.decode_batch(payloads) == xs
+
+
+def test_one_mixer_serves_all_groups_of_an_item(mixed_codec: TextCodec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lanes go on from group to group: before each symbol stands what stands before it in the text."""
+    x = noise(2, 13 * WINDOW + 5)  # one tooth, 16 windows of 26 and 27 bytes in four groups
+    made: list[ContextMixer] = []
+    pasts: list[Any] = []
+
+    class Watched(ContextMixer):
+        def __init__(self, size: int) -> None:
+            super().__init__(size)
+            made.append(self)
+
+        def mix(self, weight: Any, lanes: Any) -> Any:
+            pasts.extend(self.history[lanes].tolist())
+            return super().mix(weight, lanes)
+
+    monkeypatch.setattr("bfncodec.codecs.text.ContextMixer", Watched)
+    mixed_codec.encode(x.tobytes())
+    assert len(made) == 1
+    assert made[0].bits == 12
+    starts = [len(x) * lane // LANES for lane in range(LANES)]  # where each lane begins; it ends where the next begins
+    expected = []
+    for start, end in zip(starts, [*starts[1:], len(x)], strict=True):
+        lane = [256] * 24 + x[start:end].tolist()
+        expected += [lane[i : i + 24] for i in range(end - start)]
+    assert sorted(pasts) == sorted(expected)
+
+
+def layouts(codec: TextCodec, size: int) -> list[Group]:
+    groups = list(codec._groups(3, size))
+    spans = sorted((start, length) for g in groups for start, length in zip(g.starts, g.lengths, strict=True))
+    assert [start for start, _ in spans] == [
+        sum(n for _, n in spans[:k]) for k in range(len(spans))
+    ]  # no gap, no overlap
+    lengths = [n for _, n in spans]
+    assert sum(lengths) == size
+    assert all(0 < n <= WINDOW for n in lengths)
+    assert max(lengths, default=0) - min(lengths, default=0) <= 1
+    assert all(g.item == 3 for g in groups)
+    assert len({g.teeth for g in groups}) <= 1
+    return groups
+
+
+SIZES = st.integers(0, 20 * WINDOW) | st.integers(0, 30_000)
+
+
+@settings(max_examples=30)
+@given(size=SIZES)
+@example(size=LEAST_MIXED - 1)
+@example(size=LEAST_MIXED)
+def test_lanes_go_through_the_text(mixed_codec: TextCodec, size: int) -> None:
+    groups = layouts(mixed_codec, size)
+    assert len(groups) == -(-size // (LANES * WINDOW))
+    assert len({len(g.lengths) for g in groups}) <= 1  # lanes from beginning to end
+    assert all(len(g.lengths) <= LANES for g in groups)
+    assert all(g.mixed == (size >= LEAST_MIXED) for g in groups)
+    for a, b in itertools.pairwise(groups):
+        assert b.starts == tuple(start + n for start, n in zip(a.starts, a.lengths, strict=True))
+
+
+@settings(max_examples=30)
+@given(size=SIZES)
+def test_without_contexts_groups_are_consecutive_windows(text_codec: TextCodec, size: int) -> None:
+    groups = layouts(text_codec, size)
+    windows = -(-size // WINDOW)
+    edges = [size * k // windows for k in range(windows + 1)] if windows else []
+    assert [start for g in groups for start in g.starts] == edges[:-1]
+    assert [len(g.starts) for g in groups] == [min(64, windows - k) for k in range(0, windows, 64)]
+    assert not any(g.mixed for g in groups)
+
+
+def test_damaged_texts_that_learn(mixed_codec: TextCodec) -> None:
+    """Bits of the body may be anything; the length, which is the first byte here, says how much comes out."""
+    x = noise(8, 20).tobytes() * 3
+    payload = mixed_codec.encode(x)
+    damaged = [payload[:cut] for cut in range(0, len(payload), 10)]
+    damaged += [flip(payload, bit) for bit in (*range(0, 7, 2), *range(8, 8 * len(payload), 61))]
+    for bad in damaged:
+        try:
+            found = mixed_codec.decode(bad)
+        except BfncodecError:
+            continue
+        assert len(found) == bad[0]
+
+
+def flip(payload: bytes, bit: int) -> bytes:
+    changed = bytearray(payload)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+@settings(max_examples=10)
+@given(size=st.integers(0, 100), body=st.binary(max_size=60))
+def test_garbage_texts_that_learn(mixed_codec: TextCodec, size: int, body: bytes) -> None:
+    try:
+        found = mixed_codec.decode(varint(size) + body)
+    except DamagedError:
+        return
+    assert len(found) == size
 
 
 # --- both --------------------------------------------------------------------------------------

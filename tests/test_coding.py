@@ -157,7 +157,7 @@ def test_garbage_gives_symbols_or_is_named(payload: bytes, seed: int, n: int, sh
     try:
         found = RangeDecoder(payload).decode_rows(frequencies)
     except DamagedError as error:
-        assert "expected" in str(error)
+        assert "expected" in str(error)  # noqa: PT017 - other garbage gives symbols
         return
     assert found.shape == (100,)
     assert ((found >= 0) & (found < n)).all()

@@ -161,7 +161,10 @@ headers = st.one_of(
         | st.lists(st.integers(0, 2), max_size=15).filter(lambda s: prod(s) < 999).map(tuple),
     ),
 )
-extras = st.lists(st.builds(Extra, st.sampled_from([tag for tag in Tag if tag is not Tag.GRAIN]).map(int), st.binary(max_size=300)), max_size=3).map(tuple)
+extras = st.lists(
+    st.builds(Extra, st.sampled_from([tag for tag in Tag if tag is not Tag.GRAIN]).map(int), st.binary(max_size=300)),
+    max_size=3,
+).map(tuple)
 
 
 @given(headers, extras)

@@ -227,7 +227,9 @@ def cumulative(prediction: Prediction, known: Ints) -> Ints:
 
 
 def conv_distributions(network: ExactConvNet, images: NDArray[np.uint8], block: int) -> Ints:
-    """Distributions in rank order, int32 [T, 3, N, 255], from a network that sees lines of about `block` pixels at once."""
+    """Distributions in rank order, int32 [T, 3, N, 255], from a network that sees lines of about `block` pixels at
+    once.
+    """
     count, height, width = images.shape[:3]
     run = network.start(height, width, count, block)
     geo = run.geometry
@@ -299,7 +301,9 @@ def test_threads_change_no_distribution(two_threads: Callable[[int], None]) -> N
 
 
 def test_odd_widths() -> None:
-    """Widths that are no multiple of 8 take other kernels; they give the same distributions in parallel and line by line."""
+    """Widths that are no multiple of 8 take other kernels; they give the same distributions in parallel and line by
+    line.
+    """
     _, network = conv_pair(width=13, hidden=21, mixtures=1, blocks=1)
     images = pixels(3, 2, 5, 6)
     np.testing.assert_array_equal(conv_distributions(network, images, 100), conv_distributions(network, images, 1))

@@ -115,7 +115,9 @@ def test_training_learns_and_its_model_codes(tmp_path: Path, data: Path, role: s
 
 @pytest.mark.parametrize("role", ["text", "image"])
 def test_a_resumed_run_is_the_uninterrupted_run(tmp_path: Path, data: Path, role: str) -> None:
-    """Stopped after step 4 of 6, as if killed, and started again: every bit of the model and of the optimisers' state."""
+    """Stopped after step 4 of 6, as if killed, and started again: every bit of the model and of the optimisers'
+    state.
+    """
     config = configure(tmp_path, data, role, "steps = 6\nsave_every = 4\nvalidate_every = 3\n")
     run(config, tmp_path / "whole", say=silent)
 
@@ -128,7 +130,7 @@ def test_a_resumed_run_is_the_uninterrupted_run(tmp_path: Path, data: Path, role
     assert not (tmp_path / "parts" / models.WEIGHTS).exists()
     said: list[str] = []
     run(config, tmp_path / "parts", say=said.append)
-    assert said[0] == "resuming at step 4 of 6"
+    assert said[0] == "resuming at step 4 of 6 (--no-resume starts over)"
     for part in (models.CONFIG, models.WEIGHTS):
         assert (tmp_path / "whole" / part).read_bytes() == (tmp_path / "parts" / part).read_bytes()
     whole, parts = (torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("whole", "parts"))

@@ -14,8 +14,8 @@ from bfncodec.models import ModelInfo
 def load(model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", threads: int | None = None) -> Any:
     """The codec of a model.
 
-    model: name, identity, directory or what :mod:`bfncodec.models` found. device: "cpu", "cuda" or "cuda:1". threads: CPU
-    threads of the whole process (torch's setting), None leaves it as it is. Files do not depend on either.
+    model: name, identity, directory or what :mod:`bfncodec.models` found. device: "cpu", "cuda" or "cuda:1". threads:
+    CPU threads of the whole process (torch's setting), None leaves it as it is. Files do not depend on either.
 
     Raises ModelNotFoundError, ModelError (files missing or broken), InputError (no such device).
 
@@ -42,9 +42,14 @@ def load(model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", t
         place = torch.device(device)
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); use cpu or cuda") from error
+        raise InputError(
+            f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); use cpu or cuda"
+        ) from error
     codec = {"image": ImageCodec, "text": TextCodec, "archive": ArchiveCodec}[info.role]
     try:
         return codec(info, load_file(info.path / models.WEIGHTS), place)
     except (SafetensorError, KeyError, TypeError, ValueError, ZeroDivisionError, RuntimeError, OSError) as error:
-        raise ModelError(f"{info.path}: the weights do not fit the configuration ({type(error).__name__}: {error}); export the model again") from error
+        raise ModelError(
+            f"{info.path}: the weights do not fit the configuration ({type(error).__name__}: {error}); "
+            "export the model again"
+        ) from error

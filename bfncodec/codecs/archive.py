@@ -1,7 +1,7 @@
 """Many items of one shape through the Gaussian senders: one chain of bits-back coding.
 
-The first items are coded without the model. Their bytes are the bits that the chain begins by borrowing from, and what is
-left on the stack when everything else has been popped: nothing is sent that would not have to be sent anyway.
+The first items are coded without the model. Their bytes are the bits that the chain begins by borrowing from, and
+what is left on the stack when everything else has been popped: nothing is sent that would not have to be sent anyway.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class Chain:
 
 
 class ArchiveCodec(Codec[bytes]):
-    """Items of a fixed shape as bytes, one after the other: images [H, W, C] row by row, binary images of two byte values,
-    or text of small letters and spaces.
+    """Items of a fixed shape as bytes, one after the other: images [H, W, C] row by row, binary images of two byte
+    values, or text of small letters and spaces.
 
-    Payload: varint size; varint size of the head; for binary data the byte that stands for 1; varint number of groups and varint
-    items of each; the stack, in 32-bit words, little-endian. The head is what does not fill an item and as many items as
-    it takes to begin with; it comes first in the data and last off the stack. Groups are popped last to first, and the last
-    pushed holds the first items after the head.
+    Payload: varint size; varint size of the head; for binary data the byte that stands for 1; varint number of groups
+    and varint items of each; the stack, in 32-bit words, little-endian. The head is what does not fill an item and as
+    many items as it takes to begin with; it comes first in the data and last off the stack. Groups are popped last to
+    first, and the last pushed holds the first items after the head.
     """
 
     def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
@@ -72,7 +72,9 @@ class ArchiveCodec(Codec[bytes]):
         Raises ValueError for a number the model has no grid for.
         """
         if str(steps) not in self.info.config["grids"]:
-            raise ValueError(f"model {self.info.name} has grids of {', '.join(self.info.config['grids'])} steps, found {steps}")
+            raise ValueError(
+                f"model {self.info.name} has grids of {', '.join(self.info.config['grids'])} steps, found {steps}"
+            )
         other = copy(self)
         other.receiver = self._receiver(steps)
         return other
@@ -87,8 +89,9 @@ class ArchiveCodec(Codec[bytes]):
         return [self._decode(payload, progress) for payload in payloads]
 
     def codelength(self, x: bytes) -> CodeLength:
-        """L^n of the items that a chain would hold, played with fresh noise and without the coder: a Monte-Carlo estimate. The
-        head is left out; what it costs is `seed_bits`."""
+        """L^n of the items that a chain would hold, played with fresh noise and without the coder: a Monte-Carlo
+        estimate. The head is left out; what it costs is `seed_bits`.
+        """
         data = np.frombuffer(x, np.uint8)
         white = self._white(data)
         head, _ = self._head(x, len(data) // self.item if white is not None else 0, 1)
@@ -119,7 +122,8 @@ class ArchiveCodec(Codec[bytes]):
         parts = []
         for first in range(0, count, GROUP):
             items = min(GROUP, count - first)
-            words = self.receiver.game.steps * items * self.sums // 4 + items * self.item + 64  # 8 bits a sum, 32 a value
+            # 8 bits a sum, 32 a value
+            words = self.receiver.game.steps * items * self.sums // 4 + items * self.item + 64
             stack = AnsStack(rng.integers(1, 1 << 32, words, dtype=np.uint32))
             values = draw_items(stack, items * self.sums, self.receiver.game, self.receiver)
             parts.append(self._to_bytes(values, 255).tobytes())
@@ -159,7 +163,9 @@ class ArchiveCodec(Codec[bytes]):
             progress(count * self.item)
         head = lzmaraw.unpack(_unfill(stack.returned()), limit=max(chain.head, 1))
         if len(head) != chain.head:
-            raise DamagedError(f"expected {chain.head} bytes before the first item, found {len(head)}: the payload is damaged")
+            raise DamagedError(
+                f"expected {chain.head} bytes before the first item, found {len(head)}: the payload is damaged"
+            )
         result[: chain.head] = np.frombuffer(head, np.uint8)
         progress(chain.head)
         return result.tobytes()
@@ -195,13 +201,21 @@ class ArchiveCodec(Codec[bytes]):
         white = reader.byte("value of a binary one") if self.config.kind == "binary" else 0
         count = reader.varint("number of groups")
         if head > size or count > size // self.item + 1:
-            raise DamagedError(f"expected fewer than {size} bytes in the head and {size // self.item + 2} groups, found {head} and {count}")
+            raise DamagedError(
+                f"expected fewer than {size} bytes in the head and {size // self.item + 2} groups, "
+                f"found {head} and {count}"
+            )
         groups = tuple(reader.varint("items of a group") for _ in range(count))
         rest = reader.rest()
         if head + sum(groups) * self.item != size or any(not 1 <= g <= GROUP for g in groups) or len(rest) % 4:
-            raise DamagedError(f"expected groups of 1 to {GROUP} items that make {size} bytes, and whole words, found others: the payload is damaged")
+            raise DamagedError(
+                f"expected groups of 1 to {GROUP} items that make {size} bytes, and whole words, found others: "
+                "the payload is damaged"
+            )
         if head > lzmaraw.MAX_RATIO * len(rest):
-            raise DamagedError(f"expected fewer than {head} bytes in the head of {len(rest)} coded bytes: the payload is damaged")
+            raise DamagedError(
+                f"expected fewer than {head} bytes in the head of {len(rest)} coded bytes: the payload is damaged"
+            )
         return Chain(size, head, white, groups, np.frombuffer(rest, "<u4").astype(np.uint32))
 
     # ---- bytes and values -----------------------------------------------------------------------
@@ -217,7 +231,8 @@ class ArchiveCodec(Codec[bytes]):
 
     def _to_values(self, data: Bytes, white: int) -> Ints:
         if self.config.kind == "binary":
-            return (data == white).astype(np.int64)
+            ones: NDArray[np.bool_] = data == white
+            return ones.astype(np.int64)
         return _number_of_letter()[data] if self.config.kind == "discrete" else data.astype(np.int64)
 
     def _to_bytes(self, values: Ints, white: int) -> Bytes:

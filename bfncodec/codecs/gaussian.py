@@ -9,7 +9,8 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,9 +18,16 @@ from numpy.typing import NDArray
 
 from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.bitsback import Distribution, Floats, Game, Ints
-from bfncodec.coding.cdf import NIBBLE, SUM_BITS, high_frequencies, low_frequencies, nibble_intervals, softmax_frequencies
+from bfncodec.coding.cdf import (
+    NIBBLE,
+    SUM_BITS,
+    high_frequencies,
+    low_frequencies,
+    nibble_intervals,
+    softmax_frequencies,
+)
 from bfncodec.coding.lattice import Kernel, Normals
-from bfncodec.flow import AccuracySchedule, Atoms, CodeLength, GaussianFlow, SimplexFlow, Sums, play
+from bfncodec.flow import AccuracySchedule, Atoms, CodeLength, Flow, GaussianFlow, SimplexFlow, Sums, play
 from bfncodec.networks import tables
 from bfncodec.networks.denoiser import SPREAD_RANGE, DenoiserConfig
 from bfncodec.networks.exact_convnet import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL, Mixture
@@ -40,8 +48,10 @@ class Grid:
     def read(cls, values: Mapping[str, Any]) -> Grid:
         """From a model's config. Raises ValueError for what is no grid."""
         betas, clocks = (tuple(float(v) for v in values[key]) for key in ("betas", "clocks"))
-        if len(betas) != len(clocks) or len(betas) < 2 or betas[0] != 0 or any(b <= a for a, b in zip(betas, betas[1:], strict=False)):
-            raise ValueError(f"expected accuracies that grow from 0, with a clock each, found {len(betas)} and {len(clocks)}")
+        if len(betas) != len(clocks) or len(betas) < 2 or betas[0] != 0 or any(b <= a for a, b in pairwise(betas)):
+            raise ValueError(
+                f"expected accuracies that grow from 0, with a clock each, found {len(betas)} and {len(clocks)}"
+            )
         return cls(betas, clocks)
 
 
@@ -86,7 +96,7 @@ class GaussianReceiver(ABC):
 
     def sums(self, i: int, integers: Ints) -> Floats:
         """Sums in their own measure."""
-        return integers * self.game.units[i]
+        return cast("Floats", integers * self.game.units[i])
 
 
 # ---- levels: a logistic mixture for each ------------------------------------------------------------
@@ -94,7 +104,9 @@ class GaussianReceiver(ABC):
 
 @dataclass(frozen=True)
 class LevelOutput:
-    """p_O of levels as a logistic mixture over [-1, 1]: weights (integers that sum to 2^10), means, scales, [J, N] each."""
+    """p_O of levels as a logistic mixture over [-1, 1]: weights (integers that sum to 2^10), means, scales, [J, N]
+    each.
+    """
 
     weight: NDArray[np.int32]
     mean: Floats
@@ -183,7 +195,7 @@ class LevelReceiver(GaussianReceiver):
     """Discretised data: x in 0 … 255, one sum each; the receiver has the mean and variance of p_O."""
 
     def target(self, x: Ints) -> Floats:
-        return (x + 0.5) * (2 / LEVELS) - 1
+        return cast("Floats", (x + 0.5) * (2 / LEVELS) - 1)
 
     def output(self, i: int, s: Floats) -> LevelOutput:
         """p_O with i steps behind."""
@@ -287,7 +299,7 @@ class BinaryReceiver(LatentReceiver):
     """Two classes as x in {0, 1}, one sum each with target -1 or 1."""
 
     def target(self, x: Ints) -> Floats:
-        return 2.0 * x - 1
+        return cast("Floats", 2.0 * x - 1)
 
     def evidence(self, sample: Floats) -> Floats:
         """ln N(sample | class) but for a constant, [N, 2]."""
@@ -324,11 +336,13 @@ class ClassReceiver(LatentReceiver):
         def network(theta: Sums, i: int) -> Floats:
             return self.output(i, theta.s.reshape(-1)).log2_p()
 
-        return play(SimplexFlow(self.config.classes), self.schedule, network, x, rng)
+        flow: Flow[Any, Sums, Floats] = SimplexFlow(self.config.classes)  # its data are integers, its samples are not
+        return play(flow, self.schedule, network, x, rng)
 
 
 def receiver(network: ExactDenoiser, grid: Grid) -> LevelReceiver | BinaryReceiver | ClassReceiver:
     """The receiver of a network's kind of data."""
+    kinds: dict[str, type[LevelReceiver | BinaryReceiver | ClassReceiver]]
     kinds = {"discretised": LevelReceiver, "binary": BinaryReceiver, "discrete": ClassReceiver}
     return kinds[network.config.kind](network, grid)
 

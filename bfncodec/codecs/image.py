@@ -55,7 +55,8 @@ class ImageCodec(Codec[Image]):
         sizes, bodies = zip(*map(_split, payloads), strict=True) if payloads else ((), ())
         result: list[Image] = [np.empty(0, np.uint8)] * len(payloads)
         for group in _groups(list(sizes)):
-            images = self._decode([bodies[i] for i in group], *sizes[group[0]], progress)
+            height, width = sizes[group[0]]
+            images = self._decode([bodies[i] for i in group], height, width, progress)
             for i, image in zip(group, images, strict=True):
                 result[i] = image
         return result
@@ -73,7 +74,8 @@ class ImageCodec(Codec[Image]):
         encoders = [RangeEncoder() for _ in images]
         for _, position, symbol, below, frequency in self._intervals(images):
             for t, encoder in enumerate(encoders):
-                encoder.encode_intervals(*(a[t].reshape(-1)[position] for a in (below, frequency, symbol)), NIBBLE)
+                own = [a[t].reshape(-1)[position] for a in (below, frequency, symbol)]
+                encoder.encode_intervals(own[0], own[1], own[2], NIBBLE)
             progress(symbol.shape[0] * symbol.shape[2])
         return [encoder.finish() for encoder in encoders]
 
@@ -91,7 +93,8 @@ class ImageCodec(Codec[Image]):
 
     def _intervals(self, images: NDArray[np.uint8]) -> Iterator[tuple[NDArray[np.integer], ...]]:
         """Block after block of ranks: step of each pixel [n]; place of each symbol in coding order, to be used as
-        symbols.reshape(-1)[place]; symbol, sum of frequencies below it, frequency, int32 [T, 6, n]."""
+        symbols.reshape(-1)[place]; symbol, sum of frequencies below it, frequency, int32 [T, 6, n].
+        """
         count, height, width = images.shape[:3]
         block = max(1, BLOCK_PIXELS // count)
         run = self.network.start(height, width, count, block)
@@ -142,7 +145,9 @@ def _split(payload: bytes) -> tuple[tuple[int, int], bytes]:
     height, width = reader.varint("image height"), reader.varint("image width")
     check_size(height * width, "pixels")
     if not height or not width:
-        raise DamagedError(f"expected an image of at least 1 x 1 pixels, found {height} x {width}: the payload is damaged")
+        raise DamagedError(
+            f"expected an image of at least 1 x 1 pixels, found {height} x {width}: the payload is damaged"
+        )
     return (height, width), reader.rest()
 
 
@@ -167,7 +172,9 @@ def _lines(offsets: NDArray[np.int64], block: int) -> Iterator[tuple[int, int]]:
 
 
 def _coding_order(offsets: NDArray[np.int64], first: int, last: int) -> NDArray[np.int64]:
-    """Where the symbols of ranks [first, last), laid out [6, n], stand in coding order: line by line, in a line symbol by symbol."""
+    """Where the symbols of ranks [first, last), laid out [6, n], stand in coding order: line by line, in a line
+    symbol by symbol.
+    """
     rank = np.arange(first, last)
     line = np.searchsorted(offsets, rank, side="right") - 1
     start, length = offsets[line], offsets[line + 1] - offsets[line]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,20 +12,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bfncodec.codecs.base import Codec, Progress, check_size, silent
-from bfncodec.coding.contexts import ContextMixer
 from bfncodec.coding.cdf import softmax_frequencies, softmax_intervals
+from bfncodec.coding.contexts import ContextMixer
 from bfncodec.coding.direct import RangeDecoder, RangeEncoder, information
 from bfncodec.flow.report import CodeLength
 from bfncodec.models import ModelInfo
 from bfncodec.networks.exact_transformer import ExactTransformer, stored_shapes
-from bfncodec.networks.transformer import TransformerConfig
 from bfncodec.networks.stored import check_shapes
+from bfncodec.networks.transformer import TransformerConfig
 from bfncodec.wire import Reader, varint
 
 SYMBOLS = 256
 GROUP_WINDOWS = 64  # windows of an item that are coded side by side, where the model does not say; part of the format
 BATCH_WINDOWS = 64  # windows of all items together that the network sees at once
-ENCODE_WINDOWS = 16  # windows the network sees at once when encoding: keys and values of more take memory and win nothing
+# windows the network sees at once when encoding: keys and values of more take memory and win nothing
+ENCODE_WINDOWS = 16
 BLOCK_SLOTS = 1 << 10  # slots the network sees at once when encoding
 
 
@@ -37,6 +39,7 @@ class Group:
     lengths: tuple[int, ...]
     teeth: int
     mixed: bool = False  # with what the item says about itself
+    last: bool = True  # of its item
 
     @property
     def steps(self) -> int:
@@ -47,11 +50,12 @@ class Group:
 class TextCodec(Codec[bytes]):
     """Byte strings of any length, in any encoding.
 
-    Payload: varint length, then the symbols. The text is cut into windows of nearly equal length, the windows into groups;
-    group after group, step after step, the symbols of that step are coded, window by window and tooth by tooth. How many teeth
-    a window has follows from the length of the text, by the table `coding_teeth` of the model's config. Where the config has a
-    table `contexts`, a group takes every g-th window, g being the number of groups, so that each window goes on where one of the
-    group before it ended; and in texts of `contexts.least` bytes and more, byte contexts are counted and mixed in.
+    Payload: varint length, then the symbols. The text is cut into windows of nearly equal length, the windows into
+    groups; group after group, step after step, the symbols of that step are coded, window by window and tooth by
+    tooth. How many teeth a window has follows from the length of the text, by the table `coding_teeth` of the model's
+    config. Where the config has a table `contexts`, a group takes every g-th window, g being the number of groups, so
+    that each window goes on where one of the group before it ended; and in texts of `contexts.least` bytes and more,
+    byte contexts are counted and mixed in.
     """
 
     def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
@@ -78,17 +82,22 @@ class TextCodec(Codec[bytes]):
         for batch in self._batches(sizes):
             own = [_mixer(mixers, group, items) for group in batch]
             self._decode_groups(batch, items, decoders, own, progress)
+            _forget(mixers, batch)
         return [item.tobytes() for item in items]
 
     def codelength(self, x: bytes) -> CodeLength:
         parts = []
         for _, _, frequency, _, step in self._coded([x], silent):
-            kl = np.bincount(step, weights=information(frequency))
+            kl = cast("NDArray[np.float64]", np.bincount(step, weights=information(frequency)))
             parts.append(CodeLength(kl, 0.0, len(frequency)))
         return CodeLength.joined(parts)
 
-    def _coded(self, xs: Sequence[bytes], progress: Progress) -> Iterator[tuple[Group, NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]]:
-        """Group after group of each item: sum of frequencies below each symbol, its frequency, the symbol and its step, in coding order."""
+    def _coded(
+        self, xs: Sequence[bytes], progress: Progress
+    ) -> Iterator[tuple[Group, NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]]:
+        """Group after group of each item: sum of frequencies below each symbol, its frequency, the symbol and its
+        step, in coding order.
+        """
         items = [np.frombuffer(x, np.uint8) for x in xs]
         mixers: dict[int, ContextMixer] = {}
         for batch in self._batches([len(x) for x in xs]):
@@ -100,23 +109,26 @@ class TextCodec(Codec[bytes]):
             for group in batch:
                 rows = slice(row, row + len(group.lengths))
                 step, *place = _coding_order(group)
-                yield group, *(a[rows][tuple(place)].astype(np.int32) for a in (below, frequency, symbol)), step
+                a, b, c = (x[rows][tuple(place)].astype(np.int32) for x in (below, frequency, symbol))
+                yield group, a, b, c, step
                 row = rows.stop
                 progress(sum(group.lengths))
+            _forget(mixers, batch)
 
     def _batch_intervals(
         self, batch: Sequence[Group], symbol: NDArray[np.int64], mixers: Sequence[ContextMixer | None]
     ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """(sum of frequencies below each symbol, its frequency), int32 [B, S, m]. symbol: [B, m, S]"""
         spans = [slice(k, k + ENCODE_WINDOWS) for k in range(0, len(symbol), ENCODE_WINDOWS)]
-        if mixers[0] is None:
+        present = [mixer for mixer in mixers if mixer is not None]  # all, or none
+        if not present:
             pieces = [self._intervals(symbol[span]) for span in spans]
         else:
             weights = np.concatenate([self._weights(symbol[span]) for span in spans])
             rows = np.cumsum([0, *(len(g.lengths) for g in batch)])
             pieces = [
                 _mixed_intervals(group, weights[a:b], symbol[a:b], mixer)
-                for group, mixer, a, b in zip(batch, mixers, rows, rows[1:], strict=False)
+                for group, mixer, a, b in zip(batch, present, rows, rows[1:], strict=False)
             ]
         below, frequency = (np.concatenate(p) for p in zip(*pieces, strict=True))
         return below, frequency
@@ -210,13 +222,16 @@ class TextCodec(Codec[bytes]):
         for k in range(groups):
             chosen = range(k, windows, groups) if self.strided else range(k * each, min((k + 1) * each, windows))
             starts, lengths = tuple(edges[w] for w in chosen), tuple(edges[w + 1] - edges[w] for w in chosen)
-            yield Group(item, starts, lengths, teeth, mixed)
+            yield Group(item, starts, lengths, teeth, mixed, k == groups - 1)
 
 
 def _side_by_side(batch: Sequence[Group], group: Group) -> bool:
-    """Whether a group may join a batch. Only windows of one tooth may be shorter than their neighbours: where the second tooth
-    begins, and so every position in it, follows from the length of the first."""
-    same = (group.teeth, group.mixed) == (batch[0].teeth, batch[0].mixed) and (group.teeth == 1 or group.steps == batch[0].steps)
+    """Whether a group may join a batch. Only windows of one tooth may be shorter than their neighbours: where the
+    second tooth begins, and so every position in it, follows from the length of the first.
+    """
+    same = (group.teeth, group.mixed) == (batch[0].teeth, batch[0].mixed) and (
+        group.teeth == 1 or group.steps == batch[0].steps
+    )
     return same and sum(len(g.lengths) for g in (*batch, group)) <= BATCH_WINDOWS
 
 
@@ -230,11 +245,19 @@ def _mixer(mixers: dict[int, ContextMixer], group: Group, items: Sequence[NDArra
     return mixers[group.item]
 
 
+def _forget(mixers: dict[int, ContextMixer], batch: Sequence[Group]) -> None:
+    """Free the contexts of items that are done."""
+    for group in batch:
+        if group.last:
+            mixers.pop(group.item, None)
+
+
 def _mixed_intervals(
     group: Group, weights: NDArray[np.int32], symbol: NDArray[np.int64], mixer: ContextMixer
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """(sum of frequencies below each symbol, its frequency) with the contexts' word, int32 [B, S, m]. weights: [B, S, m, 256]; symbol:
-    [B, m, S]"""
+    """(sum of frequencies below each symbol, its frequency) with the contexts' word, int32 [B, S, m]. weights:
+    [B, S, m, 256]; symbol: [B, m, S]
+    """
     below = np.zeros(weights.shape[:3], np.int32)
     frequency = np.zeros_like(below)
     exists = _exists(group, weights.shape[1])
@@ -285,6 +308,8 @@ def _exists(group: Group, steps: int) -> NDArray[np.bool_]:
 
 
 def _coding_order(group: Group) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """(step, window, step, tooth) of every symbol of a group, in coding order: step by step, window by window, tooth by tooth."""
+    """(step, window, step, tooth) of every symbol of a group, in coding order: step by step, window by window, tooth
+    by tooth.
+    """
     step, window, tooth = np.nonzero(_exists(group, group.steps).transpose(2, 0, 1))
     return step, window, step, tooth

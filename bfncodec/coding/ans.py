@@ -6,7 +6,7 @@ bits draws from the distribution. Frequencies are integers as in :mod:`bfncodec.
 
 from __future__ import annotations
 
-import constriction  # type: ignore[import-untyped]
+import constriction
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,7 +30,9 @@ class AnsStack:
         Raises DamagedError for words that no stack can be.
         """
         try:
-            self._coder = constriction.stream.stack.AnsCoder(np.ascontiguousarray(words, dtype=np.uint32), seal=borrowed)
+            self._coder = constriction.stream.stack.AnsCoder(
+                np.ascontiguousarray(words, dtype=np.uint32), seal=borrowed
+            )
         except ValueError as error:
             raise DamagedError(f"expected a stack of bits, found others ({error}): the payload is damaged") from error
         self._family = constriction.stream.model.Categorical(perfect=False)
@@ -46,18 +48,24 @@ class AnsStack:
         return np.asarray(self._coder.get_compressed(), dtype=np.uint32)
 
     def returned(self) -> NDArray[np.uint32]:
-        """The borrowed bits, when everything has been popped, uint32 [M]. Raises DamagedError if these cannot be they."""
+        """The borrowed bits, when everything has been popped, uint32 [M]. Raises DamagedError if these cannot be
+        they.
+        """
         try:
             return np.asarray(self._coder.get_compressed(unseal=True), dtype=np.uint32)
         except (AssertionError, ValueError) as error:
-            raise DamagedError("expected a stack of whole words after the last symbol, found parts of one: the payload is damaged") from error
+            raise DamagedError(
+                "expected a stack of whole words after the last symbol, found parts of one: the payload is damaged"
+            ) from error
 
     def push_rows(self, symbols: NDArray[np.integer], frequencies: NDArray[np.float32]) -> None:
         """Push symbols [N] under frequencies [N, n], float32 holding integers, rows sum to total(n)."""
         if len(symbols):
             self._coder.encode_reverse(symbols.astype(np.int32), self._family, np.ascontiguousarray(frequencies))
 
-    def push_intervals(self, below: NDArray[np.integer], frequency: NDArray[np.integer], symbol: NDArray[np.integer], symbols: int) -> None:
+    def push_intervals(
+        self, below: NDArray[np.integer], frequency: NDArray[np.integer], symbol: NDArray[np.integer], symbols: int
+    ) -> None:
         """The same as `push_rows` for symbols given by their own frequency and the sum of those below, all int [N]."""
         if len(symbol):
             rows, middle = summarise(below.astype(np.int64), frequency.astype(np.int64), symbol, symbols)

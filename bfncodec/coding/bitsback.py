@@ -1,7 +1,7 @@
 """Bits-back coding of the Gaussian game: as many bits as L^n, borrowed and given back on one stack.
 
-The sums of samples s_1 … s_n are a Brownian motion with the data as drift: s_i ~ N(beta_i x, beta_i kappa). Given s_i, what came
-before it does not depend on x:
+The sums of samples s_1 … s_n are a Brownian motion with the data as drift: s_i ~ N(beta_i x, beta_i kappa). Given
+s_i, what came before it does not depend on x:
 
     s_{i-1} | s_i ~ N( (beta_{i-1} / beta_i) s_i ,  kappa beta_{i-1} alpha_i / beta_i )
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,8 @@ class Receiver(Protocol):
 class Game:
     """Accuracies of a game and the lattices its sums live on.
 
-    betas: accuracy spent after 0 … n steps, from 0 upwards. kappa: variance of a sample in units of the accuracy, 1, or K for classes.
+    betas: accuracy spent after 0 … n steps, from 0 upwards. kappa: variance of a sample in units of the accuracy, 1,
+    or K for classes.
     """
 
     betas: tuple[float, ...]
@@ -73,7 +74,9 @@ class Game:
 
     @cached_property
     def units(self) -> tuple[float, ...]:
-        """Value of one unit of s_i, i = 0 … n: the smaller of the deviations with which the bridge and the receiver know it."""
+        """Value of one unit of s_i, i = 0 … n: the smaller of the deviations with which the bridge and the receiver
+        know it.
+        """
         units = [1.0]
         for i in range(1, self.steps + 1):
             variances = [self._alpha(i)] + ([self._bridge_variance(i)] if i < self.steps else [])
@@ -95,7 +98,9 @@ class Game:
         return self.betas[n] / self.units[n], kernel(float(np.sqrt(self.kappa * self.betas[n]) / self.units[n]), True)
 
     def need(self, sums: int) -> float:
-        """Bits that the encoder borrows, about, for an item of so many sums: s_n and the first bridge, of log2(4.13 deviations) each."""
+        """Bits that the encoder borrows, about, for an item of so many sums: s_n and the first bridge, of log2(4.13
+        deviations) each.
+        """
         deviation = float(np.sqrt(self.kappa * self.betas[-1])) / self.units[-1]
         return sums * (float(np.log2(deviation)) + 4.5)
 
@@ -119,7 +124,7 @@ def push_items(stack: AnsStack, x: Any, sums: int, game: Game, receiver: Receive
         before = np.zeros(sums, np.int64)
         if i:
             ratio, bridge = game.bridge(i)
-            before = bridge.pop(stack, after * ratio)
+            before = bridge.pop(stack, cast("Floats", after * ratio))
         receiver.step(i, before).push(stack, after)
         mark(stack.bits)
         after = before

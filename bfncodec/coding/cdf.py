@@ -1,10 +1,10 @@
 """Integer distributions for the coder: from what a network computes to frequencies that sum to `direct.total`.
 
-A byte with a smooth distribution is coded as two nibbles, the high one and then the low one given the high one: 34 values of
-the cumulative distribution describe it instead of 257. Who encodes knows the byte and needs only four.
+A byte with a smooth distribution is coded as two nibbles, the high one and then the low one given the high one: 34
+values of the cumulative distribution describe it instead of 257. Who encodes knows the byte and needs only four.
 
-Every operation is one correctly rounded IEEE or integer operation on each element, so both sides get the same frequencies, and
-the maps are monotone, so no frequency is negative.
+Every operation is one correctly rounded IEEE or integer operation on each element, so both sides get the same
+frequencies, and the maps are monotone, so no frequency is negative.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Intervals:
 
     below: Ints  # sum of the frequencies of the symbols before
     frequency: Ints
-    symbol: Ints
+    symbol: NDArray[np.integer]
 
 
 def nibble_intervals(below: Below, value: Ints) -> tuple[Intervals, Intervals]:
@@ -71,20 +71,21 @@ def low_frequencies(below: Below, high: Ints, edges: Ints) -> NDArray[np.float32
 
 
 def softmax_frequencies(weight: Ints) -> NDArray[np.float32]:
-    """Frequencies in proportion to integer weights. weight: int32 [N, n], nonnegative, sum below 2^29 -> float32 [N, n].
+    """Frequencies in proportion to integer weights. weight: int32 [N, n], nonnegative, sum below 2^29 -> float32
+    [N, n].
 
     What rounding down leaves over goes to the first of the likeliest symbols.
     """
     whole = total(weight.shape[1])
     share = whole / weight.sum(1, keepdims=True, dtype=np.int64).astype(np.float64)
-    frequency = np.floor(weight * share)
+    frequency: NDArray[np.float64] = np.floor(weight * share)
     row = np.arange(len(weight))
     frequency[row, weight.argmax(1)] += whole - frequency.sum(1)
     return frequency.astype(np.float32)
 
 
-def softmax_intervals(weight: Ints, symbol: Ints) -> Intervals:
-    """Symbols the encoder knows, under the frequencies of `softmax_frequencies`. symbol: int32 [N]"""
+def softmax_intervals(weight: Ints, symbol: NDArray[np.integer]) -> Intervals:
+    """Symbols the encoder knows, under the frequencies of `softmax_frequencies`. symbol: int [N]"""
     frequency = softmax_frequencies(weight).astype(np.int32)
     row = np.arange(len(symbol))
     own = frequency[row, symbol]
@@ -106,8 +107,9 @@ def _coarse(c: Ints) -> Ints:
 
 
 def _fine(c: Ints, width: Ints, step: Ints) -> Ints:
-    """Cumulative distribution inside a nibble, rescaled from `width` to total(16). Each symbol gets one more unit of 2^-30
-    first, so that a nibble the network thinks impossible is still a distribution."""
+    """Cumulative distribution inside a nibble, rescaled from `width` to total(16). Each symbol gets one more unit of
+    2^-30 first, so that a nibble the network thinks impossible is still a distribution.
+    """
     scaled = ((c + step) * (total(NIBBLE) / (width + NIBBLE).astype(np.float64))).astype(np.int32)  # rounds down
     np.minimum(scaled, total(NIBBLE), out=scaled)
     np.copyto(scaled, total(NIBBLE), where=step == NIBBLE)

@@ -1,14 +1,14 @@
 """What a file says about itself: byte contexts that are counted while coding, mixed into the network's prediction.
 
-Lanes are coded side by side, one symbol each a step. For every order there is a table of contexts, each with the few symbols
-that followed it so far. Starting from the network's p_O, each order in turn takes a share of the probability and gives it to the symbols it has
-seen,
+Lanes are coded side by side, one symbol each a step. For every order there is a table of contexts, each with the few
+symbols that followed it so far. Starting from the network's p_O, each order in turn takes a share of the probability
+and gives it to the symbols it has seen,
 
     p_j = (1 - lambda) p_{j-1} + lambda count / total,
 
-where lambda belongs to how often the context was seen, how much its symbols agree and what the network thinks of the likeliest
-of them. The shares are learned while coding, as the average of their own responsibilities for what came (online EM), so that
-contexts that do not help cost next to nothing. Both sides learn from symbols both have.
+where lambda belongs to how often the context was seen, how much its symbols agree and what the network thinks of the
+likeliest of them. The shares are learned while coding, as the average of their own responsibilities for what came
+(online EM), so that contexts that do not help cost next to nothing. Both sides learn from symbols both have.
 
 Exactness: sums are of integers; all else is one IEEE operation an element.
 """
@@ -31,7 +31,8 @@ WEIGHT_BITS = 24  # of the weights that are handed on
 SHARE_BITS = 40  # fixed point of what contexts add to a probability
 RATE_BITS = 16  # fixed point of responsibilities
 PRIOR_TRIALS = 6  # that a share is thought to have had
-PRIOR_SHARES = (0.01, 0.05, 0.25)  # to begin with: of contexts at odds, of short ones that agree, of long ones that agree
+# to begin with: of contexts at odds, of short ones that agree, of long ones that agree
+PRIOR_SHARES = (0.01, 0.05, 0.25)
 LONG = 7  # bytes of a long context
 MEMORY = 500  # trials a share remembers
 TOTALS, SHARES, OPINIONS = 7, 5, 6  # levels of the three things a share depends on
@@ -121,7 +122,10 @@ class ContextMixer:
         most = counts.max(2)
         likeliest = np.take_along_axis(symbols, top[:, :, None], 2)[:, :, 0]
         opinion = own[np.arange(len(lanes)), likeliest]
-        bucket = (np.minimum(np.searchsorted(_POWERS, total, side="right"), TOTALS - 1) * SHARES + most * (SHARES - 1) // np.maximum(total, 1)) * OPINIONS
+        bucket = (
+            np.minimum(np.searchsorted(_POWERS, total, side="right"), TOTALS - 1) * SHARES
+            + most * (SHARES - 1) // np.maximum(total, 1)
+        ) * OPINIONS
         bucket += np.searchsorted(_OPINIONS, opinion)
         share = np.where(total > 0, self.hits[self.order, bucket] / self.trials[self.order, bucket], 0.0)
         return Found(own, slot, tag, symbols, counts, total, bucket, share)
@@ -129,7 +133,8 @@ class ContextMixer:
     def _hash(self, history: Ints) -> tuple[Ints, NDArray[np.uint16]]:
         """(slot, tag) of each order's context: [O, L]. Arithmetic modulo 2^32 in int64."""
         h = np.zeros(len(history), np.int64)
-        slots, tags = [], []
+        slots: list[Ints] = []
+        tags: list[NDArray[np.uint16]] = []
         for k in range(1, REACH + 1):
             h = ((h + history[:, -k] + 1) * _MULTIPLIER) & 0xFFFFFFFF
             h = h ^ (h >> 15)
@@ -155,6 +160,7 @@ class ContextMixer:
         full = self.trials > MEMORY << RATE_BITS
         self.hits[full] >>= 1
         self.trials[full] >>= 1
+        np.minimum(self.hits, self.trials - 1, out=self.hits)  # a share of 1 would leave nothing for surprises
 
     def _count(self, found: Found, symbol: Ints) -> None:
         """One more of each symbol in its contexts; of lanes that share a context in a step the first counts."""

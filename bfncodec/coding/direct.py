@@ -1,16 +1,17 @@
 """Range coding of symbols whose integer frequencies both sides compute: what the erasure sender needs.
 
-Frequencies are integers that sum to ``TOTAL(n) = 2^24 - n`` over the n symbols of an alphabet, zeros allowed; the coder adds one to
-each, so that every symbol stays codable. constriction does the coding: handed rows that sum to exactly that total it
-scales them by exactly 1, and no rounding happens between these integers and the bits (tested in tests/test_coding.py).
+Frequencies are integers that sum to ``TOTAL(n) = 2^24 - n`` over the n symbols of an alphabet, zeros allowed; the
+coder adds one to each, so that every symbol stays codable. constriction does the coding: handed rows that sum to
+exactly that total it scales them by exactly 1, and no rounding happens between these integers and the bits (tested in
+tests/test_coding.py).
 
-A range coder ends with whole 32-bit words. `RangeEncoder.finish` instead writes the shortest byte string inside the final
-interval, which saves 4 to 7 bytes a file; the decoder reads zeros after the end.
+A range coder ends with whole 32-bit words. `RangeEncoder.finish` instead writes the shortest byte string inside the
+final interval, which saves 4 to 7 bytes a file; the decoder reads zeros after the end.
 """
 
 from __future__ import annotations
 
-import constriction  # type: ignore[import-untyped]
+import constriction
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,9 +44,13 @@ class RangeEncoder:
         if len(symbols):
             self._coder.encode(symbols.astype(np.int32), self._family, np.ascontiguousarray(frequencies))
 
-    def encode_intervals(self, below: NDArray[np.integer], frequency: NDArray[np.integer], symbol: NDArray[np.integer], symbols: int) -> None:
-        """Append symbols known by their own frequency and the sum of those below them, all int [N]. Cheaper than whole rows
-        and the same bits: the row [f_0 … f_n-1] is summarised by three classes in which the symbol has the same interval."""
+    def encode_intervals(
+        self, below: NDArray[np.integer], frequency: NDArray[np.integer], symbol: NDArray[np.integer], symbols: int
+    ) -> None:
+        """Append symbols known by their own frequency and the sum of those below them, all int [N]. Cheaper than
+        whole rows and the same bits: the row [f_0 … f_n-1] is summarised by three classes in which the symbol has the
+        same interval.
+        """
         if len(symbol):
             rows, middle = summarise(below.astype(np.int64), frequency.astype(np.int64), symbol, symbols)
             self._coder.encode(middle, self._family, rows)
@@ -64,7 +69,8 @@ class RangeEncoder:
                 break
         prefix += point >> _STATE
         tail = (point & ((1 << _STATE) - 1)).to_bytes(_STATE // 8, "big")
-        return (prefix.to_bytes(position * _WORD // 8, "big") + tail).rstrip(b"\0")
+        code: bytes = prefix.to_bytes(position * _WORD // 8, "big") + tail
+        return code.rstrip(b"\0")
 
 
 class RangeDecoder:
@@ -82,7 +88,9 @@ class RangeDecoder:
         try:
             symbols: NDArray[np.int32] = self._coder.decode(self._family, np.ascontiguousarray(frequencies))
         except AssertionError as error:
-            raise DamagedError("expected a range-coded payload, found bits no encoder writes: the payload is damaged") from error
+            raise DamagedError(
+                "expected a range-coded payload, found bits no encoder writes: the payload is damaged"
+            ) from error
         return symbols
 
 

@@ -1,9 +1,10 @@
 """Normal distributions of integers: what the sums of a Gaussian sender's samples are coded with.
 
-A sum s is held as an integer number of units, its own unit at each step, about one standard deviation of the noise. That is
-fine enough: a normal distribution sampled on a lattice of step sigma behaves as a continuous one but for exp(-2 pi^2) = 3e-9.
-Frequencies are differences of a table of the normal distribution function, so that they are integers and the
-same everywhere. The cell of a lattice point adds 1/12 to the variance (Sheppard), which is taken off first.
+A sum s is held as an integer number of units, its own unit at each step, about one standard deviation of the noise.
+That is fine enough: a normal distribution sampled on a lattice of step sigma behaves as a continuous one but for
+exp(-2 pi^2) = 3e-9. Frequencies are differences of a table of the normal distribution function, so that they are
+integers and the same everywhere. The cell of a lattice point adds 1/12 to the variance (Sheppard), which is taken off
+first.
 
 Means are not rounded away: a mean that is off by e costs e^2 / (2 sigma^2) nats, at every step and in every dimension.
 """
@@ -97,10 +98,17 @@ class Normals:
         return base - half + _pop_excess(stack, symbol, 2 * half)
 
     def _window(self) -> tuple[Ints, NDArray[np.float32], NDArray[np.float32], int]:
-        """(integer next to each mean [N], what is left of the mean [N, 1], table steps a unit [N, 1], half the window)"""
+        """(integer next to each mean [N], what is left of the mean [N, 1], table steps a unit [N, 1], half the
+        window)
+        """
         base = np.rint(self.mean)
         scale = NORMAL_STEPS / np.sqrt(np.maximum(self.variance - CELL, LEAST_VARIANCE))
-        return base.astype(np.int64), (self.mean - base).astype(np.float32)[:, None], scale.astype(np.float32)[:, None], self._half()
+        return (
+            base.astype(np.int64),
+            (self.mean - base).astype(np.float32)[:, None],
+            scale.astype(np.float32)[:, None],
+            self._half(),
+        )
 
     def _half(self) -> int:
         """Units on either side, for the widest of all."""
@@ -132,7 +140,9 @@ def _inside(offset: Ints, symbols: int) -> Ints:
 
 
 def _push_excess(stack: AnsStack, offset: Ints, symbols: int) -> Ints:
-    """Offsets as symbols of the window; how far those at its ends are beyond them is pushed apart, which hardly ever happens."""
+    """Offsets as symbols of the window; how far those at its ends are beyond them is pushed apart, which hardly ever
+    happens.
+    """
     symbol = offset.clip(0, symbols - 1)
     at_end = np.flatnonzero((symbol == 0) | (symbol == symbols - 1))
     excess = [abs(int(offset[k]) - int(symbol[k])) for k in at_end]
@@ -150,11 +160,15 @@ def _pop_excess(stack: AnsStack, symbol: NDArray[np.int32], symbols: int) -> Int
 
 
 def _push_integer(stack: AnsStack, value: int) -> None:
-    """Its length, of which 0 is by far the likeliest, and the bits after the first. Who pops from random bits, as an encoder
-    does, must nearly always find 0: a sum that is out by any more would upset the game."""
+    """Its length, of which 0 is by far the likeliest, and the bits after the first. Who pops from random bits, as an
+    encoder does, must nearly always find 0: a sum that is out by any more would upset the game.
+    """
     length = value.bit_length()
     if length >= _LENGTHS.shape[1]:
-        raise DamagedError(f"expected sums less than 2^{_LENGTHS.shape[1] - 1} units from where they are predicted, found {value}: the payload is damaged")
+        raise DamagedError(
+            f"expected sums less than 2^{_LENGTHS.shape[1] - 1} units from where they are predicted, "
+            f"found {value}: the payload is damaged"
+        )
     rest, bits = value - (1 << length >> 1), max(length - 1, 0)
     stack.push_bits(rest & 0xFFFF, min(bits, 16))
     stack.push_bits(rest >> 16, max(bits - 16, 0))

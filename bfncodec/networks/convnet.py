@@ -1,9 +1,9 @@
 """Causal masked-convolution network for the wavefront schedule: the trainable network.
 
-Pixel (r, c) is revealed at step c + 2r. Everything the network computes at a pixel depends only on pixels of earlier steps, because each
-3x3 convolution reads the pixel itself, its left neighbour and the three above (`BLOCK_TAPS`), and the first layer, which
-reads pixel values, leaves out the pixel itself (`INPUT_TAPS`). The integer twin that files are coded with is in
-:mod:`bfncodec.networks.exact_convnet`.
+Pixel (r, c) is revealed at step c + 2r. Everything the network computes at a pixel depends only on pixels of earlier
+steps, because each 3x3 convolution reads the pixel itself, its left neighbour and the three above (`BLOCK_TAPS`), and
+the first layer, which reads pixel values, leaves out the pixel itself (`INPUT_TAPS`). The integer twin that files are
+coded with is in :mod:`bfncodec.networks.exact_convnet`.
 
 Inside a pixel the channels are predicted in the order green, red, blue, each given the ones before it.
 """
@@ -45,7 +45,9 @@ class ConvNetConfig:
         return 3 * len(INPUT_TAPS) + 3 + 3 * REACH
 
     def outputs(self, k: int) -> int:
-        """Numbers that describe the k-th coded channel: weight, mean, scale of each component, one slope per earlier channel."""
+        """Numbers that describe the k-th coded channel: weight, mean, scale of each component, one slope per earlier
+        channel.
+        """
         return 3 * self.mixtures + k
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,8 +102,9 @@ def features(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class MaxNorm(torch.autograd.Function):
-    """x / max|x| over the last dimension: the norm whose integer twin needs no scale, so that the five taps of a convolution
-    share one, and whose reduction is exact in any order."""
+    """x / max|x| over the last dimension: the norm whose integer twin needs no scale, so that the five taps of a
+    convolution share one, and whose reduction is exact in any order.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -116,15 +119,19 @@ class MaxNorm(torch.autograd.Function):
         (g,) = grads
         y, inverse, where = ctx.saved_tensors
         through_max = (g * y).sum(-1, keepdim=True, dtype=torch.float32).to(g.dtype) * inverse
-        return (g * inverse).scatter_add_(-1, where, -through_max * torch.sign(y.gather(-1, where)))
+        result: Tensor = (g * inverse).scatter_add_(-1, where, -through_max * torch.sign(y.gather(-1, where)))
+        return result
 
 
 def max_norm(x: Tensor) -> Tensor:
+    """See `MaxNorm`."""
     return MaxNorm.apply(x)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class CausalConv(nn.Module):
-    """Masked 3x3 convolution over BLOCK_TAPS. [B, H, W, in] -> [B, H, W, out]; the weight is stored as the matrix [out, 5 in]."""
+    """Masked 3x3 convolution over BLOCK_TAPS. [B, H, W, in] -> [B, H, W, out]; the weight is stored as the matrix
+    [out, 5 in].
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -140,6 +147,8 @@ class CausalConv(nn.Module):
 
 
 class Block(nn.Module):
+    """A convolution, a rectifier and a matrix, added to what came in."""
+
     def __init__(self, config: ConvNetConfig) -> None:
         super().__init__()
         self.conv = CausalConv(config.width, config.hidden)
@@ -148,14 +157,17 @@ class Block(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, h: Tensor) -> Tensor:
-        return h + self.out(F.relu(self.conv(max_norm(h))))
+        result: Tensor = h + self.out(F.relu(self.conv(max_norm(h))))
+        return result
 
 
 class ConvNet(nn.Module):
     """Parameters of p_O for every pixel of an image, in one pass."""
 
     FINE = ("input", "heads.")
-    """Matrices whose integer twins get 16 bits: they touch pixel values, and 8 bits cost 1% of the bits of smooth images."""
+    """Matrices whose integer twins get 16 bits: they touch pixel values, and 8 bits cost 1% of the bits of smooth
+    images.
+    """
 
     def __init__(self, config: ConvNetConfig) -> None:
         super().__init__()
@@ -168,7 +180,7 @@ class ConvNet(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(w, config.outputs(k)) for k in range(3))
         for head in self.heads:
             nn.init.zeros_(head.weight)  # type: ignore[arg-type]
-            head.bias.data.copy_(self._initial_bias(head.out_features))  # type: ignore[union-attr,operator,arg-type]
+            head.bias.data.copy_(self._initial_bias(head.out_features))  # type: ignore[operator,arg-type]
 
     def _initial_bias(self, outputs: int) -> Tensor:
         k = self.config.mixtures
@@ -177,7 +189,9 @@ class ConvNet(nn.Module):
         return torch.cat([torch.zeros(k), spread, torch.full((k,), LOG_SCALE_BIAS), slopes])
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: float [B, 3, H, W] with integer values. Returns -log2 p_O of each pixel and coded channel, float32 [B, 3, H, W]."""
+        """x: float [B, 3, H, W] with integer values. Returns -log2 p_O of each pixel and coded channel, float32
+        [B, 3, H, W].
+        """
         inputs, base = features(x)
         h = self.input((inputs / INPUT_SCALE).permute(0, 2, 3, 1))
         for block in self.blocks:
@@ -199,7 +213,9 @@ class ConvNet(nn.Module):
         return torch.stack(bits, 1)
 
     def _bits(self, out: Tensor, value: Tensor, base: Tensor, earlier: Tensor) -> Tensor:
-        """-log2 of a discretised logistic mixture. out: [B, 3K + k, H, W]; value, base: [B, H, W]; earlier: [B, k, H, W]."""
+        """-log2 of a discretised logistic mixture. out: [B, 3K + k, H, W]; value, base: [B, H, W]; earlier:
+        [B, k, H, W].
+        """
         k = self.config.mixtures
         weight, mean, log_scale = out[:, :k], out[:, k : 2 * k] * MEAN_SCALE, out[:, 2 * k : 3 * k]
         centre = base + (out[:, 3 * k :] * earlier).sum(1)

@@ -1,12 +1,12 @@
 """Convolutional denoiser for the Gaussian senders: the trainable network.
 
-At every step it reads all of the receiver's parameters theta and gives p_O of all dimensions at once, so its convolutions look
-both ways. Positions are patches of an image or symbols of a text. The integer twin that files are coded with is in
-:mod:`bfncodec.networks.exact_denoiser`.
+At every step it reads all of the receiver's parameters theta and gives p_O of all dimensions at once, so its
+convolutions look both ways. Positions are patches of an image or symbols of a text. The integer twin that files are
+coded with is in :mod:`bfncodec.networks.exact_denoiser`.
 
-Every feature is an integer in [-127, 127]. Images of many levels enter as differences to the mean of their patch, in units of the
-noise that is still on them: what there is to do is then nearly the same at every accuracy, and small structures stay
-visible in 8 bits.
+Every feature is an integer in [-127, 127]. Images of many levels enter as differences to the mean of their patch, in
+units of the noise that is still on them: what there is to do is then nearly the same at every accuracy, and small
+structures stay visible in 8 bits.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ KNOTS = 32  # of the curve that tells the blocks the accuracy
 class DenoiserConfig:
     """Shape of the network and kind of data; stored in a model's config.json.
 
-    kind: "discretised" (levels of an image), "binary" (K = 2, one dimension each) or "discrete" (K classes, K dimensions each).
-    shape: of one item, [H, W, C] for images, [L] for text. classes: levels or letters K. beta: accuracy at the end of the game.
+    kind: "discretised" (levels of an image), "binary" (K = 2, one dimension each) or "discrete" (K classes, K
+    dimensions each). shape: of one item, [H, W, C] for images, [L] for text. classes: levels or letters K. beta:
+    accuracy at the end of the game.
     """
 
     kind: str = "discretised"
@@ -57,14 +58,20 @@ class DenoiserConfig:
     @property
     def grid(self) -> tuple[int, int]:
         """Positions: rows and columns."""
-        return (self.shape[0] // self.patch, self.shape[1] // self.patch) if len(self.shape) == 3 else (1, self.shape[0])
+        return (
+            (self.shape[0] // self.patch, self.shape[1] // self.patch) if len(self.shape) == 3 else (1, self.shape[0])
+        )
 
     @property
     def features(self) -> int:
         """Integers that enter at each position."""
         window = (self.patch + 2) ** 2 * self.channels
         values = self.patch**2 * self.channels
-        return {"discretised": window + values + values // self.channels * (self.channels - 1), "binary": 2 * window, "discrete": 2 * self.classes}[self.kind]
+        return {
+            "discretised": window + values + values // self.channels * (self.channels - 1),
+            "binary": 2 * window,
+            "discrete": 2 * self.classes,
+        }[self.kind]
 
     @property
     def parameters(self) -> int:
@@ -86,11 +93,14 @@ class DenoiserConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DenoiserConfig:
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**given)
 
 
 def windows(x: Tensor, patch: int) -> Tensor:
-    """Each patch of an image with the ring of pixels around it. [B, H, W, C] -> [B, H/p, W/p, (p+2)^2 C]; edges repeat."""
+    """Each patch of an image with the ring of pixels around it. [B, H, W, C] -> [B, H/p, W/p, (p+2)^2 C]; edges
+    repeat.
+    """
     p = F.pad(x.permute(0, 3, 1, 2), (1, 1, 1, 1), mode="replicate").permute(0, 2, 3, 1)
     height, width = x.shape[1], x.shape[2]
     parts = [p[:, i : i + height : patch, j : j + width : patch] for i in range(patch + 2) for j in range(patch + 2)]
@@ -103,7 +113,9 @@ def integer(x: Tensor) -> Tensor:
 
 
 def level_features(mean: Tensor, unit: Tensor, config: DenoiserConfig) -> Tensor:
-    """Features of discretised data. mean: mu of p_I, [B, H, W, C]; unit: NOISE_UNITS over the noise, [B, 1, 1, 1] -> [B, h, w, F]."""
+    """Features of discretised data. mean: mu of p_I, [B, H, W, C]; unit: NOISE_UNITS over the noise, [B, 1, 1, 1] ->
+    [B, h, w, F].
+    """
     patch, channels = config.patch, config.channels
     inside = torch.cat([mean[:, i::patch, j::patch] for i in range(patch) for j in range(patch)], -1)
     total = inside[..., :channels]
@@ -119,16 +131,22 @@ def level_features(mean: Tensor, unit: Tensor, config: DenoiserConfig) -> Tensor
 
 
 def binary_features(s: Tensor, belief: Tensor, unit: Tensor, config: DenoiserConfig) -> Tensor:
-    """Features of binary data. s: sum of samples; belief: 2 theta - 1; both [B, H, W, C]; unit: STATE_UNITS over sqrt(1 + beta)."""
+    """Features of binary data. s: sum of samples; belief: 2 theta - 1; both [B, H, W, C]; unit: STATE_UNITS over
+    sqrt(1 + beta).
+    """
     return integer(torch.cat([windows(belief * LARGEST, config.patch), windows(s * unit, config.patch)], -1))
 
 
 def class_features(s: Tensor, theta: Tensor, unit: Tensor) -> Tensor:
-    """Features of discrete data. s, theta: [B, L, K]; unit: STATE_UNITS over sqrt(1 + beta K) [B, 1, 1] -> [B, 1, L, 2 K]."""
+    """Features of discrete data. s, theta: [B, L, K]; unit: STATE_UNITS over sqrt(1 + beta K) [B, 1, 1] ->
+    [B, 1, L, 2 K].
+    """
     return integer(torch.cat([theta * LARGEST, s * unit], -1)).unsqueeze(1)
 
 
 class Block(nn.Module):
+    """A convolution, the clock's gain and bias, a rectifier and a matrix, added to what came in."""
+
     def __init__(self, config: DenoiserConfig, dilation: int) -> None:
         super().__init__()
         self.taps, self.dilation = config.taps, dilation
@@ -145,7 +163,8 @@ class Block(nn.Module):
         pad = tuple(t // 2 * self.dilation if t > 1 else 0 for t in self.taps)
         z = F.conv2d(max_norm(h).permute(0, 3, 1, 2), kernel, padding=pad, dilation=self.dilation).permute(0, 2, 3, 1)
         z = F.relu(z * (1 + gain[:, None, None]) + bias[:, None, None])
-        return h + self.out(z)
+        result: Tensor = h + self.out(z)
+        return result
 
 
 class Denoiser(nn.Module):
@@ -158,14 +177,18 @@ class Denoiser(nn.Module):
         super().__init__()
         self.config = config
         self.input = nn.Linear(config.features, config.width)
-        self.blocks = nn.ModuleList(Block(config, config.dilations[i % len(config.dilations)]) for i in range(config.blocks))
+        self.blocks = nn.ModuleList(
+            Block(config, config.dilations[i % len(config.dilations)]) for i in range(config.blocks)
+        )
         self.head = nn.Linear(config.width, config.outputs)
         self.clock = nn.Parameter(torch.zeros(KNOTS, config.blocks, 2, config.hidden))
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, features: Tensor, clock: Tensor) -> Tensor:
-        """features: integers [B, rows, columns, F]; clock: `DenoiserConfig.clock` of each item [B] -> float [B, *shape, parameters]."""
+        """features: integers [B, rows, columns, F]; clock: `DenoiserConfig.clock` of each item [B] -> float
+        [B, *shape, parameters].
+        """
         settings = settings_at(self.clock, clock)  # [B, blocks, 2, hidden]
         h = self.input(features / FEATURE_SCALE)
         for i, block in enumerate(self.blocks):

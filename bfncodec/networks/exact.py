@@ -2,9 +2,11 @@
 
 Why each operation here is exact (the rule of the whole path):
 
-- Matrix products multiply int8 by int8 and add in int32, or in float32 where every partial sum is an integer below 2^24: integer sums
+- Matrix products multiply int8 by int8 and add in int32, or in float32 where every partial sum is an integer below
+2^24: integer sums
   do not depend on their order.
-- Everything between products is one correctly rounded IEEE operation per tensor operation (+ - * / sqrt, round, floor, clamp,
+- Everything between products is one correctly rounded IEEE operation per tensor operation (+ - * / sqrt, round,
+floor, clamp,
   comparison, conversion), elementwise, so it does not depend on vector width, threads or device. Nothing is fused.
 - Reductions are maxima, or sums of integers that stay exact in their type.
 - exp2 and the logistic function are integer tables (:mod:`bfncodec.networks.tables`).
@@ -30,7 +32,8 @@ _FINE = torch.tensor(2.0 * LARGEST)
 class ExactLinear:
     """y = x W^T + b with int8 x and W. weight: int8 [in, out] (transposed, padded); scale, bias: float32 [out].
 
-    Where 8 bits of weight are too few there is a second matrix beside the first, int8 [in, 2 out], in units of 1/254 of it.
+    Where 8 bits of weight are too few there is a second matrix beside the first, int8 [in, 2 out], in units of 1/254
+    of it.
     """
 
     weight: Tensor
@@ -40,7 +43,8 @@ class ExactLinear:
     @classmethod
     def load(cls, tensors: dict[str, Tensor], name: str, device: torch.device, input_scale: float = 1.0) -> ExactLinear:
         """From the stored tensors NAME.q int8 [out, in], NAME.s float32 [out] and perhaps NAME.b and NAME.r, the second
-        matrix; `input_scale` is the value of one unit of the int8 input, where that is a constant."""
+        matrix; `input_scale` is the value of one unit of the int8 input, where that is a constant.
+        """
         parts = [tensors[key] for key in (f"{name}.q", f"{name}.r") if key in tensors]
         weight = pad_to(torch.cat(parts).t(), 8, 0).contiguous().to(device)
         bias = tensors.get(f"{name}.b")
@@ -88,7 +92,9 @@ def _int_matmul_cuda(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _float_matmul(a: Tensor, b: Tensor) -> Tensor:
-    """For machines whose int8 kernels are missing or saturate: float32 products in pieces whose sums stay below 2^24."""
+    """For machines whose int8 kernels are missing or saturate: float32 products in pieces whose sums stay below
+    2^24.
+    """
     piece = EXACT_FLOAT // LARGEST**2
     result = torch.zeros(a.shape[0], b.shape[1], dtype=torch.int32, device=a.device)
     for k in range(0, a.shape[1], piece):
@@ -127,8 +133,9 @@ def quantise_max_norm(x: Tensor) -> Tensor:
 
 
 def quantise_rms_norm(x: Tensor) -> tuple[Tensor, Tensor]:
-    """x / rms(x) of each row as (int8, value of one unit). The root mean square is taken of the integers: their squares sum
-    to less than 2^24 in up to 1040 columns. Rows of zeros stay zeros."""
+    """x / rms(x) of each row as (int8, value of one unit). The root mean square is taken of the integers: their
+    squares sum to less than 2^24 in up to 1040 columns. Rows of zeros stay zeros.
+    """
     q = x * (_LARGEST / largest(x))
     q.round_()
     mean = (q * q).sum(-1, keepdim=True).div_(x.shape[-1]).clamp_min_(1e-3)

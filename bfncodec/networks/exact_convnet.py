@@ -1,8 +1,9 @@
 """The integer twin of :class:`bfncodec.networks.convnet.ConvNet`: line by line, every layer once per pixel.
 
-Pixels are numbered by *rank*, their place in the wavefront order. The network works on a range of ranks at a time: one line when
-decoding, many lines when encoding. Earlier features are kept in rings just long enough for the three lines the convolutions look back,
-so memory does not grow with the image. Encoding and decoding run the same code on the same integers.
+Pixels are numbered by *rank*, their place in the wavefront order. The network works on a range of ranks at a time:
+one line when decoding, many lines when encoding. Earlier features are kept in rings just long enough for the three
+lines the convolutions look back, so memory does not grow with the image. Encoding and decoding run the same code on
+the same integers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,17 @@ from torch import Tensor
 from bfncodec.coding.cdf import SUM_BITS
 from bfncodec.flow.schedule import Wavefront
 from bfncodec.networks import tables
-from bfncodec.networks.convnet import BLOCK_TAPS, CODING_ORDER, INPUT_SCALE, INPUT_TAPS, LOG_SCALE_RANGE, MEAN_SCALE, OUTSIDE, REACH, ConvNetConfig
+from bfncodec.networks.convnet import (
+    BLOCK_TAPS,
+    CODING_ORDER,
+    INPUT_SCALE,
+    INPUT_TAPS,
+    LOG_SCALE_RANGE,
+    MEAN_SCALE,
+    OUTSIDE,
+    REACH,
+    ConvNetConfig,
+)
 from bfncodec.networks.exact import LARGEST, ExactLinear, quantise_max_norm, quantise_rows
 from bfncodec.networks.stored import Shapes, linear_shapes
 
@@ -27,7 +38,8 @@ MEAN_STEPS = 64  # fixed point of predicted means: units of 1/64 level
 WEIGHT_TOTAL = 1 << (SUM_BITS - tables.LOGISTIC_BITS)  # mixture weights are integers that sum to this, 2^10
 MEAN_LIMIT = 1 << 16
 LOG2_E = 1.4426950408889634
-NEAREST = tuple(INPUT_TAPS.index(t) for t in ((0, -1), (-1, 0), (-1, 1), (-1, -1)))  # west, north, north-east, north-west
+# west, north, north-east, north-west
+NEAREST = tuple(INPUT_TAPS.index(t) for t in ((0, -1), (-1, 0), (-1, 1), (-1, -1)))
 ENTERING = (((1, 0), (2, 1)), ((2, 2),), ())  # for each coded channel: (channel it enters, row of `inside`)
 Floats = NDArray[np.float32]
 
@@ -51,9 +63,10 @@ class Geometry:
 
 @lru_cache(maxsize=4)
 def geometry(height: int, width: int) -> Geometry:
+    """The geometry of images of one size."""
     schedule = Wavefront(height, width)
     order = schedule.order
-    rank = np.empty(len(order), np.int32)
+    rank: NDArray[np.int32] = np.empty(len(order), np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
     rank = rank.reshape(height, width)
     r, c = np.divmod(order, width)
@@ -72,7 +85,7 @@ def _known(rank: NDArray[np.int32], r: NDArray[np.int64], c: NDArray[np.int64]) 
 
 
 def _inside(rank: NDArray[np.int32], r: NDArray[np.int64], c: NDArray[np.int64]) -> NDArray[np.int32]:
-    height, width = rank.shape
+    _, width = rank.shape
     outside = (r < 0) | (c < 0) | (c >= width)
     return np.where(outside, -1, rank[np.maximum(r, 0), np.clip(c, 0, width - 1)]).astype(np.int32)
 
@@ -82,7 +95,9 @@ def stored_shapes(config: ConvNetConfig) -> Shapes:
     width, hidden = config.width, config.hidden
     shapes = linear_shapes("input", width, config.features, fine=True) | linear_shapes("trunk", 3 * width, width)
     for i in range(config.blocks):
-        shapes |= linear_shapes(f"blocks.{i}.conv", hidden, len(BLOCK_TAPS) * width) | linear_shapes(f"blocks.{i}.out", width, hidden)
+        shapes |= linear_shapes(f"blocks.{i}.conv", hidden, len(BLOCK_TAPS) * width) | linear_shapes(
+            f"blocks.{i}.out", width, hidden
+        )
     for k in range(3):
         shapes |= linear_shapes(f"heads.{k}", config.outputs(k), width, fine=True)
     return shapes | {"inside": (3, width)}
@@ -111,7 +126,9 @@ class ExactConvNet:
 
 
 def mixture(out: Floats, base: Floats, errors: Sequence[Floats], mixtures: int) -> Mixture:
-    """Integer mixture of logistics from the k-th head. out: float32 [3K + k, N]; base and each of the k errors: float32 [N]."""
+    """Integer mixture of logistics from the k-th head. out: float32 [3K + k, N]; base and each of the k errors:
+    float32 [N].
+    """
     k = mixtures
     logits, offset, log_scale, slopes = out[:k], out[k : 2 * k], out[2 * k : 3 * k], out[3 * k :]
     exp2 = tables.exp2_table()
@@ -132,8 +149,9 @@ def mixture(out: Floats, base: Floats, errors: Sequence[Floats], mixtures: int) 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Cumulative distribution of one channel in integers. weight: int32 [K, N], sums to 2^10; mean (1/64 levels) and inverse
-    scale (table steps in 1/64 level): float32 [K, N]."""
+    """Cumulative distribution of one channel in integers. weight: int32 [K, N], sums to 2^10; mean (1/64 levels) and
+    inverse scale (table steps in 1/64 level): float32 [K, N].
+    """
 
     weight: NDArray[np.int32]
     mean: Floats
@@ -149,7 +167,8 @@ class Mixture:
         index += np.float32((len(table) - 1) // 2)
         cumulative = table.take(index.astype(np.int64), mode="clip")
         cumulative *= self.weight[:, :, None]
-        return cumulative.sum(0, dtype=np.int32)
+        result: NDArray[np.int32] = cumulative.sum(0, dtype=np.int32)
+        return result
 
 
 class Pass:
@@ -165,7 +184,9 @@ class Pass:
         # Four bytes a pixel, the last unused, so that a pixel is read as one word.
         self.pixels = torch.full((count, len(geo.order) + 1, 4), OUTSIDE, dtype=torch.uint8, device=device)
         self.inputs = torch.from_numpy(geo.inputs).to(device)
-        self.taps = torch.from_numpy(np.where(geo.blocks < 0, self.ring, geo.blocks % self.ring).astype(np.int32)).to(device)
+        self.taps = torch.from_numpy(np.where(geo.blocks < 0, self.ring, geo.blocks % self.ring).astype(np.int32)).to(
+            device
+        )
         self.flags = torch.from_numpy(geo.flags).to(device)
         self.image_row = torch.arange(count, dtype=torch.int32, device=device).view(-1, 1, 1) * (self.ring + 1)
 
@@ -174,7 +195,9 @@ class Pass:
         self.pixels[:, first : first + values.shape[1], :3] = values
 
     def predict(self, first: int, last: int) -> Prediction:
-        """p_O of the pixels of ranks [first, last), which may depend on each other only through what `reveal` was told."""
+        """p_O of the pixels of ranks [first, last), which may depend on each other only through what `reveal` was
+        told.
+        """
         network = self.network
         inputs, base = self._inputs(first, last)
         h = network.input(inputs)
@@ -201,7 +224,9 @@ class Pass:
         return rows, base
 
     def _store(self, ring: Tensor, first: int, rows: Tensor) -> None:
-        """Write the features of ranks first … into a ring, in two pieces where they run over its end. rows: int8 [T n, C]"""
+        """Write the features of ranks first … into a ring, in two pieces where they run over its end. rows: int8
+        [T n, C]
+        """
         rows = rows.view(self.count, -1, rows.shape[1])
         start = first % self.ring
         fit = min(rows.shape[1], self.ring - start)
@@ -222,18 +247,24 @@ class Prediction:
     def channel(self, k: int) -> Mixture:
         """Distribution of the k-th coded channel, after k calls of `tell`."""
         out = self.network.heads[k](*quantise_rows(self.hidden[k].clamp_min_(0)))
-        return mixture(out.t().contiguous().cpu().numpy(), self.base[CODING_ORDER[k]], self.errors, self.network.config.mixtures)
+        return mixture(
+            out.t().contiguous().cpu().numpy(), self.base[CODING_ORDER[k]], self.errors, self.network.config.mixtures
+        )
 
     def tell(self, k: int, value: NDArray[np.int32]) -> None:
         """The k-th coded channel is now known. value: int32 [N]"""
         error = value.astype(np.float32) - self.base[CODING_ORDER[k]]
         self.errors.append(error)
-        small = torch.from_numpy((error.clip(-LARGEST, LARGEST) / np.float32(INPUT_SCALE))[:, None]).to(self.network.device)
+        small = torch.from_numpy((error.clip(-LARGEST, LARGEST) / np.float32(INPUT_SCALE))[:, None]).to(
+            self.network.device
+        )
         for channel, row in ENTERING[k]:
             self.hidden[channel] = self.hidden[channel] + small * self.network.inside[row]
 
 
 def gather_rows(rows: Tensor, index: Tensor) -> Tensor:
-    """The five taps of each position side by side. rows: int8 [M, C]; index: [N 5] -> int8 [N, 5 C]. Copies 8 bytes at a time."""
+    """The five taps of each position side by side. rows: int8 [M, C]; index: [N 5] -> int8 [N, 5 C]. Copies 8 bytes
+    at a time.
+    """
     wide = rows.view(torch.int64) if rows.shape[1] % 8 == 0 else rows
     return wide.index_select(0, index).view(torch.int8).view(-1, len(BLOCK_TAPS) * rows.shape[1])

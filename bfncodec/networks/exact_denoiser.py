@@ -1,6 +1,7 @@
 """The integer twin of :class:`bfncodec.networks.denoiser.Denoiser`: the same numbers on every machine.
 
-It has no order of positions and keeps nothing between steps: every call is one pass over all positions of a batch of items.
+It has no order of positions and keeps nothing between steps: every call is one pass over all positions of a batch of
+items.
 """
 
 from __future__ import annotations
@@ -68,14 +69,18 @@ class ExactDenoiser:
         self.exp2 = torch.from_numpy(tables.exp2_table()).to(device)
 
     def __call__(self, s: Tensor, moment: Moment) -> Tensor:
-        """Raw parameters of p_O. s: sums of samples, float32 [B, *shape] ([B, L, K] of classes) -> float32 [B, *shape, parameters]."""
+        """Raw parameters of p_O. s: sums of samples, float32 [B, *shape] ([B, L, K] of classes) -> float32
+        [B, *shape, parameters].
+        """
         config = self.config
         features = self.features(s, moment.beta)
         batch, (rows, columns) = len(s), config.grid
         settings = settings_at(self.clock, torch.tensor([moment.clock], dtype=torch.float32, device=self.device))[0]
         h = self.input(features.view(batch * rows * columns, -1).to(torch.int8))
         for i, (conv, out) in enumerate(zip(self.convs, self.outs, strict=True)):
-            taps = neighbours(batch, rows, columns, config.taps, config.dilations[i % len(config.dilations)], self.device)
+            taps = neighbours(
+                batch, rows, columns, config.taps, config.dilations[i % len(config.dilations)], self.device
+            )
             z = conv(gather(quantise_max_norm(h), taps))
             z.mul_(settings[i, 0] + 1).add_(settings[i, 1]).clamp_min_(0)
             h.add_(out(*quantise_rows(z)))
@@ -83,7 +88,9 @@ class ExactDenoiser:
         return arrange(raw.view(batch, rows, columns, -1), config)
 
     def features(self, s: Tensor, beta: float) -> Tensor:
-        """Integers in float32 [B, rows, columns, F]. Products, quotients and roots of floats are correctly rounded, so the constants are the same everywhere."""
+        """Integers in float32 [B, rows, columns, F]. Products, quotients and roots of floats are correctly rounded,
+        so the constants are the same everywhere.
+        """
         config = self.config
         if config.kind == "discretised":
             unit = torch.full((1, 1, 1, 1), NOISE_UNITS * math.sqrt(1 + beta), device=self.device)
@@ -109,7 +116,9 @@ class ExactDenoiser:
 
 
 def constant(value: float, like: Tensor) -> Tensor:
-    """A float32 on the device of a tensor: a product with it rounds once, whatever the device makes of Python's numbers."""
+    """A float32 on the device of a tensor: a product with it rounds once, whatever the device makes of Python's
+    numbers.
+    """
     return torch.tensor(value, dtype=torch.float32, device=like.device)
 
 
@@ -127,8 +136,12 @@ def gather(rows: Tensor, index: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-def neighbours(batch: int, rows: int, columns: int, taps: tuple[int, int], dilation: int, device: torch.device) -> Tensor:
-    """Flat position of each tap of each position, int64 [B rows columns, taps]; the number of positions stands for outside."""
+def neighbours(
+    batch: int, rows: int, columns: int, taps: tuple[int, int], dilation: int, device: torch.device
+) -> Tensor:
+    """Flat position of each tap of each position, int64 [B rows columns, taps]; the number of positions stands for
+    outside.
+    """
     r, c = np.divmod(np.arange(rows * columns), columns)
     found = []
     for dr in _offsets(taps[0], dilation):

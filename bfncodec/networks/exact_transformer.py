@@ -1,7 +1,9 @@
-"""The integer twin of :class:`bfncodec.networks.transformer.Transformer`: keys and values cached, any number of steps at a time.
+"""The integer twin of :class:`bfncodec.networks.transformer.Transformer`: keys and values cached, any number of steps
+at a time.
 
 Windows are coded side by side. Encoding advances many steps in one call, decoding one step; both run the same code, and
-because nothing in it depends on how rows are grouped (see :mod:`bfncodec.networks.exact`) both see the same distributions.
+because nothing in it depends on how rows are grouped (see :mod:`bfncodec.networks.exact`) both see the same
+distributions.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ class ExactEmbedding:
 
 @dataclass(frozen=True)
 class ExactBlock:
+    """Weights of one layer."""
+
     qkv: ExactLinear
     out: ExactLinear
     up: ExactLinear
@@ -76,8 +80,11 @@ class ExactTransformer:
 
     def _block(self, tensors: dict[str, Tensor], i: int) -> ExactBlock:
         name = f"blocks.{i}"
-        linears = (ExactLinear.load(tensors, f"{name}.{part}", self.device) for part in ("qkv", "out", "up", "down"))
-        return ExactBlock(*linears, tensors[f"{name}.gain"].to(self.device), tensors["value_cap"][i].to(self.device))
+        qkv, out, up, down = (
+            ExactLinear.load(tensors, f"{name}.{part}", self.device) for part in ("qkv", "out", "up", "down")
+        )
+        gain, cap = tensors[f"{name}.gain"].to(self.device), tensors["value_cap"][i].to(self.device)
+        return ExactBlock(qkv, out, up, down, gain, cap)
 
     def start(self, windows: int, teeth: int, steps: int) -> Pass:
         """A pass over windows of `teeth` teeth of `steps` symbols each."""
@@ -92,7 +99,9 @@ class Pass:
         self.network, self.windows, self.teeth, self.steps = network, windows, teeth, steps
         self.reach = max([1, *(n for n, _ in config.ngrams)])
         # Symbols of each tooth after `reach` start symbols.
-        self.symbols = torch.full((windows, teeth, self.reach + steps), config.symbols, dtype=torch.int64, device=device)
+        self.symbols = torch.full(
+            (windows, teeth, self.reach + steps), config.symbols, dtype=torch.int64, device=device
+        )
         heads, width, slots = config.heads, config.head_width, teeth * steps
         self.keys = [torch.zeros(windows, heads, slots, width, device=device) for _ in network.blocks]
         self.key_scale = [torch.zeros(windows, heads, 1, slots, device=device) for _ in network.blocks]
@@ -103,13 +112,16 @@ class Pass:
         self.symbols[:, :, self.reach + first : self.reach + first + symbols.shape[2]] = symbols
 
     def predict(self, first: int, last: int) -> Tensor:
-        """Weights of p_O for the symbols of steps [first, last), int32 [B, (last - first) m, symbols] in step-major order.
+        """Weights of p_O for the symbols of steps [first, last), int32 [B, (last - first) m, symbols] in step-major
+        order.
 
         Needs every symbol of steps before last - 1 revealed, and is to be called for all steps in order.
         """
         network, count = self.network, (last - first) * self.teeth
         x = self._embed(first, last)
-        position = torch.arange(first, last, device=x.device)[:, None] + torch.arange(self.teeth, device=x.device) * self.steps
+        position = (
+            torch.arange(first, last, device=x.device)[:, None] + torch.arange(self.teeth, device=x.device) * self.steps
+        )
         rope = network.rope[:, position.reshape(-1)].repeat(1, self.windows, 1).unsqueeze(2)  # [2, B n, 1, hd/2]
         mask = self._mask(first, last)
         for i, block in enumerate(network.blocks):
@@ -129,7 +141,10 @@ class Pass:
         history = history.transpose(1, 2).reshape(-1, self.reach)
         x = network.embed(history[:, -1])
         if network.ngram:
-            rows = [e(ngram_hash(history, n, bits)) for e, (n, bits) in zip(network.ngram, network.config.ngrams, strict=True)]
+            rows = [
+                e(ngram_hash(history, n, bits))
+                for e, (n, bits) in zip(network.ngram, network.config.ngrams, strict=True)
+            ]
             x = x + torch.cat(rows, 1)
         return x
 
@@ -174,7 +189,9 @@ class Pass:
         return x.view(self.windows, -1, *x.shape[1:]).transpose(1, 2)
 
     def _normalise(self, x: Tensor, rope: Tensor) -> tuple[Tensor, Tensor]:
-        """Rotate by position, then the integers of the normalised row and their unit. [B n, H, hd] -> float32, float32 [B n, H, 1]"""
+        """Rotate by position, then the integers of the normalised row and their unit. [B n, H, hd] -> float32,
+        float32 [B n, H, 1]
+        """
         a, b = x.chunk(2, -1)
         cos, sin = rope
         rotated = torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
@@ -183,7 +200,9 @@ class Pass:
 
 
 def _dots(rows: Tensor, keys: Tensor) -> Tensor:
-    """Products of every row with every key. [B, H, n, w], [B, H, slots, w] -> [B, H, n, slots]. One row is faster as a column."""
+    """Products of every row with every key. [B, H, n, w], [B, H, slots, w] -> [B, H, n, slots]. One row is faster as
+    a column.
+    """
     if rows.shape[2] == 1:
         return (keys @ rows.transpose(2, 3)).transpose(2, 3)
     return rows @ keys.transpose(2, 3)

@@ -1,7 +1,8 @@
 """Integer tables of exp2 and of the logistic distribution.
 
-Exponentials differ in the last bit between machines, so the exact path reads them from tables. The tables are computed once in a
-process with :mod:`decimal`, whose exp is correctly rounded by definition: every machine gets the same integers.
+Exponentials differ in the last bit between machines, so the exact path reads them from tables. The tables are
+computed once in a process with :mod:`decimal`, whose exp is correctly rounded by definition: every machine gets the
+same integers.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def exp2_table() -> NDArray[np.int32]:
 
 @lru_cache(maxsize=1)
 def logistic_table() -> NDArray[np.int32]:
-    """2^LOGISTIC_BITS / (1 + exp(-z)) rounded, for z = (i - LIMIT STEPS) / STEPS, i = 0 … 2 LIMIT STEPS; 0 and 2^BITS at the ends."""
+    """2^LOGISTIC_BITS / (1 + exp(-z)) rounded, for z = (i - LIMIT STEPS) / STEPS, i = 0 … 2 LIMIT STEPS; 0 and 2^BITS
+    at the ends.
+    """
     half = LOGISTIC_LIMIT * LOGISTIC_STEPS
     upper, power = [], Decimal(1)
     with localcontext(_CONTEXT):
@@ -55,7 +58,8 @@ def logistic_table() -> NDArray[np.int32]:
 
 @lru_cache(maxsize=1)
 def normal_table() -> NDArray[np.int32]:
-    """2^NORMAL_BITS times the normal distribution function at z = (i - LIMIT STEPS) / STEPS, rounded, i = 0 … 2 LIMIT STEPS.
+    """2^NORMAL_BITS times the normal distribution function at z = (i - LIMIT STEPS) / STEPS, rounded, i = 0 … 2 LIMIT
+    STEPS.
 
     Simpson's rule over steps this small is wrong by less than 1e-13; 0 and 2^BITS at the ends.
     """
@@ -76,7 +80,8 @@ def normal_table() -> NDArray[np.int32]:
 def _normal_density(count: int) -> list[Decimal]:
     """exp(-z^2 / 2) at z = i / (2 STEPS), i = 0 … count, by the ratios of neighbours."""
     step = _CONTEXT.divide(Decimal(1), Decimal(2 * NORMAL_STEPS))
-    ratio = _CONTEXT.exp(_CONTEXT.divide(_CONTEXT.multiply(step, step), Decimal(-2)))  # of the first two; each next one is smaller by `change`
+    # of the first two; each next one is smaller by `change`
+    ratio = _CONTEXT.exp(_CONTEXT.divide(_CONTEXT.multiply(step, step), Decimal(-2)))
     change = _CONTEXT.multiply(ratio, ratio)
     values = [Decimal(1)]
     for _ in range(count):

@@ -1,11 +1,13 @@
 """Step-causal transformer for the comb schedule: the trainable network.
 
-Slot (tooth j, index i) holds the symbols of tooth j *before* index i and predicts symbol (j, i). It attends to every slot whose
-index is at most i, in all teeth: exactly what the receiver knows at step i. With one tooth this is an ordinary
-left-to-right transformer. The integer twin that files are coded with is in :mod:`bfncodec.networks.exact_transformer`.
+Slot (tooth j, index i) holds the symbols of tooth j *before* index i and predicts symbol (j, i). It attends to every
+slot whose index is at most i, in all teeth: exactly what the receiver knows at step i. With one tooth this is an
+ordinary left-to-right transformer. The integer twin that files are coded with is in
+:mod:`bfncodec.networks.exact_transformer`.
 
-Every normalisation divides by the root mean square and every product is a plain matrix product, so that the integer twin has the same
-structure: rows quantise to int8 with a scale of their own, and the scale of a normalised row is known from its integers.
+Every normalisation divides by the root mean square and every product is a plain matrix product, so that the integer
+twin has the same structure: rows quantise to int8 with a scale of their own, and the scale of a normalised row is
+known from its integers.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -38,14 +41,14 @@ class TransformerConfig:
     def head_width(self) -> int:
         return self.width // self.heads
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, object]) -> TransformerConfig:
+    def from_dict(cls, values: dict[str, Any]) -> TransformerConfig:
         values = dict(values)
-        values["ngrams"] = tuple((int(n), int(b)) for n, b in values["ngrams"])  # type: ignore[union-attr]
-        return cls(**values)  # type: ignore[arg-type]
+        values["ngrams"] = tuple((int(n), int(b)) for n, b in values["ngrams"])
+        return cls(**values)
 
 
 def ngram_hash(history: Tensor, order: int, bits: int) -> Tensor:
@@ -73,10 +76,13 @@ def rope_table(config: TransformerConfig) -> Tensor:
 
 
 def rms_norm(x: Tensor) -> Tensor:
+    """x over the root of the mean of its squares, along the last dimension."""
     return F.rms_norm(x, (x.shape[-1],))
 
 
 class Block(nn.Module):
+    """Attention and a layer of squared rectifiers, each added to what came in."""
+
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         d = config.width
@@ -85,7 +91,8 @@ class Block(nn.Module):
         self.out = nn.Linear(d, d, bias=False)
         self.up = nn.Linear(d, config.expansion * d, bias=False)
         self.down = nn.Linear(config.expansion * d, d, bias=False)
-        self.gain = nn.Parameter(torch.full((config.heads,), math.sqrt(config.head_width) * 1.2))  # logit scale of each head
+        # logit scale of each head
+        self.gain = nn.Parameter(torch.full((config.heads,), math.sqrt(config.head_width) * 1.2))
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.down.weight)
 
@@ -97,21 +104,25 @@ class Block(nn.Module):
         q = q * (self.gain / (d // self.heads)).to(q.dtype).view(1, -1, 1, 1)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, scale=1.0)
         x = x + self.out(y.transpose(1, 2).reshape(batch, length, d))
-        return x + self.down(F.relu(self.up(rms_norm(x))).square())
+        result: Tensor = x + self.down(F.relu(self.up(rms_norm(x))).square())
+        return result
 
     def largest_values(self, x: Tensor) -> Tensor:
         """Largest attention value of each head on this input. [B, L, d] -> [H]"""
-        v = self.qkv(rms_norm(x)).chunk(3, -1)[2]
+        v: Tensor = self.qkv(rms_norm(x)).chunk(3, -1)[2]
         return v.abs().amax((0, 1)).view(self.heads, -1).amax(1)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Each pair (first half, second half) of the last dimension turned by its angle."""
     a, b = x.chunk(2, -1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
 
 
 class Transformer(nn.Module):
     """Log-probabilities of every symbol of a window, for any comb schedule, in one pass."""
+
+    rope: Tensor
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -131,22 +142,25 @@ class Transformer(nn.Module):
     @torch.no_grad()
     def stored_tables(self, batches: Iterable[tuple[Tensor, int]]) -> dict[str, Tensor]:
         """What the integer twin needs besides the weights: the table of rotations, and how large the attention values
-        of each layer and head get on some data, float32 [layers, H]."""
+        of each layer and head get on some data, float32 [layers, H].
+        """
         caps = torch.full((self.config.layers, self.config.heads), 1e-3)
         for x, teeth in batches:
             z, rope, mask = self._start(x.to(self.head.weight.device), teeth)
             for i, block in enumerate(self.blocks):
                 caps[i] = torch.maximum(caps[i], block.largest_values(z).cpu())  # type: ignore[operator]
                 z = block(z, rope[0], rope[1], mask)
-        return {"rope": self.rope.cpu(), "value_cap": caps}  # type: ignore[operator,dict-item]
+        return {"rope": self.rope.cpu(), "value_cap": caps}
 
     def forward(self, x: Tensor, teeth: int) -> Tensor:
         """x: int64 [B, L] symbols in text order, L a multiple of `teeth`. Returns logits [B, L, symbols], in step-major
-        order (rank = index * teeth + tooth), which is the order of :class:`bfncodec.flow.schedule.Comb`."""
+        order (rank = index * teeth + tooth), which is the order of :class:`bfncodec.flow.schedule.Comb`.
+        """
         z, rope, mask = self._start(x, teeth)
         for block in self.blocks:
             z = block(z, rope[0], rope[1], mask)
-        return self.head(rms_norm(z))
+        logits: Tensor = self.head(rms_norm(z))
+        return logits
 
     def _start(self, x: Tensor, teeth: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """Embedded slots [B, L, d] in step-major order, their rotations [2, L, hd/2], and the mask of the schedule."""
@@ -154,7 +168,7 @@ class Transformer(nn.Module):
         inputs = self.inputs(x.view(batch, teeth, length // teeth))  # [B, m, S, d]
         z = inputs.transpose(1, 2).reshape(batch, length, -1)
         position = torch.arange(length, device=x.device).view(teeth, -1).t().reshape(-1)
-        rope = self.rope[:, position].to(z.dtype) / (1 << 14)  # type: ignore[index]
+        rope = self.rope[:, position].to(z.dtype) / (1 << 14)
         return z, rope, None if teeth == 1 else step_mask(length, teeth, x.device)
 
     def inputs(self, x: Tensor) -> Tensor:
@@ -162,7 +176,7 @@ class Transformer(nn.Module):
         reach = max([1, *(n for n, _ in self.config.ngrams)])
         padded = F.pad(x, (reach, 0), value=self.config.symbols)
         history = torch.stack([padded[..., k : k + x.shape[-1]] for k in range(reach)], -1)  # [B, m, S, reach]
-        z = self.embed(history[..., -1])
+        z: Tensor = self.embed(history[..., -1])
         parts = [t(ngram_hash(history, n, b)) for t, (n, b) in zip(self.ngram, self.config.ngrams, strict=True)]
         return z + torch.cat(parts, -1) if parts else z
 

@@ -1,0 +1,1 @@
+"""Training of models, from data to a model directory."""

@@ -48,11 +48,15 @@ def load_images(source: ImageSource) -> list[NDArray[np.uint8]]:
             images.append(read_rgb(path))
     large = [image for image in images if min(image.shape[:2]) >= source.crop]
     if not large:
-        raise InputError(f"no image of at least {source.crop} x {source.crop} pixels in {', '.join(source.paths)}: name other data.paths or a smaller crop")
+        raise InputError(
+            f"no image of at least {source.crop} x {source.crop} pixels in {', '.join(source.paths)}: "
+            "name other data.paths or a smaller crop"
+        )
     return large
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """An image file as uint8 [H, W, 3]."""
     from PIL import Image
 
     try:
@@ -77,7 +81,7 @@ def expand(paths: Sequence[str], suffixes: tuple[str, ...]) -> list[Path]:
     """Files named by paths: a folder stands for its files of the given suffixes (all files if none are given)."""
     found: list[Path] = []
     for name in paths:
-        matches = sorted(glob.glob(str(Path(name).expanduser())))
+        matches = sorted(glob.glob(str(Path(name).expanduser())))  # noqa: PTH207 - Path.glob takes no absolute pattern
         if not matches:
             raise InputError(f"{name}: no such file or folder, named in data.paths of the training configuration")
         for match in map(Path, matches):
@@ -117,7 +121,10 @@ class WindowSampler:
 
     def __init__(self, data: NDArray[np.uint8], window: int, batch: int) -> None:
         if len(data) <= window:
-            raise InputError(f"{len(data)} bytes of text are fewer than one window of {window}: give more text or set network.window lower")
+            raise InputError(
+                f"{len(data)} bytes of text are fewer than one window of {window}: "
+                "give more text or set network.window lower"
+            )
         self.data, self.window, self.batch = data, window, batch
 
     def __call__(self, rng: np.random.Generator) -> Tensor:

@@ -1,15 +1,15 @@
 """What the training loop needs for the Gaussian senders: data, noise, and L^n as a loss in bits per dimension.
 
-The loss of an item is n KL(p_S || p_R) at one random step of the game in `STEPS` steps, plus the reconstruction term at its end
-(Graves et al. 2023, eqs. 16 to 18). Data fill [-1, 1] (discretised), are -1 or 1 (binary) or letters (discrete). s is
-the sum of the sender's samples, each times its accuracy: s ~ N(beta x, beta).
+The loss of an item is n KL(p_S || p_R) at one random step of the game in `STEPS` steps, plus the reconstruction term
+at its end (Graves et al. 2023, eqs. 16 to 18). Data fill [-1, 1] (discretised), are -1 or 1 (binary) or letters
+(discrete). s is the sum of the sender's samples, each times its accuracy: s ~ N(beta x, beta).
 """
 
 from __future__ import annotations
 
 import lzma
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,6 @@ from bfncodec.networks.denoiser import (
     NOISE_UNITS,
     SPREAD_RANGE,
     STATE_UNITS,
-    Denoiser,
     DenoiserConfig,
     binary_features,
     class_features,
@@ -40,7 +39,9 @@ LEAST_END = 0.3  # the reconstruction is trained for ends between this share of 
 
 @dataclass(frozen=True)
 class ItemSource:
-    """Items of one shape: .npy or .npy.xz arrays, or text. The last `skip_last` are kept for validation, `only_last` picks them."""
+    """Items of one shape: .npy or .npy.xz arrays, or text. The last `skip_last` are kept for validation, `only_last`
+    picks them.
+    """
 
     paths: tuple[str, ...]
     skip_last: int = 0
@@ -80,10 +81,17 @@ def load_arrays(source: ItemSource, config: DenoiserConfig) -> NDArray[np.uint8]
     """uint8 [N, *shape]"""
     parts = []
     for path in expand(source.paths, (".npy", ".xz")):
-        array = np.load(lzma.open(path)) if path.suffix == ".xz" else np.load(path)
+        if path.suffix == ".xz":
+            with lzma.open(path) as file:
+                array = np.load(file)
+        else:
+            array = np.load(path)
         array = array[: len(array) - source.skip_last][-source.only_last :]
         if array[0].size != math.prod(config.shape) or array.dtype != np.uint8:
-            raise InputError(f"{path}: expected uint8 items of shape {list(config.shape)}, found {array.dtype} {list(array.shape[1:])}")
+            raise InputError(
+                f"{path}: expected uint8 items of shape {list(config.shape)}, "
+                f"found {array.dtype} {list(array.shape[1:])}"
+            )
         parts.append(array.reshape(len(array), *config.shape))
     return np.concatenate(parts)
 
@@ -97,20 +105,26 @@ def to_letters(text: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """uint8 bytes -> uint8 letters; case is dropped, what is no letter becomes one space."""
     lower = text | 32
     letters = np.where((lower >= 97) & (lower <= 122), lower - 96, 0).astype(np.uint8)
-    keep = letters != 0
+    keep: NDArray[np.bool_] = letters != 0
     keep[1:] |= letters[:-1] != 0
     return letters[keep]
 
 
 def network_of(settings: dict[str, Any], make: Any) -> DenoiserConfig:
+    """The [network] table of a training configuration, read by `loop.make`."""
     config: DenoiserConfig = make(DenoiserConfig, settings.get("network", {}), "network")
     if config.kind not in ("discretised", "binary", "discrete"):
-        raise InputError(f"[network] of the training configuration: expected kind discretised, binary or discrete, found {config.kind!r}")
+        raise InputError(
+            "[network] of the training configuration: expected kind discretised, binary or discrete, "
+            f"found {config.kind!r}"
+        )
     return config
 
 
 def accuracies(config: DenoiserConfig, time: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
-    """(beta before a step, alpha of the step) for random times; where the game ends, beta is its end and alpha of no use."""
+    """(beta before a step, alpha of the step) for random times; where the game ends, beta is its end and alpha of no
+    use.
+    """
     start = time * (1 - 1 / STEPS)
     beta = step_accuracy(config, start)
     alpha = step_accuracy(config, start + 1 / STEPS) - beta
@@ -159,11 +173,17 @@ def output(network: nn.Module, s: Tensor, beta: Tensor, clock: Tensor, config: D
 
 
 def components(raw: Tensor, mean: Tensor, spread: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Logistic mixture around mu of p_I. raw: [..., 3 J]; mean, spread: [..., 1] -> (log weights, means, log2 scales)."""
+    """Logistic mixture around mu of p_I. raw: [..., 3 J]; mean, spread: [..., 1] -> (log weights, means, log2
+    scales).
+    """
     weight, shift, scale = raw.chunk(3, -1)
     count = weight.shape[-1]
     fan = torch.linspace(-0.5, 0.5, count, device=raw.device) if count > 1 else torch.zeros(1, device=raw.device)
-    return F.log_softmax(weight, -1), mean + spread * (shift + fan), torch.log2(spread) + (scale - 1).clamp(*SPREAD_RANGE)
+    return (
+        F.log_softmax(weight, -1),
+        mean + spread * (shift + fan),
+        torch.log2(spread) + (scale - 1).clamp(*SPREAD_RANGE),
+    )
 
 
 def moments(p: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -193,12 +213,15 @@ def level_end(x: Tensor, p: tuple[Tensor, Tensor, Tensor]) -> Tensor:
 
 
 def binary_step(x: Tensor, logit: Tensor, alpha: Tensor, fresh: Tensor) -> Tensor:
-    """-ln of the receiver's density over the sender's at one sample d ~ N(alpha x, alpha): a mixture of two Gaussians."""
+    """-ln of the receiver's density over the sender's at one sample d ~ N(alpha x, alpha): a mixture of two
+    Gaussians.
+    """
     d = alpha * x + alpha.sqrt() * fresh
     return d * x - torch.logaddexp(F.logsigmoid(logit) + d, F.logsigmoid(-logit) - d)
 
 
 def binary_end(x: Tensor, logit: Tensor) -> Tensor:
+    """-ln p_O(x) of binary data."""
     return -F.logsigmoid(logit * x)
 
 
@@ -210,8 +233,13 @@ def class_step(x: Tensor, log_p: Tensor, alpha: Tensor, fresh: Tensor) -> Tensor
 
 
 def class_end(x: Tensor, log_p: Tensor) -> Tensor:
+    """-ln p_O(x) of classes."""
     return -log_p.gather(-1, x.unsqueeze(-1)).squeeze(-1)
 
 
-TERMS = {"discretised": (level_step, level_end), "binary": (binary_step, binary_end), "discrete": (class_step, class_end)}
+TERMS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
+    "discretised": (level_step, level_end),
+    "binary": (binary_step, binary_end),
+    "discrete": (class_step, class_end),
+}
 """For each kind of data: nats of a step's KL and of the reconstruction, each of (x, p_O, …), [B, …]."""

@@ -27,14 +27,21 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Costs:
-    """Bits per dimension: of a step from candidate i to j, [C, C] (inf for j ≤ i), and of the reconstruction after each, [C]."""
+    """Bits per dimension: of a step from candidate i to j, [C, C] (inf for j ≤ i), and of the reconstruction after
+    each, [C].
+    """
 
     betas: Floats
     step: Floats
     end: Floats
 
 
-def grids(network: nn.Module, config: DenoiserConfig, sampler: Callable[[np.random.Generator], tuple[Tensor, ...]], batches: int = 1) -> dict[str, Any]:
+def grids(
+    network: nn.Module,
+    config: DenoiserConfig,
+    sampler: Callable[[np.random.Generator], tuple[Tensor, ...]],
+    batches: int = 1,
+) -> dict[str, Any]:
     """The best grids of a network as a model's config stores them: {"32": {"betas", "clocks", "bits"}, …}."""
     costs = measure(network, config, sampler, batches)
     result = {}
@@ -54,7 +61,12 @@ def candidates(config: DenoiserConfig) -> Floats:
 
 
 @torch.no_grad()
-def measure(network: nn.Module, config: DenoiserConfig, sampler: Callable[[np.random.Generator], tuple[Tensor, ...]], batches: int) -> Costs:
+def measure(
+    network: nn.Module,
+    config: DenoiserConfig,
+    sampler: Callable[[np.random.Generator], tuple[Tensor, ...]],
+    batches: int,
+) -> Costs:
     """What every step between two candidates costs on some held-out data."""
     betas = candidates(config)
     step = np.full((len(betas), len(betas)), np.inf)
@@ -68,7 +80,9 @@ def measure(network: nn.Module, config: DenoiserConfig, sampler: Callable[[np.ra
     return Costs(betas, step, end)
 
 
-def _costs_from(network: nn.Module, config: DenoiserConfig, batch: tuple[Tensor, ...], beta: float, later: Floats) -> tuple[Floats, float]:
+def _costs_from(
+    network: nn.Module, config: DenoiserConfig, batch: tuple[Tensor, ...], beta: float, later: Floats
+) -> tuple[Floats, float]:
     x, _, noise, fresh = batch
     shape = (-1, *[1] * (noise.ndim - 1))
     accuracy = torch.full((len(x),), beta).view(shape)

@@ -1,8 +1,9 @@
 """Training: one loop for both networks.
 
 The loss is the code length itself, in bits per dimension: with the erasure sender L^n is the sum of -log2 p_O over
-the revealed dimensions (Graves et al. 2023, section 2; DESIGN of the flow in :mod:`bfncodec.flow.erasure`), whatever the schedule.
-Runs on the CPU, on one GPU, or on several through ``torchrun``; stops and resumes at any step with the same result.
+the revealed dimensions (Graves et al. 2023, section 2; DESIGN of the flow in :mod:`bfncodec.flow.erasure`), whatever
+the schedule. Runs on the CPU, on one GPU, or on several through ``torchrun``; stops and resumes at any step with the
+same result.
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ from bfncodec.training.data import CropSampler, ImageSource, TextSource, WindowS
 
 Say = Callable[[str], None]
 CODING_TEETH = ((0, 1),)
-"""From which length of a text (bytes) its windows are coded with how many teeth, of the schedules a model was trained for. Files of many
-windows keep a machine busy without more teeth, and each tooth costs some bits at its beginning (docs/training.md)."""
+"""From which length of a text (bytes) its windows are coded with how many teeth, of the schedules a model was trained
+for. Files of many windows keep a machine busy without more teeth, and each tooth costs some bits at its beginning
+(docs/training.md).
+"""
 CONTEXTS = {"least": 512, "windows": 128}
 """Texts of how many bytes and more learn from themselves, and how many windows are coded side by side."""
 VALIDATION_ITEMS = 256  # of an archive model
@@ -73,7 +76,14 @@ class Task:
     findings: Callable[[Any], dict[str, Any]] = lambda network: {}  # what the config learns from the trained network
 
 
-def run(config_path: str | Path, out: str | Path | None = None, resume: bool = True, device: str = "cpu", steps: int | None = None, say: Say = print) -> Path:
+def run(
+    config_path: str | Path,
+    out: str | Path | None = None,
+    resume: bool = True,
+    device: str = "cpu",
+    steps: int | None = None,
+    say: Say = print,
+) -> Path:
     """Train from a TOML configuration and export the model directory; returns its path.
 
     Raises InputError for a configuration or data that cannot be used.
@@ -91,26 +101,37 @@ def run(config_path: str | Path, out: str | Path | None = None, resume: bool = T
         state.load(checkpoint)
         say(f"resuming at step {state.step} of {train.steps} (--no-resume starts over)")
     weights = sum(p.numel() for p in state.network.parameters())
-    say(f"training {settings['name']}: {weights:,} weights, {train.steps} steps; figures are bits per byte or subpixel, every {train.validate_every} steps")
+    say(
+        f"training {settings['name']}: {weights:,} weights, {train.steps} steps; "
+        f"figures are bits per byte or subpixel, every {train.validate_every} steps"
+    )
     state.fit(checkpoint, out / "curve.jsonl", say)
     if rank == 0:
         from bfncodec.training.quantise import export
 
         network = state.averaged()
         export(network, {**task.config, **task.findings(network)}, out, task.tables(network))
-        say(f"model written to {out}: bfncodec compress -m {os.path.join(out.parent, out.name)} FILE")
-        say(f"decompressing needs {CONFIG} and {WEIGHTS} of it in {search_path()[-3]}/{settings['name']}, or BFNCODEC_MODELS={out.parent}")
+        named = os.path.join(out.parent, out.name)  # noqa: PTH118 - keeps ./, which tells a path from a name
+        say(f"model written to {out}: bfncodec compress -m {named} FILE")
+        say(
+            f"decompressing needs {CONFIG} and {WEIGHTS} of it in {search_path()[-3]}/{settings['name']}, "
+            f"or BFNCODEC_MODELS={out.parent}"
+        )
     return out
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
+    """A training configuration. Raises InputError for what is none."""
     try:
         settings = tomllib.loads(Path(path).read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a training configuration in TOML ({error})") from error
     for key, allowed in (("name", None), ("role", ("image", "text", "archive")), ("data", None)):
         if key not in settings or (allowed and settings[key] not in allowed):
-            raise InputError(f"{path}: expected {key}{' to be one of ' + ', '.join(allowed) if allowed else ''}, found {settings.get(key)!r}")
+            raise InputError(
+                f"{path}: expected {key}{' to be one of ' + ', '.join(allowed) if allowed else ''}, "
+                f"found {settings.get(key)!r}"
+            )
     return settings
 
 
@@ -118,17 +139,29 @@ def make(cls: type[Any], values: dict[str, Any], table: str) -> Any:
     """A configuration dataclass from a TOML table. Raises InputError that names the key."""
     known = {f.name: f for f in fields(cls)}
     if unknown := sorted(set(values) - set(known)):
-        raise InputError(f"[{table}] of the training configuration: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        raise InputError(
+            f"[{table}] of the training configuration: unknown {', '.join(unknown)}; "
+            f"known are {', '.join(sorted(known))}"
+        )
     for name, field in known.items():
         if name not in values and field.default is MISSING:
             raise InputError(f"[{table}] of the training configuration: {name} is missing")
         kind = KINDS.get(str(field.type), object)
         if name in values and (not isinstance(values[name], kind) or isinstance(values[name], bool) != (kind is bool)):
-            raise InputError(f"[{table}] of the training configuration: expected {name} of type {field.type}, found {values[name]!r}")
+            raise InputError(
+                f"[{table}] of the training configuration: expected {name} of type {field.type}, found {values[name]!r}"
+            )
     return cls(**{k: _frozen(v) for k, v in values.items()})
 
 
-KINDS: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool, "tuple[str, ...]": list, "tuple[int, ...]": list}
+KINDS: dict[str, Any] = {
+    "int": int,
+    "float": (int, float),
+    "str": str,
+    "bool": bool,
+    "tuple[str, ...]": list,
+    "tuple[int, ...]": list,
+}
 
 
 def _frozen(value: Any) -> Any:
@@ -136,18 +169,30 @@ def _frozen(value: Any) -> Any:
 
 
 def image_task(settings: dict[str, Any], train: TrainConfig) -> Task:
+    """Training of an image model."""
     config = make(ConvNetConfig, settings.get("network", {}), "network")
     samplers = [CropSampler(make(ImageSource, dict(table), "data")) for table in settings["data"]]
     rng = np.random.default_rng(1)
-    validation = [CropSampler(make(ImageSource, dict(table), "validation"))(rng) for table in settings.get("validation", [])]
+    validation = [
+        CropSampler(make(ImageSource, dict(table), "validation"))(rng) for table in settings.get("validation", [])
+    ]
 
     def loss(network: nn.Module, x: Tensor) -> Tensor:
-        return network(x).mean()
+        bits: Tensor = network(x).mean()
+        return bits
 
-    return Task(ConvNet(config), ("blocks.",), lambda g: [s(g) for s in samplers], loss, validation, exported(settings, config.to_dict()))
+    return Task(
+        ConvNet(config),
+        ("blocks.",),
+        lambda g: [s(g) for s in samplers],
+        loss,
+        validation,
+        exported(settings, config.to_dict()),
+    )
 
 
 def text_task(settings: dict[str, Any], train: TrainConfig) -> Task:
+    """Training of a text model."""
     config = make(TransformerConfig, settings.get("network", {}), "network")
     check_text(config, train)
     sources = [make(TextSource, table, "data") for table in settings["data"]]
@@ -178,6 +223,7 @@ def text_task(settings: dict[str, Any], train: TrainConfig) -> Task:
 
 
 def archive_task(settings: dict[str, Any], train: TrainConfig) -> Task:
+    """Training of a model with a Gaussian sender."""
     config = gaussian.network_of(settings, make)
     source_of_training = make(gaussian.ItemSource, settings["data"][0], "data")
     sampler = gaussian.ItemSampler(source_of_training, config, train.batch)
@@ -189,10 +235,15 @@ def archive_task(settings: dict[str, Any], train: TrainConfig) -> Task:
 
     def findings(network: nn.Module) -> dict[str, Any]:
         source = (held_out or [source_of_training])[0]
-        return {"steps": gaussian.STEPS, "grids": grids.grids(network, config, gaussian.ItemSampler(source, config, GRID_ITEMS))}
+        return {
+            "steps": gaussian.STEPS,
+            "grids": grids.grids(network, config, gaussian.ItemSampler(source, config, GRID_ITEMS)),
+        }
 
     description = {"name": settings["name"], "role": "archive", "sender": "gaussian", "network": config.to_dict()}
-    return Task(Denoiser(config), ("blocks.",), lambda g: [sampler(g)], loss, validation, description, findings=findings)
+    return Task(
+        Denoiser(config), ("blocks.",), lambda g: [sampler(g)], loss, validation, description, findings=findings
+    )
 
 
 def check_text(config: TransformerConfig, train: TrainConfig) -> None:
@@ -200,16 +251,28 @@ def check_text(config: TransformerConfig, train: TrainConfig) -> None:
     parts = math.lcm(2 * config.heads, max(1, len(config.ngrams)))
     problems = {
         f"window = {config.window}: expected 16 or more": config.window < 16,
-        f"width = {config.width}: expected a multiple of {parts} (twice the heads, and the number of ngrams)": config.width % parts != 0,
-        f"teeth = {list(train.teeth)}: expected divisors of window = {config.window}": any(m < 1 or config.window % m for m in train.teeth),
+        (
+            f"width = {config.width}: expected a multiple of {parts} (twice the heads, and the number of ngrams)"
+        ): config.width % parts != 0,
+        f"teeth = {list(train.teeth)}: expected divisors of window = {config.window}": any(
+            m < 1 or config.window % m for m in train.teeth
+        ),
     }
     if found := [text for text, wrong in problems.items() if wrong]:
         raise InputError(f"training configuration: {found[0]}")
 
 
 def exported(settings: dict[str, Any], network: dict[str, Any], **extra: Any) -> dict[str, Any]:
+    """The config.json of a model with the erasure sender."""
     sender = {"image": ("erasure", "wavefront"), "text": ("erasure", "comb")}[settings["role"]]
-    return {"name": settings["name"], "role": settings["role"], "sender": sender[0], "schedule": sender[1], **extra, "network": network}
+    return {
+        "name": settings["name"],
+        "role": settings["role"],
+        "sender": sender[0],
+        "schedule": sender[1],
+        **extra,
+        "network": network,
+    }
 
 
 class Trainer:
@@ -228,11 +291,19 @@ class Trainer:
         started, first, losses = time.monotonic(), self.step, []
         while self.step < self.config.steps:
             losses.append(self.advance())
-            if self.step % self.config.validate_every == 0 or self.step in (10, self.config.steps):  # 10: how long it will take
-                report = {"step": self.step, "train": float(np.mean(losses)), "validation": self.validate()}
+            # 10: how long it will take
+            if self.step % self.config.validate_every == 0 or self.step in (10, self.config.steps):
+                report: dict[str, Any] = {
+                    "step": self.step,
+                    "train": float(np.mean(losses)),
+                    "validation": self.validate(),
+                }
                 pace = (time.monotonic() - started) / (self.step - first)
-                say(f"step {self.step}/{self.config.steps}  train {report['train']:.4f}  held-out {' '.join(f'{v:.4f}' for v in report['validation'])}"
-                    f"  {pace:.2f} s/step, {pace * (self.config.steps - self.step) / 60:.0f} min left")
+                say(
+                    f"step {self.step}/{self.config.steps}  train {report['train']:.4f}  held-out "
+                    f"{' '.join(f'{v:.4f}' for v in report['validation'])}"
+                    f"  {pace:.2f} s/step, {pace * (self.config.steps - self.step) / 60:.0f} min left"
+                )
                 losses = []
                 if self.rank == 0:
                     with curve.open("a") as f:
@@ -250,7 +321,7 @@ class Trainer:
         losses = []
         for batch in batches:
             loss = self.loss(batch) / len(batches)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             losses.append(float(loss.detach()))
         average_gradients(self.network)
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
@@ -288,9 +359,14 @@ class Trainer:
         return self.network.eval()
 
     def save(self, path: Path) -> None:
-        state = {"step": self.step, "network": self.network.state_dict(), "average": self.average, "optimisers": [o.state_dict() for o in self.optimisers]}
+        state = {
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimisers": [o.state_dict() for o in self.optimisers],
+        }
         torch.save(state, path.with_suffix(".tmp"))
-        os.replace(path.with_suffix(".tmp"), path)
+        path.with_suffix(".tmp").replace(path)
 
     def load(self, path: Path) -> None:
         state = torch.load(path, map_location=self.device, weights_only=True)
@@ -299,7 +375,10 @@ class Trainer:
             for o, s in zip(self.optimisers, state["optimisers"], strict=True):
                 o.load_state_dict(s)
         except (RuntimeError, ValueError, KeyError) as error:
-            raise InputError(f"{path} is of another network than the configuration's: start over with --no-resume, or name another folder with --out") from error
+            raise InputError(
+                f"{path} is of another network than the configuration's: start over with --no-resume, "
+                "or name another folder with --out"
+            ) from error
         self.step, self.average = state["step"], state["average"]
 
 
@@ -311,11 +390,15 @@ def optimisers(network: nn.Module, matrices: tuple[str, ...], config: TrainConfi
     rest = [p for _, p in named if id(p) not in ids]
     adam: dict[str, Any] = {"betas": (0.9, 0.98), "weight_decay": 0.0}
     if hasattr(torch.optim, "Muon"):
-        return [torch.optim.Muon(hidden, lr=config.matrix_rate, weight_decay=0.0), torch.optim.AdamW(rest, lr=config.rate, **adam)]
+        return [
+            torch.optim.Muon(hidden, lr=config.matrix_rate, weight_decay=0.0),
+            torch.optim.AdamW(rest, lr=config.rate, **adam),
+        ]
     return [torch.optim.AdamW([*hidden, *rest], lr=config.rate, **adam)]
 
 
 def to_device(batch: Any, device: torch.device) -> Any:
+    """A batch with its tensors on a device."""
     if isinstance(batch, Tensor):
         return batch.to(device)
     return tuple(to_device(b, device) for b in batch) if isinstance(batch, tuple) else batch
@@ -330,10 +413,12 @@ def start_processes() -> int:
 
 
 def device_of(device: str, rank: int) -> str:
+    """The device of this process: with several, each has a GPU of its own."""
     return f"cuda:{os.environ.get('LOCAL_RANK', rank)}" if device == "cuda" and dist.is_initialized() else device
 
 
 def average_gradients(network: nn.Module) -> None:
+    """The mean of the gradients of all processes, in each of them."""
     if dist.is_initialized():
         for p in network.parameters():
             if p.grad is not None:
