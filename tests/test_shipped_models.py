@@ -16,15 +16,17 @@ sys.path.insert(0, str(GOLDEN))
 
 from make_models import DEMO, originals  # noqa: E402
 
+NAMES = list(originals())
 
-@pytest.mark.parametrize("name", ["model_photo", "model_text", "model_text_short", "model_text_long"])
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_golden_files_of_models_decode_for_ever(name: str, threads: int) -> None:
     found = bfncodec.decompress((GOLDEN / f"{name}.bfn").read_bytes(), threads=threads)
     assert np.array_equal(found, originals()[name])  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["model_photo", "model_text", "model_text_short", "model_text_long"])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_damage_to_a_file_of_a_model_is_noticed(name: str) -> None:
     blob = (GOLDEN / f"{name}.bfn").read_bytes()
     source = bfncodec.Models()
