@@ -19,23 +19,26 @@ HERE = Path(__file__).parent
 DEMO = HERE.parents[1] / "benchmarks" / "demo_files"
 
 
-MODELS = {"archive_cifar10": "cifar10-gaussian", "archive_mnist": "mnist-gaussian", "archive_text27": "text27-gaussian"}
-"""Golden files of models that have to be named; the others are the default for what they code."""
-
-
 def originals() -> dict[str, object]:
     """What the golden files hold: pieces of the demonstration's photo, and of its text."""
     photo = np.asarray(Image.open(DEMO / "coffee.png").convert("RGB"))
     text = (DEMO / "alice.txt").read_bytes()
-    letters = re.sub(rb"[^a-z]+", b" ", text.lower())
     return {
-        "archive_cifar10": tiles(photo, 32, 12),
-        "archive_mnist": (tiles(photo[:, :, 1], 28, 60) > 128).astype(np.uint8) * 255,
-        "archive_text27": letters[: 110 * 256 + 7],
         "model_photo": photo[120:168, 260:324],
         "model_text": text[2000:3000],
         "model_text_short": text[3000:3200],
         "model_text_long": text[:6000],
+    }
+
+
+def archives() -> dict[str, bytes]:
+    """What the golden payloads of the archive models hold, by the model's name."""
+    photo = np.asarray(Image.open(DEMO / "coffee.png").convert("RGB"))
+    letters = re.sub(rb"[^a-z]+", b" ", (DEMO / "alice.txt").read_bytes().lower())
+    return {
+        "cifar10-gaussian": tiles(photo, 32, 8).tobytes(),
+        "mnist-gaussian": ((np.random.RandomState(0).rand(60 * 784) < 0.13) * np.uint8(255)).tobytes(),
+        "text27-gaussian": letters[: 100 * 256 + 7],
     }
 
 
@@ -49,4 +52,8 @@ if __name__ == "__main__":
     for name, content in originals().items():
         path = HERE / f"{name}.bfn"
         if not path.exists():
-            path.write_bytes(bfncodec.compress(content, model=MODELS.get(name, "auto")))
+            path.write_bytes(bfncodec.compress(content))
+    for name, data in archives().items():
+        path = HERE / f"{name}.payload"
+        if not path.exists():
+            path.write_bytes(bfncodec.load(name).encode(data))
