@@ -92,6 +92,8 @@ def run(
     out = Path(out or settings["name"])
     train = make(TrainConfig, {**settings.get("train", {}), **({"steps": steps} if steps else {})}, "train")
     rank = start_processes()
+    if rank:
+        say = silent
     task = {"image": image_task, "text": text_task, "archive": archive_task}[settings["role"]](settings, train)
     state = Trainer(task, train, torch.device(device_of(device, rank)), rank)
     checkpoint = out / "checkpoint.pt"
@@ -402,6 +404,10 @@ def to_device(batch: Any, device: torch.device) -> Any:
     if isinstance(batch, Tensor):
         return batch.to(device)
     return tuple(to_device(b, device) for b in batch) if isinstance(batch, tuple) else batch
+
+
+def silent(line: str) -> None:
+    """What the other processes of a group have to say: the first says it for all."""
 
 
 def start_processes() -> int:
