@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from itertools import groupby
 from math import prod
 
 import numpy as np
@@ -32,6 +33,7 @@ from bfncodec.wire import Reader, varint
 GROUP = 64  # items that are coded side by side at most
 SPARE = 1.25  # how much more than what a group borrows must be on the stack
 LETTERS = b" abcdefghijklmnopqrstuvwxyz"
+MOST_GROUPS = 1 << 20  # of a chain
 END = b"\x01"  # after the borrowed bytes, before the zeros that fill up a word
 Bytes = NDArray[np.uint8]
 
@@ -51,10 +53,10 @@ class ArchiveCodec(Codec[bytes]):
     """Items of a fixed shape as bytes, one after the other: images [H, W, C] row by row, binary images of two byte
     values, or text of small letters and spaces.
 
-    Payload: varint size; varint size of the head; for binary data the byte that stands for 1; varint number of groups
-    and varint items of each; the stack, in 32-bit words, little-endian. The head is what does not fill an item and as
-    many items as it takes to begin with; it comes first in the data and last off the stack. Groups are popped last to
-    first, and the last pushed holds the first items after the head.
+    Payload: varint size; varint size of the head; for binary data the byte that stands for 1; varint number of runs of
+    groups of one size, then varint size and varint groups of each run; the stack, in 32-bit words, little-endian. The
+    head is what does not fill an item and as many items as it takes to begin with; it comes first in the data and last
+    off the stack. Groups are popped last to first, and the last pushed holds the first items after the head.
     """
 
     def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
@@ -147,7 +149,8 @@ class ArchiveCodec(Codec[bytes]):
             except DamagedError:  # data so far from what the model thinks that no sum can say it
                 borrowed = items
                 continue
-            sizes = b"".join(map(varint, [len(groups), *groups]))
+            runs = [(size, len(list(same))) for size, same in groupby(groups)]
+            sizes = varint(len(runs)) + b"".join(varint(size) + varint(repeats) for size, repeats in runs)
             kind = bytes([white or 0]) if self.config.kind == "binary" else b""
             return varint(len(x)) + varint(head) + kind + sizes + stack.written().astype("<u4").tobytes()
 
@@ -199,13 +202,9 @@ class ArchiveCodec(Codec[bytes]):
         size, head = reader.varint("archive size"), reader.varint("size of the head")
         check_size(size, "bytes")
         white = reader.byte("value of a binary one") if self.config.kind == "binary" else 0
-        count = reader.varint("number of groups")
-        if head > size or count > size // self.item + 1:
-            raise DamagedError(
-                f"expected fewer than {size} bytes in the head and {size // self.item + 2} groups, "
-                f"found {head} and {count}"
-            )
-        groups = tuple(reader.varint("items of a group") for _ in range(count))
+        groups = self._groups(reader, size // self.item)
+        if head > size:
+            raise DamagedError(f"expected at most {size} bytes in the head, found {head}: the payload is damaged")
         rest = reader.rest()
         if head + sum(groups) * self.item != size or any(not 1 <= g <= GROUP for g in groups) or len(rest) % 4:
             raise DamagedError(
@@ -217,6 +216,19 @@ class ArchiveCodec(Codec[bytes]):
                 f"expected fewer than {head} bytes in the head of {len(rest)} coded bytes: the payload is damaged"
             )
         return Chain(size, head, white, groups, np.frombuffer(rest, "<u4").astype(np.uint32))
+
+    def _groups(self, reader: Reader, items: int) -> tuple[int, ...]:
+        """Items of each group: runs of groups of one size. Raises DamagedError for more groups than items."""
+        groups: list[int] = []
+        for _ in range(reader.varint("number of runs of groups")):
+            size, repeats = reader.varint("items of a group"), reader.varint("groups of this size")
+            if not 1 <= size <= GROUP or not 1 <= repeats <= min(items, MOST_GROUPS) - len(groups):
+                raise DamagedError(
+                    f"expected 1 to {GROUP} items in a group and at most {items} groups, found {repeats} of {size}: "
+                    "the payload is damaged"
+                )
+            groups += [size] * repeats
+        return tuple(groups)
 
     # ---- bytes and values -----------------------------------------------------------------------
 
