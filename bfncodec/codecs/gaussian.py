@@ -30,8 +30,8 @@ from bfncodec.coding.lattice import Kernel, Normals
 from bfncodec.flow import AccuracySchedule, Atoms, CodeLength, Flow, GaussianFlow, SimplexFlow, Sums, play
 from bfncodec.networks import tables
 from bfncodec.networks.denoiser import SPREAD_RANGE, DenoiserConfig
-from bfncodec.networks.exact_convnet import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL, Mixture
-from bfncodec.networks.exact_denoiser import LOG2_E, ExactDenoiser, Moment
+from bfncodec.networks.exact_convnet import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL, Mixture, mixture_weights
+from bfncodec.networks.exact_denoiser import ExactDenoiser, Moment
 
 LOGISTIC_VARIANCE = 3.289868133696453  # pi^2 / 3
 LEVELS = 256
@@ -136,16 +136,12 @@ def level_output(raw: NDArray[np.float32], s: Floats, beta: float) -> LevelOutpu
     """The integer twin of `training.gaussian.components`. raw: [N, 3 J]; s: [N]"""
     weight, shift, scale = np.split(raw.T, 3)
     exp2, count = tables.exp2_table(), len(weight)
-    steps = np.rint((weight.max(0) - weight) * np.float32(LOG2_E * tables.EXP2_STEPS))
-    share = exp2.take(steps.astype(np.int64), mode="clip").cumsum(0, dtype=np.int64)
-    integer = (share * WEIGHT_TOTAL // share[-1]).astype(np.int32)
-    integer[1:] -= integer[:-1].copy()
     spread, mu = 1 / math.sqrt(1 + beta), s * (1 / (1 + beta))
     fan = np.array([j / (count - 1) - 0.5 for j in range(count)] if count > 1 else [0.0])
     low, high = SPREAD_RANGE
     level = np.rint((high - (scale.astype(np.float64) - 1).clip(low, high)) * tables.EXP2_STEPS).astype(np.int64)
     deviation = exp2.take(level) * (spread * 2.0 ** (high - tables.EXP2_BITS))
-    return LevelOutput(integer, mu + spread * (shift + fan[:, None]), deviation)
+    return LevelOutput(mixture_weights(weight), mu + spread * (shift + fan[:, None]), deviation)
 
 
 @dataclass(frozen=True)
@@ -229,7 +225,7 @@ class Classes:
     def frequencies(self, evidence: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Integer frequencies, given evidence too: logarithms of likelihoods [N, K]."""
         logits = self.logits if evidence is None else self.logits + evidence
-        steps = np.rint((logits.max(1, keepdims=True) - logits) * np.float32(LOG2_E * tables.EXP2_STEPS))
+        steps = np.rint((logits.max(1, keepdims=True) - logits) * np.float32(tables.LOG2_E * tables.EXP2_STEPS))
         table = tables.exp2_table()
         return softmax_frequencies(table.take(np.minimum(steps, len(table) - 1).astype(np.int64)))
 
@@ -242,7 +238,7 @@ class Classes:
     def log2_p(self) -> Floats:
         """log2 of the probabilities, without the coder's rounding, float64 [N, K]."""
         exponent = self.logits.astype(np.float64) - self.logits.max(1, keepdims=True)
-        normal: Floats = (exponent - np.log(np.exp(exponent).sum(1, keepdims=True))) * LOG2_E
+        normal: Floats = (exponent - np.log(np.exp(exponent).sum(1, keepdims=True))) * tables.LOG2_E
         return normal
 
 

@@ -37,7 +37,6 @@ from bfncodec.networks.stored import Shapes, linear_shapes
 MEAN_STEPS = 64  # fixed point of predicted means: units of 1/64 level
 WEIGHT_TOTAL = 1 << (SUM_BITS - tables.LOGISTIC_BITS)  # mixture weights are integers that sum to this, 2^10
 MEAN_LIMIT = 1 << 16
-LOG2_E = 1.4426950408889634
 # west, north, north-east, north-west
 NEAREST = tuple(INPUT_TAPS.index(t) for t in ((0, -1), (-1, 0), (-1, 1), (-1, -1)))
 ENTERING = (((1, 0), (2, 1)), ((2, 2),), ())  # for each coded channel: (channel it enters, row of `inside`)
@@ -131,11 +130,7 @@ def mixture(out: Floats, base: Floats, errors: Sequence[Floats], mixtures: int) 
     """
     k = mixtures
     logits, offset, log_scale, slopes = out[:k], out[k : 2 * k], out[2 * k : 3 * k], out[3 * k :]
-    exp2 = tables.exp2_table()
-    steps = np.rint((logits.max(0) - logits) * np.float32(LOG2_E * tables.EXP2_STEPS))
-    share = exp2.take(steps.astype(np.int64), mode="clip").cumsum(0, dtype=np.int64)
-    weight = (share * WEIGHT_TOTAL // share[-1]).astype(np.int32)
-    weight[1:] -= weight[:-1].copy()
+    exp2, weight = tables.exp2_table(), mixture_weights(logits)
     centre = base
     for slope, error in zip(slopes, errors, strict=True):
         centre = centre + slope * error
@@ -145,6 +140,15 @@ def mixture(out: Floats, base: Floats, errors: Sequence[Floats], mixtures: int) 
     # The table holds 2^(20 - level/64) where 1/scale is 2^(-low - level/64); distances come in 1/64 levels.
     unit = np.float32(tables.LOGISTIC_STEPS / MEAN_STEPS * 2.0 ** (-low - tables.EXP2_BITS))
     return Mixture(weight, mean, exp2.take(level).astype(np.float32) * unit)
+
+
+def mixture_weights(logits: Floats) -> NDArray[np.int32]:
+    """Integers in proportion to exp(logits) that sum to WEIGHT_TOTAL. float32 [K, N] -> int32 [K, N]"""
+    steps = np.rint((logits.max(0) - logits) * np.float32(tables.LOG2_E * tables.EXP2_STEPS))
+    share = tables.exp2_table().take(steps.astype(np.int64), mode="clip").cumsum(0, dtype=np.int64)
+    weight: NDArray[np.int32] = (share * WEIGHT_TOTAL // share[-1]).astype(np.int32)
+    weight[1:] -= weight[:-1].copy()
+    return weight
 
 
 @dataclass(frozen=True)

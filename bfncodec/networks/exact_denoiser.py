@@ -32,8 +32,6 @@ from bfncodec.networks.denoiser import (
 from bfncodec.networks.exact import LARGEST, ExactLinear, quantise_max_norm, quantise_rows
 from bfncodec.networks.stored import Shapes, linear_shapes
 
-LOG2_E = 1.4426950408889634
-
 
 def stored_shapes(config: DenoiserConfig) -> Shapes:
     """Names and shapes of the tensors a model of this shape is made of."""
@@ -124,7 +122,7 @@ def constant(value: float, like: Tensor) -> Tensor:
 
 def softmax_weights(logits: Tensor, exp2: Tensor) -> Tensor:
     """Integers in proportion to exp(logits), the largest 2^20. float32 [..., K] -> int32 [..., K]"""
-    steps = (logits.amax(-1, keepdim=True) - logits) * constant(LOG2_E * tables.EXP2_STEPS, logits)
+    steps = (logits.amax(-1, keepdim=True) - logits) * constant(tables.LOG2_E * tables.EXP2_STEPS, logits)
     return exp2[steps.round_().clamp_max_(len(exp2) - 1).to(torch.int64)]
 
 

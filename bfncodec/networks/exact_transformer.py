@@ -18,7 +18,6 @@ from bfncodec.networks.exact import LARGEST, ExactLinear, quantise_rms_norm, qua
 from bfncodec.networks.stored import Shapes, linear_shapes
 from bfncodec.networks.transformer import TransformerConfig, ngram_hash
 
-LOG2_E = 1.4426950408889634
 WEIGHT_TOTAL = 1 << 16  # attention weights are integers that sum to about this
 SUM_BITS = 24  # sums of exponentials stay below 2^24, where float32 adds integers exactly
 
@@ -130,7 +129,7 @@ class Pass:
             hidden = block.up(*quantise_rms_norm(x)).clamp_min_(0)
             x += block.down(*quantise_rows(hidden.mul_(hidden)))
         logits = network.head(*quantise_rms_norm(x))
-        steps = ((logits.amax(1, keepdim=True) - logits) * (LOG2_E * tables.EXP2_STEPS)).round_()
+        steps = ((logits.amax(1, keepdim=True) - logits) * (tables.LOG2_E * tables.EXP2_STEPS)).round_()
         weights = network.exp2[steps.clamp_max_(len(network.exp2) - 1).long()]
         return weights.view(self.windows, count, -1)
 
@@ -163,7 +162,7 @@ class Pass:
         q, q_scale = self._normalise(q, rope)
         k, k_scale = self._normalise(k, rope)
         v = (v * (LARGEST / block.cap)[:, None]).round_().clamp_(-LARGEST, LARGEST)
-        scale = k_scale * (block.gain * (LOG2_E * tables.EXP2_STEPS / config.head_width))[:, None]
+        scale = k_scale * (block.gain * (tables.LOG2_E * tables.EXP2_STEPS / config.head_width))[:, None]
         self.keys[i][:, :, begin:end] = self._heads_first(k)
         self.values[i][:, :, begin:end] = self._heads_first(v)
         self.key_scale[i][:, :, 0, begin:end] = self._heads_first(scale)[..., 0]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 _CONTEXT = Context(prec=30, rounding=ROUND_HALF_EVEN)
 _LN2 = _CONTEXT.ln(Decimal(2))
 
+LOG2_E = 1.4426950408889634
 EXP2_STEPS = 64  # table steps per factor of two
 EXP2_BITS = 20  # 2^0 is this power of two
 LOGISTIC_STEPS = 512  # table steps per unit of the logistic's argument
