@@ -13,11 +13,15 @@ from math import prod
 
 from bfncodec import lzmaraw
 from bfncodec.errors import DamagedError, NewerVersionError
+from bfncodec.imagehead import ImageHead
 from bfncodec.wire import Reader, varint
 
 __all__ = [
     "FINEST",
     "NO_LIMITS",
+    "PLANES",
+    "PNG",
+    "VP8L",
     "Axes",
     "Box",
     "Extra",
@@ -66,12 +70,16 @@ class Kind(IntEnum):
 
 
 class Method(IntEnum):
-    """How a segment is coded. PICTURE is a VP8L or PNG stream, told apart by its first byte."""
+    """How a segment is coded. PICTURE is a VP8L or PNG stream, or 16-bit planes, told apart by its first byte."""
 
     STORED = 0
     LZMA = 1
     PICTURE = 2
     MODEL = 3
+
+
+VP8L, PNG, PLANES = 0x2F, 0x89, 0x16
+"""First bytes of the streams of Method.PICTURE."""
 
 
 class Origin(IntEnum):
@@ -87,7 +95,7 @@ class Origin(IntEnum):
 
 
 class Mode(IntEnum):
-    """What a pixel is: Pillow's modes."""
+    """What a pixel is: Pillow's modes, and 16-bit RGB, which Pillow has not."""
 
     RGB = 0
     RGBA = 1
@@ -96,16 +104,22 @@ class Mode(IntEnum):
     P = 4
     BILEVEL = 5
     I16 = 6
+    RGB16 = 7
 
     @property
     def pil(self) -> str:
         """The name Pillow uses."""
-        return {Mode.BILEVEL: "1", Mode.I16: "I;16"}.get(self, self.name)
+        return {Mode.BILEVEL: "1", Mode.I16: "I;16", Mode.RGB16: "RGB;16"}.get(self, self.name)
 
     @property
     def channels(self) -> int:
         """Samples a pixel."""
-        return {Mode.RGB: 3, Mode.RGBA: 4, Mode.LA: 2}.get(self, 1)
+        return {Mode.RGB: 3, Mode.RGB16: 3, Mode.RGBA: 4, Mode.LA: 2}.get(self, 1)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether samples have 16 bits."""
+        return self in (Mode.I16, Mode.RGB16)
 
     @property
     def has_alpha(self) -> bool:
@@ -123,6 +137,7 @@ class Tag(IntEnum):
 
     INFO = 0x01  # JSON object: a picture's info that is numbers and strings
     INFO_BYTES = 0x02  # name, zero byte, value: a picture's info that is bytes (ICC, EXIF)
+    PREVIEW = 0x03  # CRC-32 of the rest, which is a small lossy WebP file of the picture
     PALETTE = 0x80  # channels of an entry (3 or 4), then the entries
     CHUNKS = 0x81  # PNG, WebP: the chunks around the pixels
     LAYOUT = 0x82  # raw samples: how they lie, and the bytes before and after them
@@ -283,7 +298,7 @@ def content_bytes(header: Header, sides: Sequence[int]) -> int:
     height, width = sides
     if header.mode is Mode.BILEVEL:
         return height * ((width + 7) // 8)
-    return height * width * header.mode.channels * (2 if header.mode is Mode.I16 else 1)
+    return height * width * header.mode.channels * (2 if header.mode.is_wide else 1)
 
 
 def boxes(axes: Axes, grain: Grain = FINEST) -> Iterator[Box]:
@@ -326,21 +341,26 @@ def lengths(header: Header, method: Method, payload: bytes) -> tuple[int, ...]:
         return _picture_lengths(payload)
     if method is Method.MODEL and header.mode.has_alpha:
         reader.take(reader.varint("the size of the opacity"), "opacity")
+    if method is Method.MODEL:
+        head = ImageHead.read(reader)
+        return head.height, head.width
     return reader.varint("a height"), reader.varint("a width")
 
 
 def _picture_lengths(payload: bytes) -> tuple[int, int]:
-    """Height and width from the head of a VP8L or PNG stream."""
+    """Height and width from the head of a VP8L or PNG stream or of 16-bit planes."""
     reader = Reader(payload)
     first = reader.byte("a picture stream")
-    if first == 0x2F:
+    if first == VP8L:
         bits = reader.uint32("a VP8L size")
         return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
-    if first == 0x89:
+    if first == PNG:
         reader.take(15, "a PNG head")
         width, height = (int.from_bytes(reader.take(4, "a PNG size"), "big") for _ in range(2))
         return height, width
-    raise DamagedError(f"expected a VP8L or PNG stream, found one beginning {first:#04x}")
+    if first == PLANES:
+        return reader.varint("a height"), reader.varint("a width")
+    raise DamagedError(f"expected a VP8L or PNG stream or planes, found one beginning {first:#04x}")
 
 
 def check_axes(header: Header, axes: Axes, limits: Limits) -> None:

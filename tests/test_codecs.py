@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 import json
 import shutil
 from collections.abc import Iterator
@@ -27,21 +26,24 @@ from torch import nn
 import bfncodec
 from bfncodec import models
 from bfncodec.codecs.image import ImageCodec
-from bfncodec.codecs.text import Group, TextCodec
+from bfncodec.codecs.text import Lanes, TextCodec
 from bfncodec.coding.contexts import ContextMixer
 from bfncodec.errors import BfncodecError, DamagedError, InputError, ModelError, ModelNotFoundError
 from bfncodec.flow import Comb, Wavefront
 from bfncodec.networks.convnet import ConvNet, ConvNetConfig
-from bfncodec.networks.transformer import Transformer, TransformerConfig, rope_table
+from bfncodec.networks.transformer import FAR, Transformer, TransformerConfig, rope_tables
 from bfncodec.training.quantise import export
 from bfncodec.wire import varint
 
 Image = NDArray[np.uint8]
-WINDOW = 32
-TEETH = ((0, 1), (40, 2), (150, 4), (400, 1))  # lengths below have one, two and four teeth, in one window and in many
+WINDOW, CONTEXT = 32, 20
+LENGTH, MOST = 48, 6  # of a lane, of lanes; more symbols than the context has
+TEETH = ((0, 1), (40, 2), (150, 4), (400, 1))  # lengths below have one, two and four teeth, in one lane and in many
 IMAGE = ConvNetConfig(width=16, hidden=24, blocks=2, mixtures=3)
-TEXT = TransformerConfig(width=32, layers=2, heads=2, expansion=2, window=WINDOW, ngrams=((2, 6), (3, 7)))
-LEAST_MIXED, LANES = 16, 4  # of the model whose texts learn from themselves
+TEXT = TransformerConfig(
+    width=32, layers=2, heads=2, expansion=2, window=WINDOW, context=CONTEXT, ngrams=((2, 6), (3, 7))
+)
+LEAST_MIXED = 16  # of the model whose texts learn from themselves
 
 
 def randomise(network: nn.Module, seed: int) -> None:
@@ -67,8 +69,10 @@ def export_text(
 ) -> Path:
     network = Transformer(shape)
     randomise(network, seed)
-    tables = {"rope": rope_table(shape), "value_cap": torch.full((shape.layers, shape.heads), 3.0)}
-    config = {"name": name, "role": "text", "coding_teeth": TEETH, **more, "network": shape.to_dict()}
+    near, far = rope_tables(shape)
+    tables = {"rope": near, "far": far, "value_cap": torch.full((shape.layers, shape.heads), 3.0)}
+    lanes = {"length": LENGTH, "most": MOST}
+    config = {"name": name, "role": "text", "coding_teeth": TEETH, "lanes": lanes, **more, "network": shape.to_dict()}
     export(network, config, out, tables)
     return out
 
@@ -99,7 +103,7 @@ def text_codec(folder: Path) -> TextCodec:
 def mixed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A text model with contexts; the network's weights are those of tiny-text."""
     out = tmp_path_factory.mktemp("mixed") / "tiny-mixed"
-    return export_text(out, name=out.name, contexts={"least": LEAST_MIXED, "windows": LANES})
+    return export_text(out, name=out.name, contexts={"least": LEAST_MIXED})
 
 
 @pytest.fixture(scope="module")
@@ -217,14 +221,14 @@ def test_texts_round_trip(text_codec: TextCodec, x: bytes) -> None:
 
 
 def text_steps(length: int) -> int:
-    """Steps of the longest window."""
-    windows = -(-length // WINDOW)
+    """Steps of the longest lane."""
+    lanes = min(-(-length // LENGTH), MOST)
     teeth = [m for least, m in TEETH if least <= length][-1]
-    return Comb(-(-length // windows), teeth).n_steps if length else 0
+    return Comb(-(-length // lanes), teeth).n_steps if length else 0
 
 
-def test_a_text_of_two_groups_is_as_long_as_its_ideal_bits(text_codec: TextCodec) -> None:
-    x = noise(2, 70 * WINDOW - 5).tobytes()
+def test_a_long_text_is_as_long_as_its_ideal_bits(text_codec: TextCodec) -> None:
+    x = noise(2, 2200).tobytes()
     payload = text_codec.encode(x)
     bits = text_codec.codelength(x).bits
     assert bits > 16_000
@@ -237,7 +241,7 @@ def test_empty_text_is_one_byte(text_codec: TextCodec) -> None:
 
 
 def test_texts_of_different_lengths_in_one_batch(text_codec: TextCodec) -> None:
-    """Neighbours in a batch have other lengths, other numbers of teeth, and more windows than fit one call."""
+    """Neighbours in a batch have other lengths and other numbers of teeth."""
     sizes = [33, 0, 200, 1, 45, 150, 41, 100, 380, 32, 151, 2100]
     xs = [noise(i, n).tobytes() for i, n in enumerate(sizes)]
     payloads = text_codec.encode_batch(xs)
@@ -254,16 +258,16 @@ def test_texts_of_one_batch_decode_alone(text_codec: TextCodec) -> None:
 def test_batching_gives_the_same_bytes(text_codec: TextCodec, monkeypatch: pytest.MonkeyPatch) -> None:
     xs = [noise(i, 380).tobytes() for i in range(3)]
     payloads = text_codec.encode_batch(xs)
-    monkeypatch.setattr("bfncodec.codecs.text.BATCH_WINDOWS", 13)
-    monkeypatch.setattr("bfncodec.codecs.text.BLOCK_SLOTS", 50)
+    for name, value in (("BATCH_LANES", 7), ("ENCODE_LANES", 4), ("BLOCK_SLOTS", 50)):
+        monkeypatch.setattr(f"bfncodec.codecs.text.{name}", value)
     assert text_codec.encode_batch(xs) == payloads
     assert text_codec.decode_batch(payloads) == xs
 
 
 # --- text that learns from itself --------------------------------------------------------------
 
-# From nothing to six windows and several groups, with one, two and four teeth.
-mixed_lengths = st.one_of(st.integers(0, 40), st.integers(0, 6 * WINDOW), st.integers(0, 20 * WINDOW))
+# From nothing to as many lanes as there may be, with one, two and four teeth.
+mixed_lengths = st.one_of(st.integers(0, 40), st.integers(0, 4 * LENGTH), st.integers(0, 13 * LENGTH))
 
 
 @st.composite
@@ -286,8 +290,8 @@ def mixed_contents(draw: st.DrawFn) -> bytes:
 @example(x=b"\0" * 300)
 @example(x=noise(1, LEAST_MIXED - 1).tobytes())
 @example(x=noise(1, LEAST_MIXED).tobytes())
-@example(x=noise(1, LANES * WINDOW).tobytes())
-@example(x=noise(1, LANES * WINDOW + 1).tobytes())
+@example(x=noise(1, MOST * LENGTH).tobytes())
+@example(x=noise(1, MOST * LENGTH + 1).tobytes())
 def test_texts_that_learn_round_trip(mixed_codec: TextCodec, x: bytes) -> None:
     payload = mixed_codec.encode(x)
     assert mixed_codec.decode(payload) == x
@@ -296,7 +300,7 @@ def test_texts_that_learn_round_trip(mixed_codec: TextCodec, x: bytes) -> None:
 @settings(max_examples=5)
 @given(xs=st.lists(mixed_contents(), min_size=2, max_size=3))
 @example(xs=[noise(k, n).tobytes() for k, n in enumerate([20, 16, 15, 0, 31, 39, 20])])  # one tooth, unequal lengths
-@example(xs=[noise(k, n).tobytes() for k, n in enumerate([402, 440])])  # the same of several groups
+@example(xs=[noise(k, n).tobytes() for k, n in enumerate([402, 440])])  # the same of many lanes
 @example(xs=[noise(7, 64).tobytes()] * 2 + [noise(7, 63).tobytes()])  # what one says helps none of the others
 def test_texts_that_learn_side_by_side(mixed_codec: TextCodec, xs: list[bytes]) -> None:
     payloads = mixed_codec.encode_batch(xs)
@@ -308,21 +312,21 @@ def test_texts_that_learn_side_by_side(mixed_codec: TextCodec, xs: list[bytes]) 
 def test_a_text_that_learns_is_as_long_as_its_ideal_bits(mixed_codec: TextCodec, x: bytes) -> None:
     payload, report = mixed_codec.encode(x), mixed_codec.codelength(x)
     assert report.dims == len(x)
-    assert len(report.kl) == max([0, *(g.steps for g in mixed_codec._groups(0, len(x)))])
+    assert len(report.kl) == text_steps(len(x))
     assert (report.kl >= 0).all()
     assert excess(payload, report.bits) <= 1
     assert len(x) < 99 or abs(excess(payload, report.bits)) <= 1
 
 
 def test_texts_learn_from_themselves(mixed_codec: TextCodec, text_codec: TextCodec) -> None:
-    again, once = noise(4, 50).tobytes() * 12, noise(5, 600).tobytes()
+    again, once = noise(4, 50).tobytes() * 24, noise(5, 600).tobytes()
     assert len(mixed_codec.encode(again)) < 0.5 * len(text_codec.encode(again))
     assert len(mixed_codec.encode(once)) < 1.005 * len(text_codec.encode(once))
     short = noise(6, LEAST_MIXED - 1).tobytes()
-    assert mixed_codec.encode(short) == text_codec.encode(short)  # one window, and too short to learn
+    assert mixed_codec.encode(short) == text_codec.encode(short)  # too short to learn
 
 
-def test_contexts_do_not_depend_on_how_windows_are_run(
+def test_contexts_do_not_depend_on_how_lanes_are_run(
     mixed_folder: Path, mixed_codec: TextCodec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     xs = [(noise(i, 54) % 7).tobytes() * 3 for i in range(3)]  # four teeth
@@ -335,21 +339,20 @@ def test_contexts_do_not_depend_on_how_windows_are_run(
             assert codec.decode_batch(payloads) == xs
     finally:
         torch.set_num_threads(before)
-    for name, value in (("BATCH_WINDOWS", 5), ("ENCODE_WINDOWS", 3), ("BLOCK_SLOTS", 50)):
+    for name, value in (("BATCH_LANES", 3), ("ENCODE_LANES", 2), ("BLOCK_SLOTS", 50)):
         monkeypatch.setattr(f"bfncodec.codecs.text.{name}", value)
     assert mixed_codec.encode_batch(xs) == payloads
     assert mixed_codec.decode_batch(payloads) == xs
 
 
-def test_one_mixer_serves_all_groups_of_an_item(mixed_codec: TextCodec, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its lanes go on from group to group: before each symbol stands what stands before it in the text."""
-    x = noise(2, 13 * WINDOW + 5)  # one tooth, 16 windows of 26 and 27 bytes in four groups
+def test_the_contexts_of_a_lane_are_its_own_past(mixed_codec: TextCodec, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = noise(2, 13 * WINDOW + 5)  # one tooth
     made: list[ContextMixer] = []
     pasts: list[Any] = []
 
     class Watched(ContextMixer):
-        def __init__(self, size: int) -> None:
-            super().__init__(size)
+        def __init__(self, size: int, lanes: int) -> None:
+            super().__init__(size, lanes)
             made.append(self)
 
         def mix(self, weight: Any, lanes: Any) -> Any:
@@ -360,7 +363,7 @@ def test_one_mixer_serves_all_groups_of_an_item(mixed_codec: TextCodec, monkeypa
     mixed_codec.encode(x.tobytes())
     assert len(made) == 1
     assert made[0].bits == 12
-    starts = [len(x) * lane // LANES for lane in range(LANES)]  # where each lane begins; it ends where the next begins
+    starts = [len(x) * lane // MOST for lane in range(MOST)]  # where each lane begins; it ends where the next begins
     expected = []
     for start, end in zip(starts, [*starts[1:], len(x)], strict=True):
         lane = [256] * 24 + x[start:end].tolist()
@@ -368,47 +371,35 @@ def test_one_mixer_serves_all_groups_of_an_item(mixed_codec: TextCodec, monkeypa
     assert sorted(pasts) == sorted(expected)
 
 
-def layouts(codec: TextCodec, size: int) -> list[Group]:
-    groups = list(codec._groups(3, size))
-    spans = sorted((start, length) for g in groups for start, length in zip(g.starts, g.lengths, strict=True))
-    assert [start for start, _ in spans] == [
-        sum(n for _, n in spans[:k]) for k in range(len(spans))
-    ]  # no gap, no overlap
-    lengths = [n for _, n in spans]
-    assert sum(lengths) == size
-    assert all(0 < n <= WINDOW for n in lengths)
-    assert max(lengths, default=0) - min(lengths, default=0) <= 1
-    assert all(g.item == 3 for g in groups)
-    assert len({g.teeth for g in groups}) <= 1
-    return groups
-
-
-SIZES = st.integers(0, 20 * WINDOW) | st.integers(0, 30_000)
-
-
-@settings(max_examples=30)
-@given(size=SIZES)
+@settings(max_examples=50)
+@given(size=st.integers(0, 20 * WINDOW) | st.integers(0, 30_000) | st.integers(MOST * FAR * WINDOW - 9, 1 << 24))
 @example(size=LEAST_MIXED - 1)
 @example(size=LEAST_MIXED)
-def test_lanes_go_through_the_text(mixed_codec: TextCodec, size: int) -> None:
-    groups = layouts(mixed_codec, size)
-    assert len(groups) == -(-size // (LANES * WINDOW))
-    assert len({len(g.lengths) for g in groups}) <= 1  # lanes from beginning to end
-    assert all(len(g.lengths) <= LANES for g in groups)
-    assert all(g.mixed == (size >= LEAST_MIXED) for g in groups)
-    for a, b in itertools.pairwise(groups):
-        assert b.starts == tuple(start + n for start, n in zip(a.starts, a.lengths, strict=True))
+def test_lanes_cover_the_text(mixed_codec: TextCodec, size: int) -> None:
+    found = list(mixed_codec._lanes(3, size))
+    assert len(found) == (size > 0)
+    for lanes in found:
+        assert isinstance(lanes, Lanes)
+        assert lanes.starts == tuple(sum(lanes.lengths[:k]) for k in range(len(lanes.lengths)))  # no gap, no overlap
+        assert sum(lanes.lengths) == size
+        assert 0 < min(lanes.lengths) <= max(lanes.lengths) <= min(lanes.lengths) + 1
+        assert max(lanes.lengths) <= FAR * WINDOW  # positions reach that far
+        assert len(lanes.lengths) == max(min(-(-size // LENGTH), MOST), -(-size // (FAR * WINDOW)))
+        assert max(lanes.lengths) <= LENGTH or len(lanes.lengths) >= MOST
+        assert (lanes.item, lanes.mixed) == (3, size >= LEAST_MIXED)
 
 
-@settings(max_examples=30)
-@given(size=SIZES)
-def test_without_contexts_groups_are_consecutive_windows(text_codec: TextCodec, size: int) -> None:
-    groups = layouts(text_codec, size)
-    windows = -(-size // WINDOW)
-    edges = [size * k // windows for k in range(windows + 1)] if windows else []
-    assert [start for g in groups for start in g.starts] == edges[:-1]
-    assert [len(g.starts) for g in groups] == [min(64, windows - k) for k in range(0, windows, 64)]
-    assert not any(g.mixed for g in groups)
+def test_a_symbol_attends_to_its_context_only(text_codec: TextCodec) -> None:
+    """Two layers look 2 (CONTEXT - 1) slots back, hashed n-grams a few more: what came before changes nothing."""
+    x, reach = noise(1, LENGTH), 2 * (CONTEXT - 1) + 3
+    y = x.copy()
+    y[: LENGTH - 1 - reach] ^= 5
+    with_x, with_y = (text_codec.network.start(1, 1, LENGTH, LENGTH) for _ in range(2))
+    for run, text in ((with_x, x), (with_y, y)):
+        run.reveal(0, torch.from_numpy(text.astype(np.int64))[None, None])
+    weights = [run.predict(0, LENGTH) for run in (with_x, with_y)]
+    assert torch.equal(weights[0][:, -1], weights[1][:, -1])
+    assert not torch.equal(weights[0][:, -1 - reach], weights[1][:, -1 - reach])
 
 
 def test_damaged_texts_that_learn(mixed_codec: TextCodec) -> None:
@@ -481,7 +472,7 @@ GOLDEN_TEXT = "02b5b0a319eea1da845cd41037dadc516f0c4ea898cebdc936b024168ace6660"
 
 
 @settings(max_examples=30)
-@given(sides=st.tuples(st.integers(0, 6), st.integers(0, 6)), body=st.binary(max_size=60))
+@given(sides=st.tuples(st.integers(1, 6), st.integers(0, 6)), body=st.binary(max_size=60))
 def test_garbage_images(image_codec: ImageCodec, sides: tuple[int, int], body: bytes) -> None:
     try:
         found = image_codec.decode(varint(sides[0]) + varint(sides[1]) + body)

@@ -186,8 +186,11 @@ def randomise(network: nn.Module, seed: int, head: float) -> None:
             p.data = random * 0.1
 
 
-def conv_pair(seed: int = 0, head: float = 0.5, **shape: int) -> tuple[ConvNet, ExactConvNet]:
-    config = ConvNetConfig(**({"width": 16, "hidden": 24, "blocks": 2, "mixtures": 3} | shape))
+def conv_pair(
+    seed: int = 0, head: float = 0.5, dilations: tuple[int, ...] = (1,), **shape: int
+) -> tuple[ConvNet, ExactConvNet]:
+    sizes = {"width": 16, "hidden": 24, "blocks": 2, "mixtures": 3} | shape
+    config = ConvNetConfig(dilations=dilations, **sizes)
     network = ConvNet(config).eval()
     randomise(network, seed, head)
     return network, ExactConvNet(config, quantised_tensors(network), CPU)
@@ -196,7 +199,8 @@ def conv_pair(seed: int = 0, head: float = 0.5, **shape: int) -> tuple[ConvNet, 
 def text_pair(
     seed: int = 0, head: float = 2.0, device: torch.device = CPU, **shape: int
 ) -> tuple[Transformer, ExactTransformer]:
-    values = {"width": 32, "layers": 2, "heads": 2, "expansion": 2, "window": 32, "ngrams": ((2, 6), (3, 7))} | shape
+    values = {"width": 32, "layers": 2, "heads": 2, "expansion": 2, "window": 32, "ngrams": ((2, 6), (3, 7))}
+    values |= {"context": 20, **shape}
     config = TransformerConfig(**values)  # type: ignore[arg-type]
     network = Transformer(config).eval()
     randomise(network, seed, head)
@@ -250,7 +254,7 @@ def text_weights(network: ExactTransformer, x: Tensor, teeth: int, block: int) -
     """Weights in step-major order, int32 [B, L, 256], `block` steps at a time."""
     x = x.view(len(x), teeth, -1).to(network.device)
     steps = x.shape[2]
-    run = network.start(len(x), teeth, steps)
+    run = network.start(len(x), teeth, steps, block)
     if block > 1:
         run.reveal(0, x)
     parts = []
@@ -264,9 +268,10 @@ def text_weights(network: ExactTransformer, x: Tensor, teeth: int, block: int) -
 SIZES = [(1, 1), (1, 9), (9, 1), (2, 2), (11, 8), (6, 15)]
 
 
-@pytest.mark.parametrize(("height", "width"), SIZES)
-def test_convnet_in_parallel_is_convnet_line_by_line(height: int, width: int) -> None:
-    _, network = conv_pair()
+@pytest.mark.parametrize("dilations", [(1,), (1, 3)])
+@pytest.mark.parametrize(("height", "width"), [*SIZES, (40, 3), (13, 30)])
+def test_convnet_in_parallel_is_convnet_line_by_line(height: int, width: int, dilations: tuple[int, ...]) -> None:
+    _, network = conv_pair(dilations=dilations)
     images = pixels(1, 3, height, width)
     line_by_line = conv_distributions(network, images, 1)
     assert np.ptp(line_by_line[..., 128]) > 0 or height * width == 1
@@ -310,10 +315,12 @@ def test_odd_widths() -> None:
 
 
 @settings(max_examples=12)
-@given(st.integers(1, 7), st.integers(1, 7), st.data())
-def test_no_pixel_is_known_before_it_is_sent(height: int, width: int, data: st.DataObject) -> None:
+@given(st.integers(1, 7), st.integers(1, 7), st.sampled_from([(1,), (2,)]), st.data())
+def test_no_pixel_is_known_before_it_is_sent(
+    height: int, width: int, dilations: tuple[int, ...], data: st.DataObject
+) -> None:
     """A pixel that changes changes distributions of later steps only, and of its own later channels."""
-    network, twin = conv_pair()
+    network, twin = conv_pair(dilations=dilations)
     r, c = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
     channel = data.draw(st.sampled_from(CODING_ORDER))
     x = pixels(data.draw(st.integers(0, 3)), 1, height, width)
@@ -382,33 +389,35 @@ def test_every_tooth_sees_what_the_others_revealed() -> None:
 
 
 def exact_image_bits(network: ExactConvNet, images: NDArray[np.uint8]) -> float:
-    count, height, width = images.shape[:3]
+    count, height, width, channels = images.shape
     run = network.start(height, width, count, height * width)
-    values = images.reshape(count, -1, 3)[:, run.geometry.order].astype(np.int32)
+    values = images.reshape(count, -1, channels)[:, run.geometry.order].astype(np.int32)
     run.reveal(0, torch.from_numpy(values))
     prediction = run.predict(0, height * width)
     bits = 0.0
-    for k, c in enumerate(CODING_ORDER):
+    for k, c in enumerate(CODING_ORDER if channels == 3 else (0,)):
         value = values[..., c].reshape(-1)
         bits += sum(float(information(i.frequency).sum()) for i in nibble_intervals(prediction.channel(k).below, value))
         prediction.tell(k, value)
     return bits
 
 
-def test_convnet_and_its_twin_agree_on_the_bits() -> None:
+@pytest.mark.parametrize("dilations", [(1,), (1, 2)])
+def test_convnet_and_its_twin_agree_on_the_bits(dilations: tuple[int, ...]) -> None:
     """After some training: the twin cuts the tails of its distributions, which untrained networks hit all the time."""
-    network, _ = conv_pair(0, head=0.3, width=24, hidden=32)
+    network, _ = conv_pair(0, head=0.3, dilations=dilations, width=24, hidden=32)
     optimiser = torch.optim.Adam(network.parameters(), 4e-3)
     for step in range(40):
         optimiser.zero_grad()
         network(torch.from_numpy(pixels(100 + step, 4, 16, 16)).permute(0, 3, 1, 2).float()).mean().backward()
         optimiser.step()
     twin = ExactConvNet(network.config, quantised_tensors(network), CPU)
-    images = pixels(0, 4, 24, 24)
-    with torch.no_grad():
-        expected = network(torch.from_numpy(images).permute(0, 3, 1, 2).float())
-    assert expected.std() > 0.5  # these are no constant distributions
-    assert exact_image_bits(twin, images) == pytest.approx(float(expected.sum()), rel=0.005)
+    for images in (pixels(0, 4, 24, 24), pixels(0, 4, 24, 24)[..., 1:2]):  # RGB, grey
+        with torch.no_grad():
+            expected = network(torch.from_numpy(images).permute(0, 3, 1, 2).float())
+        assert expected.shape[1] == images.shape[3]
+        assert expected.std() > 0.5  # these are no constant distributions
+        assert exact_image_bits(twin, images) == pytest.approx(float(expected.sum()), rel=0.005)
 
 
 @pytest.mark.parametrize("teeth", [1, 2, 4])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import lzma
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 import bfncodec
 from bfncodec import models
 from bfncodec.errors import InputError
-from bfncodec.training.loop import run
+from bfncodec.networks.convnet import ConvNet, ConvNetConfig
+from bfncodec.training.data import CropSampler, ImageSource
+from bfncodec.training.loop import make, run
+from bfncodec.training.quantise import restored_state
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = """
@@ -80,6 +85,11 @@ def configure(tmp_path: Path, data: Path, role: str, extra: str = "", text: str 
 
 def silent(line: str) -> None:
     """Training says nothing here."""
+
+
+@torch.no_grad()
+def bits(network: ConvNet, batch: torch.Tensor) -> float:
+    return float(network(batch).mean())
 
 
 def curve(out: Path) -> list[dict[str, Any]]:
@@ -151,6 +161,45 @@ def test_starting_over_is_possible(tmp_path: Path, data: Path) -> None:
 def test_steps_on_the_command_line_win(tmp_path: Path, data: Path) -> None:
     out = run(configure(tmp_path, data, "text", "steps = 50\n"), tmp_path / "model", steps=1, say=silent)
     assert [r["step"] for r in curve(out)] == [1]
+
+
+def test_what_a_model_serves_is_told(tmp_path: Path, data: Path) -> None:
+    """One source in colour, one in grey: the model says that it codes both."""
+    extra = '[[data]]\npaths = ["{data}"]\ncrop = 12\nbatch = 1\ngrey = true\n[train]'
+    text = "levels = [2, 4]\n" + IMAGE.replace("[train]", extra)
+    out = run(configure(tmp_path, data, "image", "steps = 3\n", text), tmp_path / "model", say=silent)
+    assert (models.read(out).config["channels"], models.read(out).config["levels"]) == ([1, 3], [2, 4])
+    sampler = CropSampler(ImageSource((str(data),), 12, 5, grey=True))
+    batch = sampler(np.random.default_rng(0))
+    assert batch.shape == (5, 1, 12, 12)
+    network = ConvNet(ConvNetConfig(width=16, hidden=16, blocks=1))
+    coloured = batch.expand(-1, 3, -1, -1)
+    assert bits(network, batch) == pytest.approx(float(network(coloured)[:, :1].detach().mean()))
+
+
+@pytest.mark.parametrize("sizes", ["width = 16", "width = 16\nhidden = 24\nblocks = 3", "width = 24\nhidden = 24"])
+def test_a_training_that_starts_from_a_model_knows_what_it_knew(tmp_path: Path, data: Path, sizes: str) -> None:
+    """Also where the new network is larger: before its first step it predicts as the model does."""
+    first = run(configure(tmp_path, data, "image", "steps = 30\n"), tmp_path / "first", say=silent)
+    tensors = load_file(first / models.WEIGHTS)
+    config = make(ConvNetConfig, {**models.read(first).config["network"], **tomllib.loads(sizes)}, "network")
+    batch = CropSampler(ImageSource((str(data),), 12, 4))(np.random.default_rng(0))
+    known = ConvNet(make(ConvNetConfig, models.read(first).config["network"], "network"))
+    known.load_state_dict(restored_state(known, tensors))
+    grown = ConvNet(config)
+    before = bits(grown, batch)
+    grown.load_state_dict(restored_state(grown, tensors))
+    after = bits(grown, batch)
+    assert after < before - 0.3
+    assert after == pytest.approx(bits(known, batch), rel=1e-5 if "width = 16" in sizes else 0.1)
+
+    start = f"steps = 1\nstart = '{first.as_posix()}'\n"
+    text = IMAGE.replace("width = 16\nhidden = 16\nblocks = 1", "width = 16\nhidden = 24\nblocks = 2")
+    went_on = run(configure(tmp_path, data, "image", start, text), tmp_path / "grown", say=silent)
+    assert curve(went_on)[0]["validation"][0] < curve(first)[0]["validation"][0] + 0.1
+    smaller = configure(tmp_path, data, "image", start, text.replace("width = 16", "width = 8"))
+    with pytest.raises(InputError, match="expected at most"):
+        run(smaller, tmp_path / "smaller", say=silent)
 
 
 @pytest.mark.parametrize(

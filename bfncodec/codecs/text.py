@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
@@ -12,269 +12,206 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bfncodec.codecs.base import Codec, Progress, check_size, silent
-from bfncodec.coding.cdf import softmax_frequencies, softmax_intervals
+from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_intervals
 from bfncodec.coding.contexts import ContextMixer
 from bfncodec.coding.direct import RangeDecoder, RangeEncoder, information
 from bfncodec.flow.report import CodeLength
 from bfncodec.models import ModelInfo
 from bfncodec.networks.exact_transformer import ExactTransformer, stored_shapes
 from bfncodec.networks.stored import check_shapes
-from bfncodec.networks.transformer import TransformerConfig
+from bfncodec.networks.transformer import FAR, TransformerConfig
 from bfncodec.wire import Reader, varint
 
 SYMBOLS = 256
-GROUP_WINDOWS = 64  # windows of an item that are coded side by side, where the model does not say; part of the format
-BATCH_WINDOWS = 64  # windows of all items together that the network sees at once
-# windows the network sees at once when encoding: keys and values of more take memory and win nothing
-ENCODE_WINDOWS = 16
+BATCH_LANES = 128  # lanes of all items together that are coded at once
+# Lanes the network sees at once when encoding: more fill no more of the machine, and their keys and values less cache.
+ENCODE_LANES = 16
 BLOCK_SLOTS = 1 << 10  # slots the network sees at once when encoding
 
 
 @dataclass(frozen=True)
-class Group:
-    """Windows of one item that are coded as one interleaved sequence."""
+class Lanes:
+    """An item cut into lanes of nearly equal length that are coded side by side."""
 
     item: int
-    starts: tuple[int, ...]  # first byte of each window
+    starts: tuple[int, ...]  # first byte of each
     lengths: tuple[int, ...]
     teeth: int
-    mixed: bool = False  # with what the item says about itself
-    last: bool = True  # of its item
+    mixed: bool  # with what the item says about itself
 
     @property
     def steps(self) -> int:
         """Symbols of a full tooth."""
         return -(-max(self.lengths) // self.teeth)
 
+    def exist(self, steps: int) -> NDArray[np.bool_]:
+        """Which slots hold a symbol of the text. bool [lanes, m, steps]"""
+        place = np.arange(self.teeth)[:, None] * self.steps + np.arange(steps)
+        inside = (place < np.asarray(self.lengths)[:, None, None]) & (np.arange(steps) < self.steps)
+        return np.asarray(inside)
+
 
 class TextCodec(Codec[bytes]):
     """Byte strings of any length, in any encoding.
 
-    Payload: varint length, then the symbols. The text is cut into windows of nearly equal length, the windows into
-    groups; group after group, step after step, the symbols of that step are coded, window by window and tooth by
-    tooth. How many teeth a window has follows from the length of the text, by the table `coding_teeth` of the model's
-    config. Where the config has a table `contexts`, a group takes every g-th window, g being the number of groups, so
-    that each window goes on where one of the group before it ended; and in texts of `contexts.least` bytes and more,
-    byte contexts are counted and mixed in.
+    Payload: varint length, then the symbols. The text is cut into lanes of nearly equal length, as the table `lanes`
+    of the model's config says: so many that none is longer than `length` bytes, but at most `most`, unless positions
+    do not reach. Step after step the symbols of that step are coded, lane by lane and tooth by tooth. How many teeth
+    a lane has follows from the length of the text, by the table `coding_teeth`. Where the config has a table
+    `contexts`, texts of `contexts.least` bytes and more learn from themselves.
     """
 
     def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.info, self.device = info, device
         self.config = TransformerConfig.from_dict(dict(info.config["network"]))
         self.teeth = [(int(size), int(m)) for size, m in info.config["coding_teeth"]]
+        self.length, self.most = (int(info.config["lanes"][key]) for key in ("length", "most"))
         contexts = info.config.get("contexts")
-        self.strided, self.least_mixed = contexts is not None, int(contexts["least"]) if contexts else 0
-        self.group_windows = int(contexts["windows"]) if contexts else GROUP_WINDOWS
+        self.least_mixed = int(contexts["least"]) if contexts else None
         check_shapes(tensors, stored_shapes(self.config))
         self.network = ExactTransformer(self.config, tensors, device)
 
     def encode_batch(self, xs: Sequence[bytes], progress: Progress = silent) -> list[bytes]:
         encoders = [RangeEncoder() for _ in xs]
-        for group, below, frequency, symbol, _ in self._coded(xs, progress):
-            encoders[group.item].encode_intervals(below, frequency, symbol, SYMBOLS)
+        for item, coded, _ in self._coded(xs, progress):
+            encoders[item].encode_intervals(coded.below, coded.frequency, coded.symbol, SYMBOLS)
         return [varint(len(x)) + encoder.finish() for x, encoder in zip(xs, encoders, strict=True)]
 
     def decode_batch(self, payloads: Sequence[bytes], progress: Progress = silent) -> list[bytes]:
         sizes, bodies = zip(*map(_split, payloads), strict=True) if payloads else ((), ())
         decoders = [RangeDecoder(body) for body in bodies]
-        items = [np.zeros(size, np.uint8) for size in sizes]
-        mixers: dict[int, ContextMixer] = {}
+        items = [b""] * len(payloads)
         for batch in self._batches(sizes):
-            own = [_mixer(mixers, group, items) for group in batch]
-            self._decode_groups(batch, items, decoders, own, progress)
-            _forget(mixers, batch)
-        return [item.tobytes() for item in items]
+            texts = self._decode_batch(batch, sizes, [decoders[lanes.item] for lanes in batch], progress)
+            for lanes, text in zip(batch, texts, strict=True):
+                items[lanes.item] = text
+        return items
 
     def codelength(self, x: bytes) -> CodeLength:
-        parts = []
-        for _, _, frequency, _, step in self._coded([x], silent):
-            kl = cast("NDArray[np.float64]", np.bincount(step, weights=information(frequency)))
-            parts.append(CodeLength(kl, 0.0, len(frequency)))
-        return CodeLength.joined(parts)
+        kl = np.zeros(max((lanes.steps for lanes in self._lanes(0, len(x))), default=0))
+        for _, coded, step in self._coded([x], silent):
+            kl += np.bincount(step, weights=information(coded.frequency), minlength=len(kl))
+        return CodeLength(kl, 0.0, len(x))
 
-    def _coded(
-        self, xs: Sequence[bytes], progress: Progress
-    ) -> Iterator[tuple[Group, NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]]:
-        """Group after group of each item: sum of frequencies below each symbol, its frequency, the symbol and its
-        step, in coding order.
-        """
-        items = [np.frombuffer(x, np.uint8) for x in xs]
-        mixers: dict[int, ContextMixer] = {}
+    def _coded(self, xs: Sequence[bytes], progress: Progress) -> Iterator[tuple[int, Intervals, NDArray[np.int64]]]:
+        """Symbols in coding order, block after block: which item they are of, what the coder needs, and their steps."""
         for batch in self._batches([len(x) for x in xs]):
-            steps = max(g.steps for g in batch)
-            symbol = np.concatenate([_cut(items[g.item], g, steps) for g in batch])  # [B, m, S]
-            below, frequency = self._batch_intervals(batch, symbol, [_mixer(mixers, g, items) for g in batch])
-            symbol = symbol.transpose(0, 2, 1)
-            row = 0
-            for group in batch:
-                rows = slice(row, row + len(group.lengths))
-                step, *place = _coding_order(group)
-                a, b, c = (x[rows][tuple(place)].astype(np.int32) for x in (below, frequency, symbol))
-                yield group, a, b, c, step
-                row = rows.stop
-                progress(sum(group.lengths))
-            _forget(mixers, batch)
+            steps, mixers = max(lanes.steps for lanes in batch), _mixers(batch, [len(x) for x in xs])
+            exist = np.concatenate([lanes.exist(steps) for lanes in batch])  # [B, m, S]
+            symbols = np.concatenate([_cut(xs[lanes.item], lanes, steps) for lanes in batch])
+            for first, weights in self._predictions(symbols):
+                for lanes, mixer, rows in zip(batch, mixers, _rows(batch), strict=True):
+                    inside = exist[rows, :, first : first + weights.shape[1]]
+                    step, lane, tooth = np.nonzero(inside.transpose(2, 0, 1))
+                    known, own = symbols[rows][lane, tooth, first + step], weights[rows][lane, step, tooth]
+                    if mixer is not None:
+                        own = _mixed(mixer, own, known, step, lane * lanes.teeth + tooth)
+                    yield lanes.item, softmax_intervals(own, known), first + step
+                    progress(len(known))
 
-    def _batch_intervals(
-        self, batch: Sequence[Group], symbol: NDArray[np.int64], mixers: Sequence[ContextMixer | None]
-    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """(sum of frequencies below each symbol, its frequency), int32 [B, S, m]. symbol: [B, m, S]"""
-        spans = [slice(k, k + ENCODE_WINDOWS) for k in range(0, len(symbol), ENCODE_WINDOWS)]
-        present = [mixer for mixer in mixers if mixer is not None]  # all, or none
-        if not present:
-            pieces = [self._intervals(symbol[span]) for span in spans]
-        else:
-            weights = np.concatenate([self._weights(symbol[span]) for span in spans])
-            rows = np.cumsum([0, *(len(g.lengths) for g in batch)])
-            pieces = [
-                _mixed_intervals(group, weights[a:b], symbol[a:b], mixer)
-                for group, mixer, a, b in zip(batch, present, rows, rows[1:], strict=False)
-            ]
-        below, frequency = (np.concatenate(p) for p in zip(*pieces, strict=True))
-        return below, frequency
-
-    def _predictions(self, symbol: NDArray[np.int64]) -> Iterator[tuple[slice, Tensor]]:
-        """Steps and the network's weights for them, [B, k m, 256], of windows that are known. symbol: [B, m, S]"""
-        known = torch.from_numpy(symbol).to(self.device)
-        windows, teeth, steps = known.shape
-        run = self.network.start(windows, teeth, steps)
-        run.reveal(0, known)
-        block = max(1, BLOCK_SLOTS // (windows * teeth))
+    def _predictions(self, symbols: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int32]]]:
+        """First step of each block and the network's weights for it, int32 [B, k, m, 256], of lanes that are known.
+        symbols: [B, m, S]
+        """
+        count, teeth, steps = symbols.shape
+        block = max(1, BLOCK_SLOTS // (min(count, ENCODE_LANES) * teeth))
+        spans = [symbols[k : k + ENCODE_LANES] for k in range(0, count, ENCODE_LANES)]
+        runs = [self.network.start(len(span), teeth, steps, block) for span in spans]
+        for run, span in zip(runs, spans, strict=True):
+            run.reveal(0, torch.from_numpy(span).to(self.device))
         for first in range(0, steps, block):
-            last = min(first + block, steps)
-            yield slice(first, last), run.predict(first, last)
+            found = [run.predict(first, min(first + block, steps)) for run in runs]
+            weights = np.concatenate([part.cpu().numpy() for part in found])
+            yield first, weights.reshape(count, -1, teeth, SYMBOLS)
 
-    def _weights(self, symbol: NDArray[np.int64]) -> NDArray[np.int32]:
-        """The network's weights of every symbol, int32 [B, S, m, 256]. symbol: [B, m, S]"""
-        windows, teeth, _ = symbol.shape
-        found = [weights.view(windows, -1, teeth, SYMBOLS).cpu().numpy() for _, weights in self._predictions(symbol)]
-        return np.concatenate(found, 1)
-
-    def _intervals(self, symbol: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """(sum of frequencies below each symbol, its frequency), int32 [B, S, m]. symbol: [B, m, S]"""
-        below, frequency = [], []
-        for span, weights in self._predictions(symbol):
-            known = symbol[:, :, span].transpose(0, 2, 1)
-            found = softmax_intervals(weights.view(-1, SYMBOLS).cpu().numpy(), known.reshape(-1))
-            below.append(found.below.reshape(known.shape))
-            frequency.append(found.frequency.reshape(known.shape))
-        return np.concatenate(below, 1), np.concatenate(frequency, 1)
-
-    def _decode_groups(
-        self,
-        batch: Sequence[Group],
-        items: list[NDArray[np.uint8]],
-        decoders: Sequence[RangeDecoder],
-        mixers: Sequence[ContextMixer | None],
-        progress: Progress,
-    ) -> None:
-        steps, teeth = max(g.steps for g in batch), batch[0].teeth
-        windows = sum(len(g.lengths) for g in batch)
-        run = self.network.start(windows, teeth, steps)
-        exists = np.concatenate([_exists(g, steps) for g in batch])  # [B, m, S]
-        rows = np.cumsum([0, *(len(g.lengths) for g in batch)])
-        symbols = np.zeros(exists.shape, np.int64)
+    def _decode_batch(
+        self, batch: Sequence[Lanes], sizes: Sequence[int], decoders: Sequence[RangeDecoder], progress: Progress
+    ) -> list[bytes]:
+        steps, teeth, mixers = max(lanes.steps for lanes in batch), batch[0].teeth, _mixers(batch, sizes)
+        exist = np.concatenate([lanes.exist(steps) for lanes in batch])  # [B, m, S]
+        run = self.network.start(len(exist), teeth, steps)
+        symbols = np.zeros(exist.shape, np.uint8)
+        firsts = np.array([rows.start * teeth for rows in _rows(batch)])
         for i in range(steps):
-            lanes = np.flatnonzero(exists[:, :, i])
-            weights = run.predict(i, i + 1).view(-1, SYMBOLS).cpu().numpy()[lanes]
-            ends = np.searchsorted(lanes, rows * teeth)
+            slots = np.flatnonzero(exist[:, :, i])
+            weights = run.predict(i, i + 1).view(-1, SYMBOLS).cpu().numpy()[slots]
+            ends = [*np.searchsorted(slots, firsts), len(slots)]
             new = [
-                _decode_rows(weights[a:b], lanes[a:b] - row * teeth, mixer, decoders[group.item])
-                for group, mixer, row, a, b in zip(batch, mixers, rows, ends, ends[1:], strict=False)
+                _decode_rows(weights[a:b], slots[a:b] - first, mixer, decoder)
+                for mixer, decoder, first, a, b in zip(mixers, decoders, firsts, ends, ends[1:], strict=False)
             ]
-            symbols[lanes // teeth, lanes % teeth, i] = np.concatenate(new)
-            run.reveal(i, torch.from_numpy(symbols[:, :, i : i + 1]).to(self.device))
-            progress(len(lanes))
-        for group, first in zip(batch, rows, strict=False):
-            for b, (start, length) in enumerate(zip(group.starts, group.lengths, strict=True)):
-                text = symbols[first + b, :, : group.steps].reshape(-1)[:length]
-                items[group.item][start : start + length] = text
+            symbols[slots // teeth, slots % teeth, i] = np.concatenate(new)
+            run.reveal(i, torch.from_numpy(symbols[:, :, i : i + 1].astype(np.int64)).to(self.device))
+            progress(len(slots))
+        return [_join(symbols[rows], lanes) for lanes, rows in zip(batch, _rows(batch), strict=True)]
 
-    def _batches(self, sizes: Sequence[int]) -> Iterator[list[Group]]:
-        """Groups to run side by side: one number of teeth, similar lengths; an item's groups stay in order."""
-        rounds: list[list[Group]] = []
-        for item, size in enumerate(sizes):
-            for k, group in enumerate(self._groups(item, size)):
-                if k == len(rounds):
-                    rounds.append([])
-                rounds[k].append(group)
-        for groups in rounds:
-            groups.sort(key=lambda g: (g.teeth, g.steps))
-            batch: list[Group] = []
-            for group in groups:
-                if batch and not _side_by_side(batch, group):
-                    yield batch
-                    batch = []
-                batch.append(group)
-            if batch:
+    def _batches(self, sizes: Sequence[int]) -> Iterator[list[Lanes]]:
+        """Items to code side by side: one number of teeth, similar lengths."""
+        cut = [lanes for item, size in enumerate(sizes) for lanes in self._lanes(item, size)]
+        cut.sort(key=lambda lanes: (lanes.teeth, lanes.steps))
+        batch: list[Lanes] = []
+        for lanes in cut:
+            if batch and not _side_by_side(batch, lanes):
                 yield batch
+                batch = []
+            batch.append(lanes)
+        if batch:
+            yield batch
 
-    def _groups(self, item: int, size: int) -> Iterator[Group]:
+    def _lanes(self, item: int, size: int) -> Iterator[Lanes]:
+        """The lanes of an item; none for an empty one."""
         if not size:
             return
-        windows = -(-size // self.config.window)
-        groups = -(-windows // self.group_windows)
-        each = -(-windows // groups) if self.strided else self.group_windows
-        windows = each * groups if self.strided else windows
-        edges = [size * k // windows for k in range(windows + 1)]
-        teeth = max((size_and_teeth for size_and_teeth in self.teeth if size_and_teeth[0] <= size), default=(0, 1))[1]
-        mixed = self.strided and size >= self.least_mixed
-        for k in range(groups):
-            chosen = range(k, windows, groups) if self.strided else range(k * each, min((k + 1) * each, windows))
-            starts, lengths = tuple(edges[w] for w in chosen), tuple(edges[w + 1] - edges[w] for w in chosen)
-            yield Group(item, starts, lengths, teeth, mixed, k == groups - 1)
+        reach = FAR * self.config.window
+        count = max(min(-(-size // self.length), self.most), -(-size // reach))
+        edges = [size * k // count for k in range(count + 1)]
+        lengths = tuple(end - start for start, end in itertools.pairwise(edges))
+        teeth = max(size_and_teeth for size_and_teeth in self.teeth if size_and_teeth[0] <= size)[1]
+        mixed = self.least_mixed is not None and size >= self.least_mixed
+        yield Lanes(item, tuple(edges[:-1]), lengths, teeth, mixed)
 
 
-def _side_by_side(batch: Sequence[Group], group: Group) -> bool:
-    """Whether a group may join a batch. Only windows of one tooth may be shorter than their neighbours: where the
-    second tooth begins, and so every position in it, follows from the length of the first.
+def _side_by_side(batch: Sequence[Lanes], lanes: Lanes) -> bool:
+    """Whether an item may join a batch. Only lanes of one tooth may be shorter than their neighbours: where the second
+    tooth begins, and so every position in it, follows from the length of the first.
     """
-    same = (group.teeth, group.mixed) == (batch[0].teeth, batch[0].mixed) and (
-        group.teeth == 1 or group.steps == batch[0].steps
-    )
-    return same and sum(len(g.lengths) for g in (*batch, group)) <= BATCH_WINDOWS
+    same = lanes.teeth == batch[0].teeth and (lanes.teeth == 1 or lanes.steps == batch[0].steps)
+    return same and sum(len(other.lengths) for other in (*batch, lanes)) <= BATCH_LANES
 
 
-def _mixer(mixers: dict[int, ContextMixer], group: Group, items: Sequence[NDArray[np.uint8]]) -> ContextMixer | None:
-    """The contexts of a group's item, if any; at its first group they are new, and so are the lanes."""
-    if not group.mixed:
-        return None
-    if group.item not in mixers:
-        mixers[group.item] = ContextMixer(len(items[group.item]))
-        mixers[group.item].start(len(group.lengths) * group.teeth)
-    return mixers[group.item]
+def _rows(batch: Sequence[Lanes]) -> list[slice]:
+    """Where the lanes of each item of a batch are."""
+    edges = np.cumsum([0, *(len(lanes.lengths) for lanes in batch)]).tolist()
+    return [slice(start, end) for start, end in itertools.pairwise(edges)]
 
 
-def _forget(mixers: dict[int, ContextMixer], batch: Sequence[Group]) -> None:
-    """Free the contexts of items that are done."""
-    for group in batch:
-        if group.last:
-            mixers.pop(group.item, None)
+def _mixers(batch: Sequence[Lanes], sizes: Sequence[int]) -> list[ContextMixer | None]:
+    """The contexts of each item that learns from itself."""
+    return [
+        ContextMixer(sizes[lanes.item], len(lanes.lengths) * lanes.teeth) if lanes.mixed else None for lanes in batch
+    ]
 
 
-def _mixed_intervals(
-    group: Group, weights: NDArray[np.int32], symbol: NDArray[np.int64], mixer: ContextMixer
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """(sum of frequencies below each symbol, its frequency) with the contexts' word, int32 [B, S, m]. weights:
-    [B, S, m, 256]; symbol: [B, m, S]
-    """
-    below = np.zeros(weights.shape[:3], np.int32)
-    frequency = np.zeros_like(below)
-    exists = _exists(group, weights.shape[1])
-    for i in range(group.steps):
-        window, tooth = np.nonzero(exists[:, :, i])
-        lanes, known = window * group.teeth + tooth, symbol[window, tooth, i]
-        mixed, found = mixer.mix(weights[window, i, tooth], lanes)
-        interval = softmax_intervals(mixed, known)
-        below[window, i, tooth], frequency[window, i, tooth] = interval.below, interval.frequency
-        mixer.learn(found, known, lanes)
-    return below, frequency
+def _mixed(
+    mixer: ContextMixer,
+    weights: NDArray[np.int32],
+    symbols: NDArray[np.int64],
+    step: NDArray[np.int64],
+    lane: NDArray[np.int64],
+) -> NDArray[np.int32]:
+    """The network's weights [n, 256] of known symbols [n] with the contexts' word, step after step."""
+    edges = np.flatnonzero(np.diff(step, prepend=-1, append=-1)).tolist()
+    mixed = np.empty_like(weights)
+    for a, b in itertools.pairwise(edges):
+        mixed[a:b], found = mixer.mix(weights[a:b], lane[a:b])
+        mixer.learn(found, symbols[a:b], lane[a:b])
+    return mixed
 
 
 def _decode_rows(
     weights: NDArray[np.int32], lanes: NDArray[np.int64], mixer: ContextMixer | None, decoder: RangeDecoder
 ) -> NDArray[np.int64]:
-    """The next symbols of a group, [L], under weights [L, 256] and what its contexts say."""
+    """The next symbols of an item, [L], under weights [L, 256] and what its contexts say."""
     if mixer is None:
         return decoder.decode_rows(softmax_frequencies(weights)).astype(np.int64)
     weights, found = mixer.mix(weights, lanes)
@@ -290,26 +227,17 @@ def _split(payload: bytes) -> tuple[int, bytes]:
     return size, reader.rest()
 
 
-def _cut(text: NDArray[np.uint8], group: Group, steps: int) -> NDArray[np.int64]:
-    """The windows of a group as teeth, zeros where a tooth is shorter. int64 [windows, m, steps]"""
-    result = np.zeros((len(group.lengths), group.teeth, steps), np.int64)
-    for b, (start, length) in enumerate(zip(group.starts, group.lengths, strict=True)):
-        padded = np.zeros(group.teeth * group.steps, np.int64)
-        padded[:length] = text[start : start + length]
-        result[b, :, : group.steps] = padded.reshape(group.teeth, group.steps)
+def _cut(text: bytes, lanes: Lanes, steps: int) -> NDArray[np.int64]:
+    """The lanes of a text as teeth, zeros where a tooth is shorter. int64 [lanes, m, steps]"""
+    result = np.zeros((len(lanes.lengths), lanes.teeth, steps), np.int64)
+    for row, start, length in zip(result, lanes.starts, lanes.lengths, strict=True):
+        padded = np.zeros(lanes.teeth * lanes.steps, np.int64)
+        padded[:length] = np.frombuffer(text, np.uint8, length, start)
+        row[:, : lanes.steps] = padded.reshape(lanes.teeth, lanes.steps)
     return result
 
 
-def _exists(group: Group, steps: int) -> NDArray[np.bool_]:
-    """Which slots hold a symbol of the text. bool [windows, m, steps]"""
-    place = np.arange(group.teeth)[:, None] * group.steps + np.arange(steps)
-    inside = (place < np.asarray(group.lengths)[:, None, None]) & (np.arange(steps) < group.steps)
-    return np.asarray(inside)
-
-
-def _coding_order(group: Group) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """(step, window, step, tooth) of every symbol of a group, in coding order: step by step, window by window, tooth
-    by tooth.
-    """
-    step, window, tooth = np.nonzero(_exists(group, group.steps).transpose(2, 0, 1))
-    return step, window, step, tooth
+def _join(symbols: NDArray[np.uint8], lanes: Lanes) -> bytes:
+    """The inverse of `_cut`. symbols: [lanes, m, steps]"""
+    parts = symbols[:, :, : lanes.steps].reshape(len(symbols), -1)
+    return b"".join(part[:length].tobytes() for part, length in zip(parts, lanes.lengths, strict=True))

@@ -68,9 +68,9 @@ def first_shares() -> Floats:
 
 
 class ContextMixer:
-    """Tables of one file. Lanes may change from call to call of `start`; what was learned stays."""
+    """Tables of one file."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, lanes: int) -> None:
         """size: bytes of the file, which fixes how many contexts are kept."""
         self.bits = min(max((2 * size - 1).bit_length(), LEAST_BITS), MOST_BITS)
         slots = len(ORDERS) << self.bits
@@ -79,12 +79,8 @@ class ContextMixer:
         self.counts = np.zeros((slots, WAYS), np.uint8)
         self.hits = np.floor(first_shares() * float(PRIOR_TRIALS << RATE_BITS)).astype(np.int64)
         self.trials = np.full(self.hits.shape, PRIOR_TRIALS << RATE_BITS, np.int64)
-        self.history = np.full((0, REACH), START, np.int64)
-        self.order = np.arange(len(ORDERS))[:, None]
-
-    def start(self, lanes: int) -> None:
-        """Begin new lanes, with nothing before them."""
         self.history = np.full((lanes, REACH), START, np.int64)
+        self.order = np.arange(len(ORDERS))[:, None]
 
     def mix(self, weight: NDArray[np.int32], lanes: Ints) -> tuple[NDArray[np.int32], Found]:
         """The network's weights [L, 256] with the contexts' word, int32 that sum to about 2^24, and what `learn` needs.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +39,7 @@ class ConvNetConfig:
     hidden: int = 128
     blocks: int = 6
     mixtures: int = 4
+    dilations: tuple[int, ...] = (1,)  # distance of the taps of the blocks' convolutions, in turn
 
     @property
     def features(self) -> int:
@@ -50,12 +51,16 @@ class ConvNetConfig:
         """
         return 3 * self.mixtures + k
 
+    def dilation(self, block: int) -> int:
+        """Distance of the taps of a block's convolution: a multiple of BLOCK_TAPS is revealed earlier if these are."""
+        return self.dilations[block % len(self.dilations)]
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ConvNetConfig:
-        return cls(**values)
+        return cls(**{**values, "dilations": tuple(values.get("dilations", (1,)))})
 
 
 def pad_known(x: Tensor) -> Tensor:
@@ -133,8 +138,9 @@ class CausalConv(nn.Module):
     [out, 5 in].
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, dilation: int) -> None:
         super().__init__()
+        self.dilation = dilation
         self.weight = nn.Parameter(torch.randn(outputs, 5 * inputs) * (3 / math.sqrt(5 * inputs)))
         self.bias = nn.Parameter(torch.zeros(outputs))
 
@@ -142,16 +148,17 @@ class CausalConv(nn.Module):
         outputs, inputs = self.weight.shape[0], x.shape[-1]
         taps = self.weight.view(outputs, 5, inputs)
         kernel = torch.cat([taps, torch.zeros_like(taps[:, :1])], 1).view(outputs, 2, 3, inputs).permute(0, 3, 1, 2)
-        y = F.conv2d(F.pad(x, (0, 0, 1, 1, 1, 0)).permute(0, 3, 1, 2), kernel, self.bias)
+        d = self.dilation
+        y = F.conv2d(F.pad(x, (0, 0, d, d, d, 0)).permute(0, 3, 1, 2), kernel, self.bias, dilation=d)
         return y.permute(0, 2, 3, 1)
 
 
 class Block(nn.Module):
     """A convolution, a rectifier and a matrix, added to what came in."""
 
-    def __init__(self, config: ConvNetConfig) -> None:
+    def __init__(self, config: ConvNetConfig, dilation: int) -> None:
         super().__init__()
-        self.conv = CausalConv(config.width, config.hidden)
+        self.conv = CausalConv(config.width, config.hidden, dilation)
         self.out = nn.Linear(config.hidden, config.width)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
@@ -169,12 +176,15 @@ class ConvNet(nn.Module):
     images.
     """
 
+    PARTS: ClassVar = {"trunk": (3, 1), "conv": (1, len(BLOCK_TAPS))}
+    """Matrices made of several: how many below and beside each other."""
+
     def __init__(self, config: ConvNetConfig) -> None:
         super().__init__()
         self.config = config
         w = config.width
         self.input = nn.Linear(config.features, w)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        self.blocks = nn.ModuleList(Block(config, config.dilation(i)) for i in range(config.blocks))
         self.trunk = nn.Linear(w, 3 * w)  # one hidden layer for each channel
         self.inside = nn.Parameter(torch.randn(3, w) * 0.5)  # how G enters R, G enters B, R enters B
         self.heads = nn.ModuleList(nn.Linear(w, config.outputs(k)) for k in range(3))
@@ -189,9 +199,12 @@ class ConvNet(nn.Module):
         return torch.cat([torch.zeros(k), spread, torch.full((k,), LOG_SCALE_BIAS), slopes])
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: float [B, 3, H, W] with integer values. Returns -log2 p_O of each pixel and coded channel, float32
-        [B, 3, H, W].
+        """x: float [B, 3, H, W] with integer values, or [B, 1, H, W] for grey images, which the network sees as three
+        equal channels of which only the first coded one needs bits. Returns -log2 p_O of each pixel and coded channel,
+        float32, of the shape of x.
         """
+        channels = x.shape[1]
+        x = x.expand(-1, 3, -1, -1)
         inputs, base = features(x)
         h = self.input((inputs / INPUT_SCALE).permute(0, 2, 3, 1))
         for block in self.blocks:
@@ -204,7 +217,7 @@ class ConvNet(nn.Module):
         inside = self.inside.to(h.dtype)
         entering = ((), ((0, inside[0]),), ((0, inside[1]), (1, inside[2])))
         bits = []
-        for k in range(3):
+        for k in range(channels):
             z = hidden[k]
             for j, row in entering[k]:
                 z = z + small[:, j] * row

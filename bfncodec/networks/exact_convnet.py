@@ -52,7 +52,6 @@ class Geometry:
     order: NDArray[np.int64]  # [N] rank -> flat pixel index
     offsets: NDArray[np.int64]  # [n + 1] first rank of each line
     inputs: NDArray[np.int32]  # [N, 22] ranks of INPUT_TAPS; N stands for the grey above the image
-    blocks: NDArray[np.int32]  # [N, 5] ranks of BLOCK_TAPS; -1 outside
     flags: NDArray[np.int8]  # [N, 9] border flags times 127
 
     @property
@@ -65,15 +64,28 @@ def geometry(height: int, width: int) -> Geometry:
     """The geometry of images of one size."""
     schedule = Wavefront(height, width)
     order = schedule.order
-    rank: NDArray[np.int32] = np.empty(len(order), np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    rank = rank.reshape(height, width)
+    rank = _ranks(schedule)
     r, c = np.divmod(order, width)
     distances = (r, c, width - 1 - c)
     flags = np.stack([(d < k) for d in distances for k in range(1, REACH + 1)], 1).astype(np.int8) * LARGEST
     inputs = np.stack([_known(rank, r + dr, c + dc) for dr, dc in INPUT_TAPS], 1)
-    blocks = np.stack([_inside(rank, r + dr, c + dc) for dr, dc in BLOCK_TAPS], 1)
-    return Geometry(height, width, order, schedule.offsets, inputs, blocks, flags)
+    return Geometry(height, width, order, schedule.offsets, inputs, flags)
+
+
+@lru_cache(maxsize=8)
+def block_taps(height: int, width: int, dilation: int) -> NDArray[np.int32]:
+    """Ranks of the five taps of a block's convolution, int32 [N, 5], read-only; -1 outside the image."""
+    schedule = Wavefront(height, width)
+    rank = _ranks(schedule)
+    r, c = np.divmod(schedule.order, width)
+    return np.stack([_inside(rank, r + dilation * dr, c + dilation * dc) for dr, dc in BLOCK_TAPS], 1)
+
+
+def _ranks(schedule: Wavefront) -> NDArray[np.int32]:
+    """[H, W]"""
+    rank: NDArray[np.int32] = np.empty(schedule.dims, np.int32)
+    rank[schedule.order] = np.arange(schedule.dims, dtype=np.int32)
+    return rank.reshape(schedule.height, schedule.width)
 
 
 def _known(rank: NDArray[np.int32], r: NDArray[np.int64], c: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -175,27 +187,54 @@ class Mixture:
         return result
 
 
+class Ring:
+    """The features of one layer, kept as long as the taps of one dilation look back. The row behind the last holds
+    zeros, for what lies outside the image.
+    """
+
+    def __init__(self, taps: NDArray[np.int32], size: int, count: int, width: int, device: torch.device) -> None:
+        self.size = size
+        self.rows = torch.zeros(count, size + 1, width, dtype=torch.int8, device=device)
+        self.taps = torch.from_numpy(np.where(taps < 0, size, taps % size).astype(np.int32)).to(device)
+        self.start = torch.arange(count, dtype=torch.int32, device=device).view(-1, 1, 1) * (size + 1)
+
+    def store(self, first: int, rows: Tensor) -> None:
+        """Write the features of ranks first …, in two pieces where they run over the end. rows: int8 [T n, C]"""
+        rows = rows.view(len(self.rows), -1, rows.shape[1])
+        start = first % self.size
+        fit = min(rows.shape[1], self.size - start)
+        self.rows[:, start : start + fit] = rows[:, :fit]
+        if fit < rows.shape[1]:
+            self.rows[:, : rows.shape[1] - fit] = rows[:, fit:]
+
+    def neighbours(self, first: int, last: int) -> Tensor:
+        """What the taps of ranks [first, last) find, side by side: int8 [T n, 5 C]."""
+        return gather_rows(self.rows.view(-1, self.rows.shape[2]), (self.start + self.taps[first:last]).view(-1))
+
+
 class Pass:
     """One pass over images of one size, in rank order. Holds the values known so far and the rings of features."""
 
     def __init__(self, network: ExactConvNet, geo: Geometry, count: int, block: int) -> None:
         self.network, self.geometry, self.count = network, geo, count
-        device, config = network.device, network.config
-        self.ring = min(len(geo.order), max(block, geo.longest) + 3 * geo.longest)
-        # One row more than the ring: zeros, for what lies outside the image.
-        shape = (count, self.ring + 1, config.width)
-        self.features = [torch.zeros(shape, dtype=torch.int8, device=device) for _ in range(config.blocks)]
+        self.rings = [self._ring(network.config.dilation(i), block) for i in range(network.config.blocks)]
         # Four bytes a pixel, the last unused, so that a pixel is read as one word.
-        self.pixels = torch.full((count, len(geo.order) + 1, 4), OUTSIDE, dtype=torch.uint8, device=device)
-        self.inputs = torch.from_numpy(geo.inputs).to(device)
-        self.taps = torch.from_numpy(np.where(geo.blocks < 0, self.ring, geo.blocks % self.ring).astype(np.int32)).to(
-            device
-        )
-        self.flags = torch.from_numpy(geo.flags).to(device)
-        self.image_row = torch.arange(count, dtype=torch.int32, device=device).view(-1, 1, 1) * (self.ring + 1)
+        shape = (count, len(geo.order) + 1, 4)
+        self.pixels = torch.full(shape, OUTSIDE, dtype=torch.uint8, device=network.device)
+        self.inputs = torch.from_numpy(geo.inputs).to(network.device)
+        self.flags = torch.from_numpy(geo.flags).to(network.device)
+
+    def _ring(self, dilation: int, block: int) -> Ring:
+        """The tap farthest back is BLOCK_TAPS[0], three lines for each unit of the dilation."""
+        geo, network = self.geometry, self.network
+        size = min(len(geo.order), max(block, geo.longest) + 3 * dilation * geo.longest)
+        taps = block_taps(geo.height, geo.width, dilation)
+        return Ring(taps, size, self.count, network.config.width, network.device)
 
     def reveal(self, first: int, values: Tensor) -> None:
-        """The receiver's update: pixels of ranks first … are now known. values: int32 [T, n, 3] RGB."""
+        """The receiver's update: pixels of ranks first … are now known. values: int32 [T, n, 3] RGB, or [T, n, 1] grey,
+        which is three equal channels.
+        """
         self.pixels[:, first : first + values.shape[1], :3] = values
 
     def predict(self, first: int, last: int) -> Prediction:
@@ -205,11 +244,9 @@ class Pass:
         network = self.network
         inputs, base = self._inputs(first, last)
         h = network.input(inputs)
-        taps = (self.image_row + self.taps[first:last]).view(-1)
-        for conv, out, ring in zip(network.convs, network.outs, self.features, strict=True):
-            self._store(ring, first, quantise_max_norm(h))
-            hidden = conv(gather_rows(ring.view(-1, ring.shape[2]), taps)).clamp_min_(0)
-            h += out(*quantise_rows(hidden))
+        for conv, out, ring in zip(network.convs, network.outs, self.rings, strict=True):
+            ring.store(first, quantise_max_norm(h))
+            h += out(*quantise_rows(conv(ring.neighbours(first, last)).clamp_min_(0)))
         return Prediction(network, network.trunk(quantise_max_norm(h)), base)
 
     def _inputs(self, first: int, last: int) -> tuple[Tensor, Tensor]:
@@ -226,17 +263,6 @@ class Pass:
         start = differences + level
         rows.view(self.count, last - first, -1)[:, :, start : start + flags] = self.flags[first:last]
         return rows, base
-
-    def _store(self, ring: Tensor, first: int, rows: Tensor) -> None:
-        """Write the features of ranks first … into a ring, in two pieces where they run over its end. rows: int8
-        [T n, C]
-        """
-        rows = rows.view(self.count, -1, rows.shape[1])
-        start = first % self.ring
-        fit = min(rows.shape[1], self.ring - start)
-        ring[:, start : start + fit] = rows[:, :fit]
-        if fit < rows.shape[1]:
-            ring[:, : rows.shape[1] - fit] = rows[:, fit:]
 
 
 class Prediction:

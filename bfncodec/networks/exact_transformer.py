@@ -16,7 +16,7 @@ from torch import Tensor
 from bfncodec.networks import tables
 from bfncodec.networks.exact import LARGEST, ExactLinear, quantise_rms_norm, quantise_rows
 from bfncodec.networks.stored import Shapes, linear_shapes
-from bfncodec.networks.transformer import TransformerConfig, ngram_hash
+from bfncodec.networks.transformer import FAR, TransformerConfig, ngram_hash, rotations
 
 WEIGHT_TOTAL = 1 << 16  # attention weights are integers that sum to about this
 SUM_BITS = 24  # sums of exponentials stay below 2^24, where float32 adds integers exactly
@@ -60,7 +60,9 @@ def stored_shapes(config: TransformerConfig) -> Shapes:
         for part, outputs, inputs in (("qkv", 3 * d, d), ("out", d, d), ("up", inner, d), ("down", d, inner)):
             shapes |= linear_shapes(f"blocks.{i}.{part}", outputs, inputs, bias=False)
         shapes[f"blocks.{i}.gain"] = (config.heads,)
-    return shapes | {"rope": (2, config.window, config.head_width // 2), "value_cap": (config.layers, config.heads)}
+    half = config.head_width // 2
+    tables = {"rope": (2, config.window, half), "far": (2, FAR, half), "value_cap": (config.layers, config.heads)}
+    return shapes | tables
 
 
 class ExactTransformer:
@@ -72,9 +74,10 @@ class ExactTransformer:
         self.ngram = [ExactEmbedding.load(tensors, f"ngram.{i}", device) for i in range(len(config.ngrams))]
         self.blocks = [self._block(tensors, i) for i in range(config.layers)]
         self.head = ExactLinear.load(tensors, "head", device)
-        self.rope = tensors["rope"].to(device).float() / (1 << 14)
+        self.near, self.far = (tensors[name].to(device).float() / (1 << 14) for name in ("rope", "far"))
         self.exp2 = torch.from_numpy(tables.exp2_table()).to(device)
-        drop = max(0, tables.EXP2_BITS - SUM_BITS + (config.window - 1).bit_length())
+        # Slots that are looked at: what is masked weighs 0.
+        drop = max(0, tables.EXP2_BITS - SUM_BITS + (config.span(1) - 1).bit_length())
         self.attention_exp2 = ((self.exp2 + (1 << drop >> 1)) >> drop).float()
 
     def _block(self, tensors: dict[str, Tensor], i: int) -> ExactBlock:
@@ -85,23 +88,39 @@ class ExactTransformer:
         gain, cap = tensors[f"{name}.gain"].to(self.device), tensors["value_cap"][i].to(self.device)
         return ExactBlock(qkv, out, up, down, gain, cap)
 
-    def start(self, windows: int, teeth: int, steps: int) -> Pass:
-        """A pass over windows of `teeth` teeth of `steps` symbols each."""
-        return Pass(self, windows, teeth, steps)
+    def start(self, windows: int, teeth: int, steps: int, block: int = 1) -> Pass:
+        """A pass over windows of `teeth` teeth of `steps` symbols each, at most `block` steps in one call."""
+        return Pass(self, windows, teeth, steps, block)
+
+
+@dataclass(frozen=True)
+class View:
+    """Slots of some steps: their rotations [2, B n, 1, hd/2], where in the ring their keys go, how many slots of it
+    are in use, and True where one may not look, [n, slots].
+    """
+
+    rope: Tensor
+    place: slice | Tensor
+    slots: int
+    mask: Tensor | None
 
 
 class Pass:
-    """What the receiver of some windows knows: the symbols revealed, and the keys and values made of them."""
+    """What the receiver of some windows knows: the symbols revealed, and the keys and values made of the latest of
+    them, in rings as long as a slot looks back.
+    """
 
-    def __init__(self, network: ExactTransformer, windows: int, teeth: int, steps: int) -> None:
+    def __init__(self, network: ExactTransformer, windows: int, teeth: int, steps: int, block: int) -> None:
         config, device = network.config, network.device
         self.network, self.windows, self.teeth, self.steps = network, windows, teeth, steps
+        self.span = config.span(teeth)
+        self.ring = min(steps, self.span + block - 1)
         self.reach = max([1, *(n for n, _ in config.ngrams)])
         # Symbols of each tooth after `reach` start symbols.
         self.symbols = torch.full(
             (windows, teeth, self.reach + steps), config.symbols, dtype=torch.int64, device=device
         )
-        heads, width, slots = config.heads, config.head_width, teeth * steps
+        heads, width, slots = config.heads, config.head_width, teeth * self.ring
         self.keys = [torch.zeros(windows, heads, slots, width, device=device) for _ in network.blocks]
         self.key_scale = [torch.zeros(windows, heads, 1, slots, device=device) for _ in network.blocks]
         self.values = [torch.zeros(windows, heads, slots, width, device=device) for _ in network.blocks]
@@ -118,13 +137,9 @@ class Pass:
         """
         network, count = self.network, (last - first) * self.teeth
         x = self._embed(first, last)
-        position = (
-            torch.arange(first, last, device=x.device)[:, None] + torch.arange(self.teeth, device=x.device) * self.steps
-        )
-        rope = network.rope[:, position.reshape(-1)].repeat(1, self.windows, 1).unsqueeze(2)  # [2, B n, 1, hd/2]
-        mask = self._mask(first, last)
+        view = self._view(first, last)
         for i, block in enumerate(network.blocks):
-            y = self._attend(i, block.qkv(*quantise_rms_norm(x)), rope, first, last, mask)
+            y = self._attend(i, block.qkv(*quantise_rms_norm(x)), view)
             x += block.out(*quantise_rows(y))
             hidden = block.up(*quantise_rms_norm(x)).clamp_min_(0)
             x += block.down(*quantise_rows(hidden.mul_(hidden)))
@@ -147,32 +162,43 @@ class Pass:
             x = x + torch.cat(rows, 1)
         return x
 
-    def _mask(self, first: int, last: int) -> Tensor | None:
-        """True where a slot may not look: slots of later steps. [n, slots so far]"""
-        if last - first == 1:
-            return None
-        step = torch.arange(last * self.teeth, device=self.network.device) // self.teeth
-        return step[None, :] > step[first * self.teeth :, None]
+    def _view(self, first: int, last: int) -> View:
+        """What the slots of steps [first, last) are and see."""
+        device, teeth = self.network.device, self.teeth
+        position = torch.arange(first, last, device=device)[:, None] + torch.arange(teeth, device=device) * self.steps
+        turn = rotations(self.network.near, self.network.far, position.reshape(-1))
+        rope = turn.repeat(1, self.windows, 1).unsqueeze(2)  # [2, B n, 1, hd/2]
+        begin, end = first % self.ring * teeth, (first % self.ring + last - first) * teeth
+        place: slice | Tensor = slice(begin, end)
+        if end > self.ring * teeth:
+            place = torch.arange(begin, end, device=device) % (self.ring * teeth)
+        kept = min(last, self.ring)
+        if last - first == 1 and kept <= self.span:
+            return View(rope, place, kept * teeth, None)
+        # The step that each slot of the ring holds: the latest one, below `last`, that belongs there.
+        slot = torch.arange(kept * teeth, device=device) // teeth
+        held = last - 1 - (last - 1 - slot) % self.ring
+        back = torch.arange(first, last, device=device).repeat_interleave(teeth)[:, None] - held[None]
+        return View(rope, place, kept * teeth, (back < 0) | (back >= self.span))
 
-    def _attend(self, i: int, qkv: Tensor, rope: Tensor, first: int, last: int, mask: Tensor | None) -> Tensor:
-        """Attention of layer i; new keys and values join the cache. qkv: float32 [B n, 3 d] -> float32 [B n, d]"""
+    def _attend(self, i: int, qkv: Tensor, view: View) -> Tensor:
+        """Attention of layer i; new keys and values join the ring. qkv: float32 [B n, 3 d] -> float32 [B n, d]"""
         config, block = self.network.config, self.network.blocks[i]
-        begin, end = first * self.teeth, last * self.teeth
         q, k, v = qkv.view(len(qkv), 3, config.heads, config.head_width).unbind(1)  # [B n, H, hd]
-        q, q_scale = self._normalise(q, rope)
-        k, k_scale = self._normalise(k, rope)
+        q, q_scale = self._normalise(q, view.rope)
+        k, k_scale = self._normalise(k, view.rope)
         v = (v * (LARGEST / block.cap)[:, None]).round_().clamp_(-LARGEST, LARGEST)
         scale = k_scale * (block.gain * (tables.LOG2_E * tables.EXP2_STEPS / config.head_width))[:, None]
-        self.keys[i][:, :, begin:end] = self._heads_first(k)
-        self.values[i][:, :, begin:end] = self._heads_first(v)
-        self.key_scale[i][:, :, 0, begin:end] = self._heads_first(scale)[..., 0]
+        self.keys[i][:, :, view.place] = self._heads_first(k)
+        self.values[i][:, :, view.place] = self._heads_first(v)
+        self.key_scale[i][:, :, 0, view.place] = self._heads_first(scale)[..., 0]
         # int8 times int8 in float32: sums below 2^24, exact.
-        score = _dots(self._heads_first(q), self.keys[i][:, :, :end])
-        score.mul_(self.key_scale[i][:, :, :, :end])
-        if mask is not None:
-            score.masked_fill_(mask, -torch.inf)
+        score = _dots(self._heads_first(q), self.keys[i][:, :, : view.slots])
+        score.mul_(self.key_scale[i][:, :, :, : view.slots])
+        if view.mask is not None:
+            score.masked_fill_(view.mask, -torch.inf)
         weight = self._softmax(score, self._heads_first(q_scale))
-        y = weight @ self.values[i][:, :, :end]
+        y = weight @ self.values[i][:, :, : view.slots]
         y.mul_((block.cap / (LARGEST * WEIGHT_TOTAL))[:, None, None])
         return y.transpose(1, 2).reshape(len(qkv), -1)
 

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+FAR = 512  # windows that one text may be long: how far positions are known
 HASH_MULTIPLIER = 0x9E3779B1  # 2^32 / golden ratio: Knuth's multiplicative hash
 
 
@@ -33,13 +34,18 @@ class TransformerConfig:
     layers: int = 4
     heads: int = 4
     expansion: int = 4
-    window: int = 1024
+    window: int = 1024  # symbols of a training example
+    context: int = 0  # symbols that a slot attends to, the latest ones; 0: as many as the window has
     ngrams: tuple[tuple[int, int], ...] = ((2, 14), (3, 15), (4, 16), (6, 16))  # (symbols hashed, log2 rows)
     rope_base: float = 10000.0
 
     @property
     def head_width(self) -> int:
         return self.width // self.heads
+
+    def span(self, teeth: int) -> int:
+        """Steps that a slot looks back, its own included."""
+        return max(1, (self.context or self.window) // teeth)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -64,15 +70,29 @@ def ngram_hash(history: Tensor, order: int, bits: int) -> Tensor:
     return (h * HASH_MULTIPLIER & 0xFFFFFFFF) >> (32 - bits)
 
 
-def rope_table(config: TransformerConfig) -> Tensor:
-    """cos and sin of position times frequency in units of 2^-14, int16 [2, window, head_width/2].
+def rope_tables(config: TransformerConfig) -> tuple[Tensor, Tensor]:
+    """cos and sin of position times frequency in units of 2^-14, int16 [2, positions, head_width/2]: of the positions
+    of a window, and of the first positions of FAR windows.
 
     Stored with the weights rather than computed on load: cosines differ in the last bit between machines.
     """
     half = config.head_width // 2
     frequency = config.rope_base ** (-torch.arange(half, dtype=torch.float64) / half)
-    angle = torch.arange(config.window, dtype=torch.float64)[:, None] * frequency
-    return torch.stack([angle.cos(), angle.sin()]).mul(1 << 14).round().to(torch.int16)
+
+    def table(positions: Tensor) -> Tensor:
+        angle = positions.double()[:, None] * frequency
+        return torch.stack([angle.cos(), angle.sin()]).mul(1 << 14).round().to(torch.int16)
+
+    return table(torch.arange(config.window)), table(torch.arange(FAR) * config.window)
+
+
+def rotations(near: Tensor, far: Tensor, position: Tensor) -> Tensor:
+    """cos and sin of any positions below FAR windows, [2, n, hd/2], from the two tables as floats: the angle of a
+    position is that of its window and that in its window.
+    """
+    window = near.shape[1]
+    (c, s), (cf, sf) = near[:, position % window], far[:, position // window]
+    return torch.stack([c * cf - s * sf, s * cf + c * sf])
 
 
 def rms_norm(x: Tensor) -> Tensor:
@@ -123,6 +143,7 @@ class Transformer(nn.Module):
     """Log-probabilities of every symbol of a window, for any comb schedule, in one pass."""
 
     rope: Tensor
+    far: Tensor
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -137,11 +158,13 @@ class Transformer(nn.Module):
             nn.init.normal_(table.weight, std=0.5)  # type: ignore[arg-type]
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        self.register_buffer("rope", rope_table(config), persistent=False)
+        near, far = rope_tables(config)
+        self.register_buffer("rope", near, persistent=False)
+        self.register_buffer("far", far, persistent=False)
 
     @torch.no_grad()
     def stored_tables(self, batches: Iterable[tuple[Tensor, int]]) -> dict[str, Tensor]:
-        """What the integer twin needs besides the weights: the table of rotations, and how large the attention values
+        """What the integer twin needs besides the weights: the tables of rotations, and how large the attention values
         of each layer and head get on some data, float32 [layers, H].
         """
         caps = torch.full((self.config.layers, self.config.heads), 1e-3)
@@ -150,7 +173,7 @@ class Transformer(nn.Module):
             for i, block in enumerate(self.blocks):
                 caps[i] = torch.maximum(caps[i], block.largest_values(z).cpu())  # type: ignore[operator]
                 z = block(z, rope[0], rope[1], mask)
-        return {"rope": self.rope.cpu(), "value_cap": caps}
+        return {"rope": self.rope.cpu(), "far": self.far.cpu(), "value_cap": caps}
 
     def forward(self, x: Tensor, teeth: int) -> Tensor:
         """x: int64 [B, L] symbols in text order, L a multiple of `teeth`. Returns logits [B, L, symbols], in step-major
@@ -168,8 +191,10 @@ class Transformer(nn.Module):
         inputs = self.inputs(x.view(batch, teeth, length // teeth))  # [B, m, S, d]
         z = inputs.transpose(1, 2).reshape(batch, length, -1)
         position = torch.arange(length, device=x.device).view(teeth, -1).t().reshape(-1)
-        rope = self.rope[:, position].to(z.dtype) / (1 << 14)
-        return z, rope, None if teeth == 1 else step_mask(length, teeth, x.device)
+        rope = rotations(self.rope.float() / (1 << 14), self.far.float() / (1 << 14), position).to(z.dtype)
+        span = self.config.span(teeth)
+        plain = teeth == 1 and length <= span
+        return z, rope, None if plain else step_mask(length, teeth, span, x.device)
 
     def inputs(self, x: Tensor) -> Tensor:
         """Embedding of what each slot's tooth has revealed before it. x: int64 [B, m, S] -> [B, m, S, d]."""
@@ -181,7 +206,10 @@ class Transformer(nn.Module):
         return z + torch.cat(parts, -1) if parts else z
 
 
-def step_mask(length: int, teeth: int, device: torch.device) -> Tensor:
-    """True where slot a (row) may read slot b (column): step(b) <= step(a), in step-major order. [L, L]"""
+def step_mask(length: int, teeth: int, span: int, device: torch.device) -> Tensor:
+    """True where slot a (row) may read slot b (column): step(a) - span < step(b) <= step(a), in step-major order.
+    [L, L]
+    """
     step = torch.arange(length, device=device) // teeth
-    return step[:, None] >= step[None, :]
+    back = step[:, None] - step[None, :]
+    return (back >= 0) & (back < span)

@@ -27,6 +27,7 @@ class ImageSource:
     batch: int
     skip_last: int = 0  # images of an .npy array that are kept for validation
     only_last: int = 0
+    grey: bool = False  # of each crop one channel or its luma, drawn at random
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,11 @@ class CropSampler:
         self.cumulative = np.cumsum(share / share.sum())
 
     def __call__(self, rng: np.random.Generator) -> Tensor:
-        """float32 [batch, 3, crop, crop] of integers."""
+        """float32 [batch, 3, crop, crop] of integers; [batch, 1, crop, crop] where the source is to be grey."""
         which = np.searchsorted(self.cumulative, rng.random(self.source.batch)).clip(0, len(self.images) - 1)
         crops = np.stack([self._crop(self.images[i], rng) for i in which])
+        if self.source.grey:
+            crops = np.stack([grey(crop, int(rng.integers(6))) for crop in crops])
         return torch.from_numpy(crops).permute(0, 3, 1, 2).float().contiguous()
 
     def _crop(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -114,6 +117,15 @@ class CropSampler:
         c = int(rng.integers(image.shape[1] - size + 1))
         crop = image[r : r + size, c : c + size]
         return crop[:, ::-1] if rng.random() < 0.5 else crop
+
+
+def grey(image: NDArray[np.uint8], channel: int) -> NDArray[np.uint8]:
+    """uint8 [H, W, 3] -> [H, W, 1]: one channel for 0 ... 2, else its luma (ITU-R BT.601, as Pillow's mode L)."""
+    from PIL import Image
+
+    if channel < image.shape[2]:
+        return image[:, :, channel : channel + 1]
+    return np.asarray(Image.fromarray(np.ascontiguousarray(image)).convert("L"))[:, :, None]
 
 
 class WindowSampler:

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bfncodec.errors import InputError
-from bfncodec.models import CONFIG, WEIGHTS, search_path
+from bfncodec.models import CONFIG, WEIGHTS, find, search_path
 from bfncodec.networks.convnet import ConvNet, ConvNetConfig
 from bfncodec.networks.denoiser import Denoiser
 from bfncodec.networks.transformer import Transformer, TransformerConfig
@@ -38,8 +38,12 @@ CODING_TEETH = ((0, 1),)
 for. Files of many windows keep a machine busy without more teeth, and each tooth costs some bits at its beginning
 (docs/training.md).
 """
-CONTEXTS = {"least": 512, "windows": 128}
-"""Texts of how many bytes and more learn from themselves, and how many windows are coded side by side."""
+LANES = {"length": 1024, "most": 128}
+"""Texts are cut into lanes of at most so many bytes, but not into more lanes than that: enough to keep a machine busy,
+few because each begins without a past.
+"""
+CONTEXTS = {"least": 512}
+"""Texts of how many bytes and more learn from themselves."""
 VALIDATION_ITEMS = 256  # of an archive model
 GRID_ITEMS = 64  # whose costs choose its step grids
 
@@ -60,6 +64,7 @@ class TrainConfig:
     save_every: int = 200
     teeth: tuple[int, ...] = (1,)  # comb schedules trained for, drawn at random
     seed: int = 0
+    start: str = ""  # model to begin with: its name or directory; the network may be wider and deeper
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class Task:
     config: dict[str, Any]
     tables: Callable[[Any], dict[str, Tensor]] = lambda network: {}  # what is stored besides the weights
     findings: Callable[[Any], dict[str, Any]] = lambda network: {}  # what the config learns from the trained network
+    weight: Callable[[Any], float] = lambda batch: 1.0  # of a batch among those of a step
 
 
 def run(
@@ -183,13 +189,15 @@ def image_task(settings: dict[str, Any], train: TrainConfig) -> Task:
         bits: Tensor = network(x).mean()
         return bits
 
+    channels = sorted({1 if sampler.source.grey else 3 for sampler in samplers})
     return Task(
         ConvNet(config),
         ("blocks.",),
         lambda g: [s(g) for s in samplers],
         loss,
         validation,
-        exported(settings, config.to_dict()),
+        exported(settings, config.to_dict(), channels=channels),
+        weight=torch.numel,
     )
 
 
@@ -220,7 +228,7 @@ def text_task(settings: dict[str, Any], train: TrainConfig) -> Task:
 
     teeth = sorted(set(train.teeth))
     coding = [(size, m) for size, m in CODING_TEETH if m in teeth] or [(0, teeth[0])]
-    description = exported(settings, config.to_dict(), teeth=teeth, coding_teeth=coding, contexts=CONTEXTS)
+    description = exported(settings, config.to_dict(), teeth=teeth, coding_teeth=coding, lanes=LANES, contexts=CONTEXTS)
     return Task(Transformer(config), ("blocks.",), sample, loss, validation, description, tables)
 
 
@@ -272,6 +280,7 @@ def exported(settings: dict[str, Any], network: dict[str, Any], **extra: Any) ->
         "role": settings["role"],
         "sender": sender[0],
         "schedule": sender[1],
+        **({"levels": settings["levels"]} if "levels" in settings else {}),
         **extra,
         "network": network,
     }
@@ -283,6 +292,8 @@ class Trainer:
     def __init__(self, task: Task, config: TrainConfig, device: torch.device, rank: int) -> None:
         self.task, self.config, self.device, self.rank = task, config, device, rank
         torch.manual_seed(config.seed)
+        if config.start:
+            begin_from(config.start, task.network)
         self.network = task.network.to(device)
         self.optimisers = optimisers(self.network, task.matrices, config)
         self.rates = [[g["lr"] for g in o.param_groups] for o in self.optimisers]
@@ -320,9 +331,10 @@ class Trainer:
         for o in self.optimisers:
             o.zero_grad(set_to_none=True)
         batches = self.task.sample(rng)
+        weights = [self.task.weight(batch) for batch in batches]
         losses = []
-        for batch in batches:
-            loss = self.loss(batch) / len(batches)
+        for batch, weight in zip(batches, weights, strict=True):
+            loss = self.loss(batch) * (weight / sum(weights))
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(float(loss.detach()))
         average_gradients(self.network)
@@ -382,6 +394,19 @@ class Trainer:
                 "or name another folder with --out"
             ) from error
         self.step, self.average = state["step"], state["average"]
+
+
+def begin_from(model: str, network: nn.Module) -> None:
+    """Give the network the weights of a model, as far as they reach. Raises InputError where they do not fit."""
+    from safetensors.torch import load_file
+
+    from bfncodec.training.quantise import restored_state
+
+    path = find(Path(model) if os.sep in model else model).path
+    try:
+        network.load_state_dict(restored_state(network, load_file(path / WEIGHTS)))
+    except ValueError as error:
+        raise InputError(f"{path}: cannot be the start of this network ({error}); give it larger sizes") from error
 
 
 def optimisers(network: nn.Module, matrices: tuple[str, ...], config: TrainConfig) -> list[torch.optim.Optimizer]:

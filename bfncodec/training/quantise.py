@@ -1,4 +1,4 @@
-"""From trained weights to a model directory: int8 matrices, config.json."""
+"""From trained weights to a model directory, int8 matrices and config.json, and back to weights to go on from."""
 
 from __future__ import annotations
 
@@ -42,6 +42,47 @@ def quantised_tensors(network: nn.Module) -> dict[str, Tensor]:
         else:
             result[name] = tensor.contiguous()
     return result
+
+
+def restored_state(network: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """State to begin a training with: that of the network, overwritten with stored tensors as far as they reach.
+
+    A network that is wider or deeper than the stored one computes the same as it at first: what is new in a matrix
+    has no weight on what was known (new columns are zero), and new blocks end in a zero matrix.
+
+    Raises ValueError where a stored matrix is larger than the network's.
+    """
+    parts: dict[str, tuple[int, int]] = getattr(network, "PARTS", {})
+    state = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+    for name, tensor in state.items():
+        known = _stored(tensors, name)
+        if known is None:
+            continue
+        if known.ndim != tensor.ndim or any(a > b for a, b in zip(known.shape, tensor.shape, strict=True)):
+            raise ValueError(f"{name}: expected at most {list(tensor.shape)}, found {list(known.shape)}")
+        grid = parts.get(name.split(".")[-2] if "." in name else name, (1, 1))
+        for old, new in zip(_parts(known, grid), _parts(tensor, grid), strict=True):
+            if new.ndim == 2:
+                new[: len(old), old.shape[1] :] = 0
+            new[tuple(slice(length) for length in old.shape)] = old
+    return state
+
+
+def _parts(tensor: Tensor, grid: tuple[int, int]) -> list[Tensor]:
+    """Views of the parts a matrix (or its bias) is made of: rows, and columns where it has them."""
+    rows = tensor.chunk(grid[0])
+    return [part for row in rows for part in (row.chunk(grid[1], 1) if row.ndim == 2 else [row])]
+
+
+def _stored(tensors: dict[str, Tensor], name: str) -> Tensor | None:
+    """The float tensor that `quantised_tensors` stored as `name`; None where there is none."""
+    stem, _, kind = name.rpartition(".")
+    if kind == "weight" and f"{stem}.q" in tensors:
+        matrix = tensors[f"{stem}.q"].float()
+        if f"{stem}.r" in tensors:
+            matrix = matrix + tensors[f"{stem}.r"].float() / (2 * LARGEST)
+        return matrix * tensors[f"{stem}.s"][:, None]
+    return tensors.get(f"{stem}.b" if kind == "bias" else name)
 
 
 def export(network: nn.Module, config: dict[str, Any], out: Path, tables: dict[str, Tensor] | None = None) -> None:

@@ -1,0 +1,196 @@
+"""What an image codec does beyond RGB in its natural orientation: grey images, turned images, dilated networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from doubles import noise
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from strategies import samples
+from test_networks import randomise
+
+import bfncodec
+from bfncodec.codecs.image import TRIED, ImageCodec, turn, turn_back
+from bfncodec.errors import DamagedError, InputError, ModelError
+from bfncodec.imagehead import ImageHead
+from bfncodec.networks.convnet import ConvNet, ConvNetConfig
+from bfncodec.training.quantise import export
+from bfncodec.wire import Reader, varint
+
+Image = NDArray[np.uint8]
+
+
+def codec(folder: Path, channels: object, dilations: tuple[int, ...] = (1, 3)) -> ImageCodec:
+    shape = ConvNetConfig(width=16, hidden=24, blocks=2, mixtures=2, dilations=dilations)
+    network = ConvNet(shape)
+    randomise(network, 0, head=0.3)
+    export(network, {"name": "tiny", "role": "image", "channels": channels, "network": shape.to_dict()}, folder)
+    found = bfncodec.load(folder)
+    assert isinstance(found, ImageCodec)
+    return found
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> ImageCodec:
+    return codec(tmp_path_factory.mktemp("both"), [1, 3])
+
+
+@pytest.fixture(scope="module")
+def colour(tmp_path_factory: pytest.TempPathFactory) -> ImageCodec:
+    return codec(tmp_path_factory.mktemp("colour"), [3])
+
+
+@st.composite
+def pictures(draw: st.DrawFn) -> Image:
+    height, width = draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
+    return draw(samples((height, width, draw(st.sampled_from([1, 3])))))
+
+
+@settings(max_examples=25)
+@given(x=pictures(), thorough=st.booleans())
+@example(x=np.zeros((1, 1, 1), np.uint8), thorough=True)
+@example(x=noise(1, 1, 40, 1), thorough=False)
+@example(x=noise(1, 40, 1, 1), thorough=True)
+def test_grey_and_colour_round_trip(both: ImageCodec, x: Image, thorough: bool) -> None:
+    (payload,) = both.encode_batch([x], thorough=thorough)
+    back = both.decode(payload)
+    assert back.flags.c_contiguous
+    np.testing.assert_array_equal(back, x)
+    reader = Reader(payload)
+    head = ImageHead.read(reader)
+    assert (head.height, head.width, head.channels) == x.shape
+    if not thorough:
+        report = both.codelength(x)
+        assert report.dims == x.size
+        assert 8 * len(reader.rest()) <= 1.0002 * report.bits + 64
+
+
+def test_grey_and_colour_of_many_sizes_in_one_batch(both: ImageCodec) -> None:
+    shapes = [(5, 7, 1), (5, 7, 3), (7, 5, 1), (5, 7, 1), (1, 1, 3), (7, 5, 3)]
+    xs = [noise(i, *shape) for i, shape in enumerate(shapes)]
+    for thorough in (False, True):
+        payloads = both.encode_batch(xs, thorough=thorough)
+        assert payloads == [both.encode_batch([x], thorough=thorough)[0] for x in xs]
+        for x, back in zip(xs, both.decode_batch(payloads), strict=True):
+            np.testing.assert_array_equal(back, x)
+
+
+def test_a_grey_image_costs_less_than_in_colour(both: ImageCodec) -> None:
+    grey = noise(2, 30, 30, 1) >> 4
+    assert len(both.encode(grey)) < 0.8 * len(both.encode(np.repeat(grey, 3, 2)))
+
+
+@given(x=pictures(), orientation=st.integers(0, 7))
+def test_turning_back_undoes_turning(x: Image, orientation: int) -> None:
+    np.testing.assert_array_equal(turn_back(turn(x, orientation), orientation), x)
+
+
+def test_the_eight_orientations_differ() -> None:
+    x = noise(3, 5, 5, 3)
+    assert len({turn(x, orientation).tobytes() for orientation in range(8)}) == 8
+
+
+@settings(max_examples=8)
+@given(x=pictures(), orientation=st.integers(0, 7))
+def test_every_orientation_decodes(both: ImageCodec, x: Image, orientation: int) -> None:
+    """Also those this encoder does not try."""
+    upright = both.encode(np.ascontiguousarray(turn(x, orientation)))
+    reader = Reader(upright)
+    ImageHead.read(reader)
+    payload = ImageHead(x.shape[0], x.shape[1], x.shape[2], orientation).write() + reader.rest()
+    np.testing.assert_array_equal(both.decode(payload), x)
+
+
+def test_thorough_payloads_are_the_shortest_of_those_tried(both: ImageCodec) -> None:
+    ramp = np.add.outer(np.arange(24) ** 2, np.arange(31) * 3)[..., None] + np.arange(3)
+    xs = [np.ascontiguousarray(turn(ramp.astype(np.uint8), o)) for o in TRIED]
+    done: list[int] = []
+    payloads = both.encode_batch(xs, done.append, thorough=True)
+    assert sum(done) == sum(x.shape[0] * x.shape[1] for x in xs)
+    plain = [len(both.encode(x)) for x in xs]
+    best = min(plain)
+    assert max(plain) > best + 2  # the orientation matters here
+    assert all(len(p) <= best + 2 for p in payloads)
+
+
+@settings(max_examples=200)
+@given(
+    st.integers(1, 1 << 40), st.integers(1, 1 << 40), st.sampled_from([1, 3]), st.integers(0, 7), st.binary(max_size=3)
+)
+def test_heads_round_trip(height: int, width: int, channels: int, orientation: int, body: bytes) -> None:
+    head = ImageHead(height, width, channels, orientation)
+    reader = Reader(head.write() + body)
+    assert ImageHead.read(reader) == head
+    assert reader.rest() == body
+
+
+def test_an_upright_colour_image_has_no_flags() -> None:
+    assert ImageHead(300, 5).write() == varint(300) + varint(5)
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=8))
+@example(b"\0\0\1\1")
+@example(b"\0\x10\1\1")
+@example(b"\0\1\0\1")
+@example(b"\1\0")
+def test_what_reads_as_a_head_is_one(data: bytes) -> None:
+    """Only what the writer writes is accepted."""
+    reader = Reader(data)
+    try:
+        head = ImageHead.read(reader)
+    except DamagedError:
+        return
+    assert head.write() == data[: reader.offset]
+
+
+def test_models_say_which_images_they_know(colour: ImageCodec, both: ImageCodec, tmp_path: Path) -> None:
+    assert (colour.channels, both.channels) == ((3,), (1, 3))
+    grey = noise(0, 4, 5, 1)
+    with pytest.raises(InputError, match=r"expected an RGB image, uint8 \[height, width, 3\], found uint8 \[4, 5, 1\]"):
+        colour.encode(grey)
+    with pytest.raises(InputError, match=r"expected a grey image.* or an RGB image.*found"):
+        both.encode(noise(0, 4, 5, 2))
+    with pytest.raises(DamagedError, match="found 1"):
+        colour.decode(both.encode(grey))
+    for wrong in ([], [2], [3, 4], 3, "both", [[1]]):
+        with pytest.raises(ModelError, match="do not fit"):
+            codec(tmp_path / "wrong", wrong)
+
+
+def test_flipped_and_cut_grey_payloads_are_damage_or_another_image(both: ImageCodec) -> None:
+    """Never another kind of error, never another shape than the head says."""
+    x = noise(4, 9, 8, 1)
+    payload = both.encode_batch([x], thorough=True)[0]
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        wrong = bytearray(payload[: rng.integers(len(payload) + 1)] if rng.random() < 0.3 else payload)
+        if wrong:
+            wrong[rng.integers(min(len(wrong), 6))] ^= 1 << rng.integers(8)
+        try:
+            head = ImageHead.read(Reader(bytes(wrong)))
+            if head.height * head.width > 1000:
+                continue
+            found = both.decode(bytes(wrong))
+        except DamagedError:
+            continue
+        assert found.shape == (head.height, head.width, head.channels)
+
+
+def test_one_thread_and_two_give_the_same_bytes(both: ImageCodec) -> None:
+    xs = [noise(i, 33, 40, 3) >> 3 for i in range(4)]
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(both.encode_batch(xs))
+            for x, back in zip(xs, both.decode_batch(found[0]), strict=True):
+                np.testing.assert_array_equal(back, x)
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1]
