@@ -1,6 +1,6 @@
 """Measurements: real file bytes, headers included, every round trip checked.
 
 python -m benchmarks.demo      a shipped photo and a shipped text, through the command line
-python -m benchmarks.peers     bits against PNG, WebP, JPEG XL, xz, zstd, brotli, PPMd
+python -m benchmarks.peers     bits, time and memory against PNG, WebP, JPEG XL, JPEG 2000, xz, zstd, brotli, PPMd
 python -m benchmarks.speed     time and memory of whole processes, ours and theirs
 """

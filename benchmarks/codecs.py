@@ -9,12 +9,20 @@ from __future__ import annotations
 import importlib
 import io
 import lzma
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import click
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Pixels = NDArray[np.uint8]  # [H, W, 3]
 T = TypeVar("T")
@@ -23,10 +31,31 @@ PPMD_ORDER, PPMD_MEMORY = 16, 64 << 20
 DICTIONARY = 112_640  # bytes; what `zstd --train` makes
 SHORT_TEXT, SMALL_IMAGE = 2048, 128 * 128 * 3  # bytes; up to here compress() asks the default model in any case
 ONE_SEGMENT = 1 << 18  # bytes; up to here it gives all to a model that was named, in one piece
+WEBP = "WebP -m 6 -q 100"
+_PNG: dict[str, Any] = {"optimize": True}
+_WEBP: dict[str, Any] = {"lossless": True, "quality": 100, "method": 6, "exact": True}
+
+
+@dataclass(frozen=True, eq=False)
+class Graphic:
+    """A picture in its own mode, without metadata, and the bytes of the file it was found in."""
+
+    found: bytes
+    image: Image.Image  # 1, L, LA, P, RGB, RGBA
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the samples, no palette."""
+        return len(self.image.tobytes())
 
 
 def _nothing(batch: Sequence[Any]) -> None:
     """Peers have no use for knowing what comes next."""
+
+
+def _no_methods(blob: bytes) -> Mapping[str, int]:
+    """Peers have one method."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -34,7 +63,8 @@ class Codec(Generic[T]):
     """A name and two functions; decode needs no more than the bytes and the raw size.
 
     A codec that is faster with many items at once is told beforehand which ones come next: the items before they are
-    encoded one by one, and the bytes before they are decoded one by one.
+    encoded one by one, and the bytes before they are decoded one by one. methods: a file's segments by how they are
+    coded.
     """
 
     name: str
@@ -42,29 +72,59 @@ class Codec(Generic[T]):
     decode: Callable[[bytes, int], T]
     foresee: Callable[[Sequence[T]], None] = _nothing
     foresee_coded: Callable[[Sequence[bytes]], None] = _nothing
+    methods: Callable[[bytes], Mapping[str, int]] = _no_methods
 
 
-def photo_codecs(model: str | None = "auto") -> list[Codec[Pixels]]:
-    """Codecs of RGB images; ours comes last, and not at all where model is None."""
-    codecs = [Codec("PNG", _png, _opened), Codec("WebP -m 6 -q 100", _webp, _opened)]
-    for jxl in _installed("imagecodecs"):
-        codecs += [Codec(f"JPEG XL -e {e}", *_jpegxl(jxl, e)) for e in (7, 9)]
-    if model is not None:
-        codecs.append(_ours_photo(model))
-    return codecs
+@dataclass(frozen=True)
+class Ours:
+    """How this project codes: a model's name or "auto", and a level, None for the default."""
+
+    model: str = "auto"
+    level: int | None = None
+
+    @property
+    def name(self) -> str:
+        """As on the command line."""
+        words = ["bfncodec", f"-{self.level}" if self.level else "", f"-m {self.model}" if self.model != "auto" else ""]
+        return " ".join(filter(None, words))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """For :func:`bfncodec.compress`."""
+        return {"model": self.model} | ({"level": self.level} if self.level else {})
 
 
-def text_codecs(model: str | None = "auto", samples: Sequence[bytes] = ()) -> list[Codec[bytes]]:
-    """Codecs of bytes; ours comes last, and not at all where model is None. samples: for zstd's dictionary."""
+def photo_codecs(*ours: Ours) -> list[Codec[Pixels]]:
+    """Codecs of RGB images; ours come last."""
+    codecs = [Codec("PNG", _png, _opened), Codec(WEBP, _webp, _opened)]
+    for imagecodecs in _installed("imagecodecs"):
+        codecs += [Codec("JPEG-LS", *_jpegls(imagecodecs)), Codec("JPEG 2000", *_jpeg2000(imagecodecs))]
+        codecs += [Codec(f"JPEG XL -e {e}", *_jpegxl(imagecodecs, e)) for e in (7, 9)]
+    return codecs + [_ours_photo(way) for way in ours]
+
+
+def graphics_codecs(*ours: Ours) -> list[Codec[Graphic]]:
+    """Codecs of pictures of any mode; ours come last. Peers without palettes are given their colours."""
+    codecs: list[Codec[Graphic]] = [
+        Codec("PNG as found", lambda graphic: graphic.found, _opened_graphic),
+        Codec("PNG", lambda graphic: _saved(graphic.image, "PNG", **_PNG), _opened_graphic),
+        Codec(WEBP, lambda graphic: _saved(_coloured(graphic.image), "WEBP", **_WEBP), _opened_graphic),
+    ]
+    codecs += [Codec("JPEG XL -e 9", *_jpegxl_graphic(jxl, 9)) for jxl in _installed("imagecodecs")]
+    return codecs + [_ours_graphic(way) for way in ours]
+
+
+def text_codecs(*ours: Ours, samples: Sequence[bytes] = (), zpaq: bool = False) -> list[Codec[bytes]]:
+    """Codecs of bytes; ours come last. samples: for zstd's dictionary. zpaq: run that program, too, if it is there."""
     codecs: list[Codec[bytes]] = [Codec("xz -9e", _xz, _unxz)]
     codecs += [Codec("zstd -22", *_zstd(zstd)) for zstd in _installed("zstandard")]
     if samples:
         codecs += [Codec("zstd -22, dictionary", *_zstd(zstd, samples)) for zstd in _installed("zstandard")]
     codecs += [Codec("brotli -q 11", *_brotli(brotli)) for brotli in _installed("brotli")]
     codecs += [Codec(f"PPMd -o {PPMD_ORDER}", *_ppmd(pyppmd)) for pyppmd in _installed("pyppmd")]
-    if model is not None:
-        codecs.append(_ours_text(model))
-    return codecs
+    if zpaq and has_zpaq():
+        codecs.append(Codec("zpaq -m5", _zpaq, _unzpaq))
+    return codecs + [_ours_text(way) for way in ours]
 
 
 def _installed(name: str) -> Iterator[Any]:
@@ -78,18 +138,22 @@ def _installed(name: str) -> Iterator[Any]:
 
 
 def _png(pixels: Pixels) -> bytes:
-    return _saved(pixels, "PNG", optimize=True)
+    return _saved(_image(pixels), "PNG", **_PNG)
 
 
 def _webp(pixels: Pixels) -> bytes:
-    return _saved(pixels, "WEBP", lossless=True, quality=100, method=6, exact=True)
+    return _saved(_image(pixels), "WEBP", **_WEBP)
 
 
-def _saved(pixels: Pixels, kind: str, **options: Any) -> bytes:
+def _image(pixels: NDArray[np.uint8]) -> Image.Image:
     from PIL import Image
 
+    return Image.fromarray(pixels)
+
+
+def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
@@ -110,20 +174,108 @@ def _jpegxl(imagecodecs: Any, effort: int) -> tuple[Callable[[Pixels], bytes], C
     return encode, decode
 
 
-def _ours_photo(model: str) -> Codec[Pixels]:
-    from PIL import Image
-
-    import bfncodec
-
-    source = Ahead(model, "image", SMALL_IMAGE)
+def _jpegls(imagecodecs: Any) -> tuple[Callable[[Pixels], bytes], Callable[[bytes, int], Pixels]]:
+    """Of the channels as they are: the standard's encoder decorrelates none."""
 
     def encode(pixels: Pixels) -> bytes:
-        return bfncodec.compress(Image.fromarray(pixels), model=model, codecs=source)
+        return bytes(imagecodecs.jpegls_encode(pixels))
+
+    def decode(blob: bytes, size: int) -> Pixels:
+        return np.asarray(imagecodecs.jpegls_decode(blob))
+
+    return encode, decode
+
+
+def _jpeg2000(imagecodecs: Any) -> tuple[Callable[[Pixels], bytes], Callable[[bytes, int], Pixels]]:
+    """A bare code stream, reversible wavelet and colour transform."""
+
+    def encode(pixels: Pixels) -> bytes:
+        return bytes(imagecodecs.jpeg2k_encode(pixels, level=0, reversible=True, codecformat="j2k", numthreads=1))
+
+    def decode(blob: bytes, size: int) -> Pixels:
+        return np.asarray(imagecodecs.jpeg2k_decode(blob, numthreads=1))
+
+    return encode, decode
+
+
+def _ours_photo(way: Ours) -> Codec[Pixels]:
+    import bfncodec
+
+    source = Ahead(SMALL_IMAGE if way.model == "auto" else ONE_SEGMENT)
+
+    def encode(pixels: Pixels) -> bytes:
+        return bfncodec.compress(_image(pixels), **way.options, codecs=source)
 
     def decode(blob: bytes, size: int) -> Pixels:
         return np.asarray(bfncodec.decompress(blob, codecs=source))
 
-    return Codec(_our_name(model), encode, decode, source.foresee, source.foresee_coded)
+    return Codec(way.name, encode, decode, source.foresee, source.foresee_coded, _methods)
+
+
+def _methods(blob: bytes) -> Mapping[str, int]:
+    import bfncodec
+
+    return bfncodec.describe(blob).methods
+
+
+# --- pictures of any mode ----------------------------------------------------------------------
+
+
+def read_graphic(path: Path) -> Graphic | None:
+    """A picture file; None where its samples have more than eight bits."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
+            return None
+        bare = image.copy()
+    bare.info = {key: value for key, value in bare.info.items() if key == "transparency"}
+    return Graphic(path.read_bytes(), bare)
+
+
+def seen(image: Image.Image) -> Pixels:
+    """What a picture shows, whatever its mode, and the colours of its invisible pixels: uint8 [H, W, 4]."""
+    return np.asarray(_coloured(image).convert("RGBA"))
+
+
+def _coloured(image: Image.Image) -> Image.Image:
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def _opened_graphic(blob: bytes, size: int) -> Graphic:
+    from PIL import Image
+
+    return Graphic(blob, Image.open(io.BytesIO(blob)))
+
+
+def _jpegxl_graphic(
+    imagecodecs: Any, effort: int
+) -> tuple[Callable[[Graphic], bytes], Callable[[bytes, int], Graphic]]:
+    pack, unpack = _jpegxl(imagecodecs, effort)
+
+    def encode(graphic: Graphic) -> bytes:
+        image = graphic.image
+        plain = image.mode in ("L", "LA") and "transparency" not in image.info
+        return pack(np.asarray(image if plain else _coloured(image)))
+
+    def decode(blob: bytes, size: int) -> Graphic:
+        return Graphic(blob, _image(unpack(blob, size)))
+
+    return encode, decode
+
+
+def _ours_graphic(way: Ours) -> Codec[Graphic]:
+    import bfncodec
+
+    source = bfncodec.Models()  # one for all calls: each model is read once
+
+    def encode(graphic: Graphic) -> bytes:
+        return bfncodec.compress(graphic.image, **way.options, codecs=source)
+
+    def decode(blob: bytes, size: int) -> Graphic:
+        return Graphic(blob, bfncodec.decompress(blob, codecs=source))
+
+    return Codec(way.name, encode, decode, methods=_methods)
 
 
 # --- bytes -------------------------------------------------------------------------------------
@@ -141,7 +293,11 @@ def _zstd(
     zstandard: Any, samples: Sequence[bytes] = ()
 ) -> tuple[Callable[[bytes], bytes], Callable[[bytes, int], bytes]]:
     """With a dictionary of the samples, which like our model is on both sides and in no file."""
-    dictionary = zstandard.train_dictionary(DICTIONARY, list(samples)) if samples else None
+    try:
+        dictionary = zstandard.train_dictionary(DICTIONARY, list(samples)) if samples else None
+    except zstandard.ZstdError as error:
+        message = f"zstd makes no dictionary of {len(samples)} files ({error}): name a folder of more"
+        raise click.UsageError(message) from error
 
     def encode(data: bytes) -> bytes:
         return bytes(zstandard.ZstdCompressor(level=22, dict_data=dictionary).compress(data))
@@ -175,20 +331,39 @@ def _ppmd(pyppmd: Any) -> tuple[Callable[[bytes], bytes], Callable[[bytes, int],
     return encode, decode
 
 
-def _ours_text(model: str) -> Codec[bytes]:
+def has_zpaq() -> bool:
+    """Whether that program is installed."""
+    return shutil.which("zpaq") is not None
+
+
+def _zpaq(data: bytes) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "x").write_bytes(data)
+        subprocess.run(["zpaq", "add", "x.zpaq", "x", "-m5", "-t1"], cwd=folder, check=True, capture_output=True)
+        return Path(folder, "x.zpaq").read_bytes()
+
+
+def _unzpaq(blob: bytes, size: int) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "x.zpaq").write_bytes(blob)
+        subprocess.run(["zpaq", "extract", "x.zpaq", "-t1"], cwd=folder, check=True, capture_output=True)
+        return Path(folder, "x").read_bytes()
+
+
+def _ours_text(way: Ours) -> Codec[bytes]:
     import bfncodec
 
-    source = Ahead(model, "text", SHORT_TEXT)
+    source = Ahead(SHORT_TEXT if way.model == "auto" else ONE_SEGMENT)
 
     def encode(data: bytes) -> bytes:
-        return bfncodec.compress(data, model=model, codecs=source)
+        return bfncodec.compress(data, **way.options, codecs=source)
 
     def decode(blob: bytes, size: int) -> bytes:
         content = bfncodec.decompress(blob, codecs=source)
         assert isinstance(content, bytes)
         return content
 
-    return Codec(_our_name(model), encode, decode, source.foresee, source.foresee_coded)
+    return Codec(way.name, encode, decode, source.foresee, source.foresee_coded, _methods)
 
 
 # --- ours, many items at once ------------------------------------------------------------------
@@ -199,19 +374,22 @@ class Ahead:
 
     Each file is still made and read by those two functions, frame, fallbacks and checksum included: only the calls of
     the network are shared. The payloads are the same bytes either way (a test holds them to that).
+
+    short: bytes of the largest items that are coded ahead.
     """
 
-    def __init__(self, model: str, role: str, short: int) -> None:
+    def __init__(self, short: int) -> None:
         import bfncodec
 
-        self.model, self.role = model, role
-        self.short = short if model == "auto" else ONE_SEGMENT
+        self.short = short
+        self.items: list[Any] = []  # that come next
+        self.payloads: dict[bytes, list[bytes]] = {}  # that come next, by their model's identity
         self._models = bfncodec.Models()  # one for all calls: each model is read once
         self._codecs: dict[bytes, AheadCodec] = {}
 
-    def default(self, role: str) -> AheadCodec | None:
+    def default(self, role: str, *level: int) -> AheadCodec | None:
         """As :class:`bfncodec.Models`."""
-        codec = self._models.default(role)
+        codec = self._models.default(role, *level)
         return None if codec is None else self._remembered(codec)
 
     def named(self, name: str) -> AheadCodec:
@@ -223,57 +401,55 @@ class Ahead:
         return self._remembered(self._models.identified(identity))
 
     def foresee(self, items: Sequence[Any]) -> None:
-        """Encode those of these items now that the model will be asked for."""
-        if self.model == "none":
-            return
-        codec = self.default(self.role) if self.model == "auto" else self.named(self.model)
-        if codec is not None:
-            codec.encode_ahead([item for item in items if _size(item) <= self.short])
+        """A model that is asked for one of these will encode all of them that are short."""
+        self.items = [item for item in items if _size(item) <= self.short]
 
     def foresee_coded(self, blobs: Sequence[bytes]) -> None:
-        """Decode those of these files now that are one segment, coded by a model."""
+        """A model that is asked for one of these files will decode all of them that are one segment of its own."""
         from bfncodec.container import unpack
 
-        payloads: dict[bytes, list[bytes]] = {}
+        self.payloads = {}
         for frame in map(unpack, blobs):
             for part in frame.segments:
                 if part is not None and part.model and len(frame.segments) == 1:
-                    payloads.setdefault(part.model, []).append(part.payload)
-        for identity, found in payloads.items():
-            self.identified(identity).decode_ahead(found)
+                    self.payloads.setdefault(part.model, []).append(part.payload)
 
     def _remembered(self, codec: Any) -> AheadCodec:
-        return self._codecs.setdefault(codec.info.id, AheadCodec(codec))
+        return self._codecs.setdefault(codec.info.id, AheadCodec(codec, self))
 
 
 class AheadCodec:
-    """A model's codec that remembers what it has coded ahead and codes all else when asked."""
+    """A model's codec that codes ahead what comes next when it is asked for the first of it."""
 
-    def __init__(self, codec: Any) -> None:
-        self.info, self.codelength, self._codec = codec.info, codec.codelength, codec
+    def __init__(self, codec: Any, ahead: Ahead) -> None:
+        self._codec, self._ahead = codec, ahead
         self._payloads: dict[Any, bytes] = {}
         self._items: dict[bytes, Any] = {}
 
-    def encode_ahead(self, items: Sequence[Any]) -> None:
-        """Encode as one batch; what was encoded ahead before is forgotten."""
-        self._payloads = dict(zip(map(_key, items), self._codec.encode_batch(items), strict=True))
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is as the model's codec has it."""
+        return getattr(self._codec, name)
 
-    def decode_ahead(self, payloads: Sequence[bytes]) -> None:
-        """Decode as one batch; what was decoded ahead before is forgotten."""
-        self._items = dict(zip(payloads, self._codec.decode_batch(payloads), strict=True))
-
-    def encode_batch(self, xs: Sequence[Any], *progress: Any) -> list[bytes]:
+    def encode_batch(self, xs: Sequence[Any], *progress: Any, thorough: bool = False) -> list[bytes]:
         """As the model's codec."""
-        keys = list(map(_key, xs))
-        if all(key in self._payloads for key in keys):
-            return [self._payloads[key] for key in keys]
-        return list(self._codec.encode_batch(xs, *progress))
+        options = {"thorough": True} if thorough else {}
+        coming = {(_key(item), thorough): item for item in self._ahead.items}
+        keys = [(_key(x), thorough) for x in xs]
+        if not all(key in coming for key in keys):
+            return list(self._codec.encode_batch(xs, *progress, **options))
+        if not all(key in self._payloads for key in keys):
+            payloads = self._codec.encode_batch(list(coming.values()), *progress, **options)
+            self._payloads = dict(zip(coming, payloads, strict=True))
+        return [self._payloads[key] for key in keys]
 
     def decode_batch(self, payloads: Sequence[bytes], *progress: Any) -> list[Any]:
         """As the model's codec."""
-        if all(payload in self._items for payload in payloads):
-            return [self._items[payload] for payload in payloads]
-        return list(self._codec.decode_batch(payloads, *progress))
+        coming = self._ahead.payloads.get(self._codec.info.id, [])
+        if not all(payload in coming for payload in payloads):
+            return list(self._codec.decode_batch(payloads, *progress))
+        if not all(payload in self._items for payload in payloads):
+            self._items = dict(zip(coming, self._codec.decode_batch(coming, *progress), strict=True))
+        return [self._items[payload] for payload in payloads]
 
 
 def _key(item: Any) -> Any:
@@ -283,7 +459,3 @@ def _key(item: Any) -> Any:
 
 def _size(item: Any) -> int:
     return len(item) if isinstance(item, bytes) else int(item.nbytes)
-
-
-def _our_name(model: str) -> str:
-    return "bfncodec" if model == "auto" else f"bfncodec -m {model}"

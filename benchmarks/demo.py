@@ -53,7 +53,7 @@ def photo_row(path: Path, folder: Path) -> tuple[list[str], bool]:
     pixels = read_pixels(path)
     trip = there_and_back(path, folder)
     same = np.array_equal(read_pixels(trip.restored), pixels)
-    peers = [packed_size(codec, pixels) for codec in photo_codecs(model=None)[:2]]
+    peers = [packed_size(codec, pixels) for codec in photo_codecs()[:2]]
     return row(path, pixels.nbytes, peers, trip, ideal_bits("photo", pixels), same), same
 
 
@@ -61,7 +61,7 @@ def text_row(path: Path, folder: Path) -> tuple[list[str], bool]:
     data = path.read_bytes()
     trip = there_and_back(path, folder)
     same = trip.restored.read_bytes() == data
-    peers = [packed_size(codec, data) for codec in text_codecs(model=None)[:2]]
+    peers = [packed_size(codec, data) for codec in text_codecs()[:2]]
     return row(path, len(data), peers, trip, ideal_bits("text", data), same), same
 
 

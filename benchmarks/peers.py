@@ -1,14 +1,20 @@
-"""Bits against the peers, on a folder of photos or other files, an array of small images, or a text.
+"""Bits, time and memory against the peers, on photos, graphics, arrays of small images, texts and other files.
 
-    python -m benchmarks.peers photos FOLDER
+    python -m benchmarks.peers photos FOLDER --level 1 --level 5 --level 9 --plot photos.png
     python -m benchmarks.peers images CIFAR10_TEST.npy --limit 1000
-    python -m benchmarks.peers text FILE --piece 100000
+    python -m benchmarks.peers images CIFAR10_TEST.npy --limit 1024 --mosaic 32
+    python -m benchmarks.peers graphics ICONS SCREENSHOTS --limit 60
+    python -m benchmarks.peers text FILE --piece 100000 --zpaq
     python -m benchmarks.peers text FILE --piece 500 --limit 1000
     python -m benchmarks.peers files HELD_OUT --trained-on FOLDER -m MODEL
 
 Each item is a file of its own: its real bytes are counted, headers included, and every one is
-decoded and compared. Times are those of the calls alone, in one process, imports excluded; small
-items share the calls of our network, which makes the same bytes in less time.
+decoded and compared. --limit makes a quick run of any of them, --json keeps every file's bytes.
+
+Every codec is measured in a process of its own. Its time is that of the calls alone, imports
+excluded; small items share the calls of our network, which makes the same bytes in less time. Its
+peak memory is that of the whole process: Python, all items, and whatever the codec loads. Peers
+run on one thread, ours on as many as OMP_NUM_THREADS allows.
 """
 
 from __future__ import annotations
@@ -16,19 +22,39 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial, wraps
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import click
 import numpy as np
 
-from benchmarks.codecs import Codec, Pixels, photo_codecs, text_codecs
-from benchmarks.tables import bars, table
+from benchmarks.codecs import (
+    WEBP,
+    Codec,
+    Graphic,
+    Ours,
+    Pixels,
+    graphics_codecs,
+    has_zpaq,
+    photo_codecs,
+    read_graphic,
+    seen,
+    text_codecs,
+)
+from benchmarks.processes import alone, own_peak
+from benchmarks.tables import table, trade
 
-T = TypeVar("T", Pixels, bytes)
+T = TypeVar("T")
 BATCH = 1 << 18  # bytes of items that a codec is told of at once
+FRAME = 18  # bytes of frame that an image may take
+PICTURES = {".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
+
+
+# --- measuring ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -43,11 +69,34 @@ class Row:
     total_bits: float  # the same, all items together
     encode_s: float
     decode_s: float
+    sizes: tuple[int, ...]  # bytes of each file
+    methods: Mapping[str, int] = field(default_factory=dict)  # ours: segments by how they are coded
+    peak: int = 0  # bytes of memory
+
+
+@dataclass(frozen=True)
+class Workload(Generic[T]):
+    """Items and codecs, said in a way that another process can load them, too (they pickle)."""
+
+    title: str
+    unit: str
+    items: Callable[[], Sequence[T]]
+    codecs: Callable[..., list[Codec[T]]]  # of ways to use ours
+    names: tuple[str, ...] = ()  # of the items, where they are to be told apart
+
+
+def measured(workload: Workload[T], ours: Sequence[Ours], name: str) -> Row:
+    """Be a process that measures one codec of a workload."""
+    codec = next(codec for codec in workload.codecs(*ours) if codec.name == name)
+    return replace(measure(codec, workload.items()), peak=own_peak())
 
 
 def measure(codec: Codec[T], items: Sequence[T]) -> Row:
     """Encode, decode and compare every item."""
-    rates, raw, packed, encode_s, decode_s, done = [], 0, 0, 0.0, 0.0, 0
+    raw: list[int] = []
+    sizes: list[int] = []
+    methods: Counter[str] = Counter()
+    encode_s = decode_s = 0.0
     for batch in batches(items):
         start = time.perf_counter()
         codec.foresee(batch)
@@ -55,17 +104,20 @@ def measure(codec: Codec[T], items: Sequence[T]) -> Row:
         middle = time.perf_counter()
         codec.foresee_coded(blobs)
         backs = [codec.decode(blob, size_of(item)) for blob, item in zip(blobs, batch, strict=True)]
-        end = time.perf_counter()
+        encode_s, decode_s = encode_s + middle - start, decode_s + time.perf_counter() - middle
         for item, blob, back in zip(batch, blobs, backs, strict=True):
-            if not np.array_equal(back, item):
-                raise AssertionError(f"{codec.name}: item {done} came back different")
-            rates.append(8 * len(blob) / size_of(item))
-            raw, packed, done = raw + size_of(item), packed + len(blob), done + 1
-        encode_s, decode_s = encode_s + middle - start, decode_s + end - middle
-        progress(f"{codec.name}: {done}/{len(items)} ")
+            if not same(item, back):
+                raise AssertionError(f"{codec.name}: item {len(sizes)} came back different")
+            methods.update(codec.methods(blob))
+            raw.append(size_of(item))
+            sizes.append(len(blob))
+        progress(f"{codec.name}: {len(sizes)}/{len(items)} ")
     progress("")
-    mean = float(np.mean(rates))
-    return Row(codec.name, len(items), raw, packed, mean, 8 * packed / raw, encode_s, decode_s)
+    mean = float(np.mean([8 * packed / size for packed, size in zip(sizes, raw, strict=True)]))
+    total = 8 * sum(sizes) / sum(raw)
+    return Row(
+        codec.name, len(items), sum(raw), sum(sizes), mean, total, encode_s, decode_s, tuple(sizes), dict(methods)
+    )
 
 
 def batches(items: Sequence[T]) -> Iterator[list[T]]:
@@ -81,8 +133,15 @@ def batches(items: Sequence[T]) -> Iterator[list[T]]:
     yield batch
 
 
-def size_of(item: Pixels | bytes) -> int:
-    return item.nbytes if isinstance(item, np.ndarray) else len(item)
+def size_of(item: Any) -> int:
+    return len(item) if isinstance(item, bytes) else int(item.nbytes)
+
+
+def same(item: Any, back: Any) -> bool:
+    """Whether an item came back; of pictures what they show counts, as most peers have not all modes."""
+    if isinstance(item, Graphic):
+        return np.array_equal(seen(back.image), seen(item.image))
+    return bool(np.array_equal(back, item))
 
 
 def progress(line: str) -> None:
@@ -91,42 +150,125 @@ def progress(line: str) -> None:
         click.echo(f"\r\033[K{line}", err=True, nl=False)
 
 
-def report(title: str, unit: str, rows: Iterable[Row], as_json: bool, plot: Path | None) -> None:
-    rows = list(rows)
-    if as_json:
-        click.echo(json.dumps({"title": title, "unit": unit, "rows": [asdict(r) for r in rows]}))
-    else:
-        heads = ["codec", "bytes", unit, "all together", "encode KB/s", "decode KB/s"]
-        cells = [
-            [
-                row.codec,
-                f"{row.packed:,}",
-                f"{row.mean_bits:.4f}",
-                f"{row.total_bits:.4f}",
-                f"{row.raw / row.encode_s / 1e3:,.0f}",
-                f"{row.raw / row.decode_s / 1e3:,.0f}",
-            ]
-            for row in rows
+# --- reports -----------------------------------------------------------------------------------
+
+
+def report(workload: Workload[T], rows: Sequence[Row]) -> str:
+    """Everything measured, for people."""
+    heads = ["codec", "bytes", workload.unit, "all together", "encode KB/s", "decode KB/s", "peak MB"]
+    cells = [
+        [
+            row.codec,
+            f"{row.packed:,}",
+            f"{row.mean_bits:.4f}",
+            f"{row.total_bits:.4f}",
+            f"{row.raw / row.encode_s / 1e3:,.0f}",
+            f"{row.raw / row.decode_s / 1e3:,.0f}",
+            f"{row.peak / 1e6:,.0f}",
         ]
-        click.echo(f"{title}: {rows[0].items} items, {rows[0].raw:,} bytes raw\n")
-        click.echo(table(heads, cells))
-    if plot is not None:
-        bars(plot, title, unit, {row.codec: row.mean_bits for row in rows})
+        for row in rows
+    ]
+    title = f"{workload.title}: {rows[0].items} items, {rows[0].raw:,} bytes raw\n"
+    return "\n".join([title, table(heads, cells), *remarks(rows, workload.names)])
 
 
-def run(
-    title: str,
-    unit: str,
-    codecs: Sequence[Codec[T]],
-    items: Sequence[T],
-    only: tuple[str, ...],
-    as_json: bool,
-    plot: Path | None,
-) -> None:
-    chosen = [c for c in codecs if not only or any(o.lower() in c.name.lower() for o in only)]
-    if not chosen or not items:
-        raise click.UsageError("nothing to measure: no such codec, or no items")
-    report(title, unit, [measure(codec, items) for codec in chosen], as_json, plot)
+def remarks(rows: Sequence[Row], names: Sequence[str]) -> Iterator[str]:
+    """How ours coded its segments, and file by file how it compares with WebP, where files have names."""
+    theirs = next((row for row in rows if row.codec == WEBP), None)
+    for row in rows:
+        if row.methods:
+            ways = ", ".join(f"{count} {method}" for method, count in sorted(row.methods.items()))
+            yield f"{row.codec}: segments by method: {ways}"
+        if row.methods and theirs and names:
+            yield f"{row.codec}: {against(row, theirs, names)}"
+
+
+def against(ours: Row, theirs: Row, names: Sequence[str]) -> str:
+    """How many files are larger than theirs, and the worst."""
+    pairs = list(zip(ours.sizes, theirs.sizes, strict=True))
+    over = sum(a > 1.01 * b for a, b in pairs)
+    beyond = sum(a > 1.01 * b + FRAME for a, b in pairs)
+    worst = max(range(len(pairs)), key=lambda i: pairs[i][0] / pairs[i][1])
+    return (
+        f"{ours.packed / theirs.packed:.1%} of {theirs.codec}; {over} of {len(pairs)} files more than 1% larger, "
+        f"{beyond} by more than the frame, too; worst {names[worst]}: {pairs[worst][0]} against {pairs[worst][1]} bytes"
+    )
+
+
+def as_json(workload: Workload[T], rows: Iterable[Row]) -> str:
+    return json.dumps(
+        {
+            "title": workload.title,
+            "unit": workload.unit,
+            "names": workload.names,
+            "rows": [asdict(row) for row in rows],
+        }
+    )
+
+
+# --- the command line --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options that all commands have."""
+
+    only: tuple[str, ...]
+    model: str
+    levels: tuple[int, ...]
+    no_ours: bool
+    json: bool
+    plot: Path | None
+
+    @property
+    def ours(self) -> tuple[Ours, ...]:
+        """The ways to use ours, one for each level."""
+        return () if self.no_ours else tuple(Ours(self.model, level) for level in self.levels or (None,))
+
+
+def options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that all commands have; the command gets them as one argument, asked."""
+
+    @wraps(command)
+    def wrapped(
+        only: tuple[str, ...],
+        model: str,
+        levels: tuple[int, ...],
+        no_ours: bool,
+        as_json: bool,
+        plot: Path | None,
+        **others: Any,
+    ) -> None:
+        command(**others, asked=Asked(only, model, levels, no_ours, as_json, plot))
+
+    for option in [
+        click.option("--plot", type=click.Path(path_type=Path), help="Draw bits against time to a file."),
+        click.option("--json", "as_json", is_flag=True, help="For programs."),
+        click.option("--no-ours", is_flag=True, help="Peers only."),
+        click.option("--level", "levels", type=click.IntRange(1, 9), multiple=True, help="Ours: a level; may repeat."),
+        click.option("-m", "--model", default="auto", show_default=True, help="Ours: the model."),
+        click.option("--only", multiple=True, help="Codecs whose name has this in it; may repeat."),
+    ]:
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def run(workload: Workload[T], asked: Asked) -> None:
+    """Measure the codecs asked for, print the table, draw the plot."""
+    codecs = [codec.name for codec in workload.codecs(*asked.ours)]
+    chosen = [name for name in codecs if not asked.only or any(part.lower() in name.lower() for part in asked.only)]
+    if not chosen:
+        raise click.UsageError(f"no codec of that name: --only takes parts of {', '.join(codecs)}")
+    rows = []
+    for name in chosen:
+        rows.append(alone(measured, workload, asked.ours, name))
+        click.echo(f"{name}: {rows[-1].mean_bits:.4f} {workload.unit}", err=True)  # of a long run that is cut off
+    click.echo(as_json(workload, rows) if asked.json else report(workload, rows))
+    if asked.plot is not None:
+        points = {
+            row.codec: (row.mean_bits, row.encode_s / row.raw * 1e6, row.decode_s / row.raw * 1e6) for row in rows
+        }
+        trade(asked.plot, workload.title, workload.unit, points)
 
 
 def spread(count: int, wanted: int | None) -> list[int]:
@@ -136,17 +278,22 @@ def spread(count: int, wanted: int | None) -> list[int]:
     return [i * count // wanted for i in range(wanted)]
 
 
-def options(command: click.Command) -> click.Command:
-    """Add the options that all commands have."""
-    for option in [
-        click.Option(["--plot"], type=click.Path(path_type=Path), help="Draw the bits to a file."),
-        click.Option(["--json", "as_json"], is_flag=True, help="For programs."),
-        click.Option(["--no-ours"], is_flag=True, help="Peers only."),
-        click.Option(["-m", "--model"], default="auto", show_default=True, help="Ours: the model."),
-        click.Option(["--only"], multiple=True, help="Codecs whose name has this in it."),
-    ]:
-        command.params.append(option)
-    return command
+def pictures_in(folder: Path, limit: int | None) -> tuple[Path, ...]:
+    """Its picture files (PNG, WebP, BMP, TIFF, PPM), at most so many, evenly spaced."""
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    if not paths:
+        raise click.UsageError(f"no picture files in {folder}: name a folder of {', '.join(sorted(PICTURES))}")
+    return tuple(paths[i] for i in spread(len(paths), limit))
+
+
+def contents_of(folder: Path) -> list[bytes]:
+    """Every file of a folder, empty ones left out, by name."""
+    return [data for path in sorted(folder.iterdir()) if path.is_file() and (data := path.read_bytes())]
+
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+some = click.option("--limit", type=click.IntRange(1), help="At most so many items, evenly spaced.")
 
 
 @click.group(help=(__doc__ or "").split("\n\n", 1)[0])
@@ -154,103 +301,109 @@ def main() -> None:
     pass
 
 
-@options
 @main.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--limit", type=int, help="At most so many files, evenly spaced.")
-def photos(
-    folder: Path,
-    limit: int | None,
-    only: tuple[str, ...],
-    model: str,
-    no_ours: bool,
-    as_json: bool,
-    plot: Path | None,
-) -> None:
-    """Every image of FOLDER (PNG, WebP, BMP, TIFF, PPM) as a file of its own."""
+@options
+@click.argument("folder", type=FOLDER)
+@some
+def photos(folder: Path, limit: int | None, asked: Asked) -> None:
+    """Every picture of FOLDER (PNG, WebP, BMP, TIFF, PPM) as an RGB file of its own."""
+    items = partial(rgb_pictures, pictures_in(folder, limit))
+    run(Workload(f"photos in {folder.name}", "bits/subpixel", items, photo_codecs), asked)
+
+
+def rgb_pictures(paths: Sequence[Path]) -> list[Pixels]:
     from PIL import Image
 
-    kinds = {".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in kinds)
-    paths = [paths[i] for i in spread(len(paths), limit)]
-    items = [np.asarray(Image.open(path).convert("RGB")) for path in paths]
-    codecs = photo_codecs(None if no_ours else model)
-    run(f"photos in {folder.name}", "bits/subpixel", codecs, items, only, as_json, plot)
+    return [np.asarray(Image.open(path).convert("RGB")) for path in paths]
 
 
-@options
 @main.command()
-@click.argument("array", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--limit", type=int, default=1000, show_default=True, help="The first so many.")
-def images(
-    array: Path,
-    limit: int,
-    only: tuple[str, ...],
-    model: str,
-    no_ours: bool,
-    as_json: bool,
-    plot: Path | None,
-) -> None:
+@options
+@click.argument("array", type=FILE)
+@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="The first so many.")
+@click.option("--mosaic", type=click.IntRange(1), help="Join them to one large picture, so many in a row.")
+def images(array: Path, limit: int, mosaic: int | None, asked: Asked) -> None:
     """Every image of ARRAY (.npy, uint8 [N, H, W, 3]) as a file of its own."""
+    title = f"first {limit} of {array.name}" + (f", {mosaic} in a row of one picture" if mosaic else "")
+    run(Workload(title, "bits/dim", partial(array_images, array, limit, mosaic), photo_codecs), asked)
+
+
+def array_images(array: Path, limit: int, mosaic: int | None) -> list[Pixels]:
+    """The first images of an array, or one picture of all that fill whole rows."""
     items = list(np.load(array, mmap_mode="r")[:limit])
-    codecs = photo_codecs(None if no_ours else model)
-    run(f"first {len(items)} of {array.name}", "bits/dim", codecs, items, only, as_json, plot)
+    if mosaic is None:
+        return items
+    rows = [np.concatenate(items[i : i + mosaic], axis=1) for i in range(0, len(items) - mosaic + 1, mosaic)]
+    return [np.concatenate(rows)]
 
 
-@options
 @main.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--piece", type=int, default=100_000, show_default=True, help="Bytes of a piece.")
-@click.option("--limit", type=int, help="At most so many pieces, evenly spaced.")
-def text(
-    file: Path,
-    piece: int,
-    limit: int | None,
-    only: tuple[str, ...],
-    model: str,
-    no_ours: bool,
-    as_json: bool,
-    plot: Path | None,
-) -> None:
+@options
+@click.argument("folders", type=FOLDER, nargs=-1, required=True)
+@some
+def graphics(folders: tuple[Path, ...], limit: int | None, asked: Asked) -> None:
+    """Every picture of each FOLDER in its own mode: RGB, RGBA, L, LA, P, 1. Metadata is left out.
+
+    WebP and JPEG XL are given the colours of a palette. Samples of more than eight bits are passed over.
+    """
+    for folder in folders:
+        paths = [path for path in pictures_in(folder, limit) if read_graphic(path)]
+        if not paths:
+            raise click.UsageError(f"no pictures of eight bits a sample in {folder}: name another folder")
+        names = tuple(path.name for path in paths)
+        items = partial(read_graphics, paths)
+        run(Workload(f"graphics in {folder.name}", "bits/sample", items, graphics_codecs, names), asked)
+
+
+def read_graphics(paths: Sequence[Path]) -> list[Graphic]:
+    return [graphic for path in paths if (graphic := read_graphic(path))]
+
+
+@main.command()
+@options
+@click.argument("file", type=FILE)
+@click.option("--piece", type=click.IntRange(1), default=100_000, show_default=True, help="Bytes of a piece.")
+@some
+@click.option("--zpaq", is_flag=True, help="Run the program zpaq, too (half a second for each piece).")
+def text(file: Path, piece: int, limit: int | None, zpaq: bool, asked: Asked) -> None:
     """FILE in pieces, each a file of its own; a last one shorter than half a piece is left out."""
+    title = f"{file.name} in pieces of {piece:,} bytes"
+    run(Workload(title, "bits/byte", partial(pieces_of, file, piece, limit), peers_of_text((), zpaq)), asked)
+
+
+def pieces_of(file: Path, piece: int, limit: int | None) -> list[bytes]:
     data = file.read_bytes()
     starts = [s for s in range(0, len(data), piece) if s == 0 or len(data) - s >= piece / 2]
-    items = [data[starts[i] : starts[i] + piece] for i in spread(len(starts), limit)]
-    title = f"{file.name} in pieces of {piece:,} bytes"
-    codecs = text_codecs(None if no_ours else model)
-    run(title, "bits/byte", codecs, items, only, as_json, plot)
+    return [data[starts[i] : starts[i] + piece] for i in spread(len(starts), limit)]
 
 
-@options
+def peers_of_text(samples: Sequence[bytes], zpaq: bool) -> Callable[..., list[Codec[bytes]]]:
+    """The codecs of bytes; says so where zpaq is asked for and not there."""
+    if zpaq and not has_zpaq():
+        click.echo("zpaq is left out: it is not installed (Debian: apt install zpaq)", err=True)
+    return partial(text_codecs, samples=samples, zpaq=zpaq)
+
+
 @main.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--limit", type=int, help="At most so many files, evenly spaced.")
-@click.option(
-    "--trained-on",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Files of the same kind: zstd is measured with a dictionary of them too.",
-)
-def files(
-    folder: Path,
-    limit: int | None,
-    trained_on: Path | None,
-    only: tuple[str, ...],
-    model: str,
-    no_ours: bool,
-    as_json: bool,
-    plot: Path | None,
-) -> None:
+@options
+@click.argument("folder", type=FOLDER)
+@some
+@click.option("--trained-on", type=FOLDER, help="Files of the same kind: zstd is measured with a dictionary, too.")
+@click.option("--zpaq", is_flag=True, help="Run the program zpaq, too (half a second for each file).")
+def files(folder: Path, limit: int | None, trained_on: Path | None, zpaq: bool, asked: Asked) -> None:
     """Every file of FOLDER that is not empty, as the bytes it is."""
-    contents = contents_of(folder)
-    items = [contents[i] for i in spread(len(contents), limit)]
     samples = contents_of(trained_on) if trained_on else []
-    codecs = text_codecs(None if no_ours else model, samples)
-    run(f"files in {folder.name}", "bits/byte", codecs, items, only, as_json, plot)
+    run(
+        Workload(
+            f"files in {folder.name}", "bits/byte", partial(some_contents, folder, limit), peers_of_text(samples, zpaq)
+        ),
+        asked,
+    )
 
 
-def contents_of(folder: Path) -> list[bytes]:
-    """Every file of a folder, empty ones left out, by name."""
-    return [data for path in sorted(folder.iterdir()) if path.is_file() and (data := path.read_bytes())]
+def some_contents(folder: Path, limit: int | None) -> list[bytes]:
+    contents = contents_of(folder)
+    return [contents[i] for i in spread(len(contents), limit)]
 
 
 if __name__ == "__main__":

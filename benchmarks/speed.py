@@ -1,7 +1,7 @@
 """Time and peak memory of whole processes, ours and the peers'.
 
     python -m benchmarks.speed            the demonstration's photo and text, and a larger photo where it is
-    python -m benchmarks.speed --photo PHOTO --photo PHOTO --text TEXT --repeat 3
+    python -m benchmarks.speed --photo PHOTO --photo PHOTO --text TEXT --level 1 --level 9 --repeat 3
 
 Every line is a process of its own: Python's start and all imports are in its time and memory, for
 us and for the peers (which run inside Python as well). Photos are copied to PPM files first, so
@@ -11,55 +11,21 @@ that nobody's time holds a PNG codec. KB/s are of raw bytes; the best of the rep
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from benchmarks.codecs import Pixels, photo_codecs, text_codecs
+from benchmarks.codecs import Ours, Pixels, photo_codecs, text_codecs
 from benchmarks.demo import FILES, read_pixels
+from benchmarks.processes import Cost, cost
 from benchmarks.tables import bars, table
-
-# A process is started by a small one of its own: until it runs, Linux counts its parent's memory.
-LAUNCHER = """
-import os, sys, time
-start = time.perf_counter()
-quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
-child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
-_, status, usage = os.wait4(child, 0)
-print(time.perf_counter() - start, usage.ru_maxrss, os.waitstatus_to_exitcode(status))
-"""
 
 # Of the validation photos; not part of the repository.
 LARGER = Path(__file__).resolve().parents[1] / "data" / "photos" / "val" / "elementary_0001.webp"
 PEER = [sys.executable, "-m", "benchmarks.speed", "peer"]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """One process."""
-
-    seconds: float
-    peak: int  # bytes resident at most
-
-
-def cost(command: Sequence[str], repeat: int) -> Cost:
-    """Run a command several times; its least time and least peak memory."""
-    runs = [_run(command) for _ in range(repeat)]
-    return Cost(min(run.seconds for run in runs), min(run.peak for run in runs))
-
-
-def _run(command: Sequence[str]) -> Cost:
-    launcher = [sys.executable, "-S", "-c", LAUNCHER, *command]
-    report = subprocess.run(launcher, check=True, stdout=subprocess.PIPE, text=True).stdout
-    seconds, peak, code = (float(word) for word in report.split())
-    if code:
-        raise click.ClickException(f"failed: {' '.join(command)}")
-    return Cost(seconds, int(peak) * (1 if sys.platform == "darwin" else 1024))
 
 
 def tool() -> str:
@@ -76,47 +42,59 @@ def default_photos() -> list[Path]:
 @click.group(invoke_without_command=True, help=(__doc__ or "").split("\n\n", 1)[0])
 @click.option("--photo", "photos", type=click.Path(exists=True, path_type=Path), multiple=True, default=default_photos)
 @click.option("--text", type=click.Path(exists=True, path_type=Path), default=FILES / "alice.txt")
+@click.option("--level", "levels", type=click.IntRange(1, 9), multiple=True, help="Ours: a level; may repeat.")
 @click.option("--repeat", default=3, show_default=True, help="Runs of each process.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw KB/s; one picture for each file.")
 @click.pass_context
-def main(context: click.Context, photos: tuple[Path, ...], text: Path, repeat: int, plot: Path | None) -> None:
+def main(
+    context: click.Context,
+    photos: tuple[Path, ...],
+    text: Path,
+    levels: tuple[int, ...],
+    repeat: int,
+    plot: Path | None,
+) -> None:
     if context.invoked_subcommand is not None:
         return
+    ways = [Ours(level=level) for level in levels or (None,)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for photo in photos:
             image = folder / f"{photo.stem}.ppm"
             pixels = read_pixels(photo)
             save_pixels(pixels, image)
-            throughput("photo", image, pixels.nbytes, folder, repeat, plot)
-        packed = throughput("text", text, text.stat().st_size, folder, repeat, plot)
+            throughput("photo", image, pixels.nbytes, ways, folder, repeat, plot)
+        packed = throughput("text", text, text.stat().st_size, ways, folder, repeat, plot)
         startup(packed, repeat)
 
 
-def throughput(kind: str, path: Path, raw: int, folder: Path, repeat: int, plot: Path | None) -> Path:
+def throughput(
+    kind: str, path: Path, raw: int, ways: Sequence[Ours], folder: Path, repeat: int, plot: Path | None
+) -> Path:
     """Print one table; return our packed file."""
     packed, restored = folder / f"{path.stem}.bfn", folder / f"{path.stem}.out{path.suffix}"
-    peer_names = [c.name for c in (photo_codecs(None) if kind == "photo" else text_codecs(None))]
+    peer_names = [c.name for c in (photo_codecs() if kind == "photo" else text_codecs())]
     costs: dict[str, tuple[Cost, Cost]] = {}
     for name in peer_names:
         there = cost([*PEER, kind, name, "encode", str(path), str(packed)], repeat)
         back = cost([*PEER, kind, name, "decode", str(packed), str(restored)], repeat)
         costs[name] = (there, back)
-    compress = [tool(), "compress", "-q", "-f", str(path), "-o", str(packed)]
-    decompress = [tool(), "decompress", "-q", "-f", str(packed), "-o", str(restored)]
-    verified, plain = cost(compress, repeat), cost([*compress, "--no-verify"], repeat)
-    back = cost(decompress, repeat)
-    costs["bfncodec"], costs["bfncodec, verified"] = (plain, back), (verified, back)
-    print_costs(f"{kind}: {path.name}, {raw:,} bytes raw", raw, costs)
+    for way in ways:
+        level = [f"-{way.level}"] if way.level else []
+        compress = [tool(), "compress", *level, "-q", "-f", str(path), "-o", str(packed)]
+        verified, plain = cost(compress, repeat), cost([*compress, "--no-verify"], repeat)
+        back = cost([tool(), "decompress", "-q", "-f", str(packed), "-o", str(restored)], repeat)
+        costs[way.name], costs[f"{way.name}, verified"] = (plain, back), (verified, back)
+    print_costs(f"{kind}: {path.name}, {raw:,} bytes raw", raw, costs, ways[0].name)
     if plot is not None:
         rates = {name: raw / there.seconds / 1e3 for name, (there, _) in costs.items()}
         bars(plot.with_stem(f"{plot.stem}-{path.stem}"), f"{path.name}: compressing", "KB/s", rates)
     return packed
 
 
-def print_costs(title: str, raw: int, costs: dict[str, tuple[Cost, Cost]]) -> None:
-    best = costs["bfncodec"]
-    heads = ["codec", "encode KB/s", "ours is", "peak MB", "decode KB/s", "ours is", "peak MB"]
+def print_costs(title: str, raw: int, costs: dict[str, tuple[Cost, Cost]], first: str) -> None:
+    best = costs[first]
+    heads = ["codec", "encode KB/s", f"{first} is", "peak MB", "decode KB/s", f"{first} is", "peak MB"]
     rows = [
         [name]
         + [
@@ -156,13 +134,13 @@ def startup(packed: Path, repeat: int) -> None:
 def peer(kind: str, name: str, direction: str, source: Path, target: Path) -> None:
     """Be a peer's whole process: read a file, encode or decode it, write a file."""
     if kind == "photo":
-        photo = next(codec for codec in photo_codecs(None) if codec.name == name)
+        photo = next(codec for codec in photo_codecs() if codec.name == name)
         if direction == "encode":
             target.write_bytes(photo.encode(read_pixels(source)))
         else:
             save_pixels(photo.decode(source.read_bytes(), 0), target)
         return
-    text = next(codec for codec in text_codecs(None) if codec.name == name)
+    text = next(codec for codec in text_codecs() if codec.name == name)
     if direction == "encode":
         data = source.read_bytes()
         # What decoders are told apart from the bytes: the size, in front.

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bfncodec.api import CodecSource, Damage, Description, Models, compress, decompress, describe
+    from bfncodec.api import CodecSource, Damage, Description, Models, compress, decompress, describe, preview
     from bfncodec.codecs import load
     from bfncodec.codecs.base import Codec
     from bfncodec.errors import (
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "api": ("CodecSource", "Damage", "Description", "Models", "compress", "decompress", "describe"),
+    "api": ("CodecSource", "Damage", "Description", "Models", "compress", "decompress", "describe", "preview"),
     "codecs": ("load",),
     "codecs.base": ("Codec",),
     "errors": (
@@ -89,6 +89,7 @@ __all__ = [
     "describe",
     "load",
     "measure",
+    "preview",
 ]
 
 

@@ -6,17 +6,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bfncodec.container import Frame, pack, unpack
 from bfncodec.content import Content, Folder, Plain, content_of, object_of
 from bfncodec.errors import DamagedError, FormatError, InputError, ModelNotFoundError
 from bfncodec.folders import folder_of, item_shape, lost_files, read_files
-from bfncodec.header import FINEST, Box, Header, Kind, Limits, Mode, Origin, boxes, content_bytes, write_grain
+from bfncodec.header import FINEST, Box, Header, Kind, Limits, Origin, Tag, boxes, content_bytes, write_grain
+from bfncodec.models import DEFAULT_LEVEL, check_level
 from bfncodec.pictures import Picture
 from bfncodec.segments import Choice, Codec, Plan, decode, encode_bytes, encode_pixels
+from bfncodec.wire import Source
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from bfncodec.regions import Region
 
 __all__ = [
     "CodecSource",
@@ -24,10 +31,15 @@ __all__ = [
     "Description",
     "Models",
     "compress",
+    "decode_content",
     "decode_frame",
     "decompress",
     "describe",
+    "describe_frame",
     "encode_frame",
+    "open_frame",
+    "preview",
+    "region_of",
 ]
 
 Progress = Callable[[int], None]
@@ -43,8 +55,8 @@ def _silent(done: int) -> None:
 class CodecSource(Protocol):
     """Finds codecs; give one of your own to :func:`compress` to code with models that are not on disk."""
 
-    def default(self, role: str) -> Codec | None:
-        """The codec for "image" or "text" when the caller names none; None where there is none."""
+    def default(self, role: str, level: int = DEFAULT_LEVEL) -> Codec | None:
+        """The codec for "image" or "text" at a level when the caller names none; None where there is none."""
 
     def named(self, name: str) -> Codec:
         """The codec of a model's name; ModelNotFoundError where there is none."""
@@ -63,11 +75,11 @@ class Models:
         self.device, self.threads = device, threads
         self._loaded: dict[bytes, Codec] = {}
 
-    def default(self, role: str) -> Codec | None:
+    def default(self, role: str, level: int = DEFAULT_LEVEL) -> Codec | None:
         from bfncodec import models
 
         try:
-            return self._load(models.default(role))
+            return self._load(models.default(role, level))
         except ModelNotFoundError:
             return None
 
@@ -98,6 +110,8 @@ def compress(
     data: Any,
     model: str = "auto",
     *,
+    level: int = DEFAULT_LEVEL,
+    preview: bool | None = None,
     device: str = "cpu",
     threads: int | None = None,
     progress: Progress | None = None,
@@ -114,6 +128,13 @@ def compress(
     model
         "auto": the default model of the kind of data, where a sample says that it may win; a model's name: that one;
         "none": no model. Whatever is smallest is kept, segment by segment: nothing grows by more than the frame.
+    level
+        From 1, fast, to 9, small: which of the models that serve a kind of data "auto" is, and how long is searched.
+        From 4 on no picture is larger than lossless WebP at its slowest and the frame; from 8 on a picture is coded in
+        several orientations.
+    preview
+        Whether the file of a picture holds a small lossy one for :func:`preview`: None for pictures of two megapixels
+        and more, where it takes less than 0.05 % of the file.
     device, threads
         Where models run: "cpu", "cuda", ..., and how many CPU threads. The bytes do not depend on them.
     progress
@@ -133,12 +154,13 @@ def compress(
     'to be or not to be'
     """
     source = codecs or Models(device, threads)
-    return encode_frame(_content_of(data, model, source), model, source, progress)
+    return encode_frame(_content_of(data, model, source), model, source, progress, level, preview)
 
 
 def decompress(
     blob: bytes,
     *,
+    crop: tuple[int, int, int, int] | None = None,
     device: str = "cpu",
     threads: int | None = None,
     progress: Progress | None = None,
@@ -154,6 +176,9 @@ def decompress(
     ----------
     blob
         What :func:`compress` returned, or the bytes of a .bfn file.
+    crop
+        Of a picture only this region: x, y, width, height. Only the segments it lies in are decoded and checked. What
+        metadata holds for a region is kept: :mod:`bfncodec.regions`.
     limits
         What a file may ask of the machine; ``bfncodec.NO_LIMITS`` for files you trust.
     on_damage
@@ -168,30 +193,78 @@ def decompress(
         The three ways in which bytes cannot be decoded; all are a FormatError.
     ModelNotFoundError, ModelError
         The model that coded it is not there, or broken.
+    InputError
+        A region that is not within the picture, or of what is none.
     """
     source = codecs or Models(device, threads)
-    return object_of(decode_frame(bytes(blob), source, progress, limits, on_damage))
+    return object_of(decode_frame(bytes(blob), source, progress, limits, on_damage, region_of(crop)))
+
+
+def preview(
+    blob: bytes,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    limits: Limits | None = None,
+    codecs: CodecSource | None = None,
+) -> Image.Image:
+    """A small Pillow image of a compressed picture: the one in the file, else the picture decoded and scaled down.
+
+    Neither checks the picture's checksum where there is one in the file; torch is not needed then. InputError for what
+    is no picture; limits, device, threads, codecs and other errors as :func:`decompress`.
+    """
+    frame = unpack(blob, limits, wanted=lambda box: False)
+    if frame.header.kind is not Kind.IMAGE:
+        raise InputError("expected a picture, found none: decompress it")
+    from bfncodec import previews
+
+    found = previews.find(frame.header)
+    if found is not None:
+        return found
+    content = decode_frame(bytes(blob), codecs or Models(device, threads), limits=limits)
+    assert isinstance(content, Picture)
+    return previews.scaled_down(content)
 
 
 # ---- contents and frames ----------------------------------------------------------------------
 
 
-def encode_frame(content: Content, model: str, codecs: CodecSource, progress: Progress | None = None) -> bytes:
+def encode_frame(
+    content: Content,
+    model: str,
+    codecs: CodecSource,
+    progress: Progress | None = None,
+    level: int = DEFAULT_LEVEL,
+    preview: bool | None = None,
+) -> bytes:
     """The file of a content. Arguments and errors as :func:`compress`."""
+    check_level(level)
     progress = progress or _silent
     if isinstance(content, Picture):
-        choice = _choose(model, "image", codecs)
+        choice = _choose(model, "image", codecs, level)
         plan = encode_pixels(content.pixels, content.mode, choice, progress)
     elif isinstance(content, Folder):
-        plan = _plan_folder(content, _choose(model, "text", codecs), progress)
+        plan = _plan_folder(content, _choose(model, "text", codecs, level), progress)
     else:
         none = content.kind is Kind.ARRAY and model == "auto"
-        choice = _choose("none" if none else model, "text", codecs)
+        choice = _choose("none" if none else model, "text", codecs, level)
         plan = encode_bytes(content.data, choice, progress)
     header = content.header
     if plan.grain != FINEST and len(plan.coded) > 1:
         header = replace(header, extras=(*header.extras, write_grain(plan.grain)))
+    if isinstance(content, Picture) and preview is not False:
+        header = _with_preview(header, content, plan, preview)
     return pack(header, plan.axes, plan.coded)
+
+
+def _with_preview(header: Header, picture: Picture, plan: Plan, asked: bool | None) -> Header:
+    """The header with a preview, if one was asked for or costs next to nothing of a large picture's file."""
+    from bfncodec import previews
+
+    if not asked and picture.pixels.shape[0] * picture.pixels.shape[1] < previews.LARGE:
+        return header
+    extra = previews.preview_extra(picture, None if asked else plan.size)
+    return replace(header, extras=(*header.extras, extra)) if extra is not None else header
 
 
 def _content_of(data: Any, model: str, codecs: CodecSource) -> Content:
@@ -224,11 +297,49 @@ def decode_frame(
     progress: Progress | None = None,
     limits: Limits | None = None,
     on_damage: Callable[[Damage], None] | None = None,
+    region: Region | None = None,
 ) -> Content:
     """The inverse of :func:`encode_frame`. Arguments and errors as :func:`decompress`."""
-    frame = unpack(blob, limits, salvage=on_damage is not None)
-    whole = _Whole(frame)
-    reasons = {n: "not found" for n, part in enumerate(frame.segments) if part is None}
+    return decode_content(open_frame(blob, limits, on_damage, region), codecs, progress, on_damage, region)
+
+
+def region_of(crop: tuple[int, int, int, int] | None) -> Region | None:
+    """The region that :func:`decompress` is given. InputError for what is none."""
+    if crop is None:
+        return None
+    from bfncodec.regions import Region
+
+    try:
+        x, y, width, height = (int(number) for number in crop)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"expected a region x, y, width, height, found {crop!r}") from error
+    return Region(x, y, width, height)
+
+
+def open_frame(
+    blob: Source,
+    limits: Limits | None = None,
+    on_damage: Callable[[Damage], None] | None = None,
+    region: Region | None = None,
+) -> Frame:
+    """A file's head and the segments that :func:`decode_content` needs; of a region only those it lies in are read."""
+    if region is None:
+        return unpack(blob, limits, salvage=on_damage is not None)
+    frame = unpack(blob, limits, salvage=on_damage is not None, wanted=region.touches)
+    region.check(frame.header, frame.axes)
+    return frame
+
+
+def decode_content(
+    frame: Frame,
+    codecs: CodecSource,
+    progress: Progress | None = None,
+    on_damage: Callable[[Damage], None] | None = None,
+    region: Region | None = None,
+) -> Content:
+    """The content of what :func:`open_frame` made with the same arguments."""
+    whole = _Whole(frame, region)
+    reasons = {n: "not found" for n in whole.wanted() if frame.segments[n] is None}
     for number, content in decode(frame, codecs.identified, progress or _silent):
         if isinstance(content, FormatError):
             reasons[number] = str(content)
@@ -259,26 +370,38 @@ class Damage:
 
 
 class _Whole:
-    """Content that is put together from its segments; zeros where there is none."""
+    """Content, or a region of it, that is put together from its segments; zeros where there is none."""
 
-    def __init__(self, frame: Frame) -> None:
-        self.header = frame.header
+    def __init__(self, frame: Frame, region: Region | None) -> None:
+        self.header, self.region = frame.header, region
         self.boxes = tuple(boxes(frame.axes, frame.header.grain))
-        sides = [length for length, _ in frame.axes]
-        self.folder = read_files(frame.header, sides[0])
+        self.sides = tuple(length for length, _ in frame.axes)
+        self.folder = read_files(frame.header, self.sides[0])
         if frame.header.kind is Kind.IMAGE:
             import numpy as np
 
-            dtype = np.uint16 if frame.header.mode is Mode.I16 else np.uint8
-            self.pixels = np.zeros((*sides, frame.header.mode.channels), dtype)
+            dtype = np.uint16 if frame.header.mode.is_wide else np.uint8
+            self.box = region.box if region else ((0, self.sides[0]), (0, self.sides[1]))
+            shape = (stop - start for start, stop in self.box)
+            self.pixels = np.zeros((*shape, frame.header.mode.channels), dtype)
         self.pieces: dict[int, bytes] = {}
 
+    def wanted(self) -> Iterator[int]:
+        """The numbers of the segments it takes."""
+        for number, box in enumerate(self.boxes):
+            if self.region is None or self.region.touches(box):
+                yield number
+
     def put(self, number: int, content: Any) -> None:
-        if self.header.kind is Kind.IMAGE:
-            rows, columns = (slice(*side) for side in self.boxes[number])
-            self.pixels[rows, columns] = content
-        else:
+        if self.header.kind is not Kind.IMAGE:
             self.pieces[number] = content
+            return
+        here, there = [], []  # where it is in the whole, and in itself
+        for (start, stop), (first, last) in zip(self.box, self.boxes[number], strict=True):
+            low, high = max(start, first), min(stop, last)
+            here.append(slice(low - start, high - start))
+            there.append(slice(low - first, high - first))
+        self.pixels[tuple(here)] = content[tuple(there)]
 
     def files_in(self, number: int) -> tuple[str, ...]:
         return lost_files(self.folder[0], self.boxes[number][0]) if self.folder else ()
@@ -286,7 +409,9 @@ class _Whole:
     def content(self) -> Content:
         header = self.header
         if header.kind is Kind.IMAGE:
-            return Picture(self.pixels, header.mode, header.origin, header.extras)
+            extras = tuple(extra for extra in header.extras if extra.tag != Tag.PREVIEW)  # not the picture's own
+            picture = Picture(self.pixels, header.mode, header.origin, extras)
+            return self._of_region(picture) if self.region else picture
         data = b"".join(
             self.pieces.get(number, bytes(stop - start)) for number, ((start, stop),) in enumerate(self.boxes)
         )
@@ -295,17 +420,22 @@ class _Whole:
             return Folder(data, entries=self.folder[0], sides=self.folder[1], lost=lost)
         return Plain.of(header, data)
 
+    def _of_region(self, picture: Picture) -> Picture:
+        from bfncodec.regions import with_true_extras
 
-def _choose(model: str, role: str, codecs: CodecSource) -> Choice:
+        return with_true_extras(picture, (self.sides[0], self.sides[1]))
+
+
+def _choose(model: str, role: str, codecs: CodecSource, level: int) -> Choice:
     if model == "none":
-        return Choice(lambda: None)
+        return Choice(lambda: None, level=level)
     if model == "auto":
-        return Choice(lambda: codecs.default(role))
+        return Choice(lambda: codecs.default(role, level), level=level)
     codec = codecs.named(model)
     if codec.info.role != role and (codec.info.role, role) != ("archive", "text"):
         what = {"image": "a picture", "text": "bytes or text", "archive": "arrays or text of many items"}
         raise InputError(f"model {model} codes {what[codec.info.role]}, found {what[role]}: name another, or auto")
-    return Choice(lambda: codec, forced=True)
+    return Choice(lambda: codec, forced=True, level=level)
 
 
 # ---- what a file holds ------------------------------------------------------------------------
@@ -317,7 +447,7 @@ class Description:
 
     content: "bytes", "text", "array", "image", a picture file's format, or "folder". sides: bytes, or height and width,
     or an array's shape, or the number of files. methods: segments by how they are coded. models: their identities in
-    hex.
+    hex. preview_bytes: size of the small picture in the file, 0 where there is none.
     """
 
     content: str
@@ -327,11 +457,16 @@ class Description:
     file_bytes: int
     methods: dict[str, int]
     models: tuple[str, ...]
+    preview_bytes: int = 0
 
 
 def describe(blob: bytes) -> Description:
     """What a file holds, from its head; FormatErrors as :func:`decompress`. Needs neither NumPy nor torch."""
-    frame = unpack(blob)
+    return describe_frame(unpack(blob), len(blob))
+
+
+def describe_frame(frame: Frame, file_bytes: int) -> Description:
+    """The same of a file that was opened; where that was for a region, methods and models are those of its segments."""
     parts = [part for part in frame.segments if part is not None]
     methods = [part.method.name.lower() for part in parts]
     sides = tuple(length for length, _ in frame.axes)
@@ -341,9 +476,10 @@ def describe(blob: bytes) -> Description:
         mode=frame.header.mode.pil if frame.header.kind is Kind.IMAGE else "",
         sides=(len(folder[0]),) if folder else frame.header.shape if frame.header.kind is Kind.ARRAY else sides,
         content_bytes=content_bytes(frame.header, sides),
-        file_bytes=len(blob),
+        file_bytes=file_bytes,
         methods={name: methods.count(name) for name in sorted(set(methods))},
         models=tuple(sorted({part.model.hex() for part in parts if part.model})),
+        preview_bytes=len(frame.header.extra(Tag.PREVIEW) or b""),
     )
 
 

@@ -17,7 +17,19 @@ import click
 
 from bfncodec import __version__
 from bfncodec.errors import BfncodecError
-from bfncodec.runner import STDIN, Call, Direction, Transform, abandon_stdout, complain, expand, no_place, read_input
+from bfncodec.models import DEFAULT_LEVEL, LEVELS
+from bfncodec.runner import (
+    STDIN,
+    Call,
+    Direction,
+    Transform,
+    abandon_stdout,
+    complain,
+    expand,
+    no_place,
+    read_input,
+    write_stdout,
+)
 
 if TYPE_CHECKING:
     from bfncodec.api import Description, Models
@@ -81,6 +93,19 @@ def _run(args: Sequence[str] | None) -> int:
     return 1
 
 
+class _Region(click.ParamType[tuple[int, ...]]):
+    """Four numbers."""
+
+    name = "X,Y,WIDTH,HEIGHT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        try:
+            x, y, width, height = (int(number) for number in value.split(","))
+        except ValueError:
+            self.fail(f"expected {self.name}, found {value}", param, ctx)
+        return x, y, width, height
+
+
 # ---- options ----------------------------------------------------------------------------------
 
 Command = Callable[..., Any]
@@ -104,14 +129,26 @@ _recursive = click.option("-r", "--recursive", is_flag=True, help="Take all file
 _limits = click.option("--no-limits", is_flag=True, help="Accept files of any size and amount of work.")
 _as_bytes = click.option("--bytes", "as_bytes", is_flag=True, help="Bring picture files back byte for byte.")
 _model = click.option("-m", "--model", default="auto", show_default=True, help="Model name, auto, or none.")
+_levels = _options(
+    click.option(
+        "--level",
+        type=click.IntRange(*LEVELS),
+        default=DEFAULT_LEVEL,
+        show_default=True,
+        metavar="N, -1 … -9",
+        help="From 1, fast, to 9, small.",
+    ),
+    *(click.option(f"-{n}", "level", flag_value=n, type=int, hidden=True) for n in range(LEVELS[0], LEVELS[1] + 1)),
+)
 _running = _options(
     click.option("-T", "--threads", type=click.IntRange(1), help="CPU threads.  [default: all]"),
     click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1."),
 )
+_force = click.option("-f", "--force", is_flag=True, help="Replace files; write to a terminal.")
 _writing = _options(
     click.option("-o", "--output", type=click.Path(path_type=Path), help="File, or folder for several."),
     click.option("-c", "--stdout", "to_stdout", is_flag=True, help="Write to standard output."),
-    click.option("-f", "--force", is_flag=True, help="Replace files; write to a terminal."),
+    _force,
     click.option("-k", "--keep", is_flag=True, help="Keep the source (as always without --rm)."),
     click.option("--rm", "remove", is_flag=True, help="Delete the source once the result is safe."),
 )
@@ -133,7 +170,12 @@ def _exit(code: int) -> None:
 
 @cli.command()
 @_files
-@_options(_writing, _recursive, _model, _as_bytes)
+@_options(_writing, _recursive, _model, _levels, _as_bytes)
+@click.option(
+    "--preview/--no-preview",
+    default=None,
+    help="Put a small picture into the file.  [default: where it is large]",
+)
 @click.option("--verify/--no-verify", default=True, help="Decode what was written before it counts.  [default: on]")
 @_options(_running, _quiet, _verbose)
 def compress(files: tuple[Path, ...], **given: Any) -> int:
@@ -141,6 +183,8 @@ def compress(files: tuple[Path, ...], **given: Any) -> int:
 
     PNG, lossless WebP, BMP, TIFF and PPM files come back with the same pixels and metadata in the same format,
     everything else byte for byte.
+
+    -1 … -9 choose among the models that serve a kind of data and how long is searched: bfncodec models lists them.
 
     A folder becomes one FOLDER.bfn where -m names a model of many pictures of one shape. All files in it are kept;
     names of empty folders, times and permissions are not.
@@ -154,7 +198,15 @@ def compress(files: tuple[Path, ...], **given: Any) -> int:
         return blob
 
     direction = Direction(compressed_name, compress_file, data, _is_plain, binary=True, folders=True)
-    options = Options(given["model"], given["as_bytes"], given["force"], given["remove"], given["verify"])
+    options = Options(
+        given["model"],
+        given["as_bytes"],
+        given["force"],
+        given["remove"],
+        given["verify"],
+        level=given["level"],
+        preview=given["preview"],
+    )
     return _transform(files, given, direction, options)
 
 
@@ -170,6 +222,7 @@ def _encode(path: Path, options: Options, codecs: Models, bar: Bar) -> tuple[byt
 @cli.command()
 @_files
 @_options(_writing, _recursive, _limits)
+@click.option("--crop", type=_Region(), help="Of a picture only this region, in pixels; needs -o or -c.")
 @click.option("--salvage", is_flag=True, help="Keep what a damaged file still holds; the rest becomes zeros.")
 @_options(_running, _quiet, _verbose)
 def decompress(files: tuple[Path, ...], **given: Any) -> int:
@@ -178,6 +231,8 @@ def decompress(files: tuple[Path, ...], **given: Any) -> int:
 
     if given["salvage"] and given["remove"]:
         raise click.UsageError("--salvage keeps the source: leave out --rm")
+    if given["crop"]:
+        _check_crop(files, given)
 
     def data(path: Path, options: Options, codecs: Models, bar: Bar) -> Made:
         blob = read_input(path)
@@ -186,8 +241,46 @@ def decompress(files: tuple[Path, ...], **given: Any) -> int:
         return decode_data(blob, options, codecs, bar)[0]
 
     direction = Direction(decompressed_name, decompress_file, data, _is_ours, binary=False, folders=False)
-    options = Options(force=given["force"], remove=given["remove"], limits=_read_limits(given))
+    options = Options(force=given["force"], remove=given["remove"], limits=_read_limits(given), crop=given["crop"])
     return _transform(files, given, direction, options)
+
+
+def _check_crop(files: tuple[Path, ...], given: dict[str, Any]) -> None:
+    """A region is neither the picture nor to be taken for it."""
+    if len(files) > 1 or given["recursive"]:
+        raise click.UsageError("--crop takes one file")
+    if given["remove"]:
+        raise click.UsageError("--crop keeps the source: leave out --rm")
+    if files and given["output"] is None and not given["to_stdout"]:
+        raise click.UsageError("--crop needs a name for the region: use -o or -c")
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="File, - for standard output.  [default: NAME.preview.png]"
+)
+@_force
+@_options(_limits, _running, _quiet, _verbose)
+def preview(file: Path, **given: Any) -> int:
+    """Write a small picture of a compressed one: PNG, or what the name after -o ends in.
+
+    Large pictures have one in their file, others where --preview was given; of the rest the picture is decoded.
+    """
+    from bfncodec.files import Options, preview_data, preview_file, preview_name
+
+    call, output = Call(given["quiet"], given["verbose"]), given["output"]
+    options = Options(force=given["force"], limits=_read_limits(given))
+    with call.each(str(file)):
+        if output == STDIN:
+            made, stored = preview_data(file, "", options, _models(given))
+            write_stdout(made)
+        else:
+            output = output or preview_name(file)
+            stored = preview_file(file, output, options, _models(given))
+        if call.verbose:
+            call.say(f"{file} : " + ("the preview in the file" if stored else "holds none: decoded and scaled down"))
+    return call.code
 
 
 def _is_ours(path: Path) -> bool:
@@ -260,7 +353,7 @@ def list_(files: tuple[Path, ...], recursive: bool, as_json: bool) -> int:
     if as_json:
         _print_json([{"file": name, **vars(described)} for name, described in found])
     elif found:
-        head = ["file", "content", "size", "bytes", "compressed", "ratio", "coded by"]
+        head = ["file", "content", "size", "bytes", "compressed", "ratio", "preview", "coded by"]
         _print_table(head, [_described(name, described) for name, described in found])
     return call.code
 
@@ -277,6 +370,7 @@ def _described(name: str, found: Description) -> list[str]:
         human_bytes(found.content_bytes),
         human_bytes(found.file_bytes),
         f"{ratio:.1f}%",
+        human_bytes(found.preview_bytes) if found.preview_bytes else "-",
         ", ".join([*found.methods, *found.models]),
     ]
 
@@ -286,7 +380,7 @@ def _described(name: str, found: Description) -> list[str]:
 
 @cli.command()
 @_some_files
-@_options(_recursive, _model, _as_bytes, _json)
+@_options(_recursive, _model, _levels, _as_bytes, _json)
 @click.option("--plot", type=click.Path(path_type=Path), help="Write a picture of the bits of each step.")
 @_options(_running, _quiet)
 def measure(files: tuple[Path, ...], **given: Any) -> int:
@@ -302,7 +396,7 @@ def measure(files: tuple[Path, ...], **given: Any) -> int:
 
         require_matplotlib()
     call, codecs = Call(given["quiet"]), _models(given)
-    options = Options(given["model"], given["as_bytes"], verify=False, on_skip=call.skip)
+    options = Options(given["model"], given["as_bytes"], verify=False, on_skip=call.skip, level=given["level"])
     found: list[tuple[str, Measurement]] = []
     for path, _ in expand(files, given["recursive"], _is_plain, call, folders=True):
         with call.each(str(path)):
@@ -356,18 +450,35 @@ def _measured_row(name: str, found: Measurement) -> list[str]:
 @cli.command()
 @_json
 def models(as_json: bool) -> int:
-    """List the models on this machine."""
-    from bfncodec.models import available, search_path
+    """List the models on this machine, and at which levels each is used unasked."""
+    from bfncodec.models import available, search_path, served_levels
 
-    found = available()
+    found, levels = available(), served_levels()
     if as_json:
-        _print_json([{"name": m.name, "role": m.role, "id": m.id.hex(), "path": str(m.path)} for m in found])
+        keys = ("name", "role", "levels", "id", "path")
+        _print_json(
+            [
+                dict(zip(keys, (m.name, m.role, levels.get(m.path, []), m.id.hex(), str(m.path)), strict=True))
+                for m in found
+            ]
+        )
     elif found:
-        rows = [[m.name, m.role, m.id.hex(), str(m.path)] for m in found]
-        _print_table(["name", "codes", "identity", "folder"], rows)
+        rows = [[m.name, m.role, _span(levels.get(m.path, [])), m.id.hex(), str(m.path)] for m in found]
+        _print_table(["name", "codes", "levels", "identity", "folder"], rows)
     else:
         complain(f"no models in {', '.join(map(str, search_path()))}")
     return 0
+
+
+def _span(levels: list[int]) -> str:
+    """The levels as a person writes them; they need not be without gaps."""
+    runs: list[list[int]] = []
+    for level in levels:
+        if runs and level == runs[-1][-1] + 1:
+            runs[-1].append(level)
+        else:
+            runs.append([level])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs) or "-"
 
 
 @cli.command()
@@ -395,8 +506,7 @@ def train(config: Path, out: Path | None, resume: bool, steps: int | None, devic
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="PNG file of images, text file; - is standard output."
 )
-@click.option("-f", "--force", is_flag=True, help="Replace a file.")
-@_running
+@_options(_force, _running)
 def sample(model: str, count: int, size: str | None, seed: int | None, **given: Any) -> int:
     """Draw images or texts from MODEL: what it decodes random bits to."""
     from bfncodec.files import place

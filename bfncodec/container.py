@@ -8,7 +8,7 @@ torch nor PIL. The encoder of each part stands above its decoder.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -27,7 +27,7 @@ from bfncodec.header import (
     read_header,
     write_header,
 )
-from bfncodec.wire import Reader, varint
+from bfncodec.wire import Reader, Source, varint
 
 __all__ = ["MAGIC", "SUFFIX", "Coded", "Frame", "Segment", "pack", "unpack"]
 
@@ -70,7 +70,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Frame:
-    """A parsed file. ``segments`` holds None where salvage found nothing usable."""
+    """A parsed file. ``segments`` holds None for those not wanted, and where salvage found nothing usable."""
 
     header: Header
     axes: Axes
@@ -87,8 +87,15 @@ def pack(header: Header, axes: Axes, coded: Sequence[Coded]) -> bytes:
     return _pack_segmented(header, axes, coded)
 
 
-def unpack(blob: bytes, limits: Limits | None = None, salvage: bool = False) -> Frame:
+def unpack(
+    blob: Source,
+    limits: Limits | None = None,
+    salvage: bool = False,
+    wanted: Callable[[Box], bool] = lambda box: True,
+) -> Frame:
     """Parse a file; nothing is decoded yet. Salvage keeps what a broken file still holds.
+
+    ``wanted``: whether the segment of a place is; of a segmented file the payloads of others are not read.
 
     Raises a :class:`FormatError`: :class:`NotOursError`, :class:`NewerVersionError`, or
     :class:`DamagedError` (also for sizes beyond ``limits``).
@@ -96,12 +103,12 @@ def unpack(blob: bytes, limits: Limits | None = None, salvage: bool = False) -> 
     limits = limits or Limits()
     flags = _read_start(blob)
     if flags & 2:
-        return _unpack_segmented(blob, limits, salvage)
+        return _unpack_segmented(blob, limits, salvage, wanted)
     return _unpack_compact(blob, limits)
 
 
-def _read_start(blob: bytes) -> int:
-    if not blob:
+def _read_start(blob: Source) -> int:
+    if not len(blob):
         raise NotOursError("expected a bfncodec file, found an empty one")
     if blob[:2] != MAGIC[: len(blob)]:
         raise NotOursError(f"expected a bfncodec file (beginning {MAGIC.hex(' ')}), found {blob[:2].hex(' ')}")
@@ -135,12 +142,13 @@ def _pack_compact(header: Header, coded: Coded) -> bytes:
     return before + crc.to_bytes(4, "little") + after + coded.payload
 
 
-def _unpack_compact(blob: bytes, limits: Limits) -> Frame:
+def _unpack_compact(blob: Source, limits: Limits) -> Frame:
     reader = Reader(blob, 3)
     crc = reader.uint32("checksum")
-    method = Method(blob[2] >> 2 & 3)
+    flags = blob[2:3][0]
+    method = Method(flags >> 2 & 3)
     model = reader.take(4, "model identity") if method is Method.MODEL else b""
-    header = read_header(reader, blob[2])
+    header = read_header(reader, flags)
     prefix = blob[:3] + blob[7 : reader.offset]
     payload = reader.rest()
     axes = tuple((length, 1) for length in lengths(header, method, payload))
@@ -173,7 +181,7 @@ def _pack_segmented(header: Header, axes: Axes, coded: Sequence[Coded]) -> bytes
     return b"".join([*out, index, footer, _END])
 
 
-def _unpack_segmented(blob: bytes, limits: Limits, salvage: bool) -> Frame:
+def _unpack_segmented(blob: Source, limits: Limits, salvage: bool, wanted: Callable[[Box], bool]) -> Frame:
     head = _read_head(blob, limits)
     count = prod(parts for _, parts in head.axes)
     if count > len(blob) // _LEAST_ENTRY:
@@ -186,6 +194,9 @@ def _unpack_segmented(blob: bytes, limits: Limits, salvage: bool) -> Frame:
         entries = _walk(blob, head, count)
     segments: list[Segment | None] = []
     for number, box in enumerate(boxes(head.axes, head.header.grain)):
+        if not wanted(box):
+            segments.append(None)
+            continue
         try:
             if number >= len(entries):
                 raise DamagedError("not found")
@@ -208,10 +219,10 @@ class _Head:
     end: int
 
 
-def _read_head(blob: bytes, limits: Limits) -> _Head:
+def _read_head(blob: Source, limits: Limits) -> _Head:
     reader = Reader(blob, 3)
     crc = reader.take(4, "header checksum")
-    header = read_header(reader, blob[2])
+    header = read_header(reader, blob[2:3][0])
     axes = _read_axes(reader, header.kind)
     models = _read_models(reader)
     found = _crc(0, blob[:3], blob[7 : reader.offset]).to_bytes(4, "little")
@@ -254,7 +265,7 @@ def _read_entry(reader: Reader, at: int) -> _Entry:
     return _Entry(head, crc, at, at + length)
 
 
-def _read_index(blob: bytes, head: _Head, count: int) -> list[_Entry]:
+def _read_index(blob: Source, head: _Head, count: int) -> list[_Entry]:
     """Every segment's place, by the index at the end of the file."""
     end = len(blob) - _FOOTER
     if end < head.end or blob[-2:] != _END:
@@ -272,7 +283,7 @@ def _read_index(blob: bytes, head: _Head, count: int) -> list[_Entry]:
     return entries
 
 
-def _walk(blob: bytes, head: _Head, count: int) -> list[_Entry]:
+def _walk(blob: Source, head: _Head, count: int) -> list[_Entry]:
     """The segments that can be found without the index: all before the first broken entry."""
     reader, entries = Reader(blob, head.end), []
     try:
@@ -285,7 +296,7 @@ def _walk(blob: bytes, head: _Head, count: int) -> list[_Entry]:
     return entries
 
 
-def _segment(blob: bytes, head: _Head, number: int, entry: _Entry, box: Box, limits: Limits) -> Segment:
+def _segment(blob: Source, head: _Head, number: int, entry: _Entry, box: Box, limits: Limits) -> Segment:
     size = len(entry.head)
     copy = _read_entry(Reader(blob, entry.start - 4 - size), entry.start - 4 - size)
     if copy != entry:

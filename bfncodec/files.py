@@ -12,19 +12,36 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
-from bfncodec.api import CodecSource, Damage, Description, Models, decode_frame, describe, encode_frame
-from bfncodec.container import SUFFIX, unpack
+from bfncodec.api import (
+    CodecSource,
+    Damage,
+    Description,
+    Models,
+    decode_content,
+    decode_frame,
+    describe,
+    describe_frame,
+    encode_frame,
+    open_frame,
+    preview,
+    region_of,
+)
+from bfncodec.container import SUFFIX, Frame, unpack
 from bfncodec.content import Content, Folder, Plain, object_of, same_content
 from bfncodec.errors import BfncodecError, InputError, OutputError
 from bfncodec.folders import Shape, folder_of, item_shape, read_folder
 from bfncodec.header import Kind, Limits, Origin, Tag
+from bfncodec.models import DEFAULT_LEVEL
 from bfncodec.pictures import Picture
+from bfncodec.wire import Source
 
 __all__ = [
     "Made",
@@ -42,6 +59,9 @@ __all__ = [
     "own_name",
     "place",
     "place_folder",
+    "preview_data",
+    "preview_file",
+    "preview_name",
     "read",
     "size_of",
     "verify",
@@ -57,10 +77,10 @@ Made = bytes | dict[str, bytes]
 class Options:
     """How to treat files.
 
-    model: as for :func:`bfncodec.compress`. as_bytes: picture files too come back byte for byte. force: replace what
-    is there. remove: delete the source once the result is safe. verify: decode the result before it counts.
-    limits, on_damage: as for :func:`bfncodec.decompress`. on_skip: told the path of what is left out of a folder, and
-    what it is; without it that is an error.
+    model, level, preview: as for :func:`bfncodec.compress`. as_bytes: picture files too come back byte for byte. force:
+    replace what is there. remove: delete the source once the result is safe. verify: decode the result before it
+    counts. limits, on_damage, crop: as for :func:`bfncodec.decompress`. on_skip: told the path of what is left out of a
+    folder, and what it is; without it that is an error.
     """
 
     model: str = "auto"
@@ -71,18 +91,22 @@ class Options:
     limits: Limits | None = None
     on_damage: Callable[[Damage], None] | None = None
     on_skip: Callable[[str, str], None] | None = None
+    level: int = DEFAULT_LEVEL
+    preview: bool | None = None
+    crop: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True)
 class Result:
     """What was done: bytes of the file, or of all files of a folder, as they were or are again, of the compressed file,
-    dimensions, how it is coded.
+    dimensions, how it is coded (a region: how its segments are), bytes of the compressed file that were read.
     """
 
     plain_bytes: int
     compressed_bytes: int
     dims: int
     coding: Description
+    read_bytes: int = 0
 
     @property
     def bits_per_dim(self) -> float:
@@ -123,11 +147,11 @@ def encode_data(
     reporter = reporter or _Silent()
     content = _classify(data, options, codecs)
     reporter.start(_dims(content) * (1 + options.verify))
-    frame = encode_frame(content, options.model, codecs, reporter.advance)
+    frame = encode_frame(content, options.model, codecs, reporter.advance, options.level, options.preview)
     if isinstance(content, Picture) and 2 * len(frame) > len(data):
         plain = Plain(data)
         other = encode_frame(plain, "none", codecs)
-        if len(other) <= len(frame):
+        if len(other) <= len(frame) - describe(frame).preview_bytes:  # bytes have none
             return other, plain
     return frame, content
 
@@ -153,7 +177,7 @@ def _encode_files(
     reporter = reporter or _Silent()
     content = folder_of(files, shape, options.as_bytes)
     reporter.start(_dims(content) * (1 + options.verify))
-    return encode_frame(content, options.model, codecs, reporter.advance), content
+    return encode_frame(content, options.model, codecs, reporter.advance, options.level), content
 
 
 def decode_data(
@@ -163,18 +187,63 @@ def decode_data(
 
     Objects that were no file become one.
     """
+    return _decode(_open(blob, options), options, codecs, reporter)
+
+
+def _open(blob: Source, options: Options) -> Frame:
+    return open_frame(blob, options.limits, options.on_damage, region_of(options.crop))
+
+
+def _decode(frame: Frame, options: Options, codecs: CodecSource, reporter: Reporter | None) -> tuple[Made, Content]:
     reporter = reporter or _Silent()
-    frame = unpack(blob, options.limits, salvage=options.on_damage is not None)
-    sides = [length for length, _ in frame.axes]
-    channels = frame.header.mode.channels if len(sides) == 2 else 1
-    reporter.start(sides[0] * sides[-1] * channels if len(sides) == 2 else sides[0])
-    content = decode_frame(blob, codecs, reporter.advance, options.limits, options.on_damage)
+    boxes = [part.box for part in frame.segments if part is not None]
+    channels = frame.header.mode.channels if frame.header.kind is Kind.IMAGE else 1
+    reporter.start(channels * sum(prod(stop - start for start, stop in box) for box in boxes))
+    content = decode_content(frame, codecs, reporter.advance, options.on_damage, region_of(options.crop))
     return object_of(content) if isinstance(content, Folder) else _file_bytes(content), content
 
 
 def holds_folder(blob: bytes, limits: Limits | None = None) -> bool:
     """Whether a compressed file becomes a folder; FormatErrors as :func:`bfncodec.decompress`."""
-    return unpack(blob, limits, salvage=True).header.extra(Tag.FILES) is not None
+    return _is_folder(unpack(blob, limits, salvage=True))
+
+
+def _is_folder(frame: Frame) -> bool:
+    return frame.header.extra(Tag.FILES) is not None
+
+
+def preview_file(
+    source: str | Path,
+    target: str | Path | None = None,
+    options: Options | None = None,
+    codecs: CodecSource | None = None,
+) -> bool:
+    """Write the preview of a compressed picture: PNG, or what the target's name ends in; whether the file held one.
+
+    The target is the picture's name with .preview.png where none is given. Raises InputError (source), OutputError
+    (target) and what :func:`bfncodec.preview` raises.
+    """
+    source, options, codecs = Path(source), options or Options(), codecs or Models()
+    target = Path(target) if target is not None else preview_name(source)
+    _check_target(target, source, options.force)
+    made, stored = preview_data(source, target.suffix, options, codecs)
+    _write(target, made, source, options.force, None)
+    return stored
+
+
+def preview_data(source: Path, suffix: str, options: Options, codecs: CodecSource) -> tuple[bytes, bool]:
+    """The bytes of a preview's file, PNG where the suffix is no format's, and whether the file held it."""
+    from PIL import Image
+
+    from bfncodec import previews
+
+    with _source(source) as blob:
+        stored = previews.find(unpack(blob, options.limits, wanted=lambda box: False).header)
+        image = stored or preview(read(source), limits=options.limits, codecs=codecs)
+    out = io.BytesIO()
+    name = Image.registered_extensions().get(suffix.lower(), "PNG")
+    image.save(out, name if name in Image.SAVE else "PNG")
+    return out.getvalue(), stored is not None
 
 
 def verify(blob: bytes, content: Content, codecs: CodecSource, reporter: Reporter | None = None) -> None:
@@ -308,16 +377,18 @@ def decompress_file(
     """
     source, options, codecs = Path(source), options or Options(), codecs or Models()
     target = Path(target) if target is not None else decompressed_name(source)
-    blob = read(source)
-    folder = holds_folder(blob, options.limits)
-    _check_target(target, source, options.force, folder)
-    made, content = decode_data(blob, options, codecs, reporter)
+    with _source(source, options.crop is not None) as blob:
+        frame = _open(blob, options)
+        read_bytes = blob.read_bytes if isinstance(blob, _Slices) else len(blob)
+        coding = describe_frame(frame, len(blob))
+    _check_target(target, source, options.force, _is_folder(frame))
+    made, content = _decode(frame, options, codecs, reporter)
     if isinstance(made, dict):
         place_folder(target, made, force=options.force)
     else:
         _write(target, made, source, options.force, None)
     _remove(source, options)
-    return Result(size_of(made), len(blob), _dims(content), describe(blob))
+    return Result(size_of(made), coding.file_bytes, _dims(content), coding, read_bytes)
 
 
 def own_name(path: Path) -> Path:
@@ -342,10 +413,45 @@ def decompressed_name(source: Path) -> Path:
     return source.with_suffix("")
 
 
+def preview_name(source: Path) -> Path:
+    """The name of a compressed picture's preview."""
+    return (decompressed_name(source) if source.suffix == SUFFIX else source).with_suffix(".preview.png")
+
+
 def read(path: Path) -> bytes:
     """A file's bytes; InputError where they cannot be read."""
     try:
         return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {_reason(error)}") from error
+
+
+class _Slices:
+    """The bytes of a file, read where they are asked for."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.read_bytes = file, 0
+
+    def __len__(self) -> int:
+        return self.file.seek(0, os.SEEK_END)
+
+    def __getitem__(self, span: slice, /) -> bytes:
+        start, stop, _ = span.indices(len(self))
+        self.file.seek(start)
+        data = self.file.read(max(stop - start, 0))
+        self.read_bytes += len(data)
+        return data
+
+
+@contextmanager
+def _source(path: Path, part: bool = True) -> Iterator[Source]:
+    """A file's bytes; where only part of them is needed and it is a regular file, they stay there till they are."""
+    if not part or not path.is_file():
+        yield read(path)
+        return
+    try:
+        with path.open("rb") as file:
+            yield _Slices(file)
     except OSError as error:
         raise InputError(f"cannot be read: {_reason(error)}") from error
 

@@ -341,7 +341,7 @@ def lengths(header: Header, method: Method, payload: bytes) -> tuple[int, ...]:
         return _picture_lengths(payload)
     if method is Method.MODEL and header.mode.has_alpha:
         reader.take(reader.varint("the size of the opacity"), "opacity")
-    if method is Method.MODEL:
+    if method is Method.MODEL and not header.mode.is_wide:
         head = ImageHead.read(reader)
         return head.height, head.width
     return reader.varint("a height"), reader.varint("a width")

@@ -17,11 +17,12 @@ import io
 import warnings
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bfncodec.errors import DamagedError
 from bfncodec.header import Extra, Mode, Origin, Tag
-from bfncodec.pictures import Picture
+from bfncodec.pictures import Picture, image_of_picture
 from bfncodec.tiles import from_image, to_image, to_samples
 from bfncodec.wire import Reader, varint
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     Pixels = np.ndarray[Any, Any]
 
-__all__ = ["FORMAT_NAMES", "read_file", "write_file"]
+__all__ = ["FORMAT_NAMES", "blank_like", "filter_chunks", "read_file", "write_file"]
 
 FORMAT_NAMES = {
     Origin.PNG: "PNG",
@@ -75,6 +76,26 @@ def write_file(picture: Picture) -> bytes:
     except Exception as error:
         name = FORMAT_NAMES.get(picture.origin, "picture")
         raise DamagedError(f"the {name} file cannot be made again: {error}") from error
+
+
+def blank_like(picture: Picture, whole: tuple[int, int]) -> Image.Image:
+    """A Pillow image with the palette and info of a picture, its pixels zeros. DamagedError where that cannot be.
+
+    whole: height and width of the picture that its extras are of.
+    """
+    import numpy as np
+
+    height, width = whole if picture.header.extra(Tag.LAYOUT) is not None else (1, 1)
+    blank = np.zeros((height, width, picture.mode.channels), picture.pixels.dtype)
+    like = replace(picture, pixels=blank)
+    if picture.origin not in FORMAT_NAMES:
+        return image_of_picture(like)
+    try:
+        return _open(write_file(like), picture.origin)
+    except (MemoryError, DamagedError):
+        raise
+    except Exception as error:
+        raise DamagedError(f"the picture's metadata cannot be read: {error}") from error
 
 
 def _read(data: bytes, origin: Origin) -> Picture | None:
@@ -152,6 +173,42 @@ def _unpack_chunks(packed: bytes, pixels: bytes) -> list[tuple[bytes, bytes]]:
         name = reader.take(4, "a chunk's name")
         chunks.append((name, reader.take(reader.varint("a chunk's size"), "a chunk")))
     return chunks if any(name == pixels for name, _ in chunks) else [*chunks, (pixels, b"")]
+
+
+_TRUE_OF_REGIONS = (
+    *(b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"mDCV", b"cLLI", b"sBIT", b"bKGD"),
+    *(b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"tIME"),
+    b"ICCP",  # WebP's
+)
+"""Chunks that say nothing of a picture's size or of another picture."""
+
+
+def filter_chunks(picture: Picture) -> tuple[Extra, ...]:
+    """The extras of a PNG or WebP file that hold for a region of it too, given that region's pixels."""
+    packed, pixels = (
+        picture.header.extra(Tag.CHUNKS) or b"",
+        {Origin.PNG: b"IDAT", Origin.WEBP: b"VP8L"}[picture.origin],
+    )
+    depth = b""
+    if picture.origin is Origin.PNG and picture.mode is Mode.P:
+        depth, packed = packed[:1], packed[1:]
+    found = _unpack_chunks(packed, pixels)
+    kept = [chunk for chunk in found if chunk[0] in (*_TRUE_OF_REGIONS, pixels) and not _is_xmp(*chunk)]
+    if picture.origin is Origin.WEBP and len(kept) > 1:
+        kept.insert(0, (b"VP8X", _canvas(picture)))
+    value = depth + _pack_chunks(kept, pixels)
+    return (Extra(Tag.CHUNKS, value),) if value else ()
+
+
+def _is_xmp(name: bytes, body: bytes) -> bool:
+    return name == b"iTXt" and body.startswith(b"XML:com.adobe.xmp\0")
+
+
+def _canvas(picture: Picture) -> bytes:
+    """WebP's head of a picture with a colour profile: flags, three unused bytes, sides less one of three bytes each."""
+    height, width = picture.pixels.shape[:2]
+    flags = 0x20 | (0x10 if picture.mode is Mode.RGBA else 0)
+    return b"".join([bytes([flags, 0, 0, 0]), *((side - 1).to_bytes(3, "little") for side in (width, height))])
 
 
 _PNG_TYPES = {

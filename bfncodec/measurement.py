@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from bfncodec.api import CodecSource, Models, encode_frame
-from bfncodec.container import unpack
+from bfncodec.container import Segment, unpack
 from bfncodec.content import Content, content_of
 from bfncodec.header import Method
+from bfncodec.modelled import close, opened
 from bfncodec.pictures import Picture
-from bfncodec.segments import model_input
+from bfncodec.segments import Codec, channels_of
 
 if TYPE_CHECKING:
     from bfncodec.codecs.archive import ArchiveCodec
@@ -24,9 +26,10 @@ class Measurement:
     """A compressed object, measured. Everything is in bits but where the name says otherwise.
 
     ideal: L^n of the segments a model coded, term by term; None where no model coded any.
-    model_bits: what those segments' payloads take (with their sizes), but for the seed. seed_bits: what bits-back
-    coding began with, items coded without the model; an erasure sender needs none. plain_bits: payloads of the other
-    segments. dims: bytes of text or subpixels of a picture, all of them. container_bytes: the whole file.
+    model_bits: what a model made of those segments (with their sizes), but for the seed. seed_bits: what bits-back
+    coding began with, items coded without the model; an erasure sender needs none. plain_bits: all other payload, that
+    of other segments, and opacity and low bits that no model coded. dims: bytes of text or subpixels of a picture, all
+    of them. container_bytes: the whole file.
     """
 
     ideal: CodeLength | None
@@ -43,7 +46,7 @@ class Measurement:
 
     @property
     def frame_bits(self) -> int:
-        """Everything that is not payload: magic, flags, checksum, model, metadata, index."""
+        """Everything that is not payload: magic, flags, checksum, model, metadata, preview, index."""
         return 8 * self.container_bytes - self.model_bits - self.seed_bits - self.plain_bits
 
     @property
@@ -71,14 +74,18 @@ def measure_frame(content: Content, blob: bytes, codecs: CodecSource) -> Measure
 
     lengths, model_bits, plain_bits, seed_bits = [], 0, 0, 0
     for part in unpack(blob).segments:
-        if part is None or part.method is not Method.MODEL:
-            plain_bits += 8 * len(part.payload) if part is not None else 0
+        if part is None:
             continue
-        codec, piece = codecs.identified(part.model), _piece(content, part.box)
-        seed = cast("ArchiveCodec", codec).seed_bits(piece) if codec.info.role == "archive" else 0
-        lengths.append(codec.codelength(piece))
-        model_bits += 8 * len(part.payload) - seed
-        seed_bits += seed
+        plain_bits += 8 * len(part.payload)
+        if part.method is not Method.MODEL:
+            continue
+        codec = codecs.identified(part.model)
+        for piece, size in _pieces(content, part, codec):
+            seed = cast("ArchiveCodec", codec).seed_bits(piece) if codec.info.role == "archive" else 0
+            lengths.append(codec.codelength(piece))
+            model_bits += 8 * size - seed
+            plain_bits -= 8 * size
+            seed_bits += seed
     return Measurement(
         ideal=CodeLength.joined(lengths) if lengths else None,
         model_bits=model_bits,
@@ -89,9 +96,13 @@ def measure_frame(content: Content, blob: bytes, codecs: CodecSource) -> Measure
     )
 
 
-def _piece(content: Content, box: Any) -> Any:
-    """What the codec is given for a segment."""
-    if isinstance(content, Picture):
-        rows, columns = (slice(*side) for side in box)
-        return model_input(content.pixels[rows, columns])
-    return content.data[slice(*box[0])]
+def _pieces(content: Content, part: Segment, codec: Codec) -> Iterator[tuple[Any, int]]:
+    """What the codec was given for a segment, each with the bytes that it made of it."""
+    if not isinstance(content, Picture):
+        yield content.data[slice(*part.box[0])], len(part.payload)
+        return
+    (top, bottom), (left, right) = part.box
+    tile = content.pixels[top:bottom, left:right]
+    inputs = opened(tile, content.mode, channels_of(codec)).inputs
+    for piece, payload in zip(inputs, close(part.payload, content.mode, *tile.shape[:2]).payloads, strict=False):
+        yield piece, len(payload)

@@ -16,11 +16,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bfncodec.errors import ModelError, ModelNotFoundError
+from bfncodec.errors import InputError, ModelError, ModelNotFoundError
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 ROLES = ("image", "text", "archive")
 ID_BYTES = 4
+LEVELS = (1, 9)
+"""From the fastest to the smallest results."""
+DEFAULT_LEVEL = 5
+_FALLBACKS = {"image": "photo", "text": "text"}
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,12 @@ class ModelInfo:
     def role(self) -> str:
         """What it codes: "image", "text", or "archive" for many items of one shape."""
         return str(self.config["role"])
+
+    @property
+    def levels(self) -> tuple[int, int] | None:
+        """First and last of the levels at which it serves its kind of data unasked; None where it states none."""
+        stated = self.config.get("levels")
+        return (stated[0], stated[1]) if stated else None
 
     @cached_property
     def sha256(self) -> str:
@@ -82,15 +92,22 @@ def read(path: str | Path) -> ModelInfo:
         raise ModelError(
             f"{path / CONFIG}: expected name, role ({' or '.join(ROLES)}) and network; export the model again"
         )
+    if config.get("levels") is not None and not _are_levels(config["levels"]):
+        raise ModelError(
+            f"{path / CONFIG}: expected levels [first, last] from {LEVELS[0]} to {LEVELS[1]}, "
+            f"found {config['levels']}; export the model again"
+        )
     return ModelInfo(path, config)
+
+
+def _are_levels(value: object) -> bool:
+    pair = isinstance(value, list) and len(value) == 2 and all(type(level) is int for level in value)
+    return pair and LEVELS[0] <= value[0] <= value[1] <= LEVELS[1]  # type: ignore[index]
 
 
 def available() -> list[ModelInfo]:
     """Every model on the search path, by name; of two with one name the first found."""
-    found: dict[str, ModelInfo] = {}
-    for info in _everything():
-        found.setdefault(info.name, info)
-    return [found[name] for name in sorted(found)]
+    return sorted(_by_name().values(), key=lambda info: info.name)
 
 
 def find(name_or_id: str | bytes | Path) -> ModelInfo:
@@ -107,17 +124,62 @@ def find(name_or_id: str | bytes | Path) -> ModelInfo:
             m for m in models if len(wanted) >= 2 * ID_BYTES and m.sha256.startswith(wanted.lower())
         ]
     if not matches:
-        known = ", ".join(f"{m.name} ({m.id.hex()})" for m in models) or "none"
-        raise ModelNotFoundError(
-            f"model {wanted} is not on this machine; found {known}. Put its directory into one of: "
-            f"{', '.join(map(str, search_path()))}"
-        )
+        raise _missing(wanted, models)
     return matches[0]
 
 
-def default(role: str) -> ModelInfo:
-    """The model that serves a kind of data when none is named: "photo" for images, "text" for text."""
-    return find({"image": "photo", "text": "text"}[role])
+def default(role: str, level: int = DEFAULT_LEVEL) -> ModelInfo:
+    """The model that serves a kind of data ("image" or "text") at a level when none is named.
+
+    The first on the search path whose levels hold it; else the one called "photo" or "text" that states none; else the
+    nearest. Raises InputError for a level that is none, ModelNotFoundError where nothing serves.
+    """
+    check_level(level)
+    serving = [info for info in _by_name().values() if info.role == role]
+    stated = [(info, info.levels) for info in serving if info.levels]
+    nearest = sorted(stated, key=lambda item: _distance(level, item[1]))  # stable: the search path decides
+    others = [info for info in serving if not info.levels and info.name == _FALLBACKS[role]]
+    if nearest and (not others or not _distance(level, nearest[0][1])):
+        return nearest[0][0]
+    if not others:
+        raise _missing(_FALLBACKS[role], serving)
+    return others[0]
+
+
+def served_levels() -> dict[Path, list[int]]:
+    """The levels at which each model, by its directory, is the default of its kind of data."""
+    found: dict[Path, list[int]] = {}
+    for role in _FALLBACKS:
+        for level in range(LEVELS[0], LEVELS[1] + 1):
+            with suppress(ModelNotFoundError):
+                found.setdefault(default(role, level).path, []).append(level)
+    return found
+
+
+def _distance(level: int, levels: tuple[int, int]) -> int:
+    return max(levels[0] - level, level - levels[1], 0)
+
+
+def _missing(wanted: str, found: list[ModelInfo]) -> ModelNotFoundError:
+    known = ", ".join(f"{m.name} ({m.id.hex()})" for m in found) or "none"
+    return ModelNotFoundError(
+        f"model {wanted} is not on this machine; found {known}. Put its directory into one of: "
+        f"{', '.join(map(str, search_path()))}"
+    )
+
+
+def check_level(level: int) -> None:
+    """Raise InputError for what is no level."""
+    if type(level) is not int or not LEVELS[0] <= level <= LEVELS[1]:
+        raise InputError(f"expected a level from {LEVELS[0]} (fast) to {LEVELS[1]} (small), found {level!r}")
+
+
+def _by_name() -> dict[str, ModelInfo]:
+    """Every model in the order of the search path; of two with one name the first found."""
+    found: dict[str, ModelInfo] = {}
+    for info in _everything():
+        found.setdefault(info.name, info)
+    return found
 
 
 def _everything() -> list[ModelInfo]:

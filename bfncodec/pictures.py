@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Picture",
     "array_of_picture",
+    "filter_info",
     "image_of_picture",
     "picture_of_array",
     "picture_of_image",
@@ -35,6 +36,7 @@ _ARRAY_MODES = {
     ("uint8", 3): Mode.RGB,
     ("uint8", 4): Mode.RGBA,
     ("uint16", 1): Mode.I16,
+    ("uint16", 3): Mode.RGB16,
 }
 
 
@@ -123,6 +125,25 @@ def _extras(image: Image.Image, mode: Mode) -> list[Extra]:
         if isinstance(value, bytes) and "\0" not in name:
             extras.append(Extra(Tag.INFO_BYTES, name.encode("utf-8", "replace") + b"\0" + value))
     return extras
+
+
+_FALSE_OF_REGIONS = {"exif", "xmp", "XML:com.adobe.xmp", "photoshop", "Raw profile type exif", "mp", "mpoffset"}
+
+
+def filter_info(extras: tuple[Extra, ...]) -> tuple[Extra, ...]:
+    """The extras of a Pillow image that hold for a region of it too."""
+    kept = []
+    for extra in extras:
+        if extra.tag == Tag.INFO:
+            found = _read_info(extra.value).items()
+            info = {str(name): value for name, value in found if name not in _FALSE_OF_REGIONS}
+            kept += [Extra(Tag.INFO, _write_info(info))] if info else []
+        elif (
+            extra.tag != Tag.INFO_BYTES
+            or extra.value.partition(b"\0")[0].decode("utf-8", "replace") not in _FALSE_OF_REGIONS
+        ):
+            kept.append(extra)
+    return tuple(kept)
 
 
 _OTHER = object()

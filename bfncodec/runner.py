@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from bfncodec.files import Made, Options, Result
     from bfncodec.terminal import Bar
 
-__all__ = ["STDIN", "Call", "Direction", "Transform", "abandon_stdout", "complain", "expand", "no_place", "read_input"]
+__all__ = [
+    "STDIN",
+    "Call",
+    "Direction",
+    "Transform",
+    "abandon_stdout",
+    "complain",
+    "expand",
+    "no_place",
+    "read_input",
+    "write_stdout",
+]
 
 STDIN = Path("-")
 
@@ -179,7 +190,7 @@ class Transform:
             self._check_terminal()
         made = self.direction.data(path, options, self.codecs, bar)
         if self.output is None:
-            _write_stdout(made)
+            write_stdout(made)
             return
         from bfncodec.files import place, place_folder
 
@@ -218,8 +229,13 @@ class Transform:
         return replace(self.options, on_damage=lost if self.salvage else None, on_skip=self.call.skip)
 
     def _summarise(self, name: str, result: Result) -> None:
-        from bfncodec.terminal import summary
+        from bfncodec.terminal import human_bytes, summary
 
+        if self.options.crop is not None:
+            count = sum(result.coding.methods.values())
+            read = f"read {human_bytes(result.read_bytes)} of {human_bytes(result.compressed_bytes)}"
+            self.call.say(f"{name} : decoded {count} segment{'s' * (count != 1)}, {read}")
+            return
         line = summary(name, result.plain_bytes, result.compressed_bytes, result.bits_per_dim)
         if self.call.verbose:
             coding = result.coding
@@ -233,7 +249,8 @@ def no_place() -> OutputError:
     return OutputError("holds a folder, which standard output cannot: name a place for it with -o")
 
 
-def _write_stdout(data: Made) -> None:
+def write_stdout(data: Made) -> None:
+    """Put the bytes of a file there. OutputError where that fails, or it is a folder."""
     if isinstance(data, dict):
         raise no_place()
     try:

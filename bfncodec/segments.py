@@ -11,29 +11,18 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby, repeat
+from inspect import signature
+from itertools import groupby
 from math import prod
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bfncodec import lzmaraw
 from bfncodec.container import Coded, Frame, Segment
-from bfncodec.errors import DamagedError, FormatError
-from bfncodec.header import (
-    FINEST,
-    Axes,
-    Box,
-    Grain,
-    Header,
-    Kind,
-    Limits,
-    Method,
-    Mode,
-    boxes,
-    lengths,
-    plausible,
-)
-from bfncodec.tiles import decode_tile, encode_tile, estimate_tile, to_samples
-from bfncodec.wire import Reader, varint
+from bfncodec.errors import FormatError
+from bfncodec.header import FINEST, Axes, Box, Grain, Limits, Method, Mode, boxes, plausible
+from bfncodec.modelled import close, opened, serves
+from bfncodec.models import DEFAULT_LEVEL
+from bfncodec.tiles import CAREFUL, FAST, SLOWEST, Search, decode_tile, encode_tile, estimate_tile, to_samples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +32,7 @@ if TYPE_CHECKING:
 
     Pixels = np.ndarray[Any, Any]
 
-__all__ = ["Choice", "Codec", "Plan", "decode", "encode_bytes", "encode_pixels", "model_input"]
+__all__ = ["Choice", "Codec", "Plan", "channels_of", "decode", "encode_bytes", "encode_pixels"]
 
 Progress = Callable[[int], None]
 """Called with the number of further bytes or subpixels done."""
@@ -52,12 +41,14 @@ _TEXT_SEGMENT = 1 << 20  # bytes a text model codes at once: what learns from it
 _ARCHIVE_SEGMENT = 1 << 22  # bytes a chain of items holds
 _PLAIN_SEGMENT = 1 << 24  # bytes LZMA codes at once
 _MODEL_TILE = 512  # side of the largest tile an image model codes at once
-_PLAIN_TILE = 4096  # side of the largest tile WebP codes at once
+_PLAIN_TILE = 16_383  # side of the largest tile WebP codes at once
+_PLAIN_PIXELS = 1 << 24  # of such a tile
 _BATCH = {"image": 1 << 21, "text": 1 << 20, "archive": 1}  # pixels or bytes handed to a codec at once
 _ASK = 512 * 512  # pixels up to which the model codes a picture without being asked first: asking takes a third as long
 _COMPARING = 4  # tiles compared with WebP at once, which lets other threads run meanwhile
 _SEGMENT_COST = 12  # bytes of frame a segment takes, twice its head
-_OPACITY = Header(Kind.IMAGE, mode=Mode.L)
+_SLOW_LEVEL = 4  # from which on no picture is larger than WebP's slowest search makes it
+_THOROUGH_LEVEL = 8  # from which on codecs try what takes them several times as long
 _TINY = 8  # bytes: a model's identity and sizes alone take more than it could save
 _SHORT = 2048  # bytes a model may code without being asked first
 _RANDOM = 7.6  # bits a byte of LZMA: above, the content is compressed already
@@ -71,7 +62,9 @@ class Codec(Protocol):
         """The model."""
 
     def encode_batch(self, xs: Sequence[Any], progress: Progress | None = None) -> list[bytes]:
-        """One payload for each x: bytes for text, ``uint8 [H, W, 3]`` for images."""
+        """One payload for each x: bytes for text, ``uint8 [H, W, 3]`` for images, and ``[H, W, 1]`` where an attribute
+        ``channels`` has 1 as well as 3. An argument ``thorough``, where it has one, asks for more time and less bytes.
+        """
 
     def decode_batch(self, payloads: Sequence[bytes], progress: Progress | None = None) -> list[Any]:
         """The inverse; :class:`DamagedError` for sizes that cannot be."""
@@ -82,13 +75,24 @@ class Codec(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """The codec to use and whether to use it without asking a sample.
+    """The codec to use, whether to use it without asking a sample, and how much time to take, from 1 to 9.
 
     find: gives the codec, None for none; called only where a model may win, as loading one takes a while.
     """
 
     find: Callable[[], Codec | None]
     forced: bool = False
+    level: int = DEFAULT_LEVEL
+
+    @property
+    def search(self) -> Search:
+        """How WebP searches in whole pictures."""
+        return SLOWEST if self.level >= _SLOW_LEVEL else FAST
+
+    @property
+    def tile_search(self) -> Search:
+        """How it does in tiles of pictures, of which the whole is compared too."""
+        return min(self.search, CAREFUL)
 
 
 @dataclass(frozen=True)
@@ -181,82 +185,72 @@ def _text_may_win(data: bytes, plain: Plan, codec: Codec) -> bool:
 
 
 def encode_pixels(pixels: Pixels, mode: Mode, choice: Choice, progress: Progress) -> Plan:
-    """Segments of a picture: an image model, WebP, PNG, LZMA or stored."""
-    codec = choice.find() if mode in (Mode.RGB, Mode.RGBA) else None
-    if codec is None or not (choice.forced or _image_may_win(pixels, codec)):
-        plan = _plain_pixels(pixels, mode)
+    """Segments of a picture: an image model, WebP, PNG, 16-bit planes, LZMA or stored."""
+    codec = choice.find() if serves((1, 3), mode) else None
+    asked = codec is not None and serves(channels_of(codec), mode)
+    if codec is None or not asked or not (choice.forced or _image_may_win(pixels, mode, codec)):
         progress(pixels.size)
+        return _plain_pixels(pixels, mode, choice)
+    plan = _model_pixels(pixels, mode, codec, choice, progress)
+    lost = any(part.method is not Method.MODEL for part in plan.coded)
+    promised = choice.level >= _SLOW_LEVEL and not mode.is_wide
+    if len(plan.coded) == 1 or not (lost or promised):  # compared already, or next to hopeless
         return plan
-    axes = _grid(pixels, _MODEL_TILE)
+    return min(plan, _plain_pixels(pixels, mode, choice, plan.size), key=lambda plan: plan.size)
+
+
+def channels_of(codec: Codec) -> tuple[int, ...]:
+    """How many channels the pictures may have that an image model codes."""
+    return tuple(getattr(codec, "channels", (3,)))
+
+
+def _model_pixels(pixels: Pixels, mode: Mode, codec: Codec, choice: Choice, progress: Progress) -> Plan:
+    """Tiles, each by the model or, where that is smaller, without."""
+    axes = _grid(pixels, _MODEL_TILE, _MODEL_TILE)
     tiles = [_crop(pixels, box) for box in boxes(axes)]
-    channels = mode.channels
+    search = choice.search if len(tiles) == 1 else choice.tile_search
     coded: list[Coded] = []
-    for batch in _batches(tiles, lambda tile: tile.size // channels, _BATCH["image"]):
-        colour = [model_input(tile) for tile in batch]
-        payloads = codec.encode_batch(colour, lambda done: progress(done * channels))
+    for batch in _batches(tiles, lambda tile: tile.shape[0] * tile.shape[1], _BATCH["image"]):
+        parts = [opened(tile, mode, channels_of(codec)) for tile in batch]
+        inputs = [x for part in parts for x in part.inputs]
+        work, total = sum(x.shape[0] * x.shape[1] for x in inputs), sum(tile.size for tile in batch)
+        payloads = iter(_encode(codec, inputs, _spread(progress, work, total), choice))
+        made = [part.finish([next(payloads) for _ in part.inputs]) for part in parts]
         with ThreadPoolExecutor(_COMPARING) as pool:
-            coded += pool.map(_smaller_tile, batch, repeat(mode), payloads, repeat(codec.info.id))
-    plan = Plan(axes, tuple(coded))
-    lost = sum(segment.method is not Method.MODEL for segment in coded)
-    if 2 * lost < len(coded) or len(coded) == 1:
-        return plan
-    return min(plan, _plain_pixels(pixels, mode), key=lambda plan: plan.size)
+            coded += pool.map(lambda tile, own: _smaller_tile(tile, mode, own, codec.info.id, search), batch, made)
+    return Plan(axes, tuple(coded))
 
 
-def model_input(tile: Pixels) -> Pixels:
-    """The part of a tile an image model codes: ``uint8 [H, W, 3]``."""
-    import numpy as np
-
-    return np.ascontiguousarray(tile[:, :, :3])
+def _encode(codec: Codec, xs: Sequence[Any], progress: Progress, choice: Choice) -> list[bytes]:
+    thorough = choice.level >= _THOROUGH_LEVEL and "thorough" in signature(codec.encode_batch).parameters
+    return codec.encode_batch(xs, progress, **({"thorough": True} if thorough else {}))
 
 
-def _plain_pixels(pixels: Pixels, mode: Mode) -> Plan:
-    axes = _grid(pixels, _PLAIN_TILE)
-    return Plan(axes, tuple(_plain_tile(_crop(pixels, box), mode) for box in boxes(axes)))
+def _plain_pixels(pixels: Pixels, mode: Mode, choice: Choice, beat: int | None = None) -> Plan:
+    """Tiles without a model. beat: as for :func:`encode_tile`, for all of them together."""
+    columns = min(pixels.shape[1], _PLAIN_TILE)
+    axes = _grid(pixels, min(_PLAIN_PIXELS // columns, _PLAIN_TILE), columns)
+    tiles = [_crop(pixels, box) for box in boxes(axes)]
+    shares = [None if beat is None else beat * tile.size // pixels.size for tile in tiles]
+    return Plan(axes, tuple(_plain_tile(*part, mode, choice.search) for part in zip(tiles, shares, strict=True)))
 
 
-def _plain_tile(tile: Pixels, mode: Mode, beat: int | None = None) -> Coded:
-    method, payload = encode_tile(tile, mode, beat)
+def _plain_tile(tile: Pixels, beat: int | None, mode: Mode, search: Search) -> Coded:
+    method, payload = encode_tile(tile, mode, beat, search)
     return Coded(method, payload, zlib.crc32(to_samples(tile, mode)))
 
 
-def _smaller_tile(tile: Pixels, mode: Mode, payload: bytes, model: bytes) -> Coded:
-    if mode is Mode.RGBA:
-        payload = _pack_opacity(tile) + payload
-    plain = _plain_tile(tile, mode, beat=len(payload))
-    wins = len(payload) + len(model) < len(plain.payload)
-    if wins and plausible(tile.size, len(payload), Limits()):
-        return Coded(Method.MODEL, payload, plain.crc, model)
+def _smaller_tile(tile: Pixels, mode: Mode, made: tuple[Method, bytes], model: bytes, search: Search) -> Coded:
+    """The tile as the model has it, unless it is smaller without, or too small for a reader's limits."""
+    method, payload = made
+    plain = _plain_tile(tile, len(payload), mode, search)
+    cost = len(payload) + (len(model) if method is Method.MODEL else 0)
+    if cost < len(plain.payload) and (method is not Method.MODEL or plausible(tile.size, len(payload), Limits())):
+        return Coded(method, payload, plain.crc, model if method is Method.MODEL else b"")
     return plain
 
 
-def _pack_opacity(tile: Pixels) -> bytes:
-    method, payload = encode_tile(tile[:, :, 3:], Mode.L)
-    return varint(len(payload) + 1) + bytes([method]) + payload
-
-
-def _split_opacity(segment: Segment, mode: Mode) -> tuple[Pixels | None, bytes]:
-    """A tile's opacity, None where its mode has none, and what is left for the model."""
-    if not mode.has_alpha:
-        return None, segment.payload
-    reader = Reader(segment.payload)
-    opacity = reader.take(reader.varint("the size of the opacity"), "opacity")
-    method = Reader(opacity).byte("the opacity's method")
-    if method >= Method.MODEL:
-        raise DamagedError(f"opacity cannot be coded by method {method}")
-    sides = _sides(segment.box)
-    if lengths(_OPACITY, Method(method), opacity[1:]) != sides:
-        raise DamagedError("the opacity is not of its tile's size")
-    return decode_tile(Method(method), opacity[1:], Mode.L, *sides), reader.rest()
-
-
-def _with_opacity(colour: Pixels, opacity: Pixels | None) -> Pixels:
-    import numpy as np
-
-    return colour if opacity is None else np.concatenate([colour, opacity], axis=2)
-
-
-def _image_may_win(pixels: Pixels, codec: Codec) -> bool:
+def _image_may_win(pixels: Pixels, mode: Mode, codec: Codec) -> bool:
     """Let the model and WebP code up to four small pieces."""
     height, width = pixels.shape[:2]
     if height * width <= _ASK:
@@ -264,7 +258,7 @@ def _image_may_win(pixels: Pixels, codec: Codec) -> bool:
     side, ideal, plain = 80, 0.0, 0
     for row in {max(0, height // 4 - side // 2), max(0, 3 * height // 4 - side // 2)}:
         for column in {max(0, width // 4 - side // 2), max(0, 3 * width // 4 - side // 2)}:
-            piece = model_input(pixels[row : row + side, column : column + side])
+            piece = opened(pixels[row : row + side, column : column + side], mode, channels_of(codec)).inputs[0]
             ideal += codec.codelength(piece).bits
             plain += 8 * estimate_tile(piece)
     return ideal < 1.15 * plain
@@ -322,9 +316,12 @@ def _decode_plain(segment: Segment, mode: Mode) -> Any:
 def _decode_model(segments: list[Segment], mode: Mode, codec: Codec, progress: Progress) -> list[Any]:
     if len(segments[0].box) == 1:
         return codec.decode_batch([segment.payload for segment in segments], progress)
-    split = [_split_opacity(segment, mode) for segment in segments]
-    done = codec.decode_batch([payload for _, payload in split], lambda pixels: progress(pixels * mode.channels))
-    return [_with_opacity(colour, opacity) for colour, (opacity, _) in zip(done, split, strict=True)]
+    parts = [close(segment.payload, mode, *_sides(segment.box)) for segment in segments]
+    payloads = [payload for part in parts for payload in part.payloads]
+    areas = [_area(segment.box) for segment in segments]
+    work = sum(area * len(part.payloads) for area, part in zip(areas, parts, strict=True))
+    made = iter(codec.decode_batch(payloads, _spread(progress, work, sum(areas) * mode.channels)))
+    return [part.finish([next(made) for _ in part.payloads]) for part in parts]
 
 
 # ---- helpers ----------------------------------------------------------------------------------
@@ -334,8 +331,10 @@ def _parts(length: int, largest: int) -> int:
     return max(1, -(-length // largest))
 
 
-def _grid(pixels: Pixels, side: int) -> Axes:
-    return tuple((length, _parts(length, side)) for length in pixels.shape[:2])
+def _grid(pixels: Pixels, rows: int, columns: int) -> Axes:
+    """Tiles of at most so many rows and columns."""
+    height, width = pixels.shape[:2]
+    return (height, _parts(height, rows)), (width, _parts(width, columns))
 
 
 def _crop(pixels: Pixels, box: Box) -> Pixels:
@@ -349,6 +348,18 @@ def _sides(box: Box) -> tuple[int, ...]:
 
 def _area(box: Box) -> int:
     return prod(_sides(box))
+
+
+def _spread(progress: Progress, work: int, total: int) -> Progress:
+    """Progress in pixels of all that a model does, told on in subpixels of the tiles it does them for."""
+    done = 0
+
+    def advance(pixels: int) -> None:
+        nonlocal done
+        progress(total * (done + pixels) // work - total * done // work)
+        done += pixels
+
+    return advance
 
 
 def _batches(items: Sequence[Any], size: Callable[[Any], int], limit: int) -> Iterator[list[Any]]:

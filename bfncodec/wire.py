@@ -5,11 +5,23 @@ No numpy, no torch, no PIL: everything that only looks at a file's head stays fa
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from bfncodec.errors import DamagedError
 
-__all__ = ["MAX_VARINT", "Reader", "varint"]
+__all__ = ["MAX_VARINT", "Reader", "Source", "varint"]
 
 MAX_VARINT = (1 << 63) - 1  # nine bytes of seven bits
+
+
+class Source(Protocol):
+    """Bytes, or what gives the bytes of a file a slice at a time."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, span: slice, /) -> bytes:
+        """Some of them."""
 
 
 def varint(value: int) -> bytes:
@@ -27,7 +39,7 @@ def varint(value: int) -> bytes:
 class Reader:
     """Reads ``data`` from ``offset`` on; whatever is not there is a :class:`DamagedError`."""
 
-    def __init__(self, data: bytes, offset: int = 0) -> None:
+    def __init__(self, data: Source, offset: int = 0) -> None:
         self.data = data
         self.offset = offset
 

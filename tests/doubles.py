@@ -11,6 +11,7 @@ import numpy as np
 
 from bfncodec.errors import DamagedError, ModelNotFoundError
 from bfncodec.flow.report import CodeLength
+from bfncodec.imagehead import ImageHead
 from bfncodec.wire import Reader, varint
 
 
@@ -32,15 +33,21 @@ class FakeInfo:
 class FakeCodec:
     """Noise of a seed below 10 takes 5 bytes and one for each 128 symbols; all else is stored."""
 
-    def __init__(self, role: str) -> None:
+    def __init__(self, role: str, channels: tuple[int, ...] = (3,)) -> None:
         self.info = FakeInfo({"image": "photo", "text": "text"}[role], role)
+        self.channels = channels
         self.batches: list[int] = []  # symbols handed over at once
+        self.decoded = 0  # payloads
+        self.thorough = False  # whether it was asked to be, last
 
-    def encode_batch(self, xs: Sequence[Any], progress: Callable[[int], None]) -> list[bytes]:
+    def encode_batch(self, xs: Sequence[Any], progress: Callable[[int], None], thorough: bool = False) -> list[bytes]:
+        self.thorough = thorough
+        assert self.info.role == "text" or all(x.shape[2] in self.channels for x in xs)
         self.batches.append(sum(len(x) if isinstance(x, bytes) else x.shape[0] * x.shape[1] for x in xs))
         return [self._encode(x, progress) for x in xs]
 
     def decode_batch(self, payloads: Sequence[bytes], progress: Callable[[int], None]) -> list[Any]:
+        self.decoded += len(payloads)
         return [self._decode(payload, progress) for payload in payloads]
 
     def codelength(self, x: Any) -> CodeLength:
@@ -51,7 +58,7 @@ class FakeCodec:
         shape = (len(x),) if self.info.role == "text" else x.shape
         array = np.frombuffer(x, np.uint8) if self.info.role == "text" else x
         progress(int(np.prod(shape[:2])))
-        sides = b"".join(map(varint, shape[:2]))
+        sides = varint(len(x)) if self.info.role == "text" else ImageHead(*shape).write()
         for seed in range(10):
             if array.size and np.array_equal(noise(seed, *shape), array):
                 return sides + bytes([1 + seed]) + bytes(4 + array.size // 128)
@@ -59,8 +66,14 @@ class FakeCodec:
 
     def _decode(self, payload: bytes, progress: Callable[[int], None]) -> Any:
         reader = Reader(payload)
-        shape = tuple(reader.varint("a side") for _ in range(1 if self.info.role == "text" else 2))
-        shape += () if self.info.role == "text" else (3,)
+        shape: tuple[int, ...]
+        if self.info.role == "text":
+            shape = (reader.varint("a size"),)
+        else:
+            head = ImageHead.read(reader)
+            shape = head.height, head.width, head.channels
+            if head.channels not in self.channels:
+                raise DamagedError("channels that cannot be")
         progress(int(np.prod(shape[:2])))
         flag = reader.byte("a flag")
         if flag:
@@ -76,10 +89,12 @@ class FakeCodec:
 class FakeModels:
     """Both codecs, found as :class:`bfncodec.Models` finds them."""
 
-    def __init__(self) -> None:
-        self.codecs = {role: FakeCodec(role) for role in ("image", "text")}
+    def __init__(self, channels: tuple[int, ...] = (3,)) -> None:
+        self.codecs = {role: FakeCodec(role, channels) for role in ("image", "text")}
+        self.level = 0  # asked for last
 
-    def default(self, role: str) -> FakeCodec:
+    def default(self, role: str, level: int = 5) -> FakeCodec:
+        self.level = level
         return self.codecs[role]
 
     def named(self, name: str) -> FakeCodec:

@@ -56,10 +56,13 @@ def test_bytes_and_text_come_back_through_a_model(data: bytes | str) -> None:
     assert equal(back(data, model="auto", codecs=FakeModels()), data)
 
 
-@given(arrays())
-def test_arrays_come_back(array: np.ndarray[Any, Any]) -> None:
+CHANNELS = st.sampled_from([(3,), (1,), (1, 3)])
+
+
+@given(arrays(), CHANNELS)
+def test_arrays_come_back(array: np.ndarray[Any, Any], channels: tuple[int, ...]) -> None:
     assert equal(back(array), array)
-    assert equal(back(array, model="auto", codecs=FakeModels()), array)
+    assert equal(back(array, model="auto", codecs=FakeModels(channels)), array)
 
 
 @settings(max_examples=120)
@@ -68,9 +71,9 @@ def test_images_come_back(image: Image.Image) -> None:
     assert equal(back(image), image)
 
 
-@given(images())
-def test_images_come_back_through_a_model(image: Image.Image) -> None:
-    assert equal(back(image, model="auto", codecs=FakeModels()), image)
+@given(images(), CHANNELS, st.integers(1, 9))
+def test_images_come_back_through_a_model(image: Image.Image, channels: tuple[int, ...], level: int) -> None:
+    assert equal(back(image, model="auto", codecs=FakeModels(channels), level=level), image)
 
 
 def test_buffers_come_back_as_bytes() -> None:
@@ -150,9 +153,81 @@ def test_opacity_goes_beside_the_model() -> None:
     assert equal(bfncodec.decompress(blob, codecs=models), array)
 
 
+def grey_tiles(side: int = 30) -> Iterator[tuple[str, np.ndarray[Any, Any], int]]:
+    """Name, tile and the bytes it takes at most where a model codes the noise in it, with grey."""
+    colour = next(x for seed in range(10) if not (x := noise(seed, side, side, 3)).min())  # 16-bit tiles begin at 0
+    grey = next(x for seed in range(10) if not (x := noise(seed, side, side, 1)).min())
+    opacity = noise(9, side, side, 1)
+    wide = grey.astype(np.uint16) << 3 | noise(20, side, side, 1) % 8 * (grey > 0)
+    yield "L", grey[:, :, 0], 40
+    yield "LA", np.dstack([grey, opacity]), 70
+    yield "RGB", np.dstack([grey] * 3), 40
+    yield "RGBA", np.dstack([colour, opacity]), 90
+    yield "RGBA", np.dstack([grey, grey, grey, opacity]), 70
+    yield "I;16", wide[:, :, 0], 500
+    yield "I;16", grey[:, :, 0] * np.uint16(100) + np.uint16(77), 60
+    yield "RGB;16", colour.astype(np.uint16) * 3, 80
+
+
+@pytest.mark.parametrize(("mode", "tile", "size"), list(grey_tiles()))
+def test_models_of_grey_serve_all_modes(mode: str, tile: np.ndarray[Any, Any], size: int) -> None:
+    models = FakeModels((1, 3))
+    blob = bfncodec.compress(tile, codecs=models)
+    described = bfncodec.describe(blob)
+    assert (described.mode, described.methods) == (mode, {"model": 1})
+    assert len(blob) < size
+    assert equal(bfncodec.decompress(blob, codecs=models), tile)
+    with pytest.raises(DamagedError):  # the same model without grey
+        bfncodec.decompress(blob, codecs=FakeModels((3,) if mode != "RGB;16" else (1,)))
+
+
+@pytest.mark.parametrize(("mode", "tile", "size"), list(grey_tiles()))
+def test_measure_and_progress_count_all_of_a_tile_once(mode: str, tile: np.ndarray[Any, Any], size: int) -> None:
+    models, done = FakeModels((1, 3)), []
+    found = bfncodec.measure(tile, codecs=models)
+    assert found.ideal is not None
+    assert found.model_bits == found.ideal.bits
+    assert found.model_bits + found.plain_bits + found.frame_bits == 8 * found.container_bytes
+    assert 0 < found.frame_bits <= 8 * 18
+    blob = bfncodec.compress(tile, progress=done.append, codecs=models)
+    assert sum(done) == tile.size
+    done.clear()
+    bfncodec.decompress(blob, progress=done.append, codecs=models)
+    assert sum(done) == tile.size
+
+
+def test_what_no_model_codes_is_not_asked_for() -> None:
+    for mode in ("P", "1"):
+        image = Image.fromarray(noise(3, 30, 30)).convert(mode)
+        assert "model" not in bfncodec.describe(bfncodec.compress(image, codecs=FakeModels((1, 3)))).methods
+
+
+def test_the_level_finds_the_model_and_its_effort() -> None:
+    models = FakeModels()
+    for level in range(1, 10):
+        bfncodec.compress(noise(3, 30, 30, 3), level=level, codecs=models)
+        assert models.level == level
+        assert models.codecs["image"].thorough == (level >= 8)
+    for level in (0, 10, 5.0, True):
+        with pytest.raises(InputError, match="a level from 1"):
+            bfncodec.compress(b"text", level=level, codecs=models)  # type: ignore[arg-type]
+
+
+def test_codecs_without_more_effort_are_not_asked_for_it() -> None:
+    class Plain(FakeCodec):
+        def encode_batch(self, xs: Any, progress: Any) -> list[bytes]:  # type: ignore[override]
+            return super().encode_batch(xs, progress)
+
+    models = FakeModels()
+    models.codecs["image"] = Plain("image")
+    array = noise(3, 30, 30, 3)
+    blob = bfncodec.compress(array, level=9, codecs=models)
+    assert equal(bfncodec.decompress(blob, codecs=models), array)
+
+
 def test_random_content_costs_no_model_time() -> None:
     class NoModels(FakeModels):
-        def default(self, role: str) -> FakeCodec:
+        def default(self, role: str, level: int = 5) -> FakeCodec:
             raise AssertionError("loaded")
 
     for data in (noise(77, 10_000).tobytes(), b"", b"tiny"):
@@ -249,12 +324,20 @@ def small_frames() -> Iterator[tuple[str, bytes]]:
     yield "palette", bfncodec.compress(palette, "none")
     yield "model", bfncodec.compress(noise(3, 60).tobytes(), codecs=models)
     yield "opacity", bfncodec.compress(np.dstack([noise(3, 20, 20, 3), np.ones((20, 20, 1), np.uint8)]), codecs=models)
+    grey = FakeModels((1, 3))
+    for name, tile, _ in grey_tiles(11):
+        blob = bfncodec.compress(tile, codecs=grey)
+        assert "model" in bfncodec.describe(blob).methods
+        yield f"model, {name}", blob
+    slope = np.add.outer(np.arange(8) * 900, np.arange(7) * 700).astype(np.uint16)
+    yield "planes", bfncodec.compress(slope + noise(1, 8, 7), "none")
+    yield "preview", bfncodec.compress(gradient, "none", preview=True)
 
 
 @pytest.mark.parametrize(("name", "blob"), list(small_frames()), ids=[name for name, _ in small_frames()])
 def test_every_flipped_bit_and_every_cut_is_an_error(name: str, blob: bytes) -> None:
     """A FormatError (or, for the bytes that name the model, a model that is not there), never another object."""
-    codecs = FakeModels()
+    codecs = FakeModels((1, 3))
     bfncodec.decompress(blob, codecs=codecs)
     damaged = [blob[:length] for length in range(len(blob))] + [blob + b"\0"]
     for bit in range(8 * len(blob)):

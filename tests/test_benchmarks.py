@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,11 +11,26 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from doubles import FakeCodec, noise
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 import bfncodec
-from benchmarks.codecs import Ahead, Codec, photo_codecs, text_codecs
-from benchmarks.peers import BATCH, batches, main, measure, spread
+from benchmarks.codecs import (
+    Ahead,
+    Codec,
+    Graphic,
+    Ours,
+    graphics_codecs,
+    has_zpaq,
+    photo_codecs,
+    read_graphic,
+    seen,
+    text_codecs,
+)
+from benchmarks.peers import BATCH, Row, against, array_images, batches, main, measure, same, spread
+from benchmarks.processes import alone, own_peak
+from benchmarks.tables import trade
 
 TEXT = (b"Batches make the same bytes as one at a time. " * 10)[:400]
 
@@ -25,7 +41,7 @@ class Fakes:
     def __init__(self) -> None:
         self.codec = FakeCodec("text")
 
-    def default(self, role: str) -> FakeCodec:
+    def default(self, role: str, *level: int) -> FakeCodec:
         return self.codec
 
     def named(self, name: str) -> FakeCodec:
@@ -37,11 +53,9 @@ class Fakes:
 
 
 @pytest.fixture
-def ahead(monkeypatch: pytest.MonkeyPatch) -> Ahead:
+def ahead() -> Ahead:
     """Ahead with a fake model that wins on noise."""
-    monkeypatch.setattr(FakeCodec.encode_batch, "__defaults__", (lambda done: None,))
-    monkeypatch.setattr(FakeCodec.decode_batch, "__defaults__", (lambda done: None,))
-    source = Ahead("auto", "text", short=1000)
+    source = Ahead(short=1000)
     source._models = Fakes()  # type: ignore[assignment]
     return source
 
@@ -74,7 +88,7 @@ def test_damage_is_found_in_files_decoded_ahead(ahead: Ahead) -> None:
 @pytest.mark.slow
 def test_short_texts_make_the_files_that_compress_makes() -> None:
     items = [TEXT[:60], TEXT[7:90], TEXT[:1], b"", bytes(range(40))]
-    ours = text_codecs()[-1]
+    ours = text_codecs(Ours())[-1]
     ours.foresee(items)
     blobs = [ours.encode(item) for item in items]
     assert blobs == [bfncodec.compress(item) for item in items]
@@ -83,13 +97,15 @@ def test_short_texts_make_the_files_that_compress_makes() -> None:
 
 
 @pytest.mark.slow
-def test_small_images_make_the_files_that_compress_makes() -> None:
+@pytest.mark.parametrize("way", [Ours(), Ours(level=9), Ours("photo")])
+def test_small_images_make_the_files_that_compress_makes(way: Ours) -> None:
     ramp = np.add.outer(np.arange(12), np.arange(16))[..., None] * [1, 2, 3]
     items = [ramp.astype(np.uint8), (ramp + 9).astype(np.uint8), ramp[:5].astype(np.uint8)]
-    ours = photo_codecs()[-1]
+    items.append(np.repeat(noise(1, 6, 7, 1), 3, axis=2))  # grey
+    ours = photo_codecs(way)[-1]
     ours.foresee(items)
     blobs = [ours.encode(item) for item in items]
-    assert blobs == [bfncodec.compress(Image.fromarray(item)) for item in items]
+    assert blobs == [bfncodec.compress(Image.fromarray(item), **way.options) for item in items]
     ours.foresee_coded(blobs)
     assert all(np.array_equal(ours.decode(blob, 0), item) for blob, item in zip(blobs, items, strict=True))
 
@@ -122,10 +138,164 @@ def test_pieces_are_spread_evenly() -> None:
 def test_dictionary_of_zstd_comes_back() -> None:
     pytest.importorskip("zstandard")
     samples = [b"%d: %s" % (n, TEXT[n % 50 :]) for n in range(300)]
-    codec = next(c for c in text_codecs(None, samples) if c.name == "zstd -22, dictionary")
-    plain = next(c for c in text_codecs(None) if c.name == "zstd -22")
+    codec = next(c for c in text_codecs(samples=samples) if c.name == "zstd -22, dictionary")
+    plain = next(c for c in text_codecs() if c.name == "zstd -22")
     assert codec.decode(codec.encode(TEXT), len(TEXT)) == TEXT
     assert len(codec.encode(TEXT)) < len(plain.encode(TEXT))
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_photos_come_back_from_every_peer(height: int, width: int, seed: int) -> None:
+    pixels = noise(seed, height, width, 3) // (1 + seed % 60)
+    for codec in photo_codecs():
+        assert np.array_equal(codec.decode(codec.encode(pixels), pixels.nbytes), pixels), codec.name
+
+
+def graphic(mode: str, seed: int = 1) -> Image.Image:
+    """9 x 7 pixels of few colours; of mode P some are transparent."""
+    pixels = noise(seed, 7, 9, 4) // 80 * 80
+    image = Image.fromarray(pixels)  # RGBA
+    if mode != "P":
+        return image.convert(mode)
+    image = image.convert("RGB").quantize(20)
+    image.info["transparency"] = bytes(range(0, 200, 10))
+    return image
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_graphics_of_every_mode_come_back_from_every_codec(mode: str, tmp_path: Path) -> None:
+    graphic(mode).save(tmp_path / "a.png", dpi=(72, 72))
+    found = read_graphic(tmp_path / "a.png")
+    assert found is not None
+    assert found.image.mode == mode
+    assert "dpi" not in found.image.info
+    for codec in graphics_codecs(Ours("none")):
+        blob = codec.encode(found)
+        assert same(found, codec.decode(blob, found.nbytes)), codec.name
+    assert codec.name == "bfncodec -m none"
+    assert sum(codec.methods(blob).values()) == 1
+
+
+def test_graphics_of_sixteen_bits_are_passed_over(tmp_path: Path) -> None:
+    Image.fromarray(noise(1, 4, 4).astype(np.uint16)).save(tmp_path / "deep.png")
+    assert read_graphic(tmp_path / "deep.png") is None
+    result = CliRunner().invoke(main, ["graphics", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "no pictures of eight bits" in result.output
+
+
+@given(st.integers(0, 6), st.integers(0, 8), st.integers(0, 3))
+def test_any_changed_sample_counts_as_different(row: int, column: int, channel: int) -> None:
+    """That of an invisible pixel, too."""
+    image = graphic("RGBA")
+    pixels = np.array(image)
+    pixels[row, column, channel] ^= 1
+    assert same(Graphic(b"", image), Graphic(b"", image.copy()))
+    assert not same(Graphic(b"", image), Graphic(b"", Image.fromarray(pixels)))
+
+
+def test_what_a_palette_hides_is_seen() -> None:
+    image = graphic("P")
+    other = image.copy()
+    other.info["transparency"] = bytes(20)
+    assert seen(image)[..., 3].any()
+    assert not same(Graphic(b"", image), Graphic(b"", other))
+
+
+def test_larger_files_are_counted_and_the_worst_is_named() -> None:
+    def row(name: str, *sizes: int) -> Row:
+        return Row(name, len(sizes), 1, sum(sizes), 1.0, 1.0, 1.0, 1.0, sizes)
+
+    line = against(row("ours", 101, 119, 1028, 90), row("theirs", 100, 100, 1000, 400), ["a", "b", "c", "d"])
+    assert line.startswith("83.6% of theirs; 2 of 4 files more than 1% larger, 0 by more than the frame")
+    assert line.endswith("worst b: 119 against 100 bytes")
+    assert "1 by more than the frame" in against(row("ours", 120), row("theirs", 100), ["a"])
+
+
+def test_mosaic_joins_rows_and_drops_what_does_not_fill_one(tmp_path: Path) -> None:
+    tiles = noise(3, 9, 4, 5, 3)
+    np.save(tmp_path / "a.npy", tiles)
+    (joined,) = array_images(tmp_path / "a.npy", 8, 3)
+    assert joined.shape == (8, 15, 3)
+    for number in range(6):
+        top, left = 4 * (number // 3), 5 * (number % 3)
+        assert np.array_equal(joined[top : top + 4, left : left + 5], tiles[number])
+
+
+@pytest.mark.parametrize(
+    ("way", "name"),
+    [
+        (Ours(), "bfncodec"),
+        (Ours(level=9), "bfncodec -9"),
+        (Ours("photo"), "bfncodec -m photo"),
+        (Ours("photo", 1), "bfncodec -1 -m photo"),
+    ],
+)
+def test_ways_to_use_ours_have_names_of_their_own(way: Ours, name: str) -> None:
+    assert way.name == photo_codecs(way)[-1].name == text_codecs(way)[-1].name == graphics_codecs(way)[-1].name == name
+
+
+def test_a_process_alone_has_its_own_memory() -> None:
+    size = 150_000_000
+    here = b"1" * size
+    assert alone(own_peak) < len(here) < alone(peak_with, size)
+    assert alone(os.getpid) != os.getpid()
+
+
+def peak_with(size: int) -> int:
+    data = b"1" * size
+    return own_peak() if data else 0
+
+
+def test_zpaq_comes_back_or_is_said_to_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if has_zpaq():
+        codec = next(c for c in text_codecs(zpaq=True) if c.name.startswith("zpaq"))
+        assert codec.decode(codec.encode(TEXT), len(TEXT)) == TEXT
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "a.txt").write_bytes(TEXT)
+    result = CliRunner().invoke(main, ["text", str(tmp_path / "a.txt"), "--zpaq", "--no-ours", "--only", "xz"])
+    assert "zpaq is left out" in result.stderr
+    assert result.exit_code == 0
+
+
+def test_a_codec_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(TEXT)
+    result = CliRunner().invoke(main, ["text", str(tmp_path / "a.txt"), "--only", "arj"])
+    assert result.exit_code == 2
+    assert "--only takes parts of xz -9e" in result.output
+
+
+def test_too_few_files_for_a_dictionary_are_a_clear_error(tmp_path: Path) -> None:
+    pytest.importorskip("zstandard")
+    (tmp_path / "a.txt").write_bytes(TEXT)
+    result = CliRunner().invoke(main, ["files", str(tmp_path), "--trained-on", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "no dictionary of 1 files" in result.output
+
+
+def test_no_picture_files_are_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(TEXT)
+    for command in ("photos", "graphics"):
+        result = CliRunner().invoke(main, [command, str(tmp_path)])
+        assert result.exit_code == 2
+        assert "no picture files" in result.output
+
+
+def test_report_says_how_segments_are_coded_and_how_files_compare(tmp_path: Path) -> None:
+    graphic("RGB").save(tmp_path / "a.png")
+    graphic("P").save(tmp_path / "b.png")
+    arguments = ["graphics", str(tmp_path), "-m", "none", "--only", "bfncodec", "--only", "webp"]
+    text = CliRunner().invoke(main, arguments, catch_exceptions=False).output
+    assert "bfncodec -m none: segments by method:" in text
+    assert "of 2 files more than 1% larger" in text
+
+
+def test_plot_of_bits_against_time_is_a_picture(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    trade(tmp_path / "a.png", "photos", "bits/subpixel", {"PNG": (4.7, 1.0, 0.01), "bfncodec": (3.0, 4.0, 8.0)})
+    with Image.open(tmp_path / "a.png") as image:
+        assert min(image.size) > 100
 
 
 def test_files_of_a_folder_and_pieces_of_a_text(tmp_path: Path) -> None:
@@ -139,5 +309,5 @@ def test_files_of_a_folder_and_pieces_of_a_text(tmp_path: Path) -> None:
 
 def _row(*arguments: str) -> dict[str, float]:
     result = CliRunner().invoke(main, [*arguments, "--no-ours", "--only", "xz", "--json"], catch_exceptions=False)
-    (row,) = json.loads(result.output)["rows"]
+    (row,) = json.loads(result.stdout)["rows"]
     return dict(row)

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -80,6 +81,21 @@ def test_the_summary_line(folder: Path) -> None:
     assert run("compress", "noise.bin").stderr == line
     assert run("compress", "-f", "-v", "noise.bin").stderr == line[:-1] + "  bytes, segments: 1 model\n"
     assert run("compress", "-f", "-q", "noise.bin").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("args", "level"), [([], 5), (["-1"], 1), (["-9"], 9), (["--level", "7"], 7), (["-3", "-8"], 8), (["-f4"], 4)]
+)
+def test_levels(folder: Path, models: FakeModels, args: list[str], level: int) -> None:
+    run("compress", *args, "photo.png")
+    assert models.level == level
+    assert models.codecs["image"].thorough == (level >= 8)
+
+
+@pytest.mark.parametrize("args", [["--level", "0"], ["--level", "10"], ["--level", "x"], ["-0"]])
+def test_what_is_no_level(folder: Path, args: list[str]) -> None:
+    with pytest.raises(click.UsageError):
+        cli.cli.main(["compress", *args, "photo.png"], standalone_mode=False)
 
 
 def test_picture_files_byte_for_byte(folder: Path) -> None:
@@ -227,6 +243,7 @@ def test_list(folder: Path) -> None:
             "file_bytes": (folder / "photo.png.bfn").stat().st_size,
             "methods": {"model": 1},
             "models": [FakeModels().codecs["image"].info.id.hex()],
+            "preview_bytes": 0,
         }
     ]
     run("list", "a.txt", code=1)
@@ -384,15 +401,16 @@ def test_progress_at_a_terminal(folder: Path) -> None:
     assert b"bpd" in shown
 
 
-def test_help_starts_at_once() -> None:
-    best = min(_timed("--help") for _ in range(3))
-    assert best < 1.0  # 0.3 s on an idle machine; what makes it slow is importing torch, which takes longer
-
-
-def _timed(*args: str) -> float:
-    start = time.monotonic()
-    program(*args)
-    return time.monotonic() - start
+def test_help_and_list_load_nothing_heavy(folder: Path) -> None:
+    run("compress", "photo.png")
+    for args in (["--help"], ["list", "photo.png.bfn"], ["models"]):
+        code = (
+            "import sys\n"
+            "from bfncodec import cli\n"
+            f"assert not cli.cli.main({args}, standalone_mode=False)\n"
+            "assert not {'torch', 'numpy', 'PIL', 'matplotlib'} & set(sys.modules)"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=ENVIRONMENT)
 
 
 def test_errors_are_single_lines(capsys: pytest.CaptureFixture[str]) -> None:

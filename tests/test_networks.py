@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -18,13 +18,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bfncodec.codecs.image import _lines
 from bfncodec.coding.cdf import nibble_intervals, softmax_intervals
 from bfncodec.coding.direct import information
 from bfncodec.flow import Comb, Wavefront
 from bfncodec.networks import exact, exact_convnet, exact_transformer, tables
 from bfncodec.networks.convnet import BLOCK_TAPS, CODING_ORDER, INPUT_TAPS, ConvNet, ConvNetConfig, max_norm
-from bfncodec.networks.exact_convnet import WEIGHT_TOTAL, ExactConvNet, Prediction, geometry, mixture
+from bfncodec.networks.exact_convnet import WEIGHT_TOTAL, ExactConvNet, Front, Prediction, mixture
 from bfncodec.networks.exact_transformer import ExactTransformer
 from bfncodec.networks.transformer import Transformer, TransformerConfig
 from bfncodec.training.quantise import quantise_matrix, quantised_tensors
@@ -222,7 +221,7 @@ def pixels(seed: int, batch: int, height: int, width: int) -> NDArray[np.uint8]:
 
 
 def cumulative(prediction: Prediction, known: Ints) -> Ints:
-    """Whole distributions of some pixels: 2^30 P(x < 1 … 255) of each channel in coding order, int32 [3, T n, 255]."""
+    """Whole distributions of some pixels: 2^30 P(x < 1 … 255) of each channel in coding order, int32 [3, n, 255]."""
     found = []
     for k, c in enumerate(CODING_ORDER):
         found.append(prediction.channel(k).below(np.repeat(INNER, len(known), 0)))
@@ -230,24 +229,27 @@ def cumulative(prediction: Prediction, known: Ints) -> Ints:
     return np.stack(found)
 
 
+def side_by_side(network: ExactConvNet, images: Sequence[NDArray[np.uint8]], block: int, single: bool) -> Ints:
+    """Distributions of the pixels of some images, image after image, row by row: int32 [3, n, 255]."""
+    run = network.start([x.shape[:2] for x in images], block, single)
+    values = np.concatenate([x.reshape(-1, 3) for x in images])
+    found = np.full((3, len(values), 255), -1, np.int32)
+    for pixels in run.blocks():
+        known = values[pixels.place]
+        if not single:  # encoding: what is to be coded is known
+            run.reveal(pixels, known)
+        found[:, pixels.place] = cumulative(run.predict(pixels), known.astype(np.int32))
+        if single:  # decoding: it becomes known afterwards
+            run.reveal(pixels, known)
+    return found
+
+
 def conv_distributions(network: ExactConvNet, images: NDArray[np.uint8], block: int) -> Ints:
-    """Distributions in rank order, int32 [T, 3, N, 255], from a network that sees lines of about `block` pixels at
-    once.
+    """Distributions of images of one size, int32 [T, 3, H W, 255], from a network that sees lines of about `block`
+    pixels at once; 1 for single lines as a decoder has them.
     """
-    count, height, width = images.shape[:3]
-    run = network.start(height, width, count, block)
-    geo = run.geometry
-    values = images.reshape(count, -1, 3)[:, geo.order].astype(np.int32)
-    parts = []
-    for first, last in _lines(geo.offsets, block):
-        known = values[:, first:last]
-        revealed = torch.from_numpy(known).to(network.device)
-        if block > 1:  # encoding: what is to be coded is known
-            run.reveal(first, revealed)
-        parts.append(cumulative(run.predict(first, last), known.reshape(-1, 3)).reshape(3, count, -1, 255))
-        if block == 1:  # decoding: it becomes known afterwards
-            run.reveal(first, revealed)
-    return np.concatenate(parts, 2).swapaxes(0, 1)
+    found = side_by_side(network, list(images), max(block, 2), block == 1)
+    return found.reshape(3, len(images), -1, 255).swapaxes(0, 1)
 
 
 def text_weights(network: ExactTransformer, x: Tensor, teeth: int, block: int) -> Tensor:
@@ -336,23 +338,72 @@ def test_no_pixel_is_known_before_it_is_sent(
     same[here:, r, c] = False
     assert torch.equal(a[same], b[same])
 
-    before, after = (conv_distributions(twin, i, 1000)[0] for i in (x, y))  # [3, N, 255]
-    rank = schedule.order.tolist().index(r * width + c)
-    unchanged = np.tile(schedule.step_of[schedule.order] <= step[r, c], (3, 1))
-    unchanged[here + 1 :, rank] = False
+    before, after = (conv_distributions(twin, i, 1000)[0] for i in (x, y))  # [3, H W, 255]
+    unchanged = np.tile(step.reshape(-1) <= step[r, c], (3, 1))
+    unchanged[here + 1 :, r * width + c] = False
     np.testing.assert_array_equal(before[unchanged], after[unchanged])
-    assert here == 2 or not np.array_equal(before[here + 1 :, rank], after[here + 1 :, rank])
+    assert here == 2 or not np.array_equal(before[here + 1 :, r * width + c], after[here + 1 :, r * width + c])
+
+
+@settings(max_examples=12)
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=2, max_size=5),
+    st.sampled_from([(1,), (2,), (1, 3), (5,)]),
+    st.sampled_from([2, 15, 1000]),
+)
+@example([(40, 1), (1, 40), (9, 9)], (1, 3), 7)
+def test_images_side_by_side_are_images_alone(
+    sizes: list[tuple[int, int]], dilations: tuple[int, ...], block: int
+) -> None:
+    """Of any sizes, in any blocks, line by line or not."""
+    _, network = conv_pair(dilations=dilations)
+    images = [pixels(i, 1, *size)[0] for i, size in enumerate(sizes)]
+    alone = np.concatenate([side_by_side(network, [x], 10_000, False) for x in images], 1)
+    for single in (False, True):
+        np.testing.assert_array_equal(side_by_side(network, images, block, single), alone)
 
 
 def test_every_tap_looks_back() -> None:
     assert all(c + 2 * r < 0 for r, c in INPUT_TAPS)
     assert all(c + 2 * r < 0 for r, c in BLOCK_TAPS if (r, c) != (0, 0))
     assert (0, 0) not in INPUT_TAPS
-    geo = geometry(5, 4)
-    line = np.repeat(np.arange(len(geo.offsets) - 1), np.diff(geo.offsets))
-    for rank in range(20):
-        known = geo.inputs[rank][geo.inputs[rank] < 20]
-        assert (line[known] < line[rank]).all()
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 12), st.integers(1, 12)), min_size=1, max_size=4),
+    st.integers(1, 60),
+    st.booleans(),
+    st.sampled_from([(1,), (1, 4)]),
+)
+def test_the_front_passes_every_pixel_once(
+    sizes: list[tuple[int, int]], block: int, single: bool, dilations: tuple[int, ...]
+) -> None:
+    """In the order of the schedule, in cells that are its own, with its neighbours where they were."""
+    front = Front(sizes, block, single, dilations)
+    starts = np.cumsum([0, *(height * width for height, width in sizes)])
+    stored: dict[int, int] = {}  # cell -> place of the pixel it holds
+    seen: list[int] = []
+    for first, last in front.blocks:
+        whole = front.pixels(first, last)
+        for part in whole.line_by_line() if single else (whole,):
+            stored.update(zip(part.cell.tolist(), part.place.tolist(), strict=True))
+            stored.update(dict.fromkeys(part.beside.reshape(-1).tolist(), -1))
+            for i, place in enumerate(part.place.tolist()):
+                image = int(np.searchsorted(starts, place, side="right")) - 1
+                width, place = sizes[image][1], place - int(starts[image])
+                row, column = divmod(place, width)
+                assert part.line[i] == column + 2 * row
+                assert part.ends[:, i].tolist() == [column == 0, column == width - 1]
+                for dilation, near in zip(dilations, part.near, strict=True):
+                    for (dr, dc), cell in zip(BLOCK_TAPS, near[i].tolist(), strict=True):
+                        r, c = row + dilation * dr, column + dilation * dc
+                        inside = r >= 0 and 0 <= c < width
+                        assert stored.get(cell, -1) == (int(starts[image]) + r * width + c if inside else -1)
+            seen += part.place.tolist()
+    assert sorted(seen) == list(range(starts[-1]))
+    for image, size in enumerate(sizes):
+        mine = [place - starts[image] for place in seen if starts[image] <= place < starts[image + 1]]
+        assert mine == Wavefront(*size).order.tolist()
 
 
 @pytest.mark.parametrize("teeth", [1, 2, 4])
@@ -389,16 +440,18 @@ def test_every_tooth_sees_what_the_others_revealed() -> None:
 
 
 def exact_image_bits(network: ExactConvNet, images: NDArray[np.uint8]) -> float:
-    count, height, width, channels = images.shape
-    run = network.start(height, width, count, height * width)
-    values = images.reshape(count, -1, channels)[:, run.geometry.order].astype(np.int32)
-    run.reveal(0, torch.from_numpy(values))
-    prediction = run.predict(0, height * width)
+    channels = images.shape[3]
+    run = network.start([x.shape[:2] for x in images], 1 << 30)
     bits = 0.0
-    for k, c in enumerate(CODING_ORDER if channels == 3 else (0,)):
-        value = values[..., c].reshape(-1)
-        bits += sum(float(information(i.frequency).sum()) for i in nibble_intervals(prediction.channel(k).below, value))
-        prediction.tell(k, value)
+    for part in run.blocks():
+        values = images.reshape(-1, channels)[part.place].astype(np.int32)
+        run.reveal(part, values.astype(np.uint8))
+        prediction = run.predict(part)
+        for k, c in enumerate(CODING_ORDER if channels == 3 else (0,)):
+            value = values[:, c]
+            found = nibble_intervals(prediction.channel(k).below, value)
+            bits += sum(float(information(i.frequency).sum()) for i in found)
+            prediction.tell(k, value)
     return bits
 
 

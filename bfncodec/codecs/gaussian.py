@@ -156,16 +156,14 @@ class Levels:
             stack.push_intervals(part.below, part.frequency, part.symbol, NIBBLE)
 
     def pop(self, stack: AnsStack) -> Ints:
-        frequencies, edges = high_frequencies(self.mixture.below, self.mixture.mean.shape[1])
-        high = stack.pop_rows(frequencies)
-        low = stack.pop_rows(low_frequencies(self.mixture.below, high, edges))
+        high = stack.pop_rows(high_frequencies(self.mixture.below))
+        low = stack.pop_rows(low_frequencies(self.mixture.below, high))
         return (high * NIBBLE + low).astype(np.int64)
 
     def bits(self, x: Ints) -> Floats:
         """-log2 of the probabilities, without the coder's rounding."""
         edges = np.stack([x, x + 1], 1).astype(np.int32)
         below = self.mixture.below(edges).astype(np.float64)
-        below[edges == 0], below[edges == LEVELS] = 0, 1 << SUM_BITS
         return SUM_BITS - np.log2(np.maximum(below[:, 1] - below[:, 0], 1))
 
 

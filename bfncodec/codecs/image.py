@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bfncodec.codecs.base import Codec, Progress, check_size, silent
+from bfncodec.codecs.threads import in_threads
 from bfncodec.coding.cdf import NIBBLE, Intervals, high_frequencies, low_frequencies, nibble_intervals
 from bfncodec.coding.direct import RangeDecoder, RangeEncoder, information
 from bfncodec.errors import DamagedError, InputError
@@ -18,14 +21,17 @@ from bfncodec.flow.report import CodeLength
 from bfncodec.imagehead import ImageHead
 from bfncodec.models import ModelInfo
 from bfncodec.networks.convnet import CODING_ORDER, ConvNetConfig
-from bfncodec.networks.exact_convnet import ExactConvNet, Pass, stored_shapes
+from bfncodec.networks.exact_convnet import ExactConvNet, Pass, Pixels, stored_shapes
 from bfncodec.networks.stored import check_shapes
 from bfncodec.wire import Reader
 
+Ints = NDArray[np.int32]
+Coded = TypeVar("Coded", bytes, NDArray[np.uint8])
 Image = NDArray[np.uint8]  # [H, W, C], C = 3 for RGB, 1 for grey
-BATCH_PIXELS = 1 << 21  # images coded side by side hold at most this many pixels together
+BATCH_PIXELS = 1 << 21  # images coded side by side hold about this many pixels together
 BLOCK_PIXELS = 1 << 12  # pixels the network sees at once when encoding
 NIBBLES = 2  # symbols of a channel
+DECODE_LINE = 512  # pixels: in shorter lines threads wait for each other more than they share
 TRIED = (0, 1, 2, 3)  # orientations of a thorough encoder: mirrored both ways; transposed ones hardly ever win
 _KINDS = {1: "a grey", 3: "an RGB"}
 
@@ -62,20 +68,19 @@ class ImageCodec(Codec[Image]):
 
     def decode_batch(self, payloads: Sequence[bytes], progress: Progress = silent) -> list[Image]:
         heads, bodies = zip(*map(self._split, payloads), strict=True) if payloads else ((), ())
-        result: list[Image] = [np.empty(0, np.uint8)] * len(payloads)
-        for group in _groups([_turned_shape(head) for head in heads]):
-            images = self._decode([bodies[i] for i in group], _turned_shape(heads[group[0]]), progress)
-            for i, image in zip(group, images, strict=True):
-                result[i] = turn_back(image, heads[i].orientation)
-        return result
+        shapes = [_turned_shape(head) for head in heads]
+
+        def work(group: list[int], report: Progress) -> list[Image]:
+            return self._decode([bodies[i] for i in group], [shapes[i] for i in group], report)
+
+        images = self._in_groups(work, shapes, DECODE_LINE, progress)
+        return [turn_back(image, head.orientation) for image, head in zip(images, heads, strict=True)]
 
     def codelength(self, x: Image) -> CodeLength:
         self._check(x)
-        height, width = x.shape[:2]
-        kl = np.zeros(width + 2 * (height - 1))
-        for step, _, _, _, frequency in self._intervals(x[None]):
-            bits = information(frequency[0]).sum(0)  # [n]
-            kl += np.bincount(step, weights=bits, minlength=len(kl))
+        kl = np.zeros(_lines(x.shape))
+        for pixels, _, _, frequency in self._intervals([x]):
+            kl += np.bincount(pixels.line, weights=information(frequency).sum(0), minlength=len(kl))
         return CodeLength(kl, 0.0, x.size)
 
     def _check(self, x: Image) -> None:
@@ -98,81 +103,111 @@ class ImageCodec(Codec[Image]):
 
     def _encode_turned(self, xs: Sequence[Image], orientation: int, progress: Progress) -> list[bytes]:
         turned = [turn(x, orientation) for x in xs]
-        result = [ImageHead(x.shape[0], x.shape[1], x.shape[2], orientation).write() for x in xs]
-        for group in _groups([x.shape for x in turned]):
-            bodies = self._encode(np.stack([turned[i] for i in group]), progress)
-            for i, body in zip(group, bodies, strict=True):
-                result[i] += body
-        return result
 
-    def _encode(self, images: NDArray[np.uint8], progress: Progress) -> list[bytes]:
+        def work(group: list[int], report: Progress) -> list[bytes]:
+            return self._encode([turned[i] for i in group], report)
+
+        bodies = self._in_groups(work, [x.shape for x in turned], 0, progress)
+        heads = [ImageHead(x.shape[0], x.shape[1], x.shape[2], orientation) for x in xs]
+        return [head.write() + body for head, body in zip(heads, bodies, strict=True)]
+
+    def _in_groups(
+        self,
+        work: Callable[[list[int], Progress], list[Coded]],
+        shapes: Sequence[tuple[int, ...]],
+        line: int,
+        progress: Progress,
+    ) -> list[Coded]:
+        """What `work` makes of the images of these shapes, told by their indices, in the order of the shapes. Each
+        thread has a group of its own if its lines hold at least `line` pixels on average.
+        """
+        threads = torch.get_num_threads() if self.device.type == "cpu" else 1
+        pixels = sum(height * width for height, width, _ in shapes)
+        if pixels < line * threads * max(map(_lines, shapes), default=0):
+            threads = 1
+        groups = _groups(shapes, threads)
+        made = in_threads(work, groups, progress, threads)
+        by_index = dict(zip(chain.from_iterable(groups), chain.from_iterable(made), strict=True))
+        return [by_index[i] for i in range(len(shapes))]
+
+    def _encode(self, images: Sequence[Image], progress: Progress) -> list[bytes]:
+        """Bodies of images with one number of channels."""
         encoders = [RangeEncoder() for _ in images]
-        for _, position, symbol, below, frequency in self._intervals(images):
-            for t, encoder in enumerate(encoders):
-                own = [a[t].reshape(-1)[position] for a in (below, frequency, symbol)]
-                encoder.encode_intervals(own[0], own[1], own[2], NIBBLE)
-            progress(symbol.shape[0] * symbol.shape[2])
+        for pixels, *rows in self._intervals(images):
+            place, sizes = _coding_order(pixels.counts, len(rows[0]))
+            ordered = np.empty((3, place.size), np.int32)
+            for row, values in zip(ordered, rows, strict=True):
+                row[place] = values
+            ends = np.cumsum(sizes)
+            for encoder, end, size in zip(encoders, ends, sizes, strict=True):
+                symbol, below, frequency = ordered[:, end - size : end]
+                encoder.encode_intervals(below, frequency, symbol, NIBBLE)
+            progress(len(pixels.cell))
         return [encoder.finish() for encoder in encoders]
 
-    def _decode(self, bodies: Sequence[bytes], shape: tuple[int, int, int], progress: Progress) -> list[Image]:
-        height, width, channels = shape
+    def _decode(
+        self, bodies: Sequence[bytes], shapes: Sequence[tuple[int, int, int]], progress: Progress
+    ) -> list[Image]:
+        """The inverse of `_encode`."""
         decoders = [RangeDecoder(body) for body in bodies]
-        run = self.network.start(height, width, len(bodies), 1)
-        geo = run.geometry
-        values = np.empty((len(bodies), height * width, channels), np.uint8)
-        for first, last in _lines(geo.offsets, 1):
-            line = self._decode_line(run, first, last, channels, decoders)
-            run.reveal(first, torch.from_numpy(line).to(self.device))
-            values[:, geo.order[first:last]] = line
-            progress(len(bodies) * (last - first))
-        return list(values.reshape(len(bodies), *shape))
+        run = self.network.start([shape[:2] for shape in shapes], BLOCK_PIXELS, single=True)
+        sizes = [height * width for height, width, _ in shapes]
+        values = np.empty((sum(sizes), shapes[0][2]), np.uint8)
+        for pixels in run.blocks():
+            values[pixels.place] = self._decode_line(run, pixels, values.shape[1], decoders)
+            run.reveal(pixels, values[pixels.place])
+            progress(len(pixels.cell))
+        pieces = np.split(values, np.cumsum(sizes)[:-1])
+        return [piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
-    def _intervals(self, images: NDArray[np.uint8]) -> Iterator[tuple[NDArray[np.integer], ...]]:
-        """Block after block of ranks: step of each pixel [n]; place of each symbol in coding order, to be used as
-        symbols.reshape(-1)[place]; symbol, sum of frequencies below it, frequency, int32 [T, S, n] for the S = 2 C
-        symbols of a pixel.
+    def _intervals(self, images: Sequence[Image]) -> Iterator[tuple[Pixels, Ints, Ints, Ints]]:
+        """Some lines after the other: their pixels; their symbols, the frequencies below and those of the symbols,
+        int32 [S, n] for the S = 2 C symbols of a pixel.
         """
-        count, height, width, channels = images.shape
-        order = _coded_channels(channels)
-        block = max(1, BLOCK_PIXELS // count)
-        run = self.network.start(height, width, count, block)
-        geo = run.geometry
-        step_of = np.repeat(np.arange(len(geo.offsets) - 1), np.diff(geo.offsets))
-        values = images.reshape(count, -1, channels)[:, geo.order].astype(np.int32)
-        for first, last in _lines(geo.offsets, block):
-            known = values[:, first:last]
-            run.reveal(first, torch.from_numpy(known).to(self.device))
-            prediction = run.predict(first, last)
+        run = self.network.start([x.shape[:2] for x in images], BLOCK_PIXELS)
+        channels = images[0].shape[2]
+        values = np.concatenate([x.reshape(-1, channels) for x in images])
+        for pixels in run.blocks():
+            known = values[pixels.place]
+            run.reveal(pixels, known)
+            prediction = run.predict(pixels)
             intervals: list[Intervals] = []
-            for k, c in enumerate(order):
-                value = known[..., c].reshape(-1)
+            for k, c in enumerate(_coded_channels(channels)):
+                value = known[:, c].astype(np.int32)
                 intervals += nibble_intervals(prediction.channel(k).below, value)
                 prediction.tell(k, value)
-            parts = [np.stack([getattr(i, name) for i in intervals]) for name in ("symbol", "below", "frequency")]
-            arrays = [p.reshape(NIBBLES * channels, count, -1).swapaxes(0, 1) for p in parts]
-            place = _coding_order(geo.offsets, first, last, NIBBLES * channels)
-            yield step_of[first:last], place, *arrays
+            yield (
+                pixels,
+                np.stack([i.symbol for i in intervals]),
+                np.stack([i.below for i in intervals]),
+                np.stack([i.frequency for i in intervals]),
+            )
 
     def _decode_line(
-        self, run: Pass, first: int, last: int, channels: int, decoders: Sequence[RangeDecoder]
-    ) -> NDArray[np.int32]:
-        """One step: the pixels of one line of every image. Returns int32 [T, n, C]."""
-        count = len(decoders) * (last - first)
-        prediction = run.predict(first, last)
-        line = np.empty((count, channels), np.int32)
+        self, run: Pass, pixels: Pixels, channels: int, decoders: Sequence[RangeDecoder]
+    ) -> NDArray[np.uint8]:
+        """One step: the pixels of one line of every image. Returns uint8 [n, C]."""
+        count = len(pixels.cell)
+        ends = np.cumsum(pixels.counts[0]).tolist()
+        pieces = [
+            (d, slice(end - n, end)) for d, end, n in zip(decoders, ends, pixels.counts[0].tolist(), strict=True) if n
+        ]
+        prediction = run.predict(pixels)
+        line = np.empty((count, channels), np.uint8)
         for k, c in enumerate(_coded_channels(channels)):
             below = prediction.channel(k).below
-            frequencies, edges = high_frequencies(below, count)
-            high = _decode_symbols(frequencies, decoders)
-            low = _decode_symbols(low_frequencies(below, high, edges), decoders)
+            high = _decode_symbols(high_frequencies(below), pieces)
+            low = _decode_symbols(low_frequencies(below, high), pieces)
             line[:, c] = high * NIBBLE + low
             prediction.tell(k, line[:, c])
-        return line.reshape(len(decoders), -1, channels)
+        return line
 
 
-def _decode_symbols(frequencies: NDArray[np.float32], decoders: Sequence[RangeDecoder]) -> NDArray[np.int32]:
-    rows = frequencies.reshape(len(decoders), -1, NIBBLE)
-    return np.concatenate([d.decode_rows(r) for d, r in zip(decoders, rows, strict=True)])
+def _decode_symbols(frequencies: NDArray[np.float32], pieces: Sequence[tuple[RangeDecoder, slice]]) -> Ints:
+    symbols: Ints = np.empty(len(frequencies), np.int32)
+    for decoder, piece in pieces:
+        symbols[piece] = decoder.decode_rows(frequencies[piece])
+    return symbols
 
 
 def turn(x: Image, orientation: int) -> Image:
@@ -210,32 +245,36 @@ class _Shared:
         self.progress(whole)
 
 
-def _groups(sizes: Sequence[tuple[int, ...]]) -> Iterator[list[int]]:
-    """Indices of images of one size, so many that they fit BATCH_PIXELS."""
-    by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for i, size in enumerate(sizes):
-        by_size[size].append(i)
-    for (height, width, *_), members in by_size.items():
-        most = max(1, BATCH_PIXELS // (height * width))
-        yield from (members[k : k + most] for k in range(0, len(members), most))
-
-
-def _lines(offsets: NDArray[np.int64], block: int) -> Iterator[tuple[int, int]]:
-    """Ranges of ranks made of whole lines: one line each, or as many as fit into `block`."""
-    first = 0
-    for here, following in zip(offsets[1:], [*offsets[2:], None], strict=True):
-        full = following is None or following - first > block
-        if full and here > first:
-            yield first, int(here)
-            first = int(here)
-
-
-def _coding_order(offsets: NDArray[np.int64], first: int, last: int, symbols: int) -> NDArray[np.int64]:
-    """Where the symbols of ranks [first, last), laid out [symbols, n], stand in coding order: line by line, in a line
-    symbol by symbol.
+def _groups(shapes: Sequence[tuple[int, ...]], threads: int) -> list[list[int]]:
+    """Indices of images with one number of channels: groups of about BATCH_PIXELS, and one for each thread at least,
+    if there are so many. Images in a group have about as many lines, as lines are shorter where some have ended.
     """
-    rank = np.arange(first, last)
-    line = np.searchsorted(offsets, rank, side="right") - 1
-    start, length = offsets[line], offsets[line + 1] - offsets[line]
-    place = symbols * (start - first) + np.arange(symbols)[:, None] * length + rank - start
-    return np.argsort(place.reshape(-1))
+    order = sorted(range(len(shapes)), key=lambda i: (shapes[i][2], _lines(shapes[i])))
+    costs = [max(height * width, 32 * (height + 5)) for height, width, _ in shapes]  # cells of tiny images take more
+    total, before = sum(costs), 0
+    count = threads * -(-total // (threads * BATCH_PIXELS))
+    groups: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+    for i in order:
+        share = (2 * before + costs[i]) * count // (2 * total)
+        groups[shapes[i][2], _lines(shapes[i]).bit_length(), share].append(i)
+        before += costs[i]
+    return list(groups.values())
+
+
+def _lines(shape: tuple[int, ...]) -> int:
+    """Steps of the wavefront."""
+    height, width, _ = shape
+    return width + 2 * (height - 1)
+
+
+def _coding_order(counts: NDArray[np.int64], symbols: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the symbols [symbols, n] of some lines stand when each image has its own together, line by line, in a line
+    symbol by symbol; and how many each image has. counts: [lines, images], see `Pixels`.
+    """
+    by_image = counts.T
+    ends = np.cumsum(by_image).reshape(by_image.shape).T
+    piece = np.repeat(np.arange(counts.size), counts.reshape(-1))
+    many, start = counts.reshape(-1), (ends - counts).reshape(-1)
+    inside = np.arange(piece.size) - (many.cumsum() - many)[piece]
+    place = (symbols * start)[piece] + inside + np.arange(symbols)[:, None] * many[piece]
+    return place, symbols * counts.sum(0)

@@ -21,9 +21,10 @@ NIBBLE = 16
 SUM_BITS = 30  # cumulative distributions of bytes come in units of 2^-30
 Ints = NDArray[np.int32]
 _STEPS = np.arange(NIBBLE + 1, dtype=np.int32)
+_HIGH_EDGES = _STEPS * NIBBLE
+_LOW_EDGES = _HIGH_EDGES[:NIBBLE, None] + _STEPS  # [high nibble, 17]
 Below = Callable[[Ints], Ints]
-"""2^30 P(x < value) for values int32 [N, B] or [1, B] in 1 … 255: int32 [N, B]. At 0 it is 0 and at 256 it is 2^30 by
-definition, whatever the function gives there."""
+"""2^30 P(x < value) for values int32 [N, B] or [1, B] in 0 … 256: int32 [N, B], 0 at 0 and 2^30 at 256."""
 
 
 @dataclass(frozen=True)
@@ -41,33 +42,24 @@ def nibble_intervals(below: Below, value: Ints) -> tuple[Intervals, Intervals]:
     start = high * NIBBLE
     edges = np.stack([start, start + NIBBLE, value, value + 1], 1)
     c = below(edges)
-    c[edges == 0] = 0
-    c[edges == 256] = 1 << SUM_BITS
     coarse = _coarse(c[:, :2])
     fine = _fine(c[:, 2:] - c[:, :1], c[:, 1:2] - c[:, :1], np.stack([low, low + 1], 1))
+    fine[low == NIBBLE - 1, 1] = total(NIBBLE)
     return _interval(coarse, high), _interval(fine, low)
 
 
-def high_frequencies(below: Below, count: int) -> tuple[NDArray[np.float32], Ints]:
-    """Frequencies of the high nibble, float32 [N, 16], and the cumulative distribution at its edges, int32 [N, 17]."""
-    edges = np.empty((count, NIBBLE + 1), np.int32)
-    edges[:, 0] = 0
-    edges[:, 1:-1] = below(_STEPS[None, 1:-1] * NIBBLE)
-    edges[:, -1] = 1 << SUM_BITS
-    return _differences(_coarse(edges)), edges
+def high_frequencies(below: Below) -> NDArray[np.float32]:
+    """Frequencies of the high nibble, float32 [N, 16]."""
+    return _differences(_coarse(below(_HIGH_EDGES[None])))
 
 
-def low_frequencies(below: Below, high: Ints, edges: Ints) -> NDArray[np.float32]:
-    """Frequencies of the low nibble given the high one, float32 [N, 16]. edges: from `high_frequencies`."""
-    row = np.arange(len(high))
-    start, end = edges[row, high], edges[row, high + 1]
-    c = np.empty((len(high), NIBBLE + 1), np.int32)
-    c[:, 0] = 0
-    c[:, 1:-1] = below((high * NIBBLE)[:, None] + _STEPS[1:-1])
-    c[:, 1:-1] -= start[:, None]
-    width = (end - start)[:, None]
-    c[:, -1:] = width
-    return _differences(_fine(c, width, _STEPS))
+def low_frequencies(below: Below, high: Ints) -> NDArray[np.float32]:
+    """Frequencies of the low nibble given the high one, float32 [N, 16]."""
+    c = below(_LOW_EDGES.take(high, 0))
+    c -= c[:, :1].copy()
+    fine = _fine(c, c[:, -1:], _STEPS)
+    fine[:, -1] = total(NIBBLE)
+    return _differences(fine)
 
 
 def softmax_frequencies(weight: Ints) -> NDArray[np.float32]:
@@ -107,10 +99,10 @@ def _coarse(c: Ints) -> Ints:
 
 
 def _fine(c: Ints, width: Ints, step: Ints) -> Ints:
-    """Cumulative distribution inside a nibble, rescaled from `width` to total(16). Each symbol gets one more unit of
-    2^-30 first, so that a nibble the network thinks impossible is still a distribution.
+    """Cumulative distribution inside a nibble, rescaled from `width` to total(16), which the caller sets at step 16.
+    Each symbol gets one more unit of 2^-30 first, so that a nibble the network thinks impossible is still a
+    distribution.
     """
-    scaled = ((c + step) * (total(NIBBLE) / (width + NIBBLE).astype(np.float64))).astype(np.int32)  # rounds down
-    np.minimum(scaled, total(NIBBLE), out=scaled)
-    np.copyto(scaled, total(NIBBLE), where=step == NIBBLE)
+    share = total(NIBBLE) / (width + NIBBLE).astype(np.float64)
+    scaled: Ints = ((c + step) * share).astype(np.int32)  # rounds down
     return scaled

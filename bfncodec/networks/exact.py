@@ -54,7 +54,7 @@ class ExactLinear:
     def __call__(self, x: Tensor, row_scale: Tensor | None = None) -> Tensor:
         """x: int8 [N, in]; row_scale: float32 [N, 1], value of one unit of each row. Returns float32 [N, out]."""
         y = int_matmul(x, self.weight).float()
-        outputs = len(self.scale)
+        outputs = self.scale.shape[0]
         if y.shape[1] > outputs:
             y = y[:, outputs:].div(_FINE).add_(y[:, :outputs])
         if row_scale is not None:
@@ -124,6 +124,12 @@ def largest(x: Tensor) -> Tensor:
 def quantise_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     """(int8 [N, C], value of one unit of each row, float32 [N, 1]): x is about their product."""
     m = largest(x)
+    return (x * (_LARGEST / m)).round_().to(torch.int8), m.div_(_LARGEST)
+
+
+def quantise_positive(x: Tensor) -> tuple[Tensor, Tensor]:
+    """`quantise_rows` of what is not negative."""
+    m = x.amax(-1, keepdim=True).clamp_min_(TINY)
     return (x * (_LARGEST / m)).round_().to(torch.int8), m.div_(_LARGEST)
 
 

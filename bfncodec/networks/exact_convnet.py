@@ -1,24 +1,25 @@
 """The integer twin of :class:`bfncodec.networks.convnet.ConvNet`: line by line, every layer once per pixel.
 
-Pixels are numbered by *rank*, their place in the wavefront order. The network works on a range of ranks at a time:
-one line when decoding, many lines when encoding. Earlier features are kept in rings just long enough for the three
-lines the convolutions look back, so memory does not grow with the image. Encoding and decoding run the same code on
-the same integers.
+The network works on some lines of the wavefront at a time: one when decoding, many when encoding. What it still needs
+of earlier lines, pixel values and the features of every layer, is kept in *cells*: one for each row of each image and
+each of the last lines, which wrap around. A pixel's neighbours lie at fixed distances from its cell, so images of any
+sizes go side by side, and memory does not grow with their width. Encoding and decoding run the same code on the same
+integers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from bfncodec.coding.cdf import SUM_BITS
-from bfncodec.flow.schedule import Wavefront
 from bfncodec.networks import tables
 from bfncodec.networks.convnet import (
     BLOCK_TAPS,
@@ -31,74 +32,129 @@ from bfncodec.networks.convnet import (
     REACH,
     ConvNetConfig,
 )
-from bfncodec.networks.exact import LARGEST, ExactLinear, quantise_max_norm, quantise_rows
+from bfncodec.networks.exact import LARGEST, ExactLinear, quantise_max_norm, quantise_positive
 from bfncodec.networks.stored import Shapes, linear_shapes
 
 MEAN_STEPS = 64  # fixed point of predicted means: units of 1/64 level
 WEIGHT_TOTAL = 1 << (SUM_BITS - tables.LOGISTIC_BITS)  # mixture weights are integers that sum to this, 2^10
 MEAN_LIMIT = 1 << 16
+FAR = np.float32(1 << 40)  # beyond the ends of the table of the logistic distribution, at any scale
+MOST_CELLS = 1 << 18  # cells of the lines a network sees at once, where that is more than one line
+WORD = 4  # bytes a pixel takes in its cell, so that it is read as one number: R, G, B and one that says nothing
 # west, north, north-east, north-west
 NEAREST = tuple(INPUT_TAPS.index(t) for t in ((0, -1), (-1, 0), (-1, 1), (-1, -1)))
-ENTERING = (((1, 0), (2, 1)), ((2, 2),), ())  # for each coded channel: (channel it enters, row of `inside`)
+INPUT_LINES = 4 * REACH  # lines before and behind those at hand that `INPUT_TAPS` read and `reveal` writes
+_NEAR = np.arange(1, REACH + 1)
 Floats = NDArray[np.float32]
+Longs = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Geometry:
-    """Where each pixel of an H x W image finds its neighbours, by rank. All arrays are read-only."""
+class Pixels:
+    """The pixels of some lines: line by line, in a line image by image, by increasing row. int64 [n] where nothing else
+    is said.
+    """
 
-    height: int
-    width: int
-    order: NDArray[np.int64]  # [N] rank -> flat pixel index
-    offsets: NDArray[np.int64]  # [n + 1] first rank of each line
-    inputs: NDArray[np.int32]  # [N, 22] ranks of INPUT_TAPS; N stands for the grey above the image
-    flags: NDArray[np.int8]  # [N, 9] border flags times 127
+    counts: Longs  # [lines, images]: how many there are
+    line: Longs
+    place: Longs  # among the pixels of all images: image after image, row by row
+    ends: NDArray[np.bool_]  # [2, n]: whether it is the first, the last of its row
+    flags: Tensor  # int8 [n, 9] (see `convnet.edge_flags`), times 127
+    value_cell: Longs  # where its value is kept
+    cell: Longs  # where its features are kept
+    beside: Longs  # [lines, m]: cells of these lines to the right of the images, as far as convolutions read them
+    near: tuple[Longs, ...]  # [n, 5] each: cells of the taps of every dilation
 
-    @property
-    def longest(self) -> int:
-        return int(np.diff(self.offsets).max())
-
-
-@lru_cache(maxsize=4)
-def geometry(height: int, width: int) -> Geometry:
-    """The geometry of images of one size."""
-    schedule = Wavefront(height, width)
-    order = schedule.order
-    rank = _ranks(schedule)
-    r, c = np.divmod(order, width)
-    distances = (r, c, width - 1 - c)
-    flags = np.stack([(d < k) for d in distances for k in range(1, REACH + 1)], 1).astype(np.int8) * LARGEST
-    inputs = np.stack([_known(rank, r + dr, c + dc) for dr, dc in INPUT_TAPS], 1)
-    return Geometry(height, width, order, schedule.offsets, inputs, flags)
-
-
-@lru_cache(maxsize=8)
-def block_taps(height: int, width: int, dilation: int) -> NDArray[np.int32]:
-    """Ranks of the five taps of a block's convolution, int32 [N, 5], read-only; -1 outside the image."""
-    schedule = Wavefront(height, width)
-    rank = _ranks(schedule)
-    r, c = np.divmod(schedule.order, width)
-    return np.stack([_inside(rank, r + dilation * dr, c + dilation * dc) for dr, dc in BLOCK_TAPS], 1)
+    def line_by_line(self) -> Iterator[Pixels]:
+        """The same, each line that has pixels on its own."""
+        start = 0
+        for i, end in enumerate(self.counts.sum(1).cumsum().tolist()):
+            if start < end:
+                at = slice(start, end)
+                yield Pixels(
+                    self.counts[i : i + 1],
+                    self.line[at],
+                    self.place[at],
+                    self.ends[:, at],
+                    self.flags[at],
+                    self.value_cell[at],
+                    self.cell[at],
+                    self.beside[i : i + 1],
+                    tuple(near[at] for near in self.near),
+                )
+            start = end
 
 
-def _ranks(schedule: Wavefront) -> NDArray[np.int32]:
-    """[H, W]"""
-    rank: NDArray[np.int32] = np.empty(schedule.dims, np.int32)
-    rank[schedule.order] = np.arange(schedule.dims, dtype=np.int32)
-    return rank.reshape(schedule.height, schedule.width)
+class Front:
+    """Lines of the wavefront through images that go side by side, and the cells of their pixels.
 
+    sizes: (height, width) of each image; block: pixels to be had at once; single: whether only one line at a time needs
+    cells; dilations: of the convolutions that look back.
+    """
 
-def _known(rank: NDArray[np.int32], r: NDArray[np.int64], c: NDArray[np.int64]) -> NDArray[np.int32]:
-    """The pixel that stands for (r, c), as `convnet.pad_known` has it."""
-    height, width = rank.shape
-    r = np.where(c < 0, r - 1, r)
-    return np.where(r < 0, height * width, rank[np.maximum(r, 0), np.clip(c, 0, width - 1)]).astype(np.int32)
+    def __init__(self, sizes: Sequence[tuple[int, int]], block: int, single: bool, dilations: Sequence[int]) -> None:
+        height, width = (np.array(side, np.int64) for side in zip(*sizes, strict=True))
+        line = np.arange((width + 2 * (height - 1)).max())[:, None]
+        self.width, self.reach = width, max(REACH, *dilations)
+        self.first = np.clip((line - width + 2) // 2, 0, height)  # [lines, images]: rows above are complete
+        self.counts = np.maximum(np.minimum(line // 2 + 1, height) - self.first, 0)
+        # Above each image there are rows that hold nothing, below it one where `Pass.reveal` may write for nobody.
+        ends = np.cumsum(height + self.reach + 1)
+        self.rows, self.top = int(ends[-1]), ends - height - 1
+        self.start = np.cumsum(height * width) - height * width
+        self.blocks = self._blocks(block)
+        together = 1 if single else max(last - first for first, last in self.blocks)
+        self.value_cells = (together + INPUT_LINES) * self.rows
+        self.cells = (together + 3 * max(dilations)) * self.rows  # BLOCK_TAPS look back three lines
+        self.taps = [self.distances(BLOCK_TAPS, d) for d in dilations]
 
+    def _blocks(self, block: int) -> list[tuple[int, int]]:
+        """Ranges of lines: one each, or as many as hold `block` pixels and not too many cells."""
+        ends = [0, *np.cumsum(self.counts.sum(1)).tolist()]
+        most = MOST_CELLS // self.rows
+        found, first = [], 0
+        for line in range(1, len(ends)):
+            if line + 1 == len(ends) or line - first >= most or ends[line + 1] - ends[first] > block:
+                if ends[line] > ends[first]:  # in an image one pixel wide every other line is empty
+                    found.append((first, line))
+                first = line
+        return found
 
-def _inside(rank: NDArray[np.int32], r: NDArray[np.int64], c: NDArray[np.int64]) -> NDArray[np.int32]:
-    _, width = rank.shape
-    outside = (r < 0) | (c < 0) | (c >= width)
-    return np.where(outside, -1, rank[np.maximum(r, 0), np.clip(c, 0, width - 1)]).astype(np.int32)
+    def pixels(self, first: int, last: int) -> Pixels:
+        """The pixels of lines [first, last)."""
+        counts, above = self.counts[first:last], self.first[first:last]
+        lines = np.arange(first, last)[:, None]
+        many = counts.reshape(-1)
+        piece = np.repeat(np.arange(many.size), many)  # line and image of each pixel
+
+        def own(of_piece: Longs) -> Longs:
+            found: Longs = np.broadcast_to(of_piece, counts.shape).reshape(-1)[piece]
+            return found
+
+        row = np.arange(piece.size) + (above.reshape(-1) + many - many.cumsum())[piece]
+        line, width = own(lines), own(self.width)
+        column = line - 2 * row
+        room = width - 1 - column
+        flags = (np.stack([row, column, room], 1)[:, :, None] < _NEAR).reshape(-1, 3 * REACH)
+        top = lines * self.rows % self.cells + self.top
+        cell = own(top) + row
+        return Pixels(
+            counts,
+            line,
+            place=own(self.start) + row * width + column,
+            ends=np.stack([column == 0, room == 0]),
+            flags=torch.from_numpy(flags.astype(np.int8) * np.int8(LARGEST)),
+            value_cell=own(lines * self.rows % self.value_cells + self.top) + row,
+            cell=cell,
+            beside=((top + above)[..., None] - np.arange(1, (self.reach + 1) // 2 + 1)).reshape(len(lines), -1),
+            near=tuple((cell[:, None] + taps) % self.cells for taps in self.taps),
+        )
+
+    def distances(self, taps: Sequence[tuple[int, int]], dilation: int = 1) -> Longs:
+        """From a pixel's cell to those of its neighbours at (row, column) offsets; beyond the last cell comes the
+        first.
+        """
+        return np.array([((column + 2 * row) * self.rows + row) * dilation for row, column in taps])
 
 
 def stored_shapes(config: ConvNetConfig) -> Shapes:
@@ -124,16 +180,30 @@ class ExactConvNet:
         def linear(name: str, scale: float = 1.0) -> ExactLinear:
             return ExactLinear.load(tensors, name, device, scale)
 
-        self.input = linear("input", 1 / INPUT_SCALE)
+        words = {key: by_words(tensors[key]) for key in ("input.q", "input.r")}
+        self.input = ExactLinear.load(tensors | words, "input", device, 1 / INPUT_SCALE)
         self.convs = [linear(f"blocks.{i}.conv", unit) for i in range(config.blocks)]
         self.outs = [linear(f"blocks.{i}.out") for i in range(config.blocks)]
         self.trunk = linear("trunk", unit)
         self.heads = [linear(f"heads.{k}") for k in range(3)]
-        self.inside = tensors["inside"].to(device)
+        inside = tensors["inside"].to(device)
+        # How the k-th coded channel enters those after it, which stand behind each other.
+        self.entering = (inside[:2].reshape(-1), inside[2])
 
-    def start(self, height: int, width: int, count: int, block: int) -> Pass:
-        """A pass over `count` images of one size, one line at a time or as many lines as hold `block` ranks."""
-        return Pass(self, geometry(height, width), count, block)
+    def start(self, sizes: Sequence[tuple[int, int]], block: int, single: bool = False) -> Pass:
+        """A pass over images of these (height, width): as many lines at a time as hold `block` pixels, or single lines,
+        which are made ready in such blocks.
+        """
+        return Pass(self, sizes, block, single)
+
+
+def by_words(weight: Tensor) -> Tensor:
+    """Columns of the first matrix in the order in which `Pass` has the features, pixels in words: int8 [out, F] ->
+    int8 [out, F']
+    """
+    outputs, words = weight.shape[0], len(INPUT_TAPS) + 1  # the taps, and the simple prediction
+    values = F.pad(weight[:, : 3 * words].reshape(outputs, words, 3), (0, WORD - 3))
+    return torch.cat([values.reshape(outputs, -1), weight[:, 3 * words :]], 1)
 
 
 def mixture(out: Floats, base: Floats, errors: Sequence[Floats], mixtures: int) -> Mixture:
@@ -142,25 +212,44 @@ def mixture(out: Floats, base: Floats, errors: Sequence[Floats], mixtures: int) 
     """
     k = mixtures
     logits, offset, log_scale, slopes = out[:k], out[k : 2 * k], out[2 * k : 3 * k], out[3 * k :]
-    exp2, weight = tables.exp2_table(), mixture_weights(logits)
     centre = base
     for slope, error in zip(slopes, errors, strict=True):
         centre = centre + slope * error
-    mean = np.rint((offset * np.float32(MEAN_SCALE) + centre) * np.float32(MEAN_STEPS)).clip(-MEAN_LIMIT, MEAN_LIMIT)
+    mean = offset * np.float32(MEAN_SCALE)
+    mean += centre
+    mean *= np.float32(MEAN_STEPS)
+    np.rint(mean, out=mean)
+    np.maximum(mean, np.float32(-MEAN_LIMIT), out=mean)
+    np.minimum(mean, np.float32(MEAN_LIMIT), out=mean)
     low, high = LOG_SCALE_RANGE
-    level = np.rint((log_scale.clip(low, high) - np.float32(low)) * np.float32(tables.EXP2_STEPS)).astype(np.int64)
-    # The table holds 2^(20 - level/64) where 1/scale is 2^(-low - level/64); distances come in 1/64 levels.
+    level = np.minimum(log_scale, np.float32(high))
+    level -= np.float32(low)
+    level *= np.float32(tables.EXP2_STEPS)
+    np.rint(level, out=level)
+    # What is below the range counts as its lower end, too.
+    return Mixture(mixture_weights(logits), mean, _inverse_table().take(level.astype(np.int64), mode="clip"))
+
+
+@lru_cache(maxsize=1)
+def _inverse_table() -> Floats:
+    """1/scale in table steps in 1/64 level, by the level of the scale: the table of exp2 holds 2^(20 - level/64) where
+    1/scale is 2^(-low - level/64).
+    """
+    low, _ = LOG_SCALE_RANGE
     unit = np.float32(tables.LOGISTIC_STEPS / MEAN_STEPS * 2.0 ** (-low - tables.EXP2_BITS))
-    return Mixture(weight, mean, exp2.take(level).astype(np.float32) * unit)
+    return tables.exp2_table().astype(np.float32) * unit
 
 
 def mixture_weights(logits: Floats) -> NDArray[np.int32]:
     """Integers in proportion to exp(logits) that sum to WEIGHT_TOTAL. float32 [K, N] -> int32 [K, N]"""
-    steps = np.rint((logits.max(0) - logits) * np.float32(tables.LOG2_E * tables.EXP2_STEPS))
-    share = tables.exp2_table().take(steps.astype(np.int64), mode="clip").cumsum(0, dtype=np.int64)
-    weight: NDArray[np.int32] = (share * WEIGHT_TOTAL // share[-1]).astype(np.int32)
-    weight[1:] -= weight[:-1].copy()
-    return weight
+    steps = np.maximum.reduce(logits) - logits
+    steps *= np.float32(tables.LOG2_E * tables.EXP2_STEPS)
+    np.rint(steps, out=steps)
+    share = np.add.accumulate(tables.exp2_table().take(steps.astype(np.int64), mode="clip"), 0, dtype=np.float64)
+    # The quotient of integers below 2^36 is never so close to the next integer that it is rounded to it.
+    edge: NDArray[np.int32] = (share * np.float64(WEIGHT_TOTAL) / share[-1]).astype(np.int32)
+    edge[1:] -= edge[:-1].copy()
+    return edge
 
 
 @dataclass(frozen=True)
@@ -174,127 +263,122 @@ class Mixture:
     inverse: Floats
 
     def below(self, value: NDArray[np.int32]) -> NDArray[np.int32]:
-        """2^30 P(x < value), monotone in value. value: int32 [N, B] or [1, B] in 1 … 255 -> int32 [N, B]"""
+        """2^30 P(x < value), monotone in value, see `cdf.Below`. value: int32 [N, B] or [1, B] in 0 … 256 -> int32
+        [N, B]
+        """
         table = tables.logistic_table()
-        edge = value.astype(np.float32) * np.float32(MEAN_STEPS) - np.float32(MEAN_STEPS // 2)  # [N, B]
+        edge = _edges().take(value)  # [N, B]
         index = edge - self.mean[:, :, None]  # [K, N, B]
         index *= self.inverse[:, :, None]
         np.floor(index, out=index)
         index += np.float32((len(table) - 1) // 2)
         cumulative = table.take(index.astype(np.int64), mode="clip")
         cumulative *= self.weight[:, :, None]
-        result: NDArray[np.int32] = cumulative.sum(0, dtype=np.int32)
+        result: NDArray[np.int32] = np.add.reduce(cumulative, 0, dtype=np.int32)
         return result
 
 
-class Ring:
-    """The features of one layer, kept as long as the taps of one dilation look back. The row behind the last holds
-    zeros, for what lies outside the image.
-    """
-
-    def __init__(self, taps: NDArray[np.int32], size: int, count: int, width: int, device: torch.device) -> None:
-        self.size = size
-        self.rows = torch.zeros(count, size + 1, width, dtype=torch.int8, device=device)
-        self.taps = torch.from_numpy(np.where(taps < 0, size, taps % size).astype(np.int32)).to(device)
-        self.start = torch.arange(count, dtype=torch.int32, device=device).view(-1, 1, 1) * (size + 1)
-
-    def store(self, first: int, rows: Tensor) -> None:
-        """Write the features of ranks first …, in two pieces where they run over the end. rows: int8 [T n, C]"""
-        rows = rows.view(len(self.rows), -1, rows.shape[1])
-        start = first % self.size
-        fit = min(rows.shape[1], self.size - start)
-        self.rows[:, start : start + fit] = rows[:, :fit]
-        if fit < rows.shape[1]:
-            self.rows[:, : rows.shape[1] - fit] = rows[:, fit:]
-
-    def neighbours(self, first: int, last: int) -> Tensor:
-        """What the taps of ranks [first, last) find, side by side: int8 [T n, 5 C]."""
-        return gather_rows(self.rows.view(-1, self.rows.shape[2]), (self.start + self.taps[first:last]).view(-1))
+@lru_cache(maxsize=1)
+def _edges() -> Floats:
+    """The lower edges of the values 0 … 256, in units of the mean: nothing is below 0, everything is below 256."""
+    edges = np.arange(257, dtype=np.float32) * np.float32(MEAN_STEPS) - np.float32(MEAN_STEPS // 2)
+    edges[0], edges[-1] = -FAR, FAR
+    return edges
 
 
 class Pass:
-    """One pass over images of one size, in rank order. Holds the values known so far and the rings of features."""
+    """One pass over some images. Holds the cells of the values known so far and of the features of every layer."""
 
-    def __init__(self, network: ExactConvNet, geo: Geometry, count: int, block: int) -> None:
-        self.network, self.geometry, self.count = network, geo, count
-        self.rings = [self._ring(network.config.dilation(i), block) for i in range(network.config.blocks)]
-        # Four bytes a pixel, the last unused, so that a pixel is read as one word.
-        shape = (count, len(geo.order) + 1, 4)
-        self.pixels = torch.full(shape, OUTSIDE, dtype=torch.uint8, device=network.device)
-        self.inputs = torch.from_numpy(geo.inputs).to(network.device)
-        self.flags = torch.from_numpy(geo.flags).to(network.device)
+    def __init__(self, network: ExactConvNet, sizes: Sequence[tuple[int, int]], block: int, single: bool) -> None:
+        config = network.config
+        dilations = [config.dilation(i) for i in range(config.blocks)]
+        kinds = sorted(set(dilations))
+        self.network, self.single = network, single
+        self.front = Front(sizes, block, single, kinds)
+        self.values = np.full((self.front.value_cells, WORD), OUTSIDE, np.uint8).view(np.int32)[:, 0]
+        self.inputs = self.front.distances(INPUT_TAPS)[:, None]
+        # Outside the images there are zeros: where no pixel comes from the beginning, `beside` them again and again.
+        shape = (self.front.cells, config.width)
+        layers = [torch.zeros(shape, dtype=torch.int8, device=network.device) for _ in dilations]
+        self.layers = [(as_words(layer), kinds.index(d)) for layer, d in zip(layers, dilations, strict=True)]
 
-    def _ring(self, dilation: int, block: int) -> Ring:
-        """The tap farthest back is BLOCK_TAPS[0], three lines for each unit of the dilation."""
-        geo, network = self.geometry, self.network
-        size = min(len(geo.order), max(block, geo.longest) + 3 * dilation * geo.longest)
-        taps = block_taps(geo.height, geo.width, dilation)
-        return Ring(taps, size, self.count, network.config.width, network.device)
+    def blocks(self) -> Iterator[Pixels]:
+        """All pixels, as many at a time as were asked for: what `predict` and `reveal` take, in this order."""
+        for first, last in self.front.blocks:
+            pixels = self.front.pixels(first, last)
+            yield from pixels.line_by_line() if self.single else (pixels,)
 
-    def reveal(self, first: int, values: Tensor) -> None:
-        """The receiver's update: pixels of ranks first … are now known. values: int32 [T, n, 3] RGB, or [T, n, 1] grey,
-        which is three equal channels.
+    def reveal(self, pixels: Pixels, values: NDArray[np.uint8]) -> None:
+        """The receiver's update: these pixels are now known. values: uint8 [n, 3] RGB, or [n, 1] grey, which is three
+        equal channels. With the pixels at their ends rows get their surroundings, see `convnet.pad_known`.
         """
-        self.pixels[:, first : first + values.shape[1], :3] = values
+        words = np.full((len(values), WORD), OUTSIDE, np.uint8)
+        words[:, :3] = values
+        word, rows = words.view(np.int32), self.front.rows
+        self.values[pixels.value_cell] = word[:, 0]
+        left_of_next, right = np.array([1 - rows, 1, 1 + rows]), np.array([rows, 2 * rows, 3 * rows])
+        for ends, cells in zip(pixels.ends, (left_of_next, right), strict=True):
+            end = ends.nonzero()[0]
+            self.values[(pixels.value_cell[end, None] + cells) % self.front.value_cells] = word[end]
 
-    def predict(self, first: int, last: int) -> Prediction:
-        """p_O of the pixels of ranks [first, last), which may depend on each other only through what `reveal` was
-        told.
-        """
+    def predict(self, pixels: Pixels) -> Prediction:
+        """p_O of the pixels, which may depend on each other only through what `reveal` was told."""
         network = self.network
-        inputs, base = self._inputs(first, last)
+        inputs, base = self._inputs(pixels)
         h = network.input(inputs)
-        for conv, out, ring in zip(network.convs, network.outs, self.rings, strict=True):
-            ring.store(first, quantise_max_norm(h))
-            h += out(*quantise_rows(conv(ring.neighbours(first, last)).clamp_min_(0)))
+        cell, beside, *near = (self._index(cells) for cells in (pixels.cell, pixels.beside, *pixels.near))
+        for (layer, kind), conv, out in zip(self.layers, network.convs, network.outs, strict=True):
+            layer.index_copy_(0, cell, as_words(quantise_max_norm(h)))
+            layer.index_fill_(0, beside, 0)
+            taps = layer.index_select(0, near[kind]).view(torch.int8).view(h.shape[0], -1)
+            h += out(*quantise_positive(conv(taps).clamp_min_(0)))
         return Prediction(network, network.trunk(quantise_max_norm(h)), base)
 
-    def _inputs(self, first: int, last: int) -> tuple[Tensor, Tensor]:
-        """Integer features int8 [T n, F], padded, and simple prediction int16 [T n, 3] (see `convnet.features`)."""
-        index = self.inputs[first:last].reshape(-1)
-        found = self.pixels.view(torch.int32).squeeze(2).index_select(1, index).view(-1, len(INPUT_TAPS), 1)
-        x = found.view(torch.uint8)[..., :3].to(torch.int16)  # [T n, 22, 3]
-        west, north, north_east, north_west = (x[:, i] for i in NEAREST)
-        base = (((west + north) * 2 + north_east - north_west + 2) >> 2).clamp_(0, 255)
-        differences, level, flags = 3 * len(INPUT_TAPS), 3, self.flags.shape[1]
-        rows = x.new_zeros(len(x), self.network.input.weight.shape[0], dtype=torch.int8)
-        rows[:, :differences] = (x - base.unsqueeze(1)).clamp_(-LARGEST, LARGEST).view(len(x), -1)
-        rows[:, differences : differences + level] = base - 128
-        start = differences + level
-        rows.view(self.count, last - first, -1)[:, :, start : start + flags] = self.flags[first:last]
-        return rows, base
+    def _index(self, cells: Longs) -> Tensor:
+        return torch.from_numpy(cells.reshape(-1)).to(self.network.device)
+
+    def _inputs(self, pixels: Pixels) -> tuple[Tensor, Tensor]:
+        """Features as `by_words` has them, int8 [n, F'], and the simple prediction, int16 [n, 4]; see
+        `convnet.features`.
+        """
+        found = self.values.take(pixels.value_cell + self.inputs, mode="wrap")  # [22, n]
+        x = torch.from_numpy(found).view(torch.uint8).to(torch.int16)  # [22, 4 n]
+        west, north, north_east, north_west = (x[i] for i in NEAREST)
+        base = west.add(north).mul_(2).add_(north_east).sub_(north_west).add_(2).bitwise_right_shift_(2).clamp_(0, 255)
+        taps = x.sub(base).clamp_(-LARGEST, LARGEST).to(torch.int8)
+        rows = torch.zeros(found.shape[1], self.network.input.weight.shape[0], dtype=torch.int8)
+        words = rows.view(torch.int32)
+        words[:, : len(INPUT_TAPS)] = taps.view(torch.int32).t()
+        words[:, len(INPUT_TAPS)] = (base - 128).to(torch.int8).view(torch.int32)
+        start = WORD * (len(INPUT_TAPS) + 1)
+        rows[:, start : start + 3 * REACH] = pixels.flags
+        return rows.to(self.network.device), base.view(-1, WORD)
 
 
 class Prediction:
     """p_O of some pixels, channel after channel: each channel needs the ones coded before it."""
 
     def __init__(self, network: ExactConvNet, trunk: Tensor, base: Tensor) -> None:
-        self.network = network
-        self.hidden = list(trunk.chunk(3, 1))
-        self.base: Floats = base.t().float().cpu().numpy()
+        self.network, self.trunk, self.width = network, trunk, network.config.width
+        self.base: Floats = base.numpy().T.astype(np.float32)
         self.errors: list[Floats] = []
 
     def channel(self, k: int) -> Mixture:
         """Distribution of the k-th coded channel, after k calls of `tell`."""
-        out = self.network.heads[k](*quantise_rows(self.hidden[k].clamp_min_(0)))
-        return mixture(
-            out.t().contiguous().cpu().numpy(), self.base[CODING_ORDER[k]], self.errors, self.network.config.mixtures
-        )
+        hidden = self.trunk[:, k * self.width : (k + 1) * self.width].clamp_min(0)
+        out = self.network.heads[k](*quantise_positive(hidden)).t().contiguous().cpu().numpy()
+        return mixture(out, self.base[CODING_ORDER[k]], self.errors, self.network.config.mixtures)
 
-    def tell(self, k: int, value: NDArray[np.int32]) -> None:
-        """The k-th coded channel is now known. value: int32 [N]"""
-        error = value.astype(np.float32) - self.base[CODING_ORDER[k]]
+    def tell(self, k: int, value: NDArray[np.integer]) -> None:
+        """The k-th coded channel is now known. value: [N]"""
+        if k + 1 == len(CODING_ORDER):
+            return
+        error: Floats = value.astype(np.float32) - self.base[CODING_ORDER[k]]
         self.errors.append(error)
-        small = torch.from_numpy((error.clip(-LARGEST, LARGEST) / np.float32(INPUT_SCALE))[:, None]).to(
-            self.network.device
-        )
-        for channel, row in ENTERING[k]:
-            self.hidden[channel] = self.hidden[channel] + small * self.network.inside[row]
+        small = torch.from_numpy(error).to(self.network.device).clamp(-LARGEST, LARGEST).div_(INPUT_SCALE)
+        self.trunk[:, (k + 1) * self.width :] += small.unsqueeze(1) * self.network.entering[k]
 
 
-def gather_rows(rows: Tensor, index: Tensor) -> Tensor:
-    """The five taps of each position side by side. rows: int8 [M, C]; index: [N 5] -> int8 [N, 5 C]. Copies 8 bytes
-    at a time.
-    """
-    wide = rows.view(torch.int64) if rows.shape[1] % 8 == 0 else rows
-    return wide.index_select(0, index).view(torch.int8).view(-1, len(BLOCK_TAPS) * rows.shape[1])
+def as_words(rows: Tensor) -> Tensor:
+    """A view of int8 [N, C] that is copied 8 bytes at a time, where C allows it."""
+    return rows.view(torch.int64) if rows.shape[1] % 8 == 0 else rows

@@ -39,6 +39,10 @@ def objects() -> Iterator[tuple[str, Any]]:
     yield "array_u16", np.arange(3000, dtype=np.uint16)
     yield "array_rgb", picture(24, 31, 3)
     yield "array_grey16", picture(20, 20, 1)[:, :, 0].astype(np.uint16) * 201
+    slope = np.add.outer(np.arange(40) * 173, np.arange(50) * 211)
+    yield "planes_grey16", (slope + picture(40, 50, 1)[:, :, 0] % 7).astype(np.uint16)
+    yield "planes_rgb16", picture(24, 31, 3).astype(np.uint16) * 3 + 77
+    yield "planes_gaps", np.rint(picture(60, 70, 1)[:, :, 0] * 250.3).astype(np.uint16)
     yield "image_rgba", Image.fromarray(picture(24, 31, 4))
     yield "image_la", Image.frombytes("LA", (24, 31), picture(31, 24, 2).tobytes())
     yield "image_1", Image.fromarray(picture(24, 31, 1)[:, :, 0]).convert("1")
@@ -70,6 +74,8 @@ def main() -> None:
     assert content is not None
     keep("file_png", encode_frame(content, "none", Models()))
     index.append({"file": "file_png.bfn", "type": "bytes", "sha256": digest(png())})
+    keep("preview_rgb", bfncodec.compress(picture(60, 80, 3), "none", preview=True))
+    index.append({"file": "preview_rgb.bfn", "type": "ndarray", "sha256": digest(picture(60, 80, 3))})
     segments._PLAIN_SEGMENT, segments._PLAIN_TILE = 40, 16
     keep("segmented_bytes", bfncodec.compress(bytes(range(100)) + bytes(100), "none"))
     index.append({"file": "segmented_bytes.bfn", "type": "bytes", "sha256": digest(bytes(range(100)) + bytes(100))})

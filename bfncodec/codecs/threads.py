@@ -1,0 +1,47 @@
+"""Groups of items coded side by side, one in each thread.
+
+Networks on short lines spend much of their time between operations, where torch's own threads have nothing to share.
+Whole groups in threads of Python's, each with one of torch's, keep all processors busy. What is computed does not
+depend on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Lock
+from typing import TypeVar
+
+import torch
+
+from bfncodec.codecs.base import Progress
+
+Group = TypeVar("Group")
+Result = TypeVar("Result")
+
+
+class _StoppedError(Exception):
+    """Raised inside a thread whose work nobody wants any more."""
+
+
+def in_threads(
+    work: Callable[[Group, Progress], Result], groups: Sequence[Group], progress: Progress, threads: int
+) -> list[Result]:
+    """`work` of every group, in at most so many threads. The first error ends all, as soon as they report progress."""
+    if min(threads, len(groups)) < 2:
+        return [work(group, progress) for group in groups]
+    lock, stopped, before = Lock(), Event(), torch.get_num_threads()
+
+    def report(done: int) -> None:
+        with lock:
+            if stopped.is_set():
+                raise _StoppedError
+            progress(done)
+
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            return list(pool.map(lambda group: work(group, report), groups))
+        finally:
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(before)  # those threads changed it for all that are to come

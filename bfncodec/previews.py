@@ -1,0 +1,106 @@
+"""Previews: small lossy pictures of large ones, made or found in the head of a file."""
+
+from __future__ import annotations
+
+import io
+import warnings
+import zlib
+from typing import TYPE_CHECKING
+
+from bfncodec.errors import DamagedError
+from bfncodec.header import Extra, Header, Mode, Tag
+from bfncodec.imagefiles import blank_like
+from bfncodec.tiles import to_image
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from bfncodec.pictures import Picture
+
+__all__ = ["LARGE", "find", "preview_extra", "scaled_down"]
+
+LARGE = 2_000_000  # pixels from which on a file holds one unasked
+_SHARE = 2000  # of such a file, one byte in so many
+_LARGEST = 320  # side
+_SIZES = (
+    (320, 50),
+    (320, 25),
+    (256, 20),
+    (192, 15),
+    (160, 12),
+    (128, 10),
+    (112, 8),
+    (96, 6),
+    (80, 5),
+    (64, 5),
+    (48, 5),
+)
+"""Sides and WebP's qualities."""
+_MOST = 1024  # side of one that is accepted
+_FRAME = 9  # bytes: tag, sizes and checksum
+
+
+def preview_extra(picture: Picture, file_bytes: int | None = None) -> Extra | None:
+    """The preview a file holds. file_bytes: size of the file, of which it is to be next to nothing, or None.
+
+    None where it would not.
+    """
+    image = scaled_down(picture)
+    if image.has_transparency_data and image.getchannel("A").getextrema()[0] == 255:
+        image = image.convert("RGB")
+    for side, quality in _SIZES:
+        image.thumbnail((side, side))
+        value = _webp(image, quality)
+        if file_bytes is None or _SHARE * (len(value) + _FRAME) <= file_bytes:
+            return Extra(Tag.PREVIEW, zlib.crc32(value).to_bytes(4, "little") + value)
+    return None
+
+
+def find(header: Header) -> Image.Image | None:
+    """The preview in a file with that header, None where there is none. DamagedError where it cannot be read."""
+    from PIL import Image
+
+    value = header.extra(Tag.PREVIEW)
+    if value is None:
+        return None
+    if zlib.crc32(value[4:]).to_bytes(4, "little") != value[:4]:
+        raise DamagedError("the preview's checksum does not match: decompress the picture itself")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(value[4:]), formats=("WEBP",))
+            if max(image.size) > _MOST:
+                raise DamagedError(f"a preview of {image.size} pixels cannot be")
+            image.load()
+    except (MemoryError, DamagedError):
+        raise
+    except Exception as error:  # Pillow's decoders raise a dozen unrelated types
+        raise DamagedError(f"the preview is damaged: {error}") from error
+    return image
+
+
+def scaled_down(picture: Picture) -> Image.Image:
+    """A picture at the size of a large preview, in mode L, LA, RGB or RGBA."""
+    image = _shown(picture)
+    image.thumbnail((_LARGEST, _LARGEST), reducing_gap=3.0)
+    return image
+
+
+def _shown(picture: Picture) -> Image.Image:
+    """A Pillow image of 8 bits a sample without a palette."""
+    pixels, mode = picture.pixels, picture.mode
+    if mode.is_wide:
+        shift = max(0, int(pixels.max()).bit_length() - 8)
+        return to_image((pixels >> shift).astype("u1"), Mode.L if mode is Mode.I16 else Mode.RGB)
+    image = to_image(pixels, mode)
+    if mode is Mode.P:
+        like = blank_like(picture, pixels.shape[:2])
+        image.putpalette(like.getpalette("RGBA") or [], "RGBA")
+        return image.convert("RGBA" if "transparency" in like.info or like.has_transparency_data else "RGB")
+    return image.convert("L") if mode is Mode.BILEVEL else image
+
+
+def _webp(image: Image.Image, quality: int) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "WEBP", quality=quality, alpha_quality=quality // 2, method=6)
+    return out.getvalue()

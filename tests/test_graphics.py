@@ -1,0 +1,88 @@
+"""Screenshots, icons, pixel art: at most one per cent larger than lossless WebP at its slowest, and the frame."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from doubles import FakeModels
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import bfncodec
+from bfncodec import segments
+
+FRAME = 18
+MODES = ("RGB", "RGBA", "L", "LA", "P", "1")
+
+
+@st.composite
+def graphics(draw: st.DrawFn) -> Image.Image:
+    """A few rectangles, a repeated stamp, a slope or some noise, in few colours, in part transparent."""
+    height, width = draw(st.integers(1, 70)), draw(st.integers(1, 70))
+    rng = np.random.default_rng(draw(st.integers(0, 999)))
+    palette = rng.integers(0, 256, (draw(st.integers(1, 40)), 4))
+    indices = np.zeros((height, width), int)
+    for _ in range(draw(st.integers(0, 6))):
+        top, left = rng.integers(0, height), rng.integers(0, width)
+        indices[top : top + rng.integers(1, 30), left : left + rng.integers(1, 30)] = rng.integers(0, len(palette))
+    kind = draw(st.sampled_from(["plain", "stamps", "slope", "noise"]))
+    if kind == "stamps":
+        stamp = rng.integers(0, len(palette), (7, 5))
+        indices += np.tile(stamp, (height // 7 + 1, width // 5 + 1))[:height, :width]
+    elif kind == "slope":
+        indices += np.add.outer(np.arange(height), np.arange(width))
+    elif kind == "noise":
+        indices[: height // 2] += rng.integers(0, len(palette), (height // 2, width))
+    pixels = palette[indices % len(palette)].astype(np.uint8)
+    pixels[:, :, 3] = np.where(pixels[:, :, 3] < draw(st.sampled_from([0, 100, 200])), 0, 255 - pixels[:, :, 3] // 50)
+    mode = draw(st.sampled_from(MODES))
+    image = Image.fromarray(pixels)
+    return image.convert("RGB").quantize(256, dither=Image.Dither.NONE) if mode == "P" else image.convert(mode)
+
+
+def webp(image: Image.Image) -> int:
+    out = io.BytesIO()
+    image.save(out, "WEBP", lossless=True, exact=True, method=6, quality=100)
+    return len(out.getvalue())
+
+
+def palette_bytes(image: Image.Image) -> int:
+    """WebP keeps the colours that are used, in an order of its own; we keep the palette."""
+    return len(image.getpalette() or []) if image.mode == "P" else 0
+
+
+@pytest.mark.parametrize("tile", [16, 512])
+@settings(max_examples=40)
+@given(graphics(), st.sampled_from([4, 5, 9]), st.sampled_from(["auto", "photo", "none"]))
+def test_graphics_are_no_larger_than_webp(tile: int, image: Image.Image, level: int, model: str) -> None:
+    models: Any = FakeModels((1, 3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segments, "_MODEL_TILE", tile)
+        blob = bfncodec.compress(image, model, level=level, codecs=models)
+    assert len(blob) <= 1.01 * webp(image) + FRAME + palette_bytes(image)
+    assert bfncodec.decompress(blob, codecs=models).tobytes() == image.tobytes()
+
+
+def test_what_repeats_far_apart_is_coded_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where the model wins most tiles."""
+    monkeypatch.setattr(segments, "_MODEL_TILE", 64)
+
+    class Fair(FakeModels):
+        """Its image model takes a third of what is there, whatever it is."""
+
+        def default(self, role: str, level: int = 5) -> Any:
+            codec = self.codecs[role]
+            codec.encode_batch = lambda xs, progress: [b"\x40\x40" + bytes(x.size // 3) for x in xs]  # type: ignore[assignment,method-assign]
+            return codec
+
+    stamp = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    image = Image.fromarray(np.tile(stamp, (5, 5, 1)))
+    blob = bfncodec.compress(image, codecs=Fair())
+    assert bfncodec.describe(blob).methods == {"picture": 1}
+    assert len(blob) <= 1.01 * webp(image) + FRAME
+    fast = bfncodec.compress(image, codecs=Fair(), level=1)
+    assert bfncodec.describe(fast).methods == {"model": 25}

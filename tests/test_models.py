@@ -1,0 +1,90 @@
+"""Which model serves when none is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from bfncodec import cli, models
+from bfncodec.errors import InputError, ModelError, ModelNotFoundError
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(models, "search_path", lambda: [tmp_path / "first", tmp_path / "second"])
+    return tmp_path
+
+
+def put(folder: Path, name: str, levels: Any = None, role: str = "image", where: str = "first") -> None:
+    path = folder / where / name
+    path.mkdir(parents=True)
+    stated = {} if levels is None else {"levels": levels}
+    (path / models.CONFIG).write_text(json.dumps({"name": name, "role": role, "network": {}} | stated))
+    (path / models.WEIGHTS).write_bytes(name.encode())
+
+
+def served(role: str = "image") -> list[str]:
+    return [models.default(role, level).name for level in range(1, 10)]
+
+
+def test_a_model_that_states_no_levels_serves_what_no_other_does(folder: Path) -> None:
+    put(folder, "photo")
+    put(folder, "other")
+    assert served() == ["photo"] * 9
+    put(folder, "photo-fast", [1, 3])
+    assert served() == ["photo-fast"] * 3 + ["photo"] * 6
+    put(folder, "text", [1, 9], role="text")
+    assert served() == ["photo-fast"] * 3 + ["photo"] * 6
+
+
+def test_without_such_a_model_the_nearest_serves(folder: Path) -> None:
+    put(folder, "small", [7, 7])
+    put(folder, "fast", [1, 2])
+    assert served() == ["fast"] * 4 + ["small"] * 5
+    put(folder, "photo", [8, 9])
+    assert served() == ["fast"] * 4 + ["small"] * 3 + ["photo"] * 2
+
+
+def test_of_several_the_first_on_the_search_path_serves(folder: Path) -> None:
+    put(folder, "z", [1, 5])
+    put(folder, "a", [4, 9], where="second")
+    assert served() == ["z"] * 5 + ["a"] * 4
+
+
+def test_where_nothing_serves(folder: Path) -> None:
+    put(folder, "photo", role="text")
+    with pytest.raises(ModelNotFoundError, match="model photo is not on this machine; found none"):
+        models.default("image")
+
+
+@pytest.mark.parametrize("level", [0, 10, "5", 2.0, True])
+def test_what_is_no_level(folder: Path, level: Any) -> None:
+    put(folder, "photo")
+    with pytest.raises(InputError, match="expected a level from 1"):
+        models.default("image", level)
+
+
+@pytest.mark.parametrize("levels", [5, [5], [0, 3], [4, 3], [1, 10], ["1", "3"], [1, 2, 3], [True, 3]])
+def test_levels_that_cannot_be(folder: Path, levels: Any) -> None:
+    put(folder, "photo", levels)
+    with pytest.raises(ModelError, match="expected levels"):
+        models.read(folder / "first" / "photo")
+    assert models.available() == []
+
+
+def test_models_are_listed_with_the_levels_they_serve(folder: Path) -> None:
+    put(folder, "photo")
+    put(folder, "photo-fast", [2, 3])
+    put(folder, "digits", role="archive")
+    lines = CliRunner().invoke(cli.cli, ["models"]).stdout.splitlines()
+    assert [line.split()[:3] for line in lines[1:]] == [
+        ["digits", "archive", "-"],
+        ["photo", "image", "1,4-9"],
+        ["photo-fast", "image", "2-3"],
+    ]
+    found = json.loads(CliRunner().invoke(cli.cli, ["models", "--json"]).stdout)
+    assert [model["levels"] for model in found] == [[], [1, 4, 5, 6, 7, 8, 9], [2, 3]]
