@@ -355,14 +355,14 @@ def test_the_contexts_of_a_lane_are_its_own_past(mixed_codec: TextCodec, monkeyp
             super().__init__(size, lanes)
             made.append(self)
 
-        def mix(self, weight: Any, lanes: Any) -> Any:
+        def code(self, weight: Any, lanes: Any, choose: Any) -> Any:
             pasts.extend(self.history[lanes].tolist())
-            return super().mix(weight, lanes)
+            return super().code(weight, lanes, choose)
 
     monkeypatch.setattr("bfncodec.codecs.text.ContextMixer", Watched)
     mixed_codec.encode(x.tobytes())
     assert len(made) == 1
-    assert made[0].bits == 12
+    assert made[0].bits == (16 * len(x) - 1).bit_length()
     starts = [len(x) * lane // MOST for lane in range(MOST)]  # where each lane begins; it ends where the next begins
     expected = []
     for start, end in zip(starts, [*starts[1:], len(x)], strict=True):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -15,7 +17,8 @@ from strategies import samples
 from test_networks import randomise
 
 import bfncodec
-from bfncodec.codecs.image import TRIED, ImageCodec, turn, turn_back
+from bfncodec.codecs.image import BATCH_PIXELS, TRIED, ImageCodec, _groups, turn, turn_back
+from bfncodec.codecs.threads import in_threads
 from bfncodec.errors import DamagedError, InputError, ModelError
 from bfncodec.imagehead import ImageHead
 from bfncodec.networks.convnet import ConvNet, ConvNetConfig
@@ -194,3 +197,57 @@ def test_one_thread_and_two_give_the_same_bytes(both: ImageCodec) -> None:
     finally:
         torch.set_num_threads(before)
     assert found[0] == found[1]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 300), st.integers(1, 300), st.sampled_from([1, 3])), max_size=30),
+    st.integers(1, 4),
+)
+def test_groups_share_the_work(shapes: list[tuple[int, int, int]], threads: int) -> None:
+    groups = _groups(shapes, threads)
+    assert sorted(i for group in groups for i in group) == list(range(len(shapes)))
+    for group in groups:
+        assert len({shapes[i][2] for i in group}) == 1
+        lines = [width + 2 * (height - 1) for height, width in (shapes[i][:2] for i in group)]
+        assert max(lines) <= 2 * min(lines)
+
+
+def test_images_of_one_size_are_shared_out_evenly() -> None:
+    for count, threads in ((4, 2), (7, 2), (9, 4), (1, 4)):
+        sizes = sorted(len(group) for group in _groups([(300, 200, 3)] * count, threads))
+        assert len(sizes) == min(count, threads)
+        assert sizes[-1] - sizes[0] <= 1
+    assert len(_groups([(512, 512, 3)] * 48, 1)) == 48 * 512 * 512 // BATCH_PIXELS
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_one_failure_among_threads_ends_all(bad: int) -> None:
+    """The error comes out, the other threads stop at their next report, and torch has its threads again."""
+    before, reports, waiting = torch.get_num_threads(), [], Event()
+
+    def work(group: int, report: Callable[[int], None]) -> int:
+        if group == bad:
+            raise DamagedError("the bad group")
+        for _ in range(1000):
+            report(1)
+            reports.append(group)
+            waiting.wait(0.01)
+        return group
+
+    with pytest.raises(DamagedError, match="the bad group"):
+        in_threads(work, [0, 1], lambda done: None, 2)
+    assert len(reports) < 1000
+    assert torch.get_num_threads() == before
+
+
+def test_threads_give_results_in_order_and_report_everything() -> None:
+    done: list[int] = []
+
+    def work(group: int, report: Callable[[int], None]) -> tuple[int, int]:
+        for _ in range(group):
+            report(2)
+        return group, torch.get_num_threads()
+
+    assert in_threads(work, [3, 1, 2], done.append, 2) == [(3, 1), (1, 1), (2, 1)]
+    assert sum(done) == 12
+    assert in_threads(work, [], done.append, 2) == []

@@ -28,10 +28,10 @@ from bfncodec.wire import Reader
 Ints = NDArray[np.int32]
 Coded = TypeVar("Coded", bytes, NDArray[np.uint8])
 Image = NDArray[np.uint8]  # [H, W, C], C = 3 for RGB, 1 for grey
-BATCH_PIXELS = 1 << 21  # images coded side by side hold about this many pixels together
+BATCH_PIXELS = 1 << 22  # images coded side by side hold about this many pixels together
 BLOCK_PIXELS = 1 << 12  # pixels the network sees at once when encoding
 NIBBLES = 2  # symbols of a channel
-DECODE_LINE = 512  # pixels: in shorter lines threads wait for each other more than they share
+DECODE_LINE = 768  # pixels of the lines of all images: in shorter ones threads wait more than they share
 TRIED = (0, 1, 2, 3)  # orientations of a thorough encoder: mirrored both ways; transposed ones hardly ever win
 _KINDS = {1: "a grey", 3: "an RGB"}
 
@@ -73,7 +73,9 @@ class ImageCodec(Codec[Image]):
         def work(group: list[int], report: Progress) -> list[Image]:
             return self._decode([bodies[i] for i in group], [shapes[i] for i in group], report)
 
-        images = self._in_groups(work, shapes, DECODE_LINE, progress)
+        # Torch's threads would have next to nothing to share in a line; groups share the better the longer lines are.
+        pixels, lines = sum(head.height * head.width for head in heads), max(map(_lines, shapes), default=0)
+        images = self._in_groups(work, shapes, progress, 1 if pixels < DECODE_LINE * lines else self._threads())
         return [turn_back(image, head.orientation) for image, head in zip(images, heads, strict=True)]
 
     def codelength(self, x: Image) -> CodeLength:
@@ -107,26 +109,24 @@ class ImageCodec(Codec[Image]):
         def work(group: list[int], report: Progress) -> list[bytes]:
             return self._encode([turned[i] for i in group], report)
 
-        bodies = self._in_groups(work, [x.shape for x in turned], 0, progress)
+        bodies = self._in_groups(work, [x.shape for x in turned], progress, self._threads())
         heads = [ImageHead(x.shape[0], x.shape[1], x.shape[2], orientation) for x in xs]
         return [head.write() + body for head, body in zip(heads, bodies, strict=True)]
+
+    def _threads(self) -> int:
+        return torch.get_num_threads() if self.device.type == "cpu" else 1
 
     def _in_groups(
         self,
         work: Callable[[list[int], Progress], list[Coded]],
         shapes: Sequence[tuple[int, ...]],
-        line: int,
         progress: Progress,
+        threads: int,
     ) -> list[Coded]:
-        """What `work` makes of the images of these shapes, told by their indices, in the order of the shapes. Each
-        thread has a group of its own if its lines hold at least `line` pixels on average.
-        """
-        threads = torch.get_num_threads() if self.device.type == "cpu" else 1
-        pixels = sum(height * width for height, width, _ in shapes)
-        if pixels < line * threads * max(map(_lines, shapes), default=0):
-            threads = 1
+        """What `work` makes of the images of these shapes, told by their indices, in the order of the shapes."""
         groups = _groups(shapes, threads)
-        made = in_threads(work, groups, progress, threads)
+        alone = len(groups) == 1 < threads  # then torch's own threads are all that can help
+        made = [work(groups[0], progress)] if alone else in_threads(work, groups, progress, threads)
         by_index = dict(zip(chain.from_iterable(groups), chain.from_iterable(made), strict=True))
         return [by_index[i] for i in range(len(shapes))]
 
@@ -250,7 +250,7 @@ def _groups(shapes: Sequence[tuple[int, ...]], threads: int) -> list[list[int]]:
     if there are so many. Images in a group have about as many lines, as lines are shorter where some have ended.
     """
     order = sorted(range(len(shapes)), key=lambda i: (shapes[i][2], _lines(shapes[i])))
-    costs = [max(height * width, 32 * (height + 5)) for height, width, _ in shapes]  # cells of tiny images take more
+    costs = [max(height * width, 64 * (height + 5)) for height, width, _ in shapes]  # cells of tiny images take more
     total, before = sum(costs), 0
     count = threads * -(-total // (threads * BATCH_PIXELS))
     groups: dict[tuple[int, int, int], list[int]] = defaultdict(list)

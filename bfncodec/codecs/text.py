@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bfncodec.codecs.base import Codec, Progress, check_size, silent
 from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_intervals
-from bfncodec.coding.contexts import ContextMixer
+from bfncodec.coding.contexts import BITS, ContextMixer, bit_frequencies, bit_intervals
 from bfncodec.coding.direct import RangeDecoder, RangeEncoder, information
 from bfncodec.flow.report import CodeLength
 from bfncodec.models import ModelInfo
@@ -51,6 +51,16 @@ class Lanes:
         return np.asarray(inside)
 
 
+@dataclass(frozen=True)
+class Coded:
+    """Decisions of an item in coding order."""
+
+    item: int
+    intervals: Intervals
+    choices: int  # of each: a symbol, or a bit of one
+    step: NDArray[np.int64]
+
+
 class TextCodec(Codec[bytes]):
     """Byte strings of any length, in any encoding.
 
@@ -73,8 +83,9 @@ class TextCodec(Codec[bytes]):
 
     def encode_batch(self, xs: Sequence[bytes], progress: Progress = silent) -> list[bytes]:
         encoders = [RangeEncoder() for _ in xs]
-        for item, coded, _ in self._coded(xs, progress):
-            encoders[item].encode_intervals(coded.below, coded.frequency, coded.symbol, SYMBOLS)
+        for coded in self._coded(xs, progress):
+            part = coded.intervals
+            encoders[coded.item].encode_intervals(part.below, part.frequency, part.symbol, coded.choices)
         return [varint(len(x)) + encoder.finish() for x, encoder in zip(xs, encoders, strict=True)]
 
     def decode_batch(self, payloads: Sequence[bytes], progress: Progress = silent) -> list[bytes]:
@@ -89,12 +100,12 @@ class TextCodec(Codec[bytes]):
 
     def codelength(self, x: bytes) -> CodeLength:
         kl = np.zeros(max((lanes.steps for lanes in self._lanes(0, len(x))), default=0))
-        for _, coded, step in self._coded([x], silent):
-            kl += np.bincount(step, weights=information(coded.frequency), minlength=len(kl))
+        for coded in self._coded([x], silent):
+            kl += np.bincount(coded.step, weights=information(coded.intervals.frequency), minlength=len(kl))
         return CodeLength(kl, 0.0, len(x))
 
-    def _coded(self, xs: Sequence[bytes], progress: Progress) -> Iterator[tuple[int, Intervals, NDArray[np.int64]]]:
-        """Symbols in coding order, block after block: which item they are of, what the coder needs, and their steps."""
+    def _coded(self, xs: Sequence[bytes], progress: Progress) -> Iterator[Coded]:
+        """What the coder needs, block after block."""
         for batch in self._batches([len(x) for x in xs]):
             steps, mixers = max(lanes.steps for lanes in batch), _mixers(batch, [len(x) for x in xs])
             exist = np.concatenate([lanes.exist(steps) for lanes in batch])  # [B, m, S]
@@ -104,9 +115,11 @@ class TextCodec(Codec[bytes]):
                     inside = exist[rows, :, first : first + weights.shape[1]]
                     step, lane, tooth = np.nonzero(inside.transpose(2, 0, 1))
                     known, own = symbols[rows][lane, tooth, first + step], weights[rows][lane, step, tooth]
-                    if mixer is not None:
-                        own = _mixed(mixer, own, known, step, lane * lanes.teeth + tooth)
-                    yield lanes.item, softmax_intervals(own, known), first + step
+                    if mixer is None:
+                        yield Coded(lanes.item, softmax_intervals(own, known), SYMBOLS, first + step)
+                    else:
+                        bits = _mixed(mixer, own, known, step, lane * lanes.teeth + tooth)
+                        yield Coded(lanes.item, bits, 2, np.repeat(first + step, BITS))
                     progress(len(known))
 
     def _predictions(self, symbols: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int32]]]:
@@ -198,14 +211,22 @@ def _mixed(
     symbols: NDArray[np.int64],
     step: NDArray[np.int64],
     lane: NDArray[np.int64],
-) -> NDArray[np.int32]:
-    """The network's weights [n, 256] of known symbols [n] with the contexts' word, step after step."""
-    edges = np.flatnonzero(np.diff(step, prepend=-1, append=-1)).tolist()
-    mixed = np.empty_like(weights)
-    for a, b in itertools.pairwise(edges):
-        mixed[a:b], found = mixer.mix(weights[a:b], lane[a:b])
-        mixer.learn(found, symbols[a:b], lane[a:b])
-    return mixed
+) -> Intervals:
+    """Bits of known symbols [n] under the network's weights [n, 256] and what their item says about itself: step after
+    step, the first bit of all lanes, then the second.
+    """
+    chances: list[NDArray[np.int64]] = []
+    bits: list[NDArray[np.int64]] = []
+    for a, b in itertools.pairwise(np.flatnonzero(np.diff(step, prepend=-1, append=-1)).tolist()):
+
+        def choose(k: int, ones: NDArray[np.int64], known: NDArray[np.int64] = symbols[a:b]) -> NDArray[np.int64]:
+            chances.append(ones)
+            bits.append(known >> (BITS - 1 - k) & 1)
+            return bits[-1]
+
+        mixer.code(weights[a:b], lane[a:b], choose)
+    empty = np.zeros(0, np.int64)
+    return bit_intervals(np.concatenate([empty, *chances]), np.concatenate([empty, *bits]))
 
 
 def _decode_rows(
@@ -214,10 +235,7 @@ def _decode_rows(
     """The next symbols of an item, [L], under weights [L, 256] and what its contexts say."""
     if mixer is None:
         return decoder.decode_rows(softmax_frequencies(weights)).astype(np.int64)
-    weights, found = mixer.mix(weights, lanes)
-    symbols = decoder.decode_rows(softmax_frequencies(weights)).astype(np.int64)
-    mixer.learn(found, symbols, lanes)
-    return symbols
+    return mixer.code(weights, lanes, lambda _, ones: decoder.decode_rows(bit_frequencies(ones)).astype(np.int64))
 
 
 def _split(payload: bytes) -> tuple[int, bytes]:

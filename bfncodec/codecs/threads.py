@@ -1,14 +1,14 @@
 """Groups of items coded side by side, one in each thread.
 
-Networks on short lines spend much of their time between operations, where torch's own threads have nothing to share.
-Whole groups in threads of Python's, each with one of torch's, keep all processors busy. What is computed does not
-depend on it.
+Networks on short lines spend much of their time between operations, where torch's own threads have nothing to share
+and burn what others could use while they wait. Whole groups in threads of Python's, each with one of torch's, keep all
+processors busy. What is computed does not depend on it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from threading import Event, Lock
 from typing import TypeVar
 
@@ -28,8 +28,6 @@ def in_threads(
     work: Callable[[Group, Progress], Result], groups: Sequence[Group], progress: Progress, threads: int
 ) -> list[Result]:
     """`work` of every group, in at most so many threads. The first error ends all, as soon as they report progress."""
-    if min(threads, len(groups)) < 2:
-        return [work(group, progress) for group in groups]
     lock, stopped, before = Lock(), Event(), torch.get_num_threads()
 
     def report(done: int) -> None:
@@ -38,9 +36,13 @@ def in_threads(
                 raise _StoppedError
             progress(done)
 
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    workers = max(1, min(threads, len(groups)))
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
-            return list(pool.map(lambda group: work(group, report), groups))
+            futures = [pool.submit(work, group, report) for group in groups]
+            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                future.result()  # raises what went wrong
+            return [future.result() for future in futures]
         finally:
             stopped.set()
             pool.shutdown(cancel_futures=True)

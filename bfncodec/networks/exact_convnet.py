@@ -39,7 +39,7 @@ MEAN_STEPS = 64  # fixed point of predicted means: units of 1/64 level
 WEIGHT_TOTAL = 1 << (SUM_BITS - tables.LOGISTIC_BITS)  # mixture weights are integers that sum to this, 2^10
 MEAN_LIMIT = 1 << 16
 FAR = np.float32(1 << 40)  # beyond the ends of the table of the logistic distribution, at any scale
-MOST_CELLS = 1 << 18  # cells of the lines a network sees at once, where that is more than one line
+MOST_CELLS = 1 << 17  # cells of the lines a network sees at once, where that is more than one line
 WORD = 4  # bytes a pixel takes in its cell, so that it is read as one number: R, G, B and one that says nothing
 # west, north, north-east, north-west
 NEAREST = tuple(INPUT_TAPS.index(t) for t in ((0, -1), (-1, 0), (-1, 1), (-1, -1)))
