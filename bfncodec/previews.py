@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import warnings
 import zlib
 from typing import TYPE_CHECKING
 
 from bfncodec.errors import DamagedError
 from bfncodec.header import Extra, Header, Mode, Tag
 from bfncodec.imagefiles import blank_like
-from bfncodec.tiles import to_image
+from bfncodec.tiles import open_stream, to_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -58,25 +57,12 @@ def preview_extra(picture: Picture, file_bytes: int | None = None) -> Extra | No
 
 def find(header: Header) -> Image.Image | None:
     """The preview in a file with that header, None where there is none. DamagedError where it cannot be read."""
-    from PIL import Image
-
     value = header.extra(Tag.PREVIEW)
     if value is None:
         return None
     if zlib.crc32(value[4:]).to_bytes(4, "little") != value[:4]:
         raise DamagedError("the preview's checksum does not match: decompress the picture itself")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(value[4:]), formats=("WEBP",))
-            if max(image.size) > _MOST:
-                raise DamagedError(f"a preview of {image.size} pixels cannot be")
-            image.load()
-    except (MemoryError, DamagedError):
-        raise
-    except Exception as error:  # Pillow's decoders raise a dozen unrelated types
-        raise DamagedError(f"the preview is damaged: {error}") from error
-    return image
+    return open_stream(value[4:], "WEBP", f"of at most {_MOST} pixels a side", lambda size: max(size) <= _MOST)
 
 
 def scaled_down(picture: Picture) -> Image.Image:

@@ -223,15 +223,22 @@ def _decode_planes(payload: bytes, mode: Mode, height: int, width: int) -> Pixel
 
 
 def _open(data: bytes, name: str, height: int, width: int) -> Image.Image:
-    """A picture stream decoded; whatever Pillow makes of a broken one is a DamagedError."""
+    return open_stream(data, name, f"of {(width, height)}", lambda size: size == (width, height))
+
+
+def open_stream(data: bytes, name: str, due: str, fits: Callable[[tuple[int, int]], bool]) -> Image.Image:
+    """A picture stream of the format `name` decoded, if its width and height fit; `due` says which do.
+
+    Whatever Pillow makes of a broken one is a DamagedError.
+    """
     from PIL import Image
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=(name,))
-            if image.size != (width, height):
-                raise DamagedError(f"a {name} stream of {image.size} where {(width, height)} is due")
+            if not fits(image.size):
+                raise DamagedError(f"a {name} stream of {image.size} where one {due} is due")
             image.load()
     except (MemoryError, DamagedError):
         raise

@@ -35,7 +35,7 @@ from bfncodec.training.data import CropSampler, ImageSource, TextSource, WindowS
 Say = Callable[[str], None]
 CODING_TEETH = ((0, 1),)
 """From which length of a text (bytes) its windows are coded with how many teeth, of the schedules a model was trained
-for. Files of many windows keep a machine busy without more teeth, and each tooth costs some bits at its beginning
+for. Files of many lanes keep a machine busy without more teeth, and each tooth costs some bits at its beginning
 (docs/training.md).
 """
 LANES = {"length": 1024, "most": 128}
