@@ -6,6 +6,7 @@ import io
 import json
 import lzma
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import bfncodec
 from bfncodec import models
 from bfncodec.errors import InputError
 from bfncodec.networks.convnet import ConvNet, ConvNetConfig
+from bfncodec.networks.transformer import Transformer, TransformerConfig, ngram_hash
 from bfncodec.training.data import CropSampler, ImageSource
 from bfncodec.training.loop import make, run
 from bfncodec.training.quantise import restored_state
@@ -200,6 +202,34 @@ def test_a_training_that_starts_from_a_model_knows_what_it_knew(tmp_path: Path, 
     smaller = configure(tmp_path, data, "image", start, text.replace("width = 16", "width = 8"))
     with pytest.raises(InputError, match="expected at most"):
         run(smaller, tmp_path / "smaller", say=silent)
+
+
+def test_a_text_model_grows_deeper_and_its_tables_smaller(tmp_path: Path, data: Path) -> None:
+    first = run(configure(tmp_path, data, "text"), tmp_path / "first", steps=40, say=silent)
+    tensors = load_file(first / "model.safetensors")
+    known = Transformer(TransformerConfig.from_dict(models.read(first).config["network"]))
+    known.load_state_dict(restored_state(known, tensors))
+    x = torch.from_numpy(np.random.default_rng(0).integers(97, 123, (3, 32)))
+
+    deeper = Transformer(replace(known.config, layers=3))
+    deeper.load_state_dict(restored_state(deeper, tensors))
+    assert torch.allclose(deeper(x, 1), known(x, 1), atol=1e-5)
+
+    smaller = Transformer(replace(known.config, ngrams=((2, 5),)))
+    smaller.load_state_dict(restored_state(smaller, tensors))
+    history = torch.tensor([[104, 105]])
+    pair = int(ngram_hash(history, 2, 5))
+    assert int(ngram_hash(history, 2, 6)) // 2 == pair
+    table, old = smaller.ngram[0].weight, known.ngram[0].weight
+    assert torch.allclose(table[pair], old[2 * pair : 2 * pair + 2].mean(0))
+
+
+def test_lanes_of_a_text_model_are_told_and_checked(tmp_path: Path, data: Path) -> None:
+    config = configure(tmp_path, data, "text", text=TEXT + "[lanes]\nmost = 3\n")
+    out = run(config, tmp_path / "out", steps=1, say=silent)
+    assert models.read(out).config["lanes"] == {"length": 1024, "most": 3}
+    with pytest.raises(InputError, match=r"\[lanes\].*longest"):
+        run(configure(tmp_path, data, "text", text=TEXT + "[lanes]\nlongest = 3\n"), tmp_path / "out", say=silent)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,8 @@ def restored_state(network: nn.Module, tensors: dict[str, Tensor]) -> dict[str, 
     """State to begin a training with: that of the network, overwritten with stored tensors as far as they reach.
 
     A network that is wider or deeper than the stored one computes the same as it at first: what is new in a matrix
-    has no weight on what was known (new columns are zero), and new blocks end in a zero matrix.
+    has no weight on what was known (new columns are zero), and new blocks end in a zero matrix. Only a table of
+    n-grams may be smaller than the stored one: rows that now share one hash give it their mean.
 
     Raises ValueError where a stored matrix is larger than the network's.
     """
@@ -58,6 +59,8 @@ def restored_state(network: nn.Module, tensors: dict[str, Tensor]) -> dict[str, 
         known = _stored(tensors, name)
         if known is None:
             continue
+        if name.startswith("ngram.") and len(known) > len(tensor):  # a hash's first bits name its row
+            known = known.view(len(tensor), -1, known.shape[1]).mean(1)
         if known.ndim != tensor.ndim or any(a > b for a, b in zip(known.shape, tensor.shape, strict=True)):
             raise ValueError(f"{name}: expected at most {list(tensor.shape)}, found {list(known.shape)}")
         grid = parts.get(name.split(".")[-2] if "." in name else name, (1, 1))
