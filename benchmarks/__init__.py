@@ -1,6 +1,7 @@
 """Measurements: real file bytes, headers included, every round trip checked.
 
 python -m benchmarks.demo      a shipped photo and a shipped text, through the command line
-python -m benchmarks.peers     bits, time and memory against PNG, WebP, JPEG XL, JPEG 2000, xz, zstd, brotli, PPMd
+python -m benchmarks.peers     bits, time and memory against PNG, WebP, JPEG XL, JPEG 2000; gzip, bzip2, xz, zstd,
+                               brotli, PPMd, zpaq
 python -m benchmarks.speed     time and memory of whole processes, ours and theirs
 """

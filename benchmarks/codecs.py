@@ -6,6 +6,8 @@ Peers run at their strongest practical setting. Those whose package is not insta
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import importlib
 import io
 import lzma
@@ -27,11 +29,14 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]  # [H, W, 3]
 T = TypeVar("T")
 
-PPMD_ORDER, PPMD_MEMORY = 16, 64 << 20
+PPMD_ORDER, PPMD_MEMORY = 16, 256 << 20  # 10 MB of text fill more than 64 MB
+PPMD_FED = 1 << 12  # bytes at once: its encoder may lose one where more than 32 KB come out of a call
 DICTIONARY = 112_640  # bytes; what `zstd --train` makes
 SHORT_TEXT, SMALL_IMAGE = 2048, 128 * 128 * 3  # bytes; up to here compress() asks the default model in any case
 ONE_SEGMENT = 1 << 18  # bytes; up to here it gives all to a model that was named, in one piece
 WEBP = "WebP -m 6 -q 100"
+PPMD, ZPAQ = f"PPMd -o {PPMD_ORDER}", "zpaq -m5"
+ZSTD_TRAINED, PPMD_PRIMED = "zstd -22, dictionary", f"{PPMD}, primed"
 _PNG: dict[str, Any] = {"optimize": True}
 _WEBP: dict[str, Any] = {"lossless": True, "quality": 100, "method": 6, "exact": True}
 
@@ -114,17 +119,36 @@ def graphics_codecs(*ours: Ours) -> list[Codec[Graphic]]:
     return codecs + [_ours_graphic(way) for way in ours]
 
 
-def text_codecs(*ours: Ours, samples: Sequence[bytes] = (), zpaq: bool = False) -> list[Codec[bytes]]:
-    """Codecs of bytes; ours come last. samples: for zstd's dictionary. zpaq: run that program, too, if it is there."""
-    codecs: list[Codec[bytes]] = [Codec("xz -9e", _xz, _unxz)]
+def text_codecs(*ours: Ours, dictionary: bytes = b"", zpaq: bool = False) -> list[Codec[bytes]]:
+    """Codecs of bytes; ours come last.
+
+    dictionary: of :func:`trained`, for zstd and PPMd, each with and without. zpaq: run that program, too, where it is.
+    """
+    codecs: list[Codec[bytes]] = [Codec("gzip -9", _gzip, _gunzip), Codec("bzip2 -9", bz2.compress, _bunzip2)]
+    codecs += [Codec("xz -9e", _xz, _unxz)]
     codecs += [Codec("zstd -22", *_zstd(zstd)) for zstd in _installed("zstandard")]
-    if samples:
-        codecs += [Codec("zstd -22, dictionary", *_zstd(zstd, samples)) for zstd in _installed("zstandard")]
     codecs += [Codec("brotli -q 11", *_brotli(brotli)) for brotli in _installed("brotli")]
-    codecs += [Codec(f"PPMd -o {PPMD_ORDER}", *_ppmd(pyppmd)) for pyppmd in _installed("pyppmd")]
+    codecs += [Codec(PPMD, *_ppmd(pyppmd)) for pyppmd in _installed("pyppmd")]
     if zpaq and has_zpaq():
-        codecs.append(Codec("zpaq -m5", _zpaq, _unzpaq))
+        codecs.append(Codec(ZPAQ, _zpaq, _unzpaq))
+    if dictionary:
+        codecs += [Codec(ZSTD_TRAINED, *_zstd(zstd, dictionary)) for zstd in _installed("zstandard")]
+        codecs += [Codec(PPMD_PRIMED, *_ppmd(pyppmd, dictionary)) for pyppmd in _installed("pyppmd")]
     return codecs + [_ours_text(way) for way in ours]
+
+
+def trained(samples: Sequence[bytes]) -> bytes:
+    """A dictionary of what samples share, most useful at its end; empty without samples or zstandard.
+
+    Raises UsageError where there are too few of them.
+    """
+    for zstandard in _installed("zstandard") if samples else ():
+        try:
+            return bytes(zstandard.train_dictionary(DICTIONARY, list(samples)).as_bytes())
+        except zstandard.ZstdError as error:
+            message = f"zstd makes no dictionary of {len(samples)} samples ({error}): give it more to train on"
+            raise click.UsageError(message) from error
+    return b""
 
 
 def _installed(name: str) -> Iterator[Any]:
@@ -281,6 +305,18 @@ def _ours_graphic(way: Ours) -> Codec[Graphic]:
 # --- bytes -------------------------------------------------------------------------------------
 
 
+def _gzip(data: bytes) -> bytes:
+    return gzip.compress(data, 9, mtime=0)
+
+
+def _gunzip(blob: bytes, size: int) -> bytes:
+    return gzip.decompress(blob)
+
+
+def _bunzip2(blob: bytes, size: int) -> bytes:
+    return bz2.decompress(blob)
+
+
 def _xz(data: bytes) -> bytes:
     return lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)
 
@@ -289,28 +325,22 @@ def _unxz(blob: bytes, size: int) -> bytes:
     return lzma.decompress(blob)
 
 
-def _zstd(
-    zstandard: Any, samples: Sequence[bytes] = ()
-) -> tuple[Callable[[bytes], bytes], Callable[[bytes, int], bytes]]:
-    """With a dictionary of the samples, which like our model is on both sides and in no file."""
-    try:
-        dictionary = zstandard.train_dictionary(DICTIONARY, list(samples)) if samples else None
-    except zstandard.ZstdError as error:
-        message = f"zstd makes no dictionary of {len(samples)} files ({error}): name a folder of more"
-        raise click.UsageError(message) from error
+def _zstd(zstandard: Any, dictionary: bytes = b"") -> tuple[Callable[[bytes], bytes], Callable[[bytes, int], bytes]]:
+    """With a dictionary, which like our model is on both sides; a file has but four bytes that name it."""
+    known = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
 
     def encode(data: bytes) -> bytes:
-        return bytes(zstandard.ZstdCompressor(level=22, dict_data=dictionary).compress(data))
+        return bytes(zstandard.ZstdCompressor(level=22, dict_data=known).compress(data))
 
     def decode(blob: bytes, size: int) -> bytes:
-        return bytes(zstandard.ZstdDecompressor(dict_data=dictionary).decompress(blob))
+        return bytes(zstandard.ZstdDecompressor(dict_data=known).decompress(blob))
 
     return encode, decode
 
 
 def _brotli(brotli: Any) -> tuple[Callable[[bytes], bytes], Callable[[bytes, int], bytes]]:
     def encode(data: bytes) -> bytes:
-        return bytes(brotli.compress(data, quality=11))
+        return bytes(brotli.compress(data, quality=11, lgwin=24))
 
     def decode(blob: bytes, size: int) -> bytes:
         return bytes(brotli.decompress(blob))
@@ -318,15 +348,30 @@ def _brotli(brotli: Any) -> tuple[Callable[[bytes], bytes], Callable[[bytes, int
     return encode, decode
 
 
-def _ppmd(pyppmd: Any) -> tuple[Callable[[bytes], bytes], Callable[[bytes, int], bytes]]:
-    """Variant I without any header: not even the size, which its decoder is told."""
+def _ppmd(pyppmd: Any, primer: bytes = b"") -> tuple[Callable[[bytes], bytes], Callable[[bytes, int], bytes]]:
+    """Variant I without any header: not even the size, which its decoder is told. Its coder ends in four bytes.
+
+    What the encoder gives out for the primer does not depend on what follows (variant I's range coder carries nothing
+    into bytes it has given out), so both sides make it for themselves and a file is only what comes after.
+    """
+
+    def pack(coder: Any, data: bytes) -> bytes:
+        return b"".join(coder.encode(data[i : i + PPMD_FED]) for i in range(0, len(data), PPMD_FED))
+
+    def start() -> tuple[Any, bytes]:
+        coder = pyppmd.Ppmd8Encoder(PPMD_ORDER, PPMD_MEMORY)
+        return coder, pack(coder, primer)
+
+    _, known = start()
 
     def encode(data: bytes) -> bytes:
-        coder = pyppmd.Ppmd8Encoder(PPMD_ORDER, PPMD_MEMORY)
-        return bytes(coder.encode(data) + coder.flush())
+        coder, _ = start()
+        return bytes(pack(coder, data) + coder.flush(False))  # no end mark: the size is known
 
     def decode(blob: bytes, size: int) -> bytes:
-        return bytes(pyppmd.Ppmd8Decoder(PPMD_ORDER, PPMD_MEMORY).decode(blob, size))
+        coder = pyppmd.Ppmd8Decoder(PPMD_ORDER, PPMD_MEMORY)
+        padded = known + blob + b"\0"  # it starts with no less than five bytes
+        return bytes(coder.decode(padded, len(primer) + size)[len(primer) :])
 
     return encode, decode
 

@@ -6,6 +6,7 @@
     python -m benchmarks.peers graphics ICONS SCREENSHOTS --limit 60
     python -m benchmarks.peers text FILE --piece 100000 --zpaq
     python -m benchmarks.peers text FILE --piece 500 --limit 1000
+    python -m benchmarks.peers sizes FILE --primed-with OTHER --zpaq --level 1 --level 5 --plot sizes.png
     python -m benchmarks.peers files HELD_OUT --trained-on FOLDER -m MODEL
 
 Each item is a file of its own: its real bytes are counted, headers included, and every one is
@@ -20,14 +21,11 @@ run on one thread, ours on as many as OMP_NUM_THREADS allows.
 from __future__ import annotations
 
 import json
-import sys
-import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import click
 import numpy as np
@@ -38,116 +36,32 @@ from benchmarks.codecs import (
     Graphic,
     Ours,
     Pixels,
+    T,
     graphics_codecs,
     has_zpaq,
     photo_codecs,
     read_graphic,
-    seen,
     text_codecs,
+    trained,
 )
-from benchmarks.processes import alone, own_peak
-from benchmarks.tables import table, trade
+from benchmarks.measuring import Row, Workload, measured
+from benchmarks.processes import alone
+from benchmarks.tables import sizes_plot, table, trade
+from benchmarks.texts import (
+    DICTIONARY_MOST,
+    SIZES,
+    ZPAQ_LEAST,
+    Amount,
+    content,
+    curves,
+    how_many,
+    of_size,
+    samples,
+    sizes_report,
+)
 
-T = TypeVar("T")
-BATCH = 1 << 18  # bytes of items that a codec is told of at once
 FRAME = 18  # bytes of frame that an image may take
 PICTURES = {".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
-
-
-# --- measuring ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one codec makes of all items."""
-
-    codec: str
-    items: int
-    raw: int  # bytes
-    packed: int  # bytes
-    mean_bits: float  # mean over items of bits per byte (text) or per subpixel (images)
-    total_bits: float  # the same, all items together
-    encode_s: float
-    decode_s: float
-    sizes: tuple[int, ...]  # bytes of each file
-    methods: Mapping[str, int] = field(default_factory=dict)  # ours: segments by how they are coded
-    peak: int = 0  # bytes of memory
-
-
-@dataclass(frozen=True)
-class Workload(Generic[T]):
-    """Items and codecs, said in a way that another process can load them, too (they pickle)."""
-
-    title: str
-    unit: str
-    items: Callable[[], Sequence[T]]
-    codecs: Callable[..., list[Codec[T]]]  # of ways to use ours
-    names: tuple[str, ...] = ()  # of the items, where they are to be told apart
-
-
-def measured(workload: Workload[T], ours: Sequence[Ours], name: str) -> Row:
-    """Be a process that measures one codec of a workload."""
-    codec = next(codec for codec in workload.codecs(*ours) if codec.name == name)
-    return replace(measure(codec, workload.items()), peak=own_peak())
-
-
-def measure(codec: Codec[T], items: Sequence[T]) -> Row:
-    """Encode, decode and compare every item."""
-    raw: list[int] = []
-    sizes: list[int] = []
-    methods: Counter[str] = Counter()
-    encode_s = decode_s = 0.0
-    for batch in batches(items):
-        start = time.perf_counter()
-        codec.foresee(batch)
-        blobs = [codec.encode(item) for item in batch]
-        middle = time.perf_counter()
-        codec.foresee_coded(blobs)
-        backs = [codec.decode(blob, size_of(item)) for blob, item in zip(blobs, batch, strict=True)]
-        encode_s, decode_s = encode_s + middle - start, decode_s + time.perf_counter() - middle
-        for item, blob, back in zip(batch, blobs, backs, strict=True):
-            if not same(item, back):
-                raise AssertionError(f"{codec.name}: item {len(sizes)} came back different")
-            methods.update(codec.methods(blob))
-            raw.append(size_of(item))
-            sizes.append(len(blob))
-        progress(f"{codec.name}: {len(sizes)}/{len(items)} ")
-    progress("")
-    mean = float(np.mean([8 * packed / size for packed, size in zip(sizes, raw, strict=True)]))
-    total = 8 * sum(sizes) / sum(raw)
-    return Row(
-        codec.name, len(items), sum(raw), sum(sizes), mean, total, encode_s, decode_s, tuple(sizes), dict(methods)
-    )
-
-
-def batches(items: Sequence[T]) -> Iterator[list[T]]:
-    """Consecutive items of BATCH bytes together, or a single one that is larger."""
-    batch: list[T] = []
-    total = 0
-    for item in items:
-        if batch and total + size_of(item) > BATCH:
-            yield batch
-            batch, total = [], 0
-        batch.append(item)
-        total += size_of(item)
-    yield batch
-
-
-def size_of(item: Any) -> int:
-    return len(item) if isinstance(item, bytes) else int(item.nbytes)
-
-
-def same(item: Any, back: Any) -> bool:
-    """Whether an item came back; of pictures what they show counts, as most peers have not all modes."""
-    if isinstance(item, Graphic):
-        return np.array_equal(seen(back.image), seen(item.image))
-    return bool(np.array_equal(back, item))
-
-
-def progress(line: str) -> None:
-    """Show how far it is on one line of a terminal; nothing where there is none."""
-    if sys.stderr.isatty():
-        click.echo(f"\r\033[K{line}", err=True, nl=False)
 
 
 # --- reports -----------------------------------------------------------------------------------
@@ -195,15 +109,14 @@ def against(ours: Row, theirs: Row, names: Sequence[str]) -> str:
     )
 
 
-def as_json(workload: Workload[T], rows: Iterable[Row]) -> str:
-    return json.dumps(
-        {
-            "title": workload.title,
-            "unit": workload.unit,
-            "names": workload.names,
-            "rows": [asdict(row) for row in rows],
-        }
-    )
+def for_programs(workload: Workload[T], rows: Iterable[Row]) -> dict[str, Any]:
+    """Everything measured, for JSON."""
+    return {
+        "title": workload.title,
+        "unit": workload.unit,
+        "names": workload.names,
+        "rows": [asdict(row) for row in rows],
+    }
 
 
 # --- the command line --------------------------------------------------------------------------
@@ -242,7 +155,7 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
         command(**others, asked=Asked(only, model, levels, no_ours, as_json, plot))
 
     for option in [
-        click.option("--plot", type=click.Path(path_type=Path), help="Draw bits against time to a file."),
+        click.option("--plot", type=click.Path(path_type=Path), help="Draw bits against time (sizes: size) to a file."),
         click.option("--json", "as_json", is_flag=True, help="For programs."),
         click.option("--no-ours", is_flag=True, help="Peers only."),
         click.option("--level", "levels", type=click.IntRange(1, 9), multiple=True, help="Ours: a level; may repeat."),
@@ -255,20 +168,35 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
 
 def run(workload: Workload[T], asked: Asked) -> None:
     """Measure the codecs asked for, print the table, draw the plot."""
-    codecs = [codec.name for codec in workload.codecs(*asked.ours)]
-    chosen = [name for name in codecs if not asked.only or any(part.lower() in name.lower() for part in asked.only)]
-    if not chosen:
-        raise click.UsageError(f"no codec of that name: --only takes parts of {', '.join(codecs)}")
-    rows = []
-    for name in chosen:
-        rows.append(alone(measured, workload, asked.ours, name))
-        click.echo(f"{name}: {rows[-1].mean_bits:.4f} {workload.unit}", err=True)  # of a long run that is cut off
-    click.echo(as_json(workload, rows) if asked.json else report(workload, rows))
+    rows = measure_all(workload, asked)
+    if not rows:
+        raise no_codec(workload, asked)
+    click.echo(json.dumps(for_programs(workload, rows)) if asked.json else report(workload, rows))
     if asked.plot is not None:
         points = {
             row.codec: (row.mean_bits, row.encode_s / row.raw * 1e6, row.decode_s / row.raw * 1e6) for row in rows
         }
         trade(asked.plot, workload.title, workload.unit, points)
+
+
+def measure_all(workload: Workload[T], asked: Asked) -> list[Row]:
+    """Measure the codecs asked for, each in a process of its own."""
+    rows = []
+    for name in names_of(workload, asked):
+        if asked.only and not any(part.lower() in name.lower() for part in asked.only):
+            continue
+        rows.append(alone(measured, workload, asked.ours, name))
+        click.echo(f"{name}: {rows[-1].mean_bits:.4f} {workload.unit}", err=True)  # of a long run that is cut off
+    return rows
+
+
+def names_of(workload: Workload[T], asked: Asked) -> list[str]:
+    return [codec.name for codec in workload.codecs(*asked.ours)]
+
+
+def no_codec(workload: Workload[T], asked: Asked) -> click.UsageError:
+    """What to say where none of the codecs was asked for."""
+    return click.UsageError(f"no codec of that name: --only takes parts of {', '.join(names_of(workload, asked))}")
 
 
 def spread(count: int, wanted: int | None) -> list[int]:
@@ -368,7 +296,7 @@ def read_graphics(paths: Sequence[Path]) -> list[Graphic]:
 def text(file: Path, piece: int, limit: int | None, zpaq: bool, asked: Asked) -> None:
     """FILE in pieces, each a file of its own; a last one shorter than half a piece is left out."""
     title = f"{file.name} in pieces of {piece:,} bytes"
-    run(Workload(title, "bits/byte", partial(pieces_of, file, piece, limit), peers_of_text((), zpaq)), asked)
+    run(Workload(title, "bits/byte", partial(pieces_of, file, piece, limit), peers_of_text(b"", zpaq)), asked)
 
 
 def pieces_of(file: Path, piece: int, limit: int | None) -> list[bytes]:
@@ -377,28 +305,80 @@ def pieces_of(file: Path, piece: int, limit: int | None) -> list[bytes]:
     return [data[starts[i] : starts[i] + piece] for i in spread(len(starts), limit)]
 
 
-def peers_of_text(samples: Sequence[bytes], zpaq: bool) -> Callable[..., list[Codec[bytes]]]:
-    """The codecs of bytes; says so where zpaq is asked for and not there."""
-    if zpaq and not has_zpaq():
+def peers_of_text(dictionary: bytes, zpaq: bool) -> Callable[..., list[Codec[bytes]]]:
+    """The codecs of bytes."""
+    return partial(text_codecs, dictionary=dictionary, zpaq=zpaq and with_zpaq())
+
+
+def with_zpaq() -> bool:
+    """Whether zpaq, which was asked for, is there; says so where it is not."""
+    if not has_zpaq():
         click.echo("zpaq is left out: it is not installed (Debian: apt install zpaq)", err=True)
-    return partial(text_codecs, samples=samples, zpaq=zpaq)
+    return has_zpaq()
+
+
+@main.command()
+@options
+@click.argument("file", type=FILE)
+@click.option("--size", "sizes", type=Amount(), multiple=True, default=SIZES, help="Of a piece; may repeat.")
+@click.option("--budget", type=Amount(), default="1MB", show_default=True, help="All pieces of a size, at most.")
+@click.option("--primed-with", type=FILE, help="Other text of the same kind: for dictionaries of zstd and PPMd.")
+@click.option("--zpaq", is_flag=True, help=f"Run the program zpaq, too, on pieces of {ZPAQ_LEAST:,} bytes and more.")
+def sizes(file: Path, sizes: tuple[int, ...], budget: int, primed_with: Path | None, zpaq: bool, asked: Asked) -> None:
+    """Bits per byte against file size: pieces of FILE, each a file of its own, evenly spaced, for each --size.
+
+    Of each size there are so many that all together keep below the budget, but one at least and 200 at most. Sizes
+    larger than FILE are left out; for the largest, join files: cat HELD_OUT/*.txt > joined.txt. Files that end in .xz
+    are unpacked first.
+
+    Pieces of 2,000 bytes and less are coded with a dictionary, too, of 110 KB that zstd trains on pieces of that size
+    of the other file: zstd's own, and what PPMd has seen before. Neither it nor our models are counted as part of a
+    file. Files of zstd name their dictionary in four bytes, ours their model; PPMd's have no header at all.
+    """
+    if primed_with is not None and primed_with.samefile(file):
+        raise click.UsageError(f"--primed-with {primed_with} is the file that is measured: name another one")
+    length, there = len(content(file)), zpaq and with_zpaq()
+    other = content(primed_with) if primed_with else b""
+    found: dict[int, list[Row]] = {}
+    records = []
+    for size in fitting(sizes, length, file.name):
+        dictionary = trained(samples(other, size)) if other and size <= DICTIONARY_MOST else b""
+        workload = of_size(file, size, how_many(length, size, budget), dictionary, there)
+        click.echo(workload.title, err=True)
+        if rows := measure_all(workload, asked):
+            found[size] = rows
+            records.append(for_programs(workload, rows))
+    if not found:
+        raise no_codec(workload, asked)
+    click.echo(json.dumps(records) if asked.json else sizes_report(file.name, found, asked.ours))
+    if asked.plot is not None:
+        sizes_plot(asked.plot, file.name, "bits/byte", curves(found))
+
+
+def fitting(sizes: Iterable[int], length: int, name: str) -> list[int]:
+    """Those that a file has; says which it has not. Raises UsageError where none is left."""
+    wanted = sorted(set(sizes))
+    for size in wanted:
+        if size > length:
+            click.echo(f"pieces of {size:,} bytes are left out: {name} has {length:,}", err=True)
+    if wanted[0] > length:
+        raise click.UsageError(f"{name} has {length:,} bytes: ask for a --size that is not larger")
+    return [size for size in wanted if size <= length]
 
 
 @main.command()
 @options
 @click.argument("folder", type=FOLDER)
 @some
-@click.option("--trained-on", type=FOLDER, help="Files of the same kind: zstd is measured with a dictionary, too.")
+@click.option(
+    "--trained-on", type=FOLDER, help="Files of the same kind: zstd and PPMd are measured with a dictionary, too."
+)
 @click.option("--zpaq", is_flag=True, help="Run the program zpaq, too (half a second for each file).")
 def files(folder: Path, limit: int | None, trained_on: Path | None, zpaq: bool, asked: Asked) -> None:
     """Every file of FOLDER that is not empty, as the bytes it is."""
-    samples = contents_of(trained_on) if trained_on else []
-    run(
-        Workload(
-            f"files in {folder.name}", "bits/byte", partial(some_contents, folder, limit), peers_of_text(samples, zpaq)
-        ),
-        asked,
-    )
+    dictionary = trained(contents_of(trained_on) if trained_on else [])
+    items = partial(some_contents, folder, limit)
+    run(Workload(f"files in {folder.name}", "bits/byte", items, peers_of_text(dictionary, zpaq)), asked)
 
 
 def some_contents(folder: Path, limit: int | None) -> list[bytes]:

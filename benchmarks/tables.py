@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle, filterfalse
 from pathlib import Path
+
+PEERS = ("#94a3b8", "#475569", "#ec4899", "#2563eb", "#16a34a", "#9333ea", "#111827")  # colours of lines
+OURS = ("#c2410c", "#f59e0b", "#7f1d1d")
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -61,5 +65,36 @@ def trade(path: Path, title: str, unit: str, points: Mapping[str, tuple[float, f
     figure.savefig(path, dpi=150)
 
 
+def sizes_plot(path: Path, title: str, unit: str, lines: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+    """Draw bits against file size, a line for each name, ours thick, and save it (needs matplotlib).
+
+    lines: for each name sizes in bytes and bits, smallest size first. "NAME, variant" has the colour of NAME, dashed.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    axes = figure.subplots()
+    bases = dict.fromkeys(name.split(",")[0] for name in lines)
+    colors = dict(zip(filterfalse(is_ours, bases), cycle(PEERS))) | dict(zip(filter(is_ours, bases), cycle(OURS)))
+    for name, line in lines.items():
+        base, dash = name.split(",")[0], "--" if "," in name else "-"
+        width = 4 if is_ours(name) else 1.5
+        axes.plot(*zip(*line, strict=True), dash, color=colors[base], lw=width, marker="o", ms=4, label=name)
+    axes.set(title=title, xscale="log", yscale="log", xlabel="bytes of a file", ylabel=unit)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_major_locator(FixedLocator([0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 6, 8, 12]))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def is_ours(name: str) -> bool:
+    return name.startswith("bfncodec")
+
+
 def _color(name: str) -> str:
-    return "#c2410c" if name.startswith("bfncodec") else "#64748b"
+    return OURS[0] if is_ours(name) else "#64748b"

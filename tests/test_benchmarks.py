@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import lzma
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,9 @@ from PIL import Image
 
 import bfncodec
 from benchmarks.codecs import (
+    PPMD,
+    PPMD_PRIMED,
+    ZSTD_TRAINED,
     Ahead,
     Codec,
     Graphic,
@@ -27,10 +32,13 @@ from benchmarks.codecs import (
     read_graphic,
     seen,
     text_codecs,
+    trained,
 )
-from benchmarks.peers import BATCH, Row, against, array_images, batches, main, measure, same, spread
+from benchmarks.measuring import BATCH, Row, batches, measure, same
+from benchmarks.peers import against, array_images, main, spread
 from benchmarks.processes import alone, own_peak
-from benchmarks.tables import trade
+from benchmarks.tables import sizes_plot, trade
+from benchmarks.texts import PIECES, content, cut, how_many, samples, sizes_report
 
 TEXT = (b"Batches make the same bytes as one at a time. " * 10)[:400]
 
@@ -135,13 +143,36 @@ def test_pieces_are_spread_evenly() -> None:
     assert spread(3, 10) == spread(3, None) == [0, 1, 2]
 
 
-def test_dictionary_of_zstd_comes_back() -> None:
+def named(name: str, **options: Any) -> Codec[bytes]:
+    return next(codec for codec in text_codecs(**options) if codec.name == name)
+
+
+@pytest.mark.parametrize(("name", "plain"), [(ZSTD_TRAINED, "zstd -22"), (PPMD_PRIMED, PPMD)])
+def test_a_dictionary_makes_texts_like_it_smaller(name: str, plain: str) -> None:
     pytest.importorskip("zstandard")
-    samples = [b"%d: %s" % (n, TEXT[n % 50 :]) for n in range(300)]
-    codec = next(c for c in text_codecs(samples=samples) if c.name == "zstd -22, dictionary")
-    plain = next(c for c in text_codecs() if c.name == "zstd -22")
+    pytest.importorskip("pyppmd")
+    dictionary = trained([b"%d: %s" % (n, TEXT[n % 50 :]) for n in range(300)])
+    codec = named(name, dictionary=dictionary)
     assert codec.decode(codec.encode(TEXT), len(TEXT)) == TEXT
-    assert len(codec.encode(TEXT)) < len(plain.encode(TEXT))
+    assert len(codec.encode(TEXT)) < len(named(plain).encode(TEXT))
+    assert trained([]) == b""
+
+
+@given(st.lists(st.sampled_from([b"", b"a", b"\x00", b"\xff", TEXT[:90], bytes(range(256))]), max_size=6))
+@settings(max_examples=20, deadline=None)
+def test_bytes_come_back_from_every_peer(parts: list[bytes]) -> None:
+    data = b"".join(parts) or b"a"
+    for codec in text_codecs(dictionary=TEXT):  # of zstd it is bytes to point at
+        assert codec.decode(codec.encode(data), len(data)) == data, codec.name
+
+
+def test_ppmd_loses_no_byte_of_a_large_file() -> None:
+    """Its encoder does of this one, told of all at once: where a surprise is several bytes and its buffer is full."""
+    pytest.importorskip("pyppmd")
+    text = np.resize(np.frombuffer(TEXT, np.uint8), 200_000)
+    data = np.where(noise(1, text.size) < 16, noise(101, text.size), text).tobytes()
+    codec = named(PPMD)
+    assert codec.decode(codec.encode(data), len(data)) == data
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
@@ -250,7 +281,7 @@ def peak_with(size: int) -> int:
 
 def test_zpaq_comes_back_or_is_said_to_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if has_zpaq():
-        codec = next(c for c in text_codecs(zpaq=True) if c.name.startswith("zpaq"))
+        codec = named("zpaq -m5", zpaq=True)
         assert codec.decode(codec.encode(TEXT), len(TEXT)) == TEXT
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "a.txt").write_bytes(TEXT)
@@ -263,7 +294,7 @@ def test_a_codec_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(TEXT)
     result = CliRunner().invoke(main, ["text", str(tmp_path / "a.txt"), "--only", "arj"])
     assert result.exit_code == 2
-    assert "--only takes parts of xz -9e" in result.output
+    assert "--only takes parts of gzip -9" in result.output
 
 
 def test_too_few_files_for_a_dictionary_are_a_clear_error(tmp_path: Path) -> None:
@@ -271,7 +302,7 @@ def test_too_few_files_for_a_dictionary_are_a_clear_error(tmp_path: Path) -> Non
     (tmp_path / "a.txt").write_bytes(TEXT)
     result = CliRunner().invoke(main, ["files", str(tmp_path), "--trained-on", str(tmp_path)])
     assert result.exit_code == 2
-    assert "no dictionary of 1 files" in result.output
+    assert "no dictionary of 1 samples" in result.output
 
 
 def test_no_picture_files_are_a_clear_error(tmp_path: Path) -> None:
@@ -305,6 +336,105 @@ def test_files_of_a_folder_and_pieces_of_a_text(tmp_path: Path) -> None:
     assert (row["items"], row["raw"]) == (4, 500)
     row = _row("text", str(tmp_path / "4.txt"), "--piece", "10", "--limit", "7")
     assert (row["items"], row["raw"]) == (7, 70)
+
+
+@given(st.text(min_size=20, max_size=300), st.integers(1, 20), st.integers(1, 400))
+@settings(max_examples=200)
+def test_pieces_have_their_size_and_begin_with_a_character(text: str, size: int, budget: int) -> None:
+    data = text.encode()
+    count = how_many(len(data), size, budget)
+    found = cut(data, size, count)
+    assert 1 <= len(found) == count <= PIECES
+    assert {len(piece) for piece in found} == {size}
+    assert count == 1 or count * size <= min(budget, len(data))
+    places = [data.index(piece) for piece in found]
+    assert max(places) + size <= len(data)
+    for piece in found:
+        assert piece[0] & 0xC0 != 0x80
+        assert piece in data
+
+
+def test_pieces_come_from_everywhere() -> None:
+    data = bytes(range(100))
+    assert cut(data, 10, 1) == [data[45:55]]
+    assert cut(data, 10, 3) == [data[11:21], data[44:54], data[77:87]]
+    assert cut(bytes([0x80] * 9), 3, 3) == [bytes([0x80] * 3)] * 3  # no UTF-8
+    assert [how_many(*asked) for asked in ((10**6, 10, 10**6), (100, 30, 1000), (100, 30, 65), (100, 100, 1))] == [
+        PIECES,
+        3,
+        2,
+        1,
+    ]
+
+
+def test_packed_files_are_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(TEXT)
+    (tmp_path / "a.txt.xz").write_bytes(lzma.compress(TEXT))
+    assert content(tmp_path / "a.txt.xz") == content(tmp_path / "a.txt") == TEXT
+
+
+def test_a_dictionary_is_trained_on_all_of_a_text() -> None:
+    assert samples(TEXT, 100) == [TEXT[i : i + 100] for i in range(0, 400, 100)]
+    assert samples(TEXT, 1000) == [TEXT]
+
+
+def test_sizes_are_compared_with_the_smallest_peer_that_knows_nothing() -> None:
+    def row(name: str, *sizes: int) -> Row:
+        return Row(name, len(sizes), 1000, sum(sizes), 1.0, 8 * sum(sizes) / 1000, 0.5, 0.25, sizes, peak=3_000_000)
+
+    small = [row(PPMD, 300, 100), row("zstd -22", 390), row(PPMD_PRIMED, 250), row("bfncodec -m none", 100)]
+    large = [row(PPMD, 200), row("zstd -22", 160), row("bfncodec -m none", 120)]
+    text = sizes_report("a.txt", {500: small, 1000: large}, [Ours("none")])
+    lines = [line.split() for line in text.splitlines()]
+    assert ["smallest", "peer", "without", "a", "dictionary", "zstd", "-22", "zstd", "-22"] in lines
+    assert ["bfncodec", "-m", "none", "/", "that", "one", "25.6%", "75.0%"] in lines
+    assert ["bfncodec", "-m", "none", "/", *PPMD.split(), "25.0%", "60.0%"] in lines
+    assert ["bfncodec", "-m", "none", "/", *PPMD_PRIMED.split(), "40.0%"] in lines
+    assert ["bfncodec", "-m", "none", "0.800", "0.960", "2.0", "4.0", "3"] in lines
+    assert [*PPMD_PRIMED.split(), "2.000"] in lines
+    assert "zpaq" not in text
+
+
+def test_sizes_of_a_file_are_measured_and_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("zstandard")
+    (tmp_path / "a.txt").write_bytes(TEXT)
+    (tmp_path / "b.txt").write_bytes(b"".join(b"%d: %s" % (n, TEXT[n % 50 :]) for n in range(300)))
+    arguments = ["sizes", str(tmp_path / "a.txt"), "--primed-with", str(tmp_path / "b.txt"), "--plot"]
+    arguments += [str(tmp_path / "a.png"), "-m", "none", "--size", "50", "--size", "0.2KB", "--size", "1KB"]
+    assert "expected bytes such as 300, 10KB or 1MB, found 0.2KB" in CliRunner().invoke(main, arguments).output
+    arguments[-3] = "200"
+    result = CliRunner().invoke(main, [*arguments, "--only", "zstd", "--only", "none"], catch_exceptions=False)
+    assert "pieces of 1,000 bytes are left out: a.txt has 400" in result.stderr
+    assert f"bfncodec -m none / {ZSTD_TRAINED}" in result.stdout
+    assert ["(pieces)", "8", "2"] in [line.split() for line in result.stdout.splitlines()]
+    with Image.open(tmp_path / "a.png") as image:
+        assert min(image.size) > 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--size", "1MB"], "a.txt has 400 bytes: ask for a --size that is not larger"),
+        (["--size", "50", "--only", "arj"], "--only takes parts of gzip -9"),
+        (["--size", "50", "--primed-with", "a.txt"], "is the file that is measured"),
+        (["--size", "0"], "expected bytes such as 300"),
+    ],
+)
+def test_sizes_that_cannot_be_are_clear_errors(arguments: list[str], message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(TEXT)
+    there = [str(tmp_path / word) if word == "a.txt" else word for word in ["a.txt", *arguments]]
+    result = CliRunner().invoke(main, ["sizes", *there])
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+
+
+def test_plot_of_bits_against_size_is_a_picture(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    lines = {f"peer {n}": [(100, 8.0 - n / 3), (1000, 4.0)] for n in range(12)} | {"bfncodec -5": [(100, 2.0)]}
+    sizes_plot(tmp_path / "a.png", "texts", "bits/byte", lines)
+    with Image.open(tmp_path / "a.png") as image:
+        assert min(image.size) > 100
 
 
 def _row(*arguments: str) -> dict[str, float]:
