@@ -6,24 +6,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from bfncodec.container import Frame, pack, unpack
 from bfncodec.content import Content, Folder, Plain, content_of, object_of
 from bfncodec.errors import DamagedError, FormatError, InputError, ModelNotFoundError
 from bfncodec.folders import folder_of, item_shape, lost_files, read_files
-from bfncodec.header import FINEST, Box, Header, Kind, Limits, Origin, Tag, boxes, content_bytes, write_grain
+from bfncodec.header import (
+    FINEST,
+    NOWHERE,
+    Box,
+    Header,
+    Items,
+    Kind,
+    Limits,
+    Origin,
+    Tag,
+    boxes,
+    content_bytes,
+    overlap,
+    write_grain,
+)
+from bfncodec.lines import LINE_BLOCK, Lines
 from bfncodec.models import DEFAULT_LEVEL, check_level
 from bfncodec.pictures import Picture
-from bfncodec.segments import Choice, Codec, Plan, decode, encode_bytes, encode_pixels
+from bfncodec.regions import LineRange, Part, part_of, with_true_extras
+from bfncodec.segments import TEXT_SEGMENT, Choice, Codec, Plan, decode, encode_bytes, encode_pixels
 from bfncodec.wire import Source
 
 if TYPE_CHECKING:
     from PIL import Image
-
-    from bfncodec.regions import Region
 
 __all__ = [
     "CodecSource",
@@ -39,7 +54,6 @@ __all__ = [
     "encode_frame",
     "open_frame",
     "preview",
-    "region_of",
 ]
 
 Progress = Callable[[int], None]
@@ -112,12 +126,14 @@ def compress(
     *,
     level: int = DEFAULT_LEVEL,
     preview: bool | None = None,
+    lines: bool = False,
+    block: int = LINE_BLOCK,
     device: str = "cpu",
     threads: int | None = None,
     progress: Progress | None = None,
     codecs: CodecSource | None = None,
 ) -> bytes:
-    """Compress an object; :func:`decompress` gives back an equal one of the same type.
+    r"""Compress an object; :func:`decompress` gives back an equal one of the same type.
 
     Parameters
     ----------
@@ -135,6 +151,11 @@ def compress(
     preview
         Whether the file of a picture holds a small lossy one for :func:`preview`: None for pictures of two megapixels
         and more, where it takes less than 0.05 % of the file.
+    lines
+        Of bytes or text: cut into blocks of whole lines, so that :func:`decompress` finds a line by its number without
+        decoding the others. A line ends after its newline, b"\n".
+    block
+        Bytes of lines a block has at least: less of them, and there is less to decode for a line, but more to store.
     device, threads
         Where models run: "cpu", "cuda", ..., and how many CPU threads. The bytes do not depend on them.
     progress
@@ -145,7 +166,7 @@ def compress(
     Raises
     ------
     InputError
-        An object that cannot be compressed, or a model that does not code this kind of data.
+        An object that cannot be compressed, or cut after lines, or a model that does not code this kind of data.
     ModelNotFoundError, ModelError
         The model asked for is not there, or broken.
 
@@ -154,13 +175,15 @@ def compress(
     'to be or not to be'
     """
     source = codecs or Models(device, threads)
-    return encode_frame(_content_of(data, model, source), model, source, progress, level, preview)
+    content = _content_of(data, model, source)
+    return encode_frame(content, model, source, progress, level, preview, block if lines else None)
 
 
 def decompress(
     blob: bytes,
     *,
     crop: tuple[int, int, int, int] | None = None,
+    line: int | tuple[int, int] | None = None,
     device: str = "cpu",
     threads: int | None = None,
     progress: Progress | None = None,
@@ -179,6 +202,9 @@ def decompress(
     crop
         Of a picture only this region: x, y, width, height. Only the segments it lies in are decoded and checked. What
         metadata holds for a region is kept: :mod:`bfncodec.regions`.
+    line
+        Of bytes or text that were compressed with ``lines`` only this line, or the first and the last of several,
+        counted from 1, with their newlines. Only the blocks they are in are decoded and checked.
     limits
         What a file may ask of the machine; ``bfncodec.NO_LIMITS`` for files you trust.
     on_damage
@@ -194,10 +220,10 @@ def decompress(
     ModelNotFoundError, ModelError
         The model that coded it is not there, or broken.
     InputError
-        A region that is not within the picture, or of what is none.
+        A region or lines that are not within the content, or of what has none.
     """
     source = codecs or Models(device, threads)
-    return object_of(decode_frame(bytes(blob), source, progress, limits, on_damage, region_of(crop)))
+    return object_of(decode_frame(bytes(blob), source, progress, limits, on_damage, part_of(crop, line)))
 
 
 def preview(
@@ -213,7 +239,7 @@ def preview(
     Neither checks the picture's checksum where there is one in the file; torch is not needed then. InputError for what
     is no picture; limits, device, threads, codecs and other errors as :func:`decompress`.
     """
-    frame = unpack(blob, limits, wanted=lambda box: False)
+    frame = unpack(blob, limits, place=lambda *_: NOWHERE)
     if frame.header.kind is not Kind.IMAGE:
         raise InputError("expected a picture, found none: decompress it")
     from bfncodec import previews
@@ -236,10 +262,12 @@ def encode_frame(
     progress: Progress | None = None,
     level: int = DEFAULT_LEVEL,
     preview: bool | None = None,
+    block: int | None = None,
 ) -> bytes:
-    """The file of a content. Arguments and errors as :func:`compress`."""
+    """The file of a content. Arguments and errors as :func:`compress`; block is None where lines may be cut."""
     check_level(level)
     progress = progress or _silent
+    lines = _cut_lines(content, block, model, codecs) if block is not None else None
     if isinstance(content, Picture):
         choice = _choose(model, "image", codecs, level)
         plan = encode_pixels(content.pixels, content.mode, choice, progress)
@@ -248,13 +276,30 @@ def encode_frame(
     else:
         none = content.kind is Kind.ARRAY and model == "auto"
         choice = _choose("none" if none else model, "text", codecs, level)
-        plan = encode_bytes(content.data, choice, progress)
+        plan = encode_bytes(content.data, choice, progress, lines)
     header = content.header
     if plan.grain != FINEST and len(plan.coded) > 1:
         header = replace(header, extras=(*header.extras, write_grain(plan.grain)))
     if isinstance(content, Picture) and preview is not False:
         header = _with_preview(header, content, plan, preview)
     return pack(header, plan.axes, plan.coded)
+
+
+def _cut_lines(content: Content, block: int, model: str, codecs: CodecSource) -> Lines:
+    """Blocks of whole lines. InputError for content that has none, and where one is too long."""
+    if isinstance(content, Picture):
+        raise InputError("expected bytes or text to cut after lines, found a picture: its file may be taken as bytes")
+    if isinstance(content, Folder) or content.kind is Kind.ARRAY:
+        raise InputError("expected bytes or text to cut after lines, found an array or a folder")
+    if model not in ("auto", "none") and codecs.named(model).info.role == "archive":
+        raise InputError(f"model {model} codes items of one shape, not lines: name another, or auto")
+    if not 1 <= block <= TEXT_SEGMENT:
+        raise InputError(f"expected blocks of lines of 1 to {TEXT_SEGMENT} bytes, found {block}")
+    lines = Lines.of(content.data, block)
+    largest = max(stop - start for start, stop in pairwise(lines.edges(len(content.data))))
+    if largest > block + TEXT_SEGMENT:
+        raise InputError(f"expected lines of at most {TEXT_SEGMENT} bytes, found one longer: do without lines")
+    return lines
 
 
 def _with_preview(header: Header, picture: Picture, plan: Plan, asked: bool | None) -> Header:
@@ -282,13 +327,12 @@ def _plan_folder(folder: Folder, choice: Choice, progress: Progress) -> Plan:
     items = encode_bytes(pixels, choice, progress)
     if not plain:
         return items
-    if items.grain[1]:  # pixels that look like the head of an array file
-        items = encode_bytes(pixels, none, progress)
+    size, first, *_ = cast("Items", items.grain)
+    if first:  # pixels that look like the head of an array file
+        items, size = encode_bytes(pixels, none, progress), 1
     others = encode_bytes(plain, none, progress)
     parts = len(others.coded) + len(items.coded)
-    return Plan(
-        ((len(folder.data), parts),), others.coded + items.coded, (items.grain[0], len(plain), len(others.coded))
-    )
+    return Plan(((len(folder.data), parts),), others.coded + items.coded, (size, len(plain), len(others.coded)))
 
 
 def decode_frame(
@@ -297,37 +341,20 @@ def decode_frame(
     progress: Progress | None = None,
     limits: Limits | None = None,
     on_damage: Callable[[Damage], None] | None = None,
-    region: Region | None = None,
+    part: Part | None = None,
 ) -> Content:
     """The inverse of :func:`encode_frame`. Arguments and errors as :func:`decompress`."""
-    return decode_content(open_frame(blob, limits, on_damage, region), codecs, progress, on_damage, region)
-
-
-def region_of(crop: tuple[int, int, int, int] | None) -> Region | None:
-    """The region that :func:`decompress` is given. InputError for what is none."""
-    if crop is None:
-        return None
-    from bfncodec.regions import Region
-
-    try:
-        x, y, width, height = (int(number) for number in crop)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"expected a region x, y, width, height, found {crop!r}") from error
-    return Region(x, y, width, height)
+    return decode_content(open_frame(blob, limits, on_damage, part), codecs, progress, on_damage, part)
 
 
 def open_frame(
     blob: Source,
     limits: Limits | None = None,
     on_damage: Callable[[Damage], None] | None = None,
-    region: Region | None = None,
+    part: Part | None = None,
 ) -> Frame:
-    """A file's head and the segments that :func:`decode_content` needs; of a region only those it lies in are read."""
-    if region is None:
-        return unpack(blob, limits, salvage=on_damage is not None)
-    frame = unpack(blob, limits, salvage=on_damage is not None, wanted=region.touches)
-    region.check(frame.header, frame.axes)
-    return frame
+    """A file's head and the segments that :func:`decode_content` needs; of a part only those it lies in are read."""
+    return unpack(blob, limits, salvage=on_damage is not None, place=part.place if part is not None else None)
 
 
 def decode_content(
@@ -335,11 +362,11 @@ def decode_content(
     codecs: CodecSource,
     progress: Progress | None = None,
     on_damage: Callable[[Damage], None] | None = None,
-    region: Region | None = None,
+    part: Part | None = None,
 ) -> Content:
     """The content of what :func:`open_frame` made with the same arguments."""
-    whole = _Whole(frame, region)
-    reasons = {n: "not found" for n in whole.wanted() if frame.segments[n] is None}
+    whole = _Whole(frame, part)
+    reasons = {n: "not found" for n in whole.wanted if frame.segments[n] is None}
     for number, content in decode(frame, codecs.identified, progress or _silent):
         if isinstance(content, FormatError):
             reasons[number] = str(content)
@@ -370,31 +397,27 @@ class Damage:
 
 
 class _Whole:
-    """Content, or a region of it, that is put together from its segments; zeros where there is none."""
+    """Content, or a part of it, that is put together from its segments; zeros where there is none."""
 
-    def __init__(self, frame: Frame, region: Region | None) -> None:
-        self.header, self.region = frame.header, region
+    def __init__(self, frame: Frame, part: Part | None) -> None:
+        self.header, self.part = frame.header, part
         self.boxes = tuple(boxes(frame.axes, frame.header.grain))
         self.sides = tuple(length for length, _ in frame.axes)
         self.folder = read_files(frame.header, self.sides[0])
+        self.box = part.place(frame.header, frame.axes) if part else tuple((0, side) for side in self.sides)
+        self.wanted = [n for n, box in enumerate(self.boxes) if part is None or overlap(self.box, box)]
         if frame.header.kind is Kind.IMAGE:
             import numpy as np
 
             dtype = np.uint16 if frame.header.mode.is_wide else np.uint8
-            self.box = region.box if region else ((0, self.sides[0]), (0, self.sides[1]))
             shape = (stop - start for start, stop in self.box)
             self.pixels = np.zeros((*shape, frame.header.mode.channels), dtype)
         self.pieces: dict[int, bytes] = {}
 
-    def wanted(self) -> Iterator[int]:
-        """The numbers of the segments it takes."""
-        for number, box in enumerate(self.boxes):
-            if self.region is None or self.region.touches(box):
-                yield number
-
     def put(self, number: int, content: Any) -> None:
         if self.header.kind is not Kind.IMAGE:
-            self.pieces[number] = content
+            lines = self.part if isinstance(self.part, LineRange) else None
+            self.pieces[number] = lines.of(content, self.header, number) if lines else content
             return
         here, there = [], []  # where it is in the whole, and in itself
         for (start, stop), (first, last) in zip(self.box, self.boxes[number], strict=True):
@@ -411,19 +434,16 @@ class _Whole:
         if header.kind is Kind.IMAGE:
             extras = tuple(extra for extra in header.extras if extra.tag != Tag.PREVIEW)  # not the picture's own
             picture = Picture(self.pixels, header.mode, header.origin, extras)
-            return self._of_region(picture) if self.region else picture
-        data = b"".join(
-            self.pieces.get(number, bytes(stop - start)) for number, ((start, stop),) in enumerate(self.boxes)
-        )
+            return with_true_extras(picture, (self.sides[0], self.sides[1])) if self.part else picture
+        data = b"".join(self.pieces[n] if n in self.pieces else self._zeros(n) for n in self.wanted)
         if self.folder:
             lost = tuple(box[0] for number, box in enumerate(self.boxes) if number not in self.pieces)
             return Folder(data, entries=self.folder[0], sides=self.folder[1], lost=lost)
         return Plain.of(header, data)
 
-    def _of_region(self, picture: Picture) -> Picture:
-        from bfncodec.regions import with_true_extras
-
-        return with_true_extras(picture, (self.sides[0], self.sides[1]))
+    def _zeros(self, number: int) -> bytes:
+        ((start, stop),) = self.boxes[number]
+        return bytes(stop - start)
 
 
 def _choose(model: str, role: str, codecs: CodecSource, level: int) -> Choice:
@@ -447,7 +467,8 @@ class Description:
 
     content: "bytes", "text", "array", "image", a picture file's format, or "folder". sides: bytes, or height and width,
     or an array's shape, or the number of files. methods: segments by how they are coded. models: their identities in
-    hex. preview_bytes: size of the small picture in the file, 0 where there is none.
+    hex. preview_bytes: size of the small picture in the file, 0 where there is none. lines: how many there are, in as
+    many blocks as there are segments, where the content is cut after lines; else 0.
     """
 
     content: str
@@ -458,6 +479,7 @@ class Description:
     methods: dict[str, int]
     models: tuple[str, ...]
     preview_bytes: int = 0
+    lines: int = 0
 
 
 def describe(blob: bytes) -> Description:
@@ -466,7 +488,7 @@ def describe(blob: bytes) -> Description:
 
 
 def describe_frame(frame: Frame, file_bytes: int) -> Description:
-    """The same of a file that was opened; where that was for a region, methods and models are those of its segments."""
+    """The same of a file that was opened; where that was for a part, methods and models are those of its segments."""
     parts = [part for part in frame.segments if part is not None]
     methods = [part.method.name.lower() for part in parts]
     sides = tuple(length for length, _ in frame.axes)
@@ -480,6 +502,7 @@ def describe_frame(frame: Frame, file_bytes: int) -> Description:
         methods={name: methods.count(name) for name in sorted(set(methods))},
         models=tuple(sorted({part.model.hex() for part in parts if part.model})),
         preview_bytes=len(frame.header.extra(Tag.PREVIEW) or b""),
+        lines=frame.header.lines.total if frame.header.lines else 0,
     )
 
 

@@ -17,6 +17,7 @@ import click
 
 from bfncodec import __version__
 from bfncodec.errors import BfncodecError
+from bfncodec.lines import LINE_BLOCK
 from bfncodec.models import DEFAULT_LEVEL, LEVELS
 from bfncodec.runner import (
     STDIN,
@@ -106,6 +107,19 @@ class _Region(click.ParamType[tuple[int, ...]]):
         return x, y, width, height
 
 
+class _LineRange(click.ParamType[tuple[int, int]]):
+    """One number, or two."""
+
+    name = "N|FIRST-LAST"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        first, _, last = value.partition("-")
+        try:
+            return int(first), int(last or first)
+        except ValueError:
+            self.fail(f"expected {self.name}, found {value}", param, ctx)
+
+
 # ---- options ----------------------------------------------------------------------------------
 
 Command = Callable[..., Any]
@@ -176,6 +190,12 @@ def _exit(code: int) -> None:
     default=None,
     help="Put a small picture into the file.  [default: where it is large]",
 )
+@click.option("--lines", is_flag=True, help="Cut after lines, so that decompress --line finds each by its number.")
+@click.option(
+    "--block",
+    type=click.IntRange(1),
+    help=f"With --lines: bytes that are coded together at least.  [default: {LINE_BLOCK}]",
+)
 @click.option("--verify/--no-verify", default=True, help="Decode what was written before it counts.  [default: on]")
 @_options(_running, _quiet, _verbose)
 def compress(files: tuple[Path, ...], **given: Any) -> int:
@@ -197,6 +217,8 @@ def compress(files: tuple[Path, ...], **given: Any) -> int:
             verify(blob, content, codecs, bar)
         return blob
 
+    if given["block"] and not given["lines"]:
+        raise click.UsageError("--block is the size of blocks of lines: add --lines")
     direction = Direction(compressed_name, compress_file, data, _is_plain, binary=True, folders=True)
     options = Options(
         given["model"],
@@ -206,6 +228,7 @@ def compress(files: tuple[Path, ...], **given: Any) -> int:
         given["verify"],
         level=given["level"],
         preview=given["preview"],
+        block=(given["block"] or LINE_BLOCK) if given["lines"] else None,
     )
     return _transform(files, given, direction, options)
 
@@ -223,35 +246,48 @@ def _encode(path: Path, options: Options, codecs: Models, bar: Bar) -> tuple[byt
 @_files
 @_options(_writing, _recursive, _limits)
 @click.option("--crop", type=_Region(), help="Of a picture only this region, in pixels; needs -o or -c.")
+@click.option("--line", type=_LineRange(), help="Of a file compressed with --lines only these, to standard output.")
 @click.option("--salvage", is_flag=True, help="Keep what a damaged file still holds; the rest becomes zeros.")
 @_options(_running, _quiet, _verbose)
 def decompress(files: tuple[Path, ...], **given: Any) -> int:
     """Decompress FILES, each FILE.bfn to FILE, or to a folder where it was one; - or nothing is standard input."""
-    from bfncodec.files import Options, decode_data, decompress_file, decompressed_name, holds_folder
+    from bfncodec.files import Options, decode_data, decode_part, decompress_file, decompressed_name, holds_folder
 
     if given["salvage"] and given["remove"]:
         raise click.UsageError("--salvage keeps the source: leave out --rm")
-    if given["crop"]:
-        _check_crop(files, given)
+    if given["crop"] or given["line"]:
+        _check_part(files, given)
 
     def data(path: Path, options: Options, codecs: Models, bar: Bar) -> Made:
+        if options.part is not None and path != STDIN:
+            return decode_part(path, options, codecs, bar)
         blob = read_input(path)
         if given["output"] in (None, STDIN) and holds_folder(blob, options.limits):
             raise no_place()
         return decode_data(blob, options, codecs, bar)[0]
 
     direction = Direction(decompressed_name, decompress_file, data, _is_ours, binary=False, folders=False)
-    options = Options(force=given["force"], remove=given["remove"], limits=_read_limits(given), crop=given["crop"])
-    return _transform(files, given, direction, options)
+    options = Options(
+        force=given["force"],
+        remove=given["remove"],
+        limits=_read_limits(given),
+        crop=given["crop"],
+        line=given["line"],
+    )
+    to_stdout = given["to_stdout"] or (given["line"] is not None and given["output"] is None)
+    return _transform(files, given | {"to_stdout": to_stdout}, direction, options)
 
 
-def _check_crop(files: tuple[Path, ...], given: dict[str, Any]) -> None:
-    """A region is neither the picture nor to be taken for it."""
+def _check_part(files: tuple[Path, ...], given: dict[str, Any]) -> None:
+    """A part is neither the whole nor to be taken for it."""
+    name = "--crop" if given["crop"] else "--line"
+    if given["crop"] and given["line"]:
+        raise click.UsageError("--crop is of pictures, --line of text: leave one out")
     if len(files) > 1 or given["recursive"]:
-        raise click.UsageError("--crop takes one file")
+        raise click.UsageError(f"{name} takes one file")
     if given["remove"]:
-        raise click.UsageError("--crop keeps the source: leave out --rm")
-    if files and given["output"] is None and not given["to_stdout"]:
+        raise click.UsageError(f"{name} keeps the source: leave out --rm")
+    if given["crop"] and files and given["output"] is None and not given["to_stdout"]:
         raise click.UsageError("--crop needs a name for the region: use -o or -c")
 
 
@@ -366,13 +402,19 @@ def _described(name: str, found: Description) -> list[str]:
     return [
         name,
         f"{found.content} {found.mode}".strip(),
-        f"{sides[0]} files" if found.content == "folder" else "x".join(map(str, sides)),
+        _size(found, sides),
         human_bytes(found.content_bytes),
         human_bytes(found.file_bytes),
         f"{ratio:.1f}%",
         human_bytes(found.preview_bytes) if found.preview_bytes else "-",
         ", ".join([*found.methods, *found.models]),
     ]
+
+
+def _size(found: Description, sides: tuple[int, ...]) -> str:
+    if found.lines:
+        return f"{found.lines} lines in {sum(found.methods.values())} blocks"
+    return f"{sides[0]} files" if found.content == "folder" else "x".join(map(str, sides))
 
 
 # ---- measuring --------------------------------------------------------------------------------

@@ -24,12 +24,13 @@ from bfncodec.header import (
     check_axes,
     check_payload,
     lengths,
+    overlap,
     read_header,
     write_header,
 )
 from bfncodec.wire import Reader, Source, varint
 
-__all__ = ["MAGIC", "SUFFIX", "Coded", "Frame", "Segment", "pack", "unpack"]
+__all__ = ["MAGIC", "SUFFIX", "Coded", "Frame", "Place", "Segment", "pack", "unpack"]
 
 MAGIC = b"\xbf\x4e"
 SUFFIX = ".bfn"
@@ -77,6 +78,10 @@ class Frame:
     segments: tuple[Segment | None, ...]
 
 
+Place = Callable[[Header, Axes], Box]
+"""Says, of content of that kind and size, which part is wanted."""
+
+
 # ---- the whole file ---------------------------------------------------------------------------
 
 
@@ -91,11 +96,12 @@ def unpack(
     blob: Source,
     limits: Limits | None = None,
     salvage: bool = False,
-    wanted: Callable[[Box], bool] = lambda box: True,
+    place: Place | None = None,
 ) -> Frame:
     """Parse a file; nothing is decoded yet. Salvage keeps what a broken file still holds.
 
-    ``wanted``: whether the segment of a place is; of a segmented file the payloads of others are not read.
+    ``place``: which part of the content is wanted; of a segmented file the payloads of other segments are not read.
+    It may raise errors of its own.
 
     Raises a :class:`FormatError`: :class:`NotOursError`, :class:`NewerVersionError`, or
     :class:`DamagedError` (also for sizes beyond ``limits``).
@@ -103,8 +109,8 @@ def unpack(
     limits = limits or Limits()
     flags = _read_start(blob)
     if flags & 2:
-        return _unpack_segmented(blob, limits, salvage, wanted)
-    return _unpack_compact(blob, limits)
+        return _unpack_segmented(blob, limits, salvage, place)
+    return _unpack_compact(blob, limits, place)
 
 
 def _read_start(blob: Source) -> int:
@@ -142,7 +148,7 @@ def _pack_compact(header: Header, coded: Coded) -> bytes:
     return before + crc.to_bytes(4, "little") + after + coded.payload
 
 
-def _unpack_compact(blob: Source, limits: Limits) -> Frame:
+def _unpack_compact(blob: Source, limits: Limits, place: Place | None) -> Frame:
     reader = Reader(blob, 3)
     crc = reader.uint32("checksum")
     flags = blob[2:3][0]
@@ -153,6 +159,8 @@ def _unpack_compact(blob: Source, limits: Limits) -> Frame:
     payload = reader.rest()
     axes = tuple((length, 1) for length in lengths(header, method, payload))
     check_axes(header, axes, limits)
+    if place is not None:
+        place(header, axes)
     box = next(boxes(axes))
     check_payload(header, method, payload, box, limits)
     return Frame(header, axes, (Segment(method, payload, model, crc, prefix, box),))
@@ -181,11 +189,10 @@ def _pack_segmented(header: Header, axes: Axes, coded: Sequence[Coded]) -> bytes
     return b"".join([*out, index, footer, _END])
 
 
-def _unpack_segmented(blob: Source, limits: Limits, salvage: bool, wanted: Callable[[Box], bool]) -> Frame:
+def _unpack_segmented(blob: Source, limits: Limits, salvage: bool, place: Place | None) -> Frame:
     head = _read_head(blob, limits)
     count = prod(parts for _, parts in head.axes)
-    if count > len(blob) // _LEAST_ENTRY:
-        raise DamagedError(f"cut off: {len(blob)} bytes cannot hold {count} segments")
+    wanted = place(head.header, head.axes) if place is not None else None
     try:
         entries = _read_index(blob, head, count)
     except DamagedError:
@@ -194,7 +201,7 @@ def _unpack_segmented(blob: Source, limits: Limits, salvage: bool, wanted: Calla
         entries = _walk(blob, head, count)
     segments: list[Segment | None] = []
     for number, box in enumerate(boxes(head.axes, head.header.grain)):
-        if not wanted(box):
+        if wanted is not None and not overlap(wanted, box):
             segments.append(None)
             continue
         try:
@@ -228,6 +235,9 @@ def _read_head(blob: Source, limits: Limits) -> _Head:
     found = _crc(0, blob[:3], blob[7 : reader.offset]).to_bytes(4, "little")
     if found != crc:
         raise DamagedError(f"header checksum mismatch: expected {crc[::-1].hex()}, found {found[::-1].hex()}")
+    count = prod(parts for _, parts in axes)
+    if count > len(blob) // _LEAST_ENTRY:
+        raise DamagedError(f"cut off: {len(blob)} bytes cannot hold {count} segments")
     check_axes(header, axes, limits)
     return _Head(header, axes, models, crc, reader.offset)
 

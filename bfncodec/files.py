@@ -32,15 +32,15 @@ from bfncodec.api import (
     encode_frame,
     open_frame,
     preview,
-    region_of,
 )
 from bfncodec.container import SUFFIX, Frame, unpack
 from bfncodec.content import Content, Folder, Plain, object_of, same_content
 from bfncodec.errors import BfncodecError, InputError, OutputError
 from bfncodec.folders import Shape, folder_of, item_shape, read_folder
-from bfncodec.header import Kind, Limits, Origin, Tag
+from bfncodec.header import NOWHERE, Kind, Limits, Origin, Tag
 from bfncodec.models import DEFAULT_LEVEL
 from bfncodec.pictures import Picture
+from bfncodec.regions import Part, part_of
 from bfncodec.wire import Source
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "compress_file",
     "compressed_name",
     "decode_data",
+    "decode_part",
     "decompress_file",
     "decompressed_name",
     "encode_data",
@@ -77,10 +78,10 @@ Made = bytes | dict[str, bytes]
 class Options:
     """How to treat files.
 
-    model, level, preview: as for :func:`bfncodec.compress`. as_bytes: picture files too come back byte for byte. force:
-    replace what is there. remove: delete the source once the result is safe. verify: decode the result before it
-    counts. limits, on_damage, crop: as for :func:`bfncodec.decompress`. on_skip: told the path of what is left out of a
-    folder, and what it is; without it that is an error.
+    model, level, preview: as for :func:`bfncodec.compress`, and block, None where lines may be cut. as_bytes: picture
+    files too come back byte for byte. force: replace what is there. remove: delete the source once the result is safe.
+    verify: decode the result before it counts. limits, on_damage, crop, line: as for :func:`bfncodec.decompress`.
+    on_skip: told the path of what is left out of a folder, and what it is; without it that is an error.
     """
 
     model: str = "auto"
@@ -94,12 +95,19 @@ class Options:
     level: int = DEFAULT_LEVEL
     preview: bool | None = None
     crop: tuple[int, int, int, int] | None = None
+    line: int | tuple[int, int] | None = None
+    block: int | None = None
+
+    @property
+    def part(self) -> Part | None:
+        """What is to be decompressed, None for all. InputError for what is no part."""
+        return part_of(self.crop, self.line)
 
 
 @dataclass(frozen=True)
 class Result:
     """What was done: bytes of the file, or of all files of a folder, as they were or are again, of the compressed file,
-    dimensions, how it is coded (a region: how its segments are), bytes of the compressed file that were read.
+    dimensions, how it is coded (a part: how its segments are), bytes of the compressed file that were read.
     """
 
     plain_bytes: int
@@ -147,7 +155,9 @@ def encode_data(
     reporter = reporter or _Silent()
     content = _classify(data, options, codecs)
     reporter.start(_dims(content) * (1 + options.verify))
-    frame = encode_frame(content, options.model, codecs, reporter.advance, options.level, options.preview)
+    frame = encode_frame(
+        content, options.model, codecs, reporter.advance, options.level, options.preview, options.block
+    )
     if isinstance(content, Picture) and 2 * len(frame) > len(data):
         plain = Plain(data)
         other = encode_frame(plain, "none", codecs)
@@ -168,6 +178,8 @@ def _item_shape(options: Options, codecs: CodecSource) -> Shape:
     """The pictures that the model codes; InputError, before anything is read, where it codes none of one shape."""
     if _role(options.model, codecs) != "archive":
         raise InputError("is a folder; use -r to take the files in it")
+    if options.block is not None:
+        raise InputError("is a folder, which is not cut after lines: use -r to take the files in it")
     return item_shape(codecs.named(options.model))
 
 
@@ -190,8 +202,15 @@ def decode_data(
     return _decode(_open(blob, options), options, codecs, reporter)
 
 
+def decode_part(source: Path, options: Options, codecs: CodecSource, reporter: Reporter | None = None) -> Made:
+    """The bytes of a part of a compressed file, of which no more is read than that takes."""
+    with _source(source) as blob:
+        frame = _open(blob, options)
+    return _decode(frame, options, codecs, reporter)[0]
+
+
 def _open(blob: Source, options: Options) -> Frame:
-    return open_frame(blob, options.limits, options.on_damage, region_of(options.crop))
+    return open_frame(blob, options.limits, options.on_damage, options.part)
 
 
 def _decode(frame: Frame, options: Options, codecs: CodecSource, reporter: Reporter | None) -> tuple[Made, Content]:
@@ -199,7 +218,7 @@ def _decode(frame: Frame, options: Options, codecs: CodecSource, reporter: Repor
     boxes = [part.box for part in frame.segments if part is not None]
     channels = frame.header.mode.channels if frame.header.kind is Kind.IMAGE else 1
     reporter.start(channels * sum(prod(stop - start for start, stop in box) for box in boxes))
-    content = decode_content(frame, codecs, reporter.advance, options.on_damage, region_of(options.crop))
+    content = decode_content(frame, codecs, reporter.advance, options.on_damage, options.part)
     return object_of(content) if isinstance(content, Folder) else _file_bytes(content), content
 
 
@@ -238,7 +257,7 @@ def preview_data(source: Path, suffix: str, options: Options, codecs: CodecSourc
     from bfncodec import previews
 
     with _source(source) as blob:
-        stored = previews.find(unpack(blob, options.limits, wanted=lambda box: False).header)
+        stored = previews.find(unpack(blob, options.limits, place=lambda *_: NOWHERE).header)
         image = stored or preview(read(source), limits=options.limits, codecs=codecs)
     out = io.BytesIO()
     name = Image.registered_extensions().get(suffix.lower(), "PNG")
@@ -377,7 +396,7 @@ def decompress_file(
     """
     source, options, codecs = Path(source), options or Options(), codecs or Models()
     target = Path(target) if target is not None else decompressed_name(source)
-    with _source(source, options.crop is not None) as blob:
+    with _source(source, options.part is not None) as blob:
         frame = _open(blob, options)
         read_bytes = blob.read_bytes if isinstance(blob, _Slices) else len(blob)
         coding = describe_frame(frame, len(blob))

@@ -8,16 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import cached_property
 from itertools import pairwise
 from math import prod
 
 from bfncodec import lzmaraw
 from bfncodec.errors import DamagedError, NewerVersionError
 from bfncodec.imagehead import ImageHead
+from bfncodec.lines import Lines
 from bfncodec.wire import Reader, varint
 
 __all__ = [
     "FINEST",
+    "NOWHERE",
     "NO_LIMITS",
     "PLANES",
     "PNG",
@@ -27,6 +30,7 @@ __all__ = [
     "Extra",
     "Grain",
     "Header",
+    "Items",
     "Kind",
     "Limits",
     "Method",
@@ -38,6 +42,7 @@ __all__ = [
     "check_payload",
     "content_bytes",
     "lengths",
+    "overlap",
     "plausible",
     "read_extras",
     "read_header",
@@ -50,14 +55,20 @@ __all__ = [
 Axes = tuple[tuple[int, int], ...]
 """One (length, parts) a dimension: (bytes, parts) for bytes, rows then columns for a picture."""
 
-Grain = tuple[int, ...]
+Items = tuple[int, ...]
 """(size of an item, where the first begins): bytes are cut between items only. A third number says into how many parts
 what is before the first item is cut; without it, all of that belongs to the part of the first item."""
 
-FINEST: Grain = (1, 0)
+Grain = Items | Lines
+"""Where bytes are cut: into equal numbers of items, or after lines."""
+
+FINEST: Items = (1, 0)
 
 Box = tuple[tuple[int, int], ...]
 """One (start, stop) a dimension: where a segment lies in the content."""
+
+NOWHERE: Box = ()
+"""What no segment has anything of."""
 
 
 class Kind(IntEnum):
@@ -144,6 +155,7 @@ class Tag(IntEnum):
     TAGS = 0x83  # TIFF: a one-pixel file with the same tags
     GRAIN = 0x84  # bytes: items may not be cut; their size, where the first begins, parts before it
     FILES = 0x85  # bytes: they are the files of a folder; their paths, and what makes them again
+    LINES = 0x86  # bytes, text: segments are whole lines; how large each is, and how many lines it has
 
 
 _CRITICAL, _SQUEEZED = 0x80, 0x40
@@ -171,12 +183,22 @@ class Header:
     shape: tuple[int, ...] = ()
     extras: tuple[Extra, ...] = ()
 
-    @property
+    @cached_property
     def grain(self) -> Grain:
         """Where bytes may be cut. Raises DamagedError for what no writer writes."""
-        value = self.extra(Tag.GRAIN)
-        if value is None:
-            return FINEST
+        lines, items = self.extra(Tag.LINES), self.extra(Tag.GRAIN)
+        if lines is None:
+            return FINEST if items is None else self._items(items)
+        if items is not None or self.kind not in (Kind.BYTES, Kind.STR):
+            raise DamagedError(f"content of kind {self.kind.name.lower()} and items cannot be cut after lines")
+        return Lines.read(lines)
+
+    @property
+    def lines(self) -> Lines | None:
+        """The table of lines, where content is cut after lines."""
+        return self.grain if isinstance(self.grain, Lines) else None
+
+    def _items(self, value: bytes) -> Items:
         reader = Reader(value)
         size, first = reader.varint("the size of an item"), reader.varint("the first item's place")
         apart = (reader.varint("parts before the first item"),) if reader.offset < len(value) else ()
@@ -283,6 +305,7 @@ NO_LIMITS = Limits(pixels=1 << 62, symbols_per_byte=1 << 62)
 _FREE_SYMBOLS = 4096  # accepted however short the payload
 _MAX_TILE = 1 << 24  # pixels of a segment
 _MAX_SEGMENT = 1 << 26  # bytes of a segment that is not a picture's
+_LONGEST_LINES = 18  # bytes that the table of lines has for a segment, two varints
 _HINT = "pass wider limits (command line: --no-limits) if you trust the file"
 
 
@@ -302,33 +325,45 @@ def content_bytes(header: Header, sides: Sequence[int]) -> int:
 
 
 def boxes(axes: Axes, grain: Grain = FINEST) -> Iterator[Box]:
-    """The segments' places in order: every axis cut into parts that differ by one item at most."""
+    """The segments' places in order: every axis cut into parts that differ by one item at most, or after lines."""
     if not axes:
         yield ()
         return
     (length, parts), *others = axes
-    edges = [_edge(part, parts, length, grain) for part in range(parts + 1)]
-    for cut in pairwise(edges):
+    for cut in pairwise(_edges(length, parts, grain)):
         for rest in boxes(tuple(others), grain):
             yield (cut, *rest)
 
 
-def _edge(part: int, parts: int, length: int, grain: Grain) -> int:
+def overlap(box: Box, other: Box) -> bool:
+    """Whether two places have something in common."""
+    return len(box) == len(other) > 0 and all(a < d and c < b for (a, b), (c, d) in zip(box, other, strict=True))
+
+
+def _edges(length: int, parts: int, grain: Grain) -> Sequence[int]:
+    if isinstance(grain, Lines):
+        return grain.edges(length)
+    return [_edge(part, parts, length, grain) for part in range(parts + 1)]
+
+
+def _edge(part: int, parts: int, length: int, items: Items) -> int:
     if part in (0, parts):
         return length if part else 0
-    size, first, apart = _with_apart(grain)
+    size, first, apart = _with_apart(items)
     if part < apart:
         return part * first // apart
     return first + (part - apart) * ((length - first) // size) // (parts - apart) * size
 
 
-def _with_apart(grain: Grain) -> tuple[int, int, int]:
-    size, first, *apart = grain
+def _with_apart(items: Items) -> tuple[int, int, int]:
+    size, first, *apart = items
     return size, first, apart[0] if apart else 0
 
 
 def write_grain(grain: Grain) -> Extra:
     """The extra that says where bytes may be cut."""
+    if isinstance(grain, Lines):
+        return Extra(Tag.LINES, grain.write())
     return Extra(Tag.GRAIN, b"".join(map(varint, grain)))
 
 
@@ -367,6 +402,8 @@ def check_axes(header: Header, axes: Axes, limits: Limits) -> None:
     """Refuse content that is impossible or larger than ``limits``."""
     if any(not 1 <= parts <= max(length, 1) for length, parts in axes):
         raise DamagedError(f"{prod(parts for _, parts in axes)} segments do not fit the content")
+    if len(header.extra(Tag.LINES) or b"") > _LONGEST_LINES * axes[0][1]:  # before it is read
+        raise DamagedError(f"a table of lines is longer than one of {axes[0][1]} segments can be")
     if header.grain != FINEST:
         _check_grain(axes[0], header.grain)
     if header.kind is Kind.IMAGE:
@@ -382,8 +419,12 @@ def check_axes(header: Header, axes: Axes, limits: Limits) -> None:
 
 
 def _check_grain(axis: tuple[int, int], grain: Grain) -> None:
-    """Refuse cuts that would leave a segment without an item, or without bytes."""
-    (length, parts), (size, first, apart) = axis, _with_apart(grain)
+    """Refuse cuts that would leave a segment without an item or a line, or without bytes."""
+    length, parts = axis
+    if isinstance(grain, Lines):
+        grain.check(length, parts)
+        return
+    size, first, apart = _with_apart(grain)
     if not apart < parts or apart > first or first + (parts - apart) * size > length:
         raise DamagedError(f"{parts} segments of items of {size} bytes do not fit the content")
 

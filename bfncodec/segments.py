@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bfncodec import lzmaraw
 from bfncodec.container import Coded, Frame, Segment
 from bfncodec.errors import FormatError
-from bfncodec.header import FINEST, Axes, Box, Grain, Limits, Method, Mode, boxes, plausible
+from bfncodec.header import FINEST, Axes, Box, Grain, Items, Limits, Method, Mode, boxes, plausible
+from bfncodec.lines import Lines
 from bfncodec.modelled import close, opened, serves
 from bfncodec.models import DEFAULT_LEVEL
 from bfncodec.tiles import CAREFUL, FAST, SLOWEST, Search, decode_tile, encode_tile, estimate_tile, to_samples
@@ -32,12 +33,13 @@ if TYPE_CHECKING:
 
     Pixels = np.ndarray[Any, Any]
 
-__all__ = ["Choice", "Codec", "Plan", "channels_of", "decode", "encode_bytes", "encode_pixels"]
+__all__ = ["TEXT_SEGMENT", "Choice", "Codec", "Plan", "channels_of", "decode", "encode_bytes", "encode_pixels"]
 
 Progress = Callable[[int], None]
 """Called with the number of further bytes or subpixels done."""
 
-_TEXT_SEGMENT = 1 << 20  # bytes a text model codes at once: what learns from itself learns anew in each
+TEXT_SEGMENT = 1 << 20
+"""Bytes a text model codes at once: what learns from itself learns anew in each."""
 _ARCHIVE_SEGMENT = 1 << 22  # bytes a chain of items holds
 _PLAIN_SEGMENT = 1 << 24  # bytes LZMA codes at once
 _MODEL_TILE = 512  # side of the largest tile an image model codes at once
@@ -112,15 +114,16 @@ class Plan:
 # ---- bytes ------------------------------------------------------------------------------------
 
 
-def encode_bytes(data: bytes, choice: Choice, progress: Progress) -> Plan:
-    """Segments of plain bytes: a text model, LZMA or stored."""
-    plain = _plain_bytes(data)
+def encode_bytes(data: bytes, choice: Choice, progress: Progress, lines: Lines | None = None) -> Plan:
+    """Segments of plain bytes: a text model, LZMA or stored. lines: where they are to be cut, whatever that costs."""
+    cut = (((len(data), len(lines.starts)),), lines) if lines is not None else None
+    plain = _plain_blocks(data, *cut) if cut else _plain_bytes(data)
     hopeless = not choice.forced and _beyond_models(data, plain)
     codec = None if hopeless else choice.find()
     if codec is None or not (choice.forced or _text_may_win(data, plain, codec)):
         progress(len(data))
         return plain
-    axes, grain = _cuts(data, codec)
+    axes, grain = cut or _cuts(data, codec)
     pieces = [data[slice(*box[0])] for box in boxes(axes, grain)]
     coded: list[Coded] = []
     for batch in _batches(pieces, len, _BATCH[codec.info.role]):
@@ -129,10 +132,10 @@ def encode_bytes(data: bytes, choice: Choice, progress: Progress) -> Plan:
     return min(Plan(axes, tuple(coded), grain), plain, key=lambda plan: plan.size)
 
 
-def _cuts(data: bytes, codec: Codec) -> tuple[Axes, Grain]:
+def _cuts(data: bytes, codec: Codec) -> tuple[Axes, Items]:
     """Where bytes are cut for a model. Archives are cut between items: a segment is what a chain begins anew with."""
     if codec.info.role != "archive":
-        return ((len(data), _parts(len(data), _TEXT_SEGMENT)),), FINEST
+        return ((len(data), _parts(len(data), TEXT_SEGMENT)),), FINEST
     size = prod(codec.info.config["network"]["shape"])
     first = _first_item(data, size)
     items = (len(data) - first) // size
@@ -147,8 +150,11 @@ def _first_item(data: bytes, size: int) -> int:
 
 
 def _plain_bytes(data: bytes) -> Plan:
-    axes = ((len(data), _parts(len(data), _PLAIN_SEGMENT)),)
-    return Plan(axes, tuple(_plain_piece(data[slice(*box[0])]) for box in boxes(axes)))
+    return _plain_blocks(data, ((len(data), _parts(len(data), _PLAIN_SEGMENT)),), FINEST)
+
+
+def _plain_blocks(data: bytes, axes: Axes, grain: Grain) -> Plan:
+    return Plan(axes, tuple(_plain_piece(data[slice(*box[0])]) for box in boxes(axes, grain)), grain)
 
 
 def _plain_piece(data: bytes) -> Coded:
@@ -287,7 +293,7 @@ def _decode_batch(
     try:
         if codec is None:
             contents = [_decode_plain(segment, mode) for _, segment in batch]
-            progress(sum(_area(segment.box) * mode.channels for _, segment in batch))
+            progress(sum(_area(segment.box) * (mode.channels if len(segment.box) == 2 else 1) for _, segment in batch))
         else:
             contents = _decode_model([segment for _, segment in batch], mode, codec, progress)
     except FormatError as error:

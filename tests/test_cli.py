@@ -244,6 +244,7 @@ def test_list(folder: Path) -> None:
             "methods": {"model": 1},
             "models": [FakeModels().codecs["image"].info.id.hex()],
             "preview_bytes": 0,
+            "lines": 0,
         }
     ]
     run("list", "a.txt", code=1)

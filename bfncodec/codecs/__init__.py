@@ -22,6 +22,13 @@ def load(model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", t
     >>> codec = load("text")
     >>> codec.decode(codec.encode(b"to be or not to be"))
     b'to be or not to be'
+
+    Payloads hold neither the model's name nor a checksum: short records, rows of a database say, take their ideal bits,
+    rounded up to bytes, and one byte for their length (two from 128 bytes on). Each decodes alone:
+
+    >>> payloads = codec.encode_batch([b"to be", b"or not to be"])
+    >>> codec.decode_batch(payloads[1:])
+    [b'or not to be']
     """
     # Threads that spin long while they wait starve each other where processors are shared (ten times slower, measured);
     # threads that sleep at once make short steps slow. GNU OpenMP reads this when torch is first imported.
