@@ -231,7 +231,7 @@ class Transform:
     def _summarise(self, name: str, result: Result) -> None:
         from bfncodec.terminal import human_bytes, summary
 
-        if self.options.crop is not None:
+        if self.options.part is not None:
             count = sum(result.coding.methods.values())
             read = f"read {human_bytes(result.read_bytes)} of {human_bytes(result.compressed_bytes)}"
             self.call.say(f"{name} : decoded {count} segment{'s' * (count != 1)}, {read}")
@@ -241,6 +241,7 @@ class Transform:
             coding = result.coding
             parts = ", ".join(f"{count} {method}" for method, count in coding.methods.items())
             line += f"  {coding.content} {coding.mode}".rstrip() + f", segments: {parts}"
+            line += f", {coding.lines} lines" if coding.lines else ""
         self.call.say(line)
 
 

@@ -26,7 +26,8 @@ from torch import nn
 import bfncodec
 from bfncodec import models
 from bfncodec.codecs.image import ImageCodec
-from bfncodec.codecs.text import Lanes, TextCodec
+from bfncodec.codecs.text import Lanes, TextCodec, _spans
+from bfncodec.codecs.threads import Team
 from bfncodec.coding.contexts import ContextMixer
 from bfncodec.errors import BfncodecError, DamagedError, InputError, ModelError, ModelNotFoundError
 from bfncodec.flow import Comb, Wavefront
@@ -332,11 +333,14 @@ def test_contexts_do_not_depend_on_how_lanes_are_run(
     xs = [(noise(i, 54) % 7).tobytes() * 3 for i in range(3)]  # four teeth
     before, payloads = torch.get_num_threads(), mixed_codec.encode_batch(xs)
     try:
-        for threads in (1, 2):
+        for threads, least in ((1, 32), (2, 1), (3, 4)):
+            for name in ("ENCODE_LEAST", "DECODE_LEAST"):
+                monkeypatch.setattr(f"bfncodec.codecs.text.{name}", least)
             codec = bfncodec.load(mixed_folder, threads=threads)
             assert torch.get_num_threads() == threads
             assert codec.encode_batch(xs) == payloads
             assert codec.decode_batch(payloads) == xs
+            assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
     for name, value in (("BATCH_LANES", 3), ("ENCODE_LANES", 2), ("BLOCK_SLOTS", 50)):
@@ -355,9 +359,9 @@ def test_the_contexts_of_a_lane_are_its_own_past(mixed_codec: TextCodec, monkeyp
             super().__init__(size, lanes)
             made.append(self)
 
-        def code(self, weight: Any, lanes: Any, choose: Any) -> Any:
+        def encode(self, weight: Any, lanes: Any, symbols: Any) -> Any:
             pasts.extend(self.history[lanes].tolist())
-            return super().code(weight, lanes, choose)
+            return super().encode(weight, lanes, symbols)
 
     monkeypatch.setattr("bfncodec.codecs.text.ContextMixer", Watched)
     mixed_codec.encode(x.tobytes())
@@ -369,6 +373,31 @@ def test_the_contexts_of_a_lane_are_its_own_past(mixed_codec: TextCodec, monkeyp
         lane = [256] * 24 + x[start:end].tolist()
         expected += [lane[i : i + 24] for i in range(end - start)]
     assert sorted(pasts) == sorted(expected)
+
+
+@given(count=st.integers(1, 600), parts=st.integers(1, 40), threads=st.integers(1, 9))
+def test_spans_cover_the_lanes(count: int, parts: int, threads: int) -> None:
+    parts, threads = min(parts, count), min(threads, count)
+    spans = _spans(count, parts, threads)
+    assert [k for span in spans for k in range(span.start, span.stop)] == list(range(count))
+    sizes = [span.stop - span.start for span in spans]
+    assert 0 < min(sizes) <= max(sizes) <= min(min(sizes) + 1, -(-count // parts))
+    assert len(spans) % threads == 0 or len(spans) == count
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_team_keeps_order_and_gives_the_threads_back(threads: int) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with Team(threads) as team:
+            assert team.each(lambda k: (k, torch.get_num_threads()), range(7)) == [(k, 1) for k in range(7)]
+        assert torch.get_num_threads() == 2
+        with pytest.raises(ZeroDivisionError), Team(threads) as team:
+            team.each(lambda k: 1 // (3 - k), range(7))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 @settings(max_examples=50)

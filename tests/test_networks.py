@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -196,7 +197,7 @@ def conv_pair(
 
 
 def text_pair(
-    seed: int = 0, head: float = 2.0, device: torch.device = CPU, **shape: int
+    seed: int = 0, head: float = 2.0, device: torch.device = CPU, **shape: Any
 ) -> tuple[Transformer, ExactTransformer]:
     values = {"width": 32, "layers": 2, "heads": 2, "expansion": 2, "window": 32, "ngrams": ((2, 6), (3, 7))}
     values |= {"context": 20, **shape}
@@ -404,6 +405,19 @@ def test_the_front_passes_every_pixel_once(
     for image, size in enumerate(sizes):
         mine = [place - starts[image] for place in seen if starts[image] <= place < starts[image + 1]]
         assert mine == Wavefront(*size).order.tolist()
+
+
+@pytest.mark.parametrize("ngrams", [(), ((1, 4),), ((2, 6), (3, 7)), ((5, 3), (2, 4), (3, 5), (5, 6))])
+def test_what_a_slot_is_told_is_what_was_trained(ngrams: tuple[tuple[int, int], ...]) -> None:
+    """Rows of all orders at once, start symbols included."""
+    network, twin = text_pair(ngrams=ngrams)
+    x = symbols(5, 3, 12).view(3, 2, 6)
+    run = twin.start(3, 2, 6, 6)
+    run.reveal(0, x)
+    with torch.no_grad():
+        expected = network.inputs(x).transpose(1, 2).reshape(-1, 32)
+    assert torch.allclose(run._embed(0, 6), expected, atol=0.02)
+    assert expected.abs().mean() > 0.1
 
 
 @pytest.mark.parametrize("teeth", [1, 2, 4])

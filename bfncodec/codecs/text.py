@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bfncodec.codecs.base import Codec, Progress, check_size, silent
+from bfncodec.codecs.threads import Team
 from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_intervals
-from bfncodec.coding.contexts import BITS, ContextMixer, bit_frequencies, bit_intervals
+from bfncodec.coding.contexts import BITS, ContextMixer, bit_frequencies, bit_intervals, bits_of
 from bfncodec.coding.direct import RangeDecoder, RangeEncoder, information
 from bfncodec.flow.report import CodeLength
 from bfncodec.models import ModelInfo
-from bfncodec.networks.exact_transformer import ExactTransformer, stored_shapes
+from bfncodec.networks.exact_transformer import ExactTransformer, Pass, stored_shapes
 from bfncodec.networks.stored import check_shapes
 from bfncodec.networks.transformer import FAR, TransformerConfig
 from bfncodec.wire import Reader, varint
@@ -27,6 +28,7 @@ BATCH_LANES = 128  # lanes of all items together that are coded at once
 # Lanes the network sees at once when encoding: more fill no more of the machine, and their keys and values less cache.
 ENCODE_LANES = 16
 BLOCK_SLOTS = 1 << 10  # slots the network sees at once when encoding
+ENCODE_LEAST, DECODE_LEAST = 8, 32  # lanes that pay for a thread of their own: short calls take turns at Python's lock
 
 
 @dataclass(frozen=True)
@@ -128,35 +130,44 @@ class TextCodec(Codec[bytes]):
         """
         count, teeth, steps = symbols.shape
         block = max(1, BLOCK_SLOTS // (min(count, ENCODE_LANES) * teeth))
-        spans = [symbols[k : k + ENCODE_LANES] for k in range(0, count, ENCODE_LANES)]
-        runs = [self.network.start(len(span), teeth, steps, block) for span in spans]
+        threads = self._threads(count // ENCODE_LEAST)
+        spans = _spans(count, -(-count // ENCODE_LANES), threads)
+        runs = [self.network.start(span.stop - span.start, teeth, steps, block) for span in spans]
         for run, span in zip(runs, spans, strict=True):
-            run.reveal(0, torch.from_numpy(span).to(self.device))
-        for first in range(0, steps, block):
-            found = [run.predict(first, min(first + block, steps)) for run in runs]
-            weights = np.concatenate([part.cpu().numpy() for part in found])
-            yield first, weights.reshape(count, -1, teeth, SYMBOLS)
+            run.reveal(0, torch.from_numpy(symbols[span]).to(self.device))
+        with Team(threads) as team:
+            for first in range(0, steps, block):
+                weights = np.concatenate(team.each(_weights(first, min(first + block, steps)), runs))
+                yield first, weights.reshape(count, -1, teeth, SYMBOLS)
 
     def _decode_batch(
         self, batch: Sequence[Lanes], sizes: Sequence[int], decoders: Sequence[RangeDecoder], progress: Progress
     ) -> list[bytes]:
         steps, teeth, mixers = max(lanes.steps for lanes in batch), batch[0].teeth, _mixers(batch, sizes)
         exist = np.concatenate([lanes.exist(steps) for lanes in batch])  # [B, m, S]
-        run = self.network.start(len(exist), teeth, steps)
+        threads = self._threads(len(exist) // DECODE_LEAST)
+        spans = _spans(len(exist), 1, threads)
+        runs = [self.network.start(span.stop - span.start, teeth, steps) for span in spans]
         symbols = np.zeros(exist.shape, np.uint8)
         firsts = np.array([rows.start * teeth for rows in _rows(batch)])
-        for i in range(steps):
-            slots = np.flatnonzero(exist[:, :, i])
-            weights = run.predict(i, i + 1).view(-1, SYMBOLS).cpu().numpy()[slots]
-            ends = [*np.searchsorted(slots, firsts), len(slots)]
-            new = [
-                _decode_rows(weights[a:b], slots[a:b] - first, mixer, decoder)
-                for mixer, decoder, first, a, b in zip(mixers, decoders, firsts, ends, ends[1:], strict=False)
-            ]
-            symbols[slots // teeth, slots % teeth, i] = np.concatenate(new)
-            run.reveal(i, torch.from_numpy(symbols[:, :, i : i + 1].astype(np.int64)).to(self.device))
-            progress(len(slots))
+        with Team(threads) as team:
+            for i in range(steps):
+                slots = np.flatnonzero(exist[:, :, i])
+                weights = np.concatenate(team.each(_weights(i, i + 1), runs)).reshape(-1, SYMBOLS)[slots]
+                ends = [*np.searchsorted(slots, firsts), len(slots)]
+                new = [
+                    _decode_rows(weights[a:b], slots[a:b] - first, mixer, decoder)
+                    for mixer, decoder, first, a, b in zip(mixers, decoders, firsts, ends, ends[1:], strict=False)
+                ]
+                symbols[slots // teeth, slots % teeth, i] = np.concatenate(new)
+                for run, span in zip(runs, spans, strict=True):
+                    run.reveal(i, torch.from_numpy(symbols[span, :, i : i + 1].astype(np.int64)).to(self.device))
+                progress(len(slots))
         return [_join(symbols[rows], lanes) for lanes, rows in zip(batch, _rows(batch), strict=True)]
+
+    def _threads(self, most: int) -> int:
+        """How many may run the network side by side, each for lanes of its own."""
+        return max(1, min(torch.get_num_threads(), most)) if self.device.type == "cpu" else 1
 
     def _batches(self, sizes: Sequence[int]) -> Iterator[list[Lanes]]:
         """Items to code side by side: one number of teeth, similar lengths."""
@@ -192,6 +203,22 @@ def _side_by_side(batch: Sequence[Lanes], lanes: Lanes) -> bool:
     return same and sum(len(other.lengths) for other in (*batch, lanes)) <= BATCH_LANES
 
 
+def _weights(first: int, last: int) -> Callable[[Pass], NDArray[np.int32]]:
+    """What a run predicts for these steps, int32 [B, (last - first) m, 256]."""
+
+    def work(run: Pass) -> NDArray[np.int32]:
+        found: NDArray[np.int32] = run.predict(first, last).cpu().numpy()
+        return found
+
+    return work
+
+
+def _spans(count: int, parts: int, threads: int) -> list[slice]:
+    """So many lanes in `parts` parts of nearly equal size, or some more, that each thread may have as many."""
+    parts = min(count, -(-parts // threads) * threads)
+    return [slice(count * k // parts, count * (k + 1) // parts) for k in range(parts)]
+
+
 def _rows(batch: Sequence[Lanes]) -> list[slice]:
     """Where the lanes of each item of a batch are."""
     edges = np.cumsum([0, *(len(lanes.lengths) for lanes in batch)]).tolist()
@@ -215,16 +242,9 @@ def _mixed(
     """Bits of known symbols [n] under the network's weights [n, 256] and what their item says about itself: step after
     step, the first bit of all lanes, then the second.
     """
-    chances: list[NDArray[np.int64]] = []
-    bits: list[NDArray[np.int64]] = []
-    for a, b in itertools.pairwise(np.flatnonzero(np.diff(step, prepend=-1, append=-1)).tolist()):
-
-        def choose(k: int, ones: NDArray[np.int64], known: NDArray[np.int64] = symbols[a:b]) -> NDArray[np.int64]:
-            chances.append(ones)
-            bits.append(known >> (BITS - 1 - k) & 1)
-            return bits[-1]
-
-        mixer.code(weights[a:b], lane[a:b], choose)
+    edges = np.flatnonzero(np.diff(step, prepend=-1, append=-1)).tolist()
+    chances = [mixer.encode(weights[a:b], lane[a:b], symbols[a:b]).ravel() for a, b in itertools.pairwise(edges)]
+    bits = [bits_of(symbols[a:b]).ravel() for a, b in itertools.pairwise(edges)]
     empty = np.zeros(0, np.int64)
     return bit_intervals(np.concatenate([empty, *chances]), np.concatenate([empty, *bits]))
 
@@ -235,7 +255,7 @@ def _decode_rows(
     """The next symbols of an item, [L], under weights [L, 256] and what its contexts say."""
     if mixer is None:
         return decoder.decode_rows(softmax_frequencies(weights)).astype(np.int64)
-    return mixer.code(weights, lanes, lambda _, ones: decoder.decode_rows(bit_frequencies(ones)).astype(np.int64))
+    return mixer.decode(weights, lanes, lambda ones: decoder.decode_rows(bit_frequencies(ones)).astype(np.int64))
 
 
 def _split(payload: bytes) -> tuple[int, bytes]:

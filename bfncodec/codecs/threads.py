@@ -24,6 +24,28 @@ class _StoppedError(Exception):
     """Raised inside a thread whose work nobody wants any more."""
 
 
+class Team:
+    """Threads of Python's with one of torch's each, for as long as it is entered."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+
+    def __enter__(self) -> Team:
+        self._before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        self._pool = ThreadPoolExecutor(self.threads, initializer=torch.set_num_threads, initargs=(1,))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(self._before)  # those threads changed it for all that are to come
+
+    def each(self, work: Callable[[Group], Result], groups: Sequence[Group]) -> list[Result]:
+        """`work` of every group, in their order."""
+        alone = self.threads == 1 or len(groups) == 1
+        return [work(group) for group in groups] if alone else list(self._pool.map(work, groups))
+
+
 def in_threads(
     work: Callable[[Group, Progress], Result], groups: Sequence[Group], progress: Progress, threads: int
 ) -> list[Result]:

@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,39 +63,52 @@ NUDGE_BITS = 20  # log2 of the table of b after two bytes, at most
 
 _HASH, _SHORT_HASH = 0x9E3779B97F4A7C15, 0x9E3779B1
 _POWERS = np.array([pow(0xD6E8FEB86659FD93, k + 1, 1 << 64) for k in range(REACH)], np.uint64)
+_LEFT = np.arange(BITS, 0, -1)[:, None]  # bits of a symbol that are not known before each
+_ALIKE = ((1 << np.arange(BITS, -1, -1)) - 1).astype(np.uint8)  # largest difference of symbols with the same first bits
 Ints = NDArray[np.int64]
+Counts = NDArray[np.int16]
 Bytes = NDArray[np.uint8]
-Choose = Callable[[int, Ints], Ints]
-"""Given which bit it is, 0 the highest, and the frequencies of a 1 among `total(2)`, int64 [L]: the bits [L], which
-the encoder knows and the decoder reads."""
+Read = Callable[[Ints], Ints]
+"""Given the frequencies of a 1 among `total(2)`, int64 [L]: the next bit of each lane, [L]."""
 
 
 @dataclass(frozen=True)
 class Found:
     """What is known of a step before its first bit. O contexts, L lanes."""
 
-    tree: Ints  # the network's weights: node n holds the sum of 2n and 2n + 1, leaves are from 256. [L, 512]
-    slot: Ints  # [O, L]
-    row: Bytes  # of the table, zeros where the context is new. [O, L, ROW]
+    lanes: Ints  # which they are [L]
+    history: Ints  # [L, REACH]
+    below: Ints  # sum of the network's weights of the symbols before each [L, 257]
+    slot: Ints  # of the table [O, L]
+    row: Bytes  # in it, zeros where the context is new. [O, L, ROW]
+    symbols: Bytes  # of the rows [WAYS, O, L]
+    counts: Counts  # of each [WAYS, O, L]
     last: Ints  # byte before [L]
     two: Ints  # last two bytes [L]
 
 
-@dataclass(frozen=True)
-class Guess:
-    """What is thought of one bit of each lane."""
+class Guess(NamedTuple):
+    """What is thought of K bits of each lane."""
 
-    node: Ints  # the bits before, behind a 1. [L]
-    state: Ints  # of each context's adaptive map [O, L]
-    input: Ints  # of the mixer [L, 1 + O + 1]
-    sets: Ints  # of weights [3, L]
-    nudge: Ints  # place of b after two bytes [L]
-    chance: Ints  # of a 1, in units of 2^-20. [L]
+    node: Ints  # the bits before, behind a 1. [K, L]
+    state: Ints  # of each context's adaptive map [K, O, L]
+    longest: Ints  # context that says something, 0 for none. [K, L]
+    input: Ints  # of the mixer [K, L, 1 + O + 1]
+    nudge: Ints  # place of b after two bytes [K, L]
+    chance: Ints  # of a 1, in units of 2^-20. [K, L]
+
+
+def bits_of(symbols: Ints) -> Ints:
+    """The bits of symbols [L], the high ones first, [BITS, L]."""
+    return (symbols >> (_LEFT - 1)) & 1
 
 
 def bit_frequencies(ones: Ints) -> NDArray[np.float32]:
     """Frequencies of bits for the decoder, float32 [L, 2]. ones: those of a 1, int64 [L]"""
-    return np.stack([total(2) - ones, ones], 1).astype(np.float32)
+    rows = np.empty((len(ones), 2), np.float32)
+    np.subtract(total(2), ones, out=rows[:, 0], casting="unsafe")
+    rows[:, 1] = ones
+    return rows
 
 
 def bit_intervals(ones: Ints, bit: Ints) -> Intervals:
@@ -103,16 +117,24 @@ def bit_intervals(ones: Ints, bit: Ints) -> Intervals:
     return Intervals((zeros * bit).astype(np.int32), np.where(bit, ones, zeros).astype(np.int32), bit)
 
 
-@lru_cache(maxsize=2)
-def squashed(limit: int) -> Ints:
-    """p in units of 2^-20 of ln(p / (1 - p)) = -limit … limit in units of 1 / LOGISTIC_STEPS."""
+@lru_cache(maxsize=1)
+def squashed() -> Ints:
+    """p in units of 2^-20 of ln(p / (1 - p)) = -LIMIT … LIMIT in units of 1 / LOGISTIC_STEPS."""
     middle = LOGISTIC_LIMIT * LOGISTIC_STEPS
-    return logistic_table()[middle - limit : middle + limit + 1].astype(np.int64)
+    return logistic_table()[middle - LIMIT : middle + LIMIT + 1].astype(np.int64)
 
 
-def stretch(chance: Ints, limit: int) -> Ints:
-    """ln(p / (1 - p)) in units of 1 / LOGISTIC_STEPS, between -limit and limit, of p in units of 2^-20."""
-    return np.searchsorted(squashed(limit)[:-1], chance) - limit
+@lru_cache(maxsize=1)
+def _stretched() -> NDArray[np.int16]:
+    """`stretch` of every p."""
+    edges = squashed()[:-1]
+    most = np.diff(np.concatenate([[-1], edges, [1 << LOGISTIC_BITS]]))
+    return np.repeat(np.arange(-LIMIT, LIMIT + 1, dtype=np.int16), most)
+
+
+def stretch(chance: Ints) -> NDArray[np.int16]:
+    """ln(p / (1 - p)) in units of 1 / LOGISTIC_STEPS, between -LIMIT and LIMIT, of p in units of 2^-20."""
+    return _stretched().take(chance)
 
 
 @lru_cache(maxsize=1)
@@ -143,6 +165,8 @@ class ContextMixer:
         self.orders, self.own = np.array(contexts).T
         self.bits = min(max((SLOTS_PER_BYTE * size - 1).bit_length(), LEAST_BITS), MOST_BITS)
         self.table = np.zeros((1 << self.bits, ROW), np.uint8)
+        salt = self.own[:, None] * np.arange(1, lanes + 1) * REACH + self.orders[:, None]
+        self.salt = salt.astype(np.uint64) * np.uint64(_HASH)
         self.history = np.full((lanes, REACH), START, np.int64)
         count = len(contexts)
         chances = np.stack([first_chances(order) for order in self.orders.tolist()])
@@ -157,103 +181,124 @@ class ContextMixer:
         self.after_one = np.zeros(SYMBOLS * SYMBOLS, np.int64)
         self.after_two = np.zeros(1 << min(self.bits, NUDGE_BITS), np.int64)
 
-    def code(self, weight: NDArray[np.int32], lanes: Ints, choose: Choose) -> Ints:
-        """The next symbol of some lanes, [L], bit after bit as `choose` says, and learn from them.
+    def encode(self, weight: NDArray[np.int32], lanes: Ints, symbols: Ints) -> Ints:
+        """Learn the next symbols [L] of some lanes. Returns the frequencies of a 1 among `total(2)` that each of their
+        bits had, int64 [BITS, L], the high bits first.
 
         weight: the network's int32 [L, 256], sum below 2^29; lanes: which they are, [L].
         """
         found = self._find(weight, lanes)
-        symbols = np.ascontiguousarray(found.row[:, :, TAG : TAG + WAYS].transpose(2, 0, 1))
-        counts = found.row[:, :, TAG + WAYS :].transpose(2, 0, 1).astype(np.int16)
-        guesses: list[Guess] = []
-        node = np.ones(len(lanes), np.int64)
-        seen = counts.sum(0, dtype=np.int16)
+        alike = (found.symbols ^ symbols.astype(np.uint8)) <= _ALIKE[:, None, None, None]  # [BITS + 1, WAYS, O, L]
+        same = np.einsum("wol,kwol->kol", found.counts, alike.astype(np.int16))  # how often so many bits came
+        seen, right = same[:-1], same[1:]
+        wrong = seen - right
+        bits = bits_of(symbols)
+        ones = np.where(bits[:, None], right, wrong)
+        guess = self._guess(found, _LEFT, (symbols + SYMBOLS) >> _LEFT, seen - ones, ones)
+        self._learn(found, guess, symbols)
+        return guess.chance << (PRECISION - LOGISTIC_BITS)
+
+    def decode(self, weight: NDArray[np.int32], lanes: Ints, read: Read) -> Ints:
+        """The inverse: the symbols [L] whose bits `read` gives, one call for each bit."""
+        found = self._find(weight, lanes)
+        counts, seen = found.counts, found.counts.sum(0, dtype=np.int16)
+        node, guesses = np.ones(len(lanes), np.int64), []
         for k in range(BITS):
-            plane = (symbols >> (BITS - 1 - k)) & 1
-            ones = (counts * plane).sum(0, dtype=np.int16)
-            guess = self._guess(found, node, seen - ones, ones)
-            bit = choose(k, guess.chance << (PRECISION - LOGISTIC_BITS))
-            counts *= plane == bit.astype(np.uint8)
+            plane = (found.symbols >> (BITS - 1 - k)) & 1
+            ones = np.einsum("wol,wol->ol", counts, plane.astype(np.int16))
+            guess = self._guess(found, _LEFT[k : k + 1], node[None], (seen - ones)[None], ones[None])
+            guesses.append(guess)
+            bit = read(guess.chance[0] << (PRECISION - LOGISTIC_BITS))
+            counts = counts * (plane == bit.astype(np.uint8))
             seen = np.where(bit, ones, seen - ones)
             node = 2 * node + bit
-            guesses.append(guess)
-        symbol = node - SYMBOLS
-        self._learn(found, guesses, symbol)
-        self._count(found, symbol)
-        self.history[lanes, :-1] = self.history[lanes, 1:]
-        self.history[lanes, -1] = symbol
-        return symbol
+        symbols = node - SYMBOLS
+        self._learn(found, Guess(*map(np.concatenate, zip(*guesses, strict=True))), symbols)
+        return symbols
 
     def _find(self, weight: NDArray[np.int32], lanes: Ints) -> Found:
-        tree = np.empty((len(lanes), 2 * SYMBOLS), np.int64)
-        tree[:, SYMBOLS:] = weight
-        for k in range(BITS - 1, -1, -1):
-            children = tree[:, 2 << k : 4 << k]
-            tree[:, 1 << k : 2 << k] = children[:, ::2] + children[:, 1::2]
-        history = self.history[lanes]
+        below = np.zeros((len(lanes), SYMBOLS + 1), np.int64)
+        weight.cumsum(1, out=below[:, 1:])
+        history = self.history.take(lanes, 0)
         slot, tag = self._hash(history, lanes)
-        row = self.table[slot]
-        row *= (row[:, :, :TAG] == tag).all(2, keepdims=True)
-        row[:, :, :TAG] = tag
+        row = self.table.take(slot, 0)
+        head = row.view(np.uint16)[:, :, 0]
+        row.view(np.uint64)[...] *= (head == tag)[:, :, None]
+        head[...] = tag
+        ways = np.ascontiguousarray(row[:, :, TAG:].transpose(2, 0, 1))
         last = history[:, -1] % SYMBOLS
-        return Found(tree, slot, row, last, history[:, -2] % SYMBOLS * SYMBOLS + last)
+        two = history[:, -2] % SYMBOLS * SYMBOLS + last
+        return Found(lanes, history, below, slot, row, ways[:WAYS], ways[WAYS:].astype(np.int16), last, two)
 
-    def _hash(self, history: Ints, lanes: Ints) -> tuple[Ints, Bytes]:
-        """(slot [O, L], tag [O, L, 2]) of each context; tags are not 0. Arithmetic modulo 2^64."""
-        h = np.cumsum((history[:, ::-1] + 1).astype(np.uint64) * _POWERS, 1)[:, self.orders - 1].T
-        h += (self.own[:, None] * (lanes + 1) * len(_POWERS) + self.orders[:, None]).astype(np.uint64) * np.uint64(
-            _HASH
-        )
+    def _hash(self, history: Ints, lanes: Ints) -> tuple[Ints, NDArray[np.uint16]]:
+        """(slot, tag) of each context, [O, L]; tags are not 0. Arithmetic modulo 2^64."""
+        powers = np.cumsum((history.T[::-1] + 1).astype(np.uint64) * _POWERS[:, None], 0)
+        h = powers.take(self.orders - 1, 0)
+        h += self.salt.take(lanes, 1)
         h = (h ^ (h >> np.uint64(32))) * np.uint64(_HASH)
         h ^= h >> np.uint64(29)
-        tag = np.stack([h & np.uint64(255), h >> np.uint64(8) & np.uint64(255) | np.uint64(1)], 2).astype(np.uint8)
-        return ((h * np.uint64(_HASH)) >> np.uint64(64 - self.bits)).astype(np.int64), tag
+        slot = (h * np.uint64(_HASH)) >> np.uint64(64 - self.bits)
+        return slot.astype(np.int64), h.astype(np.uint16) | np.uint16(1 << 8)
 
-    def _guess(self, found: Found, node: Ints, zeros: NDArray[np.int16], ones: NDArray[np.int16]) -> Guess:
-        """zeros, ones: how often each context was followed by either, [O, L]"""
-        lane, count = np.arange(len(node)), len(self.orders)
+    def _guess(self, found: Found, left: Ints, node: Ints, zeros: Counts, ones: Counts) -> Guess:
+        """Of K bits. left: bits of the symbol that are not known [K, 1]; node: [K, L]; zeros, ones: how often each
+        context was followed by either, [K, O, L]
+        """
+        count = len(self.orders)
         level = _levels()
-        state = (np.arange(count) * STATES)[:, None] + level.take(zeros) * len(LEVELS) + level.take(ones)
-        inputs = np.empty((len(node), count + 2), np.int64)
-        both, one = found.tree[lane, node], found.tree[lane, 2 * node + 1]
-        inputs[:, 0] = stretch(((2 * one + 1) << (LOGISTIC_BITS - 1)) // (both + 1), LIMIT)
-        inputs[:, 1:-1] = self.opinion.take(state).T
-        inputs[:, -1] = CONSTANT
-        longest = ((zeros + ones > 0) * np.arange(1, count + 1)[:, None]).max(0)
-        sets = np.stack([longest, count + 1 + node, count + 1 + SYMBOLS + found.last])
+        state = level.take(zeros)
+        state *= len(LEVELS)
+        state += level.take(ones)
+        state += np.arange(0, count * STATES, STATES)[:, None]
+        inputs = np.empty((*node.shape, count + 2), np.int64)
+        inputs[..., 0] = stretch(_network_chance(found.below, left, node))
+        inputs[..., 1:-1] = self.opinion.take(state).swapaxes(1, 2)
+        inputs[..., -1] = CONSTANT
+        said = (zeros + ones).astype(np.bool_)
+        longest = (said * np.arange(1, count + 1, dtype=np.uint8)[:, None]).max(1).astype(np.int64)
+        weights = self.weights.take(longest, 0)
+        weights += self.weights.take(node + (count + 1), 0)
+        weights += self.weights.take(found.last + (count + 1 + SYMBOLS), 0)
         nudge = ((found.two * SYMBOLS + node) * _SHORT_HASH & 0xFFFFFFFF) >> (32 - min(self.bits, NUDGE_BITS))
-        weights = self.weights.take(sets, 0).sum(0)
-        x = np.einsum("ln,ln->l", weights, inputs)
-        x += self.after_one.take(found.last * SYMBOLS + node) + self.after_two.take(nudge)
-        chance = squashed(LIMIT).take((x >> WEIGHT_BITS) + LIMIT, mode="clip")
-        return Guess(node, state, inputs, sets, nudge, chance)
+        x = np.einsum("kln,kln->kl", weights, inputs)
+        x += self.after_one.take(found.last * SYMBOLS + node)
+        x += self.after_two.take(nudge)
+        x >>= WEIGHT_BITS
+        chance = squashed().take(x + LIMIT, mode="clip")
+        return Guess(node, state, longest, inputs, nudge, chance)
 
-    def _learn(self, found: Found, guesses: list[Guess], symbol: Ints) -> None:
-        bit = np.stack([(symbol >> (BITS - 1 - k)) & 1 for k in range(BITS)])
-        error = (bit << LOGISTIC_BITS) - np.stack([guess.chance for guess in guesses])
-        np.add.at(self.after_one, np.stack([found.last * SYMBOLS + guess.node for guess in guesses]), error * NUDGES[0])
-        np.add.at(self.after_two, np.stack([guess.nudge for guess in guesses]), error * NUDGES[1])
-        self._learn_weights(np.stack([guess.sets for guess in guesses], 1), guesses, error)
-        self._learn_chances(np.stack([guess.state for guess in guesses]), bit)
+    def _learn(self, found: Found, guess: Guess, symbols: Ints) -> None:
+        """From all bits of a step."""
+        bits = bits_of(symbols)
+        error = (bits << LOGISTIC_BITS) - guess.chance
+        np.add.at(self.after_one, found.last * SYMBOLS + guess.node, error * NUDGES[0])
+        np.add.at(self.after_two, guess.nudge, error * NUDGES[1])
+        self._learn_weights(found.last, guess, error)
+        self._learn_chances(guess.state, bits)
+        self._count(found, symbols)
+        self.history[found.lanes] = np.concatenate([found.history[:, 1:], symbols[:, None]], 1)
 
-    def _learn_weights(self, sets: Ints, guesses: list[Guess], error: Ints) -> None:
-        """sets: [3, BITS, L]; error: [BITS, L], in units of 2^-20"""
-        inputs = self.weights.shape[1]
-        slope = (np.stack([guess.input for guess in guesses]) * error[:, :, None]).ravel().astype(np.float64)
-        gradient = np.zeros(self.weights.size)
-        for chosen in sets:  # sums of integers below 2^53: exact
-            place = chosen[:, :, None] * inputs + np.arange(inputs)
-            gradient += np.bincount(place.ravel(), slope, self.weights.size)
-        decisions = np.bincount(sets.ravel(), minlength=len(self.weights))
-        self.decisions += decisions
-        rate = FAST * CALM // (CALM + self.decisions) + SLOW
-        step = gradient.astype(np.int64).reshape(self.weights.shape) // np.maximum(decisions // MANY, 1)[:, None]
+    def _learn_weights(self, last: Ints, guess: Guess, error: Ints) -> None:
+        """error: [BITS, L], in units of 2^-20"""
+        slope = guess.input * error[:, :, None]
+        parts = (
+            _sums(guess.longest, slope, len(self.orders) + 1),
+            _sums(guess.node, slope, SYMBOLS),
+            _sums(last, slope.sum(0), SYMBOLS),
+        )
+        gradient = np.concatenate([sums for sums, _ in parts])
+        decisions = np.concatenate([parts[0][1], parts[1][1], parts[2][1] * BITS])
+        used = np.flatnonzero(decisions)
+        decisions = decisions[used]
+        self.decisions[used] += decisions
+        rate = FAST * CALM // (CALM + self.decisions[used]) + SLOW
+        step = gradient[used] // np.maximum(decisions // MANY, 1)[:, None]
         # slopes are in units of 2^-20 and 1 / LOGISTIC_STEPS = 2^-9, rates of 2^-16, weights of 2^-20
-        self.weights += (step * rate[:, None] + (1 << 24)) >> 25
+        self.weights[used] += (step * rate[:, None] + (1 << 24)) >> 25
 
-    def _learn_chances(self, state: Ints, bit: Ints) -> None:
-        """state: [BITS, O, L]; bit: [BITS, L]"""
-        came = np.bincount((2 * state + bit[:, None]).ravel(), minlength=2 * len(self.trials)).reshape(-1, 2)
+    def _learn_chances(self, state: Ints, bits: Ints) -> None:
+        """state: [BITS, O, L]; bits: [BITS, L]"""
+        came = np.bincount((2 * state + bits[:, None]).ravel(), minlength=2 * len(self.trials)).reshape(-1, 2)
         came[::STATES] = 0  # of contexts that said nothing
         seen = np.flatnonzero(came.any(1))
         self.hits[seen] += came[seen, 1] << TRIAL_BITS
@@ -266,19 +311,49 @@ class ContextMixer:
     def _judge(self, state: Ints) -> None:
         """What the probabilities of some states amount to in the logistic domain; those of new contexts say nothing."""
         chance = (self.hits[state] << LOGISTIC_BITS) // self.trials[state]
-        self.opinion[state] = stretch(chance, OPINION_LIMIT) * (state % STATES > 0)
+        opinion = np.clip(stretch(chance), -OPINION_LIMIT, OPINION_LIMIT)
+        self.opinion[state] = opinion * (state % STATES > 0)
 
-    def _count(self, found: Found, symbol: Ints) -> None:
+    def _count(self, found: Found, symbols: Ints) -> None:
         """One more of each symbol in its contexts; of lanes that share a context in a step the first counts."""
-        slot, first = np.unique(found.slot, return_index=True)
-        rows = found.row.reshape(-1, ROW)[first]
-        new = np.tile(symbol, len(self.orders))[first].astype(np.uint8)
-        symbols, counts = rows[:, TAG : TAG + WAYS], rows[:, TAG + WAYS :]
-        hit = (symbols == new[:, None]) & (counts > 0)
-        known = hit.any(1)
-        way = np.where(known, hit.argmax(1), counts.argmin(1))
-        row = np.arange(len(slot))
-        counts[counts[row, way] * known == MOST_COUNT] >>= 1
-        counts[row, way] = np.where(known, counts[row, way] + 1, 1)
-        symbols[row, way] = new
+        new = symbols.astype(np.uint8)
+        hit = (found.symbols == new) & (found.counts > 0)
+        rank = np.where(hit, 0, found.counts + 1) * WAYS + np.arange(WAYS)[:, None, None]
+        way = rank.min(0) % WAYS  # the symbol's own, or that of the rarest
+        slot, place = _firsts(found.slot.ravel())
+        rows = found.row.reshape(-1, ROW).take(place, 0)
+        at = np.arange(0, rows.size, ROW) + TAG + way.take(place)
+        flat, known = rows.reshape(-1), hit.any(0).take(place)
+        full = np.flatnonzero((flat.take(at + WAYS) == MOST_COUNT) & known)
+        rows[full, TAG + WAYS :] >>= 1
+        flat[at + WAYS] = flat.take(at + WAYS) * known + 1
+        flat[at] = new.take(place % len(new))
         self.table[slot] = rows
+
+
+def _network_chance(below: Ints, left: Ints, node: Ints) -> Ints:
+    """The network's probability of a 1, in units of 2^-20. below: [L, 257]; left: [K, 1]; node: [K, L]"""
+    start = (node << left) + np.arange(0, below.size, SYMBOLS + 1) - SYMBOLS
+    none, half, both = (below.take(start + step) for step in (0, 1 << (left - 1), 1 << left))
+    return ((2 * (both - half) + 1) << (LOGISTIC_BITS - 1)) // (both - none + 1)
+
+
+def _sums(row: Ints, values: Ints, count: int) -> tuple[Ints, Ints]:
+    """Sums of the values [..., n] that belong to each of `count` rows, [count, n], and how many these are, [count].
+    row: [...]
+    """
+    width = values.shape[-1]
+    place = row.reshape(-1, 1) * width + np.arange(width)
+    # of integers below 2^53: exact
+    sums = np.bincount(place.ravel(), values.ravel().astype(np.float64), count * width).astype(np.int64)
+    return sums.reshape(count, width), np.bincount(row.ravel(), minlength=count)
+
+
+def _firsts(values: Ints) -> tuple[Ints, Ints]:
+    """(values, place of the first of each): `np.unique`, but faster. int64 [N], less than 2^32 each."""
+    shift = len(values).bit_length()
+    key = (values << shift) + np.arange(len(values))
+    key.sort()
+    value = key >> shift
+    first = np.flatnonzero(np.diff(value, prepend=-1))
+    return value.take(first), key.take(first) & ((1 << shift) - 1)

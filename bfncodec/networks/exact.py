@@ -138,11 +138,17 @@ def quantise_max_norm(x: Tensor) -> Tensor:
     return (x * (_LARGEST / largest(x))).round_().to(torch.int8)
 
 
-def quantise_rms_norm(x: Tensor) -> tuple[Tensor, Tensor]:
-    """x / rms(x) of each row as (int8, value of one unit). The root mean square is taken of the integers: their
-    squares sum to less than 2^24 in up to 1040 columns. Rows of zeros stay zeros.
+def rms_norm_integers(x: Tensor) -> tuple[Tensor, Tensor]:
+    """x / rms(x) of each row as (integers as floats, value of one unit). The root mean square is taken of the integers:
+    their squares sum to less than 2^24 in up to 1040 columns. Rows of zeros stay zeros.
     """
     q = x * (_LARGEST / largest(x))
     q.round_()
     mean = (q * q).sum(-1, keepdim=True).div_(x.shape[-1]).clamp_min_(1e-3)
-    return q.to(torch.int8), mean.sqrt_().reciprocal_()
+    return q, mean.sqrt_().reciprocal_()
+
+
+def quantise_rms_norm(x: Tensor) -> tuple[Tensor, Tensor]:
+    """`rms_norm_integers` for a matrix product: (int8, value of one unit)."""
+    q, unit = rms_norm_integers(x)
+    return q.to(torch.int8), unit

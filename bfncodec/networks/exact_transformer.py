@@ -8,13 +8,21 @@ distributions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from bfncodec.networks import tables
-from bfncodec.networks.exact import LARGEST, ExactLinear, quantise_rms_norm, quantise_rows
+from bfncodec.networks.exact import (
+    LARGEST,
+    ExactLinear,
+    quantise_positive,
+    quantise_rms_norm,
+    quantise_rows,
+    rms_norm_integers,
+)
 from bfncodec.networks.stored import Shapes, linear_shapes
 from bfncodec.networks.transformer import FAR, TransformerConfig, ngram_hash, rotations
 
@@ -24,18 +32,42 @@ SUM_BITS = 24  # sums of exponentials stay below 2^24, where float32 adds intege
 
 @dataclass(frozen=True)
 class ExactEmbedding:
-    """Rows of int8 with a scale each."""
+    """Rows of int8 with a scale each, of one table or of several of the same width."""
 
     rows: Tensor
     scale: Tensor
 
     @classmethod
-    def load(cls, tensors: dict[str, Tensor], name: str, device: torch.device) -> ExactEmbedding:
-        return cls(tensors[f"{name}.q"].to(device), tensors[f"{name}.s"].to(device)[:, None])
+    def load(cls, tensors: dict[str, Tensor], names: Sequence[str], device: torch.device) -> ExactEmbedding:
+        rows, scale = (torch.cat([tensors[f"{name}.{part}"] for name in names]).to(device) for part in "qs")
+        return cls(rows, scale[:, None])
 
     def __call__(self, index: Tensor) -> Tensor:
         """index: int64 [N] -> float32 [N, d]"""
         return self.rows.index_select(0, index).float().mul_(self.scale.index_select(0, index))
+
+
+@dataclass(frozen=True)
+class ExactNgrams:
+    """The n-gram tables, one behind the other: rows of all orders are looked up at once."""
+
+    table: ExactEmbedding
+    seen: Tensor  # which symbols of a history each order sees, bool [orders, R]
+    bits: Tensor  # log2 of each table's rows, int64 [orders]
+    first: Tensor  # row of each table, int64 [orders]
+
+    @classmethod
+    def load(cls, config: TransformerConfig, tensors: dict[str, Tensor], device: torch.device) -> ExactNgrams:
+        table = ExactEmbedding.load(tensors, [f"ngram.{i}" for i in range(len(config.ngrams))], device)
+        orders, bits = (torch.tensor(values, device=device) for values in zip(*config.ngrams, strict=True))
+        reach, rows = int(orders.max()), 1 << bits
+        return cls(table, torch.arange(reach, device=device) >= reach - orders[:, None], bits, rows.cumsum(0) - rows)
+
+    def __call__(self, history: Tensor) -> Tensor:
+        """history: int64 [N, R], oldest first -> float32 [N, d]"""
+        known = torch.where(self.seen, history[:, None], -1)
+        row = ngram_hash(known, known.shape[2], self.bits).add_(self.first)
+        return self.table(row.reshape(-1)).view(len(history), -1)
 
 
 @dataclass(frozen=True)
@@ -46,8 +78,9 @@ class ExactBlock:
     out: ExactLinear
     up: ExactLinear
     down: ExactLinear
-    gain: Tensor  # float32 [H], logit scale of each head
-    cap: Tensor  # float32 [H], largest value that int8 values hold
+    key_scale: Tensor  # float32 [H, 1, 1], steps of the table of exponentials for one unit of each head's logits
+    value_steps: Tensor  # float32 [H, 1], integers for a value of 1
+    value: Tensor  # float32 [H, 1, 1], what one unit of weight times value is worth
 
 
 def stored_shapes(config: TransformerConfig) -> Shapes:
@@ -70,8 +103,8 @@ class ExactTransformer:
 
     def __init__(self, config: TransformerConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.config, self.device = config, device
-        self.embed = ExactEmbedding.load(tensors, "embed", device)
-        self.ngram = [ExactEmbedding.load(tensors, f"ngram.{i}", device) for i in range(len(config.ngrams))]
+        self.embed = ExactEmbedding.load(tensors, ["embed"], device)
+        self.ngrams = ExactNgrams.load(config, tensors, device) if config.ngrams else None
         self.blocks = [self._block(tensors, i) for i in range(config.layers)]
         self.head = ExactLinear.load(tensors, "head", device)
         self.near, self.far = (tensors[name].to(device).float() / (1 << 14) for name in ("rope", "far"))
@@ -86,7 +119,9 @@ class ExactTransformer:
             ExactLinear.load(tensors, f"{name}.{part}", self.device) for part in ("qkv", "out", "up", "down")
         )
         gain, cap = tensors[f"{name}.gain"].to(self.device), tensors["value_cap"][i].to(self.device)
-        return ExactBlock(qkv, out, up, down, gain, cap)
+        key_scale = gain * (tables.LOG2_E * tables.EXP2_STEPS / self.config.head_width)
+        value = cap / (LARGEST * WEIGHT_TOTAL)
+        return ExactBlock(qkv, out, up, down, key_scale[:, None, None], (LARGEST / cap)[:, None], value[:, None, None])
 
     def start(self, windows: int, teeth: int, steps: int, block: int = 1) -> Pass:
         """A pass over windows of `teeth` teeth of `steps` symbols each, at most `block` steps in one call."""
@@ -95,7 +130,7 @@ class ExactTransformer:
 
 @dataclass(frozen=True)
 class View:
-    """Slots of some steps: their rotations [2, B n, 1, hd/2], where in the ring their keys go, how many slots of it
+    """n slots of some steps: their rotations [2, n, 1, 1, hd], where in the ring their keys go, how many slots of it
     are in use, and True where one may not look, [n, slots].
     """
 
@@ -129,6 +164,7 @@ class Pass:
         """The receiver's update: symbols of steps first … are now known. int64 [B, m, k]"""
         self.symbols[:, :, self.reach + first : self.reach + first + symbols.shape[2]] = symbols
 
+    @torch.inference_mode()
     def predict(self, first: int, last: int) -> Tensor:
         """Weights of p_O for the symbols of steps [first, last), int32 [B, (last - first) m, symbols] in step-major
         order.
@@ -142,7 +178,7 @@ class Pass:
             y = self._attend(i, block.qkv(*quantise_rms_norm(x)), view)
             x += block.out(*quantise_rows(y))
             hidden = block.up(*quantise_rms_norm(x)).clamp_min_(0)
-            x += block.down(*quantise_rows(hidden.mul_(hidden)))
+            x += block.down(*quantise_positive(hidden.mul_(hidden)))
         logits = network.head(*quantise_rms_norm(x))
         steps = ((logits.amax(1, keepdim=True) - logits) * (tables.LOG2_E * tables.EXP2_STEPS)).round_()
         weights = network.exp2[steps.clamp_max_(len(network.exp2) - 1).long()]
@@ -154,20 +190,15 @@ class Pass:
         history = self.symbols[:, :, first : last - 1 + self.reach].unfold(2, self.reach, 1)  # [B, m, k, reach]
         history = history.transpose(1, 2).reshape(-1, self.reach)
         x = network.embed(history[:, -1])
-        if network.ngram:
-            rows = [
-                e(ngram_hash(history, n, bits))
-                for e, (n, bits) in zip(network.ngram, network.config.ngrams, strict=True)
-            ]
-            x = x + torch.cat(rows, 1)
-        return x
+        return x if network.ngrams is None else x.add_(network.ngrams(history))
 
     def _view(self, first: int, last: int) -> View:
         """What the slots of steps [first, last) are and see."""
         device, teeth = self.network.device, self.teeth
         position = torch.arange(first, last, device=device)[:, None] + torch.arange(teeth, device=device) * self.steps
         turn = rotations(self.network.near, self.network.far, position.reshape(-1))
-        rope = turn.repeat(1, self.windows, 1).unsqueeze(2)  # [2, B n, 1, hd/2]
+        cos, sin = turn[:, :, None, None]  # [n, 1, 1, hd/2]
+        rope = torch.stack([torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)])
         begin, end = first % self.ring * teeth, (first % self.ring + last - first) * teeth
         place: slice | Tensor = slice(begin, end)
         if end > self.ring * teeth:
@@ -184,50 +215,32 @@ class Pass:
     def _attend(self, i: int, qkv: Tensor, view: View) -> Tensor:
         """Attention of layer i; new keys and values join the ring. qkv: float32 [B n, 3 d] -> float32 [B n, d]"""
         config, block = self.network.config, self.network.blocks[i]
-        q, k, v = qkv.view(len(qkv), 3, config.heads, config.head_width).unbind(1)  # [B n, H, hd]
-        q, q_scale = self._normalise(q, view.rope)
-        k, k_scale = self._normalise(k, view.rope)
-        v = (v * (LARGEST / block.cap)[:, None]).round_().clamp_(-LARGEST, LARGEST)
-        scale = k_scale * (block.gain * (tables.LOG2_E * tables.EXP2_STEPS / config.head_width))[:, None]
-        self.keys[i][:, :, view.place] = self._heads_first(k)
-        self.values[i][:, :, view.place] = self._heads_first(v)
-        self.key_scale[i][:, :, 0, view.place] = self._heads_first(scale)[..., 0]
+        qkv = qkv.view(self.windows, -1, 3, config.heads, config.head_width)
+        qk, scale = _normalise(qkv[:, :, :2], view.rope)
+        (q, k), (q_scale, k_scale) = (x.transpose(1, 3).unbind(2) for x in (qk, scale))  # [B, H, n, hd], [B, H, n, 1]
+        v = (qkv[:, :, 2] * block.value_steps).round_().clamp_(-LARGEST, LARGEST)
+        self.keys[i][:, :, view.place] = k
+        self.values[i][:, :, view.place] = v.transpose(1, 2)
+        self.key_scale[i][:, :, 0, view.place] = (k_scale * block.key_scale)[..., 0]
         # int8 times int8 in float32: sums below 2^24, exact.
-        score = _dots(self._heads_first(q), self.keys[i][:, :, : view.slots])
+        score = q @ self.keys[i][:, :, : view.slots].transpose(2, 3)
         score.mul_(self.key_scale[i][:, :, :, : view.slots])
         if view.mask is not None:
             score.masked_fill_(view.mask, -torch.inf)
-        weight = self._softmax(score, self._heads_first(q_scale))
-        y = weight @ self.values[i][:, :, : view.slots]
-        y.mul_((block.cap / (LARGEST * WEIGHT_TOTAL))[:, None, None])
-        return y.transpose(1, 2).reshape(len(qkv), -1)
+        y = (self._softmax(score, q_scale) @ self.values[i][:, :, : view.slots]).mul_(block.value)
+        return y.transpose(1, 2).reshape(-1, config.width)
 
     def _softmax(self, score: Tensor, q_scale: Tensor) -> Tensor:
         """Integer weights that sum to about 2^16. score: float32 [B, H, n, slots]; q_scale: float32 [B, H, n, 1]"""
         table = self.network.attention_exp2
-        steps = (score.amax(-1, keepdim=True) - score).mul_(q_scale).clamp_max_(len(table) - 1)
+        steps = torch.sub(score.amax(-1, keepdim=True), score, out=score).mul_(q_scale).clamp_max_(len(table) - 1)
         e = table.index_select(0, steps.int().view(-1)).view(steps.shape)
         return e.mul_(WEIGHT_TOTAL / e.sum(-1, keepdim=True)).round_()
 
-    def _heads_first(self, x: Tensor) -> Tensor:
-        """[B n, H, w] -> [B, H, n, w]"""
-        return x.view(self.windows, -1, *x.shape[1:]).transpose(1, 2)
 
-    def _normalise(self, x: Tensor, rope: Tensor) -> tuple[Tensor, Tensor]:
-        """Rotate by position, then the integers of the normalised row and their unit. [B n, H, hd] -> float32,
-        float32 [B n, H, 1]
-        """
-        a, b = x.chunk(2, -1)
-        cos, sin = rope
-        rotated = torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
-        q, scale = quantise_rms_norm(rotated)
-        return q.float(), scale
-
-
-def _dots(rows: Tensor, keys: Tensor) -> Tensor:
-    """Products of every row with every key. [B, H, n, w], [B, H, slots, w] -> [B, H, n, slots]. One row is faster as
-    a column.
+def _normalise(x: Tensor, rope: Tensor) -> tuple[Tensor, Tensor]:
+    """Rotate by position, then the integers of the normalised rows and their unit. [B, n, 2, H, hd] -> float32,
+    float32 [B, n, 2, H, 1]
     """
-    if rows.shape[2] == 1:
-        return (keys @ rows.transpose(2, 3)).transpose(2, 3)
-    return rows @ keys.transpose(2, 3)
+    a, b = x.chunk(2, -1)
+    return rms_norm_integers((x * rope[0]).add_(torch.cat([b, a], -1).mul_(rope[1])))

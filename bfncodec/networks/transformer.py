@@ -57,8 +57,9 @@ class TransformerConfig:
         return cls(**values)
 
 
-def ngram_hash(history: Tensor, order: int, bits: int) -> Tensor:
-    """Rows of the n-gram tables: hash of the last `order` symbols, in int64 arithmetic modulo 2^32.
+def ngram_hash(history: Tensor, order: int, bits: int | Tensor) -> Tensor:
+    """Rows of the n-gram tables: hash of the last `order` symbols, in int64 arithmetic modulo 2^32. Where the first of
+    them are -1, it is that of those behind.
 
     history: int64 [..., R], oldest first, R >= order; symbols, or the start symbol where there is none yet.
     Returns int64 [...] in [0, 2^bits).
