@@ -28,6 +28,10 @@ def originals() -> dict[str, object]:
         "model_text": text[2000:3000],
         "model_text_short": text[3000:3200],
         "model_text_long": text[:6000],
+        "level_1_photo": photo[120:140, 260:300],
+        "level_1_text": text[7000:7700],
+        "level_7_photo": photo[140:160, 260:300],
+        "level_7_text": text[7700:8400],
     }
 
 
@@ -52,7 +56,7 @@ if __name__ == "__main__":
     for name, content in originals().items():
         path = HERE / f"{name}.bfn"
         if not path.exists():
-            path.write_bytes(bfncodec.compress(content))
+            path.write_bytes(bfncodec.compress(content, level=int(name[6]) if name.startswith("level") else 5))
     for name, data in archives().items():
         path = HERE / f"{name}.payload"
         if not path.exists():
