@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from PIL import Image
 
-Pixels = NDArray[np.uint8]  # [H, W, 3]
+Pixels = NDArray[np.uint8 | np.uint16]  # [H, W, 3], or [H, W] grey
 T = TypeVar("T")
 
 PPMD_ORDER, PPMD_MEMORY = 16, 256 << 20  # 10 MB of text fill more than 64 MB
@@ -108,6 +108,15 @@ def photo_codecs(*ours: Ours) -> list[Codec[Pixels]]:
     return codecs + [_ours_photo(way) for way in ours]
 
 
+def grey_codecs(*ours: Ours) -> list[Codec[Pixels]]:
+    """Codecs of one channel of 8 or 16 bits; ours come last. WebP has no such pictures."""
+    codecs = [Codec("PNG", _png, _opened_grey)]
+    for imagecodecs in _installed("imagecodecs"):
+        codecs += [Codec("JPEG-LS", *_jpegls(imagecodecs))]
+        codecs += [Codec(f"JPEG XL -e {e}", *_jpegxl(imagecodecs, e)) for e in (7, 9)]
+    return codecs + [_ours_photo(way) for way in ours]
+
+
 def graphics_codecs(*ours: Ours) -> list[Codec[Graphic]]:
     """Codecs of pictures of any mode; ours come last. Peers without palettes are given their colours."""
     codecs: list[Codec[Graphic]] = [
@@ -169,7 +178,7 @@ def _webp(pixels: Pixels) -> bytes:
     return _saved(_image(pixels), "WEBP", **_WEBP)
 
 
-def _image(pixels: NDArray[np.uint8]) -> Image.Image:
+def _image(pixels: Pixels) -> Image.Image:
     from PIL import Image
 
     return Image.fromarray(pixels)
@@ -186,6 +195,13 @@ def _opened(blob: bytes, size: int) -> Pixels:
 
     with Image.open(io.BytesIO(blob)) as image:
         return np.asarray(image.convert("RGB"))
+
+
+def _opened_grey(blob: bytes, size: int) -> Pixels:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(blob)) as image:
+        return np.asarray(image)
 
 
 def _jpegxl(imagecodecs: Any, effort: int) -> tuple[Callable[[Pixels], bytes], Callable[[bytes, int], Pixels]]:

@@ -26,7 +26,7 @@ class Row:
     items: int
     raw: int  # bytes
     packed: int  # bytes
-    mean_bits: float  # mean over items of bits per byte (text) or per subpixel (images)
+    mean_bits: float  # mean over items of bits per byte (text) or per sample (images)
     total_bits: float  # the same, all items together
     encode_s: float
     decode_s: float
@@ -74,8 +74,9 @@ def measure(codec: Codec[T], items: Sequence[T]) -> Row:
             sizes.append(len(blob))
         progress(f"{codec.name}: {len(sizes)}/{len(items)} ")
     progress("")
-    mean = float(np.mean([8 * packed / size for packed, size in zip(sizes, raw, strict=True)]))
-    total = 8 * sum(sizes) / sum(raw)
+    dims = [dims_of(item) for item in items]
+    mean = float(np.mean([8 * packed / count for packed, count in zip(sizes, dims, strict=True)]))
+    total = 8 * sum(sizes) / sum(dims)
     return Row(
         codec.name, len(items), sum(raw), sum(sizes), mean, total, encode_s, decode_s, tuple(sizes), dict(methods)
     )
@@ -96,6 +97,11 @@ def batches(items: Sequence[T]) -> Iterator[list[T]]:
 
 def size_of(item: Any) -> int:
     return len(item) if isinstance(item, bytes) else int(item.nbytes)
+
+
+def dims_of(item: Any) -> int:
+    """What bits are counted for: bytes, or samples, which may have two."""
+    return int(item.size) if isinstance(item, np.ndarray) else size_of(item)
 
 
 def same(item: Any, back: Any) -> bool:

@@ -3,6 +3,7 @@
     python -m benchmarks.peers photos FOLDER --level 1 --level 5 --level 9 --plot photos.png
     python -m benchmarks.peers images CIFAR10_TEST.npy --limit 1000
     python -m benchmarks.peers images CIFAR10_TEST.npy --limit 1024 --mosaic 32
+    python -m benchmarks.peers grey FOLDER --box 4
     python -m benchmarks.peers graphics ICONS SCREENSHOTS --limit 60
     python -m benchmarks.peers text FILE --piece 100000 --zpaq
     python -m benchmarks.peers text FILE --piece 500 --limit 1000
@@ -38,6 +39,7 @@ from benchmarks.codecs import (
     Pixels,
     T,
     graphics_codecs,
+    grey_codecs,
     has_zpaq,
     photo_codecs,
     read_graphic,
@@ -237,6 +239,35 @@ def photos(folder: Path, limit: int | None, asked: Asked) -> None:
     """Every picture of FOLDER (PNG, WebP, BMP, TIFF, PPM) as an RGB file of its own."""
     items = partial(rgb_pictures, pictures_in(folder, limit))
     run(Workload(f"photos in {folder.name}", "bits/subpixel", items, photo_codecs), asked)
+
+
+@main.command()
+@options
+@click.argument("folder", type=FOLDER)
+@some
+@click.option("--box", type=click.IntRange(1, 16), default=2, show_default=True, help="Pixels a side of a sum.")
+def grey(folder: Path, limit: int | None, box: int, asked: Asked) -> None:
+    """Grey pictures made of those in FOLDER: sums of the green samples of boxes of pixels.
+
+    Sums of 2 x 2 have 10 bits, of 4 x 4 12 and of 16 x 16 all 16, down to the lowest real; --box 1 is the channel.
+    """
+    title = f"sums of {box} x {box} green samples in {folder.name}" if box > 1 else f"green samples in {folder.name}"
+    items = partial(sums_of_green, pictures_in(folder, limit), box)
+    run(Workload(title, "bits/sample", items, grey_codecs), asked)
+
+
+def sums_of_green(paths: Sequence[Path], box: int) -> list[Pixels]:
+    """uint8 [H, W], or uint16 [H // box, W // box] for boxes of more than a pixel."""
+    greens = [pixels[:, :, 1] for pixels in rgb_pictures(paths)]
+    return [np.ascontiguousarray(green) if box == 1 else box_sums(green, box) for green in greens]
+
+
+def box_sums(samples: Pixels, box: int) -> Pixels:
+    """What does not fill a box at the right and at the bottom is left out."""
+    height, width = (side // box for side in samples.shape)
+    boxes = samples[: height * box, : width * box].reshape(height, box, width, box)
+    sums: Pixels = boxes.sum((1, 3), dtype=np.uint16)
+    return sums
 
 
 def rgb_pictures(paths: Sequence[Path]) -> list[Pixels]:

@@ -35,7 +35,7 @@ from benchmarks.codecs import (
     trained,
 )
 from benchmarks.measuring import BATCH, Row, batches, measure, same
-from benchmarks.peers import against, array_images, main, spread
+from benchmarks.peers import against, array_images, main, spread, sums_of_green
 from benchmarks.processes import alone, own_peak
 from benchmarks.tables import sizes_plot, trade
 from benchmarks.texts import PIECES, content, cut, how_many, samples, sizes_report
@@ -242,6 +242,20 @@ def test_larger_files_are_counted_and_the_worst_is_named() -> None:
     assert line.startswith("83.6% of theirs; 2 of 4 files more than 1% larger, 0 by more than the frame")
     assert line.endswith("worst b: 119 against 100 bytes")
     assert "1 by more than the frame" in against(row("ours", 120), row("theirs", 100), ["a"])
+
+
+def test_sums_of_boxes_are_grey_pictures_of_more_bits(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (21, 34, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    (plain,) = sums_of_green([tmp_path / "a.png"], 1)
+    assert np.array_equal(plain, pixels[:, :, 1])
+    (sums,) = sums_of_green([tmp_path / "a.png"], 4)
+    assert sums.shape == (5, 8)
+    assert sums.dtype == np.uint16
+    assert sums[1, 2] == pixels[4:8, 8:12, 1].sum(dtype=int)
+    result = CliRunner().invoke(main, ["grey", str(tmp_path), "--box", "4", "--only", "PNG"])
+    assert result.exit_code == 0, result.output
+    assert "bits/sample" in result.output
 
 
 def test_mosaic_joins_rows_and_drops_what_does_not_fill_one(tmp_path: Path) -> None:
