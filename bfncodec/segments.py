@@ -52,7 +52,8 @@ _SEGMENT_COST = 12  # bytes of frame a segment takes, twice its head
 _SLOW_LEVEL = 4  # from which on no picture is larger than WebP's slowest search makes it
 _THOROUGH_LEVEL = 8  # from which on codecs try what takes them several times as long
 _TINY = 8  # bytes: a model's identity and sizes alone take more than it could save
-_SHORT = 2048  # bytes a model may code without being asked first
+_SHORT = 2048  # bytes that LZMA says too little of
+_SAMPLE = 8192  # bytes a text model is asked about
 _RANDOM = 7.6  # bits a byte of LZMA: above, the content is compressed already
 
 
@@ -120,7 +121,7 @@ def encode_bytes(data: bytes, choice: Choice, progress: Progress, lines: Lines |
     plain = _plain_blocks(data, *cut) if cut else _plain_bytes(data)
     hopeless = not choice.forced and _beyond_models(data, plain)
     codec = None if hopeless else choice.find()
-    if codec is None or not (choice.forced or _text_may_win(data, plain, codec)):
+    if codec is None or not (choice.forced or _text_may_win(data, codec)):
         progress(len(data))
         return plain
     axes, grain = cut or _cuts(data, codec)
@@ -176,15 +177,15 @@ def _beyond_models(data: bytes, plain: Plan) -> bool:
     return len(data) <= _TINY or (len(data) > _SHORT and 8 * plain.size > _RANDOM * len(data))
 
 
-def _text_may_win(data: bytes, plain: Plan, codec: Codec) -> bool:
-    """Ask the model for the bits of four pieces, unless all of the content is not more than that."""
-    if len(data) <= _SHORT:
+def _text_may_win(data: bytes, codec: Codec) -> bool:
+    """Compare model and LZMA on two pieces, unless the content is hardly more than that. Whole texts learn more from
+    themselves, the one way or the other, so the model may be a bit worse.
+    """
+    if len(data) <= 2 * _SAMPLE:
         return True
-    rate = 8 * plain.size / len(data)
-    starts = [part * (len(data) - 512) // 3 for part in range(4)]
-    sample = b"".join(data[start : start + 512] for start in starts)
-    ideal = codec.codelength(sample).bits / len(sample)
-    return bool(ideal < 1.25 * rate)  # without the context it will have, so it may be a bit worse
+    starts = [part * (len(data) - _SAMPLE // 2) // 3 for part in (1, 2)]
+    sample = b"".join(data[start : start + _SAMPLE // 2] for start in starts)
+    return bool(codec.codelength(sample).bits < 1.25 * 8 * len(lzmaraw.pack(sample)))
 
 
 # ---- pixels -----------------------------------------------------------------------------------

@@ -237,6 +237,9 @@ def test_random_content_costs_no_model_time() -> None:
 def test_a_sample_decides_about_longer_content() -> None:
     models = FakeModels()
     bfncodec.compress(b"to be or not to be, that is " * 500, codecs=models)
+    assert models.codecs["text"].batches != []
+    models = FakeModels()
+    bfncodec.compress(b"to be or not to be, that is " * 1000, codecs=models)
     bfncodec.compress(np.zeros((600, 600, 3), np.uint8), codecs=models)
     assert models.codecs["text"].batches == models.codecs["image"].batches == []
 

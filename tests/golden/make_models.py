@@ -31,7 +31,6 @@ def originals() -> dict[str, object]:
         "level_1_photo": photo[120:140, 260:300],
         "level_1_text": text[7000:7700],
         "level_7_photo": photo[140:160, 260:300],
-        "level_7_text": text[7700:8400],
     }
 
 
