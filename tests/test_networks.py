@@ -26,7 +26,7 @@ from bfncodec.networks import exact, exact_convnet, exact_transformer, tables
 from bfncodec.networks.convnet import BLOCK_TAPS, CODING_ORDER, INPUT_TAPS, ConvNet, ConvNetConfig, max_norm
 from bfncodec.networks.exact_convnet import WEIGHT_TOTAL, ExactConvNet, Front, Prediction, mixture
 from bfncodec.networks.exact_transformer import ExactTransformer
-from bfncodec.networks.transformer import Transformer, TransformerConfig
+from bfncodec.networks.transformer import Transformer, TransformerConfig, attend
 from bfncodec.training.quantise import quantise_matrix, quantised_tensors
 
 Ints = NDArray[np.int32]
@@ -284,9 +284,13 @@ def test_convnet_in_parallel_is_convnet_line_by_line(height: int, width: int, di
         np.testing.assert_array_equal(conv_distributions(network, images[i : i + 1], 1)[0], line_by_line[i])
 
 
+CONTEXTS = [20, (8, 32)]  # in both layers, in each
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
 @pytest.mark.parametrize("teeth", [1, 2, 4])
-def test_transformer_in_parallel_is_transformer_step_by_step(teeth: int) -> None:
-    _, network = text_pair()
+def test_transformer_in_parallel_is_transformer_step_by_step(teeth: int, context: int | tuple[int, int]) -> None:
+    _, network = text_pair(context=context)
     x = symbols(1, 3, 24)
     step_by_step = text_weights(network, x, teeth, 1)
     for block in (2, 5, 24):
@@ -450,6 +454,17 @@ def test_every_tooth_sees_what_the_others_revealed() -> None:
         assert not torch.equal(weights(x)[0, -1], weights(y)[0, -1])
 
 
+@pytest.mark.parametrize(("length", "span"), [(32, 8), (32, 16), (24, 24), (24, 32), (20, 8)])
+def test_attention_reaches_back_one_span(length: int, span: int) -> None:
+    """However it is computed, it is that of the rows of queries with the keys they may see, in float64."""
+    q, k, v = torch.from_numpy(np.random.default_rng(length).normal(size=(3, 2, 3, length, 8)))
+    found = attend(q, k, v, 1, span)
+    for i in range(length):
+        seen = slice(max(0, i - span + 1), i + 1)
+        weights = torch.einsum("bhc,bhjc->bhj", q[:, :, i], k[:, :, seen]).softmax(-1)
+        assert torch.allclose(found[:, :, i], torch.einsum("bhj,bhjc->bhc", weights, v[:, :, seen]))
+
+
 # --- float and exact ---------------------------------------------------------------------------
 
 
@@ -487,9 +502,10 @@ def test_convnet_and_its_twin_agree_on_the_bits(dilations: tuple[int, ...]) -> N
         assert exact_image_bits(twin, images) == pytest.approx(float(expected.sum()), rel=0.005)
 
 
+@pytest.mark.parametrize("context", CONTEXTS)
 @pytest.mark.parametrize("teeth", [1, 2, 4])
-def test_transformer_and_its_twin_agree_on_the_bits(teeth: int) -> None:
-    network, twin = text_pair(1, width=64)
+def test_transformer_and_its_twin_agree_on_the_bits(teeth: int, context: int | tuple[int, int]) -> None:
+    network, twin = text_pair(1, width=64, context=context)
     x = symbols(6, 16, 32)
     target = x.view(16, teeth, -1).transpose(1, 2).flatten()
     with torch.no_grad():

@@ -250,6 +250,8 @@ def test_lanes_of_a_text_model_are_told_and_checked(tmp_path: Path, data: Path) 
         ("text", 'paths = ["{data}/*.txt"]', 'path = ["{data}/*.txt"]', "paths"),
         ("text", "window = 32", "window = 31", "window|teeth"),
         ("text", "heads = 2", "heads = 3", "heads"),
+        ("text", "heads = 2", "heads = 2\ncontext = [16, 32]", "each of 1 layers"),
+        ("text", "heads = 2", "heads = 2\ncontext = 'long'", "context = 'long'"),
         ("text", "width = 32", 'width = "wide"', "width"),
         ("image", "crop = 12", "", "crop"),
     ],

@@ -81,6 +81,7 @@ class ExactBlock:
     key_scale: Tensor  # float32 [H, 1, 1], steps of the table of exponentials for one unit of each head's logits
     value_steps: Tensor  # float32 [H, 1], integers for a value of 1
     value: Tensor  # float32 [H, 1, 1], what one unit of weight times value is worth
+    exp2: Tensor  # the table of exponentials for attention, float32
 
 
 def stored_shapes(config: TransformerConfig) -> Shapes:
@@ -105,13 +106,10 @@ class ExactTransformer:
         self.config, self.device = config, device
         self.embed = ExactEmbedding.load(tensors, ["embed"], device)
         self.ngrams = ExactNgrams.load(config, tensors, device) if config.ngrams else None
+        self.exp2 = torch.from_numpy(tables.exp2_table()).to(device)
         self.blocks = [self._block(tensors, i) for i in range(config.layers)]
         self.head = ExactLinear.load(tensors, "head", device)
         self.near, self.far = (tensors[name].to(device).float() / (1 << 14) for name in ("rope", "far"))
-        self.exp2 = torch.from_numpy(tables.exp2_table()).to(device)
-        # Slots that are looked at: what is masked weighs 0.
-        drop = max(0, tables.EXP2_BITS - SUM_BITS + (config.span(1) - 1).bit_length())
-        self.attention_exp2 = ((self.exp2 + (1 << drop >> 1)) >> drop).float()
 
     def _block(self, tensors: dict[str, Tensor], i: int) -> ExactBlock:
         name = f"blocks.{i}"
@@ -121,7 +119,11 @@ class ExactTransformer:
         gain, cap = tensors[f"{name}.gain"].to(self.device), tensors["value_cap"][i].to(self.device)
         key_scale = gain * (tables.LOG2_E * tables.EXP2_STEPS / self.config.head_width)
         value = cap / (LARGEST * WEIGHT_TOTAL)
-        return ExactBlock(qkv, out, up, down, key_scale[:, None, None], (LARGEST / cap)[:, None], value[:, None, None])
+        # As many bits as sums over the slots that are looked at may have; what is masked weighs 0.
+        drop = max(0, tables.EXP2_BITS - SUM_BITS + (self.config.spans(1)[i] - 1).bit_length())
+        exp2 = ((self.exp2 + (1 << drop >> 1)) >> drop).float()
+        steps = (LARGEST / cap)[:, None]
+        return ExactBlock(qkv, out, up, down, key_scale[:, None, None], steps, value[:, None, None], exp2)
 
     def start(self, windows: int, teeth: int, steps: int, block: int = 1) -> Pass:
         """A pass over windows of `teeth` teeth of `steps` symbols each, at most `block` steps in one call."""
@@ -129,12 +131,19 @@ class ExactTransformer:
 
 
 @dataclass(frozen=True)
+class Ring:
+    """How far the slots of a layer look back, and how many steps its keys and values are kept for."""
+
+    span: int
+    steps: int
+
+
+@dataclass(frozen=True)
 class View:
-    """n slots of some steps: their rotations [2, n, 1, 1, hd], where in the ring their keys go, how many slots of it
-    are in use, and True where one may not look, [n, slots].
+    """n slots of some steps in a ring: where their keys go, how many slots of it are in use, and True where one may not
+    look, [n, slots].
     """
 
-    rope: Tensor
     place: slice | Tensor
     slots: int
     mask: Tensor | None
@@ -148,17 +157,16 @@ class Pass:
     def __init__(self, network: ExactTransformer, windows: int, teeth: int, steps: int, block: int) -> None:
         config, device = network.config, network.device
         self.network, self.windows, self.teeth, self.steps = network, windows, teeth, steps
-        self.span = config.span(teeth)
-        self.ring = min(steps, self.span + block - 1)
+        self.rings = [Ring(span, min(steps, span + block - 1)) for span in config.spans(teeth)]
         self.reach = max([1, *(n for n, _ in config.ngrams)])
         # Symbols of each tooth after `reach` start symbols.
         self.symbols = torch.full(
             (windows, teeth, self.reach + steps), config.symbols, dtype=torch.int64, device=device
         )
-        heads, width, slots = config.heads, config.head_width, teeth * self.ring
-        self.keys = [torch.zeros(windows, heads, slots, width, device=device) for _ in network.blocks]
-        self.key_scale = [torch.zeros(windows, heads, 1, slots, device=device) for _ in network.blocks]
-        self.values = [torch.zeros(windows, heads, slots, width, device=device) for _ in network.blocks]
+        heads, width, slots = config.heads, config.head_width, [teeth * ring.steps for ring in self.rings]
+        self.keys = [torch.zeros(windows, heads, count, width, device=device) for count in slots]
+        self.key_scale = [torch.zeros(windows, heads, 1, count, device=device) for count in slots]
+        self.values = [torch.zeros(windows, heads, count, width, device=device) for count in slots]
 
     def reveal(self, first: int, symbols: Tensor) -> None:
         """The receiver's update: symbols of steps first … are now known. int64 [B, m, k]"""
@@ -173,9 +181,10 @@ class Pass:
         """
         network, count = self.network, (last - first) * self.teeth
         x = self._embed(first, last)
-        view = self._view(first, last)
+        rope = self._rope(first, last)
+        views = {ring: self._view(ring, first, last) for ring in set(self.rings)}
         for i, block in enumerate(network.blocks):
-            y = self._attend(i, block.qkv(*quantise_rms_norm(x)), view)
+            y = self._attend(i, block.qkv(*quantise_rms_norm(x)), rope, views[self.rings[i]])
             x += block.out(*quantise_rows(y))
             hidden = block.up(*quantise_rms_norm(x)).clamp_min_(0)
             x += block.down(*quantise_positive(hidden.mul_(hidden)))
@@ -192,31 +201,36 @@ class Pass:
         x = network.embed(history[:, -1])
         return x if network.ngrams is None else x.add_(network.ngrams(history))
 
-    def _view(self, first: int, last: int) -> View:
-        """What the slots of steps [first, last) are and see."""
-        device, teeth = self.network.device, self.teeth
-        position = torch.arange(first, last, device=device)[:, None] + torch.arange(teeth, device=device) * self.steps
+    def _rope(self, first: int, last: int) -> Tensor:
+        """Rotations of the slots of steps [first, last), [2, n, 1, 1, hd]."""
+        device = self.network.device
+        position = torch.arange(first, last, device=device)[:, None]
+        position = position + torch.arange(self.teeth, device=device) * self.steps
         turn = rotations(self.network.near, self.network.far, position.reshape(-1))
         cos, sin = turn[:, :, None, None]  # [n, 1, 1, hd/2]
-        rope = torch.stack([torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)])
-        begin, end = first % self.ring * teeth, (first % self.ring + last - first) * teeth
+        return torch.stack([torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)])
+
+    def _view(self, ring: Ring, first: int, last: int) -> View:
+        """Where the slots of steps [first, last) go in a ring, and what they see of it."""
+        device, teeth = self.network.device, self.teeth
+        begin, end = first % ring.steps * teeth, (first % ring.steps + last - first) * teeth
         place: slice | Tensor = slice(begin, end)
-        if end > self.ring * teeth:
-            place = torch.arange(begin, end, device=device) % (self.ring * teeth)
-        kept = min(last, self.ring)
-        if last - first == 1 and kept <= self.span:
-            return View(rope, place, kept * teeth, None)
+        if end > ring.steps * teeth:
+            place = torch.arange(begin, end, device=device) % (ring.steps * teeth)
+        kept = min(last, ring.steps)
+        if last - first == 1 and kept <= ring.span:
+            return View(place, kept * teeth, None)
         # The step that each slot of the ring holds: the latest one, below `last`, that belongs there.
         slot = torch.arange(kept * teeth, device=device) // teeth
-        held = last - 1 - (last - 1 - slot) % self.ring
+        held = last - 1 - (last - 1 - slot) % ring.steps
         back = torch.arange(first, last, device=device).repeat_interleave(teeth)[:, None] - held[None]
-        return View(rope, place, kept * teeth, (back < 0) | (back >= self.span))
+        return View(place, kept * teeth, (back < 0) | (back >= ring.span))
 
-    def _attend(self, i: int, qkv: Tensor, view: View) -> Tensor:
+    def _attend(self, i: int, qkv: Tensor, rope: Tensor, view: View) -> Tensor:
         """Attention of layer i; new keys and values join the ring. qkv: float32 [B n, 3 d] -> float32 [B n, d]"""
         config, block = self.network.config, self.network.blocks[i]
         qkv = qkv.view(self.windows, -1, 3, config.heads, config.head_width)
-        qk, scale = _normalise(qkv[:, :, :2], view.rope)
+        qk, scale = _normalise(qkv[:, :, :2], rope)
         (q, k), (q_scale, k_scale) = (x.transpose(1, 3).unbind(2) for x in (qk, scale))  # [B, H, n, hd], [B, H, n, 1]
         v = (qkv[:, :, 2] * block.value_steps).round_().clamp_(-LARGEST, LARGEST)
         self.keys[i][:, :, view.place] = k
@@ -227,15 +241,15 @@ class Pass:
         score.mul_(self.key_scale[i][:, :, :, : view.slots])
         if view.mask is not None:
             score.masked_fill_(view.mask, -torch.inf)
-        y = (self._softmax(score, q_scale) @ self.values[i][:, :, : view.slots]).mul_(block.value)
+        y = (_softmax(score, q_scale, block.exp2) @ self.values[i][:, :, : view.slots]).mul_(block.value)
         return y.transpose(1, 2).reshape(-1, config.width)
 
-    def _softmax(self, score: Tensor, q_scale: Tensor) -> Tensor:
-        """Integer weights that sum to about 2^16. score: float32 [B, H, n, slots]; q_scale: float32 [B, H, n, 1]"""
-        table = self.network.attention_exp2
-        steps = torch.sub(score.amax(-1, keepdim=True), score, out=score).mul_(q_scale).clamp_max_(len(table) - 1)
-        e = table.index_select(0, steps.int().view(-1)).view(steps.shape)
-        return e.mul_(WEIGHT_TOTAL / e.sum(-1, keepdim=True)).round_()
+
+def _softmax(score: Tensor, q_scale: Tensor, exp2: Tensor) -> Tensor:
+    """Integer weights that sum to about 2^16. score: float32 [B, H, n, slots]; q_scale: float32 [B, H, n, 1]"""
+    steps = torch.sub(score.amax(-1, keepdim=True), score, out=score).mul_(q_scale).clamp_max_(len(exp2) - 1)
+    e = exp2.index_select(0, steps.int().view(-1)).view(steps.shape)
+    return e.mul_(WEIGHT_TOTAL / e.sum(-1, keepdim=True)).round_()
 
 
 def _normalise(x: Tensor, rope: Tensor) -> tuple[Tensor, Tensor]:

@@ -273,11 +273,15 @@ def archive_task(settings: dict[str, Any], train: TrainConfig) -> Task:
 def check_text(config: TransformerConfig, train: TrainConfig) -> None:
     """Refuse shapes that would fail in the middle of a training."""
     parts = math.lcm(2 * config.heads, max(1, len(config.ngrams)))
+    contexts = config.context if isinstance(config.context, tuple) else (config.context,) * config.layers
     problems = {
         f"window = {config.window}: expected 16 or more": config.window < 16,
         (
             f"width = {config.width}: expected a multiple of {parts} (twice the heads, and the number of ngrams)"
         ): config.width % parts != 0,
+        f"context = {config.context!r}: expected a number of bytes, or one for each of {config.layers} layers": (
+            len(contexts) != config.layers or any(not isinstance(context, int) or context < 0 for context in contexts)
+        ),
         f"teeth = {list(train.teeth)}: expected divisors of window = {config.window}": any(
             m < 1 or config.window % m for m in train.teeth
         ),
