@@ -38,7 +38,7 @@ __all__ = ["TEXT_SEGMENT", "Choice", "Codec", "Plan", "channels_of", "decode", "
 Progress = Callable[[int], None]
 """Called with the number of further bytes or subpixels done."""
 
-TEXT_SEGMENT = 1 << 20
+TEXT_SEGMENT = 1 << 24
 """Bytes a text model codes at once: what learns from itself learns anew in each."""
 _ARCHIVE_SEGMENT = 1 << 22  # bytes a chain of items holds
 _PLAIN_SEGMENT = 1 << 24  # bytes LZMA codes at once

@@ -37,6 +37,7 @@ from bfncodec.coding.contexts import (
     bits_of,
     first_chances,
     squashed,
+    table_bits,
     stretch,
 )
 from bfncodec.coding.direct import RangeDecoder, RangeEncoder, information, total
@@ -249,12 +250,19 @@ def test_a_network_that_is_sure_and_wrong_is_given_up(lanes: int) -> None:
 # --- tables -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("size", "bits"), [(0, 12), (1, 12), (256, 12), (257, 13), (1 << 19, 23), ((1 << 19) + 1, 23), ((1 << 40) - 1, 23)]
-)
-def test_tables_hold_sixteen_contexts_a_byte_within_bounds(size: int, bits: int) -> None:
+SIZES = [(0, 12), (1, 12), (256, 12), (257, 13), (1 << 19, 23), ((1 << 19) + 1, 23), (1 << 21, 23)]
+LARGE = [((1 << 21) + 1, 24), (1 << 22, 24), ((1 << 22) + 1, 25), ((1 << 40) - 1, 25)]
+
+
+@pytest.mark.parametrize(("size", "bits"), SIZES + LARGE)
+def test_tables_hold_enough_contexts_a_byte_within_bounds(size: int, bits: int) -> None:
+    assert table_bits(size) == bits
+    assert 16 << bits >= min(4 * 16 * size, 512 << 20)  # slots of 16 bytes, at least four a byte while there is room
+
+
+@pytest.mark.parametrize(("size", "bits"), SIZES)
+def test_contexts_fit_their_table(size: int, bits: int) -> None:
     mixer = ContextMixer(size, 50)
-    assert mixer.bits == bits
     assert mixer.table.shape == (1 << bits, ROW)
     assert sum(value.nbytes for value in vars(mixer).values() if isinstance(value, np.ndarray)) < 150e6
     for history in (noise(0, 50, REACH).astype(np.int64), np.full((50, REACH), 255), np.full((50, REACH), START)):

@@ -116,7 +116,8 @@ class TextCodec(Codec[bytes]):
                 for lanes, mixer, rows in zip(batch, mixers, _rows(batch), strict=True):
                     inside = exist[rows, :, first : first + weights.shape[1]]
                     step, lane, tooth = np.nonzero(inside.transpose(2, 0, 1))
-                    known, own = symbols[rows][lane, tooth, first + step], weights[rows][lane, step, tooth]
+                    known = symbols[rows][lane, tooth, first + step].astype(np.int64)
+                    own = weights[rows][lane, step, tooth]
                     if mixer is None:
                         yield Coded(lanes.item, softmax_intervals(own, known), SYMBOLS, first + step)
                     else:
@@ -124,7 +125,7 @@ class TextCodec(Codec[bytes]):
                         yield Coded(lanes.item, bits, 2, np.repeat(first + step, BITS))
                     progress(len(known))
 
-    def _predictions(self, symbols: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int32]]]:
+    def _predictions(self, symbols: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.int32]]]:
         """First step of each block and the network's weights for it, int32 [B, k, m, 256], of lanes that are known.
         symbols: [B, m, S]
         """
@@ -161,7 +162,7 @@ class TextCodec(Codec[bytes]):
                 ]
                 symbols[slots // teeth, slots % teeth, i] = np.concatenate(new)
                 for run, span in zip(runs, spans, strict=True):
-                    run.reveal(i, torch.from_numpy(symbols[span, :, i : i + 1].astype(np.int64)).to(self.device))
+                    run.reveal(i, torch.from_numpy(symbols[span, :, i : i + 1]).to(self.device))
                 progress(len(slots))
         return [_join(symbols[rows], lanes) for lanes, rows in zip(batch, _rows(batch), strict=True)]
 
@@ -265,11 +266,11 @@ def _split(payload: bytes) -> tuple[int, bytes]:
     return size, reader.rest()
 
 
-def _cut(text: bytes, lanes: Lanes, steps: int) -> NDArray[np.int64]:
-    """The lanes of a text as teeth, zeros where a tooth is shorter. int64 [lanes, m, steps]"""
-    result = np.zeros((len(lanes.lengths), lanes.teeth, steps), np.int64)
+def _cut(text: bytes, lanes: Lanes, steps: int) -> NDArray[np.uint8]:
+    """The lanes of a text as teeth, zeros where a tooth is shorter. uint8 [lanes, m, steps]"""
+    result = np.zeros((len(lanes.lengths), lanes.teeth, steps), np.uint8)
     for row, start, length in zip(result, lanes.starts, lanes.lengths, strict=True):
-        padded = np.zeros(lanes.teeth * lanes.steps, np.int64)
+        padded = np.zeros(lanes.teeth * lanes.steps, np.uint8)
         padded[:length] = np.frombuffer(text, np.uint8, length, start)
         row[:, : lanes.steps] = padded.reshape(lanes.teeth, lanes.steps)
     return result

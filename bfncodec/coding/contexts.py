@@ -40,8 +40,8 @@ BITS = 8  # of a symbol
 SYMBOLS = 256
 START = 256  # stands before the first symbol of a lane
 
-SLOTS_PER_BYTE = 16
-LEAST_BITS, MOST_BITS = 12, 23  # log2 of the slots
+SLOTS_PER_BYTE = 16, 4  # of small files, of large ones
+LEAST_BITS, SMALL_BITS, MOST_BITS = 12, 23, 25  # log2 of the slots: at least, of small files, of large ones at most
 TAG, WAYS, ROW = 2, 7, 16  # bytes of a slot: its tag, symbols, how often each came
 MOST_COUNT = 255
 LEVELS = (0, 1, 2, 3, 4, 6, 9, 14, 24, 48, 100)  # counts from which an adaptive map tells apart
@@ -153,6 +153,12 @@ def first_chances(order: int) -> NDArray[np.float64]:
     return np.asarray((ones + doubt) / (zeros + ones + 2 * doubt)).ravel()
 
 
+def table_bits(size: int) -> int:
+    """log2 of the slots for a file of so many bytes."""
+    small, large = ((slots * size - 1).bit_length() for slots in SLOTS_PER_BYTE)
+    return max(LEAST_BITS, min(small, SMALL_BITS), min(large, MOST_BITS))
+
+
 class ContextMixer:
     """What one file has said so far."""
 
@@ -163,7 +169,7 @@ class ContextMixer:
             (order, own) for order in SHARED for own in (False, True) if not own or (order in OWN and lanes > 1)
         ]
         self.orders, self.own = np.array(contexts).T
-        self.bits = min(max((SLOTS_PER_BYTE * size - 1).bit_length(), LEAST_BITS), MOST_BITS)
+        self.bits = table_bits(size)
         self.table = np.zeros((1 << self.bits, ROW), np.uint8)
         salt = self.own[:, None] * np.arange(1, lanes + 1) * REACH + self.orders[:, None]
         self.salt = salt.astype(np.uint64) * np.uint64(_HASH)

@@ -161,7 +161,7 @@ class Pass:
         self.reach = max([1, *(n for n, _ in config.ngrams)])
         # Symbols of each tooth after `reach` start symbols.
         self.symbols = torch.full(
-            (windows, teeth, self.reach + steps), config.symbols, dtype=torch.int64, device=device
+            (windows, teeth, self.reach + steps), config.symbols, dtype=torch.int16, device=device
         )
         heads, width, slots = config.heads, config.head_width, [teeth * ring.steps for ring in self.rings]
         self.keys = [torch.zeros(windows, heads, count, width, device=device) for count in slots]
@@ -169,7 +169,7 @@ class Pass:
         self.values = [torch.zeros(windows, heads, count, width, device=device) for count in slots]
 
     def reveal(self, first: int, symbols: Tensor) -> None:
-        """The receiver's update: symbols of steps first … are now known. int64 [B, m, k]"""
+        """The receiver's update: symbols of steps first … are now known. Integers [B, m, k]"""
         self.symbols[:, :, self.reach + first : self.reach + first + symbols.shape[2]] = symbols
 
     @torch.inference_mode()
@@ -197,7 +197,7 @@ class Pass:
         """What each slot's tooth has revealed before it. float32 [B n, d], slots step-major."""
         network = self.network
         history = self.symbols[:, :, first : last - 1 + self.reach].unfold(2, self.reach, 1)  # [B, m, k, reach]
-        history = history.transpose(1, 2).reshape(-1, self.reach)
+        history = history.transpose(1, 2).reshape(-1, self.reach).long()
         x = network.embed(history[:, -1])
         return x if network.ngrams is None else x.add_(network.ngrams(history))
 
