@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -22,6 +23,7 @@ from bfncodec.errors import InputError
 from bfncodec.networks.convnet import ConvNet, ConvNetConfig
 from bfncodec.networks.transformer import Transformer, TransformerConfig, ngram_hash
 from bfncodec.training.data import CropSampler, ImageSource
+from bfncodec.training.gaussian import warped
 from bfncodec.training.loop import make, run
 from bfncodec.training.quantise import restored_state
 
@@ -64,7 +66,29 @@ batch = 2
 [train]
 warmup = 1
 """
-CONFIGS = {"text": TEXT, "image": IMAGE}
+ARCHIVE = """
+name = "tiny"
+role = "archive"
+[network]
+kind = "binary"
+shape = [8, 8, 1]
+classes = 2
+beta = 9.0
+width = 8
+hidden = 16
+blocks = 1
+[[data]]
+paths = ["{data}/halves.npy"]
+skip_last = 16
+warp = 0.1
+[[validation]]
+paths = ["{data}/halves.npy"]
+only_last = 16
+[train]
+batch = 16
+warmup = 1
+"""
+CONFIGS = {"text": TEXT, "image": IMAGE, "archive": ARCHIVE}
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +99,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ramp = (np.add.outer(np.arange(20) * 3, np.arange(24) * 2)[..., None] + np.arange(3) * 40).astype(np.uint8)
     for i in range(2):
         Image.fromarray(ramp + np.uint8(i * 30)).save(folder / f"{i}.png")
+    np.save(folder / "halves.npy", halves(80))
     return folder
+
+
+def halves(count: int) -> NDArray[np.uint8]:
+    """Pictures of 8 by 8 whose left or upper half is white."""
+    left = np.zeros((8, 8), np.uint8)
+    left[:, :4] = 255
+    return np.stack([left, left.T] * (count // 2))
 
 
 def configure(tmp_path: Path, data: Path, role: str, extra: str = "", text: str | None = None) -> Path:
@@ -125,7 +157,32 @@ def test_training_learns_and_its_model_codes(tmp_path: Path, data: Path, role: s
     assert bits == pytest.approx(report[-1]["validation"][0], rel=0.5)
 
 
-@pytest.mark.parametrize("role", ["text", "image"])
+def test_an_archive_model_is_trained(tmp_path: Path, data: Path) -> None:
+    """Network and step grids: it learns, and what it codes comes back in fewer bits than pixels."""
+    config = configure(tmp_path, data, "archive", "steps = 60\nvalidate_every = 20\nrate = 0.02\n")
+    out = run(config, tmp_path / "model", say=silent)
+    report = curve(out)
+    assert report[-1]["validation"][0] < report[0]["validation"][0] - 0.2
+    codec = bfncodec.load(out)
+    x = halves(80).tobytes()
+    payload = codec.encode(x)
+    assert codec.decode(payload) == x
+    assert 8 * len(payload) < 0.9 * len(x)
+
+
+def test_pictures_are_warped_about_their_middles() -> None:
+    x = np.zeros((40, 21, 21, 1), np.uint8)
+    x[:, 8:13, 8:13] = 255
+    assert np.array_equal(warped(x, 0.0, np.random.default_rng(0)), x)
+    found = warped(x, 0.2, np.random.default_rng(0)).astype(float)
+    assert all(not np.array_equal(one, x[0]) for one in found)
+    share = found.sum((1, 2, 3)) / x[0].sum()
+    assert 0.5 < share.min() < 0.9 < 1.1 < share.max() < 5
+    rows = (found.sum(2)[..., 0] * np.arange(21)).sum(1) / found.sum((1, 2, 3))
+    assert np.abs(rows - 10).max() < 0.1
+
+
+@pytest.mark.parametrize("role", ["text", "image", "archive"])
 def test_a_resumed_run_is_the_uninterrupted_run(tmp_path: Path, data: Path, role: str) -> None:
     """Stopped after step 4 of 6, as if killed, and started again: every bit of the model and of the optimisers'
     state.
