@@ -37,8 +37,8 @@ from bfncodec.coding.contexts import (
     bits_of,
     first_chances,
     squashed,
-    table_bits,
     stretch,
+    table_bits,
 )
 from bfncodec.coding.direct import RangeDecoder, RangeEncoder, information, total
 from bfncodec.errors import DamagedError
