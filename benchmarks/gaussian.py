@@ -4,9 +4,15 @@
     python -m benchmarks.gaussian mnist data/mnist/test.npy.xz --items 1000 --steps 8 16 32 64 128 --plot mnist.png
     python -m benchmarks.gaussian text27 data/text/val.txt.xz --items 1000 --erasure text
 
-L^n is played with fresh noise and has nothing to do with the coder. Real bits are those of the payload beyond the
-bits it was begun with (the seed: the head of the data, coded without the model), over the items in the chain. Every
-payload is decoded and compared.
+L^n is played with fresh noise, --draws times for every item, and has nothing to do with the coder. What is averaged
+is log2 p_S/p_R of what was sent, whose mean is KL(p_S || p_R), and not the KL itself: where noise leads the receiver
+astray, the next samples are dear, but this one was cheap, and the sum varies far less. Real bits are those of the
+payload beyond the bits it was begun with (the seed: the head of the data, coded without the model), over the items in
+the chain. Every payload is decoded and compared.
+
+A payload is one draw of the chain's noise, and its bits vary with it: +- are standard errors, by the differences
+between draws. What log2 p_S/p_R add up to along the chain's own path (`Chain`) has no noise against the payload: what
+is between them is the coder's.
 """
 
 from __future__ import annotations
@@ -17,7 +23,7 @@ import lzma
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from math import e, log, log2, pi, prod
+from math import e, log, log2, pi, prod, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +31,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import bfncodec
+from bfncodec.codecs.gaussian import LevelOutput, Levels
 from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.bitsback import push_items
+from bfncodec.coding.lattice import Normals
 
+Floats = NDArray[np.float64]
 PAPER = {
     "cifar10": {10: 3.91, 25: 3.16, 50: 2.93, 100: 2.81},
     "mnist": {10: 95.21, 25: 84.40, 50: 81.06, 100: 79.46},
@@ -49,7 +58,10 @@ class Row:
     steps: int
     items: int  # in the chain
     ideal: float
+    ideal_error: float  # standard error
     real: float
+    real_error: float
+    path: float  # what densities say of the chain's own draw
     seed_bits_per_dim_of_one_item: float
     borrowed_bits_per_dim_of_one_item: float
     payload_bytes: int
@@ -59,10 +71,6 @@ class Row:
     decode_seconds: float
     coder_share_encoding: float
     coder_share_decoding: float
-    kl_by_step: tuple[float, ...]
-    kl_real_by_step: tuple[float, ...]
-    reconstruction: float
-    reconstruction_real: float
 
 
 class Stopwatch:
@@ -77,6 +85,100 @@ class Stopwatch:
         self.seconds += time.perf_counter() - started
         self.calls += 1
         return result
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A distribution of a chain that is being written: tells it what is pushed."""
+
+    distribution: Any
+    told: Callable[[Any], None]
+
+    def push(self, stack: AnsStack, value: NDArray[np.int64]) -> None:
+        self.distribution.push(stack, value)
+        self.told(value)
+
+
+class Chain:
+    """A receiver that adds up what every group of items costs by densities: log2 p_S/p_R of every step."""
+
+    def __init__(self, receiver: Any) -> None:
+        self.receiver, self.game = receiver, receiver.game
+        self.bits: list[float] = []
+        self.seconds = 0.0  # which all this took
+
+    def target(self, x: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What a group begins with."""
+        self.bits.append(0.0)
+        self.x = x
+        means: NDArray[np.float64] = self.receiver.target(x)
+        return means
+
+    def step(self, i: int, before: NDArray[np.int64]) -> Watched:
+        step = self.receiver.step(i, before)
+
+        def told(after: NDArray[np.int64]) -> None:
+            started = time.perf_counter()
+            sums = self.receiver.sums
+            sample = sums(i + 1, after) - sums(i, before)
+            if isinstance(step, Normals):
+                unit = self.game.units[i + 1]
+                mean, variance = step.mean * unit - sums(i, before), step.variance * unit**2
+                self.bits[-1] += beyond_normal(self.receiver, i, self.x, sample, mean, variance)
+            else:
+                self.bits[-1] += beyond_mixture(self.receiver, self.x, sample, step.classes)
+            self.seconds += time.perf_counter() - started
+
+        return Watched(step, told)
+
+    def reconstruction(self, last: NDArray[np.int64]) -> Watched:
+        p_O = self.receiver.reconstruction(last)
+
+        def told(x: NDArray[np.int64]) -> None:
+            self.bits[-1] += surprise(p_O, x)
+
+        return Watched(p_O, told)
+
+
+def play(receiver: Any, x: NDArray[np.int64], rng: np.random.Generator) -> float:
+    """Bits of a game with fresh noise, by densities."""
+    means, bits = receiver.target(x), 0.0
+    s = np.zeros_like(means)
+    for i in range(receiver.game.steps):
+        alpha, p_O = receiver.alpha(i), receiver.output(i, s)
+        sample = alpha * means + sqrt(alpha * receiver.game.kappa) * rng.standard_normal(len(s))
+        if isinstance(p_O, LevelOutput):
+            m, v = p_O.moments()
+            bits += beyond_normal(receiver, i, x, sample, alpha * m, alpha + alpha**2 * v)
+        else:
+            bits += beyond_mixture(receiver, x, sample, p_O)
+        s += sample
+    p_O = receiver.output(receiver.game.steps, s)
+    return bits + surprise(Levels(p_O.levels()) if isinstance(p_O, LevelOutput) else p_O, x)
+
+
+def beyond_normal(receiver: Any, i: int, x: NDArray[np.int64], sample: Floats, mean: Floats, variance: Floats) -> float:
+    """log2 p_S/p_R of samples of step i under normal distributions."""
+    alpha = receiver.alpha(i)
+    nats = (
+        np.log(variance / alpha) + (sample - mean) ** 2 / variance - (sample - alpha * receiver.target(x)) ** 2 / alpha
+    )
+    return float(nats.sum()) / 2 / log(2)
+
+
+def beyond_mixture(receiver: Any, x: NDArray[np.int64], sample: Floats, p_O: Any) -> float:
+    """log2 p_S/p_R of samples under mixtures."""
+    evidence = receiver.evidence(sample)
+    evidence = np.stack([-evidence, evidence], 1) if evidence.ndim == 1 else evidence
+    exponent = evidence + p_O.log2_p() * log(2)
+    exponent -= evidence[np.arange(len(x)), x][:, None]
+    top = exponent.max(1)
+    return -float((top + np.log(np.exp(exponent - top[:, None]).sum(1))).sum()) / log(2)
+
+
+def surprise(p_O: Any, x: NDArray[np.int64]) -> float:
+    """-log2 p_O(x)."""
+    return float(p_O.bits(x).sum() if isinstance(p_O, Levels) else -p_O.log2_p()[np.arange(len(x)), x].sum())
 
 
 def items_of(kind: str, path: Path, count: int) -> bytes:
@@ -97,31 +199,37 @@ def items_of(kind: str, path: Path, count: int) -> bytes:
     return array.tobytes()
 
 
-def measure(kind: str, model: str, data: bytes, steps: int, threads: int | None) -> Row:
+def measure(kind: str, model: str, data: bytes, steps: int, draws: int, threads: int | None) -> Row:
     """Encode, decode, compare, and play the game for the same items."""
     codec = bfncodec.load(model, threads=threads).with_steps(steps)
+    codec.encode(data[: 30 * prod(codec.config.shape)])  # what is done once is done before
     watch = Stopwatch(codec.receiver.raw)
     codec.receiver.raw = watch
+    plain, codec.receiver = codec.receiver, Chain(codec.receiver)
     started = time.perf_counter()
     payload = codec.encode(data)
-    encoding, network_encoding, calls = time.perf_counter() - started, watch.seconds, watch.calls
-    watch.seconds = 0.0
+    encoding = time.perf_counter() - started - codec.receiver.seconds
+    network_encoding, calls, groups = watch.seconds, watch.calls, codec.receiver.bits
+    codec.receiver, watch.seconds = plain, 0.0
     started = time.perf_counter()
     if codec.decode(payload) != data:
         raise SystemExit(f"{model}: decoding gave other data")
     decoding, network_decoding = time.perf_counter() - started, watch.seconds
-    item = prod(codec.config.shape)
-    head = codec.head_size(payload)
-    by_step, reconstruction = bits_by_step(codec, data[head : head + 256 * item])
-    chained = len(data) - head
-    seed = codec.seed_bits(data)
-    ideal = codec.ideal(codec.values(np.frombuffer(data, np.uint8)[head:]))
+    item, head = prod(codec.config.shape), codec.head_size(payload)
+    chained, seed = len(data) - head, codec.seed_bits(data)
+    if not chained:
+        raise SystemExit(f"{model}: the chain's head took all {len(data) // item} items: ask for more --items")
+    games = played(codec, codec.values(np.frombuffer(data, np.uint8)[head:]), draws)
+    spread = float(games.var(0, ddof=1).sum()) if draws > 1 else float("nan")  # of all items in one draw
     return Row(
         model=model,
         steps=steps,
         items=chained // item,
-        ideal=ideal.bits / chained,
+        ideal=float(games.sum()) / draws / chained,
+        ideal_error=sqrt(spread / draws) / chained,
         real=(8 * len(payload) - seed) / chained,
+        real_error=sqrt(spread) / chained,
+        path=sum(groups[-len(codec.groups(payload)) :]) / chained,
         seed_bits_per_dim_of_one_item=seed / item,
         borrowed_bits_per_dim_of_one_item=codec.receiver.game.need(codec.sums) / item,
         payload_bytes=len(payload),
@@ -131,11 +239,14 @@ def measure(kind: str, model: str, data: bytes, steps: int, threads: int | None)
         decode_seconds=decoding,
         coder_share_encoding=1 - network_encoding / encoding,
         coder_share_decoding=1 - network_decoding / decoding,
-        kl_by_step=tuple(float(k) / chained for k in ideal.kl),
-        kl_real_by_step=by_step,
-        reconstruction=ideal.reconstruction / chained,
-        reconstruction_real=reconstruction,
     )
+
+
+def played(codec: Any, values: NDArray[np.int64], draws: int) -> Floats:
+    """Bits of some items at a time, several times: [draws, parts]."""
+    size, rng = 16 * prod(codec.config.shape), np.random.default_rng(0)
+    parts = [values[k : k + size] for k in range(0, len(values), size)]
+    return np.array([[play(codec.receiver, part, rng) for part in parts] for _ in range(draws)])
 
 
 def bits_by_step(codec: Any, data: bytes) -> tuple[tuple[float, ...], float]:
@@ -173,21 +284,22 @@ def in_units(kind: str, bits: float) -> float:
 
 def show(kind: str, rows: list[Row], erasure: str | None, data: bytes) -> None:
     print(f"{kind}, {UNITS[kind]}; {rows[0].items} items in the chain")
-    head = ["n", "L^n", "real", "difference", "seed", "calls", "encode", "decode", "coder enc/dec"]
-    print("  ".join(f"{h:>13}" for h in head))
+    head = ["n", "L^n", "real", "real / L^n", "real / own path", "seed", "calls", "encode", "decode", "coder enc/dec"]
+    print("  ".join(f"{h:>17}" for h in head))
     for r in rows:
         cells = [
             str(r.steps),
-            f"{in_units(kind, r.ideal):.4f}",
-            f"{in_units(kind, r.real):.4f}",
-            f"{100 * (r.real / r.ideal - 1):+.2f} %",
+            f"{in_units(kind, r.ideal):.4f} +-{in_units(kind, r.ideal_error):.4f}",
+            f"{in_units(kind, r.real):.4f} +-{in_units(kind, r.real_error):.4f}",
+            f"{100 * (r.real / r.ideal - 1):+.2f} +-{100 * sqrt(r.real_error**2 + r.ideal_error**2) / r.ideal:.2f} %",
+            f"{100 * (r.real / r.path - 1):+.3f} %",
             f"{r.seed_bits_per_dim_of_one_item:.2f} b/dim",
             str(r.network_calls),
             f"{r.encode_seconds:.1f} s",
             f"{r.decode_seconds:.1f} s",
-            f"{100 * r.coder_share_encoding:.0f} / {100 * r.coder_share_decoding:.0f} %",
+            f"{100 * r.coder_share_encoding:.1f} / {100 * r.coder_share_decoding:.1f} %",
         ]
-        print("  ".join(f"{c:>13}" for c in cells))
+        print("  ".join(f"{c:>17}" for c in cells))
     print("paper's losses:", ", ".join(f"n={n} {v}" for n, v in PAPER[kind].items()))
     if erasure:
         size = erasure_bytes(kind, erasure, data)
@@ -199,11 +311,11 @@ def erasure_bytes(kind: str, model: str, data: bytes) -> int:
     codec = bfncodec.load(model)
     if kind == "text27":
         return len(codec.encode(data))
-    images = np.frombuffer(data, np.uint8).reshape(-1, 32, 32, 3)
-    return sum(len(codec.encode(image)) for image in images)
+    images = np.frombuffer(data, np.uint8).reshape(-1, *((32, 32, 3) if kind == "cifar10" else (28, 28, 1)))
+    return sum(len(payload) for k in range(0, len(images), 100) for payload in codec.encode_batch(images[k : k + 100]))
 
 
-def plot(kind: str, rows: list[Row], path: Path) -> None:
+def plot(kind: str, rows: list[Row], data: bytes, path: Path) -> None:
     """Bits against n, and bits of each step in theory and in the file."""
     import matplotlib
 
@@ -221,9 +333,12 @@ def plot(kind: str, rows: list[Row], path: Path) -> None:
     left.set_xticks(steps, [str(n) for n in steps])
     left.legend()
     row = min(rows, key=lambda r: abs(r.steps - 32))
+    codec = bfncodec.load(row.model).with_steps(row.steps)
+    part = data[-min(256, row.items) * prod(codec.config.shape) :]
+    ideal, (stack, _) = codec.ideal(codec.values(np.frombuffer(part, np.uint8))), bits_by_step(codec, part)
     index = np.arange(row.steps)
-    right.bar(index - 0.2, row.kl_by_step, 0.4, label="KL(p_S || p_R)")
-    right.bar(index + 0.2, row.kl_real_by_step, 0.4, label="stack grew by")
+    right.bar(index - 0.2, ideal.kl / ideal.dims, 0.4, label="KL(p_S || p_R)")
+    right.bar(index + 0.2, stack, 0.4, label="stack grew by")
     right.set(xlabel="step", ylabel="bits per dimension", title=f"n = {row.steps}: bits of each step")
     right.legend()
     figure.tight_layout()
@@ -236,6 +351,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--items", type=int, default=1000)
     parser.add_argument("--steps", type=int, nargs="+", default=[32])
+    parser.add_argument("--draws", type=int, default=2, help="how often L^n is played; two tell its standard error")
     parser.add_argument("-m", "--model", help="default: KIND-gaussian")
     parser.add_argument("--erasure", metavar="MODEL", help="code the same data with an erasure sender's model too")
     parser.add_argument("-T", "--threads", type=int)
@@ -244,12 +360,12 @@ def main() -> None:
     given = parser.parse_args()
     data = items_of(given.kind, given.data, given.items)
     model = given.model or f"{given.kind}-gaussian"
-    rows = [measure(given.kind, model, data, n, given.threads) for n in given.steps]
+    rows = [measure(given.kind, model, data, n, given.draws, given.threads) for n in given.steps]
     show(given.kind, rows, given.erasure, data)
     if given.json:
         given.json.write_text(json.dumps([asdict(r) for r in rows], indent=1))
     if given.plot:
-        plot(given.kind, rows, given.plot)
+        plot(given.kind, rows, data, given.plot)
 
 
 if __name__ == "__main__":

@@ -225,3 +225,35 @@ def test_nothing_pushed_is_nothing_written() -> None:
     assert stack.pop_rows(np.zeros((0, 16), np.float32)).tolist() == []
     np.testing.assert_array_equal(stack.written(), before)
     np.testing.assert_array_equal(stack.returned(), random_words(0, 5))
+
+
+@settings(max_examples=40)
+@given(
+    seed=st.integers(0, 10**6), n=st.sampled_from([3, 16, 27]), shape=st.sampled_from(SHAPES), most=st.integers(1, 40)
+)
+def test_inner_symbols_are_popped_or_nothing_is(seed: int, n: int, shape: str, most: int) -> None:
+    frequencies = rows(np.random.default_rng(seed), most, n, shape).astype(np.float32)
+    stack, other = random_stack(seed, 40), random_stack(seed, 40)
+    before, expected = stack.written(), other.pop_rows(frequencies)
+    found = stack.pop_inner_rows(frequencies)
+    if found is None:
+        assert expected.min() == 0 or expected.max() == n - 1
+        np.testing.assert_array_equal(stack.written(), before)
+        np.testing.assert_array_equal(stack.returned(), random_words(seed, 40))
+    else:
+        assert expected.min() > 0
+        assert expected.max() < n - 1
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(stack.written(), other.written())
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 10**6), below=words)
+def test_nothing_is_lost_where_more_is_tried_than_there_is(seed: int, below: NDArray[np.uint32]) -> None:
+    """The stack runs empty under what is popped, and an outer symbol comes: everything is as it was."""
+    frequencies = rows(np.random.default_rng(seed), 200, 16, "even").astype(np.float32)
+    stack = AnsStack(below, borrowed=True)
+    before = stack.written()
+    assert stack.pop_inner_rows(frequencies) is None
+    np.testing.assert_array_equal(stack.written(), before)
+    np.testing.assert_array_equal(stack.returned(), below)

@@ -21,13 +21,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tiny import CONFIGS, CPU, KINDS, content, denoiser, grid, random_stack, random_words, tiny_receiver
 
-from bfncodec.codecs.gaussian import BinaryReceiver, Classes, ClassReceiver, Grid, sums_of
+from bfncodec.codecs import gaussian
+from bfncodec.codecs.gaussian import BinaryReceiver, Bits, Classes, ClassReceiver, Grid, pair_weights, sums_of
 from bfncodec.codecs.gaussian import receiver as receiver_of
-from bfncodec.coding import bitsback
+from bfncodec.coding import bitsback, lattice
 from bfncodec.coding.ans import AnsStack, EmptyStackError
 from bfncodec.coding.bitsback import Game, pop_items, push_items
 from bfncodec.coding.lattice import CELL, Normals
 from bfncodec.errors import DamagedError
+from bfncodec.networks.exact_convnet import mixture_weights
 from bfncodec.networks.exact_denoiser import ExactDenoiser
 from bfncodec.training.quantise import quantised_tensors
 
@@ -227,9 +229,8 @@ class KnownBits(BinaryReceiver):
     def __init__(self, p: float, betas: tuple[float, ...]) -> None:
         self.prior, self.game = math.log(p / (1 - p)), Game(betas)
 
-    def output(self, i: int, s: Floats) -> Classes:
-        logit = (self.prior + 2 * s).astype(np.float32)
-        return Classes(np.stack([np.zeros_like(logit), logit], 1))
+    def output(self, i: int, s: Floats) -> Bits:
+        return Bits((self.prior + 2 * s).astype(np.float32))
 
 
 @dataclass
@@ -361,3 +362,41 @@ def test_grids_that_are_none_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match="expected accuracies"):
             Grid.read({"betas": betas, "clocks": clocks})
+
+
+# --- two of a kind by tables -------------------------------------------------------------------
+
+logits = st.floats(-400, 400, width=32) | st.floats(-3, 3, width=32) | st.sampled_from([0.0, 1e-9, 88.0])
+
+
+@settings(max_examples=100)
+@given(drawn=st.lists(st.tuples(logits, logits), min_size=1, max_size=30))
+def test_weights_of_two_are_those_of_any(drawn: list[tuple[float, float]]) -> None:
+    pair = np.array(drawn, np.float32).T
+    np.testing.assert_array_equal(pair_weights(pair), mixture_weights(pair))
+
+
+@settings(max_examples=100)
+@given(drawn=st.lists(st.tuples(logits, logits), min_size=1, max_size=30), told=st.booleans())
+def test_bits_are_two_classes(drawn: list[tuple[float, float]], told: bool) -> None:
+    logit, evidence = np.array(drawn, np.float32).T
+    two = Classes(np.stack([np.zeros_like(logit), logit], 1))
+    found = Bits(logit).frequencies(evidence if told else None)
+    np.testing.assert_array_equal(found, two.frequencies(np.stack([-evidence, evidence], 1) if told else None))
+    np.testing.assert_array_equal(Bits(logit).log2_p(), two.log2_p())
+
+
+def test_levels_come_back_in_any_number_of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many are worked on at once changes nothing."""
+    receiver = tiny_receiver("levels", 2)
+    x, sums = values("levels", 5, 1), 5 * sums_of(CONFIGS["levels"])
+    found = []
+    for together in (7, 64, 10**6):
+        monkeypatch.setattr(gaussian, "TOGETHER", together)
+        monkeypatch.setattr(lattice, "_TOGETHER", together)
+        stack = random_stack(1, 20 * sums)
+        push_items(stack, x, sums, receiver.game, receiver)
+        found.append(stack.written())
+        np.testing.assert_array_equal(pop_items(stack, sums, receiver.game, receiver), x)
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])

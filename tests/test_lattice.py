@@ -139,13 +139,48 @@ def test_pushes_and_pops_of_normals_agree_on_every_interval(variance: float, mea
 @pytest.mark.parametrize("deviation", [0.5, 1.0, 1.3, 2.0, 2.1, 5.0])
 def test_rows_of_kernels_are_distributions(deviation: float) -> None:
     one = kernel(deviation)
-    assert one.rows.shape == (FRACTIONS, 2 * one.half)
+    rows = whole_rows(one)
+    assert rows.shape == (FRACTIONS, 2 * one.half)
     assert one.half >= max(HALF, 8 * deviation)
-    assert (one.rows >= 0).all()
-    np.testing.assert_array_equal(one.rows.sum(1, dtype=np.float64), total(2 * one.half))
-    np.testing.assert_array_equal(np.diff(one.below, axis=1), one.rows)
+    assert (rows >= 0).all()
+    np.testing.assert_array_equal(rows.sum(1, dtype=np.float64), total(2 * one.half))
+    np.testing.assert_array_equal(np.diff(one.below, axis=1), rows)
     assert (one.below[:, 0] == 0).all()
-    assert (one.rows == np.rint(one.rows)).all()
+    assert (rows == np.rint(rows)).all()
+
+
+@pytest.mark.parametrize("deviation", [0.5, 1.0, 2.1, 5.0])
+@given(first=st.integers(1, 40), count=st.integers(1, 60))
+@settings(max_examples=30)
+def test_rows_of_some_symbols_have_the_intervals_of_the_whole(deviation: float, first: int, count: int) -> None:
+    """Where the coder, which adds one to each frequency, has them begin; and the others together are all others."""
+    one = kernel(deviation)
+    first = min(first, 2 * one.half - 2)
+    last = min(first + count, 2 * one.half - 1)
+    rows = one.rows(first, last).astype(np.int64) + 1
+    assert rows.shape == (FRACTIONS, last - first + 2)
+    assert (rows > 0).all()
+    start = np.cumsum(rows, 1)
+    np.testing.assert_array_equal(start[:, :-1], one.below[:, first : last + 1] + np.arange(first, last + 1))
+    np.testing.assert_array_equal(start[:, -1], 1 << 24)
+
+
+@pytest.mark.parametrize("outlier", [None, 3, -3, 6, -7, 8, -15, 15, -16, 40])
+@pytest.mark.parametrize("where", [0, 10_000, 19_999])
+def test_a_symbol_far_out_among_many_is_popped(outlier: int | None, where: int) -> None:
+    """Far from what is tried first: in the first, a middle and the last part of an array."""
+    rng = np.random.default_rng(7)
+    mean = rng.uniform(-50, 50, 20_000)
+    value = np.rint(mean + rng.standard_normal(len(mean))).astype(np.int64)
+    if outlier is not None:
+        value[where] = np.rint(mean[where]) + outlier
+    normals, one = Normals(mean, np.full(len(mean), 1.2)), kernel(1.0)
+    both_ways(lambda stack: normals.push(stack, value), normals.pop, value)
+    both_ways(lambda stack: one.push(stack, value, mean), lambda stack: one.pop(stack, mean), value)
+
+
+def whole_rows(one: Kernel) -> NDArray[np.float32]:
+    return one.rows(1, 2 * one.half - 1)
 
 
 # --- what they are -----------------------------------------------------------------------------
@@ -153,7 +188,7 @@ def test_rows_of_kernels_are_distributions(deviation: float) -> None:
 
 def moments_of(one: Kernel, fraction: int) -> tuple[float, float, float]:
     """(mean less the centre, variance, entropy in bits) of a row as the coder has it, exactly."""
-    p = (one.rows[fraction].astype(np.float64) + 1) / 2**24
+    p = (whole_rows(one)[fraction].astype(np.float64) + 1) / 2**24
     value = np.arange(2 * one.half) - one.half
     inside = slice(1, -1)  # the ends stand for all that is beyond
     mean = float((p * value)[inside].sum())

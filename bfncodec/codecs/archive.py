@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from math import prod
 
@@ -31,9 +31,11 @@ from bfncodec.networks.stored import check_shapes
 from bfncodec.wire import Reader, varint
 
 GROUP = 64  # items that are coded side by side at most
+GROUPS = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)  # few sizes make few runs
 SPARE = 1.25  # how much more than what a group borrows must be on the stack
 LETTERS = b" abcdefghijklmnopqrstuvwxyz"
 MOST_GROUPS = 1 << 20  # of a chain
+NARROW = (0, 1)  # a run that says which windows the sender draws from
 END = b"\x01"  # after the borrowed bytes, before the zeros that fill up a word
 Bytes = NDArray[np.uint8]
 
@@ -46,6 +48,7 @@ class Chain:
     head: int
     white: int
     groups: tuple[int, ...]  # items of each, in the order they were pushed
+    narrow: bool  # whether the sender draws from narrow windows (`Game.narrow`)
     words: NDArray[np.uint32]
 
 
@@ -57,6 +60,9 @@ class ArchiveCodec(Codec[bytes]):
     groups of one size, then varint size and varint groups of each run; the stack, in 32-bit words, little-endian. The
     head is what does not fill an item and as many items as it takes to begin with; it comes first in the data and last
     off the stack. Groups are popped last to first, and the last pushed holds the first items after the head.
+
+    A first run of one group of size 0 says that the sender draws from narrow windows. Files without it are read, but no
+    longer written.
     """
 
     def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
@@ -83,6 +89,13 @@ class ArchiveCodec(Codec[bytes]):
 
     def _receiver(self, steps: int) -> GaussianReceiver:
         return receiver(self.network, Grid.read(self.info.config["grids"][str(steps)]))
+
+    def _receiver_of(self, chain: Chain) -> GaussianReceiver:
+        if chain.narrow:
+            return self.receiver
+        old = copy(self.receiver)
+        old.game = replace(old.game, narrow=False)
+        return old
 
     def encode_batch(self, xs: Sequence[bytes], progress: Progress = silent) -> list[bytes]:
         return [self._encode(x, progress) for x in xs]
@@ -119,6 +132,10 @@ class ArchiveCodec(Codec[bytes]):
         """Bytes of the data that are in a payload's head."""
         return self._parse(payload).head
 
+    def groups(self, payload: bytes) -> tuple[int, ...]:
+        """Items of each group of a payload, in the order they were pushed."""
+        return self._parse(payload).groups
+
     def draw(self, count: int, rng: np.random.Generator) -> bytes:
         """Items that random bits decode to: samples of the model."""
         parts = []
@@ -149,18 +166,19 @@ class ArchiveCodec(Codec[bytes]):
             except DamagedError:  # data so far from what the model thinks that no sum can say it
                 borrowed = items
                 continue
-            runs = [(size, len(list(same))) for size, same in groupby(groups)]
+            runs = [NARROW, *((size, len(list(same))) for size, same in groupby(groups))]
             sizes = varint(len(runs)) + b"".join(varint(size) + varint(repeats) for size, repeats in runs)
             kind = bytes([white or 0]) if self.config.kind == "binary" else b""
             return varint(len(x)) + varint(head) + kind + sizes + stack.written().astype("<u4").tobytes()
 
     def _decode(self, payload: bytes, progress: Progress) -> bytes:
         chain = self._parse(payload)
+        receiver = self._receiver_of(chain)
         result = np.empty(chain.size, np.uint8)
         stack = AnsStack(chain.words)
         at = chain.head
         for count in reversed(chain.groups):
-            values = pop_items(stack, count * self.sums, self.receiver.game, self.receiver)
+            values = pop_items(stack, count * self.sums, receiver.game, receiver)
             result[at : at + count * self.item] = self._to_bytes(values, chain.white)
             at += count * self.item
             progress(count * self.item)
@@ -189,7 +207,9 @@ class ArchiveCodec(Codec[bytes]):
         left = len(data) // self.item
         need = SPARE * self.receiver.game.need(self.sums)
         while left:
-            count = min(left, GROUP, max(1, int(stack.bits / need)))
+            room = max(1, int(stack.bits / need))
+            count = next(size for size in GROUPS if size <= room)
+            count = left if left <= min(room, GROUP) else count
             part = data[(left - count) * self.item : left * self.item]
             push_items(stack, self._to_values(part, white), count * self.sums, self.receiver.game, self.receiver)
             groups.append(count)
@@ -202,7 +222,7 @@ class ArchiveCodec(Codec[bytes]):
         size, head = reader.varint("archive size"), reader.varint("size of the head")
         check_size(size, "bytes")
         white = reader.byte("value of a binary one") if self.config.kind == "binary" else 0
-        groups = self._groups(reader, size // self.item)
+        groups, narrow = self._groups(reader, size // self.item)
         if head > size:
             raise DamagedError(f"expected at most {size} bytes in the head, found {head}: the payload is damaged")
         rest = reader.rest()
@@ -215,20 +235,24 @@ class ArchiveCodec(Codec[bytes]):
             raise DamagedError(
                 f"expected fewer than {head} bytes in the head of {len(rest)} coded bytes: the payload is damaged"
             )
-        return Chain(size, head, white, groups, np.frombuffer(rest, "<u4").astype(np.uint32))
+        return Chain(size, head, white, groups, narrow, np.frombuffer(rest, "<u4").astype(np.uint32))
 
-    def _groups(self, reader: Reader, items: int) -> tuple[int, ...]:
-        """Items of each group: runs of groups of one size. Raises DamagedError for more groups than items."""
+    def _groups(self, reader: Reader, items: int) -> tuple[tuple[int, ...], bool]:
+        """(items of each group, whether windows are narrow). Raises DamagedError for more groups than items."""
         groups: list[int] = []
-        for _ in range(reader.varint("number of runs of groups")):
+        narrow = False
+        for run in range(reader.varint("number of runs of groups")):
             size, repeats = reader.varint("items of a group"), reader.varint("groups of this size")
+            if run == 0 and (size, repeats) == NARROW:
+                narrow = True
+                continue
             if not 1 <= size <= GROUP or not 1 <= repeats <= min(items, MOST_GROUPS) - len(groups):
                 raise DamagedError(
                     f"expected 1 to {GROUP} items in a group and at most {items} groups, found {repeats} of {size}: "
                     "the payload is damaged"
                 )
             groups += [size] * repeats
-        return tuple(groups)
+        return tuple(groups), narrow
 
     # ---- bytes and values -----------------------------------------------------------------------
 

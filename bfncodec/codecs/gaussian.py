@@ -9,6 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, cast
 
@@ -35,6 +36,7 @@ from bfncodec.networks.exact_denoiser import ExactDenoiser, Moment
 
 LOGISTIC_VARIANCE = 3.289868133696453  # pi^2 / 3
 LEVELS = 256
+TOGETHER = 8192  # numbers that are worked on at once: they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class GaussianReceiver(ABC):
         self.game = Game(grid.betas, float(self.config.classes if self.config.kind == "discrete" else 1))
 
     @abstractmethod
-    def target(self, x: Ints) -> Floats:
+    def target(self, x: NDArray[np.integer]) -> Floats:
         """See :class:`bfncodec.coding.bitsback.Receiver`."""
 
     @abstractmethod
@@ -104,44 +106,85 @@ class GaussianReceiver(ABC):
 
 @dataclass(frozen=True)
 class LevelOutput:
-    """p_O of levels as a logistic mixture over [-1, 1]: weights (integers that sum to 2^10), means, scales, [J, N]
-    each.
+    """p_O of levels as a logistic mixture over [-1, 1]: weights (integers that sum to 2^10) and means, [J, N] each;
+    scales are those of a table, by `level` [J, N].
     """
 
     weight: NDArray[np.int32]
     mean: Floats
-    scale: Floats
+    level: Ints
+    scales: Floats
 
     def moments(self) -> tuple[Floats, Floats]:
         """Mean and variance [N]; component after component, so that the order of additions is fixed."""
         share = self.weight * (1.0 / WEIGHT_TOTAL)
         m = share[0] * self.mean[0]
         for w, mean in zip(share[1:], self.mean[1:], strict=True):
-            m = m + w * mean
+            m += w * mean
         v = np.zeros_like(m)
-        for w, mean, scale in zip(share, self.mean, self.scale, strict=True):
+        variance = (self.scales * self.scales * LOGISTIC_VARIANCE).take(self.level)
+        for w, mean, own in zip(share, self.mean, variance, strict=True):
             away = mean - m
-            v = v + w * (scale * scale * LOGISTIC_VARIANCE + away * away)
+            away *= away
+            away += own
+            away *= w
+            v += away
         return m, v
 
     def levels(self) -> Mixture:
         """The same in levels, as integers."""
         half = LEVELS / 2
         mean = np.rint(((self.mean + 1) * half - 0.5) * MEAN_STEPS).clip(-MEAN_LIMIT, MEAN_LIMIT)
-        inverse = tables.LOGISTIC_STEPS / (self.scale * (half * MEAN_STEPS))
-        return Mixture(self.weight, mean.astype(np.float32), inverse.astype(np.float32))
+        inverse = tables.LOGISTIC_STEPS / (self.scales * (half * MEAN_STEPS))
+        return Mixture(self.weight, mean.astype(np.float32), inverse.astype(np.float32).take(self.level))
 
 
 def level_output(raw: NDArray[np.float32], s: Floats, beta: float) -> LevelOutput:
     """The integer twin of `training.gaussian.components`. raw: [N, 3 J]; s: [N]"""
-    weight, shift, scale = np.split(raw.T, 3)
-    exp2, count = tables.exp2_table(), len(weight)
+    weight, shift, scale = np.split(np.ascontiguousarray(raw.T), 3)
+    count = len(weight)
     spread, mu = 1 / math.sqrt(1 + beta), s * (1 / (1 + beta))
     fan = np.array([j / (count - 1) - 0.5 for j in range(count)] if count > 1 else [0.0])
     low, high = SPREAD_RANGE
-    level = np.rint((high - (scale.astype(np.float64) - 1).clip(low, high)) * tables.EXP2_STEPS).astype(np.int64)
-    deviation = exp2.take(level) * (spread * 2.0 ** (high - tables.EXP2_BITS))
-    return LevelOutput(mixture_weights(weight), mu + spread * (shift + fan[:, None]), deviation)
+    level = scale.astype(np.float64)
+    level -= 1
+    np.subtract(high, level.clip(low, high, out=level), out=level)
+    level *= tables.EXP2_STEPS
+    np.rint(level, out=level)
+    powers = tables.exp2_table()[: int(high - low) * tables.EXP2_STEPS + 1]
+    mean = shift + fan[:, None]
+    mean *= spread
+    mean += mu
+    weights = pair_weights(weight) if count == 2 else mixture_weights(weight)
+    return LevelOutput(weights, mean, level.astype(np.int64), powers * (spread * 2.0 ** (high - tables.EXP2_BITS)))
+
+
+def pair_weights(logits: NDArray[np.float32]) -> NDArray[np.int32]:
+    """`mixture_weights` of two: all there can be are in a table. float32 [2, N] -> int32 [2, N]"""
+    first = _pairs().take(pair_steps(logits[0] - logits[1]), mode="clip")
+    return np.stack([first, WEIGHT_TOTAL - first])
+
+
+def pair_steps(more: NDArray[np.float32]) -> Ints:
+    """Where two that differ by a logit [N] are in a table whose middle is for equals, perhaps beyond its ends."""
+    steps = np.rint(more * np.float32(tables.LOG2_E * tables.EXP2_STEPS))
+    steps += len(tables.exp2_table()) - 1
+    place: Ints = steps.astype(np.int64)
+    return place
+
+
+@lru_cache(maxsize=1)
+def _pairs() -> NDArray[np.int32]:
+    """The first weight of two for every difference of their logits."""
+    first, other = pair_exponentials()
+    return (first * np.float64(WEIGHT_TOTAL) / (first + other)).astype(np.int32)
+
+
+def pair_exponentials() -> tuple[Ints, Ints]:
+    """Exponentials of two logits for every difference, that of the larger one 2^20, as `pair_steps` has them."""
+    table = tables.exp2_table().astype(np.int64)
+    rising, flat = table[:0:-1], np.full(len(table), table[0])
+    return np.concatenate([rising, flat]), np.concatenate([flat[1:], table])
 
 
 @dataclass(frozen=True)
@@ -151,20 +194,34 @@ class Levels:
     mixture: Mixture
 
     def push(self, stack: AnsStack, x: Ints) -> None:
-        high, low = nibble_intervals(self.mixture.below, x.astype(np.int32))
+        high, low = nibble_intervals(self._below, x.astype(np.int32))
         for part in (low, high):
             stack.push_intervals(part.below, part.frequency, part.symbol, NIBBLE)
 
     def pop(self, stack: AnsStack) -> Ints:
-        high = stack.pop_rows(high_frequencies(self.mixture.below))
-        low = stack.pop_rows(low_frequencies(self.mixture.below, high))
-        return (high * NIBBLE + low).astype(np.int64)
+        parts = [slice(first, first + TOGETHER) for first in range(0, self.mixture.mean.shape[1], TOGETHER)]
+        high = [stack.pop_rows(high_frequencies(self._part(at)._below)) for at in parts]
+        low = [
+            stack.pop_rows(low_frequencies(self._part(at)._below, part)) for at, part in zip(parts, high, strict=True)
+        ]
+        return (np.concatenate(high) * NIBBLE + np.concatenate(low)).astype(np.int64)
+
+    def _part(self, at: slice) -> Levels:
+        p = self.mixture
+        return Levels(Mixture(p.weight[:, at], p.mean[:, at], p.inverse[:, at]))
 
     def bits(self, x: Ints) -> Floats:
         """-log2 of the probabilities, without the coder's rounding."""
         edges = np.stack([x, x + 1], 1).astype(np.int32)
-        below = self.mixture.below(edges).astype(np.float64)
+        below = self._below(edges).astype(np.float64)
         return SUM_BITS - np.log2(np.maximum(below[:, 1] - below[:, 0], 1))
+
+    def _below(self, value: NDArray[np.int32]) -> NDArray[np.int32]:
+        """`Mixture.below`, a column at a time: NumPy takes its time over rows of a few."""
+        found = np.empty((self.mixture.mean.shape[1], value.shape[1]), np.int32)
+        for column in range(value.shape[1]):
+            found[:, column] = self.mixture.below(value[:, column : column + 1])[:, 0]
+        return found
 
 
 @dataclass(frozen=True)
@@ -188,7 +245,7 @@ class LevelBelief:
 class LevelReceiver(GaussianReceiver):
     """Discretised data: x in 0 … 255, one sum each; the receiver has the mean and variance of p_O."""
 
-    def target(self, x: Ints) -> Floats:
+    def target(self, x: NDArray[np.integer]) -> Floats:
         return cast("Floats", (x + 0.5) * (2 / LEVELS) - 1)
 
     def output(self, i: int, s: Floats) -> LevelOutput:
@@ -197,9 +254,14 @@ class LevelReceiver(GaussianReceiver):
 
     def step(self, i: int, before: Ints) -> Normals:
         s = self.sums(i, before)
-        m, v = self.output(i, s).moments()
-        alpha, unit = self.alpha(i), self.game.units[i + 1]
-        return Normals((s + alpha * m) * (1 / unit), (alpha + alpha * alpha * v) * (1 / (unit * unit)))
+        raw, alpha, unit = self.raw(i, s), self.alpha(i), self.game.units[i + 1]
+        mean, variance = np.empty_like(s), np.empty_like(s)
+        for first in range(0, len(s), TOGETHER):
+            at = slice(first, first + TOGETHER)
+            m, v = level_output(raw[at], s[at], self.game.betas[i]).moments()
+            mean[at] = (s[at] + alpha * m) * (1 / unit)
+            variance[at] = (alpha + alpha * alpha * v) * (1 / (unit * unit))
+        return Normals(mean, variance)
 
     def reconstruction(self, last: Ints) -> Levels:
         return Levels(self.output(self.game.steps, self.sums(self.game.steps, last)).levels())
@@ -223,11 +285,12 @@ class Classes:
     def frequencies(self, evidence: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Integer frequencies, given evidence too: logarithms of likelihoods [N, K]."""
         logits = self.logits if evidence is None else self.logits + evidence
-        steps = np.rint((logits.max(1, keepdims=True) - logits) * np.float32(tables.LOG2_E * tables.EXP2_STEPS))
-        table = tables.exp2_table()
-        return softmax_frequencies(table.take(np.minimum(steps, len(table) - 1).astype(np.int64)))
+        steps = logits.max(1, keepdims=True) - logits
+        steps *= np.float32(tables.LOG2_E * tables.EXP2_STEPS)
+        np.rint(steps, out=steps)
+        return softmax_frequencies(tables.exp2_table().take(steps.astype(np.int64), mode="clip"))
 
-    def push(self, stack: AnsStack, x: Ints) -> None:
+    def push(self, stack: AnsStack, x: NDArray[np.integer]) -> None:
         stack.push_rows(x, self.frequencies())
 
     def pop(self, stack: AnsStack) -> Ints:
@@ -241,33 +304,71 @@ class Classes:
 
 
 @dataclass(frozen=True)
-class ClassSample:
+class Bits:
+    """Symbols 0 and 1 under the logit of 1, float32 [N]: `Classes` of logits 0 and this one."""
+
+    logit: NDArray[np.float32]
+
+    def frequencies(self, evidence: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Integer frequencies, given evidence too: the logarithm of the likelihood of 1, that of 0 being its negative,
+        [N].
+        """
+        more = self.logit if evidence is None else (self.logit + evidence) + evidence
+        return _bit_rows().take(pair_steps(more), 0, mode="clip")
+
+    def push(self, stack: AnsStack, x: NDArray[np.integer]) -> None:
+        stack.push_rows(x, self.frequencies())
+
+    def pop(self, stack: AnsStack) -> Ints:
+        return stack.pop_rows(self.frequencies()).astype(np.int64)
+
+    def log2_p(self) -> Floats:
+        """log2 of the probabilities, without the coder's rounding, float64 [N, 2]."""
+        return Classes(np.stack([np.zeros_like(self.logit), self.logit], 1)).log2_p()
+
+
+@lru_cache(maxsize=1)
+def _bit_rows() -> NDArray[np.float32]:
+    """Frequencies of 0 and 1 for every difference of their logits."""
+    one, zero = pair_exponentials()
+    return softmax_frequencies(np.stack([zero, one], 1).astype(np.int32))
+
+
+@dataclass(frozen=True)
+class LatentSample:
     """The exact receiver of classes: a mixture of K normals, its class a latent that is paid for and given back."""
 
-    classes: Classes
     receiver: LatentReceiver
+    classes: Bits | Classes
     i: int
-    before: Ints
-    noise: Kernel
+    before: Floats  # the sums, in their own measure
 
     def push(self, stack: AnsStack, after: Ints) -> None:
-        latent = stack.pop_rows(self.classes.frequencies(self._evidence(after))).astype(np.int64)
-        self.noise.push(stack, after, self._mean(latent))
+        latent = stack.pop_rows(self.classes.frequencies(self._evidence(after)))
+        self._noise.push(stack, after, self._mean(latent))
         self.classes.push(stack, latent)
 
     def pop(self, stack: AnsStack) -> Ints:
         latent = self.classes.pop(stack)
-        after = self.noise.pop(stack, self._mean(latent))
+        after = self._noise.pop(stack, self._mean(latent))
         stack.push_rows(latent, self.classes.frequencies(self._evidence(after)))
         return after
 
+    @property
+    def _noise(self) -> Kernel:
+        return self.receiver.game.sample_kernel(self.i + 1)
+
     def _evidence(self, after: Ints) -> NDArray[np.float32]:
-        sample = self.receiver.sums(self.i + 1, after) - self.receiver.sums(self.i, self.before)
+        sample = self.receiver.sums(self.i + 1, after)
+        sample -= self.before
         return self.receiver.evidence(sample).astype(np.float32)
 
-    def _mean(self, latent: Ints) -> Floats:
-        alpha, unit = self.receiver.alpha(self.i), self.receiver.game.units[self.i + 1]
-        return (self.receiver.sums(self.i, self.before) + alpha * self.receiver.target(latent)) * (1 / unit)
+    def _mean(self, latent: NDArray[np.integer]) -> Floats:
+        mean = self.receiver.target(latent)
+        mean *= self.receiver.alpha(self.i)
+        mean += self.before
+        mean *= 1 / self.receiver.game.units[self.i + 1]
+        return mean
 
 
 class LatentReceiver(GaussianReceiver):
@@ -275,34 +376,33 @@ class LatentReceiver(GaussianReceiver):
 
     @abstractmethod
     def evidence(self, sample: Floats) -> Floats:
-        """ln N(sample | class) but for a constant, [N, K]."""
+        """ln N(sample | class) but for a constant, as the classes of `output` want it."""
 
     @abstractmethod
-    def output(self, i: int, s: Floats) -> Classes:
+    def output(self, i: int, s: Floats) -> Bits | Classes:
         """p_O with i steps behind."""
 
-    def step(self, i: int, before: Ints) -> ClassSample:
-        p_O = self.output(i, self.sums(i, before))
-        return ClassSample(p_O, self, i, before, self.game.sample_kernel(i + 1))
+    def step(self, i: int, before: Ints) -> LatentSample:
+        s = self.sums(i, before)
+        return LatentSample(self, self.output(i, s), i, s)
 
-    def reconstruction(self, last: Ints) -> Classes:
+    def reconstruction(self, last: Ints) -> Bits | Classes:
         return self.output(self.game.steps, self.sums(self.game.steps, last))
 
 
 class BinaryReceiver(LatentReceiver):
     """Two classes as x in {0, 1}, one sum each with target -1 or 1."""
 
-    def target(self, x: Ints) -> Floats:
+    def target(self, x: NDArray[np.integer]) -> Floats:
         return cast("Floats", 2.0 * x - 1)
 
     def evidence(self, sample: Floats) -> Floats:
-        """ln N(sample | class) but for a constant, [N, 2]."""
-        return np.stack([-sample, sample], 1)
+        """ln N(sample | 1) but for a constant, the negative of ln N(sample | 0), [N]."""
+        return sample
 
-    def output(self, i: int, s: Floats) -> Classes:
+    def output(self, i: int, s: Floats) -> Bits:
         """p_O with i steps behind."""
-        logit = self.raw(i, s)[:, 0] + (2 * s).astype(np.float32)
-        return Classes(np.stack([np.zeros_like(logit), logit], 1))
+        return Bits(self.raw(i, s)[:, 0] + (2 * s).astype(np.float32))
 
     def play(self, x: Ints, rng: np.random.Generator) -> CodeLength:
         def network(theta: Sums, i: int) -> Atoms:
@@ -314,9 +414,11 @@ class BinaryReceiver(LatentReceiver):
 class ClassReceiver(LatentReceiver):
     """K classes, K sums for each symbol, with target K e_x - 1."""
 
-    def target(self, x: Ints) -> Floats:
+    def target(self, x: NDArray[np.integer]) -> Floats:
         k = self.config.classes
-        return (np.eye(k)[x] * k - 1).reshape(-1)
+        found = np.full(len(x) * k, -1.0)
+        found[np.arange(0, len(found), k) + x] = k - 1
+        return found
 
     def evidence(self, sample: Floats) -> Floats:
         """ln N(sample | class) but for a constant, [N, K]."""

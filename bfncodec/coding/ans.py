@@ -79,6 +79,18 @@ class AnsStack:
         self._check()
         return symbols
 
+    def pop_inner_rows(self, frequencies: NDArray[np.float32]) -> NDArray[np.int32] | None:
+        """As `pop_rows`, but if any symbol is the first or the last of its row, nothing is popped. Raises
+        EmptyStackError.
+        """
+        symbols: NDArray[np.int32] = self._coder.decode(self._family, frequencies)
+        if symbols.min() == 0 or symbols.max() == frequencies.shape[1] - 1:
+            # Exact even where there was nothing left to pop: the coder's state then shrinks, and grows again.
+            self._coder.encode_reverse(symbols, self._family, frequencies)
+            return None
+        self._check()
+        return symbols
+
     def push_bits(self, value: int, bits: int) -> None:
         """Push an integer in [0, 2^bits) whose values are all as likely; bits at most 24."""
         if bits:

@@ -62,11 +62,12 @@ class Game:
     """Accuracies of a game and the lattices its sums live on.
 
     betas: accuracy spent after 0 … n steps, from 0 upwards. kappa: variance of a sample in units of the accuracy, 1,
-    or K for classes.
+    or K for classes. narrow: whether the sender draws from narrow windows, see `lattice.kernel`.
     """
 
     betas: tuple[float, ...]
     kappa: float = 1.0
+    narrow: bool = True
 
     @property
     def steps(self) -> int:
@@ -86,7 +87,7 @@ class Game:
     def bridge(self, i: int) -> tuple[float, Kernel]:
         """(ratio, kernel) of s_i given s_{i+1}, for 1 ≤ i < n: the mean is ratio times s_{i+1}, all in units."""
         ratio = self.betas[i] / self.betas[i + 1] * (self.units[i + 1] / self.units[i])
-        return ratio, kernel(float(np.sqrt(self.kappa * self._bridge_variance(i)) / self.units[i]), True)
+        return ratio, kernel(float(np.sqrt(self.kappa * self._bridge_variance(i)) / self.units[i]), True, self.narrow)
 
     def sample_kernel(self, i: int) -> Kernel:
         """The noise of the sample that leads to s_i, in units of s_i."""
@@ -95,7 +96,8 @@ class Game:
     def end(self) -> tuple[float, Kernel]:
         """(factor, kernel) of s_n given x: the mean is factor times the target."""
         n = self.steps
-        return self.betas[n] / self.units[n], kernel(float(np.sqrt(self.kappa * self.betas[n]) / self.units[n]), True)
+        deviation = float(np.sqrt(self.kappa * self.betas[n]) / self.units[n])
+        return self.betas[n] / self.units[n], kernel(deviation, True, self.narrow)
 
     def need(self, sums: int) -> float:
         """Bits that the encoder borrows, about, for an item of so many sums: s_n and the first bridge, of log2(4.13
