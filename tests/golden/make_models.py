@@ -31,6 +31,7 @@ def originals() -> dict[str, object]:
         "level_1_photo": photo[120:140, 260:300],
         "level_1_text": text[7000:7700],
         "level_7_photo": photo[140:160, 260:300],
+        "level_9_text": text[7000:7520],
     }
 
 
