@@ -50,7 +50,7 @@ class Lanes:
     keep a machine busy, few because each begins without a past.
     """
 
-    length: int = 1024
+    length: int = 3072
     most: int = 128
 
 
