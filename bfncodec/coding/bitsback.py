@@ -100,17 +100,26 @@ class Game:
         return self.betas[n] / self.units[n], kernel(deviation, True, self.narrow)
 
     def need(self, sums: int) -> float:
-        """Bits that the encoder borrows, about, for an item of so many sums: s_n and the first bridge, of log2(4.13
-        deviations) each.
+        """Bits that the encoder borrows at most, about, for an item of so many sums: what it has drawn from the sender
+        when it was paid least for it. What the data and the receiver's classes take is not counted.
         """
-        deviation = float(np.sqrt(self.kappa * self.betas[-1])) / self.units[-1]
-        return sums * (float(np.log2(deviation)) + 4.5)
+        drawn = most = _entropy(self.kappa * self.betas[-1], self.units[-1])
+        for i in range(self.steps - 1, 0, -1):
+            drawn += _entropy(self.kappa * self._bridge_variance(i), self.units[i])
+            most = max(most, drawn)
+            drawn -= _entropy(self.kappa * self._alpha(i + 1), self.units[i + 1])
+        return sums * most
 
     def _alpha(self, i: int) -> float:
         return self.betas[i] - self.betas[i - 1]
 
     def _bridge_variance(self, i: int) -> float:
         return self.betas[i] * self._alpha(i + 1) / self.betas[i + 1]
+
+
+def _entropy(variance: float, unit: float) -> float:
+    """Bits of a normal distribution on a lattice."""
+    return float(np.log2(2 * np.pi * np.e * variance / (unit * unit)) / 2)
 
 
 def push_items(stack: AnsStack, x: Any, sums: int, game: Game, receiver: Receiver, mark: Mark = unmarked) -> None:
