@@ -1,7 +1,7 @@
 """The head of an image's payload: its size, and what is unusual about it.
 
 Mostly it is two varints, height and width. No height is 0: a payload that begins with a zero byte says more in a
-second one, and the size follows.
+second one, and the size follows, of a square picture its height alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from bfncodec.wire import Reader, varint
 
 __all__ = ["ImageHead"]
 
-_ORIENTATIONS, _GREY = 7, 8  # the flags
+_ORIENTATIONS, _GREY, _SQUARE = 7, 8, 16  # the flags
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class ImageHead:
     def write(self) -> bytes:
         """The bytes in front of the body."""
         flags = self.orientation | (_GREY if self.channels == 1 else 0)
+        if flags and self.height == self.width:
+            return bytes([0, flags | _SQUARE]) + varint(self.height)
         return (bytes([0, flags]) if flags else b"") + varint(self.height) + varint(self.width)
 
     @classmethod
@@ -38,9 +40,9 @@ class ImageHead:
         flags, height = 0, reader.varint("image height")
         if not height:
             flags, height = reader.byte("image flags"), reader.varint("image height")
-            if not 0 < flags <= _ORIENTATIONS + _GREY:
-                raise DamagedError(f"expected image flags from 1 to 15, found {flags}: the payload is damaged")
-        width = reader.varint("image width")
+            if not flags & (_ORIENTATIONS | _GREY) or flags >= 2 * _SQUARE:
+                raise DamagedError(f"expected image flags below 32, not 0 or 16, found {flags}: the payload is damaged")
+        width = height if flags & _SQUARE else reader.varint("image width")
         if not height or not width:
             raise DamagedError(
                 f"expected an image of at least 1 x 1 pixels, found {height} x {width}: the payload is damaged"

@@ -32,6 +32,7 @@ def originals() -> dict[str, object]:
         "level_1_text": text[7000:7700],
         "level_7_photo": photo[140:160, 260:300],
         "level_9_text": text[7000:7520],
+        "cifar10_tile": photo[150:182, 270:302],
     }
 
 
@@ -56,7 +57,9 @@ if __name__ == "__main__":
     for name, content in originals().items():
         path = HERE / f"{name}.bfn"
         if not path.exists():
-            path.write_bytes(bfncodec.compress(content, level=int(name[6]) if name.startswith("level") else 5))
+            level = int(name[6]) if name.startswith("level") else 5
+            model = "cifar10" if name.startswith("cifar10") else "auto"
+            path.write_bytes(bfncodec.compress(content, model=model, level=level))
     for name, data in archives().items():
         path = HERE / f"{name}.payload"
         if not path.exists():
