@@ -1,7 +1,8 @@
 """The head of an image's payload: its size, and what is unusual about it.
 
 Mostly it is two varints, height and width. No height is 0: a payload that begins with a zero byte says more in a
-second one, and the size follows, of a square picture its height alone.
+second one, and the size follows, unless that byte says it too: squares of 8, 16, 32, … 512 pixels a side are what
+tiles and tiny pictures mostly are.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from bfncodec.wire import Reader, varint
 
 __all__ = ["ImageHead"]
 
-_ORIENTATIONS, _GREY, _SQUARE = 7, 8, 16  # the flags
+_ORIENTATIONS, _GREY = 7, 8  # the flags
+_SIDE_BITS, _SIDES = 4, (8, 16, 32, 64, 128, 256, 512)  # where their number is in the flags, counted from 1
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class ImageHead:
     def write(self) -> bytes:
         """The bytes in front of the body."""
         flags = self.orientation | (_GREY if self.channels == 1 else 0)
-        if flags and self.height == self.width:
-            return bytes([0, flags | _SQUARE]) + varint(self.height)
+        if flags and self.height == self.width in _SIDES:
+            return bytes([0, flags | _SIDES.index(self.height) + 1 << _SIDE_BITS])
         return (bytes([0, flags]) if flags else b"") + varint(self.height) + varint(self.width)
 
     @classmethod
@@ -39,10 +41,14 @@ class ImageHead:
         """The inverse, which leaves the reader at the body. Raises DamagedError for what `write` never writes."""
         flags, height = 0, reader.varint("image height")
         if not height:
-            flags, height = reader.byte("image flags"), reader.varint("image height")
-            if not flags & (_ORIENTATIONS | _GREY) or flags >= 2 * _SQUARE:
-                raise DamagedError(f"expected image flags below 32, not 0 or 16, found {flags}: the payload is damaged")
-        width = height if flags & _SQUARE else reader.varint("image width")
+            flags = reader.byte("image flags")
+            side, flags = flags >> _SIDE_BITS, flags & (_ORIENTATIONS | _GREY)
+            if not flags or side > len(_SIDES):
+                raise DamagedError("expected image flags that say something, found others: the payload is damaged")
+            height = _SIDES[side - 1] if side else reader.varint("image height")
+            width = height if side else reader.varint("image width")
+        else:
+            width = reader.varint("image width")
         if not height or not width:
             raise DamagedError(
                 f"expected an image of at least 1 x 1 pixels, found {height} x {width}: the payload is damaged"

@@ -17,7 +17,7 @@ from strategies import samples
 from test_networks import randomise
 
 import bfncodec
-from bfncodec.codecs.image import BATCH_PIXELS, TRIED, ImageCodec, _groups, turn, turn_back
+from bfncodec.codecs.image import BATCH_PIXELS, TRIED, TRIED_OF_SMALL, ImageCodec, _groups, turn, turn_back
 from bfncodec.codecs.threads import in_threads
 from bfncodec.errors import DamagedError, InputError, ModelError
 from bfncodec.imagehead import ImageHead
@@ -28,8 +28,8 @@ from bfncodec.wire import Reader, varint
 Image = NDArray[np.uint8]
 
 
-def codec(folder: Path, channels: object, dilations: tuple[int, ...] = (1, 3)) -> ImageCodec:
-    shape = ConvNetConfig(width=16, hidden=24, blocks=2, mixtures=2, dilations=dilations)
+def codec(folder: Path, channels: object, dilations: tuple[int, ...] = (1, 3), bits: int = 8) -> ImageCodec:
+    shape = ConvNetConfig(width=16, hidden=24, blocks=2, mixtures=2, dilations=dilations, bits=bits)
     network = ConvNet(shape)
     randomise(network, 0, head=0.3)
     export(network, {"name": "tiny", "role": "image", "channels": channels, "network": shape.to_dict()}, folder)
@@ -45,7 +45,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> ImageCodec:
 
 @pytest.fixture(scope="module")
 def colour(tmp_path_factory: pytest.TempPathFactory) -> ImageCodec:
-    return codec(tmp_path_factory.mktemp("colour"), [3])
+    return codec(tmp_path_factory.mktemp("colour"), [3], bits=16)
 
 
 @st.composite
@@ -111,7 +111,7 @@ def test_every_orientation_decodes(both: ImageCodec, x: Image, orientation: int)
 
 def test_thorough_payloads_are_the_shortest_of_those_tried(both: ImageCodec) -> None:
     ramp = np.add.outer(np.arange(24) ** 2, np.arange(31) * 3)[..., None] + np.arange(3)
-    xs = [np.ascontiguousarray(turn(ramp.astype(np.uint8), o)) for o in TRIED]
+    xs = [np.ascontiguousarray(turn(ramp.astype(np.uint8), o)) for o in (*TRIED, *TRIED_OF_SMALL)]
     done: list[int] = []
     payloads = both.encode_batch(xs, done.append, thorough=True)
     assert sum(done) == sum(x.shape[0] * x.shape[1] for x in xs)
@@ -119,6 +119,20 @@ def test_thorough_payloads_are_the_shortest_of_those_tried(both: ImageCodec) -> 
     best = min(plain)
     assert max(plain) > best + 2  # the orientation matters here
     assert all(len(p) <= best + 2 for p in payloads)
+
+
+def test_large_images_are_tried_in_fewer_orientations(both: ImageCodec, monkeypatch: pytest.MonkeyPatch) -> None:
+    ramp = np.add.outer(np.arange(24) ** 2, np.arange(31) * 3)[..., None] + np.arange(3)
+    xs = [np.ascontiguousarray(turn(ramp.astype(np.uint8), o)[:k]) for o in range(8) for k in (9, 24)]
+    of_all = both.encode_batch(xs, thorough=True)
+    monkeypatch.setattr("bfncodec.codecs.image.SMALL", 300)
+    some = both.encode_batch(xs, thorough=True)
+    assert some == [both.encode_batch([x], thorough=True)[0] for x in xs]
+    assert of_all != some
+    for x, payload in zip(xs, some, strict=True):
+        np.testing.assert_array_equal(both.decode(payload), x)
+        if x.shape[0] * x.shape[1] > 300:
+            assert ImageHead.read(Reader(payload)).orientation in TRIED
 
 
 @settings(max_examples=200)
@@ -137,8 +151,11 @@ def test_an_upright_colour_image_has_no_flags() -> None:
     assert ImageHead(32, 32).write() == b"\x20\x20"
 
 
-def test_squares_say_their_side_once_where_they_have_flags() -> None:
-    assert ImageHead(32, 32, 3, 2).write() == b"\0\x12\x20"
+def test_tiles_say_their_size_in_their_flags() -> None:
+    assert ImageHead(32, 32, 3, 2).write() == b"\0\x32"
+    assert ImageHead(512, 512, 1).write() == b"\0\x78"
+    assert ImageHead(32, 64, 3, 2).write() == b"\0\2\x20\x40"
+    assert ImageHead(20, 20, 3, 2).write() == b"\0\2\x14\x14"
     assert ImageHead.read(Reader(b"\0\x02\x20\x20")) == ImageHead(32, 32, 3, 2)  # as earlier writers had it
 
 
@@ -147,11 +164,12 @@ def test_squares_say_their_side_once_where_they_have_flags() -> None:
 @example(b"\0\0\1\1")
 @example(b"\0\1\1\1")
 @example(b"\0\x10\1\1")
-@example(b"\0\x20\1\1")
+@example(b"\0\x81")
+@example(b"\0\x82\1\1")
 @example(b"\0\1\0\1")
 @example(b"\1\0")
 def test_what_reads_as_a_head_is_one(data: bytes) -> None:
-    """Only what the writer writes is accepted, or an earlier one, who wrote the width of squares."""
+    """Only what the writer writes is accepted, or an earlier one, who wrote all sizes."""
     reader = Reader(data)
     try:
         head = ImageHead.read(reader)

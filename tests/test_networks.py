@@ -27,7 +27,7 @@ from bfncodec.networks.convnet import BLOCK_TAPS, CODING_ORDER, INPUT_TAPS, Conv
 from bfncodec.networks.exact_convnet import WEIGHT_TOTAL, ExactConvNet, Front, Prediction, mixture
 from bfncodec.networks.exact_transformer import ExactTransformer
 from bfncodec.networks.transformer import Transformer, TransformerConfig, attend
-from bfncodec.training.quantise import quantise_matrix, quantised_tensors
+from bfncodec.training.quantise import quantise_matrix, quantised_tensors, restored_state
 
 Ints = NDArray[np.int32]
 CPU = torch.device("cpu")
@@ -130,12 +130,23 @@ def test_stored_shapes_are_those_of_exported_networks() -> None:
     def shapes(network: nn.Module, tables: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
         return {name: tuple(tensor.shape) for name, tensor in {**quantised_tensors(network), **tables}.items()}
 
-    conv = ConvNetConfig(width=16, hidden=24, blocks=2, mixtures=3)
-    assert exact_convnet.stored_shapes(conv) == shapes(ConvNet(conv), {})
+    for bits in (8, 16):
+        conv = ConvNetConfig(width=16, hidden=24, blocks=2, mixtures=3, bits=bits)
+        assert exact_convnet.stored_shapes(conv) == shapes(ConvNet(conv), {})
     text = TransformerConfig(width=32, layers=2, heads=2, window=32, ngrams=((2, 4), (3, 5)))
     network = Transformer(text)
     stored = network.stored_tables([(torch.zeros(1, 32, dtype=torch.int64), 1)])
     assert exact_transformer.stored_shapes(text) == shapes(network, stored)
+
+
+def test_sixteen_bits_of_a_weight_leave_little_out() -> None:
+    for bits, error in ((8, 0.6 / 127), (16, 0.6 / 127 / 254)):
+        network = ConvNet(ConvNetConfig(width=16, hidden=24, blocks=2, bits=bits))
+        stored = quantised_tensors(network)
+        restored = restored_state(network, stored)["blocks.1.conv.weight"]
+        weight = network.blocks[1].conv.weight
+        away = (restored - weight).abs().amax() / weight.abs().amax()
+        assert error / 4 < away < error
 
 
 # --- tables ------------------------------------------------------------------------------------

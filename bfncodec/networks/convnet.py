@@ -40,6 +40,7 @@ class ConvNetConfig:
     blocks: int = 6
     mixtures: int = 4
     dilations: tuple[int, ...] = (1,)  # distance of the taps of the blocks' convolutions, in turn
+    bits: int = 8  # of the integer twin's weights, 8 or 16, but for the first and last layers, which have 16
 
     @property
     def features(self) -> int:
@@ -171,11 +172,6 @@ class Block(nn.Module):
 class ConvNet(nn.Module):
     """Parameters of p_O for every pixel of an image, in one pass."""
 
-    FINE = ("input", "heads.")
-    """Matrices whose integer twins get 16 bits: they touch pixel values, and 8 bits cost 1% of the bits of smooth
-    images.
-    """
-
     PARTS: ClassVar = {"trunk": (3, 1), "conv": (1, len(BLOCK_TAPS))}
     """Matrices made of several: how many below and beside each other."""
 
@@ -191,6 +187,13 @@ class ConvNet(nn.Module):
         for head in self.heads:
             nn.init.zeros_(head.weight)  # type: ignore[arg-type]
             head.bias.data.copy_(self._initial_bias(head.out_features))  # type: ignore[operator,arg-type]
+
+    @property
+    def fine(self) -> tuple[str, ...]:
+        """Matrices whose integer twins get 16 bits: those that touch pixel values, where 8 cost 1% of the bits of
+        smooth images, or all.
+        """
+        return ("",) if self.config.bits == 16 else ("input", "heads.")
 
     def _initial_bias(self, outputs: int) -> Tensor:
         k = self.config.mixtures

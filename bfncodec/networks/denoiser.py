@@ -170,7 +170,7 @@ class Block(nn.Module):
 class Denoiser(nn.Module):
     """Raw parameters of p_O for every dimension of an item."""
 
-    FINE = ("input", "head")
+    fine = ("input", "head")
     """Matrices whose integer twins get 16 bits: they touch data."""
 
     def __init__(self, config: DenoiserConfig) -> None:

@@ -159,12 +159,12 @@ class Front:
 
 def stored_shapes(config: ConvNetConfig) -> Shapes:
     """Names and shapes of the tensors a model of this shape is made of."""
-    width, hidden = config.width, config.hidden
-    shapes = linear_shapes("input", width, config.features, fine=True) | linear_shapes("trunk", 3 * width, width)
+    width, hidden, fine = config.width, config.hidden, config.bits == 16
+    shapes = linear_shapes("input", width, config.features, fine=True)
+    shapes |= linear_shapes("trunk", 3 * width, width, fine=fine)
     for i in range(config.blocks):
-        shapes |= linear_shapes(f"blocks.{i}.conv", hidden, len(BLOCK_TAPS) * width) | linear_shapes(
-            f"blocks.{i}.out", width, hidden
-        )
+        shapes |= linear_shapes(f"blocks.{i}.conv", hidden, len(BLOCK_TAPS) * width, fine=fine)
+        shapes |= linear_shapes(f"blocks.{i}.out", width, hidden, fine=fine)
     for k in range(3):
         shapes |= linear_shapes(f"heads.{k}", config.outputs(k), width, fine=True)
     return shapes | {"inside": (3, width)}

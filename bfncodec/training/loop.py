@@ -186,6 +186,8 @@ def _frozen(value: Any) -> Any:
 def image_task(settings: dict[str, Any], train: TrainConfig) -> Task:
     """Training of an image model."""
     config = make(ConvNetConfig, settings.get("network", {}), "network")
+    if config.bits not in (8, 16):
+        raise InputError(f"training configuration: expected bits = 8 or 16, found {config.bits}")
     samplers = [CropSampler(make(ImageSource, dict(table), "data")) for table in settings["data"]]
     rng = np.random.default_rng(1)
     validation = [

@@ -25,10 +25,10 @@ def remainder(weight: Tensor, q: Tensor, scale: Tensor) -> Tensor:
 
 
 def quantised_tensors(network: nn.Module) -> dict[str, Tensor]:
-    """Stored tensors of a network: NAME.q, NAME.s and NAME.b for its matrices, NAME.r too for those in its `FINE`,
+    """Stored tensors of a network: NAME.q, NAME.s and NAME.b for its matrices, NAME.r too for those in its `fine`,
     everything else in float32.
     """
-    fine: tuple[str, ...] = getattr(network, "FINE", ())
+    fine: tuple[str, ...] = getattr(network, "fine", ())
     result: dict[str, Tensor] = {}
     for name, tensor in network.state_dict().items():
         tensor = tensor.detach().cpu().float()
