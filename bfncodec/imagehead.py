@@ -33,7 +33,7 @@ class ImageHead:
         """The bytes in front of the body."""
         flags = self.orientation | (_GREY if self.channels == 1 else 0)
         if flags and self.height == self.width in _SIDES:
-            return bytes([0, flags | _SIDES.index(self.height) + 1 << _SIDE_BITS])
+            return bytes([0, flags | (_SIDES.index(self.height) + 1) << _SIDE_BITS])
         return (bytes([0, flags]) if flags else b"") + varint(self.height) + varint(self.width)
 
     @classmethod
