@@ -284,7 +284,7 @@ def test_a_text_model_grows_deeper_and_its_tables_smaller(tmp_path: Path, data: 
 def test_lanes_of_a_text_model_are_told_and_checked(tmp_path: Path, data: Path) -> None:
     config = configure(tmp_path, data, "text", text=TEXT + "[lanes]\nmost = 3\n")
     out = run(config, tmp_path / "out", steps=1, say=silent)
-    assert models.read(out).config["lanes"] == {"length": 1024, "most": 3}
+    assert models.read(out).config["lanes"] == {"length": 3072, "most": 3}
     with pytest.raises(InputError, match=r"\[lanes\].*longest"):
         run(configure(tmp_path, data, "text", text=TEXT + "[lanes]\nlongest = 3\n"), tmp_path / "out", say=silent)
 
