@@ -41,10 +41,12 @@ class ImageHead:
         """The inverse, which leaves the reader at the body. Raises DamagedError for what `write` never writes."""
         flags, height = 0, reader.varint("image height")
         if not height:
-            flags = reader.byte("image flags")
-            side, flags = flags >> _SIDE_BITS, flags & (_ORIENTATIONS | _GREY)
+            byte = reader.byte("image flags")
+            side, flags = byte >> _SIDE_BITS, byte & (_ORIENTATIONS | _GREY)
             if not flags or side > len(_SIDES):
-                raise DamagedError("expected image flags that say something, found others: the payload is damaged")
+                raise DamagedError(
+                    f"expected image flags below 128 that are no multiple of 16, found {byte}: the payload is damaged"
+                )
             height = _SIDES[side - 1] if side else reader.varint("image height")
             width = height if side else reader.varint("image width")
         else:

@@ -143,15 +143,13 @@ def test_items_and_the_stack_below_come_back(kind: str, seed: int, items: int, s
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_item_borrows_no_more_than_it_says(kind: str) -> None:
-    """But for the few bits of a receiver's classes. These networks know nothing: of levels, the reconstruction gives
-    much back before the first bridge.
-    """
+    """These networks know nothing, so that the reconstruction gives much back before the first bridge."""
     receiver = tiny_receiver(kind)
     sums = 20 * sums_of(CONFIGS[kind])
     stack = random_stack(1, 20 * sums)
     start = stack.bits
     push_items(stack, values(kind, 20, 1), sums, receiver.game, receiver)
-    assert 0.3 < (start - stack.lowest) / receiver.game.need(sums) < 1.03
+    assert 0.3 < (start - stack.lowest) / receiver.game.need(sums) < 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -352,7 +350,7 @@ def test_a_chain_of_what_is_known_borrows_what_it_says() -> None:
         stack = random_stack(1, 3000)
         start = stack.bits
         push_items(stack, x, len(x), receiver.game, receiver)
-        assert (start - stack.lowest) / receiver.game.need(len(x)) == pytest.approx(1, abs=0.012)
+        assert (start - stack.lowest) / receiver.game.need(len(x)) == pytest.approx(1, abs=0.12)
 
 
 def test_grids_that_are_none_are_refused() -> None:

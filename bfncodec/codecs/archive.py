@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import groupby
-from math import prod, sqrt
+from math import prod
 
 import numpy as np
 import torch
@@ -32,7 +32,6 @@ from bfncodec.wire import Reader, varint
 
 GROUP = 64  # items that are coded side by side at most
 GROUPS = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)  # few sizes make few runs
-SPARE, DEVIATIONS = 1.04, 8  # how much more than what an item borrows must be on the stack, see `ArchiveCodec._need`
 LETTERS = b" abcdefghijklmnopqrstuvwxyz"
 MOST_GROUPS = 1 << 20  # of a chain
 NARROW = (0, 1)  # a run that says which windows the sender draws from
@@ -193,7 +192,7 @@ class ArchiveCodec(Codec[bytes]):
 
     def _head(self, x: bytes, items: int, borrowed: int) -> tuple[int, bytes]:
         """(size of the head, its coded bytes): enough to begin with one item, and at least `borrowed` items."""
-        need = self._need()
+        need = self.receiver.game.need(self.sums)
         while True:
             head = len(x) - max(0, items - borrowed) * self.item
             seed = lzmaraw.pack(x[:head])
@@ -205,7 +204,7 @@ class ArchiveCodec(Codec[bytes]):
         """Items from the last to the first, in groups as large as there are bits to borrow; returns the groups."""
         groups = []
         left = len(data) // self.item
-        need = self._need()
+        need = self.receiver.game.need(self.sums)
         while left:
             room = max(1, int(stack.bits / need))
             count = next(size for size in GROUPS if size <= room)
@@ -216,12 +215,6 @@ class ArchiveCodec(Codec[bytes]):
             left -= count
             progress(count * self.item)
         return groups
-
-    def _need(self) -> float:
-        """Bits that must be on the stack for each item of a group: what it borrows as a rule, what receivers' classes
-        take besides, and for chance, of about one bit a sum.
-        """
-        return SPARE * self.receiver.game.need(self.sums) + DEVIATIONS * sqrt(self.sums)
 
     def _parse(self, payload: bytes) -> Chain:
         reader = Reader(payload)

@@ -70,7 +70,7 @@ class ImageCodec(Codec[Image]):
         tried = [self._encode_turned(xs, orientation, shared) for orientation in TRIED]
         shortest = [min(payloads, key=len) for payloads in zip(*tried, strict=True)]
         small = [i for i, x in enumerate(xs) if x.shape[0] * x.shape[1] <= SMALL]
-        for orientation in TRIED_OF_SMALL:
+        for orientation in TRIED_OF_SMALL:  # soon done, so they do not count as progress
             others = self._encode_turned([xs[i] for i in small], orientation, silent)
             for i, other in zip(small, others, strict=True):
                 shortest[i] = min(shortest[i], other, key=len)

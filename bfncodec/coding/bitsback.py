@@ -27,6 +27,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
+CLASSES, DEVIATIONS = 1.04, 8  # how much more an item may borrow than the sender's draws take, see `Game.need`
 Mark = Callable[[int], None]
 
 
@@ -100,15 +101,15 @@ class Game:
         return self.betas[n] / self.units[n], kernel(deviation, True, self.narrow)
 
     def need(self, sums: int) -> float:
-        """Bits that the encoder borrows at most, about, for an item of so many sums: what it has drawn from the sender
-        when it was paid least for it. What the data and the receiver's classes take is not counted.
+        """Bits that the encoder borrows at most for an item of so many sums: what it has drawn from the sender when it
+        was paid least for it; a little for the receiver's classes; and for chance, which is about a bit a sum.
         """
         drawn = most = _entropy(self.kappa * self.betas[-1], self.units[-1])
         for i in range(self.steps - 1, 0, -1):
             drawn += _entropy(self.kappa * self._bridge_variance(i), self.units[i])
             most = max(most, drawn)
             drawn -= _entropy(self.kappa * self._alpha(i + 1), self.units[i + 1])
-        return sums * most
+        return CLASSES * most * sums + DEVIATIONS * float(np.sqrt(sums))
 
     def _alpha(self, i: int) -> float:
         return self.betas[i] - self.betas[i - 1]
