@@ -3,7 +3,8 @@
     python -m benchmarks.corpora FOLDER
 
 FOLDER/KIND/train.txt.xz and val.txt.xz are files of that kind, joined by newlines, in an order that their MD5 gives;
-those whose MD5 begins with 0 are kept for val. Needs Debian's apt-get and dpkg, pip and npm.
+those whose MD5 begins with 0 are kept for val, and all manuals: their packages are only measured with. Needs Debian's
+apt-get and dpkg, pip and npm.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import click
 
+MEASURED = ("manuals",)  # kinds that are never trained on
 HELD_OUT = "0"  # first digit of the MD5 of files that are never trained on
 LARGEST = 200_000  # bytes that one file gives at most: its head
 PACKED = (".whl", ".tgz")
@@ -90,6 +92,17 @@ KINDS: dict[str, list[Source]] = {
         debian("golang-1.19-src", ".golden .out .txt", 500_000),
         debian("lnav", "", 300_000, "log"),
         debian("fail2ban", ".conf", 200_000),
+    ],
+    "manuals": [
+        debian("linux-doc-6.1", ".rst .txt .rst.gz .txt.gz", 3_000_000),
+        debian("octave-doc", ".html", 1_500_000),
+        debian("r-doc-html", ".html", 1_500_000),
+        debian("exim4-doc-html", ".html", 1_500_000),
+        debian("debian-policy", ".html .txt .txt.gz", 1_000_000),
+        debian("bash-doc", ".html .txt .txt.gz", 1_000_000),
+        debian("gettext-doc", ".html", 1_000_000),
+        debian("installation-guide-amd64", ".html .txt .txt.gz", 1_000_000, "/en"),
+        debian("swi-prolog-doc", ".html", 1_500_000),
     ],
     "languages": [
         *(debian(f"manpages-{name}", ".gz", int(size * 1e6)) for name, size in MANUALS.items()),
@@ -167,17 +180,20 @@ def texts_of(source: Source, folder: Path) -> Iterator[tuple[str, bytes]]:
 
 @click.command(help=(__doc__ or "").split("\n\n", 1)[0])
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-def main(folder: Path) -> None:
-    for kind, sources in KINDS.items():
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(list(KINDS)), help="Only these; all, unless said.")
+def main(folder: Path, kinds: tuple[str, ...]) -> None:
+    for kind in kinds or KINDS:
         texts: dict[str, bytes] = {}
-        for source in sources:
+        for source in KINDS[kind]:
             own = dict(texts_of(source, folder))
             click.echo(f"{kind:10} {source.package:32} {len(own):6} files {sum(map(len, own.values())):10,} bytes")
             texts |= own
         (folder / kind).mkdir(parents=True, exist_ok=True)
-        for part, held_out in (("train", False), ("val", True)):
-            chosen = [texts[d] for d in sorted(texts, key=lambda d: d[1:]) if d.startswith(HELD_OUT) == held_out]
-            (folder / kind / f"{part}.txt.xz").write_bytes(lzma.compress(b"\n".join(chosen), preset=1))
+        kept = [d for d in texts if d.startswith(HELD_OUT) or kind in MEASURED]
+        for part, digests in (("train", texts.keys() - kept), ("val", kept)):
+            if digests:
+                chosen = b"\n".join(texts[d] for d in sorted(digests, key=lambda d: d[1:]))
+                (folder / kind / f"{part}.txt.xz").write_bytes(lzma.compress(chosen, preset=1))
 
 
 if __name__ == "__main__":
