@@ -64,9 +64,14 @@ def test_integer_products_are_exact(seed: int, n: int, k: int, m: int) -> None:
     padded = exact.pad_to(b, 8, 0)
     assert padded.shape[0] % 8 == 0
     assert not padded[k:].any()
-    for found in (exact.int_matmul(a, b), exact.int_matmul(a, padded), exact._float_matmul(a, b)):
-        assert found.dtype == torch.int32
-        assert torch.equal(found, expected)
+    for found in every_product(a, b) + every_product(a, padded):
+        assert torch.equal(found, expected.float())
+
+
+def every_product(a: Tensor, b: Tensor) -> list[Tensor]:
+    """a b in each way that is exact on this machine, rounded to float32."""
+    found = [exact.float_matmul(a, exact.float_pieces(b))]
+    return [*found, exact.int_matmul(a, b).float()] if exact._int_mm_is_exact() else found
 
 
 @pytest.mark.parametrize("k", [1, 64, 1040, 1041, 4160, 5000])
@@ -74,8 +79,27 @@ def test_integer_products_are_exact(seed: int, n: int, k: int, m: int) -> None:
 def test_the_largest_products_neither_saturate_nor_round(k: int, x: int, y: int) -> None:
     a, b = torch.full((5, k), x, dtype=torch.int8), torch.full((k, 3), y, dtype=torch.int8)
     a[0, 0] = 126  # an odd sum, which float32 could not hold beyond 2^24
-    assert torch.equal(exact.int_matmul(a, b), wide_product(a, b))
-    assert torch.equal(exact._float_matmul(a, b), wide_product(a, b))
+    expected = wide_product(a, b)
+    if exact._int_mm_is_exact():
+        assert torch.equal(exact.int_matmul(a, b), expected)
+    assert torch.equal(exact.float_matmul(a, exact.float_pieces(b)), expected.float())
+
+
+@pytest.mark.parametrize("fine", [False, True])
+def test_layers_give_the_same_with_bytes_and_with_floats(monkeypatch: pytest.MonkeyPatch, fine: bool) -> None:
+    scale = torch.from_numpy(np.random.default_rng(5).random(24).astype(np.float32))
+    tensors = {"x.q": int8(1, 24, 1100), "x.s": scale, "x.b": scale} | ({"x.r": int8(2, 24, 1100)} if fine else {})
+    layer = exact.ExactLinear.load(tensors, "x", torch.device("cpu"), 1 / 3)
+    x, rows = int8(3, 50, 1100), torch.from_numpy(np.random.default_rng(6).random((50, 1)).astype(np.float32))
+    found = []
+    for faster in [False, *([True] if exact._int_mm_is_exact() else [])]:
+        monkeypatch.setattr(exact, "bytes_are_faster", lambda faster=faster: faster)
+        found.append(layer(x, rows))
+    assert all(torch.equal(found[0], other) for other in found[1:])
+    expected = x.double() @ tensors["x.q"].double().t() + (
+        x.double() @ tensors["x.r"].double().t() / 254 if fine else 0
+    )
+    assert torch.allclose(found[0].double(), expected * (scale / 3) * rows + scale, rtol=1e-5)
 
 
 def test_saturating_kernels_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -368,7 +368,7 @@ class Trainer:
         return sum(losses)
 
     def loss(self, batch: Any) -> Tensor:
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=_half_is_faster(self.device)):
             return self.task.loss(self.network, to_device(batch, self.device))
 
     def validate(self) -> list[float]:
@@ -449,6 +449,13 @@ def to_device(batch: Any, device: torch.device) -> Any:
     if isinstance(batch, Tensor):
         return batch.to(device)
     return tuple(to_device(b, device) for b in batch) if isinstance(batch, tuple) else batch
+
+
+def _half_is_faster(device: torch.device) -> bool:
+    """Whether products of bfloat16 are faster than those of float32: torch has kernels for AVX-512 only, and plain
+    loops for other processors.
+    """
+    return device.type != "cpu" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
 
 def silent(line: str) -> None:
