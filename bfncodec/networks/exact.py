@@ -23,6 +23,7 @@ from torch import Tensor
 LARGEST = 127  # of an int8 weight or activation; -128 is never used
 TINY = 1e-6  # rows whose largest value is below this count as this large
 EXACT_FLOAT = 1 << 24  # float32 holds every integer up to here
+PIECE = EXACT_FLOAT // LARGEST**2  # products of int8 whose sum stays below it
 # A Python number in a tensor expression costs a conversion at every call, which decoding line by line would feel.
 _LARGEST = torch.tensor(float(LARGEST))
 _FINE = torch.tensor(2.0 * LARGEST)
@@ -101,16 +102,19 @@ def _int_matmul_cuda(a: Tensor, b: Tensor) -> Tensor:
 
 def float_pieces(b: Tensor) -> tuple[Tensor, ...]:
     """int8 [K, M] as float32, cut where sums of products with int8 would reach 2^24."""
-    return tuple(piece.float() for piece in b.split(EXACT_FLOAT // LARGEST**2))
+    return tuple(b[k : k + PIECE].float() for k in range(0, len(b), PIECE))
 
 
 def float_matmul(a: Tensor, pieces: tuple[Tensor, ...]) -> Tensor:
     """int8 [N, K] times the pieces of int8 [K', M] with K' >= K -> float32 [N, M]: the same integers, rounded once."""
     x = a.float()
     if len(pieces) == 1:
-        return x @ pieces[0][: a.shape[1]]
-    parts = zip(x.split(len(pieces[0]), 1), pieces, strict=True)
-    return sum((part @ piece[: part.shape[1]]).to(torch.int32) for part, piece in parts).float()
+        return x @ pieces[0][: x.shape[1]]
+    total = torch.zeros(len(x), pieces[0].shape[1], dtype=torch.int32, device=x.device)
+    for k, piece in enumerate(pieces):
+        part = x[:, k * PIECE : (k + 1) * PIECE]
+        total += (part @ piece[: part.shape[1]]).to(torch.int32)
+    return total.float()
 
 
 @lru_cache(maxsize=1)

@@ -31,6 +31,7 @@ from bfncodec.networks.denoiser import Denoiser
 from bfncodec.networks.transformer import Transformer, TransformerConfig
 from bfncodec.training import gaussian, grids
 from bfncodec.training.data import CropSampler, ImageSource, TextSource, WindowSampler, load_text
+from bfncodec.training.muon import Muon, half_is_faster
 
 Say = Callable[[str], None]
 CODING_TEETH = ((0, 1),)
@@ -368,7 +369,7 @@ class Trainer:
         return sum(losses)
 
     def loss(self, batch: Any) -> Tensor:
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=_half_is_faster(self.device)):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half_is_faster(self.device)):
             return self.task.loss(self.network, to_device(batch, self.device))
 
     def validate(self) -> list[float]:
@@ -429,19 +430,14 @@ def begin_from(model: str, network: nn.Module) -> None:
 
 
 def optimisers(network: nn.Module, matrices: tuple[str, ...], config: TrainConfig) -> list[torch.optim.Optimizer]:
-    """Muon for the hidden matrices where torch has it, AdamW for the rest."""
+    """Muon for the hidden matrices, AdamW for the rest."""
     named = list(network.named_parameters())
     hidden = [p for n, p in named if n.startswith(matrices) and p.ndim == 2]
     ids = {id(p) for p in hidden}
     rest = [p for _, p in named if id(p) not in ids]
     # fused: on a CPU an eighth of the time, which shows where tables of n-grams have most of the weights
-    adam: dict[str, Any] = {"betas": (0.9, 0.98), "weight_decay": 0.0, "fused": True}
-    if hasattr(torch.optim, "Muon"):
-        return [
-            torch.optim.Muon(hidden, lr=config.matrix_rate, weight_decay=0.0),
-            torch.optim.AdamW(rest, lr=config.rate, **adam),
-        ]
-    return [torch.optim.AdamW([*hidden, *rest], lr=config.rate, **adam)]
+    adam = torch.optim.AdamW(rest, lr=config.rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    return [Muon(hidden, lr=config.matrix_rate), adam]
 
 
 def to_device(batch: Any, device: torch.device) -> Any:
@@ -449,13 +445,6 @@ def to_device(batch: Any, device: torch.device) -> Any:
     if isinstance(batch, Tensor):
         return batch.to(device)
     return tuple(to_device(b, device) for b in batch) if isinstance(batch, tuple) else batch
-
-
-def _half_is_faster(device: torch.device) -> bool:
-    """Whether products of bfloat16 are faster than those of float32: torch has kernels for AVX-512 only, and plain
-    loops for other processors.
-    """
-    return device.type != "cpu" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
 
 def silent(line: str) -> None:

@@ -1,0 +1,41 @@
+"""Muon against what it is about: singular vectors, and torch's own where there is one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from bfncodec.training import muon
+from bfncodec.training.muon import Muon, orthogonalised
+
+
+@pytest.fixture(params=[False, True], ids=["float32", "bfloat16"])
+def half(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the iteration is in bfloat16."""
+    monkeypatch.setattr(muon, "half_is_faster", lambda device: request.param)
+    return bool(request.param)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (5, 12), (12, 5), (1, 7)])
+def test_directions_are_kept_and_lengths_are_evened_out(half: bool, shape: tuple[int, int]) -> None:
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    u, _, v = torch.linalg.svd(matrix, full_matrices=False)
+    found = u.t() @ orthogonalised(matrix) @ v.t()
+    lengths = found.diagonal()
+    assert (lengths > 0.6).all()
+    assert (lengths < 1.3).all()
+    assert (found - torch.diag(lengths)).abs().max() < (0.05 if half else 1e-4)
+
+
+def test_it_goes_where_torchs_goes(half: bool) -> None:
+    if not hasattr(torch.optim, "Muon"):
+        pytest.skip("this torch has no Muon")
+    matrices = [nn.Parameter(torch.randn(9, 6, generator=torch.Generator().manual_seed(1))) for _ in range(2)]
+    steps = [Muon(matrices[:1], lr=0.1), torch.optim.Muon(matrices[1:], lr=0.1, weight_decay=0.0)]
+    for seed in range(4):
+        gradient = torch.randn(9, 6, generator=torch.Generator().manual_seed(seed))
+        for matrix, optimiser in zip(matrices, steps, strict=True):
+            matrix.grad = gradient.clone()
+            optimiser.step()
+    assert (matrices[0] - matrices[1]).abs().max() < 0.02
