@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from bfncodec.arrays import read_places
 from bfncodec.container import Frame, pack, unpack
-from bfncodec.content import Content, Folder, Plain, content_of, object_of
+from bfncodec.content import Arrays, Content, Folder, Plain, content_of, object_of
 from bfncodec.errors import DamagedError, FormatError, InputError, ModelNotFoundError
 from bfncodec.folders import folder_of, item_shape, lost_files, read_files
 from bfncodec.header import (
@@ -271,8 +272,8 @@ def encode_frame(
     if isinstance(content, Picture):
         choice = _choose(model, "image", codecs, level)
         plan = encode_pixels(content.pixels, content.mode, choice, progress)
-    elif isinstance(content, Folder):
-        plan = _plan_folder(content, _choose(model, "text", codecs, level), progress)
+    elif isinstance(content, Folder | Arrays):
+        plan = _plan_apart(content, _choose(model, "text", codecs, level), progress)
     else:
         none = content.kind is Kind.ARRAY and model == "auto"
         choice = _choose("none" if none else model, "text", codecs, level)
@@ -289,7 +290,7 @@ def _cut_lines(content: Content, block: int, model: str, codecs: CodecSource) ->
     """Blocks of whole lines. InputError for content that has none, and where one is too long."""
     if isinstance(content, Picture):
         raise InputError("expected bytes or text to cut after lines, found a picture: its file may be taken as bytes")
-    if isinstance(content, Folder) or content.kind is Kind.ARRAY:
+    if isinstance(content, Folder | Arrays) or content.kind is Kind.ARRAY:
         raise InputError("expected bytes or text to cut after lines, found an array or a folder")
     if model not in ("auto", "none") and codecs.named(model).info.role == "archive":
         raise InputError(f"model {model} codes items of one shape, not lines: name another, or auto")
@@ -320,10 +321,10 @@ def _content_of(data: Any, model: str, codecs: CodecSource) -> Content:
     return folder_of({path: bytes(file) for path, file in data.items()}, item_shape(codecs.named(model)))
 
 
-def _plan_folder(folder: Folder, choice: Choice, progress: Progress) -> Plan:
-    """Segments of the files kept as bytes, then segments of the pictures: none holds both."""
+def _plan_apart(content: Folder | Arrays, choice: Choice, progress: Progress) -> Plan:
+    """Segments of what is kept as bytes, then segments of pictures or arrays: none holds both."""
     none = Choice(lambda: None)
-    plain, pixels = folder.data[: folder.first], folder.data[folder.first :]
+    plain, pixels = content.data[: content.first], content.data[content.first :]
     items = encode_bytes(pixels, choice, progress)
     if not plain:
         return items
@@ -332,7 +333,7 @@ def _plan_folder(folder: Folder, choice: Choice, progress: Progress) -> Plan:
         items, size = encode_bytes(pixels, none, progress), 1
     others = encode_bytes(plain, none, progress)
     parts = len(others.coded) + len(items.coded)
-    return Plan(((len(folder.data), parts),), others.coded + items.coded, (size, len(plain), len(others.coded)))
+    return Plan(((len(content.data), parts),), others.coded + items.coded, (size, len(plain), len(others.coded)))
 
 
 def decode_frame(
@@ -404,6 +405,7 @@ class _Whole:
         self.boxes = tuple(boxes(frame.axes, frame.header.grain))
         self.sides = tuple(length for length, _ in frame.axes)
         self.folder = read_files(frame.header, self.sides[0])
+        self.places = read_places(frame.header, self.sides[0])
         self.box = part.place(frame.header, frame.axes) if part else tuple((0, side) for side in self.sides)
         self.wanted = [n for n, box in enumerate(self.boxes) if part is None or overlap(self.box, box)]
         if frame.header.kind is Kind.IMAGE:
@@ -439,7 +441,7 @@ class _Whole:
         if self.folder:
             lost = tuple(box[0] for number, box in enumerate(self.boxes) if number not in self.pieces)
             return Folder(data, entries=self.folder[0], sides=self.folder[1], lost=lost)
-        return Plain.of(header, data)
+        return Arrays(data, places=self.places) if self.places else Plain.of(header, data)
 
     def _zeros(self, number: int) -> bytes:
         ((start, stop),) = self.boxes[number]

@@ -16,9 +16,23 @@ from bfncodec.pictures import (
     picture_of_image,
 )
 
-__all__ = ["Content", "Entry", "Folder", "Plain", "content_of", "npy_head", "object_of", "same_content"]
+__all__ = [
+    "Arrays",
+    "Content",
+    "Entry",
+    "Folder",
+    "Plain",
+    "Range",
+    "content_of",
+    "npy_head",
+    "object_of",
+    "same_content",
+]
 
 _MAX_DIMENSIONS = 15
+
+Range = tuple[int, int]
+"""Where a part begins, and its size."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +98,37 @@ class Folder(Plain):
         return Header(Kind.BYTES, extras=(write_files(self.entries, self.sides),))
 
 
+@dataclass(frozen=True)
+class Arrays(Plain):
+    """A file of arrays, their data moved behind everything else.
+
+    places: where in the file the data of each array were.
+    """
+
+    places: tuple[Range, ...] = ()
+
+    @property
+    def first(self) -> int:
+        """Where the first array's data begin."""
+        return len(self.data) - sum(size for _, size in self.places)
+
+    @property
+    def header(self) -> Header:
+        """What the file's header says of it."""
+        from bfncodec.arrays import write_places
+
+        return Header(Kind.BYTES, extras=(write_places(self.places),))
+
+    @property
+    def file(self) -> bytes:
+        """The bytes as they were."""
+        parts, other, moved, at = [], 0, self.first, 0
+        for start, size in self.places:
+            parts += [self.data[other : other + start - at], self.data[moved : moved + size]]
+            other, moved, at = other + start - at, moved + size, start + size
+        return b"".join([*parts, self.data[other : self.first]])
+
+
 Content = Plain | Picture
 
 
@@ -116,6 +161,8 @@ def object_of(content: Content) -> Any:
         from bfncodec.folders import make_files
 
         return make_files(content)
+    if isinstance(content, Arrays):
+        return content.file
     if isinstance(content, Plain):
         return _plain_object(content)
     if content.origin is Origin.ARRAY:

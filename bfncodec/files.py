@@ -33,6 +33,7 @@ from bfncodec.api import (
     open_frame,
     preview,
 )
+from bfncodec.arrays import arrays_of, is_npz
 from bfncodec.container import SUFFIX, Frame, unpack
 from bfncodec.content import Content, Folder, Plain, object_of, same_content
 from bfncodec.errors import BfncodecError, InputError, OutputError
@@ -277,10 +278,8 @@ def verify(blob: bytes, content: Content, codecs: CodecSource, reporter: Reporte
 
 def _classify(data: bytes, options: Options, codecs: CodecSource) -> Content:
     role = _role(options.model, codecs)
-    if role == "archive" and _is_npz(data):
-        raise InputError(
-            "expected items one after the other, found an .npz file: unpack it, one .npy file for each array"
-        )
+    if role == "archive" and is_npz(data):
+        return arrays_of(data, tuple(codecs.named(options.model).info.config["network"]["shape"]))
     if options.as_bytes or role in ("text", "archive"):  # even a picture file is to be coded by it
         return Plain(data)
     from bfncodec.imagefiles import read_file
@@ -296,18 +295,13 @@ def _role(model: str, codecs: CodecSource) -> str:
     return "" if model in ("auto", "none") else codecs.named(model).info.role
 
 
-def _is_npz(data: bytes) -> bool:
-    """Whether it is a zip file that begins with an array."""
-    return data.startswith(b"PK\3\4") and data[30 : 30 + int.from_bytes(data[26:28], "little")].endswith(b".npy")
-
-
 def _dims(content: Content) -> int:
     return content.pixels.size if isinstance(content, Picture) else len(content.data)
 
 
 def _file_bytes(content: Content) -> bytes:
     """The bytes of the file; of an object that was none: text as UTF-8, arrays as .npy, images as PNG."""
-    if isinstance(content, Plain) and content.kind is not Kind.ARRAY:
+    if type(content) is Plain and content.kind is not Kind.ARRAY:
         return content.data
     made = object_of(content)
     if isinstance(made, bytes):

@@ -63,7 +63,8 @@ class LineRange:
 
         Raises InputError for content that is not cut after lines, or has less of them.
         """
-        if header.kind not in (Kind.BYTES, Kind.STR) or header.extra(Tag.FILES) is not None:
+        apart = header.extra(Tag.FILES) is not None or header.extra(Tag.MOVED) is not None
+        if header.kind not in (Kind.BYTES, Kind.STR) or apart:
             raise InputError("expected bytes or text to take lines of, found none: leave the lines out")
         ((length, parts),) = axes
         lines = header.lines

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
-from bfncodec import models
+from bfncodec import models, segments
 from bfncodec.codecs.archive import ArchiveCodec
 from bfncodec.codecs.gaussian import Grid, receiver
 from bfncodec.coding.ans import AnsStack
+from bfncodec.container import Coded
+from bfncodec.header import Method
 from bfncodec.networks.denoiser import Denoiser, DenoiserConfig
 from bfncodec.networks.exact_denoiser import ExactDenoiser
 from bfncodec.training.quantise import export, quantised_tensors
@@ -68,6 +72,13 @@ def archive_codec(folder: Path, kind: str, device: torch.device = CPU) -> Archiv
     info = models.read(folder)
     network = denoiser(kind)
     return ArchiveCodec(info, quantised_tensors(network), device)
+
+
+def prefer_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random weights are worse than LZMA, so the model is taken whatever it costs."""
+    forced = lambda data, payload, model: Coded(Method.MODEL, payload, zlib.crc32(data), model)  # noqa: E731
+    monkeypatch.setattr(segments, "_smaller_bytes", forced)
+    monkeypatch.setattr(segments.Plan, "size", property(lambda plan: -sum(bool(part.model) for part in plan.coded)))
 
 
 def random_words(seed: int, count: int) -> np.ndarray[Any, Any]:
