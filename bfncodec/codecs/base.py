@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from bfncodec.errors import DamagedError
 from bfncodec.flow.report import CodeLength
 from bfncodec.models import ModelInfo
+from bfncodec.networks.undisturbed import undisturbed
 
 Item = TypeVar("Item")
 Progress = Callable[[int], None]
@@ -27,6 +28,13 @@ class Codec(ABC, Generic[Item]):
     """
 
     info: ModelInfo
+
+    def __init_subclass__(cls) -> None:
+        """Networks compute the same whatever the program around has set torch to."""
+        super().__init_subclass__()
+        for name in ("__init__", "encode_batch", "decode_batch", "codelength", "ideal", "draw"):
+            if name in vars(cls):
+                setattr(cls, name, undisturbed(vars(cls)[name]))
 
     @abstractmethod
     def encode_batch(self, xs: Sequence[Item], progress: Progress = silent) -> list[bytes]:

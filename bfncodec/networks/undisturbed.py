@@ -1,0 +1,91 @@
+"""Exact networks in whatever a program has set torch to.
+
+torch has switches that change what its operations compute, for the whole process or for all calls in a block: autocast,
+less precise products of floats, another default type or device. A program that trains has good reasons for them; a file
+written under them would be decoded nowhere else. So codecs work with all of them off, and put them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial, wraps
+from threading import Lock
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+
+__all__ = ["undisturbed"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def undisturbed(function: Callable[P, R]) -> Callable[P, R]:
+    """The function with torch as it is when a program starts; afterwards everything is as before."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        with _thread(), _PROCESS:
+            return function(*args, **kwargs)
+
+    return call
+
+
+@contextmanager
+def _thread() -> Iterator[None]:
+    """What each thread has for itself: autocast and the default device."""
+    with ExitStack() as stack:
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        yield
+
+
+class _Process:
+    """What all threads share: the default type, and the precision of products. The first to come in turns them off, the
+    last to leave puts them back.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside = Lock(), 0
+        self._before: list[tuple[Callable[[Any], None], Any]] = []
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._before = _switched_off()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                for put, value in self._before:
+                    put(value)
+
+
+_PROCESS = _Process()
+
+
+def _switched_off() -> list[tuple[Callable[[Any], None], Any]]:
+    """Turn off what is on; returns what puts it back."""
+    before: list[tuple[Callable[[Any], None], Any]] = []
+    for put, value, off in _switches():
+        if value != off:
+            put(off)
+            before.append((put, value))
+    return before
+
+
+def _switches() -> Iterator[tuple[Callable[[Any], None], Any, Any]]:
+    """(what sets it, its value, its value when off) of each."""
+    yield torch.set_default_dtype, torch.get_default_dtype(), torch.float32
+    try:
+        yield torch.set_float32_matmul_precision, torch.get_float32_matmul_precision(), "highest"
+    except RuntimeError:  # set for each backend, as one may since torch 2.9; the one for all must not be used then
+        backends: Any = torch.backends
+        for products in (backends.cuda.matmul, backends.mkldnn.matmul):
+            yield partial(setattr, products, "fp32_precision"), products.fp32_precision, "ieee"
