@@ -156,6 +156,7 @@ class Tag(IntEnum):
     GRAIN = 0x84  # bytes: items may not be cut; their size, where the first begins, parts before it
     FILES = 0x85  # bytes: they are the files of a folder; their paths, and what makes them again
     LINES = 0x86  # bytes, text: segments are whole lines; how large each is, and how many lines it has
+    COLOURS = 0x87  # a palette, coded: instead of PALETTE, or of the contents of PLTE and tRNS among CHUNKS
     MOVED = 0x88  # bytes: of an .npz file, its arrays behind everything else; where they were
 
 

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from bfncodec.errors import DamagedError
 from bfncodec.header import Extra, Mode, Origin, Tag
-from bfncodec.pictures import Picture, image_of_picture
+from bfncodec.palettes import Palette
+from bfncodec.pictures import Picture, bare_image, image_of_picture, with_palette
 from bfncodec.tiles import from_image, to_image, to_samples
 from bfncodec.wire import Reader, varint
 
@@ -107,7 +108,7 @@ def _read(data: bytes, origin: Origin) -> Picture | None:
         pixels = from_image(image, mode)
     picture = Picture(pixels, mode, origin)
     if origin is Origin.PNG:
-        picture = _with(picture, Tag.CHUNKS, _read_png(data, picture.mode))
+        picture = _read_png(data, picture)
     elif origin is Origin.WEBP:
         picture = _with(picture, Tag.CHUNKS, _read_webp(data))
     elif (layout := _find_layout(data, picture)) is not None:
@@ -145,8 +146,7 @@ def _open(data: bytes, origin: Origin) -> Image.Image:
 
 def _with(picture: Picture, tag: Tag, value: bytes) -> Picture:
     """The picture with that metadata, if there is any."""
-    extras = (Extra(tag, value),) if value else ()
-    return Picture(picture.pixels, picture.mode, picture.origin, extras)
+    return replace(picture, extras=(Extra(tag, value),) if value else ())
 
 
 def _same(found: Image.Image, wanted: Image.Image, origin: Origin) -> bool:
@@ -185,19 +185,17 @@ _TRUE_OF_REGIONS = (
 
 def filter_chunks(picture: Picture) -> tuple[Extra, ...]:
     """The extras of a PNG or WebP file that hold for a region of it too, given that region's pixels."""
-    packed, pixels = (
-        picture.header.extra(Tag.CHUNKS) or b"",
-        {Origin.PNG: b"IDAT", Origin.WEBP: b"VP8L"}[picture.origin],
-    )
+    packed = picture.header.extra(Tag.CHUNKS) or b""
+    pixels = {Origin.PNG: b"IDAT", Origin.WEBP: b"VP8L"}[picture.origin]
     depth = b""
-    if picture.origin is Origin.PNG and picture.mode is Mode.P:
+    if _has_depth(picture):
         depth, packed = packed[:1], packed[1:]
     found = _unpack_chunks(packed, pixels)
     kept = [chunk for chunk in found if chunk[0] in (*_TRUE_OF_REGIONS, pixels) and not _is_xmp(*chunk)]
     if picture.origin is Origin.WEBP and len(kept) > 1:
         kept.insert(0, (b"VP8X", _canvas(picture)))
-    value = depth + _pack_chunks(kept, pixels)
-    return (Extra(Tag.CHUNKS, value),) if value else ()
+    palette = tuple(extra for extra in picture.extras if extra.tag == Tag.COLOURS)
+    return (*palette, *_with(picture, Tag.CHUNKS, depth + _pack_chunks(kept, pixels)).extras)
 
 
 def _is_xmp(name: bytes, body: bytes) -> bool:
@@ -225,9 +223,13 @@ _PNG_TYPES = {
 }
 """Bit depth and colour type to the mode that holds all of it: 16-bit colour is not here."""
 
+_PALETTE_CHUNKS = (b"PLTE", b"tRNS")
+_AFTER_PALETTE = (b"bKGD", b"hIST", b"IDAT")
+_DEPTHS = (1, 2, 4, 8)  # of pixels, by the form of their palette
 
-def _read_png(data: bytes, mode: Mode) -> bytes:
-    """Everything but head, pixels and end; a palette's bit depth goes in front of it."""
+
+def _read_png(data: bytes, picture: Picture) -> Picture:
+    """The picture with everything but head, pixels and end; a palette's bit depth goes in front of it."""
     chunks = list(_png_chunks(data))
     names = [name for name, _ in chunks]
     first = names.index(b"IDAT")
@@ -235,24 +237,57 @@ def _read_png(data: bytes, mode: Mode) -> bytes:
     depth, colour = chunks[0][1][8:10]
     if names[0] != b"IHDR" or names[-1] != b"IEND" or names[first : first + count] != [b"IDAT"] * count:
         raise ValueError("chunks out of order")
-    if _PNG_TYPES.get((depth, colour)) is not mode or {b"acTL", b"fcTL", b"fdAT"} & set(names):
+    if _PNG_TYPES.get((depth, colour)) is not picture.mode or {b"acTL", b"fcTL", b"fdAT"} & set(names):
         raise ValueError("not a still picture of a mode that holds all of it")
     kept = [*chunks[1:first], (b"IDAT", b""), *chunks[first + count : -1]]
-    return bytes([depth] if mode is Mode.P else []) + _pack_chunks(kept, b"IDAT")
+    if picture.mode is not Mode.P:
+        return _with(picture, Tag.CHUNKS, _pack_chunks(kept, b"IDAT"))
+    return _with_coded_palette(_with(picture, Tag.CHUNKS, bytes([depth]) + _pack_chunks(kept, b"IDAT")), kept, depth)
+
+
+def _with_coded_palette(plain: Picture, chunks: list[tuple[bytes, bytes]], depth: int) -> Picture:
+    """A picture of these chunks with its palette coded, where that takes less."""
+    bodies, names = dict(chunks), [name for name, _ in chunks if name in _PALETTE_CHUNKS]
+    if len(set(names)) < len(names) or b"" in map(bodies.get, names):
+        return plain
+    palette = Palette(bodies.get(b"PLTE", b""), bodies.get(b"tRNS", b""), _DEPTHS.index(depth))
+    others = [chunk for chunk in chunks if chunk[0] not in _PALETTE_CHUNKS]
+    if _with_palette_chunks(others, palette) != chunks:
+        others = [(name, b"" if name in _PALETTE_CHUNKS else body) for name, body in chunks]
+    return with_palette(plain, palette, _with(plain, Tag.CHUNKS, _pack_chunks(others, b"IDAT")).extras)
+
+
+def _with_palette_chunks(chunks: list[tuple[bytes, bytes]], palette: Palette) -> list[tuple[bytes, bytes]]:
+    """The palette's chunks in their places, or, where these are not marked, as late as may be."""
+    bodies = {b"PLTE": palette.colours} | ({b"tRNS": palette.opacity} if palette.opacity else {})
+    if any(name in bodies for name, _ in chunks):
+        return [(name, bodies.get(name, body)) for name, body in chunks]
+    place = next(place for place, (name, _) in enumerate(chunks) if name in _AFTER_PALETTE)
+    return [*chunks[:place], *bodies.items(), *chunks[place:]]
 
 
 def _write_png(picture: Picture, quick: bool) -> bytes:
-    packed = picture.header.extra(Tag.CHUNKS) or b""
-    image, options = to_image(picture.pixels, picture.mode), {}
-    if picture.mode is Mode.P:
+    packed, options = picture.header.extra(Tag.CHUNKS) or b"", {}
+    image, palette = bare_image(picture), picture.palette
+    if _has_depth(picture):
         options["bits"], packed = Reader(packed).byte("a bit depth"), packed[1:]
+    elif palette is not None:
+        options["bits"] = _DEPTHS[palette.form]
+    if options:
         image.putpalette(bytes(3 << options["bits"]))  # the real one is among the chunks
     plain = io.BytesIO()
     image.save(plain, "PNG", compress_level=1 if quick else 6, **options)
     made = list(_png_chunks(plain.getvalue()))
     pixels = b"".join(body for name, body in made if name == b"IDAT")
-    kept = [(name, pixels if name == b"IDAT" else body) for name, body in _unpack_chunks(packed, b"IDAT")]
+    chunks = _unpack_chunks(packed, b"IDAT")
+    chunks = chunks if palette is None else _with_palette_chunks(chunks, palette)
+    kept = [(name, pixels if name == b"IDAT" else body) for name, body in chunks]
     return _PNG_MAGIC + b"".join(map(_png_chunk, [made[0], *kept, (b"IEND", b"")]))
+
+
+def _has_depth(picture: Picture) -> bool:
+    """Whether the chunks begin with a bit depth."""
+    return picture.origin is Origin.PNG and picture.mode is Mode.P and picture.palette is None
 
 
 def _png_chunk(chunk: tuple[bytes, bytes]) -> bytes:

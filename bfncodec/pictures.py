@@ -7,13 +7,15 @@ back into, numpy arrays and Pillow images. Picture *files* are :mod:`bfncodec.im
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from numbers import Rational
 from typing import TYPE_CHECKING, Any
 
 from bfncodec.errors import DamagedError, InputError
-from bfncodec.header import Extra, Header, Kind, Mode, Origin, Tag
-from bfncodec.tiles import from_image, to_image
+from bfncodec.header import Extra, Header, Kind, Mode, Origin, Tag, write_extras
+from bfncodec.palettes import Palette
+from bfncodec.tiles import estimate_tile, from_image, to_image
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,11 +26,19 @@ if TYPE_CHECKING:
 __all__ = [
     "Picture",
     "array_of_picture",
+    "bare_image",
     "filter_info",
     "image_of_picture",
     "picture_of_array",
     "picture_of_image",
+    "with_palette",
 ]
+
+_RGBA = 4  # channels of a palette's entries
+_MOST = 256  # entries
+_FOUR, _AS_BYTES, _AS_NUMBER = 1, 2, 4
+"""Form of a palette, a sum: its entries are of four channels; info has the opacity, too, as bytes or as the number of
+the last entry that has one, the only one not opaque."""
 
 _ARRAY_MODES = {
     ("uint8", 1): Mode.L,
@@ -54,6 +64,12 @@ class Picture:
         """What the file's header says of it."""
         return Header(Kind.IMAGE, self.origin, self.mode, extras=self.extras)
 
+    @cached_property
+    def palette(self) -> Palette | None:
+        """The coded palette, None where there is none. DamagedError for one that cannot be."""
+        value = self.header.extra(Tag.COLOURS) if self.mode is Mode.P else None
+        return None if value is None else Palette.read(value)
+
     def same(self, other: Picture) -> bool:
         """Equality of everything a file keeps."""
         import numpy as np
@@ -78,6 +94,38 @@ def array_of_picture(picture: Picture) -> Pixels:
     return picture.pixels[:, :, 0] if picture.mode.channels == 1 else picture.pixels
 
 
+# ---- palettes ---------------------------------------------------------------------------------
+
+_SAMPLE = 1 << 18  # pixels from which it is told how to number them
+
+
+def with_palette(plain: Picture, palette: Palette, rest: tuple[Extra, ...]) -> Picture:
+    """A picture with its palette as it is or coded, in place of all extras but ``rest``, whichever takes less."""
+    if not palette.can_be_coded:
+        return plain
+    chained, pixels = palette.along_chain(plain.pixels)
+    if _estimate(pixels) < _estimate(plain.pixels):
+        palette = chained
+    else:
+        pixels = plain.pixels
+    coded = replace(plain, pixels=pixels, extras=(Extra(Tag.COLOURS, palette.write()), *rest))
+    return min(coded, plain, key=lambda picture: len(write_extras(picture.extras)))
+
+
+def bare_image(picture: Picture) -> Image.Image:
+    """The pixels as a Pillow image, with the numbers that its palette's entries have, but without that."""
+    palette = picture.palette
+    return to_image(palette.own_numbers(picture.pixels) if palette else picture.pixels, picture.mode)
+
+
+def _estimate(pixels: Pixels) -> int:
+    """About the bytes that they take; of large pictures, that rows in the middle do."""
+    height, width = pixels.shape[:2]
+    rows = min(height, max(1, _SAMPLE // width))
+    top = (height - rows) // 2
+    return estimate_tile(pixels[top : top + rows], Mode.P)
+
+
 # ---- Pillow images ----------------------------------------------------------------------------
 
 
@@ -93,15 +141,48 @@ def picture_of_image(image: Image.Image) -> Picture:
         image.load()
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"cannot read the picture: {error}") from error
-    return Picture(from_image(image, mode), mode, Origin.OBJECT, tuple(_extras(image, mode)))
+    picture = Picture(from_image(image, mode), mode, Origin.OBJECT)
+    info = {name: value for name, value in image.info.items() if isinstance(name, str)}
+    if mode is Mode.P:
+        return _with_palette_of(image, picture, info)
+    return replace(picture, extras=_extras(info))
+
+
+def _with_palette_of(image: Image.Image, picture: Picture, info: dict[str, Any]) -> Picture:
+    channels, entries = len(image.im.getpalettemode()), bytes(image.getpalette(rawmode=None) or [])
+    plain = replace(picture, extras=(Extra(Tag.PALETTE, bytes([channels]) + entries), *_extras(info)))
+    palette = _palette_of(channels, entries, info.get("transparency"))
+    rest = {name: value for name, value in info.items() if name != "transparency" or _told(palette) is None}
+    return with_palette(plain, palette, _extras(rest))
+
+
+def _palette_of(channels: int, entries: bytes, told: object) -> Palette:
+    """The palette of an image whose info tells that transparency, and in it what of that it can hold."""
+    four, colours, opacity = 0, entries, b""
+    if channels == _RGBA:
+        four, opacity = _FOUR, entries[_RGBA - 1 :: _RGBA]
+        colours = bytes(number for place, number in enumerate(entries) if place % _RGBA < _RGBA - 1)
+    one = b"\xff" * told + b"\0" if type(told) is int and told < _MOST else b""
+    for form, value in ((_AS_BYTES, told if isinstance(told, bytes) else b""), (_AS_NUMBER, one)):
+        if value and (not four or opacity == value.ljust(len(opacity), b"\xff")):
+            return Palette(colours, value, four + form)
+    return Palette(colours, opacity.rstrip(b"\xff"), four)
+
+
+def _told(palette: Palette) -> bytes | int | None:
+    """The transparency in an image's info, None where the palette does not hold it."""
+    if palette.form & _AS_NUMBER:
+        return len(palette.opacity) - 1
+    return palette.opacity if palette.form & _AS_BYTES else None
 
 
 def image_of_picture(picture: Picture) -> Image.Image:
     """The inverse of :func:`picture_of_image`."""
-    image = to_image(picture.pixels, picture.mode)
-    palette = picture.header.extra(Tag.PALETTE)
-    if palette is not None and picture.mode is Mode.P:
-        image.putpalette(palette[1:], "RGBA" if palette[0] == 4 else "RGB")
+    image, value = bare_image(picture), picture.header.extra(Tag.PALETTE)
+    if picture.palette is not None:
+        _put_palette(image, picture.palette)
+    elif value is not None and picture.mode is Mode.P:
+        image.putpalette(value[1:], "RGBA" if value[0] == _RGBA else "RGB")
     for extra in picture.extras:
         if extra.tag == Tag.INFO:
             image.info.update(_read_info(extra.value))
@@ -111,20 +192,24 @@ def image_of_picture(picture: Picture) -> Image.Image:
     return image
 
 
-def _extras(image: Image.Image, mode: Mode) -> list[Extra]:
+def _put_palette(image: Image.Image, palette: Palette) -> None:
+    if palette.form & _FOUR:
+        image.putpalette(bytes(number for a, *colour in palette.entries for number in (*colour, a)), "RGBA")
+    else:
+        image.putpalette(palette.colours)
+    if (told := _told(palette)) is not None:
+        image.info["transparency"] = told
+
+
+def _extras(info: dict[str, Any]) -> tuple[Extra, ...]:
     extras = []
-    if mode is Mode.P:
-        entries = image.getpalette(rawmode=None)
-        channels = len(image.im.getpalettemode())
-        extras.append(Extra(Tag.PALETTE, bytes([channels, *(entries or [])])))
-    named = {name: value for name, value in image.info.items() if isinstance(name, str)}
-    plain = {name: _plain(value) for name, value in named.items() if _plain(value) is not _OTHER}
+    plain = {name: _plain(value) for name, value in info.items() if _plain(value) is not _OTHER}
     if plain:
         extras.append(Extra(Tag.INFO, _write_info(plain)))
-    for name, value in named.items():
+    for name, value in info.items():
         if isinstance(value, bytes) and "\0" not in name:
             extras.append(Extra(Tag.INFO_BYTES, name.encode("utf-8", "replace") + b"\0" + value))
-    return extras
+    return tuple(extras)
 
 
 _FALSE_OF_REGIONS = {"exif", "xmp", "XML:com.adobe.xmp", "photoshop", "Raw profile type exif", "mp", "mpoffset"}

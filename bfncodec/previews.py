@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bfncodec.errors import DamagedError
 from bfncodec.header import Extra, Header, Mode, Tag
 from bfncodec.imagefiles import blank_like
+from bfncodec.pictures import bare_image
 from bfncodec.tiles import open_stream, to_image
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _shown(picture: Picture) -> Image.Image:
     if mode.is_wide:
         shift = max(0, int(pixels.max()).bit_length() - 8)
         return to_image((pixels >> shift).astype("u1"), Mode.L if mode is Mode.I16 else Mode.RGB)
-    image = to_image(pixels, mode)
+    image = bare_image(picture)
     if mode is Mode.P:
         like = blank_like(picture, pixels.shape[:2])
         image.putpalette(like.getpalette("RGBA") or [], "RGBA")

@@ -125,9 +125,12 @@ def encode_tile(pixels: Pixels, mode: Mode, beat: int | None = None, search: Sea
     return min((choice for choice in choices if choice[1]), key=lambda choice: len(choice[1]))
 
 
-def estimate_tile(pixels: Pixels) -> int:
-    """About the bytes :func:`encode_tile` makes of a small grey or RGB tile, without its slow search."""
-    mode = _plane_mode(pixels.shape[2])
+def estimate_tile(pixels: Pixels, mode: Mode | None = None) -> int:
+    """About the bytes :func:`encode_tile` makes of a small tile of bytes without opacity, without its slow search.
+
+    mode: None for grey or RGB, as there are channels.
+    """
+    mode = _plane_mode(pixels.shape[2]) if mode is None else mode
     samples = to_samples(pixels, mode)
     return min(len(samples), len(lzmaraw.pack(samples)), len(_webp(_for_vp8l(pixels, mode), *FAST)))
 
@@ -158,9 +161,11 @@ def _encode_vp8l(pixels: Pixels, mode: Mode, beat: int | None, search: Search) -
 
 
 def _for_vp8l(pixels: Pixels, mode: Mode) -> Image.Image:
-    """The pixels as VP8L has them: grey is three equal channels."""
+    """The pixels as VP8L has them: grey is three equal channels, a number is green."""
     import numpy as np
 
+    if mode in _INDEXED:  # red and blue of zero cost nothing, even where they are in a palette of VP8L's own
+        return to_image(np.pad(pixels, ((0, 0), (0, 0), (1, 1))), Mode.RGB)
     colour = pixels if mode in (Mode.RGB, Mode.RGBA) else np.repeat(pixels[:, :, :1], 3, axis=2)
     if mode is Mode.LA:
         colour = np.concatenate([colour, pixels[:, :, 1:]], axis=2)
@@ -185,7 +190,8 @@ def _decode_vp8l(payload: bytes, mode: Mode, height: int, width: int) -> Pixels:
     if mode.is_wide:
         raise DamagedError(f"a VP8L stream cannot hold pixels of mode {mode.pil}")
     if not mode.has_alpha:
-        return from_image(image.convert("RGB"), Mode.RGB)[:, :, : mode.channels]
+        colour = from_image(image.convert("RGB"), Mode.RGB)
+        return colour[:, :, 1:2] if mode in _INDEXED else colour[:, :, : mode.channels]
     pixels = from_image(image.convert("RGBA"), Mode.RGBA)
     return pixels if mode is Mode.RGBA else pixels[:, :, [0, 3]]
 

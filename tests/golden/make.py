@@ -50,6 +50,19 @@ def objects() -> Iterator[tuple[str, Any]]:
     paletted.putpalette(picture(16, 1, 4).tobytes(), "RGBA")
     paletted.info |= {"transparency": 3, "dpi": (72.0, 72.0), "icc_profile": bytes(range(200))}
     yield "image_p", paletted
+    rising = Image.frombytes("P", (30, 20), (picture(20, 30, 1) // 4).tobytes())
+    rising.putpalette(bytes(value for k in range(64) for value in (3 * k, 4 * k, 255 - k, min(5 * k, 255))), "RGBA")
+    rising.info["transparency"] = bytes(min(5 * k, 255) for k in range(64))
+    yield "image_p_coded", rising
+
+
+def png_of_colours() -> bytes:
+    """A PNG file with a palette in no order, and an entry that has an opacity."""
+    out = io.BytesIO()
+    image = Image.frombytes("P", (30, 20), (picture(20, 30, 1) % 16).tobytes())
+    image.putpalette(bytes(k * k * 37 % 251 for k in range(48)))
+    image.save(out, "PNG", transparency=bytes([0, 255, 77]))
+    return out.getvalue()
 
 
 def png() -> bytes:
@@ -74,6 +87,10 @@ def main() -> None:
     assert content is not None
     keep("file_png", encode_frame(content, "none", Models()))
     index.append({"file": "file_png.bfn", "type": "bytes", "sha256": digest(png())})
+    content = read_file(png_of_colours())
+    assert content is not None
+    keep("file_png_coded", encode_frame(content, "none", Models()))
+    index.append({"file": "file_png_coded.bfn", "type": "bytes", "sha256": digest(png_of_colours())})
     keep("preview_rgb", bfncodec.compress(picture(60, 80, 3), "none", preview=True))
     index.append({"file": "preview_rgb.bfn", "type": "ndarray", "sha256": digest(picture(60, 80, 3))})
     segments._PLAIN_SEGMENT, segments._PLAIN_TILE = 40, 16
