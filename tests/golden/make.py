@@ -16,6 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 import bfncodec
 from bfncodec import segments
 from bfncodec.api import Models, encode_frame
+from bfncodec.arrays import arrays_of
 from bfncodec.imagefiles import read_file
 
 HERE = Path(__file__).parent
@@ -65,6 +66,13 @@ def png_of_colours() -> bytes:
     return out.getvalue()
 
 
+def arrays() -> bytes:
+    """An .npz file of numbers and two arrays of little pictures."""
+    out = io.BytesIO()
+    np.savez(out, numbers=np.arange(9), some=picture(8, 4, 3).reshape(2, 4, 4, 3), more=picture(4, 4, 3)[None])
+    return out.getvalue()
+
+
 def png() -> bytes:
     """A PNG file with metadata of several kinds."""
     out, info = io.BytesIO(), PngInfo()
@@ -93,6 +101,8 @@ def main() -> None:
     index.append({"file": "file_png_coded.bfn", "type": "bytes", "sha256": digest(png_of_colours())})
     keep("preview_rgb", bfncodec.compress(picture(60, 80, 3), "none", preview=True))
     index.append({"file": "preview_rgb.bfn", "type": "ndarray", "sha256": digest(picture(60, 80, 3))})
+    keep("arrays_npz", encode_frame(arrays_of(arrays(), (4, 4, 3)), "none", Models()))
+    index.append({"file": "arrays_npz.bfn", "type": "bytes", "sha256": digest(arrays())})
     segments._PLAIN_SEGMENT, segments._PLAIN_TILE = 40, 16
     keep("segmented_bytes", bfncodec.compress(bytes(range(100)) + bytes(100), "none"))
     index.append({"file": "segmented_bytes.bfn", "type": "bytes", "sha256": digest(bytes(range(100)) + bytes(100))})
