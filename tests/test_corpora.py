@@ -62,3 +62,18 @@ def test_held_out_files_are_not_trained_on(tmp_path: Path, monkeypatch: pytest.M
     assert parts["val"] == {text for text in texts if hashlib.md5(text).hexdigest().startswith(HELD_OUT)}
     assert parts["val"]
     assert not parts["val"] & parts["train"]
+
+
+def test_what_is_only_measured_with_is_all_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    for i in range(20):
+        (files / f"{i}.html").write_bytes(b"page %d" % i)
+    sources = [Source(f"here:{files}", (".html",), 10_000)]
+    monkeypatch.setattr(corpora, "KINDS", {"logs": sources, "manuals": sources})
+    result = CliRunner().invoke(main, [str(tmp_path / "out"), "--kind", "manuals"])
+    assert result.exit_code == 0, result.output
+    assert not (tmp_path / "out" / "logs").exists()
+    assert [path.name for path in (tmp_path / "out" / "manuals").iterdir()] == ["val.txt.xz"]
+    found = lzma.decompress((tmp_path / "out" / "manuals" / "val.txt.xz").read_bytes())
+    assert sorted(found.split(b"\n")) == sorted(path.read_bytes() for path in files.iterdir())
