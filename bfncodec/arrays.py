@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from math import prod
 from tokenize import TokenError
 
-from bfncodec.content import Arrays, Range, npy_head
+from bfncodec.content import Arrays, Place, npy_head
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.header import Extra, Header, Kind, Tag
 from bfncodec.wire import Reader, varint
@@ -44,7 +44,7 @@ def arrays_of(data: bytes, shape: tuple[int, ...]) -> Arrays:
     return Arrays(b"".join(_others(data, places)) + moved, places=tuple(places))
 
 
-def _items(data: bytes, file: zipfile.ZipFile, member: zipfile.ZipInfo, item: int) -> Iterator[Range]:
+def _items(data: bytes, file: zipfile.ZipFile, member: zipfile.ZipInfo, item: int) -> Iterator[Place]:
     """Where the items of a member are and how many bytes they take, if it is an array of such items."""
     if member.compress_type != zipfile.ZIP_STORED or not member.filename.endswith(".npy"):
         return
@@ -64,7 +64,7 @@ def _items(data: bytes, file: zipfile.ZipFile, member: zipfile.ZipInfo, item: in
         yield start + head, size
 
 
-def _others(data: bytes, places: list[Range]) -> Iterator[bytes]:
+def _others(data: bytes, places: list[Place]) -> Iterator[bytes]:
     """What is between the places."""
     at = 0
     for start, size in places:
@@ -76,7 +76,7 @@ def _others(data: bytes, places: list[Range]) -> Iterator[bytes]:
 # ---- the table of places ----------------------------------------------------------------------
 
 
-def write_places(places: tuple[Range, ...]) -> Extra:
+def write_places(places: tuple[Place, ...]) -> Extra:
     """The extra that says from where the arrays were moved: what lies before each, and its size."""
     numbers, at = [len(places)], 0
     for start, size in places:
@@ -85,7 +85,7 @@ def write_places(places: tuple[Range, ...]) -> Extra:
     return Extra(Tag.MOVED, b"".join(map(varint, numbers)))
 
 
-def read_places(header: Header, size: int) -> tuple[Range, ...]:
+def read_places(header: Header, size: int) -> tuple[Place, ...]:
     """The places in a file of that many bytes, none where nothing was moved. DamagedError for what no writer writes."""
     value = header.extra(Tag.MOVED)
     if value is None:

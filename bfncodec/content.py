@@ -22,7 +22,7 @@ __all__ = [
     "Entry",
     "Folder",
     "Plain",
-    "Range",
+    "Place",
     "content_of",
     "npy_head",
     "object_of",
@@ -31,7 +31,7 @@ __all__ = [
 
 _MAX_DIMENSIONS = 15
 
-Range = tuple[int, int]
+Place = tuple[int, int]
 """Where a part begins, and its size."""
 
 
@@ -105,7 +105,7 @@ class Arrays(Plain):
     places: where in the file the data of each array were.
     """
 
-    places: tuple[Range, ...] = ()
+    places: tuple[Place, ...] = ()
 
     @property
     def first(self) -> int:
