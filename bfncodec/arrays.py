@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
+from itertools import pairwise
 from math import prod
 from tokenize import TokenError
 
@@ -19,12 +20,17 @@ from bfncodec.wire import Reader, varint
 
 __all__ = ["arrays_of", "is_npz", "read_places", "write_places"]
 
-_NAME, _HEAD = slice(26, 28), 30  # of a member's local head: how long its name is; its fixed part
+_HEAD = 30  # bytes of a member's local head before its name
 
 
 def is_npz(data: bytes) -> bool:
     """Whether it is a zip file that begins with an array."""
-    return data.startswith(b"PK\3\4") and data[_HEAD : _HEAD + int.from_bytes(data[_NAME], "little")].endswith(b".npy")
+    return data.startswith(b"PK\3\4") and data[_HEAD : _HEAD + _lengths(data, 0)[0]].endswith(b".npy")
+
+
+def _lengths(data: bytes, at: int) -> tuple[int, int]:
+    """Of a member's name, and of what stands between it and the content."""
+    return int.from_bytes(data[at + 26 : at + 28], "little"), int.from_bytes(data[at + 28 : at + _HEAD], "little")
 
 
 def arrays_of(data: bytes, shape: tuple[int, ...]) -> Arrays:
@@ -32,7 +38,9 @@ def arrays_of(data: bytes, shape: tuple[int, ...]) -> Arrays:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
             members = sorted(file.infolist(), key=lambda member: member.header_offset)
-            places = [place for member in members for place in _items(data, file, member, prod(shape))]
+            places = [place for member in members for place in _items(data, member, prod(shape))]
+        if any(start + size > later for (start, size), (later, _) in pairwise(places)):
+            raise ValueError("arrays overlap")
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, SyntaxError, TokenError) as error:
         raise InputError(f"cannot be read as an .npz file ({error}): -m auto takes it as bytes") from error
     if not places:
@@ -44,12 +52,11 @@ def arrays_of(data: bytes, shape: tuple[int, ...]) -> Arrays:
     return Arrays(b"".join(_others(data, places)) + moved, places=tuple(places))
 
 
-def _items(data: bytes, file: zipfile.ZipFile, member: zipfile.ZipInfo, item: int) -> Iterator[Place]:
+def _items(data: bytes, member: zipfile.ZipInfo, item: int) -> Iterator[Place]:
     """Where the items of a member are and how many bytes they take, if it is an array of such items."""
     if member.compress_type != zipfile.ZIP_STORED or not member.filename.endswith(".npy"):
         return
-    name, more = (int.from_bytes(data[member.header_offset + at :][:2], "little") for at in (26, 28))
-    start = member.header_offset + _HEAD + name + more
+    start = member.header_offset + _HEAD + sum(_lengths(data, member.header_offset))
     head = npy_head(data[start : start + 12])
     if not head or not 0 < head < member.file_size or start + member.file_size > len(data):
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,16 @@ def test_compressed_and_broken_ones_are_refused(models: Path) -> None:
     for size in (0, 40, len(data) // 2, len(data) - 1):
         with pytest.raises(InputError):
             arrays_of(data[:size], SHAPE)
+
+
+def test_arrays_that_overlap_are_refused(models: Path) -> None:
+    """A zip file may name one member twice."""
+    out = io.BytesIO(saved(a=items(models, 30)))
+    with zipfile.ZipFile(out, "a") as file:
+        file.filelist.append(file.filelist[0])
+        file._didModify = True
+    with pytest.raises(InputError, match="overlap"):
+        arrays_of(out.getvalue(), SHAPE)
 
 
 @settings(max_examples=60)
