@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bfncodec.networks.exact import has_avx512
+
 __all__ = ["Muon", "half_is_faster", "orthogonalised"]
 
 MOMENTUM = 0.95
@@ -56,7 +58,5 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 
 
 def half_is_faster(device: torch.device) -> bool:
-    """Whether products of bfloat16 are faster than those of float32. On CPUs torch has kernels for AVX-512, and plain
-    loops for others.
-    """
-    return device.type != "cpu" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    """Whether products of bfloat16 are faster than those of float32."""
+    return device.type != "cpu" or has_avx512()
