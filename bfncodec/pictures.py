@@ -162,7 +162,7 @@ def _palette_of(channels: int, entries: bytes, told: object) -> Palette:
     if channels == _RGBA:
         four, opacity = _FOUR, entries[_RGBA - 1 :: _RGBA]
         colours = bytes(number for place, number in enumerate(entries) if place % _RGBA < _RGBA - 1)
-    one = b"\xff" * told + b"\0" if type(told) is int and told < _MOST else b""
+    one = b"\xff" * told + b"\0" if type(told) is int and 0 <= told < _MOST else b""
     for form, value in ((_AS_BYTES, told if isinstance(told, bytes) else b""), (_AS_NUMBER, one)):
         if value and (not four or opacity == value.ljust(len(opacity), b"\xff")):
             return Palette(colours, value, four + form)

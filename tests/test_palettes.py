@@ -273,3 +273,14 @@ def blobs() -> list[bytes]:
 
 
 BLOBS = blobs()
+
+
+@pytest.mark.parametrize("told", [-1, 0, 3, 15, 16, 255, 256, True, 2.5, b"", b"\x07", "no"])
+def test_any_transparency_in_the_info_comes_back(told: object) -> None:
+    image = Image.frombytes("P", (8, 2), bytes(range(16)))
+    image.putpalette(bytes(range(48)))
+    image.info["transparency"] = told
+    back = bfncodec.decompress(bfncodec.compress(image, "none"))
+    assert back.info == image.info
+    assert type(back.info["transparency"]) is type(told)
+    assert (back.tobytes(), back.getpalette()) == (image.tobytes(), image.getpalette())
