@@ -19,6 +19,8 @@ from typing import Any
 from bfncodec.errors import InputError, ModelError, ModelNotFoundError
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+EARLIER = "config.*.json"
+"""Earlier configurations of the same weights: files that were written with them name their hash."""
 ROLES = ("image", "text", "archive")
 ID_BYTES = 4
 LEVELS = (1, 9)
@@ -29,10 +31,11 @@ _FALLBACKS = {"image": "photo", "text": "text"}
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """One model directory."""
+    """One model directory, as one of its configurations has it."""
 
     path: Path
     config: Mapping[str, Any]
+    file: str = CONFIG  # which that is
 
     @property
     def name(self) -> str:
@@ -51,9 +54,9 @@ class ModelInfo:
 
     @cached_property
     def sha256(self) -> str:
-        """Hex SHA-256 of config.json followed by model.safetensors."""
+        """Hex SHA-256 of the configuration's file followed by model.safetensors."""
         digest = hashlib.sha256()
-        for part in (CONFIG, WEIGHTS):
+        for part in (self.file, WEIGHTS):
             digest.update((self.path / part).read_bytes())
         return digest.hexdigest()
 
@@ -71,18 +74,18 @@ def search_path() -> list[Path]:
     return [*named, user, package / "_models", package.parent / "models"]
 
 
-def read(path: str | Path) -> ModelInfo:
+def read(path: str | Path, file: str = CONFIG) -> ModelInfo:
     """The model in a directory. Raises ModelError if it is incomplete or its config cannot be read."""
     path = Path(path)
-    for part in (CONFIG, WEIGHTS):
+    for part in (file, WEIGHTS):
         if not (path / part).is_file():
             raise ModelError(
-                f"{path}: a model directory holds {CONFIG} and {WEIGHTS}, {part} is missing; export the model again"
+                f"{path}: a model directory holds {file} and {WEIGHTS}, {part} is missing; export the model again"
             )
     try:
-        config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+        config = json.loads((path / file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path / CONFIG}: cannot be read ({error}); export the model again") from error
+        raise ModelError(f"{path / file}: cannot be read ({error}); export the model again") from error
     if (
         not isinstance(config, dict)
         or not isinstance(config.get("name"), str)
@@ -90,14 +93,14 @@ def read(path: str | Path) -> ModelInfo:
         or not isinstance(config.get("network"), dict)
     ):
         raise ModelError(
-            f"{path / CONFIG}: expected name, role ({' or '.join(ROLES)}) and network; export the model again"
+            f"{path / file}: expected name, role ({' or '.join(ROLES)}) and network; export the model again"
         )
     if config.get("levels") is not None and not _are_levels(config["levels"]):
         raise ModelError(
-            f"{path / CONFIG}: expected levels [first, last] from {LEVELS[0]} to {LEVELS[1]}, "
+            f"{path / file}: expected levels [first, last] from {LEVELS[0]} to {LEVELS[1]}, "
             f"found {config['levels']}; export the model again"
         )
-    return ModelInfo(path, config)
+    return ModelInfo(path, config, file)
 
 
 def _are_levels(value: object) -> bool:
@@ -188,7 +191,8 @@ def _everything() -> list[ModelInfo]:
     """
     found = []
     for folder in search_path():
-        for config in sorted(folder.glob(f"*/{CONFIG}")):
-            with suppress(ModelError):
-                found.append(read(config.parent))
+        for pattern in (CONFIG, EARLIER):
+            for config in sorted(folder.glob(f"*/{pattern}")):
+                with suppress(ModelError):
+                    found.append(read(config.parent, config.name))
     return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from bfncodec.coding.direct import information
 from bfncodec.flow import Comb, Wavefront
 from bfncodec.networks import exact, exact_convnet, exact_transformer, tables
 from bfncodec.networks.convnet import BLOCK_TAPS, CODING_ORDER, INPUT_TAPS, ConvNet, ConvNetConfig, max_norm
+from bfncodec.networks.exact import LARGEST
 from bfncodec.networks.exact_convnet import WEIGHT_TOTAL, ExactConvNet, Front, Prediction, mixture
 from bfncodec.networks.exact_transformer import ExactTransformer
 from bfncodec.networks.transformer import Transformer, TransformerConfig, attend
@@ -43,6 +45,22 @@ def two_threads() -> Iterator[Callable[[int], None]]:
 
 
 # --- integer building blocks -------------------------------------------------------------------
+
+
+@settings(max_examples=200)
+@given(st.lists(st.floats(2.0**-10, 2.0**24, width=32), min_size=1, max_size=20))
+def test_square_roots_are_correctly_rounded(values: list[float]) -> None:
+    for x, root in zip(values, exact.rounded_root(torch.tensor(values)).numpy(), strict=True):
+        below, above = (np.nextafter(root, np.float32(end)) for end in (0, np.inf))
+        low, high = ((Fraction(float(root)) + Fraction(float(other))) / 2 for other in (below, above))
+        assert low**2 < Fraction(x) < high**2
+
+
+@pytest.mark.parametrize("columns", [32, 64, 96, 128, 256])
+def test_roots_of_all_means_are_those_of_numpy(columns: int) -> None:
+    """Which asks the processor, whose roots are correctly rounded."""
+    mean = torch.arange(1, columns * LARGEST**2 + 1, dtype=torch.float32).div_(columns)
+    assert np.array_equal(exact.rounded_root(mean).numpy(), np.sqrt(mean.numpy()))
 
 
 def int8(seed: int, *shape: int) -> Tensor:
@@ -120,7 +138,7 @@ def test_rows_quantise_to_their_product_with_a_unit(seed: int, width: int, size:
     assert ((q.float() * unit - x).abs() <= 0.502 * unit).all()
     assert torch.equal(exact.quantise_max_norm(x), q)
     assert ((max_norm(x) * 127 - q).abs() <= 0.502).all()
-    r, inverse = exact.quantise_rms_norm(x)
+    r, inverse = exact.quantise_rms_norm(x, exact.rounded_root)
     assert torch.equal(r, q)
     squares = (r.numpy().astype(np.int64) ** 2).sum(1, keepdims=True)
     np.testing.assert_allclose(inverse.numpy(), 1 / np.sqrt(squares / width), rtol=1e-6)
@@ -128,7 +146,7 @@ def test_rows_quantise_to_their_product_with_a_unit(seed: int, width: int, size:
 
 def test_rows_of_zeros_stay_finite() -> None:
     x = torch.zeros(3, 16)
-    for q, unit in (exact.quantise_rows(x), exact.quantise_rms_norm(x)):
+    for q, unit in (exact.quantise_rows(x), exact.quantise_rms_norm(x, exact.rounded_root)):
         assert not q.any()
         assert torch.isfinite(unit).all()
     assert not exact.quantise_max_norm(x).any()
@@ -137,7 +155,7 @@ def test_rows_of_zeros_stay_finite() -> None:
 def test_the_widest_sum_of_squares_is_exact() -> None:
     """Every order of summation must give the same: it does while sums stay below 2^24."""
     x = torch.full((2, 1040), 1.0)
-    _, inverse = exact.quantise_rms_norm(x)
+    _, inverse = exact.quantise_rms_norm(x, exact.rounded_root)
     assert torch.equal(inverse, torch.full((2, 1), 127.0).reciprocal())
 
 

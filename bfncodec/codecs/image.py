@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from itertools import chain
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -14,8 +15,9 @@ from torch import Tensor
 
 from bfncodec.codecs.base import Codec, Progress, check_size, silent
 from bfncodec.codecs.threads import in_threads
-from bfncodec.coding.cdf import NIBBLE, Intervals, high_frequencies, low_frequencies, nibble_intervals
+from bfncodec.coding.cdf import NIBBLE, Intervals
 from bfncodec.coding.direct import RangeDecoder, RangeEncoder, information
+from bfncodec.compiled import pays
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.flow.report import CodeLength
 from bfncodec.imagehead import ImageHead
@@ -25,12 +27,15 @@ from bfncodec.networks.exact_convnet import ExactConvNet, Pass, Pixels, stored_s
 from bfncodec.networks.stored import check_shapes
 from bfncodec.wire import Reader
 
+if TYPE_CHECKING:
+    from bfncodec.networks.convnet_compiled import CompiledConvNet
+
 Ints = NDArray[np.int32]
 Coded = TypeVar("Coded", bytes, NDArray[np.uint8])
 Image = NDArray[np.uint8]  # [H, W, C], C = 3 for RGB, 1 for grey
 BATCH_PIXELS = 1 << 22  # images coded side by side hold about this many pixels together
 BLOCK_PIXELS = 1 << 12  # pixels the network sees at once when encoding
-NIBBLES = 2  # symbols of a channel
+ENCODE_SECONDS, DECODE_SECONDS = 1e-5, 2e-5  # that a pixel takes without compiled loops, roughly
 DECODE_LINE = 768  # pixels of the lines of all images: in shorter ones threads wait more than they share
 # Orientations that a thorough encoder tries: mirrored both ways; rows and columns exchanged, too, in small images only,
 # because that hardly ever wins.
@@ -123,6 +128,16 @@ class ImageCodec(Codec[Image]):
         heads = [ImageHead(x.shape[0], x.shape[1], x.shape[2], orientation) for x in xs]
         return [head.write() + body for head, body in zip(heads, bodies, strict=True)]
 
+    def _fastest(self, seconds: float) -> ExactConvNet | CompiledConvNet:
+        """The network for work that takes about so long without compiled loops."""
+        return self._compiled if self.device.type == "cpu" and pays(seconds) else self.network
+
+    @cached_property
+    def _compiled(self) -> CompiledConvNet:
+        from bfncodec.networks.convnet_compiled import CompiledConvNet
+
+        return CompiledConvNet(self.network)
+
     def _threads(self) -> int:
         return torch.get_num_threads() if self.device.type == "cpu" else 1
 
@@ -160,8 +175,9 @@ class ImageCodec(Codec[Image]):
     ) -> list[Image]:
         """The inverse of `_encode`."""
         decoders = [RangeDecoder(body) for body in bodies]
-        run = self.network.start([shape[:2] for shape in shapes], BLOCK_PIXELS, single=True)
         sizes = [height * width for height, width, _ in shapes]
+        network = self._fastest(DECODE_SECONDS * sum(sizes))
+        run = network.start([shape[:2] for shape in shapes], BLOCK_PIXELS, single=True)
         values = np.empty((sum(sizes), shapes[0][2]), np.uint8)
         for pixels in run.blocks():
             values[pixels.place] = self._decode_line(run, pixels, values.shape[1], decoders)
@@ -174,7 +190,8 @@ class ImageCodec(Codec[Image]):
         """Some lines after the other: their pixels; their symbols, the frequencies below and those of the symbols,
         int32 [S, n] for the S = 2 C symbols of a pixel.
         """
-        run = self.network.start([x.shape[:2] for x in images], BLOCK_PIXELS)
+        network = self._fastest(ENCODE_SECONDS * sum(x.shape[0] * x.shape[1] for x in images))
+        run = network.start([x.shape[:2] for x in images], BLOCK_PIXELS)
         channels = images[0].shape[2]
         values = np.concatenate([x.reshape(-1, channels) for x in images])
         for pixels in run.blocks():
@@ -184,7 +201,7 @@ class ImageCodec(Codec[Image]):
             intervals: list[Intervals] = []
             for k, c in enumerate(_coded_channels(channels)):
                 value = known[:, c].astype(np.int32)
-                intervals += nibble_intervals(prediction.channel(k).below, value)
+                intervals += prediction.channel(k).intervals(value)
                 prediction.tell(k, value)
             yield (
                 pixels,
@@ -205,9 +222,9 @@ class ImageCodec(Codec[Image]):
         prediction = run.predict(pixels)
         line = np.empty((count, channels), np.uint8)
         for k, c in enumerate(_coded_channels(channels)):
-            below = prediction.channel(k).below
-            high = _decode_symbols(high_frequencies(below), pieces)
-            low = _decode_symbols(low_frequencies(below, high), pieces)
+            mixture = prediction.channel(k)
+            high = _decode_symbols(mixture.high(), pieces)
+            low = _decode_symbols(mixture.low(high), pieces)
             line[:, c] = high * NIBBLE + low
             prediction.tell(k, line[:, c])
         return line

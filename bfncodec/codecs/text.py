@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from bfncodec.codecs.threads import Team
 from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_intervals
 from bfncodec.coding.contexts import BITS, ContextMixer, bit_frequencies, bit_intervals, bits_of
 from bfncodec.coding.direct import RangeDecoder, RangeEncoder, information
+from bfncodec.compiled import pays
 from bfncodec.flow.report import CodeLength
 from bfncodec.models import ModelInfo
 from bfncodec.networks.exact_transformer import ExactTransformer, Pass, stored_shapes
@@ -23,12 +26,17 @@ from bfncodec.networks.stored import check_shapes
 from bfncodec.networks.transformer import FAR, TransformerConfig
 from bfncodec.wire import Reader, varint
 
+if TYPE_CHECKING:
+    from bfncodec.networks.transformer_compiled import CompiledPass, CompiledTransformer
+
 SYMBOLS = 256
 BATCH_LANES = 128  # lanes of all items together that are coded at once
 # Lanes the network sees at once when encoding: more fill no more of the machine, and their keys and values less cache.
 ENCODE_LANES = 16
 BLOCK_SLOTS = 1 << 10  # slots the network sees at once when encoding
 ENCODE_LEAST, DECODE_LEAST = 8, 32  # lanes that pay for a thread of their own: short calls take turns at Python's lock
+LOOPS_LEAST = 8  # the same where compiled loops decode
+ENCODE_SECONDS, DECODE_SECONDS = 1e-4, 3e-3  # that a symbol, a step take without compiled loops, roughly
 
 
 @dataclass(frozen=True)
@@ -109,10 +117,12 @@ class TextCodec(Codec[bytes]):
     def _coded(self, xs: Sequence[bytes], progress: Progress) -> Iterator[Coded]:
         """What the coder needs, block after block."""
         for batch in self._batches([len(x) for x in xs]):
-            steps, mixers = max(lanes.steps for lanes in batch), _mixers(batch, [len(x) for x in xs])
+            steps = max(lanes.steps for lanes in batch)
+            loops = self._loops(batch, ENCODE_SECONDS * sum(sum(lanes.lengths) for lanes in batch))
+            mixers = _mixers(batch, [len(x) for x in xs], loops)
             exist = np.concatenate([lanes.exist(steps) for lanes in batch])  # [B, m, S]
             symbols = np.concatenate([_cut(xs[lanes.item], lanes, steps) for lanes in batch])
-            for first, weights in self._predictions(symbols):
+            for first, weights in self._predictions(symbols, loops):
                 for lanes, mixer, rows in zip(batch, mixers, _rows(batch), strict=True):
                     inside = exist[rows, :, first : first + weights.shape[1]]
                     step, lane, tooth = np.nonzero(inside.transpose(2, 0, 1))
@@ -125,7 +135,7 @@ class TextCodec(Codec[bytes]):
                         yield Coded(lanes.item, bits, 2, np.repeat(first + step, BITS))
                     progress(len(known))
 
-    def _predictions(self, symbols: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.int32]]]:
+    def _predictions(self, symbols: NDArray[np.uint8], loops: bool) -> Iterator[tuple[int, NDArray[np.int32]]]:
         """First step of each block and the network's weights for it, int32 [B, k, m, 256], of lanes that are known.
         symbols: [B, m, S]
         """
@@ -133,7 +143,8 @@ class TextCodec(Codec[bytes]):
         block = max(1, BLOCK_SLOTS // (min(count, ENCODE_LANES) * teeth))
         threads = self._threads(count // ENCODE_LEAST)
         spans = _spans(count, -(-count // ENCODE_LANES), threads)
-        runs = [self.network.start(span.stop - span.start, teeth, steps, block) for span in spans]
+        network = self._compiled if loops else self.network
+        runs = [network.start(span.stop - span.start, teeth, steps, block) for span in spans]
         for run, span in zip(runs, spans, strict=True):
             run.reveal(0, torch.from_numpy(symbols[span]).to(self.device))
         with Team(threads) as team:
@@ -144,11 +155,14 @@ class TextCodec(Codec[bytes]):
     def _decode_batch(
         self, batch: Sequence[Lanes], sizes: Sequence[int], decoders: Sequence[RangeDecoder], progress: Progress
     ) -> list[bytes]:
-        steps, teeth, mixers = max(lanes.steps for lanes in batch), batch[0].teeth, _mixers(batch, sizes)
+        steps, teeth = max(lanes.steps for lanes in batch), batch[0].teeth
+        loops = self._loops(batch, DECODE_SECONDS * steps)
+        mixers = _mixers(batch, sizes, loops)
         exist = np.concatenate([lanes.exist(steps) for lanes in batch])  # [B, m, S]
-        threads = self._threads(len(exist) // DECODE_LEAST)
+        threads = self._threads(len(exist) // (LOOPS_LEAST if loops else DECODE_LEAST))
         spans = _spans(len(exist), 1, threads)
-        runs = [self.network.start(span.stop - span.start, teeth, steps) for span in spans]
+        network = self._compiled if loops else self.network
+        runs = [network.start(span.stop - span.start, teeth, steps) for span in spans]
         symbols = np.zeros(exist.shape, np.uint8)
         firsts = np.array([rows.start * teeth for rows in _rows(batch)])
         with Team(threads) as team:
@@ -165,6 +179,17 @@ class TextCodec(Codec[bytes]):
                     run.reveal(i, torch.from_numpy(symbols[span, :, i : i + 1]).to(self.device))
                 progress(len(slots))
         return [_join(symbols[rows], lanes) for lanes, rows in zip(batch, _rows(batch), strict=True)]
+
+    def _loops(self, batch: Sequence[Lanes], seconds: float) -> bool:
+        """Whether compiled loops are to code a batch, which takes about so long without them."""
+        able = batch[0].teeth == 1 and self.device.type == "cpu" and self.config.root == "rounded"
+        return able and pays(seconds)
+
+    @cached_property
+    def _compiled(self) -> CompiledTransformer:
+        from bfncodec.networks.transformer_compiled import CompiledTransformer
+
+        return CompiledTransformer(self.network)
 
     def _threads(self, most: int) -> int:
         """How many may run the network side by side, each for lanes of its own."""
@@ -204,10 +229,10 @@ def _side_by_side(batch: Sequence[Lanes], lanes: Lanes) -> bool:
     return same and sum(len(other.lengths) for other in (*batch, lanes)) <= BATCH_LANES
 
 
-def _weights(first: int, last: int) -> Callable[[Pass], NDArray[np.int32]]:
+def _weights(first: int, last: int) -> Callable[[Pass | CompiledPass], NDArray[np.int32]]:
     """What a run predicts for these steps, int32 [B, (last - first) m, 256]."""
 
-    def work(run: Pass) -> NDArray[np.int32]:
+    def work(run: Pass | CompiledPass) -> NDArray[np.int32]:
         found: NDArray[np.int32] = run.predict(first, last).cpu().numpy()
         return found
 
@@ -226,11 +251,14 @@ def _rows(batch: Sequence[Lanes]) -> list[slice]:
     return [slice(start, end) for start, end in itertools.pairwise(edges)]
 
 
-def _mixers(batch: Sequence[Lanes], sizes: Sequence[int]) -> list[ContextMixer | None]:
+def _mixers(batch: Sequence[Lanes], sizes: Sequence[int], loops: bool) -> list[ContextMixer | None]:
     """The contexts of each item that learns from itself."""
-    return [
-        ContextMixer(sizes[lanes.item], len(lanes.lengths) * lanes.teeth) if lanes.mixed else None for lanes in batch
-    ]
+    kind = ContextMixer
+    if loops:
+        from bfncodec.coding.contexts_compiled import CompiledMixer
+
+        kind = CompiledMixer
+    return [kind(sizes[lanes.item], len(lanes.lengths) * lanes.teeth) if lanes.mixed else None for lanes in batch]
 
 
 def _mixed(

@@ -5,15 +5,17 @@ Why each operation here is exact (the rule of the whole path):
 - Matrix products multiply int8 by int8 and add in int32, or in float32 where every partial sum is an integer below
   2^24: integer sums do not depend on their order. Which of the two is a question of speed alone: processors without
   dot products of bytes are thirty times faster with floats.
-- Everything between products is one correctly rounded IEEE operation per tensor operation (+ - * / sqrt, round, floor,
-  clamp, comparison, conversion), elementwise, so it does not depend on vector width, threads or device. Nothing is
-  fused.
+- Everything between products is one correctly rounded IEEE operation per tensor operation (+ - * / round, floor, clamp,
+  comparison, conversion), elementwise, so it does not depend on vector width, threads or device. Nothing is fused.
+- Square roots are those of float64, rounded to float32 (:func:`rounded_root`): libraries do not round theirs of float32
+  as they should.
 - Reductions are maxima, or sums of integers that stay exact in their type.
 - exp2 and the logistic function are integer tables (:mod:`bfncodec.networks.tables`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -166,17 +168,31 @@ def quantise_max_norm(x: Tensor) -> Tensor:
     return (x * (_LARGEST / largest(x))).round_().to(torch.int8)
 
 
-def rms_norm_integers(x: Tensor) -> tuple[Tensor, Tensor]:
+def rounded_root(x: Tensor) -> Tensor:
+    """The correctly rounded square root of float32, which `torch.sqrt` is not: on x86 it is one unit off for one number
+    in six. Exact, because the root of a float32 lies further from the middle between two others, 2^-51 of it or more,
+    than any library's root of a float64 is off.
+    """
+    return x.double().sqrt_().float()
+
+
+ROOTS: dict[str, Callable[[Tensor], Tensor]] = {"rounded": rounded_root, "library": torch.sqrt}
+"""Square roots by the name in a model's config. Models that say "library" are from before the difference was noticed:
+what they wrote decodes on machines whose library gives the same roots, x86 with MKL.
+"""
+
+
+def rms_norm_integers(x: Tensor, root: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
     """x / rms(x) of each row as (integers as floats, value of one unit). The root mean square is taken of the integers:
-    their squares sum to less than 2^24 in up to 1040 columns. Rows of zeros stay zeros.
+    their squares sum to less than 2^24 in up to 1040 columns. Rows of zeros stay zeros. root: one of `ROOTS`.
     """
     q = x * (_LARGEST / largest(x))
     q.round_()
     mean = (q * q).sum(-1, keepdim=True).div_(x.shape[-1]).clamp_min_(1e-3)
-    return q, mean.sqrt_().reciprocal_()
+    return q, root(mean).reciprocal_()
 
 
-def quantise_rms_norm(x: Tensor) -> tuple[Tensor, Tensor]:
+def quantise_rms_norm(x: Tensor, root: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
     """`rms_norm_integers` for a matrix product: (int8, value of one unit)."""
-    q, unit = rms_norm_integers(x)
+    q, unit = rms_norm_integers(x, root)
     return q.to(torch.int8), unit

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bfncodec.coding.cdf import SUM_BITS
+from bfncodec.coding.cdf import SUM_BITS, Intervals, high_frequencies, low_frequencies, nibble_intervals
 from bfncodec.networks import tables
 from bfncodec.networks.convnet import (
     BLOCK_TAPS,
@@ -277,6 +277,18 @@ class Mixture:
         result: NDArray[np.int32] = np.add.reduce(cumulative, 0, dtype=np.int32)
         return result
 
+    def intervals(self, value: NDArray[np.int32]) -> tuple[Intervals, Intervals]:
+        """Of the high and the low nibbles of these bytes, int32 [N]."""
+        return nibble_intervals(self.below, value)
+
+    def high(self) -> Floats:
+        """Frequencies of the high nibbles, float32 [N, 16]."""
+        return high_frequencies(self.below)
+
+    def low(self, high: NDArray[np.int32]) -> Floats:
+        """Frequencies of the low nibbles behind these high ones, float32 [N, 16]."""
+        return low_frequencies(self.below, high)
+
 
 @lru_cache(maxsize=1)
 def _edges() -> Floats:
@@ -298,9 +310,9 @@ class Pass:
         self.values = np.full((self.front.value_cells, WORD), OUTSIDE, np.uint8).view(np.int32)[:, 0]
         self.inputs = self.front.distances(INPUT_TAPS)[:, None]
         # Outside the images there are zeros: where no pixel comes from the beginning, `beside` them again and again.
-        shape = (self.front.cells, config.width)
-        layers = [torch.zeros(shape, dtype=torch.int8, device=network.device) for _ in dilations]
-        self.layers = [(as_words(layer), kinds.index(d)) for layer, d in zip(layers, dilations, strict=True)]
+        shape = (config.blocks, self.front.cells, config.width)
+        self.cells = torch.zeros(shape, dtype=torch.int8, device=network.device)
+        self.layers = [(as_words(layer), kinds.index(d)) for layer, d in zip(self.cells, dilations, strict=True)]
 
     def blocks(self) -> Iterator[Pixels]:
         """All pixels, as many at a time as were asked for: what `predict` and `reveal` take, in this order."""

@@ -17,6 +17,7 @@ from torch import Tensor
 from bfncodec.networks import tables
 from bfncodec.networks.exact import (
     LARGEST,
+    ROOTS,
     ExactLinear,
     quantise_positive,
     quantise_rms_norm,
@@ -104,6 +105,7 @@ class ExactTransformer:
 
     def __init__(self, config: TransformerConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.config, self.device = config, device
+        self.root = ROOTS[config.root]
         self.embed = ExactEmbedding.load(tensors, ["embed"], device)
         self.ngrams = ExactNgrams.load(config, tensors, device) if config.ngrams else None
         self.exp2 = torch.from_numpy(tables.exp2_table()).to(device)
@@ -184,11 +186,11 @@ class Pass:
         rope = self._rope(first, last)
         views = {ring: self._view(ring, first, last) for ring in set(self.rings)}
         for i, block in enumerate(network.blocks):
-            y = self._attend(i, block.qkv(*quantise_rms_norm(x)), rope, views[self.rings[i]])
+            y = self._attend(i, block.qkv(*quantise_rms_norm(x, network.root)), rope, views[self.rings[i]])
             x += block.out(*quantise_rows(y))
-            hidden = block.up(*quantise_rms_norm(x)).clamp_min_(0)
+            hidden = block.up(*quantise_rms_norm(x, network.root)).clamp_min_(0)
             x += block.down(*quantise_positive(hidden.mul_(hidden)))
-        logits = network.head(*quantise_rms_norm(x))
+        logits = network.head(*quantise_rms_norm(x, network.root))
         steps = ((logits.amax(1, keepdim=True) - logits) * (tables.LOG2_E * tables.EXP2_STEPS)).round_()
         weights = network.exp2[steps.clamp_max_(len(network.exp2) - 1).long()]
         return weights.view(self.windows, count, -1)
@@ -230,7 +232,7 @@ class Pass:
         """Attention of layer i; new keys and values join the ring. qkv: float32 [B n, 3 d] -> float32 [B n, d]"""
         config, block = self.network.config, self.network.blocks[i]
         qkv = qkv.view(self.windows, -1, 3, config.heads, config.head_width)
-        qk, scale = _normalise(qkv[:, :, :2], rope)
+        qk, scale = rms_norm_integers(_turn(qkv[:, :, :2], rope), self.network.root)
         (q, k), (q_scale, k_scale) = (x.transpose(1, 3).unbind(2) for x in (qk, scale))  # [B, H, n, hd], [B, H, n, 1]
         v = (qkv[:, :, 2] * block.value_steps).round_().clamp_(-LARGEST, LARGEST)
         self.keys[i][:, :, view.place] = k
@@ -252,9 +254,7 @@ def _softmax(score: Tensor, q_scale: Tensor, exp2: Tensor) -> Tensor:
     return e.mul_(WEIGHT_TOTAL / e.sum(-1, keepdim=True)).round_()
 
 
-def _normalise(x: Tensor, rope: Tensor) -> tuple[Tensor, Tensor]:
-    """Rotate by position, then the integers of the normalised rows and their unit. [B, n, 2, H, hd] -> float32,
-    float32 [B, n, 2, H, 1]
-    """
+def _turn(x: Tensor, rope: Tensor) -> Tensor:
+    """Rotate by position. [B, n, 2, H, hd]"""
     a, b = x.chunk(2, -1)
-    return rms_norm_integers((x * rope[0]).add_(torch.cat([b, a], -1).mul_(rope[1])))
+    return (x * rope[0]).add_(torch.cat([b, a], -1).mul_(rope[1]))

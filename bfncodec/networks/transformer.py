@@ -39,6 +39,7 @@ class TransformerConfig:
     context: int | tuple[int, ...] = 0
     ngrams: tuple[tuple[int, int], ...] = ((2, 14), (3, 15), (4, 16), (6, 16))  # (symbols hashed, log2 rows)
     rope_base: float = 10000.0
+    root: str = "rounded"  # how the exact path takes square roots, see `exact.ROOTS`
 
     @property
     def head_width(self) -> int:
@@ -54,7 +55,7 @@ class TransformerConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TransformerConfig:
-        values = dict(values)
+        values = {"root": "library"} | values  # of those that do not say
         values["ngrams"] = tuple((int(n), int(b)) for n, b in values["ngrams"])
         if isinstance(values.get("context"), list):
             values["context"] = tuple(int(context) for context in values["context"])

@@ -32,6 +32,10 @@ def originals() -> dict[str, object]:
         "level_1_text": text[7000:7700],
         "level_7_photo": photo[140:160, 260:300],
         "level_9_text": text[7000:7520],
+        "rounded_text": text[2000:3000],
+        "rounded_text_long": text[:6000],
+        "rounded_1_text": text[7000:7700],
+        "rounded_9_text": text[7000:7520],
         "cifar10_tile": photo[150:182, 270:302],
     }
 
@@ -57,7 +61,7 @@ if __name__ == "__main__":
     for name, content in originals().items():
         path = HERE / f"{name}.bfn"
         if not path.exists():
-            level = int(name[6]) if name.startswith("level") else 5
+            level = next((int(part) for part in name.split("_") if part.isdigit()), 5)
             model = "cifar10" if name.startswith("cifar10") else "auto"
             path.write_bytes(bfncodec.compress(content, model=model, level=level))
     for name, data in archives().items():

@@ -1,0 +1,52 @@
+"""Loops compiled by Numba, where it is installed: the same integers as NumPy and torch make, sooner.
+
+Nothing needs them. They take a second to load, and half a minute the first time on a machine, when they are compiled
+and kept on disk, so short work is done without them.
+
+Why they are exact: integers are integers, and floats are added, multiplied, divided, rounded and taken the root of one
+IEEE operation at a time: Numba reorders and fuses none of them unless asked to (``fastmath``), which nobody does.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SWITCH = "BFNCODEC_LOOPS"  # this variable set to "never" or "always" decides instead of `pays`
+LOADING, COMPILING = 2.0, 20.0  # seconds of work without loops that are worth these
+
+
+def pays(seconds: float) -> bool:
+    """Whether work that takes about so long without loops is worth loading them here, or compiling them first."""
+    switch = os.environ.get(SWITCH)
+    if switch == "never" or importlib.util.find_spec("numba") is None:
+        return False
+    return switch == "always" or (seconds > LOADING and (seconds > COMPILING or _kept()))
+
+
+def _kept() -> bool:
+    """Whether loops were compiled on this machine before."""
+    from bfncodec.networks.products_compiled import multiply
+
+    folder = multiply.stats.cache_path
+    return folder is not None and any(Path(folder).glob(f"*{multiply.__name__}*.nbi"))
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """The function, compiled when it is first called; it runs without Python's lock."""
+    import numba
+
+    try:
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError:  # no folder to keep it in can be written
+        return numba.njit(nogil=True, error_model="numpy")(function)
+
+
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """A function that writes the instructions of another, see `numba.extending.intrinsic`."""
+    import numba.extending
+
+    return numba.extending.intrinsic(function)

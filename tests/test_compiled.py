@@ -1,0 +1,283 @@
+"""Compiled loops against what they stand for: the same to the bit, whatever the shapes and values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from doubles import noise
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from test_contexts import one_hot, reader, rows, state, uniform
+from test_networks import conv_pair, pixels, symbols, text_pair, text_weights
+
+pytest.importorskip("numba")
+
+import bfncodec
+from bfncodec import compiled
+from bfncodec.codecs.image import ImageCodec
+from bfncodec.codecs.text import TextCodec
+from bfncodec.coding.contexts import ContextMixer, bit_intervals, bits_of
+from bfncodec.coding.contexts_compiled import CompiledMixer
+from bfncodec.coding.direct import RangeDecoder, RangeEncoder
+from bfncodec.networks import exact
+from bfncodec.networks.convnet import CODING_ORDER
+from bfncodec.networks.convnet_compiled import CompiledConvNet
+from bfncodec.networks.products_compiled import (
+    COLUMNS,
+    EIGHT,
+    PAIR,
+    finish,
+    linear_of,
+    most_of,
+    multiply,
+    pack,
+    quantise,
+    quantise_rms_norm,
+    weigh,
+)
+from bfncodec.networks.transformer_compiled import CompiledTransformer
+
+DEMO = Path(__file__).parents[1] / "benchmarks" / "demo_files"
+Floats = NDArray[np.float32]
+
+
+# --- products and what goes between them --------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 999), st.integers(1, 30), st.integers(1, 70), st.integers(1, 40))
+@example(0, 1, 1, 1)
+@example(1, 13, 1040, 17)
+def test_products_are_exact(seed: int, rows: int, inner: int, columns: int) -> None:
+    rng = np.random.default_rng(seed)
+    weight = rng.integers(-127, 128, (inner, columns)).astype(np.int8)
+    panels = pack(weight)
+    a = np.zeros((rows, PAIR * panels.shape[1]), np.int16)
+    a[:, :inner] = rng.integers(-127, 128, (rows, inner))
+    out = np.full((rows + 1, COLUMNS * len(panels)), 7, np.int32)
+    multiply(a, panels, out, rows)
+    np.testing.assert_array_equal(out[:rows, :columns], a[:, :inner].astype(np.int64) @ weight)
+    assert not out[:rows, columns:].any()
+    assert (out[rows:] == 7).all()
+
+
+def test_the_largest_sums_do_not_wrap() -> None:
+    inner = 1 << 16
+    panels = pack(np.full((inner, 3), -127, np.int8))
+    out = np.zeros((7, COLUMNS), np.int32)
+    multiply(np.full((7, inner), 127, np.int16), panels, out, 7)
+    assert (out[:, :3] == -127 * 127 * inner).all()
+
+
+numbers = st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=-(2.0**60), max_value=2.0**60)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(numbers, min_size=1, max_size=70))
+@example([0.0] * 9)
+@example([-0.0, 0.0])
+@example([1e-30, -1e-30])
+@example([0.5, 1.5, 2.5, 127.0, -126.5])  # ties of rounding
+def test_rows_are_quantised_as_they_are_without_loops(values: list[float]) -> None:
+    x = np.array(values, np.float32)
+    q = np.zeros(len(x), np.int16)
+    wanted, unit = exact.quantise_rows(torch.from_numpy(x[None]))
+    assert quantise(x, q) == unit.item()
+    np.testing.assert_array_equal(q, wanted[0].numpy())
+    wanted, unit = exact.quantise_rms_norm(torch.from_numpy(x[None]), exact.rounded_root)
+    assert quantise_rms_norm(x, q) == unit.item()
+    np.testing.assert_array_equal(q, wanted[0].numpy())
+    assert most_of(x) == x.max()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 999), st.booleans(), st.booleans(), st.integers(1, 40))
+def test_sums_are_finished_as_they_are_without_loops(seed: int, fine: bool, bias: bool, outputs: int) -> None:
+    rng = np.random.default_rng(seed)
+    tensors = {"w.q": torch.from_numpy(rng.integers(-127, 128, (outputs, 24)).astype(np.int8))}
+    tensors |= {"w.s": torch.from_numpy(rng.random(outputs, np.float32))}
+    if fine:
+        tensors["w.r"] = torch.from_numpy(rng.integers(-127, 128, (outputs, 24)).astype(np.int8))
+    if bias:
+        tensors["w.b"] = torch.from_numpy(rng.standard_normal(outputs, np.float32))
+    linear = exact.ExactLinear.load(tensors, "w", torch.device("cpu"))
+    x, unit = rng.integers(-127, 128, (5, 24)).astype(np.int8), rng.random((5, 1), np.float32)
+    own = linear_of(linear)
+    sums, y = np.zeros((5, COLUMNS * len(own.panels)), np.int32), np.zeros((5, outputs), np.float32)
+    multiply(x.astype(np.int16), own.panels, sums, 5)
+    for n in range(5):
+        finish(sums[n], unit[n, 0], own, y[n])
+    np.testing.assert_array_equal(y, linear(torch.from_numpy(x), torch.from_numpy(unit)).numpy())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 999), st.integers(1, 5 * EIGHT), st.integers(0, 50))
+def test_sums_of_values_are_exact(seed: int, columns: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    weight = rng.multinomial(1 << 16, np.ones(50) / 50).astype(np.float32)
+    values = rng.integers(-127, 128, (50, columns)).astype(np.int8)
+    out = np.full(columns, 7, np.float32)
+    weigh(weight, values, count, out)
+    np.testing.assert_array_equal(out, weight[:count].astype(np.int64) @ values[:count].astype(np.int64))
+
+
+def test_nothing_is_fused() -> None:
+    """A product that is added to is rounded first: fused, the sum would not be zero."""
+    x = np.float32(1 + 2**-12)
+    linear = exact.ExactLinear(torch.ones(8, 1, dtype=torch.int8), torch.tensor([x]), torch.tensor([-(x * x)]))
+    y = np.zeros(1, np.float32)
+    finish(np.array([1], np.int32), x, linear_of(linear), y)
+    assert y[0] == 0
+
+
+# --- contexts ------------------------------------------------------------------------------------
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    text=st.integers(1, 5).flatmap(
+        lambda lanes: st.lists(
+            st.binary(min_size=lanes, max_size=lanes) | st.sampled_from([b"a" * lanes, b"\xff" * lanes]),
+            min_size=1,
+            max_size=40,
+        )
+    ),
+    weights=st.lists(rows, min_size=3, max_size=3),
+)
+@example(text=[b"ab", b"cd"] * 50, weights=[one_hot(255)[0]] * 3)
+@example(text=[b"aaa"] * 700, weights=[uniform(1)[0]] * 3)  # counts and trials reach their limits
+def test_contexts_learn_the_same(text: list[bytes], weights: list[Any]) -> None:
+    columns = np.array([list(column) for column in text], np.int64).reshape(len(text), -1)
+    count = columns.shape[1]
+    first, second = ContextMixer(columns.size, count), CompiledMixer(columns.size, count)
+    encoder, sent = RangeEncoder(), []
+    for i, column in enumerate(columns):
+        lanes = np.arange(count)[i % 3 == 2 and count > 1 :]  # a lane may end
+        weight = np.tile(weights[i % 3], (len(lanes), 1)).astype(np.int32)
+        sent.append((weight, lanes, column[lanes]))
+        ones = first.encode(*sent[-1])
+        np.testing.assert_array_equal(second.encode(*sent[-1]), ones)
+        part = bit_intervals(ones.ravel(), bits_of(column[lanes]).ravel())
+        encoder.encode_intervals(part.below, part.frequency, part.symbol, 2)
+    known = state(first)
+    assert {name: value for name, value in state(second).items() if name in known} == known
+    decoder, third = RangeDecoder(encoder.finish()), CompiledMixer(columns.size, count)
+    for weight, lanes, column in sent:
+        np.testing.assert_array_equal(third.decode(weight, lanes, reader(decoder)), column)
+    assert {name: value for name, value in state(third).items() if name in known} == known
+
+
+# --- networks ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", [1, 7, 64])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {},
+        {"context": (8, 32)},
+        {"ngrams": (), "width": 20, "heads": 5},
+        {"heads": 1, "width": 48, "window": 16, "context": 0, "ngrams": ((1, 4), (2, 5), (3, 6))},
+        {"layers": 1, "expansion": 1, "width": 64, "heads": 1},
+    ],
+)
+def test_transformers_predict_the_same(shape: dict[str, Any], block: int) -> None:
+    _, network = text_pair(**shape)
+    x = symbols(0, 5, 64)
+    wanted = text_weights(network, x, 1, 64)
+    loops: Any = CompiledTransformer(network)
+    loops.device = network.device
+    assert torch.equal(text_weights(loops, x, 1, block), wanted)
+
+
+def described(network: Any, images: Sequence[NDArray[np.uint8]], single: bool) -> NDArray[np.int64]:
+    """Everything a coder needs of the pixels of some images, in their order."""
+    run = network.start([x.shape[:2] for x in images], 64, single)
+    values = np.concatenate([x.reshape(-1, 3) for x in images])
+    found = np.zeros((len(values), 3, 38), np.int64)
+    for part in run.blocks():
+        known = values[part.place]
+        if not single:
+            run.reveal(part, known)
+        prediction = run.predict(part)
+        for k, c in enumerate(CODING_ORDER):
+            value = known[:, c].astype(np.int32)
+            channel = prediction.channel(k)
+            intervals = [row for i in channel.intervals(value) for row in (i.below, i.frequency, i.symbol)]
+            rows = [*intervals, *channel.high().T, *channel.low(value >> 4).T]
+            found[part.place, k] = np.stack(rows, 1)
+            prediction.tell(k, value)
+        if single:
+            run.reveal(part, known)
+    return found
+
+
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {},
+        {"width": 10, "hidden": 12, "mixtures": 1},
+        {"dilations": (1, 3), "blocks": 3},
+        {"bits": 16, "width": 24},
+        {"head": 40.0},  # far means and scales
+    ],
+)
+def test_convnets_predict_the_same(shape: dict[str, Any], single: bool) -> None:
+    _, network = conv_pair(**shape)
+    images = [pixels(1, 1, 11, 8)[0], pixels(2, 1, 6, 15)[0], pixels(3, 1, 1, 1)[0], pixels(4, 1, 9, 1)[0]]
+    images.append(noise(5, 7, 30, 3))
+    wanted = described(network, images, single)
+    np.testing.assert_array_equal(described(CompiledConvNet(network), images, single), wanted)
+
+
+# --- codecs --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["text-fast", "text", "text-max", "photo-fast", "photo", "cifar10"])
+def test_payloads_are_the_same_with_loops_and_without(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (DEMO / "alice.txt").read_bytes()
+    x: Any = [text[:700], text[900:1010], b"", b"x"]
+    codec: Any = bfncodec.load(name)
+    if isinstance(codec, ImageCodec):
+        x = [noise(0, 5, 4, 3), pixels(0, 1, 33, 20)[0], pixels(1, 1, 8, 9)[0][:, :, :1]]
+        x = [image for image in x if image.shape[2] in codec.channels]
+    payloads = {}
+    for switch in ("always", "never"):
+        monkeypatch.setenv(compiled.SWITCH, switch)
+        payloads[switch] = codec.encode_batch(x)
+    assert payloads["always"] == payloads["never"]
+    monkeypatch.setenv(compiled.SWITCH, "always")
+    for found, wanted in zip(codec.decode_batch(payloads["never"]), x, strict=True):
+        assert np.array_equal(found, wanted)
+
+
+def test_models_with_a_librarys_roots_go_without_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(compiled.SWITCH, "always")
+    codec = bfncodec.load("text-fast")
+    assert isinstance(codec, TextCodec)
+    (lanes,) = codec._lanes(0, 100)
+    assert codec._loops([lanes], 1.0)
+    monkeypatch.setattr(codec, "config", type(codec.config).from_dict({**codec.config.to_dict(), "root": "library"}))
+    assert not codec._loops([lanes], 1.0)
+
+
+def test_short_work_goes_without_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(compiled.SWITCH, raising=False)
+    kept = [False]
+    monkeypatch.setattr(compiled, "_kept", lambda: kept[0])
+    assert [compiled.pays(s) for s in (0.1, compiled.LOADING + 1, compiled.COMPILING + 1)] == [False, False, True]
+    kept[0] = True
+    assert [compiled.pays(s) for s in (0.1, compiled.LOADING + 1, compiled.COMPILING + 1)] == [False, True, True]
+    monkeypatch.setenv(compiled.SWITCH, "never")
+    assert not compiled.pays(1e9)
+    monkeypatch.setenv(compiled.SWITCH, "always")
+    assert compiled.pays(0)
+    monkeypatch.setattr(compiled.importlib.util, "find_spec", lambda name: None)
+    assert not compiled.pays(1e9)
