@@ -35,7 +35,7 @@ Coded = TypeVar("Coded", bytes, NDArray[np.uint8])
 Image = NDArray[np.uint8]  # [H, W, C], C = 3 for RGB, 1 for grey
 BATCH_PIXELS = 1 << 22  # images coded side by side hold about this many pixels together
 BLOCK_PIXELS = 1 << 12  # pixels the network sees at once when encoding
-ENCODE_SECONDS, DECODE_SECONDS = 1e-5, 2e-5  # that a pixel takes without compiled loops, roughly
+ENCODE_SECONDS, DECODE_SECONDS = 1e-5, 3e-5  # that a pixel takes without compiled loops, roughly
 DECODE_LINE = 768  # pixels of the lines of all images: in shorter ones threads wait more than they share
 # Orientations that a thorough encoder tries: mirrored both ways; rows and columns exchanged, too, in small images only,
 # because that hardly ever wins.

@@ -36,7 +36,7 @@ ENCODE_LANES = 16
 BLOCK_SLOTS = 1 << 10  # slots the network sees at once when encoding
 ENCODE_LEAST, DECODE_LEAST = 8, 32  # lanes that pay for a thread of their own: short calls take turns at Python's lock
 LOOPS_LEAST = 8  # the same where compiled loops decode
-ENCODE_SECONDS, DECODE_SECONDS = 1e-4, 3e-3  # that a symbol, a step take without compiled loops, roughly
+ENCODE_SECONDS, DECODE_SECONDS = 1e-4, 1e-2  # that a symbol, a step take without compiled loops, roughly
 
 
 @dataclass(frozen=True)
