@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -86,17 +86,20 @@ class Ours:
 
     model: str = "auto"
     level: int | None = None
+    strip: bool = False
 
     @property
     def name(self) -> str:
         """As on the command line."""
         words = ["bfncodec", f"-{self.level}" if self.level else "", f"-m {self.model}" if self.model != "auto" else ""]
+        words.append("--strip" if self.strip else "")
         return " ".join(filter(None, words))
 
     @property
     def options(self) -> dict[str, Any]:
         """For :func:`bfncodec.compress`."""
-        return {"model": self.model} | ({"level": self.level} if self.level else {})
+        said = {"level": self.level, "strip": self.strip}
+        return {"model": self.model} | {name: value for name, value in said.items() if value}
 
 
 def photo_codecs(*ours: Ours) -> list[Codec[Pixels]]:
@@ -125,7 +128,7 @@ def graphics_codecs(*ours: Ours) -> list[Codec[Graphic]]:
         Codec(WEBP, lambda graphic: _saved(_coloured(graphic.image), "WEBP", **_WEBP), _opened_graphic),
     ]
     codecs += [Codec("JPEG XL -e 9", *_jpegxl_graphic(jxl, 9)) for jxl in _installed("imagecodecs")]
-    return codecs + [_ours_graphic(way) for way in ours]
+    return codecs + [_ours_graphic(replace(way, strip=strip)) for way in ours for strip in (False, True)]
 
 
 def text_codecs(*ours: Ours, dictionary: bytes = b"", zpaq: bool = False) -> list[Codec[bytes]]:

@@ -129,6 +129,7 @@ def compress(
     preview: bool | None = None,
     lines: bool = False,
     block: int = LINE_BLOCK,
+    strip: bool = False,
     device: str = "cpu",
     threads: int | None = None,
     progress: Progress | None = None,
@@ -157,6 +158,9 @@ def compress(
         decoding the others. A line ends after its newline, b"\n".
     block
         Bytes of lines a block has at least: less of them, and there is less to decode for a line, but more to store.
+    strip
+        Of a Pillow image keep what is seen, its pixels' colours, alone: no info, and of a palette neither unused
+        entries nor the order.
     device, threads
         Where models run: "cpu", "cuda", ..., and how many CPU threads. The bytes do not depend on them.
     progress
@@ -176,7 +180,7 @@ def compress(
     'to be or not to be'
     """
     source = codecs or Models(device, threads)
-    content = _content_of(data, model, source)
+    content = _content_of(_stripped(data) if strip else data, model, source)
     return encode_frame(content, model, source, progress, level, preview, block if lines else None)
 
 
@@ -311,6 +315,14 @@ def _with_preview(header: Header, picture: Picture, plan: Plan, asked: bool | No
         return header
     extra = previews.preview_extra(picture, None if asked else plan.size)
     return replace(header, extras=(*header.extras, extra)) if extra is not None else header
+
+
+def _stripped(data: Any) -> Any:
+    from PIL import Image
+
+    from bfncodec.stripping import stripped
+
+    return stripped(data) if isinstance(data, Image.Image) else data
 
 
 def _content_of(data: Any, model: str, codecs: CodecSource) -> Content:

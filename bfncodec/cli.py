@@ -196,6 +196,7 @@ def _exit(code: int) -> None:
     type=click.IntRange(1),
     help=f"With --lines: bytes that are coded together at least.  [default: {LINE_BLOCK}]",
 )
+@click.option("--strip", is_flag=True, help="Of PNG and WebP files keep pixels alone: no metadata, the least palette.")
 @click.option("--verify/--no-verify", default=True, help="Decode what was written before it counts.  [default: on]")
 @_options(_running, _quiet, _verbose)
 def compress(files: tuple[Path, ...], **given: Any) -> int:
@@ -219,6 +220,8 @@ def compress(files: tuple[Path, ...], **given: Any) -> int:
 
     if given["block"] and not given["lines"]:
         raise click.UsageError("--block is the size of blocks of lines: add --lines")
+    if given["strip"] and given["as_bytes"]:
+        raise click.UsageError("--strip leaves bytes out, --bytes keeps them all: leave one out")
     direction = Direction(compressed_name, compress_file, data, _is_plain, binary=True, folders=True)
     options = Options(
         given["model"],
@@ -229,6 +232,7 @@ def compress(files: tuple[Path, ...], **given: Any) -> int:
         level=given["level"],
         preview=given["preview"],
         block=(given["block"] or LINE_BLOCK) if given["lines"] else None,
+        strip=given["strip"],
     )
     return _transform(files, given, direction, options)
 

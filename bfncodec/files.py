@@ -79,9 +79,10 @@ Made = bytes | dict[str, bytes]
 class Options:
     """How to treat files.
 
-    model, level, preview: as for :func:`bfncodec.compress`, and block, None where lines may be cut. as_bytes: picture
-    files too come back byte for byte. force: replace what is there. remove: delete the source once the result is safe.
-    verify: decode the result before it counts. limits, on_damage, crop, line: as for :func:`bfncodec.decompress`.
+    model, level, preview, strip: as for :func:`bfncodec.compress`, and block, None where lines may be cut. as_bytes:
+    picture files too come back byte for byte. force: replace what is there. remove: delete the source once the result
+    is safe. verify: decode the result before it counts. limits, on_damage, crop, line: as for
+    :func:`bfncodec.decompress`.
     on_skip: told the path of what is left out of a folder, and what it is; without it that is an error.
     """
 
@@ -98,6 +99,7 @@ class Options:
     crop: tuple[int, int, int, int] | None = None
     line: int | tuple[int, int] | None = None
     block: int | None = None
+    strip: bool = False
 
     @property
     def part(self) -> Part | None:
@@ -283,8 +285,9 @@ def _classify(data: bytes, options: Options, codecs: CodecSource) -> Content:
     if options.as_bytes or role in ("text", "archive"):  # even a picture file is to be coded by it
         return Plain(data)
     from bfncodec.imagefiles import read_file
+    from bfncodec.stripping import stripped_file
 
-    picture = read_file(data)
+    picture = read_file(stripped_file(data) if options.strip else data)
     if picture is None or _dims(picture) // picture.mode.channels > Limits().pixels:
         return Plain(data)
     return picture

@@ -204,7 +204,7 @@ def test_graphics_of_every_mode_come_back_from_every_codec(mode: str, tmp_path: 
     for codec in graphics_codecs(Ours("none")):
         blob = codec.encode(found)
         assert same(found, codec.decode(blob, found.nbytes)), codec.name
-    assert codec.name == "bfncodec -m none"
+    assert codec.name == "bfncodec -m none --strip"
     assert sum(codec.methods(blob).values()) == 1
 
 
@@ -278,7 +278,8 @@ def test_mosaic_joins_rows_and_drops_what_does_not_fill_one(tmp_path: Path) -> N
     ],
 )
 def test_ways_to_use_ours_have_names_of_their_own(way: Ours, name: str) -> None:
-    assert way.name == photo_codecs(way)[-1].name == text_codecs(way)[-1].name == graphics_codecs(way)[-1].name == name
+    assert way.name == photo_codecs(way)[-1].name == text_codecs(way)[-1].name == name
+    assert [codec.name for codec in graphics_codecs(way)[-2:]] == [name, f"{name} --strip"]
 
 
 def test_a_process_alone_has_its_own_memory() -> None:
