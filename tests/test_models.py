@@ -88,3 +88,17 @@ def test_models_are_listed_with_the_levels_they_serve(folder: Path) -> None:
     ]
     found = json.loads(CliRunner().invoke(cli.cli, ["models", "--json"]).stdout)
     assert [model["levels"] for model in found] == [[], [1, 4, 5, 6, 7, 8, 9], [2, 3]]
+
+
+def test_earlier_configurations_are_found_by_their_hash_alone(folder: Path) -> None:
+    put(folder, "photo", [1, 9])
+    now = models.find("photo")
+    config = json.loads((now.path / models.CONFIG).read_text())
+    (now.path / "config.2026.json").write_text(json.dumps(config | {"levels": [1, 2]}))
+    earlier = models.read(now.path, "config.2026.json")
+    assert earlier.id != now.id
+    assert models.find(earlier.id) == earlier
+    assert models.find("photo") == now
+    assert models.available() == [now]
+    assert served() == ["photo"] * 9
+    assert models.default("image", 9) == now
