@@ -9,9 +9,9 @@ IEEE operation at a time: Numba reorders and fuses none of them unless asked to 
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,19 @@ LOADING, COMPILING = 2.0, 20.0  # seconds of work without loops that are worth t
 def pays(seconds: float) -> bool:
     """Whether work that takes about so long without loops is worth loading them here, or compiling them first."""
     switch = os.environ.get(SWITCH)
-    if switch == "never" or importlib.util.find_spec("numba") is None:
+    if switch == "never" or (switch != "always" and seconds <= LOADING) or not _works():
         return False
-    return switch == "always" or (seconds > LOADING and (seconds > COMPILING or _kept()))
+    return switch == "always" or seconds > COMPILING or _kept()
+
+
+@lru_cache(maxsize=1)
+def _works() -> bool:
+    """Whether Numba is installed, and goes with the NumPy that is."""
+    try:
+        import numba  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def _kept() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -279,5 +280,14 @@ def test_short_work_goes_without_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not compiled.pays(1e9)
     monkeypatch.setenv(compiled.SWITCH, "always")
     assert compiled.pays(0)
-    monkeypatch.setattr(compiled.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(compiled, "_works", lambda: False)
     assert not compiled.pays(1e9)
+
+
+def test_a_numba_that_does_not_load_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    compiled._works.cache_clear()
+    try:
+        assert not compiled._works()
+    finally:
+        compiled._works.cache_clear()

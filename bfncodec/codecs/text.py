@@ -36,7 +36,8 @@ ENCODE_LANES = 16
 BLOCK_SLOTS = 1 << 10  # slots the network sees at once when encoding
 ENCODE_LEAST, DECODE_LEAST = 8, 32  # lanes that pay for a thread of their own: short calls take turns at Python's lock
 LOOPS_LEAST = 8  # the same where compiled loops decode
-ENCODE_SECONDS, DECODE_SECONDS = 1e-4, 1e-2  # that a symbol, a step take without compiled loops, roughly
+# Without compiled loops, roughly: what a symbol takes to encode, a step and a lane of it to decode.
+ENCODE_SECONDS, STEP_SECONDS, LANE_SECONDS = 1e-4, 3e-3, 5e-4
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ class TextCodec(Codec[bytes]):
         self, batch: Sequence[Lanes], sizes: Sequence[int], decoders: Sequence[RangeDecoder], progress: Progress
     ) -> list[bytes]:
         steps, teeth = max(lanes.steps for lanes in batch), batch[0].teeth
-        loops = self._loops(batch, DECODE_SECONDS * steps)
+        loops = self._loops(batch, steps * (STEP_SECONDS + LANE_SECONDS * sum(len(lanes.lengths) for lanes in batch)))
         mixers = _mixers(batch, sizes, loops)
         exist = np.concatenate([lanes.exist(steps) for lanes in batch])  # [B, m, S]
         threads = self._threads(len(exist) // (LOOPS_LEAST if loops else DECODE_LEAST))
