@@ -9,6 +9,7 @@ IEEE operation at a time: Numba reorders and fuses none of them unless asked to 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from functools import lru_cache
@@ -24,7 +25,17 @@ def pays(seconds: float) -> bool:
     switch = os.environ.get(SWITCH)
     if switch == "never" or (switch != "always" and seconds <= LOADING) or not _works():
         return False
-    return switch == "always" or seconds > COMPILING or _kept()
+    if _kept():
+        return True
+    worth = switch == "always" or seconds > COMPILING
+    if worth:
+        _announce()
+    return worth
+
+
+@lru_cache(maxsize=1)
+def _announce() -> None:
+    logging.getLogger(__name__).info("compiling loops, which takes half a minute, once on this machine ...")
 
 
 @lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,18 @@ __all__ = [
 ]
 
 STDIN = Path("-")
+_LOG = logging.getLogger("bfncodec")
+
+
+class _Listener(logging.Handler):
+    """Passes on what is logged."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell(record.getMessage())
 
 
 def complain(message: str) -> None:
@@ -86,7 +99,10 @@ class Call:
 
     @contextmanager
     def each(self, name: str) -> Iterator[None]:
-        """What goes wrong with one file is said in one line, and the next one follows."""
+        """What goes wrong with one file is said in one line, and the next one follows. What is logged is said, too."""
+        listener = _Listener(self._note)
+        _LOG.addHandler(listener)
+        _LOG.setLevel(logging.INFO)
         try:
             yield
         except BfncodecError as error:
@@ -100,7 +116,15 @@ class Call:
                 raise
             self.fail(name, "not enough memory on the device: use --device cpu")
         finally:
+            _LOG.removeHandler(listener)
             self._clear()
+
+    def _note(self, line: str) -> None:
+        """A line for people while a file is at work."""
+        for bar in self._bars:
+            bar.clear()
+        if not self.quiet:
+            click.echo(line, err=True)
 
     def _clear(self) -> None:
         while self._bars:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pty
 import signal
@@ -419,3 +420,14 @@ def test_help_and_list_load_nothing_heavy(folder: Path) -> None:
 def test_errors_are_single_lines(capsys: pytest.CaptureFixture[str]) -> None:
     runner.complain("several\nlines")
     assert capsys.readouterr().err == "bfncodec: several lines\n"
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_what_is_logged_while_a_file_is_at_work_is_said(quiet: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("bfncodec.compiled")
+    call = runner.Call(quiet)
+    with call.each("a"):
+        log.info("compiling")
+        log.debug("details")
+    log.info("afterwards")
+    assert capsys.readouterr().err == ("" if quiet else "compiling\n")
