@@ -26,14 +26,19 @@ def remainder(weight: Tensor, q: Tensor, scale: Tensor) -> Tensor:
 
 def quantised_tensors(network: nn.Module) -> dict[str, Tensor]:
     """Stored tensors of a network: NAME.q, NAME.s and NAME.b for its matrices, NAME.r too for those in its `fine`,
-    everything else in float32.
+    everything else in float32. A scale is that of a row, but of a column in those of `tables`.
     """
     fine: tuple[str, ...] = getattr(network, "fine", ())
+    by_column: tuple[str, ...] = getattr(network, "tables", ())
     result: dict[str, Tensor] = {}
     for name, tensor in network.state_dict().items():
         tensor = tensor.detach().cpu().float()
         if name.endswith(".weight"):
             stem = name.removesuffix(".weight")
+            if by_column and stem.startswith(by_column):
+                q, result[f"{stem}.s"] = quantise_matrix(tensor.t())
+                result[f"{stem}.q"] = q.t().contiguous()
+                continue
             result[f"{stem}.q"], result[f"{stem}.s"] = quantise_matrix(tensor)
             if fine and stem.startswith(fine):
                 result[f"{stem}.r"] = remainder(tensor, result[f"{stem}.q"], result[f"{stem}.s"])
