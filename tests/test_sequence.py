@@ -28,7 +28,7 @@ from bfncodec.networks.sequence import SequenceConfig, SequenceDenoiser, known_s
 from bfncodec.networks.stored import check_shapes
 from bfncodec.training import sequence
 from bfncodec.training.loop import run
-from bfncodec.training.quantise import quantised_tensors
+from bfncodec.training.quantise import quantised_tensors, restored_state
 
 CONFIG: SequenceConfig = CONFIGS["ramps"]
 STEPS = range(CONFIG.schedule.n_steps)
@@ -99,18 +99,18 @@ def test_what_is_no_ramp_is_refused(given: tuple[Any, ...]) -> None:
 
 def dequantised() -> SequenceDenoiser:
     """The float network with the weights that are stored."""
-    network, tensors = SequenceDenoiser(CONFIG), quantised_tensors(denoiser("ramps"))
-    state = {}
-    for name in network.state_dict():
-        stem, _, kind = name.rpartition(".")
-        if kind == "weight":
-            weight = tensors[f"{stem}.q"].float() + tensors.get(f"{stem}.r", torch.zeros(1)).float() / 254
-            scale = tensors[f"{stem}.s"]
-            state[name] = weight * (scale if stem.startswith(SequenceDenoiser.tables) else scale[:, None])
-        else:
-            state[name] = tensors[f"{stem}.b"] if kind == "bias" else tensors[name]
-    network.load_state_dict(state)
+    network = SequenceDenoiser(CONFIG)
+    network.load_state_dict(restored_state(network, quantised_tensors(denoiser("ramps"))))
     return network
+
+
+def test_weights_come_back_from_what_is_stored() -> None:
+    """Within half a step of 8 bits, of the row's or the table's column's."""
+    network, found = denoiser("ramps"), dequantised().state_dict()
+    for name, tensor in network.state_dict().items():
+        by = 0 if name.startswith(SequenceDenoiser.tables) else -1
+        step = tensor.abs().amax(by, keepdim=True) / 127
+        assert ((found[name] - tensor).abs() <= 0.501 * step).all()
 
 
 @pytest.mark.parametrize("i", STEPS)

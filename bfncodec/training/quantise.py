@@ -59,9 +59,10 @@ def restored_state(network: nn.Module, tensors: dict[str, Tensor]) -> dict[str, 
     Raises ValueError where a stored matrix is larger than the network's.
     """
     parts: dict[str, tuple[int, int]] = getattr(network, "PARTS", {})
+    by_column: tuple[str, ...] = getattr(network, "tables", ())
     state = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     for name, tensor in state.items():
-        known = _stored(tensors, name)
+        known = _stored(tensors, name, bool(by_column) and name.startswith(by_column))
         if known is None:
             continue
         if name.startswith("ngram.") and len(known) > len(tensor):  # a hash's first bits name its row
@@ -82,14 +83,14 @@ def _parts(tensor: Tensor, grid: tuple[int, int]) -> list[Tensor]:
     return [part for row in rows for part in (row.chunk(grid[1], 1) if row.ndim == 2 else [row])]
 
 
-def _stored(tensors: dict[str, Tensor], name: str) -> Tensor | None:
+def _stored(tensors: dict[str, Tensor], name: str, by_column: bool) -> Tensor | None:
     """The float tensor that `quantised_tensors` stored as `name`; None where there is none."""
     stem, _, kind = name.rpartition(".")
     if kind == "weight" and f"{stem}.q" in tensors:
         matrix = tensors[f"{stem}.q"].float()
         if f"{stem}.r" in tensors:
             matrix = matrix + tensors[f"{stem}.r"].float() / (2 * LARGEST)
-        return matrix * tensors[f"{stem}.s"][:, None]
+        return matrix * (tensors[f"{stem}.s"] if by_column else tensors[f"{stem}.s"][:, None])
     return tensors.get(f"{stem}.b" if kind == "bias" else name)
 
 
