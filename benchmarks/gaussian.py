@@ -23,7 +23,7 @@ import lzma
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from math import e, log, log2, pi, prod, sqrt
+from math import e, log, pi, prod, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,9 @@ from numpy.typing import NDArray
 
 import bfncodec
 from bfncodec.codecs.gaussian import LevelOutput, Levels
+from bfncodec.codecs.ramps import RampReceiver
 from bfncodec.coding.ans import AnsStack
-from bfncodec.coding.bitsback import push_items
+from bfncodec.coding.bitsback import Game, push_items
 from bfncodec.coding.lattice import Normals
 
 Floats = NDArray[np.float64]
@@ -121,12 +122,13 @@ class Chain:
             started = time.perf_counter()
             sums = self.receiver.sums
             sample = sums(i + 1, after) - sums(i, before)
+            x, sample = moved(self.receiver, i, self.x, sample)
             if isinstance(step, Normals):
                 unit = self.game.units[i + 1]
                 mean, variance = step.mean * unit - sums(i, before), step.variance * unit**2
-                self.bits[-1] += beyond_normal(self.receiver, i, self.x, sample, mean, variance)
+                self.bits[-1] += beyond_normal(self.receiver, i, x, sample, mean, variance)
             else:
-                self.bits[-1] += beyond_mixture(self.receiver, self.x, sample, step.classes)
+                self.bits[-1] += beyond_mixture(self.receiver, x, sample, step.classes)
             self.seconds += time.perf_counter() - started
 
         return Watched(step, told)
@@ -145,16 +147,23 @@ def play(receiver: Any, x: NDArray[np.int64], rng: np.random.Generator) -> float
     means, bits = receiver.target(x), 0.0
     s = np.zeros_like(means)
     for i in range(receiver.game.steps):
-        alpha, p_O = receiver.alpha(i), receiver.output(i, s)
-        sample = alpha * means + sqrt(alpha * receiver.game.kappa) * rng.standard_normal(len(s))
+        alpha, p_O = np.resize(receiver.alpha(i), len(s)), receiver.output(i, s)
+        sample = alpha * means + np.sqrt(alpha * receiver.game.kappa) * rng.standard_normal(len(s))
         if isinstance(p_O, LevelOutput):
             m, v = p_O.moments()
             bits += beyond_normal(receiver, i, x, sample, alpha * m, alpha + alpha**2 * v)
         else:
-            bits += beyond_mixture(receiver, x, sample, p_O)
+            bits += beyond_mixture(receiver, *moved(receiver, i, x, sample), p_O)
         s += sample
     p_O = receiver.output(receiver.game.steps, s)
     return bits + surprise(Levels(p_O.levels()) if isinstance(p_O, LevelOutput) else p_O, x)
+
+
+def moved(receiver: Any, i: int, x: NDArray[np.int64], sample: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Data and samples of what step i sends, as the receiver's p_O has them: of everything, but under ramps."""
+    if not isinstance(receiver, RampReceiver):
+        return x, sample
+    return receiver.sent(i, x), receiver.moved(i, sample).reshape(-1)
 
 
 def beyond_normal(receiver: Any, i: int, x: NDArray[np.int64], sample: Floats, mean: Floats, variance: Floats) -> float:
@@ -262,13 +271,7 @@ def bits_by_step(codec: Any, data: bytes) -> tuple[tuple[float, ...], float]:
     for first in range(0, len(values), 64 * item):
         part = values[first : first + 64 * item]
         sums = len(part) // item * codec.sums
-        entropy = np.array(
-            [0.0]
-            + [
-                sums * (0.5 * log2(2 * pi * e * game.kappa * game.betas[i]) - log2(game.units[i]))
-                for i in range(1, game.steps + 1)
-            ]
-        )
+        entropy = sums * entropies(game)
         stack = AnsStack(rng.integers(1, 1 << 32, int(game.need(sums) / 16), dtype=np.uint32), borrowed=True)
         marks = [stack.bits]
         push_items(stack, part, sums, game, codec.receiver, marks.append)
@@ -276,6 +279,15 @@ def bits_by_step(codec: Any, data: bytes) -> tuple[tuple[float, ...], float]:
         reconstruction += grown[0] + entropy[-1]
         kl += grown[1:][::-1] - np.diff(entropy)
     return tuple(float(k) / len(values) for k in kl), reconstruction / len(values)
+
+
+def entropies(game: Game) -> Floats:
+    """Bits of the sender's sums after 0 … n steps, averaged over the sums."""
+    betas, units = np.array(game.betas[1:]), np.array(game.units[1:])
+    of_phase = np.concatenate([[0.0], 0.5 * np.log2(2 * pi * e * game.kappa * betas) - np.log2(units)])
+    begun = np.arange(game.steps + 1)[:, None] - np.arange(game.length) % game.tooth
+    mean: Floats = of_phase[begun.clip(0, game.phases)].mean(1)
+    return mean
 
 
 def in_units(kind: str, bits: float) -> float:

@@ -63,7 +63,7 @@ def archive(kind: str, size: int, seed: int = 0, like: str = "own") -> bytes:
     """Bytes of a kind of data; `like` names another than its own."""
     rng = np.random.default_rng(seed)
     if like == "own":
-        like = {"levels": "slopes", "grey": "slopes", "binary": "two", "letters": "small"}[kind]
+        like = {"levels": "slopes", "grey": "slopes", "binary": "two", "letters": "small", "ramps": "small"}[kind]
     if like == "slopes":
         return (np.cumsum(rng.integers(-9, 10, size)) % 256).astype(np.uint8).tobytes()
     if like == "noise":
@@ -84,11 +84,11 @@ def archive(kind: str, size: int, seed: int = 0, like: str = "own") -> bytes:
 @cache
 def noisy(kind: str, items: int) -> bytes:
     """Data that LZMA cannot shorten by much, so that the head is short and the chain long."""
-    like = {"levels": "noise", "grey": "noise", "binary": "two", "letters": "small"}[kind]
+    like = {"levels": "noise", "grey": "noise", "binary": "two", "letters": "small", "ramps": "small"}[kind]
     return archive(kind, items * ITEM[kind], 99, like)
 
 
-SHORT = {"levels": 9, "grey": 12, "binary": 14, "letters": 35}  # items: a head and a few groups
+SHORT = {"levels": 9, "grey": 12, "binary": 14, "letters": 35, "ramps": 35}  # items: a head and a few groups
 LIKE = ("own", "slopes", "noise", "small", "capitals", "two", "pair", "one", "zeros", "three", "no zero")
 
 
@@ -134,7 +134,7 @@ def test_a_chain_grows(codecs: dict[str, ArchiveCodec], kind: str) -> None:
     chain = codec._parse(payload)
     assert chain.head < 35 * ITEM[kind]
     assert all(later >= group for group, later in zip(chain.groups, chain.groups[1:-1], strict=False))
-    assert max(chain.groups) > {"levels": 40, "grey": 40, "binary": 10, "letters": 1}[kind]
+    assert max(chain.groups) > {"levels": 40, "grey": 40, "binary": 10, "letters": 1, "ramps": 1}[kind]
     assert codec.decode(payload) == noisy(kind, 120)
 
 

@@ -12,7 +12,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tiny import CONFIGS, CPU, KINDS, denoiser, exact, grid, tiny_receiver
+from tiny import CONFIGS, CPU, DENOISERS, denoiser, exact, grid, tiny_receiver
 from torch import Tensor
 
 from bfncodec.codecs.gaussian import level_output
@@ -86,7 +86,7 @@ def dequantised(kind: str) -> Denoiser:
 # --- against the float network -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DENOISERS)
 @pytest.mark.parametrize("share", SHARES)
 def test_the_exact_network_is_the_trained_one(kind: str, share: float) -> None:
     """From the same features, within what rounding activations to 8 bits may do."""
@@ -105,7 +105,7 @@ def test_the_exact_network_is_the_trained_one(kind: str, share: float) -> None:
     assert error.max() < 0.06 * expected.std()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DENOISERS)
 @pytest.mark.parametrize("share", SHARES)
 def test_training_and_coding_read_the_same_features(kind: str, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Up to roundings at halves: where float functions stand for tables there may be more of them."""
@@ -128,7 +128,7 @@ def test_training_and_coding_read_the_same_features(kind: str, share: float, mon
     assert (difference > 0).float().mean() < 0.01
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DENOISERS)
 @pytest.mark.parametrize("step", [0, 3, 6])
 def test_the_coders_belief_is_the_trained_one(kind: str, step: int) -> None:
     """p_O from one network's numbers: in training, and as integers for the coder."""
@@ -164,7 +164,7 @@ def test_scales_of_levels_are_correctly_rounded() -> None:
 # --- against itself ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DENOISERS)
 @pytest.mark.parametrize("share", SHARES)
 def test_items_do_not_depend_on_their_batch(kind: str, share: float) -> None:
     config, network = CONFIGS[kind], exact(kind)
@@ -177,7 +177,7 @@ def test_items_do_not_depend_on_their_batch(kind: str, share: float) -> None:
     assert torch.equal(together[0], together[1]) == (share == 0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DENOISERS)
 def test_threads_do_not_matter(kind: str, two_threads: Callable[[int], None]) -> None:
     """Enough items that torch does use both."""
     config, network = CONFIGS[kind], exact(kind)
@@ -191,7 +191,7 @@ def test_threads_do_not_matter(kind: str, two_threads: Callable[[int], None]) ->
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DENOISERS)
 @pytest.mark.parametrize("share", SHARES)
 def test_cuda_and_cpu_give_the_same_numbers(kind: str, share: float) -> None:
     config = CONFIGS[kind]
@@ -206,7 +206,7 @@ def test_cuda_and_cpu_give_the_same_numbers(kind: str, share: float) -> None:
 # --- features ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DENOISERS)
 @settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), beta=st.floats(0, 400), scale=st.sampled_from([0.0, 1e-30, 1.0, 30.0, 1e6, 1e12]))
 @example(seed=0, beta=0.0, scale=0.0)
@@ -274,7 +274,7 @@ def test_features_of_classes_and_bits_say_what_they_should() -> None:
 # --- parts -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DENOISERS)
 def test_outputs_are_where_their_dimension_is(kind: str) -> None:
     config = CONFIGS[kind]
     raw = torch.arange(config.outputs * math.prod(config.grid), dtype=torch.float32).view(1, *config.grid, -1)
@@ -315,7 +315,7 @@ def test_the_curve_of_accuracies_is_piecewise_linear() -> None:
     torch.testing.assert_close(found[3], curve[-1])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DENOISERS)
 def test_clocks_run_from_first_to_last_knot(kind: str) -> None:
     config = CONFIGS[kind]
     clocks = [config.clock(config.beta * share) for share in (0, 0.1, 0.5, 1, 1.0000001)]
@@ -323,7 +323,7 @@ def test_clocks_run_from_first_to_last_knot(kind: str) -> None:
     assert (clocks[0], clocks[-1]) == (0, KNOTS - 1)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DENOISERS)
 def test_stored_tensors_are_as_declared(kind: str) -> None:
     tensors = quantised_tensors(denoiser(kind))
     shapes = stored_shapes(CONFIGS[kind])
@@ -335,7 +335,7 @@ def test_stored_tensors_are_as_declared(kind: str) -> None:
             check_shapes(fewer, shapes)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DENOISERS)
 def test_configurations_survive_json(kind: str) -> None:
     import json
 

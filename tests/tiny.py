@@ -13,27 +13,42 @@ import torch
 from bfncodec import models, segments
 from bfncodec.codecs.archive import ArchiveCodec
 from bfncodec.codecs.gaussian import Grid, receiver
+from bfncodec.codecs.ramps import RampReceiver
 from bfncodec.coding.ans import AnsStack
 from bfncodec.container import Coded
 from bfncodec.header import Method
 from bfncodec.networks.denoiser import Denoiser, DenoiserConfig
 from bfncodec.networks.exact_denoiser import ExactDenoiser
+from bfncodec.networks.exact_sequence import ExactSequence
+from bfncodec.networks.sequence import SequenceConfig, SequenceDenoiser
 from bfncodec.training.quantise import export, quantised_tensors
 
 CPU = torch.device("cpu")
 _SMALL: dict[str, Any] = {"width": 8, "hidden": 16, "blocks": 2}
-CONFIGS = {
+CONFIGS: dict[str, Any] = {
     "levels": DenoiserConfig("discretised", (4, 4, 3), beta=400.0, dilations=(1, 2), **_SMALL),
     "grey": DenoiserConfig("discretised", (4, 4, 1), beta=400.0, components=1, **_SMALL),
     "binary": DenoiserConfig("binary", (4, 4, 1), classes=2, beta=9.0, **_SMALL),
     "letters": DenoiserConfig("discrete", (8,), classes=27, beta=3.0, patch=1, taps=(1, 3), **_SMALL),
 }
+DENOISERS = tuple(CONFIGS)
+CONFIGS["ramps"] = SequenceConfig(
+    shape=(8,),
+    ramp=(0.0, 0.3, 0.8, 3.0),
+    tooth=3,
+    before=3,
+    after=2,
+    ngrams=((2, 0, 5), (1, 2, 4)),
+    ngram_width=4,
+    **_SMALL,
+)
 KINDS = tuple(CONFIGS)
 
 
-def denoiser(kind: str, seed: int = 0) -> Denoiser:
+def denoiser(kind: str, seed: int = 0) -> Denoiser | SequenceDenoiser:
     """Random weights, also what training begins with zeros; from integers, so that they are the same everywhere."""
-    network = Denoiser(CONFIGS[kind])
+    config = CONFIGS[kind]
+    network = SequenceDenoiser(config) if isinstance(config, SequenceConfig) else Denoiser(config)
     rng = np.random.default_rng(seed)
     for name, p in network.named_parameters():
         random = torch.from_numpy(rng.integers(-127, 128, p.shape).astype(np.float32)) / 127
@@ -42,8 +57,9 @@ def denoiser(kind: str, seed: int = 0) -> Denoiser:
     return network
 
 
-def exact(kind: str, seed: int = 0, device: torch.device = CPU) -> ExactDenoiser:
-    return ExactDenoiser(CONFIGS[kind], quantised_tensors(denoiser(kind, seed)), device)
+def exact(kind: str, seed: int = 0, device: torch.device = CPU) -> Any:
+    make = ExactSequence if kind == "ramps" else ExactDenoiser
+    return make(CONFIGS[kind], quantised_tensors(denoiser(kind, seed)), device)
 
 
 def grid(config: DenoiserConfig, steps: int = 6) -> dict[str, list[float]]:
@@ -58,13 +74,19 @@ def grid(config: DenoiserConfig, steps: int = 6) -> dict[str, list[float]]:
 
 def tiny_receiver(kind: str, steps: int = 6, seed: int = 0) -> Any:
     network = exact(kind, seed)
+    if kind == "ramps":
+        return RampReceiver(network)
     return receiver(network, Grid.read(grid(network.config, steps)))
 
 
 def export_archive(out: Path, kind: str, seed: int = 0) -> Path:
     network = denoiser(kind, seed)
     config = {"name": f"tiny-{kind}", "role": "archive", "sender": "gaussian", "network": network.config.to_dict()}
-    export(network, {**config, "steps": 4, "grids": {"4": grid(network.config, 4)}}, out)
+    if kind == "ramps":
+        config["steps"] = CONFIGS[kind].schedule.n_steps
+    else:
+        config |= {"steps": 4, "grids": {"4": grid(CONFIGS[kind], 4)}}
+    export(network, config, out)
     return out
 
 

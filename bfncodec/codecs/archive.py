@@ -20,13 +20,17 @@ from torch import Tensor
 from bfncodec import lzmaraw
 from bfncodec.codecs.base import Codec, Progress, check_size, silent
 from bfncodec.codecs.gaussian import GaussianReceiver, Grid, receiver, sums_of
+from bfncodec.codecs.ramps import RampReceiver
 from bfncodec.coding.ans import AnsStack, EmptyStackError
 from bfncodec.coding.bitsback import Ints, draw_items, pop_items, push_items
 from bfncodec.errors import DamagedError
 from bfncodec.flow.report import CodeLength
 from bfncodec.models import ModelInfo
+from bfncodec.networks import exact_sequence
 from bfncodec.networks.denoiser import DenoiserConfig
 from bfncodec.networks.exact_denoiser import ExactDenoiser, stored_shapes
+from bfncodec.networks.exact_sequence import ExactSequence
+from bfncodec.networks.sequence import SequenceConfig
 from bfncodec.networks.stored import check_shapes
 from bfncodec.wire import Reader, varint
 
@@ -66,9 +70,8 @@ class ArchiveCodec(Codec[bytes]):
 
     def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.info, self.device = info, device
-        self.config = DenoiserConfig.from_dict(dict(info.config["network"]))
-        check_shapes(tensors, stored_shapes(self.config))
-        self.network = ExactDenoiser(self.config, tensors, device)
+        self.network = _network(info, tensors, device)
+        self.config = self.network.config
         self.receiver = self._receiver(int(info.config["steps"]))
         self.item = prod(self.config.shape)
         self.sums = sums_of(self.config)
@@ -78,18 +81,23 @@ class ArchiveCodec(Codec[bytes]):
 
         Raises ValueError for a number the model has no grid for.
         """
-        if str(steps) not in self.info.config["grids"]:
-            raise ValueError(
-                f"model {self.info.name} has grids of {', '.join(self.info.config['grids'])} steps, found {steps}"
-            )
+        known = [str(self.info.config["steps"])] if self._has_ramps else list(self.info.config["grids"])
+        if str(steps) not in known:
+            raise ValueError(f"model {self.info.name} has grids of {', '.join(known)} steps, found {steps}")
         other = copy(self)
         other.receiver = self._receiver(steps)
         return other
 
-    def _receiver(self, steps: int) -> GaussianReceiver:
+    @property
+    def _has_ramps(self) -> bool:
+        return isinstance(self.network, ExactSequence)
+
+    def _receiver(self, steps: int) -> GaussianReceiver | RampReceiver:
+        if isinstance(self.network, ExactSequence):
+            return RampReceiver(self.network)
         return receiver(self.network, Grid.read(self.info.config["grids"][str(steps)]))
 
-    def _receiver_of(self, chain: Chain) -> GaussianReceiver:
+    def _receiver_of(self, chain: Chain) -> GaussianReceiver | RampReceiver:
         if chain.narrow:
             return self.receiver
         old = copy(self.receiver)
@@ -274,6 +282,18 @@ class ArchiveCodec(Codec[bytes]):
         if self.config.kind == "binary":
             return (values * white).astype(np.uint8)
         return np.frombuffer(LETTERS, np.uint8)[values] if self.config.kind == "discrete" else values.astype(np.uint8)
+
+
+def _network(info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> ExactDenoiser | ExactSequence:
+    """The network of a model: of one that sends symbol after symbol if its config has a ramp."""
+    values = dict(info.config["network"])
+    if "ramp" in values:
+        sequence = SequenceConfig.from_dict(values)
+        check_shapes(tensors, exact_sequence.stored_shapes(sequence))
+        return ExactSequence(sequence, tensors, device)
+    config = DenoiserConfig.from_dict(values)
+    check_shapes(tensors, stored_shapes(config))
+    return ExactDenoiser(config, tensors, device)
 
 
 def _number_of_letter() -> Ints:

@@ -33,6 +33,7 @@ from bfncodec.networks import tables
 from bfncodec.networks.denoiser import SPREAD_RANGE, DenoiserConfig
 from bfncodec.networks.exact_convnet import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL, Mixture, mixture_weights
 from bfncodec.networks.exact_denoiser import ExactDenoiser, Moment
+from bfncodec.networks.sequence import SequenceConfig
 
 LOGISTIC_VARIANCE = 3.289868133696453  # pi^2 / 3
 LEVELS = 256
@@ -415,10 +416,7 @@ class ClassReceiver(LatentReceiver):
     """K classes, K sums for each symbol, with target K e_x - 1."""
 
     def target(self, x: NDArray[np.integer]) -> Floats:
-        k = self.config.classes
-        found = np.full(len(x) * k, -1.0)
-        found[np.arange(0, len(found), k) + x] = k - 1
-        return found
+        return class_targets(x, self.config.classes)
 
     def evidence(self, sample: Floats) -> Floats:
         """ln N(sample | class) but for a constant, [N, K]."""
@@ -436,6 +434,13 @@ class ClassReceiver(LatentReceiver):
         return play(flow, self.schedule, network, x, rng)
 
 
+def class_targets(x: NDArray[np.integer], k: int) -> Floats:
+    """K e_x - 1 of classes [N], [N K]."""
+    found = np.full(len(x) * k, -1.0)
+    found[np.arange(0, len(found), k) + x] = k - 1
+    return found
+
+
 def receiver(network: ExactDenoiser, grid: Grid) -> LevelReceiver | BinaryReceiver | ClassReceiver:
     """The receiver of a network's kind of data."""
     kinds: dict[str, type[LevelReceiver | BinaryReceiver | ClassReceiver]]
@@ -443,7 +448,7 @@ def receiver(network: ExactDenoiser, grid: Grid) -> LevelReceiver | BinaryReceiv
     return kinds[network.config.kind](network, grid)
 
 
-def sums_of(config: DenoiserConfig) -> int:
+def sums_of(config: DenoiserConfig | SequenceConfig) -> int:
     """Sums of an item."""
     size = int(np.prod(config.shape))
     return size * config.classes if config.kind == "discrete" else size

@@ -18,7 +18,7 @@ from bfncodec.flow.gaussian import (
     output_point,
 )
 from bfncodec.flow.report import CodeLength
-from bfncodec.flow.schedule import AccuracySchedule, Comb, RevealSchedule, Schedule, Wavefront
+from bfncodec.flow.schedule import AccuracySchedule, Comb, Ramps, RevealSchedule, Schedule, Wavefront
 from bfncodec.flow.simplex import NormalVectors, SimplexFlow, SimplexMixture
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "Normal",
     "NormalVectors",
     "OutputDistribution",
+    "Ramps",
     "RevealSchedule",
     "Schedule",
     "SimplexFlow",

@@ -226,3 +226,65 @@ class Comb(RevealSchedule):
     def tooth_of(self) -> NDArray[np.int64]:
         """The tooth of each symbol, int64 [length]."""
         return np.arange(self.length, dtype=np.int64) // max(self.tooth_length, 1)
+
+
+@dataclass(frozen=True)
+class Ramps(Schedule):
+    """Symbols of a sequence that begin one after the other, each sent in a few steps: a comb of ramps.
+
+    Symbol p begins at step p % tooth and is sent in w steps, whose accuracies are the same for all. So there are
+    tooth + w - 1 steps; when a symbol begins, those before it in its tooth are known, but for the last w - 1. A ramp
+    of one step is a `Comb` with noise; a tooth of one symbol is `AccuracySchedule`.
+
+    Parameters
+    ----------
+    length
+        Number of symbols.
+    tooth
+        Symbols from one that begins at step 0 to the next.
+    ramp
+        Accuracy spent on a symbol before its first step, which is 0, and after each, w + 1 increasing numbers.
+
+    >>> ramps = Ramps(length=5, tooth=3, ramp=(0.0, 1.0, 4.0))
+    >>> ramps.n_steps, [ramps.accuracy(i).tolist() for i in range(ramps.n_steps)]
+    (4, [[1.0, 0.0, 0.0, 1.0, 0.0], [3.0, 1.0, 0.0, 3.0, 1.0], [0.0, 3.0, 1.0, 0.0, 3.0], [0.0, 0.0, 3.0, 0.0, 0.0]])
+    """
+
+    length: int
+    tooth: int
+    ramp: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        AccuracySchedule(self.ramp)  # refuses what is no ramp
+        if self.length < 0 or self.tooth < 1 or len(self.ramp) < 2:
+            raise ValueError(
+                f"ramps: expected length >= 0, tooth >= 1 and a step or more, "
+                f"found {self.length}, {self.tooth} and {self.ramp}"
+            )
+
+    @property
+    def n_steps(self) -> int:
+        return self.tooth + len(self.ramp) - 2
+
+    @property
+    def dims(self) -> int:
+        return self.length
+
+    @cached_property
+    def place(self) -> NDArray[np.int64]:
+        """Position of each symbol in its tooth, and the step at which it begins, int64 [length]."""
+        return np.arange(self.length, dtype=np.int64) % self.tooth
+
+    def phase(self, i: int) -> NDArray[np.int64]:
+        """Steps of their ramps that symbols have behind them before step i, int64 [length], 0 ... w."""
+        return np.clip(i - self.place, 0, len(self.ramp) - 1)
+
+    def active(self, i: int) -> NDArray[np.int64]:
+        """The symbols that are sent at step i, in increasing order."""
+        return np.flatnonzero((self.place <= i) & (i < self.place + len(self.ramp) - 1))
+
+    def accuracy(self, i: int) -> NDArray[np.float64]:
+        return self.beta(i + 1) - self.beta(i)
+
+    def beta(self, i: int) -> NDArray[np.float64]:
+        return np.array(self.ramp)[self.phase(i)]

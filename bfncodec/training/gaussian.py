@@ -29,6 +29,7 @@ from bfncodec.networks.denoiser import (
     class_features,
     level_features,
 )
+from bfncodec.networks.sequence import SequenceConfig
 from bfncodec.training.data import expand, load_text
 
 STEPS = 32  # of the game whose steps are trained on
@@ -53,7 +54,7 @@ class ItemSource:
 class ItemSampler:
     """Random items as a network's flow sees them."""
 
-    def __init__(self, source: ItemSource, config: DenoiserConfig, batch: int) -> None:
+    def __init__(self, source: ItemSource, config: DenoiserConfig | SequenceConfig, batch: int) -> None:
         self.source, self.config, self.batch = source, config, batch
         self.items = load_letters(source.paths) if config.kind == "discrete" else load_arrays(source, config)
 
@@ -90,7 +91,7 @@ def warped(items: NDArray[np.uint8], size: float, rng: np.random.Generator) -> N
     return moved
 
 
-def load_arrays(source: ItemSource, config: DenoiserConfig) -> NDArray[np.uint8]:
+def load_arrays(source: ItemSource, config: DenoiserConfig | SequenceConfig) -> NDArray[np.uint8]:
     """uint8 [N, *shape]"""
     parts = []
     for path in expand(source.paths, (".npy", ".xz")):
@@ -164,7 +165,7 @@ def loss(network: nn.Module, batch: tuple[Tensor, ...], config: DenoiserConfig) 
     return (kl.flatten(1).mean(1).mean() + end(x, p)[ends].flatten(1).mean(1).mean()) / LN2
 
 
-def sum_of_samples(x: Tensor, beta: Tensor, noise: Tensor, config: DenoiserConfig) -> Tensor:
+def sum_of_samples(x: Tensor, beta: Tensor, noise: Tensor, config: DenoiserConfig | SequenceConfig) -> Tensor:
     """s ~ N(beta x, beta); of classes, N(beta (K e_x - 1), beta K)."""
     if config.kind == "discrete":
         target = F.one_hot(x, config.classes).float() * config.classes - 1

@@ -28,8 +28,9 @@ from bfncodec.errors import InputError
 from bfncodec.models import CONFIG, WEIGHTS, find, search_path
 from bfncodec.networks.convnet import ConvNet, ConvNetConfig
 from bfncodec.networks.denoiser import Denoiser
+from bfncodec.networks.sequence import SequenceConfig, SequenceDenoiser
 from bfncodec.networks.transformer import Transformer, TransformerConfig
-from bfncodec.training import gaussian, grids
+from bfncodec.training import gaussian, grids, sequence
 from bfncodec.training.data import CropSampler, ImageSource, TextSource, WindowSampler, load_text
 from bfncodec.training.muon import Muon, half_is_faster
 
@@ -251,6 +252,8 @@ def text_task(settings: dict[str, Any], train: TrainConfig) -> Task:
 
 def archive_task(settings: dict[str, Any], train: TrainConfig) -> Task:
     """Training of a model with a Gaussian sender."""
+    if "ramp" in settings.get("network", {}):
+        return ramp_task(settings, train)
     config = gaussian.network_of(settings, make)
     source_of_training = make(gaussian.ItemSource, settings["data"][0], "data")
     sampler = gaussian.ItemSampler(source_of_training, config, train.batch)
@@ -271,6 +274,28 @@ def archive_task(settings: dict[str, Any], train: TrainConfig) -> Task:
     return Task(
         Denoiser(config), ("blocks.",), lambda g: [sampler(g)], loss, validation, description, findings=findings
     )
+
+
+def ramp_task(settings: dict[str, Any], train: TrainConfig) -> Task:
+    """Training of a model whose Gaussian sender sends symbol after symbol."""
+    config = make(SequenceConfig, settings["network"], "network")
+    sequence.check(config)
+    sampler = gaussian.ItemSampler(make(gaussian.ItemSource, settings["data"][0], "data"), config, train.batch)
+    held_out = [make(gaussian.ItemSource, table, "validation") for table in settings.get("validation", [])]
+    validation = [gaussian.ItemSampler(s, config, VALIDATION_ITEMS)(np.random.default_rng(1)) for s in held_out]
+
+    def loss(network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+        return sequence.loss(network, batch, config)
+
+    description = {
+        "name": settings["name"],
+        "role": "archive",
+        "sender": "gaussian",
+        "schedule": "ramps",
+        "steps": config.schedule.n_steps,
+        "network": config.to_dict(),
+    }
+    return Task(SequenceDenoiser(config), ("blocks.",), lambda g: [sampler(g)], loss, validation, description)
 
 
 def check_text(config: TransformerConfig, train: TrainConfig) -> None:

@@ -26,14 +26,19 @@ def remainder(weight: Tensor, q: Tensor, scale: Tensor) -> Tensor:
 
 def quantised_tensors(network: nn.Module) -> dict[str, Tensor]:
     """Stored tensors of a network: NAME.q, NAME.s and NAME.b for its matrices, NAME.r too for those in its `fine`,
-    everything else in float32.
+    everything else in float32. A scale is that of a row, but of a column in those of `tables`.
     """
     fine: tuple[str, ...] = getattr(network, "fine", ())
+    by_column: tuple[str, ...] = getattr(network, "tables", ())
     result: dict[str, Tensor] = {}
     for name, tensor in network.state_dict().items():
         tensor = tensor.detach().cpu().float()
         if name.endswith(".weight"):
             stem = name.removesuffix(".weight")
+            if by_column and stem.startswith(by_column):
+                q, result[f"{stem}.s"] = quantise_matrix(tensor.t())
+                result[f"{stem}.q"] = q.t().contiguous()
+                continue
             result[f"{stem}.q"], result[f"{stem}.s"] = quantise_matrix(tensor)
             if fine and stem.startswith(fine):
                 result[f"{stem}.r"] = remainder(tensor, result[f"{stem}.q"], result[f"{stem}.s"])
@@ -54,9 +59,10 @@ def restored_state(network: nn.Module, tensors: dict[str, Tensor]) -> dict[str, 
     Raises ValueError where a stored matrix is larger than the network's.
     """
     parts: dict[str, tuple[int, int]] = getattr(network, "PARTS", {})
+    by_column: tuple[str, ...] = getattr(network, "tables", ())
     state = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     for name, tensor in state.items():
-        known = _stored(tensors, name)
+        known = _stored(tensors, name, bool(by_column) and name.startswith(by_column))
         if known is None:
             continue
         if name.startswith("ngram.") and len(known) > len(tensor):  # a hash's first bits name its row
@@ -77,14 +83,14 @@ def _parts(tensor: Tensor, grid: tuple[int, int]) -> list[Tensor]:
     return [part for row in rows for part in (row.chunk(grid[1], 1) if row.ndim == 2 else [row])]
 
 
-def _stored(tensors: dict[str, Tensor], name: str) -> Tensor | None:
+def _stored(tensors: dict[str, Tensor], name: str, by_column: bool) -> Tensor | None:
     """The float tensor that `quantised_tensors` stored as `name`; None where there is none."""
     stem, _, kind = name.rpartition(".")
     if kind == "weight" and f"{stem}.q" in tensors:
         matrix = tensors[f"{stem}.q"].float()
         if f"{stem}.r" in tensors:
             matrix = matrix + tensors[f"{stem}.r"].float() / (2 * LARGEST)
-        return matrix * tensors[f"{stem}.s"][:, None]
+        return matrix * (tensors[f"{stem}.s"] if by_column else tensors[f"{stem}.s"][:, None])
     return tensors.get(f"{stem}.b" if kind == "bias" else name)
 
 

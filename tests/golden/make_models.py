@@ -48,6 +48,7 @@ def archives() -> dict[str, bytes]:
         "cifar10-gaussian": tiles(photo, 32, 8).tobytes(),
         "mnist-gaussian": ((np.random.RandomState(0).rand(60 * 784) < 0.13) * np.uint8(255)).tobytes(),
         "text27-gaussian": letters[: 100 * 256 + 7],
+        "text27-ramps": letters[: 100 * 256 + 7],
     }
 
 
