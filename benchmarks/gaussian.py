@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 import bfncodec
 from bfncodec.codecs.gaussian import LevelOutput, Levels
 from bfncodec.codecs.ramps import RampReceiver
+from bfncodec.codecs.wavefronts import LineGame, LineReceiver
 from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.bitsback import Game, push_items
 from bfncodec.coding.lattice import Normals
@@ -144,6 +145,8 @@ class Chain:
 
 def play(receiver: Any, x: NDArray[np.int64], rng: np.random.Generator) -> float:
     """Bits of a game with fresh noise, by densities."""
+    if isinstance(receiver, LineReceiver):
+        return receiver.play(x, rng).bits
     means, bits = receiver.target(x), 0.0
     s = np.zeros_like(means)
     for i in range(receiver.game.steps):
@@ -214,11 +217,13 @@ def measure(kind: str, model: str, data: bytes, steps: int, draws: int, threads:
     codec.encode(data[: 30 * prod(codec.config.shape)])  # what is done once is done before
     watch = Stopwatch(codec.receiver.raw)
     codec.receiver.raw = watch
-    plain, codec.receiver = codec.receiver, Chain(codec.receiver)
+    plain, lines = codec.receiver, isinstance(codec.receiver, LineReceiver)
+    chain = Chain(plain)
+    codec.receiver = plain if lines else chain
     started = time.perf_counter()
     payload = codec.encode(data)
-    encoding = time.perf_counter() - started - codec.receiver.seconds
-    network_encoding, calls, groups = watch.seconds, watch.calls, codec.receiver.bits
+    encoding = time.perf_counter() - started - chain.seconds
+    network_encoding, calls, groups = watch.seconds, watch.calls, chain.bits
     codec.receiver, watch.seconds = plain, 0.0
     started = time.perf_counter()
     if codec.decode(payload) != data:
@@ -238,7 +243,7 @@ def measure(kind: str, model: str, data: bytes, steps: int, draws: int, threads:
         ideal_error=sqrt(spread / draws) / chained,
         real=(8 * len(payload) - seed) / chained,
         real_error=sqrt(spread) / chained,
-        path=sum(groups[-len(codec.groups(payload)) :]) / chained,
+        path=float("nan") if lines else sum(groups[-len(codec.groups(payload)) :]) / chained,
         seed_bits_per_dim_of_one_item=seed / item,
         borrowed_bits_per_dim_of_one_item=codec.receiver.game.need(codec.sums) / item,
         payload_bytes=len(payload),
@@ -274,7 +279,8 @@ def bits_by_step(codec: Any, data: bytes) -> tuple[tuple[float, ...], float]:
         entropy = sums * entropies(game)
         stack = AnsStack(rng.integers(1, 1 << 32, int(game.need(sums) / 16), dtype=np.uint32), borrowed=True)
         marks = [stack.bits]
-        push_items(stack, part, sums, game, codec.receiver, marks.append)
+        receiver = codec.receiver.begin() if isinstance(codec.receiver, LineReceiver) else codec.receiver
+        push_items(stack, part, sums, game, receiver, marks.append)
         grown = np.diff(marks)
         reconstruction += grown[0] + entropy[-1]
         kl += grown[1:][::-1] - np.diff(entropy)
@@ -285,6 +291,9 @@ def entropies(game: Game) -> Floats:
     """Bits of the sender's sums after 0 … n steps, averaged over the sums."""
     betas, units = np.array(game.betas[1:]), np.array(game.units[1:])
     of_phase = np.concatenate([[0.0], 0.5 * np.log2(2 * pi * e * game.kappa * betas) - np.log2(units)])
+    if isinstance(game, LineGame):
+        sent: Floats = np.array(game.edges) / game.length * of_phase[1]
+        return sent
     begun = np.arange(game.steps + 1)[:, None] - np.arange(game.length) % game.tooth
     mean: Floats = of_phase[begun.clip(0, game.phases)].mean(1)
     return mean

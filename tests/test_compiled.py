@@ -201,7 +201,7 @@ def described(network: Any, images: Sequence[NDArray[np.uint8]], single: bool) -
     """Everything a coder needs of the pixels of some images, in their order."""
     run = network.start([x.shape[:2] for x in images], 64, single)
     values = np.concatenate([x.reshape(-1, 3) for x in images])
-    found = np.zeros((len(values), 3, 38), np.int64)
+    found = np.zeros((len(values), 3, 41), np.int64)
     for part in run.blocks():
         known = values[part.place]
         if not single:
@@ -211,7 +211,8 @@ def described(network: Any, images: Sequence[NDArray[np.uint8]], single: bool) -
             value = known[:, c].astype(np.int32)
             channel = prediction.channel(k)
             intervals = [row for i in channel.intervals(value) for row in (i.below, i.frequency, i.symbol)]
-            rows = [*intervals, *channel.high().T, *channel.low(value >> 4).T]
+            edges = np.tile(np.array([0, 100, 256], np.int32), (len(value), 1))
+            rows = [*intervals, *channel.high().T, *channel.low(value >> 4).T, *channel.below(edges).T]
             found[part.place, k] = np.stack(rows, 1)
             prediction.tell(k, value)
         if single:

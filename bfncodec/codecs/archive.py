@@ -21,8 +21,9 @@ from bfncodec import lzmaraw
 from bfncodec.codecs.base import Codec, Progress, check_size, silent
 from bfncodec.codecs.gaussian import GaussianReceiver, Grid, receiver, sums_of
 from bfncodec.codecs.ramps import RampReceiver
+from bfncodec.codecs.wavefronts import LineReceiver, TiledConfig, TiledNetwork
 from bfncodec.coding.ans import AnsStack, EmptyStackError
-from bfncodec.coding.bitsback import Ints, draw_items, pop_items, push_items
+from bfncodec.coding.bitsback import Ints, Receiver, draw_items, pop_items, push_items
 from bfncodec.errors import DamagedError
 from bfncodec.flow.report import CodeLength
 from bfncodec.models import ModelInfo
@@ -90,14 +91,16 @@ class ArchiveCodec(Codec[bytes]):
 
     @property
     def _has_ramps(self) -> bool:
-        return isinstance(self.network, ExactSequence)
+        return isinstance(self.network, ExactSequence | TiledNetwork)
 
-    def _receiver(self, steps: int) -> GaussianReceiver | RampReceiver:
+    def _receiver(self, steps: int) -> GaussianReceiver | RampReceiver | LineReceiver:
         if isinstance(self.network, ExactSequence):
             return RampReceiver(self.network)
+        if isinstance(self.network, TiledNetwork):
+            return LineReceiver(self.network)
         return receiver(self.network, Grid.read(self.info.config["grids"][str(steps)]))
 
-    def _receiver_of(self, chain: Chain) -> GaussianReceiver | RampReceiver:
+    def _receiver_of(self, chain: Chain) -> GaussianReceiver | RampReceiver | LineReceiver:
         if chain.narrow:
             return self.receiver
         old = copy(self.receiver)
@@ -151,7 +154,7 @@ class ArchiveCodec(Codec[bytes]):
             # 8 bits a sum, 32 a value
             words = self.receiver.game.steps * items * self.sums // 4 + items * self.item + 64
             stack = AnsStack(rng.integers(1, 1 << 32, words, dtype=np.uint32))
-            values = draw_items(stack, items * self.sums, self.receiver.game, self.receiver)
+            values = draw_items(stack, items * self.sums, self.receiver.game, _begun(self.receiver))
             parts.append(self._to_bytes(values, 255).tobytes())
         return b"".join(parts)
 
@@ -185,7 +188,7 @@ class ArchiveCodec(Codec[bytes]):
         stack = AnsStack(chain.words)
         at = chain.head
         for count in reversed(chain.groups):
-            values = pop_items(stack, count * self.sums, receiver.game, receiver)
+            values = pop_items(stack, count * self.sums, receiver.game, _begun(receiver))
             result[at : at + count * self.item] = self._to_bytes(values, chain.white)
             at += count * self.item
             progress(count * self.item)
@@ -218,7 +221,9 @@ class ArchiveCodec(Codec[bytes]):
             count = next(size for size in GROUPS if size <= room)
             count = left if left <= min(room, GROUP) else count
             part = data[(left - count) * self.item : left * self.item]
-            push_items(stack, self._to_values(part, white), count * self.sums, self.receiver.game, self.receiver)
+            push_items(
+                stack, self._to_values(part, white), count * self.sums, self.receiver.game, _begun(self.receiver)
+            )
             groups.append(count)
             left -= count
             progress(count * self.item)
@@ -284,9 +289,13 @@ class ArchiveCodec(Codec[bytes]):
         return np.frombuffer(LETTERS, np.uint8)[values] if self.config.kind == "discrete" else values.astype(np.uint8)
 
 
-def _network(info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> ExactDenoiser | ExactSequence:
-    """The network of a model: of one that sends symbol after symbol if its config has a ramp."""
+def _network(
+    info: ModelInfo, tensors: dict[str, Tensor], device: torch.device
+) -> ExactDenoiser | ExactSequence | TiledNetwork:
+    """The network of a model: of one that sends symbol after symbol if its config has a ramp, pixels if a tile."""
     values = dict(info.config["network"])
+    if "tile" in values:
+        return TiledNetwork(TiledConfig.from_dict(values), tensors, device)
     if "ramp" in values:
         sequence = SequenceConfig.from_dict(values)
         check_shapes(tensors, exact_sequence.stored_shapes(sequence))
@@ -294,6 +303,11 @@ def _network(info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) 
     config = DenoiserConfig.from_dict(values)
     check_shapes(tensors, stored_shapes(config))
     return ExactDenoiser(config, tensors, device)
+
+
+def _begun(receiver: GaussianReceiver | RampReceiver | LineReceiver) -> Receiver:
+    """The receiver of one group of items."""
+    return receiver.begin() if isinstance(receiver, LineReceiver) else receiver
 
 
 def _number_of_letter() -> Ints:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bfncodec.codecs.wavefronts import TiledConfig
 from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.bitsback import Distribution, Floats, Game, Ints
 from bfncodec.coding.cdf import (
@@ -448,7 +449,7 @@ def receiver(network: ExactDenoiser, grid: Grid) -> LevelReceiver | BinaryReceiv
     return kinds[network.config.kind](network, grid)
 
 
-def sums_of(config: DenoiserConfig | SequenceConfig) -> int:
+def sums_of(config: DenoiserConfig | SequenceConfig | TiledConfig) -> int:
     """Sums of an item."""
     size = int(np.prod(config.shape))
     return size * config.classes if config.kind == "discrete" else size

@@ -223,6 +223,12 @@ class CompiledMixture(NamedTuple):
     inverse: Floats
     tables: Tables
 
+    def below(self, value: Ints) -> Ints:
+        """See `Mixture.below`. value: int32 [N, B]"""
+        found = np.empty_like(value)
+        _cumulative(self.weight, self.mean, self.inverse, self.tables, value, found)
+        return found
+
     def intervals(self, value: Ints) -> tuple[Intervals, Intervals]:
         """See `Mixture.intervals`."""
         found = np.empty((4, len(value)), np.int32)
@@ -406,6 +412,13 @@ def _below(weight: Any, mean: Any, inverse: Any, tables: Any, value: Any) -> Any
         index = np.floor((tables.edges[value] - mean[m]) * inverse[m]) + half
         found += np.int64(tables.logistic[min(max(np.int64(index), 0), last)]) * weight[m]
     return found
+
+
+@compiled
+def _cumulative(weight: Any, mean: Any, inverse: Any, tables: Any, value: Any, found: Any) -> None:
+    for n in range(len(value)):
+        for b in range(value.shape[1]):
+            found[n, b] = _below(weight[n], mean[n], inverse[n], tables, value[n, b])
 
 
 @compiled
