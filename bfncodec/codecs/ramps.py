@@ -150,9 +150,13 @@ class RampSample:
         return list(self.receiver.rows(self.i, len(self.before) // (game.length * game.classes)))
 
     def _evidence(self, after: Ints) -> NDArray[np.float32]:
-        receiver, i = self.receiver, self.i
-        sample = receiver.moved(i, receiver.sums(i + 1, after)) - receiver.moved(i, receiver.sums(i, self.before))
-        return receiver.evidence(sample.reshape(-1)).astype(np.float32)
+        game = self.receiver.game
+        samples = [
+            game.of(part, after) * game.units[part.phase + 1] - game.of(part, self.before) * game.units[part.phase]
+            for part, _ in self._parts()
+        ]
+        sample = np.concatenate([found.reshape(-1) for found in samples])
+        return self.receiver.evidence(sample).astype(np.float32)
 
     def _mean(self, part: Part, latent: NDArray[np.integer]) -> Floats:
         """Where the samples of classes lead, in units of the phase they lead to."""
