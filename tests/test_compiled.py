@@ -14,7 +14,7 @@ from doubles import noise
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from test_contexts import one_hot, reader, rows, state, uniform
+from test_contexts import one_hot, reader, rows, state, texts, uniform
 from test_networks import conv_pair, pixels, symbols, text_pair, text_weights
 
 pytest.importorskip("numba")
@@ -141,16 +141,7 @@ def test_nothing_is_fused() -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    text=st.integers(1, 5).flatmap(
-        lambda lanes: st.lists(
-            st.binary(min_size=lanes, max_size=lanes) | st.sampled_from([b"a" * lanes, b"\xff" * lanes]),
-            min_size=1,
-            max_size=40,
-        )
-    ),
-    weights=st.lists(rows, min_size=3, max_size=3),
-)
+@given(text=texts(5), weights=st.lists(rows, min_size=3, max_size=3))
 @example(text=[b"ab", b"cd"] * 50, weights=[one_hot(255)[0]] * 3)
 @example(text=[b"aaa"] * 700, weights=[uniform(1)[0]] * 3)  # counts and trials reach their limits
 def test_contexts_learn_the_same(text: list[bytes], weights: list[Any]) -> None:

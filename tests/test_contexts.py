@@ -103,17 +103,19 @@ rows = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None)
-@given(
-    text=st.integers(1, 4).flatmap(
+def texts(most: int) -> st.SearchStrategy[list[bytes]]:
+    """The symbols of some steps, those of all lanes, at most so many, together."""
+    return st.integers(1, most).flatmap(
         lambda lanes: st.lists(
             st.binary(min_size=lanes, max_size=lanes) | st.sampled_from([b"a" * lanes, b"\xff" * lanes]),
             min_size=1,
             max_size=40,
         )
-    ),
-    weights=st.lists(rows, min_size=3, max_size=3),
-)
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(text=texts(4), weights=st.lists(rows, min_size=3, max_size=3))
 @example(text=[b"ab", b"cd"] * 50, weights=[one_hot(255)[0]] * 3)  # sure and wrong
 def test_what_is_encoded_is_decoded(text: list[bytes], weights: list[Ints]) -> None:
     symbols = np.array([list(column) for column in text], np.int64).reshape(len(text), -1)
