@@ -21,7 +21,7 @@ from bfncodec import lzmaraw
 from bfncodec.codecs.base import Codec, Progress, check_size, silent
 from bfncodec.codecs.gaussian import GaussianReceiver, Grid, receiver, sums_of
 from bfncodec.codecs.ramps import RampReceiver
-from bfncodec.codecs.wavefronts import LineReceiver, TiledConfig, TiledNetwork
+from bfncodec.codecs.wavefronts import LineReceiver
 from bfncodec.coding.ans import AnsStack, EmptyStackError
 from bfncodec.coding.bitsback import Ints, Receiver, draw_items, pop_items, push_items
 from bfncodec.errors import DamagedError
@@ -31,8 +31,10 @@ from bfncodec.networks import exact_sequence
 from bfncodec.networks.denoiser import DenoiserConfig
 from bfncodec.networks.exact_denoiser import ExactDenoiser, stored_shapes
 from bfncodec.networks.exact_sequence import ExactSequence
+from bfncodec.networks.exact_tiles import ExactTiles
 from bfncodec.networks.sequence import SequenceConfig
 from bfncodec.networks.stored import check_shapes
+from bfncodec.networks.tiles import TiledConfig
 from bfncodec.wire import Reader, varint
 
 GROUP = 64  # items that are coded side by side at most
@@ -91,12 +93,12 @@ class ArchiveCodec(Codec[bytes]):
 
     @property
     def _has_ramps(self) -> bool:
-        return isinstance(self.network, ExactSequence | TiledNetwork)
+        return isinstance(self.network, ExactSequence | ExactTiles)
 
     def _receiver(self, steps: int) -> GaussianReceiver | RampReceiver | LineReceiver:
         if isinstance(self.network, ExactSequence):
             return RampReceiver(self.network)
-        if isinstance(self.network, TiledNetwork):
+        if isinstance(self.network, ExactTiles):
             return LineReceiver(self.network)
         return receiver(self.network, Grid.read(self.info.config["grids"][str(steps)]))
 
@@ -291,11 +293,11 @@ class ArchiveCodec(Codec[bytes]):
 
 def _network(
     info: ModelInfo, tensors: dict[str, Tensor], device: torch.device
-) -> ExactDenoiser | ExactSequence | TiledNetwork:
+) -> ExactDenoiser | ExactSequence | ExactTiles:
     """The network of a model: of one that sends symbol after symbol if its config has a ramp, pixels if a tile."""
     values = dict(info.config["network"])
     if "tile" in values:
-        return TiledNetwork(TiledConfig.from_dict(values), tensors, device)
+        return ExactTiles(TiledConfig.from_dict(values), tensors, device)
     if "ramp" in values:
         sequence = SequenceConfig.from_dict(values)
         check_shapes(tensors, exact_sequence.stored_shapes(sequence))

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bfncodec.codecs.wavefronts import TiledConfig
 from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.bitsback import Distribution, Floats, Game, Ints
 from bfncodec.coding.cdf import (
@@ -35,8 +34,8 @@ from bfncodec.networks.denoiser import SPREAD_RANGE, DenoiserConfig
 from bfncodec.networks.exact_convnet import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL, Mixture, mixture_weights
 from bfncodec.networks.exact_denoiser import ExactDenoiser, Moment
 from bfncodec.networks.sequence import SequenceConfig
+from bfncodec.networks.tiles import TiledConfig
 
-LOGISTIC_VARIANCE = 3.289868133696453  # pi^2 / 3
 LEVELS = 256
 TOGETHER = 8192  # numbers that are worked on at once: they stay in the processor's cache
 
@@ -124,7 +123,7 @@ class LevelOutput:
         for w, mean in zip(share[1:], self.mean[1:], strict=True):
             m += w * mean
         v = np.zeros_like(m)
-        variance = (self.scales * self.scales * LOGISTIC_VARIANCE).take(self.level)
+        variance = (self.scales * self.scales * tables.LOGISTIC_VARIANCE).take(self.level)
         for w, mean, own in zip(share, self.mean, variance, strict=True):
             away = mean - m
             away *= away

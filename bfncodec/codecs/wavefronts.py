@@ -1,126 +1,61 @@
-"""Pictures whose pixels the Gaussian sender sends one after the other: a slanted line of every tile at each step.
+"""Pictures whose pixels the Gaussian sender sends one after the other: each step begins a slanted line of every tile.
 
-The network is that of the wavefront schedule (:mod:`bfncodec.networks.exact_convnet`), which has seen tiles as pictures
-of their own: pixel (r, c) of a tile is sent at step c + 2r, all its levels together, at an accuracy that tells them
-apart. A dimension of this game is a pixel, and p_O of a pixel that of its green, then of its red given the green, then
-of its blue given both, so that
+The network is that of the wavefront schedule (:mod:`bfncodec.networks.exact_tiles`), which sees tiles as pictures of
+their own: pixel (r, c) of a tile is begun at step c + 2r, and sent in one step or two, all its levels together. A
+dimension of this game is a pixel, and p_O of a pixel that of its green, then of its red given the green, then of its
+blue given both.
 
-    p_R(y | theta) = sum over x of p_O(x | theta) N(y; x, 1/beta)
+The last step of a pixel has an accuracy that tells levels apart, so that
+
+    p_R(y | theta) = sum over x of p_O(x | theta) N(y; x, 1/alpha)
 
 has 256^3 terms, of which all but that of the levels nearest to y are next to nothing: with these DEVIATIONS between
 two levels, less than 2^-36 of it. The latent of bits-back coding is these levels, and takes no bits from the stack.
+
+The first of two steps sends a sample that leaves levels open. There the receiver is a mixture of normals, one for each
+component of p_O, whose latent is the component, paid for and given back; channels follow each other here too, each
+given the samples of those before. In the last step the samples are evidence, which p_O takes in by Bayes' rule.
+
+What the network has made of pixels whose levels are known depends on these levels alone. So who encodes, from the last
+step to the first, can have it all before it draws the samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
-from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.bitsback import Floats, Game, Ints, Part
-from bfncodec.coding.cdf import NIBBLE, SUM_BITS
+from bfncodec.coding.cdf import NIBBLE, SUM_BITS, softmax_frequencies
 from bfncodec.coding.direct import total
-from bfncodec.compiled import pays
+from bfncodec.coding.lattice import Normals
 from bfncodec.flow import CodeLength
-from bfncodec.networks.convnet import CODING_ORDER, ConvNetConfig
-from bfncodec.networks.exact_convnet import ExactConvNet, Front, Mixture, Pass, Pixels, Prediction, stored_shapes
-from bfncodec.networks.stored import check_shapes
+from bfncodec.networks.convnet import CODING_ORDER
+from bfncodec.networks.exact_convnet import Front, Pass, Pixels, Prediction
+from bfncodec.networks.exact_tiles import BLOCK, ExactTiles, Normal
+from bfncodec.networks.tiles import LEVELS, TiledConfig
 
-if TYPE_CHECKING:
-    from bfncodec.networks.convnet_compiled import CompiledConvNet
-
-LEVELS = 256
-DEVIATIONS = 12  # of the sender's noise, from one level to the next
-BETA = float((DEVIATIONS * LEVELS // 2) ** 2)
-BLOCK = 1 << 12  # pixels whose places are made ready at once
-PIXEL_SECONDS = 4e-4  # that one takes without compiled loops, roughly
-
-
-@dataclass(frozen=True)
-class TiledConfig:
-    """Shape of items, [H, W, 3], of their tiles, and of the network; stored in a model's config.json."""
-
-    shape: tuple[int, int, int]
-    tile: tuple[int, int]
-    network: ConvNetConfig
-    kind: str = "discretised"
-    classes: int = LEVELS
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TiledConfig:
-        """Raises ValueError for tiles that do not fill an item, or whose lines are not all of pixels."""
-        rest = {name: value for name, value in values.items() if name not in ("kind", "shape", "tile")}
-        shape, tile = tuple(values["shape"]), tuple(values["tile"])
-        if (
-            len(shape) != 3
-            or shape[2] != 3
-            or len(tile) != 2
-            or tile[1] < 2
-            or shape[0] % tile[0]
-            or shape[1] % tile[1]
-        ):
-            raise ValueError(f"expected tiles two pixels wide or more that fill items [H, W, 3], found {tile}, {shape}")
-        return cls(shape, tile, ConvNetConfig.from_dict(rest))
-
-    @property
-    def tiles(self) -> int:
-        """Of an item."""
-        return self.shape[0] // self.tile[0] * (self.shape[1] // self.tile[1])
-
-    @cached_property
-    def lines(self) -> list[Pixels]:
-        """The pixels of each step, of one item."""
-        front = Front([self.tile] * self.tiles, BLOCK, True, [1])
-        return [pixels for first, last in front.blocks for pixels in front.pixels(first, last).line_by_line()]
-
-
-class TiledNetwork:
-    """The network of a wavefront, and how it is used."""
-
-    def __init__(self, config: TiledConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
-        check_shapes(tensors, stored_shapes(config.network))
-        self.config, self.device = config, device
-        self.exact = ExactConvNet(config.network, tensors, device)
-
-    def start(self, items: int) -> Pass:
-        """A pass over the tiles of some items, line by line; with compiled loops where they pay."""
-        sizes = [self.config.tile] * (self.config.tiles * items)
-        able = self.device.type == "cpu" and pays(PIXEL_SECONDS * items * prod(self.config.shape[:2]))
-        return (self._compiled if able else self.exact).start(sizes, BLOCK, single=True)
-
-    @cached_property
-    def _compiled(self) -> CompiledConvNet:
-        from bfncodec.networks.convnet_compiled import CompiledConvNet
-
-        return CompiledConvNet(self.exact)
+ALIKE = 1024  # samples that are coded together, those with the narrowest distributions first
+CHANNELS = len(CODING_ORDER)
 
 
 @dataclass(frozen=True)
 class LineGame(Game):
-    """A game in which each sum is sent in one step, and sums of an item lie in the order of the steps.
+    """A game in which sums of an item lie in the order of the lines that begin at each step.
 
-    edges: where each step's sums begin, and the end.
+    edges: where the sums of each line begin, and the end.
     """
 
     edges: tuple[int, ...] = (0, 1)
 
-    @property
-    def steps(self) -> int:
-        return len(self.edges) - 1
-
-    def parts(self, i: int) -> list[Part]:
-        return [Part(i, 0)]
-
     def of(self, part: Part, sums: NDArray[Any]) -> NDArray[Any]:
+        """A view of the sums of a line, [items, sums]: in each item green, red, blue."""
         return sums.reshape(-1, self.length)[:, self.edges[part.first] : self.edges[part.first + 1]]
 
     def _share(self, part: Part) -> float:
@@ -130,139 +65,313 @@ class LineGame(Game):
 class LineReceiver:
     """Levels 0 … 255, one sum each, in items [H, W, 3]. `begin` it anew for every group of items."""
 
-    def __init__(self, network: TiledNetwork) -> None:
+    def __init__(self, network: ExactTiles) -> None:
         self.network, self.config = network, network.config
-        counts = [3 * len(pixels.place) for pixels in self.config.lines]
-        self.order = _order(self.config)
-        self.game = LineGame((0.0, BETA), length=len(self.order), edges=tuple(np.cumsum([0, *counts]).tolist()))
+        lines = _lines(self.config)
+        self.order = _order(self.config, lines)
+        edges = np.cumsum([0, *(CHANNELS * len(pixels.place) for pixels in lines)])
+        self.game = LineGame(self.config.ramp, tooth=len(lines), length=len(self.order), edges=tuple(edges.tolist()))
 
     def begin(self) -> LineReceiver:
         """The receiver of a group: what it remembers is what the network was told of it."""
         fresh = copy(self)
-        fresh._known, fresh._run = [], None
+        fresh._foreseen, fresh._known = {}, False
         return fresh
 
-    _known: list[list[Mixture]]  # of every step, where all is known
-    _run: Iterator[Pixels] | None
-    _pass: Pass
+    _known: bool  # whether all levels are
+    _foreseen: dict[int, Prediction]  # of every line, where its levels are known
+    _lines: Iterator[Pixels]
+    _pixels: dict[int, Pixels]  # of the lines that are being sent
+    _settling: Pass
+    _sampling: Pass | None
 
     def target(self, x: NDArray[np.integer]) -> Floats:
         """See :class:`bfncodec.coding.bitsback.Receiver`."""
         return _middle(x.reshape(-1, len(self.order))[:, self.order]).reshape(-1)
 
     def levels(self, sums: NDArray[Any]) -> Ints:
-        """The levels nearest to sums in units, of the same shape."""
-        middle = sums * (self.game.units[1] / BETA)
-        found = np.rint((middle + 1) * (LEVELS / 2) - 0.5)
-        return found.clip(0, LEVELS - 1).astype(np.int64)
+        """The levels nearest to sums in units, of the same shape, where all is sent."""
+        return np.rint(self.sample(self.game.phases, sums)).clip(0, LEVELS - 1).astype(np.int64)
 
-    def step(self, i: int, before: Ints) -> LineSample:
+    def sample(self, phase: int, sums: NDArray[Any]) -> Floats:
+        """Sums in units with so many steps behind them as what they say of the levels."""
+        middle = sums * (self.game.units[phase] / self.game.betas[phase])
+        found: Floats = (middle + 1) * (LEVELS / 2) - 0.5
+        return found
+
+    def step(self, i: int, before: NDArray[Any]) -> LineStep:
         """See :class:`bfncodec.coding.bitsback.Receiver`. Steps go upwards where items are not known yet."""
-        return LineSample(self, i, before)
+        return LineStep(self, i, before)
 
     def reconstruction(self, last: Ints) -> Nearest:
         """See :class:`bfncodec.coding.bitsback.Receiver`. What is known here is what all steps will be asked about."""
         return Nearest(self, last)
 
     def raw(self, run: Pass, pixels: Pixels) -> Prediction:
-        """What the network makes of the pixels that a step sends."""
+        """What the network makes of the pixels of a line."""
         return run.predict(pixels)
 
+    def start(self, items: int, keep: bool = False) -> None:
+        """Begin with items of which nothing is known; keep: so that what is foreseen can be asked for again."""
+        self._settling, self._sampling = self.network.start(items, keep)
+        self._lines, self._pixels = self._settling.blocks(), {}
+
     def foresee(self, sums: NDArray[Any]) -> None:
-        """The distributions of all steps, for who knows where they lead."""
-        self._start(len(sums) // len(self.order))
-        for i, pixels in enumerate(self._pass.blocks()):
-            known = self.levels(self.game.of(Part(i, 0), sums)).reshape(-1, len(CODING_ORDER), self._per_item(i))
-            values = known.transpose(1, 0, 2).reshape(len(CODING_ORDER), -1)
-            self._known.append(self._describe(pixels, values))
+        """What the network makes of all levels, for who knows where they lead."""
+        self.start(len(sums) // len(self.order), keep=self.game.phases > 1)
+        self._known = True
+        for line in range(self.game.tooth):
+            pixels = self._line(line)
+            self._foreseen[line] = self.raw(self._settling, pixels)
+            self.reveal(line, self.levels(self.game.of(Part(line, 0), sums)))
 
-    def draw(self, i: int, stack: AnsStack, items: int) -> Ints:
-        """Pop the levels of a step, [items, 3 n]: in each item green, red, blue."""
-        if i == 0:
-            self._start(items)
-            self._run = self._pass.blocks()
-        assert self._run is not None
-        pixels = next(self._run)
-        prediction, drawn = self.raw(self._pass, pixels), []
-        for k in range(len(CODING_ORDER)):
-            mixture = prediction.channel(k)
-            high = stack.pop_rows(mixture.high())
-            drawn.append(high * NIBBLE + stack.pop_rows(mixture.low(high)))
-            prediction.tell(k, drawn[k])
-        self._reveal(pixels, np.stack(drawn))
-        found: Ints = np.stack(drawn).astype(np.int64).reshape(len(CODING_ORDER), items, -1).transpose(1, 0, 2)
-        return found.reshape(items, -1)
+    def settling(self, line: int) -> Prediction:
+        """p_O of a line's levels, which may be had once."""
+        return self._foreseen.pop(line) if self._known else self.raw(self._settling, self._line(line))
 
-    def pay(self, i: int, stack: AnsStack, levels: Ints) -> None:
-        """Inverse of `draw`, after `foresee`."""
-        values = levels.reshape(len(levels), len(CODING_ORDER), -1).transpose(1, 0, 2).reshape(len(CODING_ORDER), -1)
-        for mixture, value in zip(reversed(self._known[i]), values[::-1], strict=True):
-            for part in reversed(mixture.intervals(value.astype(np.int32))):
-                stack.push_intervals(part.below, part.frequency, part.symbol, NIBBLE)
+    def sampling(self, line: int, before: NDArray[Any]) -> Prediction:
+        """p_O of a line that begins, before [N]: of the line just before samples are known."""
+        assert self._sampling is not None
+        if self._known and line:  # who knows its levels does not tell
+            self.reveal(line - 1, self._rounded(line - 1, before))
+        return self.raw(self._sampling, self._line(line))
+
+    def reveal(self, line: int, levels: Ints) -> None:
+        """Levels of a line, [items, sums], are known, or samples that were rounded to levels."""
+        values = by_channel(levels)[np.argsort(CODING_ORDER)].T.astype(np.uint8)
+        self._settling.reveal(self._line(line), values)
 
     def play(self, x: Ints, rng: np.random.Generator) -> CodeLength:
         """L^n of data [N], by a Monte-Carlo estimate with noise from rng; the coder has no part in it."""
-        own, target, unit = self.begin(), self.target(x), self.game.units[1]
-        s = BETA * target + np.sqrt(BETA) * rng.standard_normal(len(target))
-        near: Floats = _middle(own.levels(s / unit))
-        own.foresee(s / unit)
-        # log2 of N(y; x, 1 / beta) over N(y; nearest, 1 / beta)
-        beyond = ((s - BETA * near) ** 2 - (s - BETA * target) ** 2) / (2 * BETA * np.log(2))
-        kl = np.zeros(self.game.steps)
-        for i, mixtures in enumerate(own._known):
-            part = Part(i, 0)
-            levels = own.levels(self.game.of(part, s / unit)).reshape(-1, len(CODING_ORDER), self._per_item(i))
-            kl[i] = self.game.of(part, beyond).sum()
-            for k, mixture in enumerate(mixtures):
-                kl[i] += _bits(mixture, levels[:, k].reshape(-1)).sum()
-        missed = int((near != target).sum())
+        own, game = self.begin(), self.game
+        target = self.target(x)
+        paths = [np.zeros_like(target)]  # sums after each phase
+        for alpha in np.diff(game.betas):
+            paths.append(paths[-1] + alpha * target + np.sqrt(alpha) * rng.standard_normal(len(target)))
+        s = [path / unit for path, unit in zip(paths, game.units, strict=True)]
+        kl = np.zeros(game.steps)
+        own.foresee(s[-1])
+        for i in range(game.steps - 1, -1, -1):
+            before = np.zeros_like(target)
+            for part in game.parts(i):
+                game.of(part, before)[:] = game.of(part, s[part.phase])
+            step = LineStep(own, i, before)
+            after = before.copy()
+            for part in game.parts(i):
+                game.of(part, after)[:] = game.of(part, s[part.phase + 1])
+            kl[i] = step.bits(after, target)
+        missed = int((_middle(own.levels(s[-1])) != target).sum())
         return CodeLength(kl, float(24 * missed), len(target))
 
-    def _start(self, items: int) -> None:
-        self._pass, self._known = self.network.start(items), []
+    def _line(self, line: int) -> Pixels:
+        """The pixels of a line, which is the next to begin or one that has begun."""
+        if line not in self._pixels:
+            if not self._known:
+                self._pixels.pop(line - self.game.phases, None)
+            self._pixels[line] = next(self._lines)
+        return self._pixels[line]
 
-    def _describe(self, pixels: Pixels, values: Ints) -> list[Mixture]:
-        """The distributions of known levels [3, n], in coding order; they are revealed."""
-        prediction, found = self.raw(self._pass, pixels), []
-        for k, value in enumerate(values):
-            found.append(prediction.channel(k))
-            prediction.tell(k, value)
-        self._reveal(pixels, values)
-        return found
-
-    def _reveal(self, pixels: Pixels, values: NDArray[np.integer]) -> None:
-        self._pass.reveal(pixels, values[np.argsort(CODING_ORDER)].T.astype(np.uint8))
-
-    def _per_item(self, i: int) -> int:
-        """Pixels of an item that a step sends."""
-        return (self.game.edges[i + 1] - self.game.edges[i]) // len(CODING_ORDER)
+    def _rounded(self, line: int, sums: NDArray[Any]) -> Ints:
+        """The levels next to samples of a line."""
+        found = np.rint(self.sample(1, self.game.of(Part(line, 1), sums)))
+        return found.clip(0, LEVELS - 1).astype(np.int64)
 
 
 @dataclass(frozen=True)
-class LineSample:
-    """The receiver of the sums that a step sends."""
+class LineStep:
+    """The receiver of the sums that a step sends: of the line that began before, and of the one that begins."""
 
     receiver: LineReceiver
     i: int
-    before: Ints
+    before: NDArray[Any]
 
     def push(self, stack: AnsStack, after: Ints) -> None:
-        receiver, game = self.receiver, self.receiver.game
-        sent = game.of(Part(self.i, 0), after)
-        levels = receiver.levels(sent)
-        game.sample_kernel(1).push(stack, sent.reshape(-1), self._mean(levels))
-        receiver.pay(self.i, stack, levels)
+        for part in self._parts(after):
+            part.push(stack, after)
 
     def pop(self, stack: AnsStack) -> Ints:
         receiver, game, after = self.receiver, self.receiver.game, self.before.copy()
-        sent = game.of(Part(self.i, 0), after)
-        levels = receiver.draw(self.i, stack, len(sent))
-        sent[:] = game.sample_kernel(1).pop(stack, self._mean(levels)).reshape(sent.shape)
+        if self.i == 0:
+            receiver.start(len(after) // game.length)
+        parts = self._parts(after)[::-1]
+        for part in parts:
+            part.pop(stack, after)
+        for part in parts:
+            line = part.line
+            if part.settles:
+                receiver.reveal(line, receiver.levels(game.of(part.part, after)))
+            else:
+                receiver.reveal(line, receiver._rounded(line, after))
         return after
 
-    def _mean(self, levels: Ints) -> Floats:
-        found: Floats = _middle(levels).reshape(-1) * (BETA / self.receiver.game.units[1])
+    def bits(self, after: NDArray[Any], target: Floats) -> float:
+        """log2 p_S/p_R of sums, by densities; target: see `LineReceiver.target`."""
+        return sum(part.bits(after, target) for part in self._parts(after))
+
+    def _parts(self, sums: NDArray[Any]) -> list[Settled | Sampled]:
+        """What the step moves, that which began last first; whose networks see the sums before."""
+        receiver, game = self.receiver, self.receiver.game
+        found: list[Settled | Sampled] = []
+        for part in reversed(game.parts(self.i)):
+            sums_before = game.of(part, self.before)
+            if part.phase + 1 == game.phases:
+                found.append(Settled(receiver, part, sums_before, receiver.settling(part.first)))
+            else:
+                found.append(Sampled(receiver, part, sums_before, receiver.sampling(part.first, self.before)))
+        return found[::-1]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The step that settles the levels of a line. before: its sums, [items, sums]."""
+
+    receiver: LineReceiver
+    part: Part
+    before: NDArray[Any]
+    prediction: Prediction
+
+    settles = True
+
+    @property
+    def line(self) -> int:
+        """That is sent."""
+        return self.part.first
+
+    def push(self, stack: AnsStack, after: Ints) -> None:
+        sent = self.receiver.game.of(self.part, after)
+        levels = self.receiver.levels(sent)
+        self._noise.push(stack, sent.reshape(-1), self._mean(levels))
+        values = by_channel(levels)
+        for mixture, value in zip(reversed(self._mixtures(values)), values[::-1], strict=True):
+            for part in reversed(mixture.intervals(value.astype(np.int32))):
+                stack.push_intervals(part.below, part.frequency, part.symbol, NIBBLE)
+
+    def pop(self, stack: AnsStack, after: Ints) -> None:
+        """Levels, and the sums that lead to them, into `after`."""
+        sent, drawn = self.receiver.game.of(self.part, after), []
+        samples = self._begin()
+        for k in range(CHANNELS):
+            mixture = self._mixture(k, samples)
+            high = stack.pop_rows(mixture.high())
+            drawn.append(high * NIBBLE + stack.pop_rows(mixture.low(high)))
+            self.prediction.tell(k, drawn[k])
+        levels = by_item(np.stack(drawn).astype(np.int64), len(sent))
+        sent[:] = self._noise.pop(stack, self._mean(levels)).reshape(sent.shape)
+
+    def bits(self, after: NDArray[Any], target: Floats) -> float:
+        """log2 p_S/p_R, by densities: that of the levels, and that of the sample under the nearest."""
+        game, sent = self.receiver.game, self.receiver.game.of(self.part, after)
+        levels, x = self.receiver.levels(sent), game.of(self.part, target)
+        alpha = game.betas[-1] - game.betas[-2]
+        sample = sent * game.units[-1] - self.before * game.units[-2]
+        beyond = ((sample - alpha * _middle(levels)) ** 2 - (sample - alpha * x) ** 2) / (2 * alpha * np.log(2))
+        values = by_channel(levels)
+        mixtures = self._mixtures(values)
+        return float(beyond.sum()) + sum(float(_bits(m, v).sum()) for m, v in zip(mixtures, values, strict=True))
+
+    def _begin(self) -> Floats | None:
+        """The network sees the pixels' own samples, [3, n], if there were any."""
+        if not self.part.phase:
+            return None
+        samples = by_channel(self.receiver.sample(self.part.phase, self.before))
+        self.prediction.sample(samples.astype(np.float32))
+        return samples
+
+    def _mixtures(self, values: NDArray[np.integer]) -> list[Any]:
+        """p_O of all channels, whose levels are known: [3, n]"""
+        found, samples = [], self._begin()
+        for k, value in enumerate(values):
+            found.append(self._mixture(k, samples))
+            self.prediction.tell(k, value)
         return found
+
+    def _mixture(self, k: int, samples: Floats | None) -> Any:
+        prior = self.prediction.channel(k)
+        return prior if samples is None else Normal(prior, self.receiver.config.noise).posterior(samples[k])
+
+    @property
+    def _noise(self) -> Any:
+        return self.receiver.game.sample_kernel(self.receiver.game.phases)
+
+    def _mean(self, levels: Ints) -> Floats:
+        """Where samples of levels lead, in units."""
+        game = self.receiver.game
+        mean = _middle(levels) * (game.betas[-1] - game.betas[-2])
+        mean += self.before * game.units[-2]
+        mean *= 1 / game.units[-1]
+        return mean.reshape(-1)
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """The step that sends a sample of each pixel of a line, from which p_O has the levels still open."""
+
+    receiver: LineReceiver
+    part: Part
+    before: NDArray[Any]
+    prediction: Prediction
+
+    settles = False
+
+    @property
+    def line(self) -> int:
+        """That is sent."""
+        return self.part.first
+
+    def push(self, stack: AnsStack, after: Ints) -> None:
+        sums = by_channel(self.receiver.game.of(self.part, after))
+        samples = self.receiver.sample(1, sums)
+        for k, normal in reversed(list(enumerate(self._normals(samples)))):
+            latent = stack.pop_rows(softmax_frequencies(normal.given(samples[k])))
+            for at, chosen in reversed(self._alike(normal, latent)):
+                chosen.push(stack, sums[k][at])
+            stack.push_rows(latent, softmax_frequencies(normal.prior()))
+
+    def pop(self, stack: AnsStack, after: Ints) -> None:
+        """Sums into `after`."""
+        sent = self.receiver.game.of(self.part, after)
+        sums = np.empty_like(by_channel(sent))
+        for k in range(CHANNELS):
+            normal = Normal(self.prediction.channel(k), self.receiver.config.noise)
+            latent = stack.pop_rows(softmax_frequencies(normal.prior()))
+            for at, chosen in self._alike(normal, latent):
+                sums[k][at] = chosen.pop(stack)
+            sample = self.receiver.sample(1, sums[k])
+            stack.push_rows(latent, softmax_frequencies(normal.given(sample)))
+            self.prediction.tell(k, sample.astype(np.float32))
+        sent[:] = by_item(sums, len(sent))
+
+    def bits(self, after: NDArray[Any], target: Floats) -> float:
+        """log2 p_S/p_R, by densities."""
+        game, noise = self.receiver.game, self.receiver.config.noise
+        samples = self.receiver.sample(1, by_channel(game.of(self.part, after)))
+        levels = by_channel((game.of(self.part, target) + 1) * (LEVELS / 2) - 0.5)
+        bits = 0.0
+        for normal, sample, level in zip(self._normals(samples), samples, levels, strict=True):
+            likely = normal.weight / normal.weight.sum(0) * noise / np.sqrt(normal.variance)
+            exponent = ((sample - level) / noise) ** 2 - (sample - normal.mean) ** 2 / normal.variance
+            top = exponent.max(0)
+            bits -= float((np.log2((likely * np.exp((exponent - top) / 2)).sum(0)) + top / (2 * np.log(2))).sum())
+        return bits
+
+    def _normals(self, samples: Floats) -> list[Normal]:
+        """Mixtures of all channels, whose samples are known: [3, n]"""
+        found = []
+        for k, sample in enumerate(samples):
+            found.append(Normal(self.prediction.channel(k), self.receiver.config.noise))
+            self.prediction.tell(k, sample.astype(np.float32))
+        return found
+
+    def _alike(self, normal: Normal, latent: NDArray[np.integer]) -> list[tuple[Ints, Normals]]:
+        """Sums, by their places, whose distributions are about as wide as each other's, and these distributions."""
+        game, own = self.receiver.game, np.arange(len(latent))
+        # one level of the mean is so many units of the sum
+        unit = game.betas[1] / game.units[1] * (2 / LEVELS)
+        mean = (normal.mean[latent, own] - (LEVELS - 1) / 2) * unit
+        variance = normal.variance[latent, own] * (unit * unit)
+        order = np.argsort(variance, kind="stable")
+        parts = [order[first : first + ALIKE] for first in range(0, len(order), ALIKE)]
+        return [(at, Normals(mean[at], variance[at])) for at in parts]
 
 
 @dataclass(frozen=True)
@@ -292,23 +401,38 @@ class Nearest:
         return np.tile(np.array([0, total(3), 0], np.float32), (count, 1))
 
 
+def by_channel(line: NDArray[Any]) -> NDArray[Any]:
+    """Of the pixels of a line, [items, 3 n], each channel: [3, items n]"""
+    return line.reshape(len(line), CHANNELS, -1).transpose(1, 0, 2).reshape(CHANNELS, -1)
+
+
+def by_item(values: NDArray[Any], items: int) -> NDArray[Any]:
+    """Inverse of `by_channel`."""
+    return values.reshape(CHANNELS, items, -1).transpose(1, 0, 2).reshape(items, -1)
+
+
 def _middle(levels: NDArray[np.integer]) -> Floats:
     """Of the bins of levels, over [-1, 1]."""
     return np.asarray((levels + 0.5) * (2 / LEVELS) - 1, np.float64)
 
 
-def _bits(mixture: Mixture, value: Ints) -> Floats:
+def _bits(mixture: Any, value: Ints) -> Floats:
     """-log2 of the probabilities of levels, without the coder's rounding."""
     below = mixture.below(np.stack([value, value + 1], 1).astype(np.int32)).astype(np.float64)
     return np.asarray(SUM_BITS - np.log2(np.maximum(below[:, 1] - below[:, 0], 1)))
 
 
-def _order(config: TiledConfig) -> Ints:
-    """Place in an item, row by row, of its dimensions in the order in which they are sent: step by step, channel by
+def _lines(config: TiledConfig) -> list[Pixels]:
+    """The pixels of each line, of one item."""
+    front = Front([config.tile] * config.tiles, BLOCK, True, [1])
+    return [pixels for first, last in front.blocks for pixels in front.pixels(first, last).line_by_line()]
+
+
+def _order(config: TiledConfig, lines: list[Pixels]) -> Ints:
+    """Place in an item, row by row, of its dimensions in the order in which they are sent: line by line, channel by
     channel, tile by tile.
     """
     (height, width, channels), (tall, wide) = config.shape, config.tile
     place = np.arange(height * width).reshape(height // tall, tall, width // wide, wide)
     pixel = place.transpose(0, 2, 1, 3).reshape(-1)  # of the tiles' pixels
-    steps = [pixel[line.place] * channels + c for line in config.lines for c in CODING_ORDER]
-    return np.concatenate(steps)
+    return np.concatenate([pixel[line.place] * channels + c for line in lines for c in CODING_ORDER])

@@ -11,8 +11,9 @@ Inside a pixel the channels are predicted in the order green, red, blue, each gi
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 INPUT_TAPS = tuple((-r, c) for r in range(4) for c in range(-3, min(3, 2 * r - 1) + 1))
 BLOCK_TAPS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 0))
 CODING_ORDER = (1, 0, 2)  # green, red, blue
+FAR = 1 << 20  # lines that no image has
 REACH = 3  # rows and columns that INPUT_TAPS look back
 OUTSIDE = 128  # value of the pixels above the image
 INPUT_SCALE = 32.0  # divides differences of pixel values
@@ -90,21 +92,35 @@ def edge_flags(height: int, width: int, device: torch.device | None = None) -> T
     return torch.stack(near).float()
 
 
-def features(x: Tensor) -> tuple[Tensor, Tensor]:
+def features(x: Tensor, just_before: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Integer inputs of the network and the simple prediction. x: float [B, 3, H, W] with integer values 0..255.
+
+    just_before: of the same shape, what the network sees of the pixels of the step just before, where that is not x.
 
     Returns (features [B, F, H, W], integers in [-128, 127]; base [B, 3, H, W], integers in [0, 255]).
     """
+    seen = taps_of(x)
+    if just_before is not None:
+        late = (lags(x.shape[2], x.shape[3]) == 1).to(x.device)
+        seen = torch.where(late[:, None, None], taps_of(just_before), seen)
+    base = predictor(*(seen[INPUT_TAPS.index(t)] for t in ((0, -1), (-1, 0), (-1, 1), (-1, -1))))
+    differences = (seen - base).clamp(-127, 127).transpose(0, 1).flatten(1, 2)
+    flags = edge_flags(x.shape[2], x.shape[3], x.device) * 127
+    return torch.cat([differences, base - 128, flags.expand(len(x), -1, -1, -1)], 1), base
+
+
+def taps_of(x: Tensor) -> Tensor:
+    """What stands at INPUT_TAPS of every pixel, [22, B, 3, H, W]."""
     height, width = x.shape[2:]
     p = pad_known(x)
+    return torch.stack([p[:, :, REACH + r : REACH + r + height, REACH + c : REACH + c + width] for r, c in INPUT_TAPS])
 
-    def tap(dr: int, dc: int) -> Tensor:
-        return p[:, :, REACH + dr : REACH + dr + height, REACH + dc : REACH + dc + width]
 
-    base = predictor(tap(0, -1), tap(-1, 0), tap(-1, 1), tap(-1, -1))
-    differences = [(tap(*t) - base).clamp(-127, 127) for t in INPUT_TAPS]
-    flags = edge_flags(height, width, x.device) * 127
-    return torch.cat([*differences, base - 128, flags.expand(len(x), -1, -1, -1)], 1), base
+def lags(height: int, width: int) -> Tensor:
+    """How many steps before a pixel what stands at INPUT_TAPS was revealed, int64 [22, H, W]; large above the image."""
+    line = torch.arange(width) + 2 * torch.arange(height)[:, None]
+    known = taps_of((line - FAR).float().expand(1, 1, -1, -1))[:, 0, 0].long() + FAR
+    return torch.where(known > FAR, FAR, line - known)
 
 
 class MaxNorm(torch.autograd.Function):
@@ -145,13 +161,17 @@ class CausalConv(nn.Module):
         self.weight = nn.Parameter(torch.randn(outputs, 5 * inputs) * (3 / math.sqrt(5 * inputs)))
         self.bias = nn.Parameter(torch.zeros(outputs))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, earlier: Tensor | None = None) -> Tensor:
+        """earlier: what stands at the pixels before, where that is not x."""
         outputs, inputs = self.weight.shape[0], x.shape[-1]
-        taps = self.weight.view(outputs, 5, inputs)
-        kernel = torch.cat([taps, torch.zeros_like(taps[:, :1])], 1).view(outputs, 2, 3, inputs).permute(0, 3, 1, 2)
+        weight = self.weight.view(outputs, 5, inputs)
+        taps, own = weight[:, :4], weight[:, 4:]
+        kernel = torch.cat([taps, own if earlier is None else torch.zeros_like(own), torch.zeros_like(own)], 1)
+        kernel = kernel.view(outputs, 2, 3, inputs).permute(0, 3, 1, 2)
         d = self.dilation
-        y = F.conv2d(F.pad(x, (0, 0, d, d, d, 0)).permute(0, 3, 1, 2), kernel, self.bias, dilation=d)
-        return y.permute(0, 2, 3, 1)
+        padded = F.pad(x if earlier is None else earlier, (0, 0, d, d, d, 0)).permute(0, 3, 1, 2)
+        y = F.conv2d(padded, kernel, self.bias, dilation=d).permute(0, 2, 3, 1)
+        return y if earlier is None else y + F.linear(x, own[:, 0])
 
 
 class Block(nn.Module):
@@ -164,9 +184,10 @@ class Block(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, h: Tensor) -> Tensor:
-        result: Tensor = h + self.out(F.relu(self.conv(max_norm(h))))
-        return result
+    def forward(self, h: Tensor, earlier: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(what comes out, the features that the convolution read). earlier: see `CausalConv`."""
+        features = max_norm(h)
+        return h + self.out(F.relu(self.conv(features, earlier))), features
 
 
 class ConvNet(nn.Module):
@@ -209,36 +230,68 @@ class ConvNet(nn.Module):
         channels = x.shape[1]
         x = x.expand(-1, 3, -1, -1)
         inputs, base = features(x)
-        h = self.input((inputs / INPUT_SCALE).permute(0, 2, 3, 1))
-        for block in self.blocks:
-            h = block(h)
-        hidden = self.trunk(max_norm(h)).chunk(3, -1)
-        order = list(CODING_ORDER)
-        values, base = x[:, order], base[:, order]
+        hidden, _ = self.trunk_of(inputs)
+        values, base = in_coding_order(x), in_coding_order(base)
         error = values - base
-        small = (error.clamp(-127, 127) / INPUT_SCALE).to(h.dtype).unsqueeze(-1)  # [B, 3, H, W, 1]
-        inside = self.inside.to(h.dtype)
-        entering = ((), ((0, inside[0]),), ((0, inside[1]), (1, inside[2])))
-        bits = []
-        for k in range(channels):
-            z = hidden[k]
-            for j, row in entering[k]:
-                z = z + small[:, j] * row
-            out = self.heads[k](F.relu(z)).permute(0, 3, 1, 2).float()
-            bits.append(self._bits(out, values[:, k], base[:, k], error[:, :k]))
+        outs = self.outputs_of(hidden, error, channels)
+        bits = [logistic_bits(components(out, base[:, k], error[:, :k]), values[:, k]) for k, out in enumerate(outs)]
         return torch.stack(bits, 1)
 
-    def _bits(self, out: Tensor, value: Tensor, base: Tensor, earlier: Tensor) -> Tensor:
-        """-log2 of a discretised logistic mixture. out: [B, 3K + k, H, W]; value, base: [B, H, W]; earlier:
-        [B, k, H, W].
+    def trunk_of(self, inputs: Tensor, earlier: Sequence[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
+        """(what all channels are made of, [B, H, W, 3 C], the features that every block read). inputs: [B, F, H, W], of
+        `features`; earlier: features of every block at the pixels before, where another network has them.
         """
-        k = self.config.mixtures
-        weight, mean, log_scale = out[:, :k], out[:, k : 2 * k] * MEAN_SCALE, out[:, 2 * k : 3 * k]
-        centre = base + (out[:, 3 * k :] * earlier).sum(1)
-        inverse = torch.exp2(-log_scale.clamp(*LOG_SCALE_RANGE))
-        distance = (value - centre).unsqueeze(1) - mean
-        value = value.unsqueeze(1)
-        upper = torch.where(value > 254.5, 60.0, inverse * (distance + 0.5))
-        lower = torch.where(value < 0.5, -60.0, inverse * (distance - 0.5))
-        p = (torch.softmax(weight, 1) * (torch.sigmoid(upper) - torch.sigmoid(lower))).sum(1)
-        return -torch.log2(p.clamp_min(0) * (1 - FLOOR) + FLOOR / 256)
+        h = self.input((inputs / INPUT_SCALE).permute(0, 2, 3, 1))
+        read = []
+        for i, block in enumerate(self.blocks):
+            h, features = block(h, earlier[i] if earlier else None)
+            read.append(features)
+        return self.trunk(max_norm(h)), read
+
+    def outputs_of(self, hidden: Tensor, error: Tensor, channels: int = 3) -> Iterator[Tensor]:
+        """What `components` takes of each channel, float32 [B, 3K + ..., H, W]. error: of what is told of each channel
+        to those after it, [B, 3, H, W], in coding order.
+        """
+        small = scaled(error).to(hidden.dtype).unsqueeze(-1)  # [B, 3, H, W, 1]
+        inside = self.inside.to(hidden.dtype)
+        entering = ((), ((0, inside[0]),), ((0, inside[1]), (1, inside[2])))
+        for k, z in enumerate(hidden.chunk(3, -1)[:channels]):
+            for j, row in entering[k]:
+                z = z + small[:, j] * row
+            yield self.heads[k](F.relu(z)).permute(0, 3, 1, 2).float()
+
+
+class Components(NamedTuple):
+    """A mixture of logistics: logarithms of the weights, means, and log2 of the scales, [B, K, H, W], in levels."""
+
+    weight: Tensor
+    mean: Tensor
+    log_scale: Tensor
+
+
+def components(out: Tensor, base: Tensor, errors: Tensor) -> Components:
+    """out: [B, 3K + E, H, W]; base: [B, H, W]; errors, one for each of the E slopes: [B, E, H, W]"""
+    k = (out.shape[1] - errors.shape[1]) // 3
+    weight, offset, log_scale, slopes = out[:, :k], out[:, k : 2 * k], out[:, 2 * k : 3 * k], out[:, 3 * k :]
+    centre = base + (slopes * errors).sum(1)
+    return Components(weight, centre.unsqueeze(1) + offset * MEAN_SCALE, log_scale.clamp(*LOG_SCALE_RANGE))
+
+
+def logistic_bits(p: Components, value: Tensor) -> Tensor:
+    """-log2 of the probabilities of levels [B, H, W] under discretised logistic mixtures."""
+    value, inverse = value.unsqueeze(1), torch.exp2(-p.log_scale)
+    distance = value - p.mean
+    upper = torch.where(value > 254.5, 60.0, inverse * (distance + 0.5))
+    lower = torch.where(value < 0.5, -60.0, inverse * (distance - 0.5))
+    found = (torch.softmax(p.weight, 1) * (torch.sigmoid(upper) - torch.sigmoid(lower))).sum(1)
+    return -torch.log2(found.clamp_min(0) * (1 - FLOOR) + FLOOR / 256)
+
+
+def in_coding_order(x: Tensor) -> Tensor:
+    """Channels [B, 3, H, W] in the order in which they are coded."""
+    return x[:, list(CODING_ORDER)]
+
+
+def scaled(error: Tensor) -> Tensor:
+    """Differences of pixel values as the network reads them."""
+    return error.clamp(-127, 127) / INPUT_SCALE

@@ -49,6 +49,7 @@ from bfncodec.networks.products_compiled import (
     quantise,
 )
 
+TOLD = len(CODING_ORDER) - 1  # channels that others are told
 TOGETHER = 24  # pixels that go through the network at once
 TAPS = len(INPUT_TAPS)
 FLAGS = 3 * REACH
@@ -123,15 +124,16 @@ class CompiledConvNet:
         kinds = np.array([found.index(d) for d in dilations], np.int64)
         convs, outs = (_blocks([linear_of(linear) for linear in part]) for part in (network.convs, network.outs))
         self.weights = Weights(linear_of(network.input), convs, outs, linear_of(network.trunk), kinds)
+        self.own = network.own.numpy()
         parts = tables.exp2_table(), _inverse_table(), _edges(), tables.logistic_table()
         entering = [*(part.numpy() for part in network.entering), np.zeros(0, np.float32)]
         self.heads = [
             Head(linear_of(linear), part, Tables(*parts)) for linear, part in zip(network.heads, entering, strict=True)
         ]
 
-    def start(self, sizes: Any, block: int, single: bool = False) -> CompiledPass:
+    def start(self, sizes: Any, block: int, single: bool = False, keep: bool = False) -> CompiledPass:
         """See `ExactConvNet.start`."""
-        return CompiledPass(self, sizes, block, single)
+        return CompiledPass(self, sizes, block, single, keep)
 
 
 def _blocks(linears: list[Linear]) -> Blocks:
@@ -142,10 +144,16 @@ def _blocks(linears: list[Linear]) -> Blocks:
 class CompiledPass(Pass):
     """The same as its parent, on its cells."""
 
-    def __init__(self, compiled: CompiledConvNet, sizes: Any, block: int, single: bool) -> None:
-        super().__init__(compiled.network, sizes, block, single)
+    def __init__(self, compiled: CompiledConvNet, sizes: Any, block: int, single: bool, keep: bool = False) -> None:
+        super().__init__(compiled.network, sizes, block, single, keep)
         self.compiled = compiled
         self.room = _room(compiled.weights, compiled.network.config.width)
+
+    def seen_by(self, network: CompiledConvNet) -> CompiledPass:
+        """See `Pass.seen_by`."""
+        other = super().seen_by(network.network)
+        other.compiled = network
+        return other
 
     def predict(self, pixels: Pixels) -> CompiledPrediction:  # type: ignore[override]
         """See `Pass.predict`."""
@@ -189,7 +197,8 @@ class CompiledPrediction:
 
     def __init__(self, compiled: CompiledConvNet, trunk: Floats, base: NDArray[np.int16]) -> None:
         self.compiled, self.trunk, self.base = compiled, trunk, base
-        self.errors = np.zeros((2, len(trunk)), np.float32)
+        # Of the channels told, of the samples of all.
+        self.errors = np.zeros((TOLD + len(CODING_ORDER), len(trunk)), np.float32)
 
     def channel(self, k: int) -> CompiledMixture:
         """Distribution of the k-th coded channel, after k calls of `tell`."""
@@ -204,10 +213,17 @@ class CompiledPrediction:
         _describe(head, self.trunk, k, base, self.errors, found.weight, found.mean, found.inverse)
         return found
 
-    def tell(self, k: int, value: NDArray[np.integer]) -> None:
-        """The k-th coded channel is now known. value: [N]"""
-        if k + 1 < len(CODING_ORDER):
-            self.errors[k] = value - self.base[:, CODING_ORDER[k]].astype(np.float32)
+    def sample(self, value: Floats) -> None:
+        """See `exact_convnet.Prediction.sample`."""
+        own = self.errors[TOLD:]
+        own[:] = value - self.base[:, CODING_ORDER].T.astype(np.float32)
+        for error, entering in zip(own, self.compiled.own, strict=True):
+            _enter(entering, error, self.trunk)
+
+    def tell(self, k: int, value: NDArray[Any]) -> None:
+        """See `exact_convnet.Prediction.tell`."""
+        if k < TOLD:
+            self.errors[k] = value.astype(np.float32) - self.base[:, CODING_ORDER[k]].astype(np.float32)
             _enter(
                 self.compiled.heads[k].entering,
                 self.errors[k],
@@ -222,6 +238,15 @@ class CompiledMixture(NamedTuple):
     mean: Floats
     inverse: Floats
     tables: Tables
+
+    def components(self) -> tuple[Ints, Floats, Floats]:
+        """See `Mixture.components`."""
+        return self.weight.T, self.mean.T, self.inverse.T
+
+    def with_components(self, weight: Ints, mean: Floats, inverse: Floats) -> CompiledMixture:
+        """See `Mixture.with_components`."""
+        flat = np.ascontiguousarray
+        return CompiledMixture(flat(weight.T), flat(mean.T), flat(inverse.T), self.tables)
 
     def below(self, value: Ints) -> Ints:
         """See `Mixture.below`. value: int32 [N, B]"""
@@ -364,8 +389,8 @@ def _describe(head: Any, trunk: Any, k: Any, base: Any, errors: Any, weight: Any
             at = start + n
             finish(sums[n], unit[n], head.linear, out)
             centre = np.float32(base[at])
-            for j in range(k):
-                centre += out[3 * mixtures + j] * errors[j, at]
+            for j in range(outputs - 3 * mixtures):
+                centre += out[3 * mixtures + j] * errors[j if j < k else TOLD + j - k, at]
             for m in range(mixtures):
                 value = np.rint((out[mixtures + m] * OFFSET + centre) * FIXED)
                 mean[at, m] = min(max(value, -FAR_MEAN), FAR_MEAN)

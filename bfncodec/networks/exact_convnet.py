@@ -10,8 +10,10 @@ integers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -92,7 +94,14 @@ class Front:
     cells; dilations: of the convolutions that look back.
     """
 
-    def __init__(self, sizes: Sequence[tuple[int, int]], block: int, single: bool, dilations: Sequence[int]) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[tuple[int, int]],
+        block: int,
+        single: bool,
+        dilations: Sequence[int],
+        keep: bool = False,
+    ) -> None:
         height, width = (np.array(side, np.int64) for side in zip(*sizes, strict=True))
         line = np.arange((width + 2 * (height - 1)).max())[:, None]
         self.width, self.reach = width, max(REACH, *dilations)
@@ -103,7 +112,7 @@ class Front:
         self.rows, self.top = int(ends[-1]), ends - height - 1
         self.start = np.cumsum(height * width) - height * width
         self.blocks = self._blocks(block)
-        together = 1 if single else max(last - first for first, last in self.blocks)
+        together = len(line) if keep else 1 if single else max(last - first for first, last in self.blocks)
         self.value_cells = (together + INPUT_LINES) * self.rows
         self.cells = (together + 3 * max(dilations)) * self.rows  # BLOCK_TAPS look back three lines
         self.taps = [self.distances(BLOCK_TAPS, d) for d in dilations]
@@ -157,8 +166,8 @@ class Front:
         return np.array([((column + 2 * row) * self.rows + row) * dilation for row, column in taps])
 
 
-def stored_shapes(config: ConvNetConfig) -> Shapes:
-    """Names and shapes of the tensors a model of this shape is made of."""
+def stored_shapes(config: ConvNetConfig, slopes: int = 0) -> Shapes:
+    """Names and shapes of the tensors a model of this shape is made of; slopes: that heads have besides."""
     width, hidden, fine = config.width, config.hidden, config.bits == 16
     shapes = linear_shapes("input", width, config.features, fine=True)
     shapes |= linear_shapes("trunk", 3 * width, width, fine=fine)
@@ -166,7 +175,7 @@ def stored_shapes(config: ConvNetConfig) -> Shapes:
         shapes |= linear_shapes(f"blocks.{i}.conv", hidden, len(BLOCK_TAPS) * width, fine=fine)
         shapes |= linear_shapes(f"blocks.{i}.out", width, hidden, fine=fine)
     for k in range(3):
-        shapes |= linear_shapes(f"heads.{k}", config.outputs(k), width, fine=True)
+        shapes |= linear_shapes(f"heads.{k}", config.outputs(k) + slopes, width, fine=True)
     return shapes | {"inside": (3, width)}
 
 
@@ -189,12 +198,14 @@ class ExactConvNet:
         inside = tensors["inside"].to(device)
         # How the k-th coded channel enters those after it, which stand behind each other.
         self.entering = (inside[:2].reshape(-1), inside[2])
+        # How samples of a pixel's channels enter all, [3, 3 C], where there are any.
+        self.own = tensors["own"].to(device) if "own" in tensors else inside.new_zeros(0, 3 * config.width)
 
-    def start(self, sizes: Sequence[tuple[int, int]], block: int, single: bool = False) -> Pass:
+    def start(self, sizes: Sequence[tuple[int, int]], block: int, single: bool = False, keep: bool = False) -> Pass:
         """A pass over images of these (height, width): as many lines at a time as hold `block` pixels, or single lines,
-        which are made ready in such blocks.
+        which are made ready in such blocks. keep: the cells of all lines, so that any can be predicted again.
         """
-        return Pass(self, sizes, block, single)
+        return Pass(self, sizes, block, single, keep)
 
 
 def by_words(weight: Tensor) -> Tensor:
@@ -245,7 +256,14 @@ def mixture_weights(logits: Floats) -> NDArray[np.int32]:
     steps = np.maximum.reduce(logits) - logits
     steps *= np.float32(tables.LOG2_E * tables.EXP2_STEPS)
     np.rint(steps, out=steps)
-    share = np.add.accumulate(tables.exp2_table().take(steps.astype(np.int64), mode="clip"), 0, dtype=np.float64)
+    return in_proportion(tables.exp2_table().take(steps.astype(np.int64), mode="clip"))
+
+
+def in_proportion(numbers: NDArray[np.integer]) -> NDArray[np.int32]:
+    """Integers that sum to WEIGHT_TOTAL in proportion to others, which are not negative and sum to less than 2^36.
+    [K, N] -> int32 [K, N]
+    """
+    share = np.add.accumulate(numbers, 0, dtype=np.float64)
     # The quotient of integers below 2^36 is never so close to the next integer that it is rounded to it.
     edge: NDArray[np.int32] = (share * np.float64(WEIGHT_TOTAL) / share[-1]).astype(np.int32)
     edge[1:] -= edge[:-1].copy()
@@ -261,6 +279,14 @@ class Mixture:
     weight: NDArray[np.int32]
     mean: Floats
     inverse: Floats
+
+    def components(self) -> tuple[NDArray[np.int32], Floats, Floats]:
+        """Weights, means and inverse scales, [K, N] each."""
+        return self.weight, self.mean, self.inverse
+
+    def with_components(self, weight: NDArray[np.int32], mean: Floats, inverse: Floats) -> Mixture:
+        """Another of the same kind."""
+        return Mixture(weight, mean, inverse)
 
     def below(self, value: NDArray[np.int32]) -> NDArray[np.int32]:
         """2^30 P(x < value), monotone in value, see `cdf.Below`. value: int32 [N, B] or [1, B] in 0 … 256 -> int32
@@ -301,18 +327,26 @@ def _edges() -> Floats:
 class Pass:
     """One pass over some images. Holds the cells of the values known so far and of the features of every layer."""
 
-    def __init__(self, network: ExactConvNet, sizes: Sequence[tuple[int, int]], block: int, single: bool) -> None:
+    def __init__(
+        self, network: ExactConvNet, sizes: Sequence[tuple[int, int]], block: int, single: bool, keep: bool = False
+    ) -> None:
         config = network.config
         dilations = [config.dilation(i) for i in range(config.blocks)]
         kinds = sorted(set(dilations))
         self.network, self.single = network, single
-        self.front = Front(sizes, block, single, kinds)
+        self.front = Front(sizes, block, single, kinds, keep)
         self.values = np.full((self.front.value_cells, WORD), OUTSIDE, np.uint8).view(np.int32)[:, 0]
         self.inputs = self.front.distances(INPUT_TAPS)[:, None]
         # Outside the images there are zeros: where no pixel comes from the beginning, `beside` them again and again.
         shape = (config.blocks, self.front.cells, config.width)
         self.cells = torch.zeros(shape, dtype=torch.int8, device=network.device)
         self.layers = [(as_words(layer), kinds.index(d)) for layer, d in zip(self.cells, dilations, strict=True)]
+
+    def seen_by(self, network: Any) -> Self:
+        """The same cells for another network of the same shape, which is of the kind that began the pass."""
+        other = copy(self)
+        other.network = network
+        return other
 
     def blocks(self) -> Iterator[Pixels]:
         """All pixels, as many at a time as were asked for: what `predict` and `reveal` take, in this order."""
@@ -374,21 +408,32 @@ class Prediction:
         self.network, self.trunk, self.width = network, trunk, network.config.width
         self.base: Floats = base.numpy().T.astype(np.float32)
         self.errors: list[Floats] = []
+        self.own: list[Floats] = []
 
     def channel(self, k: int) -> Mixture:
         """Distribution of the k-th coded channel, after k calls of `tell`."""
         hidden = self.trunk[:, k * self.width : (k + 1) * self.width].clamp_min(0)
         out = self.network.heads[k](*quantise_positive(hidden)).t().contiguous().cpu().numpy()
-        return mixture(out, self.base[CODING_ORDER[k]], self.errors, self.network.config.mixtures)
+        return mixture(out, self.base[CODING_ORDER[k]], [*self.errors, *self.own], self.network.config.mixtures)
 
-    def tell(self, k: int, value: NDArray[np.integer]) -> None:
-        """The k-th coded channel is now known. value: [N]"""
+    def sample(self, value: Floats) -> None:
+        """Samples of the pixels themselves are known, in levels, channels in coding order: float32 [3, N]."""
+        self.own = [own - self.base[c] for c, own in zip(CODING_ORDER, value, strict=True)]
+        for error, entering in zip(self.own, self.network.own, strict=True):
+            self.trunk += self._small(error) * entering
+
+    def tell(self, k: int, value: NDArray[Any]) -> None:
+        """The k-th coded channel is now known, or a sample of it. value: [N]"""
         if k + 1 == len(CODING_ORDER):
             return
         error: Floats = value.astype(np.float32) - self.base[CODING_ORDER[k]]
         self.errors.append(error)
-        small = torch.from_numpy(error).to(self.network.device).clamp(-LARGEST, LARGEST).div_(INPUT_SCALE)
-        self.trunk[:, (k + 1) * self.width :] += small.unsqueeze(1) * self.network.entering[k]
+        self.trunk[:, (k + 1) * self.width :] += self._small(error) * self.network.entering[k]
+
+    def _small(self, error: Floats) -> Tensor:
+        """Differences of pixel values as the network reads them, [N, 1]."""
+        given = torch.from_numpy(error).to(self.network.device)
+        return given.clamp(-LARGEST, LARGEST).div_(INPUT_SCALE).unsqueeze(1)
 
 
 def as_words(rows: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ EXP2_BITS = 20  # 2^0 is this power of two
 LOGISTIC_STEPS = 512  # table steps per unit of the logistic's argument
 LOGISTIC_BITS = 20  # probability 1 is this power of two
 LOGISTIC_LIMIT = 14  # the distribution is cut at plus and minus this many scales
+LOGISTIC_VARIANCE = 3.289868133696453  # of scale 1, pi^2 / 3
 NORMAL_STEPS = 512  # table steps per standard deviation
 NORMAL_BITS = 30  # probability 1 is this power of two
 NORMAL_LIMIT = 8  # the distribution is cut at plus and minus this many standard deviations

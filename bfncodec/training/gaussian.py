@@ -30,6 +30,7 @@ from bfncodec.networks.denoiser import (
     level_features,
 )
 from bfncodec.networks.sequence import SequenceConfig
+from bfncodec.networks.tiles import TiledConfig
 from bfncodec.training.data import expand, load_text
 
 STEPS = 32  # of the game whose steps are trained on
@@ -54,7 +55,7 @@ class ItemSource:
 class ItemSampler:
     """Random items as a network's flow sees them."""
 
-    def __init__(self, source: ItemSource, config: DenoiserConfig | SequenceConfig, batch: int) -> None:
+    def __init__(self, source: ItemSource, config: DenoiserConfig | SequenceConfig | TiledConfig, batch: int) -> None:
         self.source, self.config, self.batch = source, config, batch
         self.items = load_letters(source.paths) if config.kind == "discrete" else load_arrays(source, config)
 
@@ -91,7 +92,7 @@ def warped(items: NDArray[np.uint8], size: float, rng: np.random.Generator) -> N
     return moved
 
 
-def load_arrays(source: ItemSource, config: DenoiserConfig | SequenceConfig) -> NDArray[np.uint8]:
+def load_arrays(source: ItemSource, config: DenoiserConfig | SequenceConfig | TiledConfig) -> NDArray[np.uint8]:
     """uint8 [N, *shape]"""
     parts = []
     for path in expand(source.paths, (".npy", ".xz")):

@@ -29,8 +29,9 @@ from bfncodec.models import CONFIG, WEIGHTS, find, search_path
 from bfncodec.networks.convnet import ConvNet, ConvNetConfig
 from bfncodec.networks.denoiser import Denoiser
 from bfncodec.networks.sequence import SequenceConfig, SequenceDenoiser
+from bfncodec.networks.tiles import FIRST, TiledNet
 from bfncodec.networks.transformer import Transformer, TransformerConfig
-from bfncodec.training import gaussian, grids, sequence
+from bfncodec.training import gaussian, grids, sequence, tiles
 from bfncodec.training.data import CropSampler, ImageSource, TextSource, WindowSampler, load_text
 from bfncodec.training.muon import Muon, half_is_faster
 
@@ -252,6 +253,8 @@ def text_task(settings: dict[str, Any], train: TrainConfig) -> Task:
 
 def archive_task(settings: dict[str, Any], train: TrainConfig) -> Task:
     """Training of a model with a Gaussian sender."""
+    if "tile" in settings.get("network", {}):
+        return tile_task(settings, train)
     if "ramp" in settings.get("network", {}):
         return ramp_task(settings, train)
     config = gaussian.network_of(settings, make)
@@ -296,6 +299,24 @@ def ramp_task(settings: dict[str, Any], train: TrainConfig) -> Task:
         "network": config.to_dict(),
     }
     return Task(SequenceDenoiser(config), ("blocks.",), lambda g: [sampler(g)], loss, validation, description)
+
+
+def tile_task(settings: dict[str, Any], train: TrainConfig) -> Task:
+    """Training of a model whose Gaussian sender sends pixel after pixel."""
+    config = tiles.network_of(settings["network"], make)
+    sampler = gaussian.ItemSampler(make(gaussian.ItemSource, settings["data"][0], "data"), config, train.batch)
+    held_out = [make(gaussian.ItemSource, table, "validation") for table in settings.get("validation", [])]
+    validation = [gaussian.ItemSampler(s, config, VALIDATION_ITEMS)(np.random.default_rng(1)) for s in held_out]
+    description = {
+        "name": settings["name"],
+        "role": "archive",
+        "sender": "gaussian",
+        "schedule": "wavefront",
+        "steps": config.steps,
+        "network": config.to_dict(),
+    }
+    matrices = ("blocks.", f"{FIRST}blocks.")
+    return Task(TiledNet(config), matrices, lambda g: [sampler(g)], tiles.loss, validation, description)
 
 
 def check_text(config: TransformerConfig, train: TrainConfig) -> None:
