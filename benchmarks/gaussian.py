@@ -101,6 +101,36 @@ class Watched:
         self.told(value)
 
 
+class LineChain:
+    """The same as `Chain` for a receiver that sends line after line: steps are added up when a group is through."""
+
+    def __init__(self, receiver: LineReceiver) -> None:
+        self.receiver, self.game = receiver, receiver.game
+        self.unwatched = receiver.begin()
+        self.bits: list[float] = []
+        self.seconds = 0.0
+
+    def target(self, x: NDArray[np.int64]) -> Floats:
+        """What a group begins with."""
+        self.group, self.means = self.receiver.begin(), self.receiver.target(x)
+        self.s = [np.zeros_like(self.means) for _ in self.game.betas]
+        return self.means
+
+    def step(self, i: int, before: NDArray[np.int64]) -> Watched:
+        def told(after: NDArray[np.int64]) -> None:
+            started = time.perf_counter()
+            for part in self.game.parts(i):
+                self.game.of(part, self.s[part.phase + 1])[:] = self.game.of(part, after)
+            if i == 0:
+                self.bits.append(self.unwatched.cost(self.means, self.s).bits)
+            self.seconds += time.perf_counter() - started
+
+        return Watched(self.group.step(i, before), told)
+
+    def reconstruction(self, last: NDArray[np.int64]) -> Any:
+        return self.group.reconstruction(last)
+
+
 class Chain:
     """A receiver that adds up what every group of items costs by densities: log2 p_S/p_R of every step."""
 
@@ -215,11 +245,11 @@ def measure(kind: str, model: str, data: bytes, steps: int, draws: int, threads:
     """Encode, decode, compare, and play the game for the same items."""
     codec = bfncodec.load(model, threads=threads).with_steps(steps)
     codec.encode(data[: 30 * prod(codec.config.shape)])  # what is done once is done before
-    watch = Stopwatch(codec.receiver.raw)
-    codec.receiver.raw = watch
-    plain, lines = codec.receiver, isinstance(codec.receiver, LineReceiver)
-    chain = Chain(plain)
-    codec.receiver = plain if lines else chain
+    plain = codec.receiver
+    chain: Any = (LineChain if isinstance(plain, LineReceiver) else Chain)(plain)
+    watch = Stopwatch(plain.raw)
+    plain.raw = watch
+    codec.receiver = chain
     started = time.perf_counter()
     payload = codec.encode(data)
     encoding = time.perf_counter() - started - chain.seconds
@@ -243,7 +273,7 @@ def measure(kind: str, model: str, data: bytes, steps: int, draws: int, threads:
         ideal_error=sqrt(spread / draws) / chained,
         real=(8 * len(payload) - seed) / chained,
         real_error=sqrt(spread) / chained,
-        path=float("nan") if lines else sum(groups[-len(codec.groups(payload)) :]) / chained,
+        path=sum(groups[-len(codec.groups(payload)) :]) / chained,
         seed_bits_per_dim_of_one_item=seed / item,
         borrowed_bits_per_dim_of_one_item=codec.receiver.game.need(codec.sums) / item,
         payload_bytes=len(payload),
@@ -291,10 +321,10 @@ def entropies(game: Game) -> Floats:
     """Bits of the sender's sums after 0 … n steps, averaged over the sums."""
     betas, units = np.array(game.betas[1:]), np.array(game.units[1:])
     of_phase = np.concatenate([[0.0], 0.5 * np.log2(2 * pi * e * game.kappa * betas) - np.log2(units)])
+    place = np.arange(game.length) % game.tooth
     if isinstance(game, LineGame):
-        sent: Floats = np.array(game.edges) / game.length * of_phase[1]
-        return sent
-    begun = np.arange(game.steps + 1)[:, None] - np.arange(game.length) % game.tooth
+        place = np.repeat(np.arange(game.tooth), np.diff(game.edges))
+    begun = np.arange(game.steps + 1)[:, None] - place
     mean: Floats = of_phase[begun.clip(0, game.phases)].mean(1)
     return mean
 

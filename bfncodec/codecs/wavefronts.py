@@ -143,23 +143,25 @@ class LineReceiver:
 
     def play(self, x: Ints, rng: np.random.Generator) -> CodeLength:
         """L^n of data [N], by a Monte-Carlo estimate with noise from rng; the coder has no part in it."""
-        own, game = self.begin(), self.game
-        target = self.target(x)
-        paths = [np.zeros_like(target)]  # sums after each phase
+        game, target = self.game, self.target(x)
+        s = [np.zeros_like(target)]
         for alpha in np.diff(game.betas):
-            paths.append(paths[-1] + alpha * target + np.sqrt(alpha) * rng.standard_normal(len(target)))
-        s = [path / unit for path, unit in zip(paths, game.units, strict=True)]
+            s.append(s[-1] + alpha * target + np.sqrt(alpha) * rng.standard_normal(len(target)))
+        return self.cost(target, [sums / unit for sums, unit in zip(s, game.units, strict=True)])
+
+    def cost(self, target: Floats, s: list[NDArray[Any]]) -> CodeLength:
+        """log2 p_S/p_R of a game, step by step, and its reconstruction, by densities. target: see `target`; s: sums
+        after 0 … w of their phases, in units, [N] each.
+        """
+        own, game = self.begin(), self.game
         kl = np.zeros(game.steps)
         own.foresee(s[-1])
         for i in range(game.steps - 1, -1, -1):
-            before = np.zeros_like(target)
+            before, after = np.zeros_like(target), np.zeros_like(target)
             for part in game.parts(i):
                 game.of(part, before)[:] = game.of(part, s[part.phase])
-            step = LineStep(own, i, before)
-            after = before.copy()
-            for part in game.parts(i):
                 game.of(part, after)[:] = game.of(part, s[part.phase + 1])
-            kl[i] = step.bits(after, target)
+            kl[i] = LineStep(own, i, before).bits(after, target)
         missed = int((_middle(own.levels(s[-1])) != target).sum())
         return CodeLength(kl, float(24 * missed), len(target))
 
