@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from doubles import noise
 from test_bitsback import values
+from test_wavefronts import SHAPE, TWO, full_stack, tiny
 from tiny import CONFIGS, KINDS, content, random_stack, tiny_receiver
 
-from benchmarks.gaussian import Chain, play
+from benchmarks.gaussian import Chain, LineChain, entropies, play
 from bfncodec.codecs.gaussian import sums_of
 from bfncodec.coding.bitsback import push_items
 
@@ -35,3 +37,23 @@ def test_a_chain_costs_what_its_own_path_says(kind: str) -> None:
     push_items(stack, x, sums, chain.game, chain)
     assert content(stack) - start == pytest.approx(chain.bits[0], rel=0.01)
     assert len(chain.bits) == 1
+
+
+def test_a_chain_of_lines_costs_what_its_own_path_says() -> None:
+    x = 100 + (noise(7, 240, *SHAPE) % 5).astype(np.int64).reshape(-1)
+    chain: Any = LineChain(tiny(0.1, TWO))
+    stack = full_stack(160_000)
+    start, marks = stack.bits, [stack.bits]
+    push_items(stack, x, len(x), chain.game, chain, marks.append)
+    assert stack.bits - start == pytest.approx(chain.bits[0], rel=0.001)
+    grown = np.diff(marks)[1:][::-1] - np.diff(len(x) * entropies(chain.game))
+    played = chain.unwatched.cost(chain.means, chain.s).kl
+    np.testing.assert_allclose(grown, played, rtol=0.05, atol=100)  # a step's sender draws noise of its own
+
+
+def test_entropies_grow_line_by_line() -> None:
+    game = tiny(0.1, TWO).game
+    found = entropies(game)
+    assert len(found) == game.steps + 1
+    assert found[0] == 0
+    assert (np.diff(found) >= 0).all()
