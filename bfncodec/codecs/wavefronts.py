@@ -22,6 +22,7 @@ step to the first, can have it all before it draws the samples.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
@@ -89,9 +90,9 @@ class LineReceiver:
         """See :class:`bfncodec.coding.bitsback.Receiver`."""
         return _middle(x.reshape(-1, len(self.order))[:, self.order]).reshape(-1)
 
-    def levels(self, sums: NDArray[Any]) -> Ints:
-        """The levels nearest to sums in units, of the same shape, where all is sent."""
-        return np.rint(self.sample(self.game.phases, sums)).clip(0, LEVELS - 1).astype(np.int64)
+    def levels(self, phase: int, sums: NDArray[Any]) -> Ints:
+        """The levels nearest to sums in units with so many steps behind them, of the same shape."""
+        return np.rint(self.sample(phase, sums)).clip(0, LEVELS - 1).astype(np.int64)
 
     def sample(self, phase: int, sums: NDArray[Any]) -> Floats:
         """Sums in units with so many steps behind them as what they say of the levels."""
@@ -123,7 +124,7 @@ class LineReceiver:
         for line in range(self.game.tooth):
             pixels = self._line(line)
             self._foreseen[line] = self.raw(self._settling, pixels)
-            self.reveal(line, self.levels(self.game.of(Part(line, 0), sums)))
+            self.reveal(line, self.levels(self.game.phases, self.game.of(Part(line, 0), sums)))
 
     def settling(self, line: int) -> Prediction:
         """p_O of a line's levels, which may be had once."""
@@ -133,7 +134,7 @@ class LineReceiver:
         """p_O of a line that begins, before [N]: of the line just before samples are known."""
         assert self._sampling is not None
         if self._known and line:  # who knows its levels does not tell
-            self.reveal(line - 1, self._rounded(line - 1, before))
+            self.reveal(line - 1, self.levels(1, self.game.of(Part(line - 1, 1), before)))
         return self.raw(self._sampling, self._line(line))
 
     def reveal(self, line: int, levels: Ints) -> None:
@@ -162,7 +163,7 @@ class LineReceiver:
                 game.of(part, before)[:] = game.of(part, s[part.phase])
                 game.of(part, after)[:] = game.of(part, s[part.phase + 1])
             kl[i] = LineStep(own, i, before).bits(after, target)
-        missed = int((_middle(own.levels(s[-1])) != target).sum())
+        missed = int((_middle(own.levels(game.phases, s[-1])) != target).sum())
         return CodeLength(kl, float(24 * missed), len(target))
 
     def _line(self, line: int) -> Pixels:
@@ -172,11 +173,6 @@ class LineReceiver:
                 self._pixels.pop(line - self.game.phases, None)
             self._pixels[line] = next(self._lines)
         return self._pixels[line]
-
-    def _rounded(self, line: int, sums: NDArray[Any]) -> Ints:
-        """The levels next to samples of a line."""
-        found = np.rint(self.sample(1, self.game.of(Part(line, 1), sums)))
-        return found.clip(0, LEVELS - 1).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -188,69 +184,87 @@ class LineStep:
     before: NDArray[Any]
 
     def push(self, stack: AnsStack, after: Ints) -> None:
-        for part in self._parts(after):
+        for part in reversed(self._parts()):
             part.push(stack, after)
 
     def pop(self, stack: AnsStack) -> Ints:
-        receiver, game, after = self.receiver, self.receiver.game, self.before.copy()
+        receiver, after = self.receiver, self.before.copy()
         if self.i == 0:
-            receiver.start(len(after) // game.length)
-        parts = self._parts(after)[::-1]
+            receiver.start(len(after) // receiver.game.length)
+        parts = self._parts()
         for part in parts:
             part.pop(stack, after)
         for part in parts:
-            line = part.line
-            if part.settles:
-                receiver.reveal(line, receiver.levels(game.of(part.part, after)))
-            else:
-                receiver.reveal(line, receiver._rounded(line, after))
+            receiver.reveal(part.line, part.known(after))
         return after
 
     def bits(self, after: NDArray[Any], target: Floats) -> float:
         """log2 p_S/p_R of sums, by densities; target: see `LineReceiver.target`."""
-        return sum(part.bits(after, target) for part in self._parts(after))
+        return sum(part.bits(after, target) for part in self._parts())
 
-    def _parts(self, sums: NDArray[Any]) -> list[Settled | Sampled]:
-        """What the step moves, that which began last first; whose networks see the sums before."""
+    def _parts(self) -> list[LinePart]:
+        """What the step moves, that which began first first. Both networks are asked before anything is moved."""
         receiver, game = self.receiver, self.receiver.game
-        found: list[Settled | Sampled] = []
+        found: list[LinePart] = []
         for part in reversed(game.parts(self.i)):
-            sums_before = game.of(part, self.before)
+            before, line = game.of(part, self.before), part.first
             if part.phase + 1 == game.phases:
-                found.append(Settled(receiver, part, sums_before, receiver.settling(part.first)))
+                found.append(Settled(receiver, part, before, receiver.settling(line)))
             else:
-                found.append(Sampled(receiver, part, sums_before, receiver.sampling(part.first, self.before)))
-        return found[::-1]
+                found.append(Sampled(receiver, part, before, receiver.sampling(line, self.before)))
+        return found
 
 
 @dataclass(frozen=True)
-class Settled:
-    """The step that settles the levels of a line. before: its sums, [items, sums]."""
+class LinePart(ABC):
+    """What a step moves of a line. before: its sums, [items, sums]; prediction: what the network makes of what is known
+    before the step. It is of use once: for one of `push`, `pop` and `bits`.
+    """
 
     receiver: LineReceiver
     part: Part
     before: NDArray[Any]
     prediction: Prediction
 
-    settles = True
-
     @property
     def line(self) -> int:
-        """That is sent."""
+        """Number of the line."""
         return self.part.first
 
+    def sent(self, sums: NDArray[Any]) -> NDArray[Any]:
+        """A view of its sums among all, [items, sums]."""
+        return self.receiver.game.of(self.part, sums)
+
+    @abstractmethod
     def push(self, stack: AnsStack, after: Ints) -> None:
-        sent = self.receiver.game.of(self.part, after)
-        levels = self.receiver.levels(sent)
-        self._noise.push(stack, sent.reshape(-1), self._mean(levels))
+        """Pay for the line's sums."""
+
+    @abstractmethod
+    def pop(self, stack: AnsStack, after: Ints) -> None:
+        """Draw the line's sums, into `after`."""
+
+    @abstractmethod
+    def bits(self, after: NDArray[Any], target: Floats) -> float:
+        """log2 p_S/p_R of the line's sums, by densities."""
+
+    def known(self, after: NDArray[Any]) -> Ints:
+        """The levels nearest to the line's sums."""
+        return self.receiver.levels(self.part.phase + 1, self.sent(after))
+
+
+class Settled(LinePart):
+    """The step that settles the levels of a line."""
+
+    def push(self, stack: AnsStack, after: Ints) -> None:
+        levels = self.known(after)
+        self._noise.push(stack, self.sent(after).reshape(-1), self._mean(levels))
         values = by_channel(levels)
         for mixture, value in zip(reversed(self._mixtures(values)), values[::-1], strict=True):
             for part in reversed(mixture.intervals(value.astype(np.int32))):
                 stack.push_intervals(part.below, part.frequency, part.symbol, NIBBLE)
 
     def pop(self, stack: AnsStack, after: Ints) -> None:
-        """Levels, and the sums that lead to them, into `after`."""
-        sent, drawn = self.receiver.game.of(self.part, after), []
+        sent, drawn = self.sent(after), []
         samples = self._begin()
         for k in range(CHANNELS):
             mixture = self._mixture(k, samples)
@@ -261,12 +275,12 @@ class Settled:
         sent[:] = self._noise.pop(stack, self._mean(levels)).reshape(sent.shape)
 
     def bits(self, after: NDArray[Any], target: Floats) -> float:
-        """log2 p_S/p_R, by densities: that of the levels, and that of the sample under the nearest."""
-        game, sent = self.receiver.game, self.receiver.game.of(self.part, after)
-        levels, x = self.receiver.levels(sent), game.of(self.part, target)
+        """Those of the levels, and those of the sample under the nearest."""
+        game, levels = self.receiver.game, self.known(after)
         alpha = game.betas[-1] - game.betas[-2]
-        sample = sent * game.units[-1] - self.before * game.units[-2]
-        beyond = ((sample - alpha * _middle(levels)) ** 2 - (sample - alpha * x) ** 2) / (2 * alpha * np.log(2))
+        sample = self.sent(after) * game.units[-1] - self.before * game.units[-2]
+        away, own = sample - alpha * _middle(levels), sample - alpha * self.sent(target)
+        beyond = (away * away - own * own) / (2 * alpha * np.log(2))
         values = by_channel(levels)
         mixtures = self._mixtures(values)
         return float(beyond.sum()) + sum(float(_bits(m, v).sum()) for m, v in zip(mixtures, values, strict=True))
@@ -300,28 +314,15 @@ class Settled:
         game = self.receiver.game
         mean = _middle(levels) * (game.betas[-1] - game.betas[-2])
         mean += self.before * game.units[-2]
-        mean *= 1 / game.units[-1]
+        mean /= game.units[-1]
         return mean.reshape(-1)
 
 
-@dataclass(frozen=True)
-class Sampled:
+class Sampled(LinePart):
     """The step that sends a sample of each pixel of a line, from which p_O has the levels still open."""
 
-    receiver: LineReceiver
-    part: Part
-    before: NDArray[Any]
-    prediction: Prediction
-
-    settles = False
-
-    @property
-    def line(self) -> int:
-        """That is sent."""
-        return self.part.first
-
     def push(self, stack: AnsStack, after: Ints) -> None:
-        sums = by_channel(self.receiver.game.of(self.part, after))
+        sums = by_channel(self.sent(after))
         samples = self.receiver.sample(1, sums)
         for k, normal in reversed(list(enumerate(self._normals(samples)))):
             latent = stack.pop_rows(softmax_frequencies(normal.given(samples[k])))
@@ -330,8 +331,7 @@ class Sampled:
             stack.push_rows(latent, softmax_frequencies(normal.prior()))
 
     def pop(self, stack: AnsStack, after: Ints) -> None:
-        """Sums into `after`."""
-        sent = self.receiver.game.of(self.part, after)
+        sent = self.sent(after)
         sums = np.empty_like(by_channel(sent))
         for k in range(CHANNELS):
             normal = Normal(self.prediction.channel(k), self.receiver.config.noise)
@@ -344,10 +344,9 @@ class Sampled:
         sent[:] = by_item(sums, len(sent))
 
     def bits(self, after: NDArray[Any], target: Floats) -> float:
-        """log2 p_S/p_R, by densities."""
-        game, noise = self.receiver.game, self.receiver.config.noise
-        samples = self.receiver.sample(1, by_channel(game.of(self.part, after)))
-        levels = by_channel((game.of(self.part, target) + 1) * (LEVELS / 2) - 0.5)
+        noise = self.receiver.config.noise
+        samples = self.receiver.sample(1, by_channel(self.sent(after)))
+        levels = by_channel((self.sent(target) + 1) * (LEVELS / 2) - 0.5)
         bits = 0.0
         for normal, sample, level in zip(self._normals(samples), samples, levels, strict=True):
             likely = normal.weight / normal.weight.sum(0) * noise / np.sqrt(normal.variance)
@@ -396,7 +395,7 @@ class Nearest:
         """In the order of the data."""
         order = self.receiver.order
         near = np.empty((len(self.last) // len(order), len(order)), np.int64)
-        near[:, order] = self.receiver.levels(self.last).reshape(near.shape)
+        near[:, order] = self.receiver.levels(self.receiver.game.phases, self.last).reshape(near.shape)
         return near.reshape(-1)
 
     def _rows(self, count: int) -> NDArray[np.float32]:
