@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_bitsback import values
 from tiny import CONFIGS, CPU, archive_codec, denoiser, exact, export_archive, tiny_receiver
-from torch import Tensor
+from torch import Tensor, nn
 
 import bfncodec
 from bfncodec import models
@@ -95,6 +95,22 @@ def test_what_is_no_ramp_is_refused(given: tuple[Any, ...]) -> None:
 
 
 # --- the network ---------------------------------------------------------------------------------
+
+
+def test_two_steps_begin_with_the_network_of_one() -> None:
+    """Which knows a symbol's neighbours as well, and nothing of what is half sent."""
+    one = SequenceDenoiser(dataclasses.replace(CONFIG, ramp=(0.0, 3.0), tooth=8))
+    two = SequenceDenoiser(dataclasses.replace(CONFIG, ramp=(0.0, 1.0, 3.0), tooth=7))
+    for network in (one, two):
+        for tensor in network.parameters():
+            nn.init.normal_(tensor)
+    two.load_state_dict(restored_state(two, quantised_tensors(one)))
+    begun, known = two.state_dict(), restored_state(one, quantised_tensors(one))
+    for name in set(known) - {"place", "phase", "near.weight"}:
+        np.testing.assert_array_equal(begun[name], known[name])
+    np.testing.assert_array_equal(begun["place"], known["place"][:7])
+    np.testing.assert_array_equal(begun["phase"], known["phase"].expand(2, -1))
+    assert not begun["near.weight"].any()
 
 
 def dequantised() -> SequenceDenoiser:

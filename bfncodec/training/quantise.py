@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +56,15 @@ def restored_state(network: nn.Module, tensors: dict[str, Tensor]) -> dict[str, 
     A network that is wider or deeper than the stored one computes the same as it at first: what is new in a matrix
     has no weight on what was known (new columns are zero), and new blocks end in a zero matrix. Only a table of
     n-grams may be smaller than the stored one: rows that now share one hash give it their mean. Parts that begin as
-    others do (`COPIES`) take theirs where they find none of their own.
+    others do (`COPIES`) take theirs where they find none of their own. A network may say how it takes a tensor
+    (`fitted`).
 
     Raises ValueError where a stored matrix is larger than the network's.
     """
     parts: dict[str, tuple[int, int]] = getattr(network, "PARTS", {})
     by_column: tuple[str, ...] = getattr(network, "tables", ())
     copies: dict[str, str] = getattr(network, "COPIES", {})
+    fitted: Callable[[str, Tensor], Tensor] = getattr(network, "fitted", lambda name, stored: stored)
     state = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     for name, tensor in state.items():
         known = _stored(tensors, name, bool(by_column) and name.startswith(by_column))
@@ -70,6 +73,7 @@ def restored_state(network: nn.Module, tensors: dict[str, Tensor]) -> dict[str, 
                 known = _stored(tensors, like + name.removeprefix(part), by_column=False)
         if known is None:
             continue
+        known = fitted(name, known)
         if name.startswith("ngram.") and len(known) > len(tensor):  # a hash's first bits name its row
             known = known.view(len(tensor), -1, known.shape[1]).mean(1)
         if known.ndim != tensor.ndim or any(a > b for a, b in zip(known.shape, tensor.shape, strict=True)):
