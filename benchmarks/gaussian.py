@@ -247,18 +247,22 @@ def measure(kind: str, model: str, data: bytes, steps: int, draws: int, threads:
     codec.encode(data[: 30 * prod(codec.config.shape)])  # what is done once is done before
     plain = codec.receiver
     chain: Any = (LineChain if isinstance(plain, LineReceiver) else Chain)(plain)
-    watch = Stopwatch(plain.raw)
-    plain.raw = watch
+    plain.raw = calls = Stopwatch(plain.raw)
+    network = [calls]
+    if isinstance(plain, LineReceiver):  # its last layers wait for what is coded before
+        plain.head = heads = Stopwatch(plain.head)  # type: ignore[assignment, method-assign]
+        network.append(heads)
     codec.receiver = chain
     started = time.perf_counter()
     payload = codec.encode(data)
     encoding = time.perf_counter() - started - chain.seconds
-    network_encoding, calls, groups = watch.seconds, watch.calls, chain.bits
-    codec.receiver, watch.seconds = plain, 0.0
+    network_encoding, network_calls, groups = sum(watch.seconds for watch in network), calls.calls, chain.bits
+    codec.receiver = plain
     started = time.perf_counter()
     if codec.decode(payload) != data:
         raise SystemExit(f"{model}: decoding gave other data")
-    decoding, network_decoding = time.perf_counter() - started, watch.seconds
+    decoding = time.perf_counter() - started
+    network_decoding = sum(watch.seconds for watch in network) - network_encoding
     item, head = prod(codec.config.shape), codec.head_size(payload)
     chained, seed = len(data) - head, codec.seed_bits(data)
     if not chained:
@@ -278,7 +282,7 @@ def measure(kind: str, model: str, data: bytes, steps: int, draws: int, threads:
         borrowed_bits_per_dim_of_one_item=codec.receiver.game.need(codec.sums) / item,
         payload_bytes=len(payload),
         data_bytes=len(data),
-        network_calls=calls,
+        network_calls=network_calls,
         encode_seconds=encoding,
         decode_seconds=decoding,
         coder_share_encoding=1 - network_encoding / encoding,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from doubles import noise
 from hypothesis import given
 from hypothesis import strategies as st
+from test_archive import decode_damaged
 from test_networks import CPU, pixels, randomise
 
 import bfncodec
@@ -201,6 +203,21 @@ def test_an_archive_of_pictures(ramp: tuple[float, ...], monkeypatch: pytest.Mon
     assert len(codec.draw(3, np.random.default_rng(0))) == 3 * int(np.prod(SHAPE))
     with pytest.raises(ValueError, match=f"grids of {steps} steps"):
         codec.with_steps(32)
+
+
+@ramps
+def test_damage_is_told_or_decodes_to_something(ramp: tuple[float, ...]) -> None:
+    """Without what a container adds to find out: no other error comes, and no warning."""
+    net = network(ramp=ramp)
+    config = {"name": "tiny", "role": "archive", "network": net.tiled.to_dict(), "steps": net.tiled.steps}
+    codec = ArchiveCodec(ModelInfo(Path("tiny"), config), quantised_tensors(net), CPU)
+    data = items(12).astype(np.uint8).tobytes()
+    payload, rng = codec.encode(data), np.random.default_rng(0)
+    with warnings.catch_warnings(action="error"):
+        for _ in range(25):
+            damaged = bytearray(payload)
+            damaged[rng.integers(len(payload))] ^= 1 << rng.integers(8)
+            decode_damaged(codec, bytes(damaged), len(data))
 
 
 def test_a_model_of_one_step_may_have_no_ramp_in_its_config() -> None:

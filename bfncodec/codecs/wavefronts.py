@@ -112,6 +112,10 @@ class LineReceiver:
         """What the network makes of the pixels of a line."""
         return run.predict(pixels)
 
+    def head(self, prediction: Prediction, k: int) -> Any:
+        """What it makes of their k-th channel in coding order, after those before it: a mixture."""
+        return prediction.channel(k)
+
     def start(self, items: int, keep: bool = False) -> None:
         """Begin with items of which nothing is known; keep: so that what is foreseen can be asked for again."""
         self._settling, self._sampling = self.network.start(items, keep)
@@ -302,7 +306,7 @@ class Settled(LinePart):
         return found
 
     def _mixture(self, k: int, samples: Floats | None) -> Any:
-        prior = self.prediction.channel(k)
+        prior = self.receiver.head(self.prediction, k)
         return prior if samples is None else Normal(prior, self.receiver.config.noise).posterior(samples[k])
 
     @property
@@ -334,7 +338,7 @@ class Sampled(LinePart):
         sent = self.sent(after)
         sums = np.empty_like(by_channel(sent))
         for k in range(CHANNELS):
-            normal = Normal(self.prediction.channel(k), self.receiver.config.noise)
+            normal = self._normal(k)
             latent = stack.pop_rows(softmax_frequencies(normal.prior()))
             for at, chosen in self._alike(normal, latent):
                 sums[k][at] = chosen.pop(stack)
@@ -359,9 +363,12 @@ class Sampled(LinePart):
         """Mixtures of all channels, whose samples are known: [3, n]"""
         found = []
         for k, sample in enumerate(samples):
-            found.append(Normal(self.prediction.channel(k), self.receiver.config.noise))
+            found.append(self._normal(k))
             self.prediction.tell(k, sample.astype(np.float32))
         return found
+
+    def _normal(self, k: int) -> Normal:
+        return Normal(self.receiver.head(self.prediction, k), self.receiver.config.noise)
 
     def _alike(self, normal: Normal, latent: NDArray[np.integer]) -> list[tuple[Ints, Normals]]:
         """Sums, by their places, whose distributions are about as wide as each other's, and these distributions."""

@@ -90,7 +90,8 @@ class Normal:
         away = sample - self.mean
         steps = away * away / self.variance * (tables.LOG2_E * tables.EXP2_STEPS / 2)
         steps -= np.minimum.reduce(steps)
-        near = tables.exp2_table().take(np.rint(steps).astype(np.int64), mode="clip")
+        table = tables.exp2_table()
+        near = table.take(np.rint(np.minimum(steps, len(table))).astype(np.int64), mode="clip")
         density = self.noise / np.sqrt(self.variance) * UNIT
         found: NDArray[np.int32] = (self.weight * near * density).astype(np.int32)
         return found.T
