@@ -74,7 +74,7 @@ class Normal:
         weight, mean, inverse = mixture.components()
         self.mixture, self.noise = mixture, noise
         self.weight = weight.astype(np.int64) * SHARES + 1  # [K, N]
-        self.mean: Floats = mean * (1.0 / MEAN_STEPS)
+        self.mean: Floats = mean.astype(np.float64) / MEAN_STEPS
         self.inverse: Floats = inverse.astype(np.float64)
         scale = (tables.LOGISTIC_STEPS / MEAN_STEPS) / self.inverse
         self.own: Floats = scale * scale * tables.LOGISTIC_VARIANCE
