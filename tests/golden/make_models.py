@@ -47,9 +47,11 @@ def archives() -> dict[str, bytes]:
     return {
         "cifar10-gaussian": tiles(photo, 32, 8).tobytes(),
         "cifar10-wavefront": tiles(photo, 32, 4).tobytes(),
+        "cifar10-two-steps": tiles(photo, 32, 4).tobytes(),
         "mnist-gaussian": ((np.random.RandomState(0).rand(60 * 784) < 0.13) * np.uint8(255)).tobytes(),
         "text27-gaussian": letters[: 100 * 256 + 7],
         "text27-ramps": letters[: 100 * 256 + 7],
+        "text27-two-steps": letters[: 100 * 256 + 7],
     }
 
 
