@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from bfncodec.errors import InputError
 from bfncodec.models import CONFIG, WEIGHTS, find, search_path
 from bfncodec.networks.convnet import ConvNet, ConvNetConfig
-from bfncodec.networks.denoiser import Denoiser
+from bfncodec.networks.denoiser import Denoiser, DenoiserConfig
 from bfncodec.networks.sequence import SequenceConfig, SequenceDenoiser
-from bfncodec.networks.tiles import FIRST, TiledNet
+from bfncodec.networks.tiles import FIRST, TiledConfig, TiledNet
 from bfncodec.networks.transformer import Transformer, TransformerConfig
 from bfncodec.training import gaussian, grids, sequence, tiles
 from bfncodec.training.data import CropSampler, ImageSource, TextSource, WindowSampler, load_text
@@ -258,16 +258,13 @@ def archive_task(settings: dict[str, Any], train: TrainConfig) -> Task:
     if "ramp" in settings.get("network", {}):
         return ramp_task(settings, train)
     config = gaussian.network_of(settings, make)
-    source_of_training = make(gaussian.ItemSource, settings["data"][0], "data")
-    sampler = gaussian.ItemSampler(source_of_training, config, train.batch)
-    held_out = [make(gaussian.ItemSource, table, "validation") for table in settings.get("validation", [])]
-    validation = [gaussian.ItemSampler(s, config, VALIDATION_ITEMS)(np.random.default_rng(1)) for s in held_out]
+    sampler, validation = item_samples(settings, config, train.batch)
 
     def loss(network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         return gaussian.loss(network, batch, config)
 
     def findings(network: nn.Module) -> dict[str, Any]:
-        source = (held_out or [source_of_training])[0]
+        source = (item_sources(settings, "validation") or item_sources(settings, "data"))[0]
         return {
             "steps": gaussian.STEPS,
             "grids": grids.grids(network, config, gaussian.ItemSampler(source, config, GRID_ITEMS)),
@@ -279,13 +276,25 @@ def archive_task(settings: dict[str, Any], train: TrainConfig) -> Task:
     )
 
 
+def item_sources(settings: dict[str, Any], table: str) -> list[gaussian.ItemSource]:
+    """Where items come from: [[data]] or [[validation]]."""
+    return [make(gaussian.ItemSource, values, table) for values in settings.get(table, [])]
+
+
+def item_samples(
+    settings: dict[str, Any], config: DenoiserConfig | SequenceConfig | TiledConfig, batch: int
+) -> tuple[gaussian.ItemSampler, list[tuple[Tensor, ...]]]:
+    """(what draws batches for training, batches to validate with)."""
+    sampler = gaussian.ItemSampler(item_sources(settings, "data")[0], config, batch)
+    held_out = item_sources(settings, "validation")
+    return sampler, [gaussian.ItemSampler(s, config, VALIDATION_ITEMS)(np.random.default_rng(1)) for s in held_out]
+
+
 def ramp_task(settings: dict[str, Any], train: TrainConfig) -> Task:
     """Training of a model whose Gaussian sender sends symbol after symbol."""
     config = make(SequenceConfig, settings["network"], "network")
     sequence.check(config)
-    sampler = gaussian.ItemSampler(make(gaussian.ItemSource, settings["data"][0], "data"), config, train.batch)
-    held_out = [make(gaussian.ItemSource, table, "validation") for table in settings.get("validation", [])]
-    validation = [gaussian.ItemSampler(s, config, VALIDATION_ITEMS)(np.random.default_rng(1)) for s in held_out]
+    sampler, validation = item_samples(settings, config, train.batch)
 
     def loss(network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         return sequence.loss(network, batch, config)
@@ -304,9 +313,7 @@ def ramp_task(settings: dict[str, Any], train: TrainConfig) -> Task:
 def tile_task(settings: dict[str, Any], train: TrainConfig) -> Task:
     """Training of a model whose Gaussian sender sends pixel after pixel."""
     config = tiles.network_of(settings["network"], make)
-    sampler = gaussian.ItemSampler(make(gaussian.ItemSource, settings["data"][0], "data"), config, train.batch)
-    held_out = [make(gaussian.ItemSource, table, "validation") for table in settings.get("validation", [])]
-    validation = [gaussian.ItemSampler(s, config, VALIDATION_ITEMS)(np.random.default_rng(1)) for s in held_out]
+    sampler, validation = item_samples(settings, config, train.batch)
     description = {
         "name": settings["name"],
         "role": "archive",
