@@ -110,6 +110,10 @@ class LineChain:
         self.bits: list[float] = []
         self.seconds = 0.0
 
+    def begin(self) -> LineChain:
+        """Groups begin with `target`."""
+        return self
+
     def target(self, x: NDArray[np.int64]) -> Floats:
         """What a group begins with."""
         self.group, self.means = self.receiver.begin(), self.receiver.target(x)
@@ -138,6 +142,10 @@ class Chain:
         self.receiver, self.game = receiver, receiver.game
         self.bits: list[float] = []
         self.seconds = 0.0  # which all this took
+
+    def begin(self) -> Chain:
+        """Groups begin with `target`."""
+        return self
 
     def target(self, x: NDArray[np.int64]) -> NDArray[np.float64]:
         """What a group begins with."""
@@ -313,8 +321,7 @@ def bits_by_step(codec: Any, data: bytes) -> tuple[tuple[float, ...], float]:
         entropy = sums * entropies(game)
         stack = AnsStack(rng.integers(1, 1 << 32, int(game.need(sums) / 16), dtype=np.uint32), borrowed=True)
         marks = [stack.bits]
-        receiver = codec.receiver.begin() if isinstance(codec.receiver, LineReceiver) else codec.receiver
-        push_items(stack, part, sums, game, receiver, marks.append)
+        push_items(stack, part, sums, game, codec.receiver.begin(), marks.append)
         grown = np.diff(marks)
         reconstruction += grown[0] + entropy[-1]
         kl += grown[1:][::-1] - np.diff(entropy)

@@ -41,6 +41,7 @@ def arrays_of(data: bytes, shape: tuple[int, ...]) -> Arrays:
             places = [place for member in members for place in _items(data, member, prod(shape))]
         if any(start + size > later for (start, size), (later, _) in pairwise(places)):
             raise ValueError("arrays overlap")
+    # NotImplementedError is what zipfile raises for archives that need a newer version of it.
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, SyntaxError, TokenError) as error:
         raise InputError(f"cannot be read as an .npz file ({error}): -m auto takes it as bytes") from error
     if not places:

@@ -105,6 +105,13 @@ def test_compressed_and_broken_ones_are_refused(models: Path) -> None:
             arrays_of(data[:size], SHAPE)
 
 
+def test_a_zip_file_of_a_newer_version_is_refused(models: Path) -> None:
+    data = bytearray(saved(a=items(models, 30)))
+    data[data.index(b"PK\x01\x02") + 6] = 99  # of the first entry of the directory: the version it needs
+    with pytest.raises(InputError, match=r"version 9\.9"):
+        arrays_of(bytes(data), SHAPE)
+
+
 def test_arrays_that_overlap_are_refused(models: Path) -> None:
     """A zip file may name one member twice."""
     out = io.BytesIO(saved(a=items(models, 30)))

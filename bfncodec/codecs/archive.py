@@ -23,7 +23,7 @@ from bfncodec.codecs.gaussian import GaussianReceiver, Grid, receiver, sums_of
 from bfncodec.codecs.ramps import RampReceiver
 from bfncodec.codecs.wavefronts import LineReceiver
 from bfncodec.coding.ans import AnsStack, EmptyStackError
-from bfncodec.coding.bitsback import Ints, Receiver, draw_items, pop_items, push_items
+from bfncodec.coding.bitsback import Ints, draw_items, pop_items, push_items
 from bfncodec.errors import DamagedError
 from bfncodec.flow.report import CodeLength
 from bfncodec.models import ModelInfo
@@ -156,7 +156,7 @@ class ArchiveCodec(Codec[bytes]):
             # 8 bits a sum, 32 a value
             words = self.receiver.game.steps * items * self.sums // 4 + items * self.item + 64
             stack = AnsStack(rng.integers(1, 1 << 32, words, dtype=np.uint32))
-            values = draw_items(stack, items * self.sums, self.receiver.game, _begun(self.receiver))
+            values = draw_items(stack, items * self.sums, self.receiver.game, self.receiver.begin())
             parts.append(self._to_bytes(values, 255).tobytes())
         return b"".join(parts)
 
@@ -190,7 +190,7 @@ class ArchiveCodec(Codec[bytes]):
         stack = AnsStack(chain.words)
         at = chain.head
         for count in reversed(chain.groups):
-            values = pop_items(stack, count * self.sums, receiver.game, _begun(receiver))
+            values = pop_items(stack, count * self.sums, receiver.game, receiver.begin())
             result[at : at + count * self.item] = self._to_bytes(values, chain.white)
             at += count * self.item
             progress(count * self.item)
@@ -224,7 +224,7 @@ class ArchiveCodec(Codec[bytes]):
             count = left if left <= min(room, GROUP) else count
             part = data[(left - count) * self.item : left * self.item]
             push_items(
-                stack, self._to_values(part, white), count * self.sums, self.receiver.game, _begun(self.receiver)
+                stack, self._to_values(part, white), count * self.sums, self.receiver.game, self.receiver.begin()
             )
             groups.append(count)
             left -= count
@@ -305,11 +305,6 @@ def _network(
     config = DenoiserConfig.from_dict(values)
     check_shapes(tensors, stored_shapes(config))
     return ExactDenoiser(config, tensors, device)
-
-
-def _begun(receiver: GaussianReceiver | RampReceiver | LineReceiver) -> Receiver:
-    """The receiver of one group of items."""
-    return receiver.begin() if isinstance(receiver, LineReceiver) else receiver
 
 
 def _number_of_letter() -> Ints:

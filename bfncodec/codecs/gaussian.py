@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.bitsback import Distribution, Floats, Game, Ints
 from bfncodec.coding.cdf import (
     NIBBLE,
-    SUM_BITS,
+    byte_bits,
     high_frequencies,
     low_frequencies,
     nibble_intervals,
@@ -65,6 +65,10 @@ class GaussianReceiver(ABC):
         self.network, self.config = network, network.config
         self.moments = [Moment(beta, clock) for beta, clock in zip(grid.betas, grid.clocks, strict=True)]
         self.game = Game(grid.betas, float(self.config.classes if self.config.kind == "discrete" else 1))
+
+    def begin(self) -> Self:
+        """See :class:`bfncodec.coding.bitsback.Receiver`. Nothing is remembered."""
+        return self
 
     @abstractmethod
     def target(self, x: NDArray[np.integer]) -> Floats:
@@ -213,9 +217,7 @@ class Levels:
 
     def bits(self, x: Ints) -> Floats:
         """-log2 of the probabilities, without the coder's rounding."""
-        edges = np.stack([x, x + 1], 1).astype(np.int32)
-        below = self._below(edges).astype(np.float64)
-        return SUM_BITS - np.log2(np.maximum(below[:, 1] - below[:, 0], 1))
+        return byte_bits(self._below, x)
 
     def _below(self, value: NDArray[np.int32]) -> NDArray[np.int32]:
         """`Mixture.below`, a column at a time: NumPy takes its time over rows of a few."""

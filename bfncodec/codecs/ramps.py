@@ -36,6 +36,10 @@ class RampReceiver:
             classes=config.classes,
         )
 
+    def begin(self) -> RampReceiver:
+        """See :class:`bfncodec.coding.bitsback.Receiver`. Nothing is remembered."""
+        return self
+
     def target(self, x: NDArray[np.integer]) -> Floats:
         """See :class:`bfncodec.coding.bitsback.Receiver`."""
         return class_targets(x, self.config.classes)

@@ -9,7 +9,7 @@ The last step of a pixel has an accuracy that tells levels apart, so that
 
     p_R(y | theta) = sum over x of p_O(x | theta) N(y; x, 1/alpha)
 
-has 256^3 terms, of which all but that of the levels nearest to y are next to nothing: with these DEVIATIONS between
+has 256^3 terms, of which all but that of the levels nearest to y are next to nothing: with `tiles.DEVIATIONS` between
 two levels, less than 2^-36 of it. The latent of bits-back coding is these levels, and takes no bits from the stack.
 
 The first of two steps sends a sample that leaves levels open. There the receiver is a mixture of normals, one for each
@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.bitsback import Floats, Game, Ints, Part
-from bfncodec.coding.cdf import NIBBLE, SUM_BITS, softmax_frequencies
+from bfncodec.coding.cdf import NIBBLE, byte_bits, softmax_frequencies
 from bfncodec.coding.direct import total
 from bfncodec.coding.lattice import Normals
 from bfncodec.flow import CodeLength
@@ -135,9 +135,9 @@ class LineReceiver:
         return self._foreseen.pop(line) if self._known else self.raw(self._settling, self._line(line))
 
     def sampling(self, line: int, before: NDArray[Any]) -> Prediction:
-        """p_O of a line that begins, before [N]: of the line just before samples are known."""
+        """p_O of a line that begins. before: all sums [N], of which those of the line just before are samples."""
         assert self._sampling is not None
-        if self._known and line:  # who knows its levels does not tell
+        if self._known and line:  # the network was told its levels, which are not known yet at this step
             self.reveal(line - 1, self.levels(1, self.game.of(Part(line - 1, 1), before)))
         return self.raw(self._sampling, self._line(line))
 
@@ -287,7 +287,9 @@ class Settled(LinePart):
         beyond = (away * away - own * own) / (2 * alpha * np.log(2))
         values = by_channel(levels)
         mixtures = self._mixtures(values)
-        return float(beyond.sum()) + sum(float(_bits(m, v).sum()) for m, v in zip(mixtures, values, strict=True))
+        return float(beyond.sum()) + sum(
+            float(byte_bits(m.below, v).sum()) for m, v in zip(mixtures, values, strict=True)
+        )
 
     def _begin(self) -> Floats | None:
         """The network sees the pixels' own samples, [3, n], if there were any."""
@@ -422,12 +424,6 @@ def by_item(values: NDArray[Any], items: int) -> NDArray[Any]:
 def _middle(levels: NDArray[np.integer]) -> Floats:
     """Of the bins of levels, over [-1, 1]."""
     return np.asarray((levels + 0.5) * (2 / LEVELS) - 1, np.float64)
-
-
-def _bits(mixture: Any, value: Ints) -> Floats:
-    """-log2 of the probabilities of levels, without the coder's rounding."""
-    below = mixture.below(np.stack([value, value + 1], 1).astype(np.int32)).astype(np.float64)
-    return np.asarray(SUM_BITS - np.log2(np.maximum(below[:, 1] - below[:, 0], 1)))
 
 
 def _lines(config: TiledConfig) -> list[Pixels]:

@@ -51,6 +51,9 @@ class Distribution(Protocol):
 class Receiver(Protocol):
     """What the network makes of the sums, as distributions. Sums are integers in the units of `Game.units`."""
 
+    def begin(self) -> Receiver:
+        """The receiver of one group of items: itself, or one that remembers what it is told of them."""
+
     def target(self, x: Any) -> Floats:
         """What the sender's samples are normal around, one for each sum, float64 [N]."""
 

@@ -48,6 +48,13 @@ def nibble_intervals(below: Below, value: Ints) -> tuple[Intervals, Intervals]:
     return _interval(coarse, high), _interval(fine, low)
 
 
+def byte_bits(below: Below, value: NDArray[np.integer]) -> NDArray[np.float64]:
+    """-log2 of the probabilities of bytes [N], without the coder's rounding."""
+    c = below(np.stack([value, value + 1], 1).astype(np.int32)).astype(np.float64)
+    found: NDArray[np.float64] = SUM_BITS - np.log2(np.maximum(c[:, 1] - c[:, 0], 1))
+    return found
+
+
 def high_frequencies(below: Below) -> NDArray[np.float32]:
     """Frequencies of the high nibble, float32 [N, 16]."""
     return _differences(_coarse(below(_HIGH_EDGES[None])))

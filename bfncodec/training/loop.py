@@ -1,4 +1,4 @@
-"""Training: one loop for both networks.
+"""Training: one loop for all networks.
 
 The loss is the code length itself, in bits per dimension: with the erasure sender L^n is the sum of -log2 p_O over
 the revealed dimensions (Graves et al. 2023, section 2; DESIGN of the flow in :mod:`bfncodec.flow.erasure`), whatever
