@@ -37,10 +37,13 @@ def unpack(package: str, folder: Path) -> list[Path]:
     """The PNG files of a package, fetched and unpacked; equal ones once."""
     target = folder / "packages" / package
     if not target.exists():
+        part = target.with_name(f"{package}.part")  # what is interrupted begins anew
+        part.mkdir(parents=True, exist_ok=True)
         subprocess.run(["apt-get", "download", package], cwd=folder, check=True)
         (archive,) = folder.glob(f"{package}_*.deb")
-        subprocess.run(["dpkg", "-x", archive, target], check=True)
+        subprocess.run(["dpkg", "-x", archive, part], check=True)
         archive.unlink()
+        part.rename(target)
     files = sorted(p for p in (target / PACKAGES[package][0]).rglob("*.png") if p.is_file() and not p.is_symlink())
     return list({digest(path): path for path in reversed(files)}.values())[::-1]
 

@@ -7,6 +7,7 @@ Nothing heavy is imported before a command needs it: ``--help`` and ``list`` sta
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -23,12 +24,15 @@ from bfncodec.runner import (
     STDIN,
     Call,
     Direction,
+    Output,
     Transform,
     abandon_stdout,
     complain,
     expand,
+    is_stdout,
     no_place,
     read_input,
+    shown,
     write_stdout,
 )
 
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["cli", "main"]
 
 _SUFFIX = ".bfn"
+_SLASHES = tuple(filter(None, (os.sep, os.altsep)))
 
 
 # ---- start and end ----------------------------------------------------------------------------
@@ -83,7 +88,7 @@ def _run(args: Sequence[str] | None) -> int:
         complain("interrupted" if stopped.number == signal.SIGINT else "terminated")
         return 128 + stopped.number
     except BfncodecError as error:
-        complain(str(error))
+        complain(error.for_command())
     except MemoryError:
         complain("not enough memory")
     except ImportError as error:
@@ -92,6 +97,24 @@ def _run(args: Sequence[str] | None) -> int:
         complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
         abandon_stdout()
     return 1
+
+
+class _Output(click.Path):
+    """A file, or a folder for several. A slash at the end, which paths forget, says that it is a folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, Output):
+            return value
+        return Output(Path(value), is_folder=value.endswith(_SLASHES))
+
+
+class _FileOutput(click.Path):
+    """A file to write."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and value.endswith(_SLASHES):
+            self.fail(f"{value} is a folder: name a file in it", param, ctx)
+        return Path(value)
 
 
 class _Region(click.ParamType[tuple[int, ...]]):
@@ -160,11 +183,16 @@ _running = _options(
 )
 _force = click.option("-f", "--force", is_flag=True, help="Replace files; write to a terminal.")
 _writing = _options(
-    click.option("-o", "--output", type=click.Path(path_type=Path), help="File, or folder for several."),
+    click.option("-o", "--output", type=_Output(), help="File, or folder for several; DIR/ is made."),
     click.option("-c", "--stdout", "to_stdout", is_flag=True, help="Write to standard output."),
     _force,
-    click.option("-k", "--keep", is_flag=True, help="Keep the source (as always without --rm)."),
-    click.option("--rm", "remove", is_flag=True, help="Delete the source once the result is safe."),
+    click.option(
+        "--rm/--keep",
+        " /-k",
+        "remove",
+        default=False,
+        help="Delete the source once the result is safe, or keep it; the last one counts.  [default: keep]",
+    ),
 )
 
 
@@ -222,7 +250,7 @@ def compress(files: tuple[Path, ...], **given: Any) -> int:
         raise click.UsageError("--block is the size of blocks of lines: add --lines")
     if given["strip"] and given["as_bytes"]:
         raise click.UsageError("--strip leaves bytes out, --bytes keeps them all: leave one out")
-    direction = Direction(compressed_name, compress_file, data, _is_plain, binary=True, folders=True)
+    direction = Direction(compressed_name, compress_file, data, _is_plain, compresses=True, folders=True)
     options = Options(
         given["model"],
         given["as_bytes"],
@@ -266,11 +294,11 @@ def decompress(files: tuple[Path, ...], **given: Any) -> int:
         if options.part is not None and path != STDIN:
             return decode_part(path, options, codecs, bar)
         blob = read_input(path)
-        if given["output"] in (None, STDIN) and holds_folder(blob, options.limits):
+        if (given["output"] is None or given["output"].path == STDIN) and holds_folder(blob, options.limits):
             raise no_place()
         return decode_data(blob, options, codecs, bar)[0]
 
-    direction = Direction(decompressed_name, decompress_file, data, _is_ours, binary=False, folders=False)
+    direction = Direction(decompressed_name, decompress_file, data, _is_ours, compresses=False, folders=False)
     options = Options(
         force=given["force"],
         remove=given["remove"],
@@ -297,9 +325,7 @@ def _check_part(files: tuple[Path, ...], given: dict[str, Any]) -> None:
 
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="File, - for standard output.  [default: NAME.preview.png]"
-)
+@click.option("-o", "--output", type=_FileOutput(), help="File, - for standard output.  [default: NAME.preview.png]")
 @_force
 @_options(_limits, _running, _quiet, _verbose)
 def preview(file: Path, **given: Any) -> int:
@@ -312,14 +338,17 @@ def preview(file: Path, **given: Any) -> int:
     call, output = Call(given["quiet"], given["verbose"]), given["output"]
     options = Options(force=given["force"], limits=_read_limits(given))
     with call.each(str(file)):
-        if output == STDIN:
+        if output is not None and is_stdout(output):
             made, stored = preview_data(file, "", options, _models(given))
             write_stdout(made)
         else:
             output = output or preview_name(file)
             stored = preview_file(file, output, options, _models(given))
         if call.verbose:
-            call.say(f"{file} : " + ("the preview in the file" if stored else "holds none: decoded and scaled down"))
+            call.say(
+                f"{shown(str(file))} : "
+                + ("the preview in the file" if stored else "holds none: decoded and scaled down")
+            )
     return call.code
 
 
@@ -332,14 +361,17 @@ def _is_plain(path: Path) -> bool:
 
 
 def _transform(files: tuple[Path, ...], given: dict[str, Any], direction: Direction, options: Options) -> int:
-    output, to_stdout = given["output"], given["to_stdout"]
-    if output == STDIN:
-        output, to_stdout = None, True
-    several = len(files) > 1 or given["recursive"]
+    output: Output | None = given["output"]
+    to_stdout = given["to_stdout"]
     if output is not None and to_stdout:
         raise click.UsageError("-c and -o exclude each other")
-    if output is not None and several and not output.is_dir():
-        raise click.UsageError(f"-o {output}: for several files this must be a folder that is there")
+    if output is not None and is_stdout(output.path):
+        output, to_stdout = None, True
+    several = len(files) > 1 or given["recursive"]
+    if output is not None and several and not output.holds_files:
+        raise click.UsageError(
+            f"-o {output.path}: for several files this must be a folder; {output.path}{os.sep} is made"
+        )
     if given["remove"] and (to_stdout or not files or STDIN in files):
         raise click.UsageError("--rm needs a file on both sides: leave out -c and -")
     call = Call(given["quiet"], given["verbose"])
@@ -375,7 +407,7 @@ def check(files: tuple[Path, ...], **given: Any) -> int:
         with call.each(str(path)):
             made, _ = decode_data(read_input(path), options, codecs, call.bar(str(path)))
             count = f"{len(made)} files, " if isinstance(made, dict) else ""
-            call.say(f"{path} : sound, {count}{size_of(made)} bytes")
+            call.say(f"{shown(str(path))} : sound, {count}{size_of(made)} bytes")
     return call.code
 
 
@@ -404,7 +436,7 @@ def _described(name: str, found: Description) -> list[str]:
     sides = found.sides[::-1] if found.mode else found.sides  # pictures: width first
     ratio = 100 * found.file_bytes / found.content_bytes if found.content_bytes else 100.0
     return [
-        name,
+        shown(name),
         f"{found.content} {found.mode}".strip(),
         _size(found, sides),
         human_bytes(found.content_bytes),
@@ -427,7 +459,7 @@ def _size(found: Description, sides: tuple[int, ...]) -> str:
 @cli.command()
 @_some_files
 @_options(_recursive, _model, _levels, _as_bytes, _json)
-@click.option("--plot", type=click.Path(path_type=Path), help="Write a picture of the bits of each step.")
+@click.option("--plot", type=_FileOutput(), help="Write a picture of the bits of each step.")
 @_options(_running, _quiet)
 def measure(files: tuple[Path, ...], **given: Any) -> int:
     """Compare the ideal bits of FILES, L^n term by term, with the bits they take.
@@ -487,7 +519,7 @@ def _measured_row(name: str, found: Measurement) -> list[str]:
     terms = [f"{ideal.kl.sum():.1f}", f"{ideal.reconstruction:.1f}", f"{ideal.bits:.1f}"] if ideal else ["-"] * 3
     difference = f"{found.difference:+.1f}" if ideal else "-"
     counts = [found.seed_bits, found.plain_bits, found.frame_bits, found.container_bytes]
-    return [name, *terms, str(found.model_bits), difference, *map(str, counts), f"{found.bits_per_dim:.4f}"]
+    return [shown(name), *terms, str(found.model_bits), difference, *map(str, counts), f"{found.bits_per_dim:.4f}"]
 
 
 # ---- models -----------------------------------------------------------------------------------
@@ -549,9 +581,7 @@ def train(config: Path, out: Path | None, resume: bool, steps: int | None, devic
 @click.option("-n", "--count", default=16, show_default=True, type=click.IntRange(1, 4096), help="How many.")
 @click.option("--size", default=None, help="Of images HEIGHTxWIDTH, of texts bytes.  [default: 64x64, 512]")
 @click.option("--seed", type=click.IntRange(0), help="The same seed gives the same samples.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="PNG file of images, text file; - is standard output."
-)
+@click.option("-o", "--output", type=_FileOutput(), help="PNG file of images, text file; - is standard output.")
 @_options(_force, _running)
 def sample(model: str, count: int, size: str | None, seed: int | None, **given: Any) -> int:
     """Draw images or texts from MODEL: what it decodes random bits to."""

@@ -19,6 +19,8 @@ to do about it. It is one line without a file name: whoever knows the file puts 
 
 from __future__ import annotations
 
+from typing import Self
+
 __all__ = [
     "BfncodecError",
     "DamagedError",
@@ -33,7 +35,30 @@ __all__ = [
 
 
 class BfncodecError(Exception):
-    """Root of every error that bfncodec raises on purpose."""
+    """Root of every error that bfncodec raises on purpose.
+
+    python, command: what to do about it, for who calls from Python and for who uses the command line, where one
+    sentence does not serve both. ``str(error)`` ends in the first, :meth:`for_command` in the second.
+    """
+
+    def __init__(self, message: str = "", *, python: str = "", command: str = "") -> None:
+        super().__init__(message)
+        self.python, self.command = python, command
+
+    def __str__(self) -> str:
+        return self._ending_in(self.python)
+
+    def for_command(self) -> str:
+        """The message for who uses the command line."""
+        return self._ending_in(self.command)
+
+    def within(self, place: str) -> Self:
+        """An error of the same kind that says where it happened."""
+        return type(self)(f"{place}: {self.args[0]}", python=self.python, command=self.command)
+
+    def _ending_in(self, hint: str) -> str:
+        message = str(self.args[0])
+        return f"{message}: {hint}" if hint else message
 
 
 class FormatError(BfncodecError):

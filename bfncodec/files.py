@@ -1,24 +1,20 @@
-"""Files on disk: what to do with them, names, and writing without ever leaving half a file.
+"""Files on disk: what to do with them and their names.
 
-A result is written beside its target under another name, forced to disk, read back and decoded
-where that is asked for, and only then given the target's name. Whatever goes wrong before, a
-signal included, leaves the target as it was and nothing behind. The same holds for a folder.
+A source is read by :mod:`bfncodec.sources`, a target put in its place by :mod:`bfncodec.places`. A source is removed
+only when its target is on the disk and was read back, and only while it is what was read.
 """
 
 from __future__ import annotations
 
 import io
 import os
-import secrets
-import shutil
-import stat
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from bfncodec.api import (
     CodecSource,
@@ -41,7 +37,9 @@ from bfncodec.folders import Shape, folder_of, item_shape, read_folder
 from bfncodec.header import NOWHERE, Kind, Limits, Origin, Tag
 from bfncodec.models import DEFAULT_LEVEL
 from bfncodec.pictures import Picture
+from bfncodec.places import check_outside, check_target, check_written, is_stream, place, place_folder
 from bfncodec.regions import Part, part_of
+from bfncodec.sources import Identity, Slices, check_unchanged, opened, read, read_known, remove
 from bfncodec.wire import Source
 
 __all__ = [
@@ -69,8 +67,6 @@ __all__ = [
     "verify",
 ]
 
-_WRITERS = 16  # files forced to disk at once, which takes a twentieth of the time of one after the other
-
 Made = bytes | dict[str, bytes]
 """What a compressed file becomes: a file's bytes, or those of each file of a folder by its path."""
 
@@ -81,8 +77,8 @@ class Options:
 
     model, level, preview, strip: as for :func:`bfncodec.compress`, and block, None where lines may be cut. as_bytes:
     picture files too come back byte for byte. force: replace what is there. remove: delete the source once the result
-    is safe. verify: decode the result before it counts. limits, on_damage, crop, line: as for
-    :func:`bfncodec.decompress`.
+    is safe, for which it is always verified. verify: decode the result before it counts. limits, on_damage, crop,
+    line: as for :func:`bfncodec.decompress`.
     on_skip: told the path of what is left out of a folder, and what it is; without it that is an error.
     """
 
@@ -207,7 +203,7 @@ def decode_data(
 
 def decode_part(source: Path, options: Options, codecs: CodecSource, reporter: Reporter | None = None) -> Made:
     """The bytes of a part of a compressed file, of which no more is read than that takes."""
-    with _source(source) as blob:
+    with opened(source) as blob:
         frame = _open(blob, options)
     return _decode(frame, options, codecs, reporter)[0]
 
@@ -247,7 +243,7 @@ def preview_file(
     """
     source, options, codecs = Path(source), options or Options(), codecs or Models()
     target = Path(target) if target is not None else preview_name(source)
-    _check_target(target, source, options.force)
+    check_target(target, source, options.force)
     made, stored = preview_data(source, target.suffix, options, codecs)
     _write(target, made, source, options.force, None)
     return stored
@@ -259,7 +255,7 @@ def preview_data(source: Path, suffix: str, options: Options, codecs: CodecSourc
 
     from bfncodec import previews
 
-    with _source(source) as blob:
+    with opened(source) as blob:
         stored = previews.find(unpack(blob, options.limits, place=lambda *_: NOWHERE).header)
         image = stored or preview(read(source), limits=options.limits, codecs=codecs)
     out = io.BytesIO()
@@ -337,19 +333,28 @@ def compress_file(
     :func:`bfncodec.compress` raises. The target keeps the source's mode and time.
     """
     source, options, codecs = Path(source), options or Options(), codecs or Models()
+    options = replace(options, verify=options.verify or options.remove)
     target = Path(target) if target is not None else compressed_name(source)
     if source.is_dir():
         return _compress_folder(source, target, options, codecs, reporter)
-    _check_target(target, source, options.force)
-    data = read(source)
+    _check_places(target, source, options)
+    data, known = read_known(source)
     blob, content = encode_data(data, options, codecs, reporter)
 
     def check(written: bytes) -> None:
         verify(written, content, codecs, reporter)
 
     _write(target, blob, source, options.force, check if options.verify else None)
-    _remove(source, options)
+    if options.remove:
+        remove(source, known)
     return Result(len(data), len(blob), _dims(content), describe(blob))
+
+
+def _check_places(target: Path, source: Path, options: Options, folder: bool = False) -> None:
+    """Before any work: refuse what cannot be written there, and to remove a source for what cannot be read back."""
+    check_target(target, source, options.force, folder)
+    if options.remove and is_stream(target):
+        raise OutputError(f"{target} is no file, so the source would be lost", command="leave out --rm")
 
 
 def _compress_folder(
@@ -363,11 +368,12 @@ def _compress_folder(
         if tell is not None:
             tell(path, what)
 
-    options = replace(options, verify=options.verify or options.remove, on_skip=tell and skip)
+    options = replace(options, on_skip=tell and skip)
     shape = _item_shape(options, codecs)
-    _check_target(target, source, options.force)
-    _check_outside(target, source)
-    files = read_folder(source, options.on_skip)
+    _check_places(target, source, options)
+    check_outside(target, source)
+    known: dict[str, Identity] = {}
+    files = read_folder(source, options.on_skip, known)
     blob, content = _encode_files(files, shape, options, codecs, reporter)
 
     def check(written: bytes) -> None:
@@ -375,7 +381,7 @@ def _compress_folder(
 
     _write(target, blob, source, options.force, check if options.verify else None)
     if options.remove:
-        _remove_folder(source, files, skipped)
+        _remove_folder(source, known, skipped)
     return Result(size_of(files), len(blob), _dims(content), describe(blob))
 
 
@@ -393,18 +399,33 @@ def decompress_file(
     """
     source, options, codecs = Path(source), options or Options(), codecs or Models()
     target = Path(target) if target is not None else decompressed_name(source)
-    with _source(source, options.part is not None) as blob:
+    if options.remove and (options.part is not None or options.on_damage is not None):
+        raise InputError(
+            "a part, or what is left of a damaged file, is not the whole: the source is not removed for it"
+        )
+    with _compressed(source, options) as (blob, known):
         frame = _open(blob, options)
-        read_bytes = blob.read_bytes if isinstance(blob, _Slices) else len(blob)
+        read_bytes = blob.read_bytes if isinstance(blob, Slices) else len(blob)
         coding = describe_frame(frame, len(blob))
-    _check_target(target, source, options.force, _is_folder(frame))
+    _check_places(target, source, options, _is_folder(frame))
     made, content = _decode(frame, options, codecs, reporter)
     if isinstance(made, dict):
-        place_folder(target, made, force=options.force)
+        place_folder(target, made, force=options.force, check=options.remove)
     else:
-        _write(target, made, source, options.force, None)
-    _remove(source, options)
+        _write(target, made, source, options.force, partial(check_written, made) if options.remove else None)
+    if known is not None and options.remove:
+        remove(source, known)
     return Result(size_of(made), coding.file_bytes, _dims(content), coding, read_bytes)
+
+
+@contextmanager
+def _compressed(source: Path, options: Options) -> Iterator[tuple[Source, Identity | None]]:
+    """A compressed file's bytes with its identity; where only a part is wanted they are read when they are needed."""
+    if options.part is None:
+        yield read_known(source)
+        return
+    with opened(source) as blob:
+        yield blob, None
 
 
 def own_name(path: Path) -> Path:
@@ -434,82 +455,9 @@ def preview_name(source: Path) -> Path:
     return (decompressed_name(source) if source.suffix == SUFFIX else source).with_suffix(".preview.png")
 
 
-def read(path: Path) -> bytes:
-    """A file's bytes; InputError where they cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {_reason(error)}") from error
-
-
-class _Slices:
-    """The bytes of a file, read where they are asked for."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file, self.read_bytes = file, 0
-
-    def __len__(self) -> int:
-        return self.file.seek(0, os.SEEK_END)
-
-    def __getitem__(self, span: slice, /) -> bytes:
-        start, stop, _ = span.indices(len(self))
-        self.file.seek(start)
-        data = self.file.read(max(stop - start, 0))
-        self.read_bytes += len(data)
-        return data
-
-
-@contextmanager
-def _source(path: Path, part: bool = True) -> Iterator[Source]:
-    """A file's bytes; where only part of them is needed and it is a regular file, they stay there till they are."""
-    if not part or not path.is_file():
-        yield read(path)
-        return
-    try:
-        with path.open("rb") as file:
-            yield _Slices(file)
-    except OSError as error:
-        raise InputError(f"cannot be read: {_reason(error)}") from error
-
-
 def size_of(made: bytes | Mapping[str, bytes]) -> int:
     """Bytes of a file, or of all files of a folder."""
     return len(made) if isinstance(made, bytes) else sum(map(len, made.values()))
-
-
-def _check_target(target: Path, source: Path, force: bool, folder: bool = False) -> None:
-    """Before any work: refuse to write over the source, over anything else without force, or a file over a folder."""
-    if folder:
-        _check_folder(target, force)
-        _check_outside(source, target)
-        return
-    try:
-        if not os.path.lexists(target):
-            return
-        if source.exists() and target.exists() and source.samefile(target):
-            raise OutputError(f"{target} is the source itself: name another target")
-        if target.is_dir():
-            raise OutputError(f"{target} is a folder: name a file in it")
-        if not force and not _is_device(target):
-            raise OutputError(f"{target} exists already: use -f (force=True) to replace it")
-    except OSError as error:
-        raise OutputError(f"{target} cannot be written: {_reason(error)}") from error
-
-
-def _check_folder(target: Path, force: bool) -> None:
-    """Refuse to write a folder over anything without force, and ever where things stop working."""
-    if _is_device(target):
-        raise OutputError(f"{target} cannot hold a folder: name another target")
-    if os.path.lexists(target) and not force:
-        raise OutputError(f"{target} exists already: use -f (force=True) to replace it")
-    if target.is_dir() and Path.cwd().is_relative_to(target.resolve()):
-        raise OutputError(f"{target} is the folder you are in: name another target")
-
-
-def _check_outside(path: Path, folder: Path) -> None:
-    """Refuse to mix up a folder with what is made of it, or it of."""
-    if path.resolve().is_relative_to(folder.resolve()):
-        raise OutputError(f"{path} is in the folder {folder}: name a target elsewhere")
 
 
 def _write(target: Path, data: bytes, like: Path, force: bool, check: Callable[[bytes], None] | None) -> None:
@@ -521,146 +469,16 @@ def _write(target: Path, data: bytes, like: Path, force: bool, check: Callable[[
     place(target, data, force=force, like=found, check=check)
 
 
-def place(
-    target: Path,
-    data: bytes,
-    *,
-    force: bool = False,
-    like: os.stat_result | None = None,
-    check: Callable[[bytes], None] | None = None,
-) -> None:
-    """Put a file where it belongs, whole or not at all. OutputError where that fails.
-
-    like: whose permissions and modification time it gets. check: is given what can be read back
-    from the disk and raises where that is not good, before the target exists.
-    """
-    if _is_device(target):
-        _write_device(target, data)
-        return
-    target = Path(os.path.realpath(target))
-    beside = target.with_name(f".{secrets.token_hex(6)}{SUFFIX}.part")
-    try:
-        try:
-            _write_synced(beside, data, like)
-            if check is not None:
-                check(beside.read_bytes())
-            if not force and target.exists():
-                raise OutputError(f"{target} exists already: use -f (force=True) to replace it")
-            beside.replace(target)
-            _sync_folder(target.parent)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{target} cannot be written: {_reason(error)}") from error
-
-
-def place_folder(target: Path, files: Mapping[str, bytes], *, force: bool = False) -> None:
-    """Put a folder with these files where it belongs, whole or not at all. OutputError where that fails.
-
-    force: what is there already, file or folder, is gone then.
-    """
-    _check_folder(target, force)
-    target = Path(os.path.realpath(target))
-    beside = target.with_name(f".{secrets.token_hex(6)}{SUFFIX}.part")
-    try:
-        try:
-            beside.mkdir()
-            for parent in {(beside / name).parent for name in files}:
-                parent.mkdir(parents=True, exist_ok=True)
-            with ThreadPoolExecutor(_WRITERS) as pool:
-                for _ in pool.map(lambda name: _write_synced(beside / name, files[name], None), files):
-                    pass  # a failure is raised here
-            _check_folder(target, force)
-            _exchange(beside, target)
-            _sync_folder(target.parent)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-    except OSError as error:
-        raise OutputError(f"{target} cannot be written: {_reason(error)}") from error
-
-
-def _exchange(new: Path, target: Path) -> None:
-    """Give a folder the target's name; what had that name is gone, or has it again if that fails."""
-    old = new.with_suffix(".old")
-    try:
-        if os.path.lexists(target):
-            target.rename(old)
-        new.rename(target)
-    except BaseException:
-        if os.path.lexists(old) and not os.path.lexists(target):
-            old.rename(target)
-        raise
-    try:
-        if old.is_dir():
-            shutil.rmtree(old)
-        else:
-            old.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{target} is written, but what it replaced is still there as {old}: remove it") from error
-
-
-def _write_synced(path: Path, data: bytes, like: os.stat_result | None) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    if like is not None and stat.S_ISREG(like.st_mode):
-        path.chmod(stat.S_IMODE(like.st_mode))
-        os.utime(path, ns=(like.st_atime_ns, like.st_mtime_ns))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name last: some systems cannot, and there it is not needed."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)
-
-
-def _is_device(path: Path) -> bool:
-    """Whether it is there and neither file nor folder: such a thing is written to, never replaced."""
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return False
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
-
-
-def _write_device(path: Path, data: bytes) -> None:
-    try:
-        with path.open("wb") as file:
-            file.write(data)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {_reason(error)}") from error
-
-
-def _remove(source: Path, options: Options) -> None:
-    if not options.remove:
-        return
-    try:
-        source.unlink()
-    except OSError as error:
-        raise OutputError(f"compressed, but the source cannot be removed: {_reason(error)}") from error
-
-
-def _remove_folder(folder: Path, files: Mapping[str, bytes], skipped: list[str]) -> None:
-    """Remove the files that were compressed and the folders that are empty then: what came later stays."""
+def _remove_folder(folder: Path, known: Mapping[str, Identity], skipped: list[str]) -> None:
+    """Remove the files that were compressed and the folders that are empty then: what came later or changed stays."""
     if skipped:
         raise OutputError("compressed, but not removed, as something in it was left out")
     try:
-        for name in files:
-            (folder / name).unlink()
+        for name, identity in known.items():
+            check_unchanged(folder / name, identity)
+        for name, identity in known.items():
+            remove(folder / name, identity)
         for top, _, _ in os.walk(folder, topdown=False):
             Path(top).rmdir()
     except OSError as error:
-        raise OutputError(f"compressed, but the source cannot be removed: {_reason(error)}") from error
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
+        raise OutputError(f"compressed, but the source cannot be removed: {error.strerror or error}") from error

@@ -17,6 +17,7 @@ from bfncodec.content import Entry, Folder
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.header import Extra, Header, Kind, Mode, Origin, Tag, read_extras, read_look, write_extras
 from bfncodec.pictures import Picture
+from bfncodec.sources import Identity, read_known
 from bfncodec.wire import Reader, varint
 
 if TYPE_CHECKING:
@@ -46,19 +47,24 @@ _BYTES = 0  # in the place of a picture's format and mode
 # ---- files on disk ----------------------------------------------------------------------------
 
 
-def read_folder(folder: Path, on_skip: Callable[[str, str], None] | None = None) -> dict[str, bytes]:
+def read_folder(
+    folder: Path, on_skip: Callable[[str, str], None] | None = None, known: dict[str, Identity] | None = None
+) -> dict[str, bytes]:
     """Every file in a folder and the folders in it, by its path with slashes.
 
     on_skip: given the path of what is neither file nor folder (a symbolic link, a pipe), and what it is; without it
-    that is an error. Raises InputError, also where something cannot be read and where there are no files.
+    that is an error. known: takes the identity of each file as it was read. Raises InputError, also where something
+    cannot be read and where there are no files.
     """
     found = {}
     for path in _walk(folder, on_skip or _refuse):
         name = path.relative_to(folder).as_posix()
         try:
-            found[name] = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"{name} cannot be read: {error.strerror or error}") from error
+            found[name], identity = read_known(path)
+        except InputError as error:
+            raise InputError(f"{name} {error}") from error
+        if known is not None:
+            known[name] = identity
     if not found:
         raise InputError("expected a folder with files, found none in it")
     return found

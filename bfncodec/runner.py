@@ -24,12 +24,15 @@ __all__ = [
     "STDIN",
     "Call",
     "Direction",
+    "Output",
     "Transform",
     "abandon_stdout",
     "complain",
     "expand",
+    "is_stdout",
     "no_place",
     "read_input",
+    "shown",
     "write_stdout",
 ]
 
@@ -46,6 +49,15 @@ class _Listener(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._tell(record.getMessage())
+
+
+def shown(name: str) -> str:
+    r"""A file's name as one line of a terminal can show it.
+
+    >>> shown("a.txt"), shown("two\nlines")
+    ('a.txt', "'two\\nlines'")
+    """
+    return name if name.isprintable() else ascii(name)
 
 
 def complain(message: str) -> None:
@@ -91,11 +103,15 @@ class Call:
         """Something went wrong with a file."""
         self._clear()
         self.failed = True
-        complain(f"{name}: {message}")
+        complain(f"{shown(name)}: {message}")
 
     def skip(self, name: str, what: str) -> None:
         """Something in a folder cannot be kept."""
         self.fail(name, f"{what}: left out")
+
+    def pass_over(self, name: str, what: str) -> None:
+        """Something in a folder is not taken, which is no failure."""
+        self.say(f"{shown(name)} : {what}: passed over")
 
     @contextmanager
     def each(self, name: str) -> Iterator[None]:
@@ -106,7 +122,7 @@ class Call:
         try:
             yield
         except BfncodecError as error:
-            self.fail(name, str(error))
+            self.fail(name, error.for_command())
         except MemoryError:
             self.fail(name, "not enough memory: try smaller files")
         except OSError as error:
@@ -151,8 +167,43 @@ def expand(
         elif not recursive:
             call.fail(str(path), "is a folder; use -r to take the files in it")
         else:
-            for inside in sorted(found for found in path.rglob("*") if found.is_file() and wanted(found)):
+            for inside in _files_in(path, wanted, call):
                 yield inside, inside.relative_to(path)
+
+
+def _files_in(folder: Path, wanted: Callable[[Path], bool], call: Call) -> list[Path]:
+    """The wanted files in a folder and those in it. What is passed over is named, and no failure; links, which may
+    lead out of the folder and back into it, are not followed. A folder that cannot be read is a failure.
+    """
+    from bfncodec.places import is_leftover
+
+    def fail(error: OSError) -> None:
+        call.fail(str(error.filename), f"cannot be read: {error.strerror or error}")
+
+    found: list[Path] = []
+    for top, inner, names in os.walk(folder, onerror=fail):
+        inner.sort()
+        if not inner and not names:
+            call.pass_over(top, "is an empty folder")
+        for path in (Path(top, name) for name in sorted([*inner, *names])):
+            if path.is_symlink():
+                call.pass_over(str(path), "is a symbolic link" if path.exists() else "is a symbolic link to nothing")
+            elif path.is_dir():
+                continue
+            elif not path.is_file():
+                call.pass_over(str(path), "is neither a file nor a folder")
+            elif is_leftover(path.name):
+                call.pass_over(str(path), "was left behind by a process that was killed")
+            elif wanted(path):
+                found.append(path)
+    return sorted(found)
+
+
+def is_stdout(path: Path) -> bool:
+    """Whether it is another name of standard output. What a shell's redirection points at is not replaced then."""
+    from bfncodec.places import descriptor
+
+    return path == STDIN or descriptor(path) == 1
 
 
 def read_input(path: Path) -> bytes:
@@ -178,8 +229,21 @@ class Direction:
     file: Callable[[Path, Path, Options, Models, Bar], Result]
     data: Callable[[Path, Options, Models, Bar], Made]
     wanted: Callable[[Path], bool]
-    binary: bool  # whether what comes out is never for a terminal
+    compresses: bool  # what comes out is never for a terminal
     folders: bool  # whether a folder may be one file
+
+
+@dataclass(frozen=True)
+class Output:
+    """What was given as -o. is_folder: it ends in a slash, so it is a folder, which is made where it is not there."""
+
+    path: Path
+    is_folder: bool = False
+
+    @property
+    def holds_files(self) -> bool:
+        """Whether targets go into it."""
+        return self.is_folder or self.path.is_dir()
 
 
 @dataclass(frozen=True)
@@ -190,53 +254,80 @@ class Transform:
     options: Options
     codecs: Models
     call: Call
-    output: Path | None
+    output: Output | None
     to_stdout: bool
     salvage: bool
 
     def run(self, paths: Sequence[Path], recursive: bool) -> int:
         """Treat every file; returns the exit code."""
         direction = self.direction
-        for path, inside in expand(paths or (STDIN,), recursive, direction.wanted, self.call, direction.folders):
+        found = list(expand(paths or (STDIN,), recursive, direction.wanted, self.call, direction.folders))
+        if not self.to_stdout and self._clash(found):
+            return self.call.code
+        done: list[Result] = []
+        for path, inside in found:
             name = "standard input" if path == STDIN else str(path)
             with self.call.each(name):
-                self._one(path, inside, name)
+                result = self._one(path, inside, name)
+                done += [result] if result is not None else []
+        if len(done) > 1:
+            self._total(done)
         return self.call.code
 
-    def _one(self, path: Path, inside: Path, name: str) -> None:
-        bar = self.call.bar(name)
+    def _clash(self, found: Sequence[tuple[Path, Path]]) -> bool:
+        """Whether results would take each other's place, or that of a source; each that would is named."""
+        from bfncodec.clashes import Step, clashes
+
+        steps = [Step(path, self._named(path, inside)) for path, inside in found if path != STDIN]
+        told = clashes(steps)
+        for source, message in told:
+            self.call.fail(str(source), f"{message}: nothing was done")
+        return bool(told)
+
+    def _named(self, path: Path, inside: Path) -> Path | None:
+        """Where the result goes; None where there is no name for it, which is said later."""
+        try:
+            return self._target(path, inside)
+        except BfncodecError:
+            return None
+
+    def _one(self, path: Path, inside: Path, name: str) -> Result | None:
+        bar = self.call.bar(shown(name))
         options = self._telling(name)
         if not self.to_stdout and path != STDIN:
             target = self._target(path, inside)
-            self._summarise(name, self.direction.file(path, target, options, self.codecs, bar))
-            return
+            if self.output is not None and self.output.holds_files:
+                from bfncodec.places import make_folder
+
+                make_folder(target.parent)
+            result = self.direction.file(path, target, options, self.codecs, bar)
+            self._summarise(name, result)
+            return result
         if self.output is None:
             self._check_terminal()
+        elif self.output.is_folder:
+            raise OutputError(f"{self.output.path} is a folder and standard input has no name: name a file in it")
         made = self.direction.data(path, options, self.codecs, bar)
         if self.output is None:
             write_stdout(made)
-            return
-        from bfncodec.files import place, place_folder
+            return None
+        from bfncodec.places import place, place_folder
 
         if isinstance(made, dict):
-            place_folder(self.output, made, force=options.force)
+            place_folder(self.output.path, made, force=options.force)
         else:
-            place(self.output, made, force=options.force)
+            place(self.output.path, made, force=options.force)
+        return None
 
     def _target(self, path: Path, inside: Path) -> Path:
         if self.output is None:
             return self.direction.name(path)
-        if not self.output.is_dir():
-            return self.output
-        target = self.direction.name(self.output / inside)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{target.parent} cannot be made: {error.strerror}") from error
-        return target
+        if not self.output.holds_files:
+            return self.output.path
+        return self.direction.name(self.output.path / inside)
 
     def _check_terminal(self) -> None:
-        if self.direction.binary and not self.options.force and sys.stdout.isatty():
+        if self.direction.compresses and not self.options.force and sys.stdout.isatty():
             raise OutputError("compressed data is not written to a terminal: use -o FILE, or -f to do it all the same")
 
     def _telling(self, name: str) -> Options:
@@ -248,7 +339,7 @@ class Transform:
             self.call.fail(name, f"segment {damage.segment + 1} of {damage.count} ({where}) is lost: {damage.reason}")
             for file in [file for file in damage.files if file not in told]:
                 told.add(file)
-                self.call.fail(name, f"{file if file.isprintable() else ascii(file)} is lost and left out")
+                self.call.fail(name, f"{shown(file)} is lost and left out")
 
         return replace(self.options, on_damage=lost if self.salvage else None, on_skip=self.call.skip)
 
@@ -258,15 +349,22 @@ class Transform:
         if self.options.part is not None:
             count = sum(result.coding.methods.values())
             read = f"read {human_bytes(result.read_bytes)} of {human_bytes(result.compressed_bytes)}"
-            self.call.say(f"{name} : decoded {count} segment{'s' * (count != 1)}, {read}")
+            self.call.say(f"{shown(name)} : decoded {count} segment{'s' * (count != 1)}, {read}")
             return
-        line = summary(name, result.plain_bytes, result.compressed_bytes, result.bits_per_dim)
+        sizes = result.plain_bytes, result.compressed_bytes
+        line = summary(shown(name), *sizes, result.bits_per_dim, self.direction.compresses)
         if self.call.verbose:
             coding = result.coding
             parts = ", ".join(f"{count} {method}" for method, count in coding.methods.items())
             line += f"  {coding.content} {coding.mode}".rstrip() + f", segments: {parts}"
             line += f", {coding.lines} lines" if coding.lines else ""
         self.call.say(line)
+
+    def _total(self, done: Sequence[Result]) -> None:
+        from bfncodec.terminal import share
+
+        plain, compressed = sum(r.plain_bytes for r in done), sum(r.compressed_bytes for r in done)
+        self.call.say(f"{len(done)} files : {share(plain, compressed, self.direction.compresses)}")
 
 
 def no_place() -> OutputError:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TextIO
 
-__all__ = ["Bar", "human_bytes", "human_time", "summary", "table"]
+__all__ = ["Bar", "human_bytes", "human_time", "share", "summary", "table"]
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
 _STEP = 0.1  # seconds between two pictures of the bar
@@ -39,15 +39,24 @@ def human_time(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def summary(name: str, plain_bytes: int, compressed_bytes: int, bits_per_dim: float) -> str:
-    """The line for a compressed file.
+def summary(name: str, plain_bytes: int, compressed_bytes: int, bits_per_dim: float, compressed: bool = True) -> str:
+    """The line for a file that was compressed, or else decompressed.
 
     >>> summary("kodim01.png", 1_184_890, 431_104, 2.9236)
     'kodim01.png : 2.92 bpd  36.4% (1.13 MiB => 421 KiB)'
     """
-    share = 100 * compressed_bytes / plain_bytes if plain_bytes else 100.0
-    sizes = f"{human_bytes(plain_bytes)} => {human_bytes(compressed_bytes)}"
-    return f"{name} : {bits_per_dim:.2f} bpd  {share:.1f}% ({sizes})"
+    return f"{name} : {bits_per_dim:.2f} bpd  {share(plain_bytes, compressed_bytes, compressed)}"
+
+
+def share(plain_bytes: int, compressed_bytes: int, compressed: bool = True) -> str:
+    """The compressed size as a part of the other, and both, the one that came out behind the arrow.
+
+    >>> share(1_184_890, 431_104, compressed=False)
+    '36.4% (421 KiB => 1.13 MiB)'
+    """
+    sizes = [human_bytes(plain_bytes), human_bytes(compressed_bytes)]
+    percent = 100 * compressed_bytes / plain_bytes if plain_bytes else 100.0
+    return f"{percent:.1f}% ({' => '.join(sizes if compressed else sizes[::-1])})"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import lzma
 import os
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import bfncodec
+from benchmarks import graphics
 from benchmarks.codecs import (
     PPMD,
     PPMD_PRIMED,
@@ -456,3 +458,24 @@ def _row(*arguments: str) -> dict[str, float]:
     result = CliRunner().invoke(main, [*arguments, "--no-ours", "--only", "xz", "--json"], catch_exceptions=False)
     (row,) = json.loads(result.stdout)["rows"]
     return dict(row)
+
+
+def test_packages_are_unpacked_into_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As dpkg does, which makes a folder but not those above it; what is cut short begins anew."""
+    broken = [True]
+
+    def fake(command: list[Any], check: bool, cwd: Path = tmp_path) -> None:
+        if command[0] == "apt-get":
+            (cwd / "gimp-help-en_1_all.deb").touch()
+            return
+        Path(command[-1]).mkdir(exist_ok=True)
+        if broken.pop():
+            raise subprocess.CalledProcessError(2, command)
+        Image.new("RGB", (2, 2)).save(command[-1] / "a.png")
+
+    monkeypatch.setattr(subprocess, "run", fake)
+    with pytest.raises(subprocess.CalledProcessError):
+        graphics.unpack("gimp-help-en", tmp_path)
+    broken.append(False)
+    assert [path.name for path in graphics.unpack("gimp-help-en", tmp_path)] == ["a.png"]
+    assert [path.name for path in (tmp_path / "packages").iterdir()] == ["gimp-help-en"]

@@ -24,6 +24,7 @@ from PIL import Image
 import bfncodec
 import bfncodec.training
 from bfncodec import cli, runner
+from bfncodec.terminal import human_bytes
 
 # Also where the package is not installed, as in a bare checkout.
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(bfncodec.__file__).parent.parent)}
@@ -67,9 +68,12 @@ def test_files_come_back(folder: Path) -> None:
     result = run("compress", "--rm", *before)
     assert names(folder) == {f"{name}.bfn" for name in before}
     assert result.stdout == ""
-    lines = result.stderr.splitlines()
+    *lines, total = result.stderr.splitlines()
     assert len(lines) == 3
     assert all(" bpd " in line and " => " in line for line in lines)
+    plain, compressed = sum(map(len, before.values())), sum((folder / f"{name}.bfn").stat().st_size for name in before)
+    share = 100 * compressed / plain
+    assert total == f"3 files : {share:.1f}% ({human_bytes(plain)} => {human_bytes(compressed)})"
     run("decompress", "--rm", *sorted(names(folder)))
     assert names(folder) == set(before)
     assert (folder / "a.txt").read_bytes() == TEXT
@@ -176,10 +180,10 @@ def test_disk_full_and_out_of_memory(folder: Path, monkeypatch: pytest.MonkeyPat
     def fail(*args: Any) -> None:
         raise error
 
-    monkeypatch.setattr("bfncodec.files._write_synced", fail)
+    monkeypatch.setattr("bfncodec.places._write_synced", fail)
     error: Exception = OSError(28, "No space left on device")
     stderr = run("compress", "--rm", "a.txt", code=1).stderr
-    assert stderr == f"bfncodec: a.txt: {folder.resolve()}/a.txt.bfn cannot be written: No space left on device\n"
+    assert stderr == "bfncodec: a.txt: a.txt.bfn cannot be written: No space left on device\n"
     error = MemoryError()
     assert "not enough memory" in run("compress", "--rm", "a.txt", code=1).stderr
     error = RuntimeError("CUDA out of memory. Tried to allocate 20 GiB")
@@ -340,13 +344,13 @@ def test_a_full_standard_output_is_one_line(folder: Path, args: list[str]) -> No
 SLOW = """
 import sys, time
 from pathlib import Path
-from bfncodec import cli, files
-write = files._write_synced
+from bfncodec import cli, places
+write = places._write_synced
 def slow(path, data, like):
     write(path, data, like)
     Path("ready").touch()
     time.sleep(30)
-files._write_synced = slow
+places._write_synced = slow
 cli.main(["compress", "-m", "none", "--rm", "a.txt"])
 """
 
