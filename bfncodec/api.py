@@ -11,10 +11,19 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from bfncodec.arguments import (
+    bytes_of,
+    check_callables,
+    check_machine,
+    check_methods,
+    check_model,
+    check_type,
+    whole_number,
+)
 from bfncodec.arrays import read_places
 from bfncodec.container import Frame, pack, unpack
-from bfncodec.content import Arrays, Content, Folder, Plain, content_of, object_of
-from bfncodec.errors import DamagedError, FormatError, InputError, ModelNotFoundError
+from bfncodec.content import Arrays, Content, Folder, Plain
+from bfncodec.errors import BfncodecError, DamagedError, FormatError, InputError, ModelNotFoundError, OutputError
 from bfncodec.folders import folder_of, item_shape, lost_files, read_files
 from bfncodec.header import (
     FINEST,
@@ -33,6 +42,7 @@ from bfncodec.header import (
 )
 from bfncodec.lines import LINE_BLOCK, Lines
 from bfncodec.models import DEFAULT_LEVEL, check_level
+from bfncodec.objects import content_of, object_of, same_object
 from bfncodec.pictures import Picture
 from bfncodec.regions import LineRange, Part, part_of, with_true_extras
 from bfncodec.segments import TEXT_SEGMENT, Choice, Codec, Plan, decode, encode_bytes, encode_pixels
@@ -87,6 +97,7 @@ class Models:
     """
 
     def __init__(self, device: str = "cpu", threads: int | None = None) -> None:
+        check_machine(device, threads)
         self.device, self.threads = device, threads
         self._loaded: dict[bytes, Codec] = {}
 
@@ -130,6 +141,7 @@ def compress(
     lines: bool = False,
     block: int = LINE_BLOCK,
     strip: bool = False,
+    verify: bool = True,
     device: str = "cpu",
     threads: int | None = None,
     progress: Progress | None = None,
@@ -140,9 +152,12 @@ def compress(
     Parameters
     ----------
     data
-        bytes (or bytearray, memoryview: they come back as bytes), str, a uint8 or uint16 array of any shape, or a
-        Pillow image of mode RGB, RGBA, L, LA, P, 1 or I;16 with its palette, transparency and plain info. For a model
-        of many pictures of one shape also files, {path: bytes}: the picture files among them keep pixels and metadata.
+        bytes, bytearray, a memoryview of bytes, str, an array of numbers (bool, int, float or complex of at most 15
+        dimensions: type with byte order, shape and every bit come back, NaN and -0.0 too, in C order), or a Pillow
+        image of mode RGB, RGBA, L, LA, P, 1 or I;16 with its palette, transparency and plain info; one that was opened
+        from a file comes back as a plain ``PIL.Image.Image``. Subclasses and other types are refused: the error says
+        what to pass instead. For a model of many pictures of one shape also files, {path: bytes}: the picture files
+        among them keep pixels and metadata.
     model
         "auto": the default model of the kind of data, where a sample says that it may win; a model's name: that one;
         "none": no model. Whatever is smallest is kept, segment by segment: nothing grows by more than the frame.
@@ -161,6 +176,10 @@ def compress(
     strip
         Of a Pillow image keep what is seen, its pixels' colours, alone: no info, and of a palette neither unused
         entries nor the order.
+    verify
+        Decode the result and compare it with ``data`` itself before it is returned. It takes as long as
+        :func:`decompress`: for a model about as long again as compressing, else a tenth of that or less. progress does
+        not count it.
     device, threads
         Where models run: "cpu", "cuda", ..., and how many CPU threads. The bytes do not depend on them.
     progress
@@ -174,14 +193,39 @@ def compress(
         An object that cannot be compressed, or cut after lines, or a model that does not code this kind of data.
     ModelNotFoundError, ModelError
         The model asked for is not there, or broken.
+    OutputError
+        The result does not decode to what was given, which is a fault of this library: keep the data, report it.
 
     >>> blob = compress("to be or not to be", model="none")
     >>> decompress(blob)
     'to be or not to be'
     """
-    source = codecs or Models(device, threads)
-    content = _content_of(_stripped(data) if strip else data, model, source)
-    return encode_frame(content, model, source, progress, level, preview, block if lines else None)
+    check_model(model)
+    check_callables(progress=progress)
+    source = _source(codecs, device, threads)
+    given = _stripped(data) if strip else data
+    content = _content_of(given, model, source)
+    cut = whole_number(block, "block") if lines else None
+    blob = encode_frame(content, model, source, progress, level, preview, cut)
+    if verify:
+        _verify(blob, given, source)
+    return blob
+
+
+def _source(codecs: CodecSource | None, device: str, threads: int | None) -> CodecSource:
+    """Where codecs come from. InputError for arguments that say neither."""
+    check_methods(codecs, ("default", "named", "identified"), "codecs")
+    return codecs or Models(device, threads)
+
+
+def _verify(blob: bytes, given: Any, codecs: CodecSource) -> None:
+    """Raise OutputError unless a file decodes to what was given: the object itself, not what was read in it."""
+    try:
+        same = same_object(given, object_of(decode_frame(blob, codecs)))
+    except BfncodecError as error:
+        raise OutputError(f"what was made does not decode ({error}): keep the data, and please report this") from error
+    if not same:
+        raise OutputError("what was made does not decode to what was given: keep the data, and please report this")
 
 
 def decompress(
@@ -225,10 +269,12 @@ def decompress(
     ModelNotFoundError, ModelError
         The model that coded it is not there, or broken.
     InputError
-        A region or lines that are not within the content, or of what has none.
+        A region or lines that are not within the content, or of what has none; and what is no bytes.
     """
-    source = codecs or Models(device, threads)
-    return object_of(decode_frame(bytes(blob), source, progress, limits, on_damage, part_of(crop, line)))
+    data, source = bytes_of(blob), _source(codecs, device, threads)
+    check_callables(progress=progress, on_damage=on_damage)
+    check_type(limits, Limits, "limits")
+    return object_of(decode_frame(data, source, progress, limits, on_damage, part_of(crop, line)))
 
 
 def preview(
@@ -244,7 +290,9 @@ def preview(
     Neither checks the picture's checksum where there is one in the file; torch is not needed then. InputError for what
     is no picture; limits, device, threads, codecs and other errors as :func:`decompress`.
     """
-    frame = unpack(blob, limits, place=lambda *_: NOWHERE)
+    data, source = bytes_of(blob), _source(codecs, device, threads)
+    check_type(limits, Limits, "limits")
+    frame = unpack(data, limits, place=lambda *_: NOWHERE)
     if frame.header.kind is not Kind.IMAGE:
         raise InputError("expected a picture, found none: decompress it")
     from bfncodec import previews
@@ -252,7 +300,7 @@ def preview(
     found = previews.find(frame.header)
     if found is not None:
         return found
-    content = decode_frame(bytes(blob), codecs or Models(device, threads), limits=limits)
+    content = decode_frame(data, source, limits=limits)
     assert isinstance(content, Picture)
     return previews.scaled_down(content)
 
@@ -330,7 +378,8 @@ def _content_of(data: Any, model: str, codecs: CodecSource) -> Content:
         return content_of(data)
     if model in ("auto", "none") or not all(isinstance(path, str) for path in data):
         raise InputError(f"expected files by path and a model of pictures of one shape, found model {model}: name one")
-    return folder_of({path: bytes(file) for path, file in data.items()}, item_shape(codecs.named(model)))
+    files = {path: bytes_of(file, f"the bytes of {path}") for path, file in data.items()}
+    return folder_of(files, item_shape(codecs.named(model)))
 
 
 def _plan_apart(content: Folder | Arrays, choice: Choice, progress: Progress) -> Plan:
@@ -498,7 +547,8 @@ class Description:
 
 def describe(blob: bytes) -> Description:
     """What a file holds, from its head; FormatErrors as :func:`decompress`. Needs neither NumPy nor torch."""
-    return describe_frame(unpack(blob), len(blob))
+    data = bytes_of(blob)
+    return describe_frame(unpack(data), len(data))
 
 
 def describe_frame(frame: Frame, file_bytes: int) -> Description:
@@ -522,5 +572,7 @@ def describe_frame(frame: Frame, file_bytes: int) -> Description:
 
 def _name(header: Header) -> str:
     if header.kind is Kind.IMAGE:
-        return {Origin.OBJECT: "image", Origin.ARRAY: "array"}.get(header.origin, header.origin.name)
+        if header.origin.is_array:
+            return "array"
+        return "image" if header.origin is Origin.OBJECT else header.origin.name
     return {Kind.BYTES: "bytes", Kind.STR: "text", Kind.ARRAY: "array"}[header.kind]

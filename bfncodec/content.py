@@ -1,20 +1,13 @@
-"""Contents: what can be compressed, as the container sees it. Objects to contents and back."""
+"""Contents: what can be compressed, as the container sees it. Objects are made of them in :mod:`bfncodec.objects`."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from typing import Any
+from enum import IntEnum
 
-from bfncodec.errors import DamagedError, InputError
-from bfncodec.header import Extra, Header, Kind, Limits, Mode, Origin
-from bfncodec.pictures import (
-    Picture,
-    array_of_picture,
-    image_of_picture,
-    picture_of_array,
-    picture_of_image,
-)
+from bfncodec.errors import NewerVersionError
+from bfncodec.header import Extra, Header, Kind, Mode, Origin, Tag
+from bfncodec.pictures import Picture
 
 __all__ = [
     "Arrays",
@@ -23,36 +16,46 @@ __all__ = [
     "Folder",
     "Place",
     "Plain",
-    "content_of",
+    "Wrapper",
     "npy_head",
-    "object_of",
     "same_content",
 ]
-
-_MAX_DIMENSIONS = 15
 
 Place = tuple[int, int]
 """Where a part begins, and its size."""
 
 
+class Wrapper(IntEnum):
+    """The type of Python in which bytes were given."""
+
+    BYTES = 0
+    BYTEARRAY = 1
+    MEMORYVIEW = 2
+
+
 @dataclass(frozen=True)
 class Plain:
-    """Bytes, and what they were: bytes, text, or an array that is no picture."""
+    """Bytes, and what they were: bytes, text, or an array that is no picture. wrapper: the type of bytes."""
 
     data: bytes
     kind: Kind = Kind.BYTES
     dtype: str = "u1"
     shape: tuple[int, ...] = ()
+    wrapper: Wrapper = Wrapper.BYTES
 
     @property
     def header(self) -> Header:
         """What the file's header says of it."""
-        return Header(self.kind, dtype=self.dtype, shape=self.shape)
+        extras = (Extra(Tag.WRAPPER, bytes([self.wrapper])),) if self.wrapper else ()
+        return Header(self.kind, dtype=self.dtype, shape=self.shape, extras=extras)
 
     @classmethod
     def of(cls, header: Header, data: bytes) -> Plain:
-        """The content of a file with that header."""
-        return cls(data, header.kind, header.dtype, header.shape)
+        """The content of a file with that header. NewerVersionError for a wrapper that is not known here."""
+        value = header.extra(Tag.WRAPPER) or b"\0"
+        if value not in {bytes([wrapper]) for wrapper in Wrapper}:
+            raise NewerVersionError(f"bytes wrapped as type {value.hex()} are not known here: update bfncodec")
+        return cls(data, header.kind, header.dtype, header.shape, Wrapper(value[0]))
 
 
 @dataclass(frozen=True)
@@ -137,68 +140,6 @@ def same_content(one: Content, other: Content) -> bool:
     if isinstance(one, Picture) and isinstance(other, Picture):
         return one.same(other)
     return one == other
-
-
-def content_of(data: Any) -> Content:
-    """bytes, str, a uint8 or uint16 array, or a Pillow image; InputError for anything else."""
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        return Plain(bytes(data))
-    if isinstance(data, str):
-        return Plain(data.encode("utf-8", "surrogatepass"), Kind.STR)
-    numpy, pillow = sys.modules.get("numpy"), sys.modules.get("PIL.Image")  # there, if data is of them
-    if numpy is not None and isinstance(data, numpy.ndarray):
-        return _of_array(data)
-    if pillow is not None and isinstance(data, pillow.Image):
-        if data.width * data.height > Limits().pixels:
-            raise InputError(f"expected at most {Limits().pixels} pixels, found {data.width} x {data.height}: cut it")
-        return picture_of_image(data)
-    raise InputError(f"expected bytes, str, a uint8 or uint16 array or a Pillow image, found {type(data).__name__}")
-
-
-def object_of(content: Content) -> Any:
-    """The inverse of :func:`content_of`; the bytes of a picture that was a file, and of each file of a folder."""
-    if isinstance(content, Folder):
-        from bfncodec.folders import make_files
-
-        return make_files(content)
-    if isinstance(content, Arrays):
-        return content.file
-    if isinstance(content, Plain):
-        return _plain_object(content)
-    if content.origin is Origin.ARRAY:
-        return array_of_picture(content)
-    if content.origin is Origin.OBJECT:
-        return image_of_picture(content)
-    from bfncodec.imagefiles import write_file
-
-    return write_file(content)
-
-
-def _of_array(array: Any) -> Content:
-    if array.dtype.name not in ("uint8", "uint16") or array.ndim > _MAX_DIMENSIONS:
-        raise InputError(
-            f"expected a uint8 or uint16 array of at most {_MAX_DIMENSIONS} dimensions, "
-            f"found {array.dtype} with {array.ndim}: use array.view or array.tobytes()"
-        )
-    picture = picture_of_array(array)
-    if picture is not None and picture.pixels.shape[0] * picture.pixels.shape[1] <= Limits().pixels:
-        return picture
-    dtype = f"u{array.itemsize}"
-    return Plain(array.astype("<" + dtype).tobytes(), Kind.ARRAY, dtype, tuple(map(int, array.shape)))
-
-
-def _plain_object(content: Plain) -> Any:
-    if content.kind is Kind.BYTES:
-        return content.data
-    if content.kind is Kind.STR:
-        try:
-            return content.data.decode("utf-8", "surrogatepass")
-        except UnicodeDecodeError as error:
-            raise DamagedError(f"expected UTF-8 text, found {error.reason} at byte {error.start}") from error
-    import numpy as np
-
-    flat = np.frombuffer(content.data, "<" + content.dtype)
-    return flat.astype(content.dtype).reshape(content.shape)
 
 
 def npy_head(data: bytes) -> int:

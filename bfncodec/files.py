@@ -29,13 +29,15 @@ from bfncodec.api import (
     open_frame,
     preview,
 )
+from bfncodec.arguments import check_type, path_of
 from bfncodec.arrays import arrays_of, is_npz
 from bfncodec.container import SUFFIX, Frame, unpack
-from bfncodec.content import Content, Folder, Plain, object_of, same_content
+from bfncodec.content import Content, Folder, Plain, same_content
 from bfncodec.errors import BfncodecError, InputError, OutputError
 from bfncodec.folders import Shape, folder_of, item_shape, read_folder
 from bfncodec.header import NOWHERE, Kind, Limits, Origin, Tag
 from bfncodec.models import DEFAULT_LEVEL
+from bfncodec.objects import object_of
 from bfncodec.pictures import Picture
 from bfncodec.places import check_outside, check_target, check_written, is_stream, place, place_folder
 from bfncodec.regions import Part, part_of
@@ -241,8 +243,9 @@ def preview_file(
     The target is the picture's name with .preview.png where none is given. Raises InputError (source), OutputError
     (target) and what :func:`bfncodec.preview` raises.
     """
-    source, options, codecs = Path(source), options or Options(), codecs or Models()
-    target = Path(target) if target is not None else preview_name(source)
+    check_type(options, Options, "options")
+    source, options, codecs = path_of(source), options or Options(), codecs or Models()
+    target = path_of(target) if target is not None else preview_name(source)
     check_target(target, source, options.force)
     made, stored = preview_data(source, target.suffix, options, codecs)
     _write(target, made, source, options.force, None)
@@ -332,9 +335,10 @@ def compress_file(
     Raises InputError (source), OutputError (target, or a result that does not verify) and what
     :func:`bfncodec.compress` raises. The target keeps the source's mode and time.
     """
-    source, options, codecs = Path(source), options or Options(), codecs or Models()
+    check_type(options, Options, "options")
+    source, options, codecs = path_of(source), options or Options(), codecs or Models()
     options = replace(options, verify=options.verify or options.remove)
-    target = Path(target) if target is not None else compressed_name(source)
+    target = path_of(target) if target is not None else compressed_name(source)
     if source.is_dir():
         return _compress_folder(source, target, options, codecs, reporter)
     _check_places(target, source, options)
@@ -397,8 +401,9 @@ def decompress_file(
     It is a folder where the source was made of one.
     Raises InputError (source), OutputError (target) and what :func:`bfncodec.decompress` raises.
     """
-    source, options, codecs = Path(source), options or Options(), codecs or Models()
-    target = Path(target) if target is not None else decompressed_name(source)
+    check_type(options, Options, "options")
+    source, options, codecs = path_of(source), options or Options(), codecs or Models()
+    target = path_of(target) if target is not None else decompressed_name(source)
     if options.remove and (options.part is not None or options.on_damage is not None):
         raise InputError(
             "a part, or what is left of a damaged file, is not the whole: the source is not removed for it"

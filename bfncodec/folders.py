@@ -240,7 +240,8 @@ def _read_entry(
     if look is None:
         return Entry(path, size)
     origin, mode = look
-    if origin in (Origin.OBJECT, Origin.ARRAY) or not any(mode in modes for modes in _MODES.values()) or not min(sides):
+    no_file = origin is Origin.OBJECT or origin.is_array
+    if no_file or not any(mode in modes for modes in _MODES.values()) or not min(sides):
         raise DamagedError(f"{path!a}: a picture of origin {origin}, mode {mode.pil} and sides {sides} cannot be")
     return Entry(path, sides[0] * sides[1] * mode.channels, origin, mode, read_extras(reader))
 

@@ -19,7 +19,9 @@ from bfncodec.lines import Lines
 from bfncodec.wire import Reader, varint
 
 __all__ = [
+    "ARRAY_TYPES",
     "FINEST",
+    "MAX_DIMENSIONS",
     "NOWHERE",
     "NO_LIMITS",
     "PLANES",
@@ -103,6 +105,12 @@ class Origin(IntEnum):
     BMP = 4
     PPM = 5
     TIFF = 6
+    BIG_ENDIAN_ARRAY = 7
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it was an array."""
+        return self in (Origin.ARRAY, Origin.BIG_ENDIAN_ARRAY)
 
 
 class Mode(IntEnum):
@@ -149,6 +157,7 @@ class Tag(IntEnum):
     INFO = 0x01  # JSON object: a picture's info that is numbers and strings
     INFO_BYTES = 0x02  # name, zero byte, value: a picture's info that is bytes (ICC, EXIF)
     PREVIEW = 0x03  # CRC-32 of the rest, which is a small lossy WebP file of the picture
+    WRAPPER = 0x04  # bytes: the type of Python they were given in
     PALETTE = 0x80  # channels of an entry (3 or 4), then the entries
     CHUNKS = 0x81  # PNG, WebP: the chunks around the pixels
     LAYOUT = 0x82  # raw samples: how they lie, and the bytes before and after them
@@ -162,8 +171,23 @@ class Tag(IntEnum):
 
 _CRITICAL, _SQUEEZED = 0x80, 0x40
 _WORTH_SQUEEZING = 64  # bytes
-_DTYPES = ("u1", "u2")
-_MAX_DIMENSIONS = 15
+MAX_DIMENSIONS = 15
+_SHORT_TYPES = ("u1", "u2")  # named by the upper half of the byte that holds the number of dimensions
+_LONG_TYPE = 15  # there, if another byte names the type
+_SIZES = {"b": (1,), "u": (1, 2, 4, 8), "i": (1, 2, 4, 8), "f": (2, 4, 8), "c": (8, 16)}  # of elements, in bytes
+
+
+def _array_types() -> Iterator[tuple[str, int]]:
+    """Every type of array elements with its byte: kind, binary logarithm of the size, and order in the top bit."""
+    for number, (kind, sizes) in enumerate(_SIZES.items()):
+        for size in sizes:
+            yield f"{kind}{size}", number << 4 | size.bit_length() - 1
+            if size > 1:
+                yield f">{kind}{size}", 0x80 | number << 4 | size.bit_length() - 1
+
+
+ARRAY_TYPES = dict(_array_types())
+"""Types of array elements as numpy writes them, without a sign in front for little-endian ones, with their bytes."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +232,11 @@ class Header:
             raise DamagedError(f"items of {size} bytes from byte {first} cannot be")
         return size, first, *apart
 
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of an array's element."""
+        return int(self.dtype.lstrip(">")[1:])
+
     def extra(self, tag: Tag) -> bytes | None:
         """The value of the first extra of that tag, None when there is none."""
         return next((extra.value for extra in self.extras if extra.tag == tag), None)
@@ -232,8 +261,10 @@ def _write_fields(header: Header) -> bytes:
     if header.kind is Kind.IMAGE:
         return bytes([header.origin << 4 | header.mode])
     if header.kind is Kind.ARRAY:
-        first = _DTYPES.index(header.dtype) << 4 | len(header.shape)
-        return bytes([first]) + b"".join(map(varint, header.shape))
+        is_short = header.dtype in _SHORT_TYPES
+        number = _SHORT_TYPES.index(header.dtype) if is_short else _LONG_TYPE
+        name = b"" if is_short else bytes([ARRAY_TYPES[header.dtype]])
+        return bytes([number << 4 | len(header.shape)]) + name + b"".join(map(varint, header.shape))
     return b""
 
 
@@ -242,11 +273,22 @@ def _read_fields(reader: Reader, kind: Kind) -> Header:
         return Header(kind, *read_look(reader))
     if kind is Kind.ARRAY:
         byte = reader.byte("type and dimensions")
-        if byte >> 4 >= len(_DTYPES):
-            raise NewerVersionError(f"array type {byte >> 4} is not known here")
+        dtype = _read_type(reader, byte >> 4)
         shape = tuple(reader.varint("an array dimension") for _ in range(byte & 15))
-        return Header(kind, dtype=_DTYPES[byte >> 4], shape=shape)
+        return Header(kind, dtype=dtype, shape=shape)
     return Header(kind)
+
+
+def _read_type(reader: Reader, number: int) -> str:
+    if number < len(_SHORT_TYPES):
+        return _SHORT_TYPES[number]
+    byte = reader.byte("an array type") if number == _LONG_TYPE else None
+    found = next((name for name, known in ARRAY_TYPES.items() if known == byte and name not in _SHORT_TYPES), None)
+    if found is None:
+        raise NewerVersionError(
+            f"array type {number if byte is None else byte:#04x} is not known here: update bfncodec"
+        )
+    return found
 
 
 def read_look(reader: Reader) -> tuple[Origin, Mode]:
@@ -415,7 +457,7 @@ def check_axes(header: Header, axes: Axes, limits: Limits) -> None:
         if height * width > limits.pixels:
             raise DamagedError(f"declares {width} x {height} pixels where {limits.pixels} are accepted: {_HINT}")
     elif header.kind is Kind.ARRAY:
-        size = prod(header.shape) * int(header.dtype[1])
+        size = prod(header.shape) * header.item_bytes
         if size != axes[0][0]:
             raise DamagedError(f"an array of {size} bytes cannot be in {axes[0][0]} bytes")
 

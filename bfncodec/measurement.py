@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from bfncodec.api import CodecSource, Models, encode_frame
+from bfncodec.arguments import check_model
 from bfncodec.container import Segment, unpack
-from bfncodec.content import Content, content_of
+from bfncodec.content import Content
 from bfncodec.header import Method
 from bfncodec.modelled import close, opened
+from bfncodec.objects import content_of
 from bfncodec.pictures import Picture
 from bfncodec.segments import Codec, channels_of
 
@@ -64,6 +66,7 @@ def measure(
     codecs: CodecSource | None = None,
 ) -> Measurement:
     """Compress an object and compare with the ideal. Arguments and errors as :func:`bfncodec.compress`."""
+    check_model(model)
     content, source = content_of(data), codecs or Models(device, threads)
     return measure_frame(content, encode_frame(content, model, source), source)
 

@@ -41,12 +41,12 @@ _FOUR, _AS_BYTES, _AS_NUMBER = 1, 2, 4
 the last entry that has one, the only one not opaque."""
 
 _ARRAY_MODES = {
-    ("uint8", 1): Mode.L,
-    ("uint8", 2): Mode.LA,
-    ("uint8", 3): Mode.RGB,
-    ("uint8", 4): Mode.RGBA,
-    ("uint16", 1): Mode.I16,
-    ("uint16", 3): Mode.RGB16,
+    ("u1", 1): Mode.L,
+    ("u1", 2): Mode.LA,
+    ("u1", 3): Mode.RGB,
+    ("u1", 4): Mode.RGBA,
+    ("u2", 1): Mode.I16,
+    ("u2", 3): Mode.RGB16,
 }
 
 
@@ -83,15 +83,24 @@ class Picture:
 def picture_of_array(array: Pixels) -> Picture | None:
     """An array that is a picture: ``[H, W]`` or ``[H, W, 2 to 4]``; None for any other."""
     channels = array.shape[2] if array.ndim == 3 else 1
-    mode = _ARRAY_MODES.get((array.dtype.name, channels))
+    mode = _ARRAY_MODES.get((array.dtype.str[1:], channels))
     if mode is None or array.ndim not in (2, 3) or not array.size or array.shape[2:] == (1,):
         return None
-    return Picture(array.reshape(*array.shape[:2], channels), mode, Origin.ARRAY)
+    origin = Origin.BIG_ENDIAN_ARRAY if array.dtype.str.startswith(">") else Origin.ARRAY
+    pixels = array.reshape(*array.shape[:2], channels)
+    return Picture(pixels.astype("<u2", copy=False) if mode.is_wide else pixels, mode, origin)
 
 
 def array_of_picture(picture: Picture) -> Pixels:
     """The inverse of :func:`picture_of_array`."""
-    return picture.pixels[:, :, 0] if picture.mode.channels == 1 else picture.pixels
+    pixels = picture.pixels[:, :, 0] if picture.mode.channels == 1 else picture.pixels
+    if picture.origin is not Origin.BIG_ENDIAN_ARRAY:
+        return pixels
+    if not picture.mode.is_wide:
+        raise DamagedError(
+            f"an array of bytes cannot be big-endian: a picture of mode {picture.mode.pil} cannot be one"
+        )
+    return pixels.astype(">u2")
 
 
 # ---- palettes ---------------------------------------------------------------------------------

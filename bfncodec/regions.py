@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, replace
+from operator import index
 from typing import TYPE_CHECKING
 
 from bfncodec.errors import DamagedError, InputError
@@ -100,10 +101,10 @@ def part_of(crop: tuple[int, int, int, int] | None, line: int | tuple[int, int] 
         raise InputError("expected a region of a picture or lines of a text, found both: leave one out")
     try:
         if crop is not None:
-            x, y, width, height = (int(number) for number in crop)
+            x, y, width, height = (index(number) for number in crop)
             return Region(x, y, width, height)
         if line is not None:
-            first, last = (line, line) if isinstance(line, int) else (int(number) for number in line)
+            first, last = (line, line) if isinstance(line, int) else (index(number) for number in line)
             return LineRange(first, last)
     except (TypeError, ValueError) as error:
         wanted = "a region x, y, width, height" if crop is not None else "a line, or the first and the last of several"

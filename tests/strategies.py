@@ -9,6 +9,8 @@ from doubles import noise
 from hypothesis import strategies as st
 from PIL import Image
 
+from bfncodec.header import ARRAY_TYPES
+
 MODES = ("RGB", "RGBA", "L", "LA", "P", "1", "I;16")
 
 sides = st.integers(1, 24)
@@ -38,6 +40,18 @@ def arrays(draw: st.DrawFn) -> np.ndarray[Any, Any]:
     if draw(st.booleans()):
         return low
     return np.asarray(low.astype(np.uint16) * 257 + 3, draw(st.sampled_from(["<u2", ">u2"])))
+
+
+@st.composite
+def number_arrays(draw: st.DrawFn) -> np.ndarray[Any, Any]:
+    """Arrays of every type of number, of any bits, few values or a slope, of 0 to 4 dimensions, empty ones too."""
+    dtype = np.dtype(draw(st.sampled_from(sorted(ARRAY_TYPES))))
+    shape = draw(st.lists(st.integers(0, 9), max_size=4).map(tuple) | st.tuples(st.integers(0, 3000)))
+    size = int(np.prod(shape))
+    if draw(st.booleans()):
+        return noise(draw(st.integers(0, 20)), size * dtype.itemsize).view(dtype).reshape(shape)
+    step = draw(st.sampled_from([0, 1, 7, -3]))
+    return np.asarray((np.arange(size) * step).astype(dtype).reshape(shape))
 
 
 @st.composite

@@ -37,7 +37,7 @@ def equal(one: Any, other: Any) -> bool:
     if type(one) is not type(other):
         return False
     if isinstance(one, np.ndarray):
-        return one.shape == other.shape and one.dtype.name == other.dtype.name and np.array_equal(one, other)
+        return one.shape == other.shape and one.dtype.str == other.dtype.str and one.tobytes() == other.tobytes()
     if isinstance(one, Image.Image):
         return one == other and one.getpalette(rawmode=None) == other.getpalette(rawmode=None)
     return bool(one == other)
@@ -74,10 +74,6 @@ def test_images_come_back(image: Image.Image) -> None:
 @given(images(), CHANNELS, st.integers(1, 9))
 def test_images_come_back_through_a_model(image: Image.Image, channels: tuple[int, ...], level: int) -> None:
     assert equal(back(image, model="auto", codecs=FakeModels(channels), level=level), image)
-
-
-def test_buffers_come_back_as_bytes() -> None:
-    assert back(bytearray(b"abc")) == back(memoryview(b"abc")) == b"abc"
 
 
 def test_arrays_that_are_views_come_back() -> None:
@@ -286,16 +282,6 @@ def test_pictures_grow_by_the_frame_at_most(array: np.ndarray[Any, Any]) -> None
 
 
 # ---- what cannot be compressed ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "data",
-    [None, 7, [1, 2], np.zeros(3), np.zeros(3, np.int8), np.zeros((1,) * 16, np.uint8), np.array(["a"])],
-    ids=lambda data: f"{type(data).__name__}-{getattr(data, 'dtype', '')}-{getattr(data, 'ndim', '')}",
-)
-def test_other_objects_are_refused(data: Any) -> None:
-    with pytest.raises(InputError, match=r"expected .* found"):
-        bfncodec.compress(data)
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "F", "I", "YCbCr", "HSV"])

@@ -13,6 +13,7 @@ from bfncodec import lzmaraw
 from bfncodec.container import Coded, pack, unpack
 from bfncodec.errors import DamagedError, FormatError, NewerVersionError, NotOursError
 from bfncodec.header import (
+    ARRAY_TYPES,
     NO_LIMITS,
     Extra,
     Header,
@@ -156,7 +157,7 @@ headers = st.one_of(
     st.builds(lambda origin, mode: Header(Kind.IMAGE, origin, mode), st.sampled_from(Origin), st.sampled_from(Mode)),
     st.builds(
         lambda dtype, shape: Header(Kind.ARRAY, dtype=dtype, shape=shape),
-        st.sampled_from(["u1", "u2"]),
+        st.sampled_from(sorted(ARRAY_TYPES)),
         st.tuples(st.integers(0, 300))
         | st.lists(st.integers(0, 2), max_size=15).filter(lambda s: prod(s) < 999).map(tuple),
     ),
@@ -172,7 +173,7 @@ def test_headers_come_back(header: Header, found: tuple[Extra, ...]) -> None:
     header = replace(header, extras=found)
     axes, payload = ((1, 1), (1, 1)), varint(1) + varint(1) + b"xxxx"
     if header.kind is not Kind.IMAGE:
-        payload = bytes(prod(header.shape) * int(header.dtype[1]))
+        payload = bytes(prod(header.shape) * header.item_bytes)
         axes = ((len(payload), 1),)
     frame = unpack(pack(header, axes, [Coded(Method.STORED, payload, 0)]))
     assert frame.header == header
@@ -290,7 +291,7 @@ def bad(change: int, value: int, blob: bytes | None = None) -> bytes:
     [
         (bad(2, 0b10_10_00_01), "version 2"),
         (bad(2, 0b11_10_00_01), "version 3"),
-        (bad(7, 0x70), "0x70"),  # an origin to come
+        (bad(7, 0x80), "0x80"),  # an origin to come
         (bad(7, 0x28), "0x28"),  # a mode to come
         (bad(9, 0x90), "0x90"),  # an extra that must be understood
     ],

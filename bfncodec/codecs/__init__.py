@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bfncodec import models
+from bfncodec.arguments import check_machine, check_model
 from bfncodec.errors import InputError, ModelError
 from bfncodec.models import ModelInfo
 
@@ -42,6 +43,9 @@ def load(model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", t
     from bfncodec.codecs.image import ImageCodec
     from bfncodec.codecs.text import TextCodec
 
+    check_machine(device, threads)
+    if not isinstance(model, (bytes, ModelInfo)):
+        check_model(model)
     info = model if isinstance(model, ModelInfo) else models.find(model)
     if threads:
         torch.set_num_threads(threads)

@@ -1,0 +1,87 @@
+"""Checks of what callers of the library give: a wrong type is an InputError that names the argument."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from operator import index
+from pathlib import Path
+
+from bfncodec.errors import InputError
+
+__all__ = [
+    "bytes_of",
+    "check_callables",
+    "check_machine",
+    "check_methods",
+    "check_model",
+    "check_type",
+    "path_of",
+    "whole_number",
+]
+
+
+def bytes_of(blob: object, what: str = "the bytes of a compressed file") -> bytes:
+    """The bytes of a buffer. InputError for anything else, with the call that takes it where there is one."""
+    if isinstance(blob, (bytes, bytearray, memoryview)):
+        return bytes(blob)
+    if isinstance(blob, Path):
+        raise InputError(f"expected {what}, found a path: pass path.read_bytes(), or call decompress_file(path)")
+    if isinstance(blob, str):
+        raise InputError(f"expected {what}, found str: text is no compressed file, and paths go to decompress_file")
+    raise InputError(f"expected {what}, found {type(blob).__name__}: pass bytes")
+
+
+def check_model(model: object) -> None:
+    """Raise InputError for what cannot name a model."""
+    if not isinstance(model, (str, Path)) or not str(model):
+        raise InputError(f'expected the name of a model, "auto" or "none", found {model!r}')
+
+
+def check_machine(device: object, threads: object) -> None:
+    """Raise InputError for what is no device's name, and no number of threads."""
+    torch = sys.modules.get("torch")
+    if not isinstance(device, str) and not (torch is not None and isinstance(device, torch.device)):
+        raise InputError(f"expected the name of a device, cpu or cuda, found {device!r}")
+    if threads is not None and whole_number(threads, "threads") < 1:
+        raise InputError(f"expected at least one thread, or None for all, found {threads!r}")
+
+
+def whole_number(value: object, name: str) -> int:
+    """The value as an int. InputError where it is no whole number; bool is none."""
+    try:
+        if not isinstance(value, bool):
+            return index(value)  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    raise InputError(f"expected a whole number as {name}, found {value!r}")
+
+
+def path_of(value: object, name: str = "a file's path") -> Path:
+    """The value as a path. InputError for what is none."""
+    if isinstance(value, str) or hasattr(value, "__fspath__"):
+        path = os.fspath(value)
+        if isinstance(path, str):
+            return Path(path)
+    raise InputError(f"expected {name}, str or Path, found {value!r}")
+
+
+def check_callables(**given: object) -> None:
+    """Raise InputError for arguments that are neither None nor functions."""
+    for name, value in given.items():
+        if value is not None and not callable(value):
+            raise InputError(f"expected a function or None as {name}, found {type(value).__name__}")
+
+
+def check_type(value: object, kind: type, name: str) -> None:
+    """Raise InputError for an argument that is neither None nor of its class."""
+    if value is not None and not isinstance(value, kind):
+        raise InputError(f"expected {kind.__name__} or None as {name}, found {type(value).__name__}: {value!r}")
+
+
+def check_methods(value: object, methods: Sequence[str], name: str) -> None:
+    """Raise InputError for an argument that is neither None nor has the methods of its protocol."""
+    missing = [method for method in methods if not callable(getattr(value, method, None))]
+    if value is not None and missing:
+        raise InputError(f"expected an object with {' and '.join(methods)} as {name}, found {type(value).__name__}")
