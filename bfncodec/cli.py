@@ -29,6 +29,7 @@ from bfncodec.runner import (
     abandon_stdout,
     complain,
     expand,
+    internal_error,
     is_stdout,
     no_place,
     read_input,
@@ -96,6 +97,8 @@ def _run(args: Sequence[str] | None) -> int:
     except OSError as error:
         complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
         abandon_stdout()
+    except Exception as error:  # noqa: BLE001 - never a traceback
+        complain(internal_error(error))
     return 1
 
 

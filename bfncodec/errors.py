@@ -7,6 +7,7 @@
         ├── FormatError          the bytes given are not a file this release can decode
         │   ├── NotOursError         they do not begin like a bfncodec file
         │   ├── DamagedError         they do, but something in them was cut off or changed
+        │   │   └── LimitError           they ask for more of the machine than the limits given allow
         │   └── NewerVersionError    they need a newer release than this one
         ├── ModelNotFoundError   the model asked for, or named by a file, is not on this machine
         ├── ModelError           a model directory is there but broken
@@ -19,6 +20,9 @@ to do about it. It is one line without a file name: whoever knows the file puts 
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
 __all__ = [
@@ -26,11 +30,13 @@ __all__ = [
     "DamagedError",
     "FormatError",
     "InputError",
+    "LimitError",
     "ModelError",
     "ModelNotFoundError",
     "NewerVersionError",
     "NotOursError",
     "OutputError",
+    "reading",
 ]
 
 
@@ -73,6 +79,10 @@ class DamagedError(FormatError):
     """A bfncodec file that was cut off or changed after it was written."""
 
 
+class LimitError(DamagedError):
+    """A file that asks for more of the machine than :class:`bfncodec.Limits` allow: forged, or just large."""
+
+
 class NewerVersionError(FormatError):
     """A bfncodec file that uses a version or a flag this release does not know."""
 
@@ -91,3 +101,20 @@ class InputError(BfncodecError):
 
 class OutputError(BfncodecError):
     """The result cannot be written: target exists, no permission, disk full."""
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Make a DamagedError of whatever a third party's decoder raises in the block, given bytes of a file.
+
+    Pillow, NumPy and Python's own parsers raise a dozen unrelated types for what is broken or forged. ``what`` says
+    what cannot be done then. Errors of this library and a lack of memory stay what they are; warnings are not shown.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (BfncodecError, MemoryError):
+        raise
+    except Exception as error:
+        raise DamagedError(f"{what}: {error or type(error).__name__}") from error

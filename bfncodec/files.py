@@ -33,7 +33,7 @@ from bfncodec.arguments import check_type, path_of
 from bfncodec.arrays import arrays_of, is_npz
 from bfncodec.container import SUFFIX, Frame, unpack
 from bfncodec.content import Content, Folder, Plain, same_content
-from bfncodec.errors import BfncodecError, InputError, OutputError
+from bfncodec.errors import BfncodecError, InputError, OutputError, reading
 from bfncodec.folders import Shape, folder_of, item_shape, read_folder
 from bfncodec.header import NOWHERE, Kind, Limits, Origin, Tag
 from bfncodec.models import DEFAULT_LEVEL
@@ -310,7 +310,8 @@ def _file_bytes(content: Content) -> bytes:
         return made
     out = io.BytesIO()
     if isinstance(content, Picture) and content.origin is Origin.OBJECT:
-        made.save(out, "PNG")
+        with reading("the picture cannot become a PNG file"):
+            made.save(out, "PNG")
     else:
         import numpy as np
 

@@ -16,7 +16,7 @@ from bfncodec import lzmaraw
 from bfncodec.errors import DamagedError, NewerVersionError
 from bfncodec.imagehead import ImageHead
 from bfncodec.lines import Lines
-from bfncodec.wire import Reader, varint
+from bfncodec.wire import MAX_VARINT, Reader, varint
 
 __all__ = [
     "ARRAY_TYPES",
@@ -458,6 +458,8 @@ def check_axes(header: Header, axes: Axes, limits: Limits) -> None:
             raise DamagedError(f"declares {width} x {height} pixels where {limits.pixels} are accepted: {_HINT}")
     elif header.kind is Kind.ARRAY:
         size = prod(header.shape) * header.item_bytes
+        if prod(max(side, 1) for side in header.shape) * header.item_bytes > MAX_VARINT:
+            raise DamagedError(f"an array of shape {header.shape} cannot be")  # not even of no elements
         if size != axes[0][0]:
             raise DamagedError(f"an array of {size} bytes cannot be in {axes[0][0]} bytes")
 

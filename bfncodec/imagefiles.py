@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bfncodec.errors import DamagedError
+from bfncodec.errors import DamagedError, reading
 from bfncodec.header import Extra, Mode, Origin, Tag
 from bfncodec.palettes import Palette
 from bfncodec.pictures import Picture, bare_image, image_of_picture, with_palette
@@ -70,13 +70,8 @@ def read_file(data: bytes) -> Picture | None:
 
 def write_file(picture: Picture) -> bytes:
     """The file of a picture that :func:`read_file` made. Raises DamagedError for metadata that cannot be."""
-    try:
+    with reading(f"the {FORMAT_NAMES.get(picture.origin, 'picture')} file cannot be made again"):
         return _write(picture)
-    except (MemoryError, DamagedError):
-        raise
-    except Exception as error:
-        name = FORMAT_NAMES.get(picture.origin, "picture")
-        raise DamagedError(f"the {name} file cannot be made again: {error}") from error
 
 
 def blank_like(picture: Picture, whole: tuple[int, int]) -> Image.Image:
@@ -91,12 +86,8 @@ def blank_like(picture: Picture, whole: tuple[int, int]) -> Image.Image:
     like = replace(picture, pixels=blank)
     if picture.origin not in FORMAT_NAMES:
         return image_of_picture(like)
-    try:
-        return _open(write_file(like), picture.origin)
-    except (MemoryError, DamagedError):
-        raise
-    except Exception as error:
-        raise DamagedError(f"the picture's metadata cannot be read: {error}") from error
+    with reading("the picture's metadata cannot be read"):
+        return _open(write_file(like), picture.origin, (like.pixels.shape[1], like.pixels.shape[0]))
 
 
 def _read(data: bytes, origin: Origin) -> Picture | None:
@@ -130,8 +121,8 @@ def _write(picture: Picture, quick: bool = False) -> bytes:
     return _write_layout(picture)
 
 
-def _open(data: bytes, origin: Origin) -> Image.Image:
-    """The one image in the file, decoded, or an error."""
+def _open(data: bytes, origin: Origin, size: tuple[int, int] | None = None) -> Image.Image:
+    """The one image in the file, decoded, or an error. size: its width and height, where they are known."""
     from PIL import Image
 
     with warnings.catch_warnings():
@@ -140,6 +131,8 @@ def _open(data: bytes, origin: Origin) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=(FORMAT_NAMES[origin],))
         if getattr(image, "n_frames", 1) != 1:
             raise ValueError("more than one frame")
+        if size is not None and image.size != size:
+            raise ValueError(f"a head of {image.width} x {image.height} pixels around {size[0]} x {size[1]}")
         image.load()
     return image
 
@@ -271,6 +264,8 @@ def _write_png(picture: Picture, quick: bool) -> bytes:
     image, palette = bare_image(picture), picture.palette
     if _has_depth(picture):
         options["bits"], packed = Reader(packed).byte("a bit depth"), packed[1:]
+        if options["bits"] not in _DEPTHS:
+            raise DamagedError(f"a palette's pixels cannot have {options['bits']} bits")
     elif palette is not None:
         options["bits"] = _DEPTHS[palette.form]
     if options:
@@ -432,6 +427,8 @@ def _write_tags(picture: Picture) -> bytes:
     from PIL import Image
 
     tags = Image.open(io.BytesIO(picture.header.extra(Tag.TAGS) or b""), formats=("TIFF",))
+    if tags.size != (1, 1):
+        raise DamagedError(f"expected tags around one pixel, found {tags.width} x {tags.height}")
     image = to_image(picture.pixels, picture.mode)
     if picture.mode is Mode.P:
         image.putpalette(tags.getpalette() or [])

@@ -12,7 +12,7 @@ from functools import cached_property
 from numbers import Rational
 from typing import TYPE_CHECKING, Any
 
-from bfncodec.errors import DamagedError, InputError
+from bfncodec.errors import DamagedError, InputError, reading
 from bfncodec.header import Extra, Header, Kind, Mode, Origin, Tag, write_extras
 from bfncodec.palettes import Palette
 from bfncodec.tiles import estimate_tile, from_image, to_image
@@ -186,12 +186,13 @@ def _told(palette: Palette) -> bytes | int | None:
 
 
 def image_of_picture(picture: Picture) -> Image.Image:
-    """The inverse of :func:`picture_of_image`."""
+    """The inverse of :func:`picture_of_image`. DamagedError for a palette or info that cannot be."""
     image, value = bare_image(picture), picture.header.extra(Tag.PALETTE)
-    if picture.palette is not None:
-        _put_palette(image, picture.palette)
-    elif value is not None and picture.mode is Mode.P:
-        image.putpalette(value[1:], "RGBA" if value[0] == _RGBA else "RGB")
+    with reading("the picture's palette cannot be read"):
+        if picture.palette is not None:
+            _put_palette(image, picture.palette)
+        elif value is not None and picture.mode is Mode.P:
+            image.putpalette(value[1:], "RGBA" if value[0] == _RGBA else "RGB")
     for extra in picture.extras:
         if extra.tag == Tag.INFO:
             image.info.update(_read_info(extra.value))
@@ -231,7 +232,8 @@ def filter_info(extras: tuple[Extra, ...]) -> tuple[Extra, ...]:
         if extra.tag == Tag.INFO:
             found = _read_info(extra.value).items()
             info = {str(name): value for name, value in found if name not in _FALSE_OF_REGIONS}
-            kept += [Extra(Tag.INFO, _write_info(info))] if info else []
+            with reading("the picture's info cannot be that of a region"):
+                kept += [Extra(Tag.INFO, _write_info(info))] if info else []
         elif (
             extra.tag != Tag.INFO_BYTES
             or extra.value.partition(b"\0")[0].decode("utf-8", "replace") not in _FALSE_OF_REGIONS
@@ -258,8 +260,6 @@ def _write_info(info: dict[str, object]) -> bytes:
 
 
 def _read_info(text: bytes) -> dict[str | tuple[int, int], Any]:
-    try:
+    with reading("the picture's info cannot be read"):
         info = json.loads(text.decode("utf-8", "surrogatepass"))
         return {name: tuple(v) if isinstance(v, list) else v for name, v in info.items()}
-    except (ValueError, AttributeError) as error:
-        raise DamagedError(f"the picture's info cannot be read: {error}") from error

@@ -6,7 +6,7 @@ import io
 import zlib
 from typing import TYPE_CHECKING
 
-from bfncodec.errors import DamagedError
+from bfncodec.errors import DamagedError, reading
 from bfncodec.header import Extra, Header, Mode, Tag
 from bfncodec.imagefiles import blank_like
 from bfncodec.pictures import bare_image
@@ -68,8 +68,9 @@ def find(header: Header) -> Image.Image | None:
 
 def scaled_down(picture: Picture) -> Image.Image:
     """A picture at the size of a large preview, in mode L, LA, RGB or RGBA."""
-    image = _shown(picture)
-    image.thumbnail((_LARGEST, _LARGEST), reducing_gap=3.0)
+    with reading("the picture cannot be shown"):
+        image = _shown(picture)
+        image.thumbnail((_LARGEST, _LARGEST), reducing_gap=3.0)
     return image
 
 

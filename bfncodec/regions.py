@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from operator import index
 from typing import TYPE_CHECKING
 
-from bfncodec.errors import DamagedError, InputError
+from bfncodec.errors import DamagedError, InputError, reading
 from bfncodec.header import Axes, Box, Extra, Header, Kind, Mode, Origin, Tag
 from bfncodec.imagefiles import FORMAT_NAMES, blank_like, filter_chunks, read_file
 from bfncodec.lines import split_lines
@@ -120,7 +120,7 @@ def with_true_extras(part: Picture, whole: tuple[int, int]) -> Picture:
         extras = filter_info(part.extras)
     elif part.origin in (Origin.PNG, Origin.WEBP):
         extras = filter_chunks(part)
-    elif part.header.extra(Tag.LAYOUT) is not None:
+    elif part.origin in FORMAT_NAMES and part.header.extra(Tag.LAYOUT) is not None:
         extras = _of_file_like(part, whole)
     else:
         extras = part.extras  # TIFF's tags, which say nothing of its size
@@ -129,11 +129,11 @@ def with_true_extras(part: Picture, whole: tuple[int, int]) -> Picture:
 
 def _of_file_like(part: Picture, whole: tuple[int, int]) -> tuple[Extra, ...]:
     """Those of a file that Pillow writes with the palette and the plain metadata it finds in the other."""
-    image, like = to_image(part.pixels, part.mode), blank_like(part, whole)
-    if part.mode is Mode.P:
-        image.putpalette(like.getpalette() or [])
-    plain = {name: like.info[name] for name in ("dpi", "icc_profile") if name in like.info}
-    out = io.BytesIO()
-    image.save(out, FORMAT_NAMES[part.origin], **plain)
+    image, like, out = to_image(part.pixels, part.mode), blank_like(part, whole), io.BytesIO()
+    with reading("the picture's metadata cannot be that of a region"):
+        if part.mode is Mode.P:
+            image.putpalette(like.getpalette() or [])
+        plain = {name: like.info[name] for name in ("dpi", "icc_profile") if name in like.info}
+        image.save(out, FORMAT_NAMES[part.origin], **plain)
     made = read_file(out.getvalue())
     return made.extras if made is not None and made.mode is part.mode else ()

@@ -29,6 +29,7 @@ __all__ = [
     "abandon_stdout",
     "complain",
     "expand",
+    "internal_error",
     "is_stdout",
     "no_place",
     "read_input",
@@ -127,10 +128,8 @@ class Call:
             self.fail(name, "not enough memory: try smaller files")
         except OSError as error:
             self.fail(name, error.strerror or str(error))
-        except RuntimeError as error:
-            if "out of memory" not in str(error):  # how torch says it, of a GPU and of the machine
-                raise
-            self.fail(name, "not enough memory on the device: use --device cpu")
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one file, the others are done
+            self.fail(name, _unexpected(error))
         finally:
             _LOG.removeHandler(listener)
             self._clear()
@@ -145,6 +144,23 @@ class Call:
     def _clear(self) -> None:
         while self._bars:
             self._bars.pop().clear()
+
+
+def _unexpected(error: Exception) -> str:
+    """What to say of an exception that nothing should raise."""
+    if isinstance(error, RuntimeError) and "out of memory" in str(error):  # how torch says it, of a GPU and the machine
+        return "not enough memory on the device: use --device cpu"
+    return internal_error(error)
+
+
+def internal_error(error: Exception) -> str:
+    """One line for a fault of this program: what was raised, and where."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    where = f" at {Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}" if frame is not None else ""
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"internal error ({what}{where}): please report this, with the file if you can"
 
 
 # ---- which files ------------------------------------------------------------------------------

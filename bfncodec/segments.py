@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from bfncodec import lzmaraw
 from bfncodec.container import Coded, Frame, Segment
-from bfncodec.errors import FormatError
-from bfncodec.header import FINEST, Axes, Box, Grain, Items, Limits, Method, Mode, boxes, plausible
+from bfncodec.errors import DamagedError, FormatError
+from bfncodec.header import FINEST, Axes, Box, Grain, Items, Kind, Limits, Method, Mode, boxes, plausible
 from bfncodec.lines import Lines
 from bfncodec.modelled import close, opened, serves
 from bfncodec.models import DEFAULT_LEVEL
@@ -282,6 +282,10 @@ def decode(frame: Frame, codecs: Callable[[bytes], Codec], progress: Progress) -
     found = [(number, part) for number, part in enumerate(frame.segments) if part is not None]
     for model, group in groupby(found, key=lambda item: item[1].model):
         codec = codecs(model) if model else None
+        if codec is not None and (codec.info.role == "image") is not (frame.header.kind is Kind.IMAGE):
+            error = DamagedError(f"model {codec.info.name} cannot code {frame.header.kind.name.lower()}")
+            yield from ((number, error) for number, _ in group)
+            continue
         limit = _BATCH[codec.info.role] if codec else 1
         for batch in _batches(list(group), lambda item: _area(item[1].box), limit):
             yield from _decode_batch(frame, codec, batch, progress)

@@ -8,13 +8,12 @@ channels, 16-bit little-endian, eight pixels a byte in mode 1.
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bfncodec import lzmaraw
-from bfncodec.errors import DamagedError
+from bfncodec.errors import DamagedError, reading
 from bfncodec.header import PLANES, VP8L, Header, Kind, Method, Mode, lengths
 from bfncodec.wide import ALL_LOW, Used, join, low_planes, natural_shift, split
 from bfncodec.wire import Reader, varint
@@ -239,17 +238,11 @@ def open_stream(data: bytes, name: str, due: str, fits: Callable[[tuple[int, int
     """
     from PIL import Image
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=(name,))
-            if not fits(image.size):
-                raise DamagedError(f"a {name} stream of {image.size} where one {due} is due")
-            image.load()
-    except (MemoryError, DamagedError):
-        raise
-    except Exception as error:  # Pillow's decoders raise a dozen unrelated types
-        raise DamagedError(f"a {name} stream is damaged: {error}") from error
+    with reading(f"a {name} stream is damaged"):
+        image = Image.open(io.BytesIO(data), formats=(name,))
+        if not fits(image.size):
+            raise DamagedError(f"a {name} stream of {image.size} where one {due} is due")
+        image.load()
     return image
 
 

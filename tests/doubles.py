@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ def noise(seed: int, *shape: int) -> np.ndarray[Any, Any]:
 class FakeInfo:
     name: str
     role: str
+    config: dict[str, Any] = field(default_factory=dict)
 
     @property
     def id(self) -> bytes:
@@ -42,7 +43,7 @@ class FakeCodec:
 
     def encode_batch(self, xs: Sequence[Any], progress: Callable[[int], None], thorough: bool = False) -> list[bytes]:
         self.thorough = thorough
-        assert self.info.role == "text" or all(x.shape[2] in self.channels for x in xs)
+        assert self.info.role != "image" or all(x.shape[2] in self.channels for x in xs)
         self.batches.append(sum(len(x) if isinstance(x, bytes) else x.shape[0] * x.shape[1] for x in xs))
         return [self._encode(x, progress) for x in xs]
 
@@ -55,10 +56,10 @@ class FakeCodec:
         return CodeLength(np.array([bits - 3, 1.0]), 2.0, len(x) if isinstance(x, bytes) else x.size)
 
     def _encode(self, x: Any, progress: Callable[[int], None]) -> bytes:
-        shape = (len(x),) if self.info.role == "text" else x.shape
-        array = np.frombuffer(x, np.uint8) if self.info.role == "text" else x
+        shape = (len(x),) if self.info.role != "image" else x.shape
+        array = np.frombuffer(x, np.uint8) if self.info.role != "image" else x
         progress(int(np.prod(shape[:2])))
-        sides = varint(len(x)) if self.info.role == "text" else ImageHead(*shape).write()
+        sides = varint(len(x)) if self.info.role != "image" else ImageHead(*shape).write()
         for seed in range(10):
             if array.size and np.array_equal(noise(seed, *shape), array):
                 return sides + bytes([1 + seed]) + bytes(4 + array.size // 128)
@@ -67,7 +68,7 @@ class FakeCodec:
     def _decode(self, payload: bytes, progress: Callable[[int], None]) -> Any:
         reader = Reader(payload)
         shape: tuple[int, ...]
-        if self.info.role == "text":
+        if self.info.role != "image":
             shape = (reader.varint("a size"),)
         else:
             head = ImageHead.read(reader)
@@ -83,7 +84,7 @@ class FakeCodec:
             if len(body) != int(np.prod(shape)):
                 raise DamagedError("sizes that cannot be")
             array = np.frombuffer(body, np.uint8).reshape(shape)
-        return array.tobytes() if self.info.role == "text" else array
+        return array.tobytes() if self.info.role != "image" else array
 
 
 class FakeModels:
@@ -108,3 +109,19 @@ class FakeModels:
             if wanted(codec):
                 return codec
         raise ModelNotFoundError(f"model {name} is not here")
+
+
+class FakeArchive(FakeCodec):
+    """A codec of many items of one shape, as bytes like a text's."""
+
+    def __init__(self, shape: tuple[int, int, int] = (4, 4, 3)) -> None:
+        super().__init__("text")
+        self.info = FakeInfo("archive", "archive", {"network": {"shape": list(shape)}})
+
+
+class FakeModelsAndArchive(FakeModels):
+    """Both codecs, and one of archives."""
+
+    def __init__(self, channels: tuple[int, ...] = (3,)) -> None:
+        super().__init__(channels)
+        self.codecs["archive"] = FakeArchive()
