@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from test_contexts import one_hot, reader, rows, state, texts, uniform
-from test_networks import conv_pair, pixels, symbols, text_pair, text_weights
+from test_networks import CPU, conv_pair, pixels, symbols, text_pair, text_weights
 
 pytest.importorskip("numba")
 
@@ -88,10 +88,10 @@ numbers = st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=-
 def test_rows_are_quantised_as_they_are_without_loops(values: list[float]) -> None:
     x = np.array(values, np.float32)
     q = np.zeros(len(x), np.int16)
-    wanted, unit = exact.quantise_rows(torch.from_numpy(x[None]))
+    wanted, unit = exact.Quantiser.on(CPU).rows(torch.from_numpy(x[None]))
     assert quantise(x, q) == unit.item()
     np.testing.assert_array_equal(q, wanted[0].numpy())
-    wanted, unit = exact.quantise_rms_norm(torch.from_numpy(x[None]), exact.rounded_root)
+    wanted, unit = exact.RmsNorm.of(len(x), exact.rounded_root, CPU)(torch.from_numpy(x[None]))
     assert quantise_rms_norm(x, q) == unit.item()
     np.testing.assert_array_equal(q, wanted[0].numpy())
     assert most_of(x) == x.max()
@@ -131,7 +131,9 @@ def test_sums_of_values_are_exact(seed: int, columns: int, count: int) -> None:
 def test_nothing_is_fused() -> None:
     """A product that is added to is rounded first: fused, the sum would not be zero."""
     x = np.float32(1 + 2**-12)
-    linear = exact.ExactLinear(torch.ones(8, 1, dtype=torch.int8), torch.tensor([x]), torch.tensor([-(x * x)]))
+    linear = exact.ExactLinear(
+        torch.ones(8, 1, dtype=torch.int8), torch.tensor([x]), torch.tensor([-(x * x)]), exact.constant(254, CPU)
+    )
     y = np.zeros(1, np.float32)
     finish(np.array([1], np.int32), x, linear_of(linear), y)
     assert y[0] == 0

@@ -33,6 +33,7 @@ from bfncodec.training.quantise import quantise_matrix, quantised_tensors, resto
 
 Ints = NDArray[np.int32]
 CPU = torch.device("cpu")
+QUANTISE = exact.Quantiser.on(CPU)
 INNER = np.arange(1, 256, dtype=np.int32)[None]
 
 
@@ -132,30 +133,34 @@ def test_saturating_kernels_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None
 def test_rows_quantise_to_their_product_with_a_unit(seed: int, width: int, size: float) -> None:
     x = torch.from_numpy(np.random.default_rng(seed).normal(size=(7, width)).astype(np.float32)) * size
     assume(float(x.abs().amax(1).min()) >= exact.TINY)  # smaller rows count as that large
-    q, unit = exact.quantise_rows(x)
+    q, unit = QUANTISE.rows(x)
     assert (q.dtype, unit.dtype, unit.shape) == (torch.int8, torch.float32, (7, 1))
     assert (q.int().abs().amax(1) == 127).all()
     assert ((q.float() * unit - x).abs() <= 0.502 * unit).all()
-    assert torch.equal(exact.quantise_max_norm(x), q)
+    assert torch.equal(QUANTISE.max_norm(x), q)
     assert ((max_norm(x) * 127 - q).abs() <= 0.502).all()
-    r, inverse = exact.quantise_rms_norm(x, exact.rounded_root)
+    r, inverse = rms_norm(x)
     assert torch.equal(r, q)
     squares = (r.numpy().astype(np.int64) ** 2).sum(1, keepdims=True)
     np.testing.assert_allclose(inverse.numpy(), 1 / np.sqrt(squares / width), rtol=1e-6)
 
 
+def rms_norm(x: Tensor) -> tuple[Tensor, Tensor]:
+    return exact.RmsNorm.of(x.shape[1], exact.rounded_root, CPU)(x)
+
+
 def test_rows_of_zeros_stay_finite() -> None:
     x = torch.zeros(3, 16)
-    for q, unit in (exact.quantise_rows(x), exact.quantise_rms_norm(x, exact.rounded_root)):
+    for q, unit in (QUANTISE.rows(x), rms_norm(x)):
         assert not q.any()
         assert torch.isfinite(unit).all()
-    assert not exact.quantise_max_norm(x).any()
+    assert not QUANTISE.max_norm(x).any()
 
 
 def test_the_widest_sum_of_squares_is_exact() -> None:
     """Every order of summation must give the same: it does while sums stay below 2^24."""
     x = torch.full((2, 1040), 1.0)
-    _, inverse = exact.quantise_rms_norm(x, exact.rounded_root)
+    _, inverse = rms_norm(x)
     assert torch.equal(inverse, torch.full((2, 1), 127.0).reciprocal())
 
 

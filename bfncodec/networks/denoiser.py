@@ -121,7 +121,7 @@ def level_features(mean: Tensor, unit: Tensor, config: DenoiserConfig) -> Tensor
     total = inside[..., :channels]
     for k in range(1, patch * patch):
         total = total + inside[..., k * channels : (k + 1) * channels]
-    base = total * (1.0 / patch**2)
+    base = total * torch.full((1,), 1.0 / patch**2, dtype=total.dtype, device=total.device)
     around = windows(mean, patch)
     parts = [(around - base.repeat(1, 1, 1, (patch + 2) ** 2)) * unit, inside * LEVEL_UNITS]
     if channels > 1:

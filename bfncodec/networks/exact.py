@@ -7,10 +7,15 @@ Why each operation here is exact (the rule of the whole path):
   dot products of bytes are thirty times faster with floats.
 - Everything between products is one correctly rounded IEEE operation per tensor operation (+ - * / round, floor, clamp,
   comparison, conversion), elementwise, so it does not depend on vector width, threads or device. Nothing is fused.
+- Nothing is divided by a number that lives on the CPU, a Python number or a tensor without dimensions, unless it is a
+  power of two: CUDA multiplies by its rounded reciprocal instead. Constants are tensors on the device of what they meet
+  (:func:`constant`), and other numbers are such as float32 holds exactly.
 - Square roots are those of float64, rounded to float32 (:func:`rounded_root`): libraries do not round theirs of float32
   as they should.
 - Reductions are maxima, or sums of integers that stay exact in their type.
 - exp2 and the logistic function are integer tables (:mod:`bfncodec.networks.tables`).
+
+docs/exactness.md lists every tensor operation of the path with its reason; tests/test_exactness.py checks the path.
 """
 
 from __future__ import annotations
@@ -19,16 +24,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
 LARGEST = 127  # of an int8 weight or activation; -128 is never used
-TINY = 1e-6  # rows whose largest value is below this count as this large
+TINY = float(np.float32(1e-6))  # rows whose largest value is below this count as this large
+LEAST_SQUARE = float(np.float32(1e-3))  # the mean of a row's squares counts as at least this
 EXACT_FLOAT = 1 << 24  # float32 holds every integer up to here
 PIECE = EXACT_FLOAT // LARGEST**2  # products of int8 whose sum stays below it
-# A Python number in a tensor expression costs a conversion at every call, which decoding line by line would feel.
-_LARGEST = torch.tensor(float(LARGEST))
-_FINE = torch.tensor(2.0 * LARGEST)
+
+
+def constant(value: float, device: torch.device) -> Tensor:
+    """A number as float32 [1] on a device. It has a dimension so that it cannot meet tensors of another device."""
+    return torch.tensor([value], dtype=torch.float32, device=device)
 
 
 @dataclass(frozen=True)
@@ -36,12 +45,13 @@ class ExactLinear:
     """y = x W^T + b with int8 x and W. weight: int8 [in, out] (transposed, padded); scale, bias: float32 [out].
 
     Where 8 bits of weight are too few there is a second matrix beside the first, int8 [in, 2 out], in units of 1/254
-    of it.
+    of it; fine: these 254, float32 [1].
     """
 
     weight: Tensor
     scale: Tensor
     bias: Tensor | None
+    fine: Tensor
 
     @classmethod
     def load(cls, tensors: dict[str, Tensor], name: str, device: torch.device, input_scale: float = 1.0) -> ExactLinear:
@@ -51,15 +61,16 @@ class ExactLinear:
         parts = [tensors[key] for key in (f"{name}.q", f"{name}.r") if key in tensors]
         weight = pad_to(torch.cat(parts).t(), 8, 0).contiguous().to(device)
         bias = tensors.get(f"{name}.b")
-        scale = tensors[f"{name}.s"] * torch.tensor(input_scale, dtype=torch.float32)
-        return cls(weight, scale.to(device), None if bias is None else bias.to(device))
+        scale = tensors[f"{name}.s"].to(device) * constant(input_scale, device)
+        fine = constant(2.0 * LARGEST, device)
+        return cls(weight, scale, None if bias is None else bias.to(device), fine)
 
     def __call__(self, x: Tensor, row_scale: Tensor | None = None) -> Tensor:
         """x: int8 [N, in]; row_scale: float32 [N, 1], value of one unit of each row. Returns float32 [N, out]."""
         y = self._product(x)
         outputs = self.scale.shape[0]
         if y.shape[1] > outputs:
-            y = y[:, outputs:].div(_FINE).add_(y[:, :outputs])
+            y = y[:, outputs:].div(self.fine).add_(y[:, :outputs])
         if row_scale is not None:
             y.mul_(row_scale)
         y.mul_(self.scale)
@@ -151,21 +162,38 @@ def largest(x: Tensor) -> Tensor:
     return x.abs().amax(-1, keepdim=True).clamp_min_(TINY)
 
 
-def quantise_rows(x: Tensor) -> tuple[Tensor, Tensor]:
-    """(int8 [N, C], value of one unit of each row, float32 [N, 1]): x is about their product."""
-    m = largest(x)
-    return (x * (_LARGEST / m)).round_().to(torch.int8), m.div_(_LARGEST)
+@dataclass(frozen=True)
+class Quantiser:
+    """Rows of float32 [N, C] as int8 [N, C] in units of their own.
 
+    most: LARGEST on the device of the rows, float32 [1].
+    """
 
-def quantise_positive(x: Tensor) -> tuple[Tensor, Tensor]:
-    """`quantise_rows` of what is not negative."""
-    m = x.amax(-1, keepdim=True).clamp_min_(TINY)
-    return (x * (_LARGEST / m)).round_().to(torch.int8), m.div_(_LARGEST)
+    most: Tensor
 
+    @classmethod
+    def on(cls, device: torch.device) -> Quantiser:
+        """The quantiser of tensors on a device."""
+        return cls(constant(LARGEST, device))
 
-def quantise_max_norm(x: Tensor) -> Tensor:
-    """x / max|x| of each row in units of 1/127, int8 [N, C]: the integer twin of `convnet.max_norm`."""
-    return (x * (_LARGEST / largest(x))).round_().to(torch.int8)
+    def rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(int8 [N, C], value of one unit of each row, float32 [N, 1]): x is about their product."""
+        return self._in_units(x, largest(x))
+
+    def positive(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """`rows` of what is not negative."""
+        return self._in_units(x, x.amax(-1, keepdim=True).clamp_min_(TINY))
+
+    def max_norm(self, x: Tensor) -> Tensor:
+        """x / max|x| of each row in units of 1/127, int8 [N, C]: the integer twin of `convnet.max_norm`."""
+        return self.integers(x, largest(x)).to(torch.int8)
+
+    def integers(self, x: Tensor, m: Tensor) -> Tensor:
+        """x in units of m / 127, rounded, float32 [..., C]. m: float32 [..., 1]"""
+        return (x * (self.most / m)).round_()
+
+    def _in_units(self, x: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
+        return self.integers(x, m).to(torch.int8), m.div_(self.most)
 
 
 def rounded_root(x: Tensor) -> Tensor:
@@ -182,17 +210,30 @@ what they wrote decodes on machines whose library gives the same roots, x86 with
 """
 
 
-def rms_norm_integers(x: Tensor, root: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-    """x / rms(x) of each row as (integers as floats, value of one unit). The root mean square is taken of the integers:
-    their squares sum to less than 2^24 in up to 1040 columns. Rows of zeros stay zeros. root: one of `ROOTS`.
+@dataclass(frozen=True)
+class RmsNorm:
+    """x / rms(x) of each row of `width` numbers. Rows of zeros stay zeros.
+
+    The root mean square is taken of the row's integers: their squares sum to less than 2^24 in up to 1040 columns.
+    width: on the device of the rows, float32 [1]; root: one of `ROOTS`.
     """
-    q = x * (_LARGEST / largest(x))
-    q.round_()
-    mean = (q * q).sum(-1, keepdim=True).div_(x.shape[-1]).clamp_min_(1e-3)
-    return q, root(mean).reciprocal_()
 
+    quantiser: Quantiser
+    width: Tensor
+    root: Callable[[Tensor], Tensor]
 
-def quantise_rms_norm(x: Tensor, root: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-    """`rms_norm_integers` for a matrix product: (int8, value of one unit)."""
-    q, unit = rms_norm_integers(x, root)
-    return q.to(torch.int8), unit
+    @classmethod
+    def of(cls, width: int, root: Callable[[Tensor], Tensor], device: torch.device) -> RmsNorm:
+        """The norm of rows of so many numbers on a device."""
+        return cls(Quantiser.on(device), constant(width, device), root)
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(int8 [N, width], value of one unit of each row, float32 [N, 1]), for a matrix product."""
+        q, unit = self.integers(x)
+        return q.to(torch.int8), unit
+
+    def integers(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(integers as float32 [..., width], value of one unit of each row, float32 [..., 1])."""
+        q = self.quantiser.integers(x, largest(x))
+        mean = (q * q).sum(-1, keepdim=True).div_(self.width).clamp_min_(LEAST_SQUARE)
+        return q, self.root(mean).reciprocal_()

@@ -34,7 +34,7 @@ from bfncodec.networks.convnet import (
     REACH,
     ConvNetConfig,
 )
-from bfncodec.networks.exact import LARGEST, ExactLinear, quantise_max_norm, quantise_positive
+from bfncodec.networks.exact import LARGEST, ExactLinear, Quantiser
 from bfncodec.networks.stored import Shapes, linear_shapes
 
 MEAN_STEPS = 64  # fixed point of predicted means: units of 1/64 level
@@ -183,7 +183,7 @@ class ExactConvNet:
     """Weights on a device; shared by any number of `Pass`es."""
 
     def __init__(self, config: ConvNetConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
-        self.config, self.device = config, device
+        self.config, self.device, self.quantise = config, device, Quantiser.on(device)
         unit = 1 / LARGEST
 
         def linear(name: str, scale: float = 1.0) -> ExactLinear:
@@ -374,11 +374,11 @@ class Pass:
         h = network.input(inputs)
         cell, beside, *near = (self._index(cells) for cells in (pixels.cell, pixels.beside, *pixels.near))
         for (layer, kind), conv, out in zip(self.layers, network.convs, network.outs, strict=True):
-            layer.index_copy_(0, cell, as_words(quantise_max_norm(h)))
+            layer.index_copy_(0, cell, as_words(network.quantise.max_norm(h)))
             layer.index_fill_(0, beside, 0)
             taps = layer.index_select(0, near[kind]).view(torch.int8).view(h.shape[0], -1)
-            h += out(*quantise_positive(conv(taps).clamp_min_(0)))
-        return Prediction(network, network.trunk(quantise_max_norm(h)), base)
+            h += out(*network.quantise.positive(conv(taps).clamp_min_(0)))
+        return Prediction(network, network.trunk(network.quantise.max_norm(h)), base)
 
     def _index(self, cells: Longs) -> Tensor:
         return torch.from_numpy(cells.reshape(-1)).to(self.network.device)
@@ -413,7 +413,7 @@ class Prediction:
     def channel(self, k: int) -> Mixture:
         """Distribution of the k-th coded channel, after k calls of `tell`."""
         hidden = self.trunk[:, k * self.width : (k + 1) * self.width].clamp_min(0)
-        out = self.network.heads[k](*quantise_positive(hidden)).t().contiguous().cpu().numpy()
+        out = self.network.heads[k](*self.network.quantise.positive(hidden)).t().contiguous().cpu().numpy()
         return mixture(out, self.base[CODING_ORDER[k]], [*self.errors, *self.own], self.network.config.mixtures)
 
     def sample(self, value: Floats) -> None:

@@ -29,7 +29,7 @@ from bfncodec.networks.denoiser import (
     level_features,
     settings_at,
 )
-from bfncodec.networks.exact import LARGEST, ExactLinear, quantise_max_norm, quantise_rows
+from bfncodec.networks.exact import LARGEST, ExactLinear, Quantiser, constant
 from bfncodec.networks.stored import Shapes, linear_shapes
 
 
@@ -56,7 +56,7 @@ class ExactDenoiser:
     """Weights on a device."""
 
     def __init__(self, config: DenoiserConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
-        self.config, self.device = config, device
+        self.config, self.device, self.quantise = config, device, Quantiser.on(device)
         unit = 1 / LARGEST
         self.input = ExactLinear.load(tensors, "input", device, 1 / FEATURE_SCALE)
         self.convs = [ExactLinear.load(tensors, f"blocks.{i}.conv", device, unit) for i in range(config.blocks)]
@@ -79,10 +79,10 @@ class ExactDenoiser:
             taps = neighbours(
                 batch, rows, columns, config.taps, config.dilations[i % len(config.dilations)], self.device
             )
-            z = conv(gather(quantise_max_norm(h), taps))
+            z = conv(gather(self.quantise.max_norm(h), taps))
             z.mul_(settings[i, 0] + 1).add_(settings[i, 1]).clamp_min_(0)
-            h.add_(out(*quantise_rows(z)))
-        raw = self.head(quantise_max_norm(h))
+            h.add_(out(*self.quantise.rows(z)))
+        raw = self.head(self.quantise.max_norm(h))
         return arrange(raw.view(batch, rows, columns, -1), config)
 
     def features(self, s: Tensor, beta: float) -> Tensor:
@@ -92,9 +92,9 @@ class ExactDenoiser:
         config = self.config
         if config.kind == "discretised":
             unit = torch.full((1, 1, 1, 1), NOISE_UNITS * math.sqrt(1 + beta), device=self.device)
-            return level_features(s * constant(1 / (1 + beta), s), unit, config)
+            return level_features(s * constant(1 / (1 + beta), self.device), unit, config)
         spread = beta if config.kind == "binary" else beta * config.classes
-        unit = constant(STATE_UNITS / math.sqrt(1 + spread), s)
+        unit = constant(STATE_UNITS / math.sqrt(1 + spread), self.device)
         if config.kind == "binary":
             return binary_features(s, self.belief(s), unit, config)
         return class_features(s, self.theta(s), unit)
@@ -113,16 +113,9 @@ class ExactDenoiser:
         return weight.float() / total.float()
 
 
-def constant(value: float, like: Tensor) -> Tensor:
-    """A float32 on the device of a tensor: a product with it rounds once, whatever the device makes of Python's
-    numbers.
-    """
-    return torch.tensor(value, dtype=torch.float32, device=like.device)
-
-
 def softmax_weights(logits: Tensor, exp2: Tensor) -> Tensor:
     """Integers in proportion to exp(logits), the largest 2^20. float32 [..., K] -> int32 [..., K]"""
-    steps = (logits.amax(-1, keepdim=True) - logits) * constant(tables.LOG2_E * tables.EXP2_STEPS, logits)
+    steps = (logits.amax(-1, keepdim=True) - logits) * constant(tables.LOG2_E * tables.EXP2_STEPS, logits.device)
     return exp2[steps.round_().clamp_max_(len(exp2) - 1).to(torch.int64)]
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bfncodec.networks import tables
 from bfncodec.networks.denoiser import FEATURE_SCALE, STATE_UNITS
-from bfncodec.networks.exact import LARGEST, ExactLinear, quantise_max_norm, quantise_rows
+from bfncodec.networks.exact import LARGEST, ExactLinear, Quantiser
 from bfncodec.networks.exact_denoiser import softmax_weights
 from bfncodec.networks.sequence import (
     Asked,
@@ -46,7 +46,7 @@ class ExactSequence:
     """Weights on a device."""
 
     def __init__(self, config: SequenceConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
-        self.config, self.device = config, device
+        self.config, self.device, self.quantise = config, device, Quantiser.on(device)
         unit, count = 1 / LARGEST, range(len(config.ngrams))
         self.window = tensors["window.q"].float().to(device)
         self.window_unit = tensors["window.s"].to(device)
@@ -72,15 +72,15 @@ class ExactSequence:
         h = F.embedding_bag(window_rows(known, asked, config), self.window, mode="sum").mul_(self.window_unit)
         rows = ngram_rows(known, asked, config)
         grams = torch.cat([table.index_select(0, row) for table, row in zip(self.ngrams, rows, strict=True)], 1)
-        h.add_(self.mix(*quantise_rows(grams.float().mul_(self.ngram_unit))))
+        h.add_(self.mix(*self.quantise.rows(grams.float().mul_(self.ngram_unit))))
         h.add_(self.near(near_features(theta, s, self._units(i).expand(len(s), -1, -1), asked, config).to(torch.int8)))
         h.add_(self.place.index_select(0, asked.position % config.tooth))
         settings = self.phase.index_select(0, asked.phase)
         for block, (up, out) in enumerate(zip(self.ups, self.outs, strict=True)):
-            z = up(quantise_max_norm(h))
+            z = up(self.quantise.max_norm(h))
             z.mul_(settings[:, block, 0] + 1).add_(settings[:, block, 1]).clamp_min_(0)
-            h.add_(out(*quantise_rows(z)))
-        return self.head(quantise_max_norm(h))
+            h.add_(out(*self.quantise.rows(z)))
+        return self.head(self.quantise.max_norm(h))
 
     def theta(self, s: Tensor) -> Tensor:
         """softmax(s) over the last dimension by table."""

@@ -19,10 +19,9 @@ from bfncodec.networks.exact import (
     LARGEST,
     ROOTS,
     ExactLinear,
-    quantise_positive,
-    quantise_rms_norm,
-    quantise_rows,
-    rms_norm_integers,
+    Quantiser,
+    RmsNorm,
+    constant,
 )
 from bfncodec.networks.stored import Shapes, linear_shapes
 from bfncodec.networks.transformer import FAR, TransformerConfig, ngram_hash, rotations
@@ -105,7 +104,12 @@ class ExactTransformer:
 
     def __init__(self, config: TransformerConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.config, self.device = config, device
-        self.root = ROOTS[config.root]
+        self.quantise = Quantiser.on(device)
+        self.norm, self.head_norm = (
+            RmsNorm.of(width, ROOTS[config.root], device) for width in (config.width, config.head_width)
+        )
+        # Steps of the table of exponentials for a logit of 1.
+        self.steps = constant(tables.LOG2_E * tables.EXP2_STEPS, device)
         self.embed = ExactEmbedding.load(tensors, ["embed"], device)
         self.ngrams = ExactNgrams.load(config, tensors, device) if config.ngrams else None
         self.exp2 = torch.from_numpy(tables.exp2_table()).to(device)
@@ -119,8 +123,8 @@ class ExactTransformer:
             ExactLinear.load(tensors, f"{name}.{part}", self.device) for part in ("qkv", "out", "up", "down")
         )
         gain, cap = tensors[f"{name}.gain"].to(self.device), tensors["value_cap"][i].to(self.device)
-        key_scale = gain * (tables.LOG2_E * tables.EXP2_STEPS / self.config.head_width)
-        value = cap / (LARGEST * WEIGHT_TOTAL)
+        key_scale = gain * constant(tables.LOG2_E * tables.EXP2_STEPS / self.config.head_width, self.device)
+        value = cap / constant(LARGEST * WEIGHT_TOTAL, self.device)
         # As many bits as sums over the slots that are looked at may have; what is masked weighs 0.
         drop = max(0, tables.EXP2_BITS - SUM_BITS + (self.config.spans(1)[i] - 1).bit_length())
         exp2 = ((self.exp2 + (1 << drop >> 1)) >> drop).float()
@@ -186,12 +190,12 @@ class Pass:
         rope = self._rope(first, last)
         views = {ring: self._view(ring, first, last) for ring in set(self.rings)}
         for i, block in enumerate(network.blocks):
-            y = self._attend(i, block.qkv(*quantise_rms_norm(x, network.root)), rope, views[self.rings[i]])
-            x += block.out(*quantise_rows(y))
-            hidden = block.up(*quantise_rms_norm(x, network.root)).clamp_min_(0)
-            x += block.down(*quantise_positive(hidden.mul_(hidden)))
-        logits = network.head(*quantise_rms_norm(x, network.root))
-        steps = ((logits.amax(1, keepdim=True) - logits) * (tables.LOG2_E * tables.EXP2_STEPS)).round_()
+            y = self._attend(i, block.qkv(*network.norm(x)), rope, views[self.rings[i]])
+            x += block.out(*network.quantise.rows(y))
+            hidden = block.up(*network.norm(x)).clamp_min_(0)
+            x += block.down(*network.quantise.positive(hidden.mul_(hidden)))
+        logits = network.head(*network.norm(x))
+        steps = ((logits.amax(1, keepdim=True) - logits) * network.steps).round_()
         weights = network.exp2[steps.clamp_max_(len(network.exp2) - 1).long()]
         return weights.view(self.windows, count, -1)
 
@@ -232,7 +236,7 @@ class Pass:
         """Attention of layer i; new keys and values join the ring. qkv: float32 [B n, 3 d] -> float32 [B n, d]"""
         config, block = self.network.config, self.network.blocks[i]
         qkv = qkv.view(self.windows, -1, 3, config.heads, config.head_width)
-        qk, scale = rms_norm_integers(_turn(qkv[:, :, :2], rope), self.network.root)
+        qk, scale = self.network.head_norm.integers(_turn(qkv[:, :, :2], rope))
         (q, k), (q_scale, k_scale) = (x.transpose(1, 3).unbind(2) for x in (qk, scale))  # [B, H, n, hd], [B, H, n, 1]
         v = (qkv[:, :, 2] * block.value_steps).round_().clamp_(-LARGEST, LARGEST)
         self.keys[i][:, :, view.place] = k

@@ -19,7 +19,7 @@ from numba.core import types
 from numpy.typing import NDArray
 
 from bfncodec.compiled import compiled, intrinsic
-from bfncodec.networks.exact import LARGEST, TINY, ExactLinear
+from bfncodec.networks.exact import LARGEST, LEAST_SQUARE, TINY, ExactLinear
 
 cgutils: Any = untyped
 
@@ -29,7 +29,7 @@ ROWS = 6  # of a tile: twelve sums of eight columns, and what is multiplied, fil
 MOST = np.float32(LARGEST)
 FINE = np.float32(2 * LARGEST)
 LEAST = np.float32(TINY)
-LEAST_SQUARE = np.float32(1e-3)
+LEAST_MEAN = np.float32(LEAST_SQUARE)
 ONE = np.float32(1)
 LOWEST = np.int32(-(1 << 31))
 _HALF = EIGHT = COLUMNS // 2
@@ -300,7 +300,7 @@ def largest(x: Any) -> Any:
 
 @compiled
 def quantise(x: Any, q: Any) -> Any:
-    """`exact.quantise_rows` of one row, float32 [C], to q, int16 [C]. Returns the value of one unit."""
+    """`exact.Quantiser.rows` of one row, float32 [C], to q, int16 [C]. Returns the value of one unit."""
     m = largest(x)
     factor = MOST / m
     for i in range(len(x)):
@@ -310,10 +310,10 @@ def quantise(x: Any, q: Any) -> Any:
 
 @compiled
 def quantise_rms_norm(x: Any, q: Any) -> Any:
-    """`exact.rms_norm_integers` of one row, float32 [C], to q, int16 [C]. Returns the value of one unit."""
+    """`exact.RmsNorm` of one row, float32 [C], to q, int16 [C]. Returns the value of one unit."""
     quantise(x, q)
     total = np.int32(0)
     for i in range(len(x)):
         total = _add_square(total, q[i])
-    mean = max(np.float32(total) / np.float32(len(x)), LEAST_SQUARE)
+    mean = max(np.float32(total) / np.float32(len(x)), LEAST_MEAN)
     return ONE / np.sqrt(mean)
