@@ -2,7 +2,8 @@
 
 A coder that wastes nothing turns every sequence of bits into some data, and likely data take fewer bits; so random bits
 decode to data as the model believes they are. It is the whole game: p_R draws the samples, Bayes' rule updates theta,
-and p_O draws the data at the end.
+and p_O draws the data at the end. The bits come from a stack, for the erasure sender too, see
+:class:`bfncodec.coding.ans.RandomStack`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from math import ceil, prod, sqrt
 from typing import TYPE_CHECKING, Any
 
 from bfncodec.errors import InputError
-from bfncodec.wire import varint
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,6 @@ __all__ = ["as_file", "grid", "sample"]
 
 _IMAGE_SIDES = (64, 64)
 _TEXT_BYTES = 512
-_BITS = 16  # random bits for a symbol: more than any takes on average
 
 
 def sample(codec: Any, count: int, size: tuple[int, ...] | None = None, seed: int | None = None) -> list[Any]:
@@ -31,7 +30,9 @@ def sample(codec: Any, count: int, size: tuple[int, ...] | None = None, seed: in
     size: (height, width) of images, (bytes,) of texts; models of items of one shape know their own. seed: the same
     seed and model give the same items on every machine; None draws a new one.
 
-    Raises InputError for a size the model cannot have.
+    Item k is the same whatever the count, but for models of items of one shape, which draw 64 at a time.
+
+    Raises InputError for a size the model cannot have, a count below 1 or a negative seed.
 
     >>> import bfncodec
     >>> [len(text) for text in sample(bfncodec.load("text"), 2, (40,), seed=1)]
@@ -39,23 +40,24 @@ def sample(codec: Any, count: int, size: tuple[int, ...] | None = None, seed: in
     """
     import numpy as np
 
-    rng = np.random.default_rng(seed)
+    if count < 1 or (seed is not None and seed < 0):
+        raise InputError(f"expected 1 item or more and a seed from 0, found {count} and {seed}")
+    source = np.random.SeedSequence(seed)
     if codec.info.role == "archive":
         if size is not None and tuple(size) != tuple(codec.config.shape[: len(size)]):
             raise InputError(
                 f"model {codec.info.name} makes items of shape {list(codec.config.shape)}, found {list(size)}: "
                 "leave the size out"
             )
-        return _items(codec, codec.draw(count, rng))
+        return _items(codec, codec.draw(count, source))
     sides = size or (_IMAGE_SIDES if codec.info.role == "image" else (_TEXT_BYTES,))
     if len(sides) != (2 if codec.info.role == "image" else 1) or min(sides) < 1:
         raise InputError(
             f"expected {'HEIGHTxWIDTH' if codec.info.role == 'image' else 'a number of bytes'} as the size, "
             f"found {'x'.join(map(str, sides))}"
         )
-    symbols = prod(sides) * (3 if codec.info.role == "image" else 1)
-    head = b"".join(map(varint, sides))
-    return list(codec.decode_batch([head + rng.bytes(symbols * _BITS // 8) for _ in range(count)]))
+    drawn: list[Any] = codec.draw(count, sides if codec.info.role == "image" else sides[0], source)
+    return drawn
 
 
 def _items(codec: Any, data: bytes) -> list[Any]:

@@ -59,7 +59,7 @@ def _model_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 def items(models: Path, kind: str, count: int) -> np.ndarray[Any, Any]:
     """What a model believes in: [count, 4, 4, C]."""
     codec = archive_codec(models / kind, kind)
-    data = codec.draw(count, np.random.default_rng(5))
+    data = codec.draw(count, np.random.SeedSequence(5))
     return np.frombuffer(data, np.uint8).reshape(count, *codec.config.shape)
 
 

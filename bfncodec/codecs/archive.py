@@ -22,7 +22,7 @@ from bfncodec.codecs.base import Codec, Progress, check_size, silent
 from bfncodec.codecs.gaussian import GaussianReceiver, Grid, receiver, sums_of
 from bfncodec.codecs.ramps import RampReceiver
 from bfncodec.codecs.wavefronts import LineReceiver
-from bfncodec.coding.ans import AnsStack, EmptyStackError
+from bfncodec.coding.ans import AnsStack, EmptyStackError, RandomStack
 from bfncodec.coding.bitsback import Ints, draw_items, pop_items, push_items
 from bfncodec.errors import DamagedError
 from bfncodec.flow.report import CodeLength
@@ -148,15 +148,11 @@ class ArchiveCodec(Codec[bytes]):
         """Items of each group of a payload, in the order they were pushed."""
         return self._parse(payload).groups
 
-    def draw(self, count: int, rng: np.random.Generator) -> bytes:
-        """Items that random bits decode to: samples of the model."""
-        parts = []
-        for first in range(0, count, GROUP):
-            items = min(GROUP, count - first)
-            # 8 bits a sum, 32 a value
-            words = self.receiver.game.steps * items * self.sums // 4 + items * self.item + 64
-            stack = AnsStack(rng.integers(1, 1 << 32, words, dtype=np.uint32))
-            values = draw_items(stack, items * self.sums, self.receiver.game, self.receiver.begin())
+    def draw(self, count: int, seed: np.random.SeedSequence) -> bytes:
+        """Samples of the model: so many items, one after the other."""
+        parts, sizes = [], [min(GROUP, count - first) for first in range(0, count, GROUP)]
+        for items, own in zip(sizes, seed.spawn(len(sizes)), strict=True):
+            values = draw_items(RandomStack(own), items * self.sums, self.receiver.game, self.receiver.begin())
             parts.append(self._to_bytes(values, 255).tobytes())
         return b"".join(parts)
 

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from bfncodec.codecs.base import Codec, Progress, check_size, silent
 from bfncodec.codecs.threads import in_threads
+from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.cdf import NIBBLE, Intervals
-from bfncodec.coding.direct import RangeDecoder, RangeEncoder, information
+from bfncodec.coding.direct import RangeDecoder, RangeEncoder, SymbolSource, information
 from bfncodec.compiled import pays
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.flow.report import CodeLength
@@ -83,15 +84,13 @@ class ImageCodec(Codec[Image]):
 
     def decode_batch(self, payloads: Sequence[bytes], progress: Progress = silent) -> list[Image]:
         heads, bodies = zip(*map(self._split, payloads), strict=True) if payloads else ((), ())
-        shapes = [_turned_shape(head) for head in heads]
-
-        def work(group: list[int], report: Progress) -> list[Image]:
-            return self._decode([bodies[i] for i in group], [shapes[i] for i in group], report)
-
-        # Torch's threads would have next to nothing to share in a line; groups share the better the longer lines are.
-        pixels, lines = sum(head.height * head.width for head in heads), max(map(_lines, shapes), default=0)
-        images = self._in_groups(work, shapes, progress, 1 if pixels < DECODE_LINE * lines else self._threads())
+        images = self._decode_all([_turned_shape(head) for head in heads], list(map(RangeDecoder, bodies)), progress)
         return [turn_back(image, head.orientation) for image, head in zip(images, heads, strict=True)]
+
+    def draw(self, count: int, size: tuple[int, int], seed: np.random.SeedSequence) -> list[Image]:
+        """Samples of the model: images of (height, width), in colour where the model knows colour."""
+        shapes = [(*size, max(self.channels))] * count
+        return self._decode_all(shapes, [RandomStack(own) for own in seed.spawn(count)], silent)
 
     def codelength(self, x: Image) -> CodeLength:
         self._check(x)
@@ -170,17 +169,28 @@ class ImageCodec(Codec[Image]):
             progress(len(pixels.cell))
         return [encoder.finish() for encoder in encoders]
 
-    def _decode(
-        self, bodies: Sequence[bytes], shapes: Sequence[tuple[int, int, int]], progress: Progress
+    def _decode_all(
+        self, shapes: Sequence[tuple[int, int, int]], sources: Sequence[SymbolSource], progress: Progress
     ) -> list[Image]:
-        """The inverse of `_encode`."""
-        decoders = [RangeDecoder(body) for body in bodies]
+        """The images of these shapes that sources of symbols, one for each, give."""
+
+        def work(group: list[int], report: Progress) -> list[Image]:
+            return self._decode([sources[i] for i in group], [shapes[i] for i in group], report)
+
+        # Torch's threads would have next to nothing to share in a line; groups share the better the longer lines are.
+        pixels, lines = sum(height * width for height, width, _ in shapes), max(map(_lines, shapes), default=0)
+        return self._in_groups(work, shapes, progress, 1 if pixels < DECODE_LINE * lines else self._threads())
+
+    def _decode(
+        self, sources: Sequence[SymbolSource], shapes: Sequence[tuple[int, int, int]], progress: Progress
+    ) -> list[Image]:
+        """The inverse of `_encode`, of images with one number of channels."""
         sizes = [height * width for height, width, _ in shapes]
         network = self._fastest(DECODE_SECONDS * sum(sizes))
         run = network.start([shape[:2] for shape in shapes], BLOCK_PIXELS, single=True)
         values = np.empty((sum(sizes), shapes[0][2]), np.uint8)
         for pixels in run.blocks():
-            values[pixels.place] = self._decode_line(run, pixels, values.shape[1], decoders)
+            values[pixels.place] = self._decode_line(run, pixels, values.shape[1], sources)
             run.reveal(pixels, values[pixels.place])
             progress(len(pixels.cell))
         pieces = np.split(values, np.cumsum(sizes)[:-1])
@@ -211,13 +221,13 @@ class ImageCodec(Codec[Image]):
             )
 
     def _decode_line(
-        self, run: Pass, pixels: Pixels, channels: int, decoders: Sequence[RangeDecoder]
+        self, run: Pass, pixels: Pixels, channels: int, sources: Sequence[SymbolSource]
     ) -> NDArray[np.uint8]:
         """One step: the pixels of one line of every image. Returns uint8 [n, C]."""
         count = len(pixels.cell)
         ends = np.cumsum(pixels.counts[0]).tolist()
         pieces = [
-            (d, slice(end - n, end)) for d, end, n in zip(decoders, ends, pixels.counts[0].tolist(), strict=True) if n
+            (s, slice(end - n, end)) for s, end, n in zip(sources, ends, pixels.counts[0].tolist(), strict=True) if n
         ]
         prediction = run.predict(pixels)
         line = np.empty((count, channels), np.uint8)
@@ -230,10 +240,10 @@ class ImageCodec(Codec[Image]):
         return line
 
 
-def _decode_symbols(frequencies: NDArray[np.float32], pieces: Sequence[tuple[RangeDecoder, slice]]) -> Ints:
+def _decode_symbols(frequencies: NDArray[np.float32], pieces: Sequence[tuple[SymbolSource, slice]]) -> Ints:
     symbols: Ints = np.empty(len(frequencies), np.int32)
-    for decoder, piece in pieces:
-        symbols[piece] = decoder.decode_rows(frequencies[piece])
+    for source, piece in pieces:
+        symbols[piece] = source.decode_rows(frequencies[piece])
     return symbols
 
 

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from bfncodec.codecs.base import Codec, Progress, check_size, silent
 from bfncodec.codecs.threads import Team
+from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_intervals
 from bfncodec.coding.contexts import BITS, ContextMixer, bit_frequencies, bit_intervals, bits_of
-from bfncodec.coding.direct import RangeDecoder, RangeEncoder, information
+from bfncodec.coding.direct import RangeDecoder, RangeEncoder, SymbolSource, information
 from bfncodec.compiled import pays
 from bfncodec.flow.report import CodeLength
 from bfncodec.models import ModelInfo
@@ -101,10 +102,17 @@ class TextCodec(Codec[bytes]):
 
     def decode_batch(self, payloads: Sequence[bytes], progress: Progress = silent) -> list[bytes]:
         sizes, bodies = zip(*map(_split, payloads), strict=True) if payloads else ((), ())
-        decoders = [RangeDecoder(body) for body in bodies]
-        items = [b""] * len(payloads)
+        return self._decode_all(sizes, [RangeDecoder(body) for body in bodies], progress)
+
+    def draw(self, count: int, size: int, seed: np.random.SeedSequence) -> list[bytes]:
+        """Samples of the model: texts of so many bytes."""
+        return self._decode_all([size] * count, [RandomStack(own) for own in seed.spawn(count)], silent)
+
+    def _decode_all(self, sizes: Sequence[int], sources: Sequence[SymbolSource], progress: Progress) -> list[bytes]:
+        """The texts of these sizes that sources of symbols, one for each, give."""
+        items = [b""] * len(sizes)
         for batch in self._batches(sizes):
-            texts = self._decode_batch(batch, sizes, [decoders[lanes.item] for lanes in batch], progress)
+            texts = self._decode_batch(batch, sizes, [sources[lanes.item] for lanes in batch], progress)
             for lanes, text in zip(batch, texts, strict=True):
                 items[lanes.item] = text
         return items
@@ -154,7 +162,7 @@ class TextCodec(Codec[bytes]):
                 yield first, weights.reshape(count, -1, teeth, SYMBOLS)
 
     def _decode_batch(
-        self, batch: Sequence[Lanes], sizes: Sequence[int], decoders: Sequence[RangeDecoder], progress: Progress
+        self, batch: Sequence[Lanes], sizes: Sequence[int], sources: Sequence[SymbolSource], progress: Progress
     ) -> list[bytes]:
         steps, teeth = max(lanes.steps for lanes in batch), batch[0].teeth
         loops = self._loops(batch, steps * (STEP_SECONDS + LANE_SECONDS * sum(len(lanes.lengths) for lanes in batch)))
@@ -172,8 +180,8 @@ class TextCodec(Codec[bytes]):
                 weights = np.concatenate(team.each(_weights(i, i + 1), runs)).reshape(-1, SYMBOLS)[slots]
                 ends = [*np.searchsorted(slots, firsts), len(slots)]
                 new = [
-                    _decode_rows(weights[a:b], slots[a:b] - first, mixer, decoder)
-                    for mixer, decoder, first, a, b in zip(mixers, decoders, firsts, ends, ends[1:], strict=False)
+                    _decode_rows(weights[a:b], slots[a:b] - first, mixer, source)
+                    for mixer, source, first, a, b in zip(mixers, sources, firsts, ends, ends[1:], strict=False)
                 ]
                 symbols[slots // teeth, slots % teeth, i] = np.concatenate(new)
                 for run, span in zip(runs, spans, strict=True):
@@ -280,12 +288,12 @@ def _mixed(
 
 
 def _decode_rows(
-    weights: NDArray[np.int32], lanes: NDArray[np.int64], mixer: ContextMixer | None, decoder: RangeDecoder
+    weights: NDArray[np.int32], lanes: NDArray[np.int64], mixer: ContextMixer | None, source: SymbolSource
 ) -> NDArray[np.int64]:
     """The next symbols of an item, [L], under weights [L, 256] and what its contexts say."""
     if mixer is None:
-        return decoder.decode_rows(softmax_frequencies(weights)).astype(np.int64)
-    return mixer.decode(weights, lanes, lambda ones: decoder.decode_rows(bit_frequencies(ones)).astype(np.int64))
+        return source.decode_rows(softmax_frequencies(weights)).astype(np.int64)
+    return mixer.decode(weights, lanes, lambda ones: source.decode_rows(bit_frequencies(ones)).astype(np.int64))
 
 
 def _split(payload: bytes) -> tuple[int, bytes]:

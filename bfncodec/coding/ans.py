@@ -14,6 +14,7 @@ from bfncodec.coding.direct import summarise
 from bfncodec.errors import DamagedError
 
 _WORD = 32
+_MOST_BITS = 24  # that one symbol takes from a stack
 _LEAST_WORDS = 3  # below, the coder's 64-bit state is no longer full and what is popped is no longer free of bias
 
 
@@ -75,6 +76,7 @@ class AnsStack:
         """Symbols [N] under frequencies [N, n]. Raises EmptyStackError."""
         if not len(frequencies):
             return np.zeros(0, np.int32)
+        self._reserve(len(frequencies))
         symbols: NDArray[np.int32] = self._coder.decode(self._family, np.ascontiguousarray(frequencies))
         self._check()
         return symbols
@@ -83,6 +85,7 @@ class AnsStack:
         """As `pop_rows`, but if any symbol is the first or the last of its row, nothing is popped. Raises
         EmptyStackError.
         """
+        self._reserve(len(frequencies))
         symbols: NDArray[np.int32] = self._coder.decode(self._family, frequencies)
         if symbols.min() == 0 or symbols.max() == frequencies.shape[1] - 1:
             # Exact even where there was nothing left to pop: the coder's state then shrinks, and grows again.
@@ -100,12 +103,46 @@ class AnsStack:
         """Inverse of `push_bits`. Raises EmptyStackError."""
         if not bits:
             return 0
+        self._reserve(1)
         value = int(self._coder.decode(constriction.stream.model.Uniform(1 << bits)))
         self._check()
         return value
+
+    def _reserve(self, symbols: int) -> None:
+        """Told how many symbols are to be popped. A stack holds what was put on it, so nothing is done."""
 
     def _check(self) -> None:
         words = int(self._coder.num_words())
         self.lowest = min(self.lowest, words * _WORD)
         if words < _LEAST_WORDS:
             raise EmptyStackError("expected more bits on the stack: the payload is damaged")
+
+
+class RandomStack(AnsStack):
+    """Random bits without end, which decode to samples of whatever distributions they are popped under.
+
+    Every sequence of bits is what some symbols leave on a stack, so popping never fails. A range decoder is no such
+    source: its intervals leave a gap of about 1e-4 of the whole at every symbol, where no encoder's bits lie.
+
+    seed: the same seed gives the same bits on every machine and with every release of NumPy, which promises that for
+    its bit generators and seed sequences, but not for the distributions drawn with them.
+    """
+
+    def __init__(self, seed: np.random.SeedSequence) -> None:
+        self._bits = np.random.PCG64(seed)
+        super().__init__(self._words(_LEAST_WORDS), borrowed=True)
+
+    def decode_rows(self, frequencies: NDArray[np.float32]) -> NDArray[np.int32]:
+        """`pop_rows`: see :class:`bfncodec.coding.direct.SymbolSource`."""
+        return self.pop_rows(frequencies)
+
+    def _reserve(self, symbols: int) -> None:
+        """Put as many random words under the stack as the symbols may take, or as there are, if that is more."""
+        held, needed = self._coder.num_words(), _LEAST_WORDS + -(-symbols * _MOST_BITS // _WORD)
+        if held < needed:
+            words = np.concatenate([self._words(max(needed, held)), self.written()])
+            self._coder = constriction.stream.stack.AnsCoder(words)
+
+    def _words(self, count: int) -> NDArray[np.uint32]:
+        drawn = np.asarray(self._bits.random_raw(-(-count // 2)), dtype="<u8")
+        return drawn.view("<u4").astype(np.uint32)

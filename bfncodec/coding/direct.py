@@ -11,6 +11,8 @@ final interval, which saves 4 to 7 bytes a file; the decoder reads zeros after t
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import constriction
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,13 @@ def information(frequency: NDArray[np.integer]) -> NDArray[np.float64]:
     """Bits that a symbol of this frequency costs: -log2((frequency + 1) / 2^24)."""
     result: NDArray[np.float64] = PRECISION - np.log2(frequency.astype(np.float64) + 1)
     return result
+
+
+class SymbolSource(Protocol):
+    """Gives symbols, one call after the other: those of a payload (`RangeDecoder`), or of random bits."""
+
+    def decode_rows(self, frequencies: NDArray[np.float32]) -> NDArray[np.int32]:
+        """The next symbols [N] under frequencies [N, n], float32 holding integers, rows sum to total(n)."""
 
 
 class RangeEncoder:
