@@ -197,7 +197,7 @@ def play(receiver: Any, x: NDArray[np.int64], rng: np.random.Generator) -> float
             bits += beyond_mixture(receiver, *moved(receiver, i, x, sample), p_O)
         s += sample
     p_O = receiver.output(receiver.game.steps, s)
-    return bits + surprise(Levels(p_O.levels()) if isinstance(p_O, LevelOutput) else p_O, x)
+    return bits + surprise(p_O.levels() if isinstance(p_O, LevelOutput) else p_O, x)
 
 
 def moved(receiver: Any, i: int, x: NDArray[np.int64], sample: Floats) -> tuple[NDArray[np.int64], Floats]:

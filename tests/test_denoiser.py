@@ -157,7 +157,7 @@ def test_scales_of_levels_are_correctly_rounded() -> None:
     raw = np.zeros((1, 6), np.float32)
     rng = np.random.default_rng(0)
     for beta in rng.uniform(0, 10_000, 5000).tolist():
-        found = level_output(raw, np.zeros(1), beta)
+        found = level_output(raw, np.zeros(1), beta, 256)
         assert found.scales[found.level[0, 0]] == 1 / math.sqrt(1 + beta) / 2, f"beta {beta!r}"
 
 

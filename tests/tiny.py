@@ -43,6 +43,10 @@ CONFIGS["ramps"] = SequenceConfig(
     **_SMALL,
 )
 KINDS = tuple(CONFIGS)
+FEW = {
+    f"{k} levels": DenoiserConfig("discretised", (4, 4, 3), classes=k, beta=400.0, **_SMALL) for k in (2, 3, 16, 256)
+}
+CONFIGS |= FEW
 
 
 def denoiser(kind: str, seed: int = 0) -> Denoiser | SequenceDenoiser:
@@ -81,7 +85,12 @@ def tiny_receiver(kind: str, steps: int = 6, seed: int = 0) -> Any:
 
 def export_archive(out: Path, kind: str, seed: int = 0) -> Path:
     network = denoiser(kind, seed)
-    config = {"name": f"tiny-{kind}", "role": "archive", "sender": "gaussian", "network": network.config.to_dict()}
+    config = {
+        "name": f"tiny-{kind}".replace(" ", "-"),
+        "role": "archive",
+        "sender": "gaussian",
+        "network": network.config.to_dict(),
+    }
     if kind == "ramps":
         config["steps"] = CONFIGS[kind].schedule.n_steps
     else:

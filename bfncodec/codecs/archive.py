@@ -75,6 +75,8 @@ class ArchiveCodec(Codec[bytes]):
         self.info, self.device = info, device
         self.network = _network(info, tensors, device)
         self.config = self.network.config
+        if self.config.kind == "discrete" and self.config.classes != len(LETTERS):
+            raise ValueError(f"expected {len(LETTERS)} classes of letters, found {self.config.classes}")
         self.receiver = self._receiver(int(info.config["steps"]))
         self.item = prod(self.config.shape)
         self.sums = sums_of(self.config)
@@ -271,6 +273,8 @@ class ArchiveCodec(Codec[bytes]):
         if self.config.kind == "binary":
             found = np.flatnonzero(np.bincount(data[len(data) % self.item :], minlength=256)[1:]) + 1
             return int(found[0]) if len(found) == 1 else None
+        if self.config.kind == "discretised" and data.max(initial=0) >= self.config.classes:
+            return None
         if self.config.kind == "discrete" and not np.isin(data, np.frombuffer(LETTERS, np.uint8)).all():
             return None
         return 0

@@ -21,6 +21,7 @@ from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.bitsback import Distribution, Floats, Game, Ints
 from bfncodec.coding.cdf import (
     NIBBLE,
+    SUM_BITS,
     byte_bits,
     high_frequencies,
     low_frequencies,
@@ -30,13 +31,12 @@ from bfncodec.coding.cdf import (
 from bfncodec.coding.lattice import Kernel, Normals
 from bfncodec.flow import AccuracySchedule, Atoms, CodeLength, Flow, GaussianFlow, SimplexFlow, Sums, play
 from bfncodec.networks import tables
-from bfncodec.networks.denoiser import SPREAD_RANGE, DenoiserConfig
+from bfncodec.networks.denoiser import MOST_CLASSES, SPREAD_RANGE, DenoiserConfig
 from bfncodec.networks.exact_convnet import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL, Mixture, mixture_weights
 from bfncodec.networks.exact_denoiser import ExactDenoiser, Moment
 from bfncodec.networks.sequence import SequenceConfig
 from bfncodec.networks.tiles import TiledConfig
 
-LEVELS = 256
 TOGETHER = 8192  # numbers that are worked on at once: they stay in the processor's cache
 
 
@@ -111,14 +111,15 @@ class GaussianReceiver(ABC):
 
 @dataclass(frozen=True)
 class LevelOutput:
-    """p_O of levels as a logistic mixture over [-1, 1]: weights (integers that sum to 2^10) and means, [J, N] each;
-    scales are those of a table, by `level` [J, N].
+    """p_O of so many levels as a logistic mixture over [-1, 1]: weights (integers that sum to 2^10) and means, [J, N]
+    each; scales are those of a table, by `level` [J, N].
     """
 
     weight: NDArray[np.int32]
     mean: Floats
     level: Ints
     scales: Floats
+    classes: int
 
     def moments(self) -> tuple[Floats, Floats]:
         """Mean and variance [N]; component after component, so that the order of additions is fixed."""
@@ -136,15 +137,16 @@ class LevelOutput:
             v += away
         return m, v
 
-    def levels(self) -> Mixture:
+    def levels(self) -> Levels:
         """The same in levels, as integers."""
-        half = LEVELS / 2
+        half = self.classes / 2
         mean = np.rint(((self.mean + 1) * half - 0.5) * MEAN_STEPS).clip(-MEAN_LIMIT, MEAN_LIMIT)
         inverse = tables.LOGISTIC_STEPS / (self.scales * (half * MEAN_STEPS))
-        return Mixture(self.weight, mean.astype(np.float32), inverse.astype(np.float32).take(self.level))
+        mixture = Mixture(self.weight, mean.astype(np.float32), inverse.astype(np.float32).take(self.level))
+        return Levels(mixture, self.classes)
 
 
-def level_output(raw: NDArray[np.float32], s: Floats, beta: float) -> LevelOutput:
+def level_output(raw: NDArray[np.float32], s: Floats, beta: float, classes: int) -> LevelOutput:
     """The integer twin of `training.gaussian.components`. raw: [N, 3 J]; s: [N]"""
     weight, shift, scale = np.split(np.ascontiguousarray(raw.T), 3)
     count = len(weight)
@@ -161,7 +163,8 @@ def level_output(raw: NDArray[np.float32], s: Floats, beta: float) -> LevelOutpu
     mean *= spread
     mean += mu
     weights = pair_weights(weight) if count == 2 else mixture_weights(weight)
-    return LevelOutput(weights, mean, level.astype(np.int64), powers * (spread * 2.0 ** (high - tables.EXP2_BITS)))
+    scales = powers * (spread * 2.0 ** (high - tables.EXP2_BITS))
+    return LevelOutput(weights, mean, level.astype(np.int64), scales, classes)
 
 
 def pair_weights(logits: NDArray[np.float32]) -> NDArray[np.int32]:
@@ -194,9 +197,12 @@ def pair_exponentials() -> tuple[Ints, Ints]:
 
 @dataclass(frozen=True)
 class Levels:
-    """Bytes under a mixture of logistics, as two nibbles."""
+    """Bytes below `classes` under a mixture of logistics, as two nibbles. Larger bytes have no part of the mixture, and
+    of the coder no more than the 2^-24 it gives to every symbol.
+    """
 
     mixture: Mixture
+    classes: int
 
     def push(self, stack: AnsStack, x: Ints) -> None:
         high, low = nibble_intervals(self._below, x.astype(np.int32))
@@ -213,7 +219,7 @@ class Levels:
 
     def _part(self, at: slice) -> Levels:
         p = self.mixture
-        return Levels(Mixture(p.weight[:, at], p.mean[:, at], p.inverse[:, at]))
+        return Levels(Mixture(p.weight[:, at], p.mean[:, at], p.inverse[:, at]), self.classes)
 
     def bits(self, x: Ints) -> Floats:
         """-log2 of the probabilities, without the coder's rounding."""
@@ -224,6 +230,8 @@ class Levels:
         found = np.empty((self.mixture.mean.shape[1], value.shape[1]), np.int32)
         for column in range(value.shape[1]):
             found[:, column] = self.mixture.below(value[:, column : column + 1])[:, 0]
+        if self.classes < MOST_CLASSES:
+            found[np.broadcast_to(value >= self.classes, found.shape)] = 1 << SUM_BITS
         return found
 
 
@@ -242,18 +250,18 @@ class LevelBelief:
         return self.p.moments()[1]
 
     def log2_prob(self, x: Floats) -> Floats:
-        return -Levels(self.p.levels()).bits(np.rint((x + 1) * (LEVELS / 2) - 0.5).astype(np.int64))
+        return -self.p.levels().bits(np.rint((x + 1) * (self.p.classes / 2) - 0.5).astype(np.int64))
 
 
 class LevelReceiver(GaussianReceiver):
-    """Discretised data: x in 0 … 255, one sum each; the receiver has the mean and variance of p_O."""
+    """Discretised data: x in 0 … classes - 1, one sum each; the receiver has the mean and variance of p_O."""
 
     def target(self, x: NDArray[np.integer]) -> Floats:
-        return cast("Floats", (x + 0.5) * (2 / LEVELS) - 1)
+        return cast("Floats", (x + 0.5) * (2 / self.config.classes) - 1)
 
     def output(self, i: int, s: Floats) -> LevelOutput:
         """p_O with i steps behind."""
-        return level_output(self.raw(i, s), s, self.game.betas[i])
+        return level_output(self.raw(i, s), s, self.game.betas[i], self.config.classes)
 
     def step(self, i: int, before: Ints) -> Normals:
         s = self.sums(i, before)
@@ -261,13 +269,13 @@ class LevelReceiver(GaussianReceiver):
         mean, variance = np.empty_like(s), np.empty_like(s)
         for first in range(0, len(s), TOGETHER):
             at = slice(first, first + TOGETHER)
-            m, v = level_output(raw[at], s[at], self.game.betas[i]).moments()
+            m, v = level_output(raw[at], s[at], self.game.betas[i], self.config.classes).moments()
             mean[at] = (s[at] + alpha * m) * (1 / unit)
             variance[at] = (alpha + alpha * alpha * v) * (1 / (unit * unit))
         return Normals(mean, variance)
 
     def reconstruction(self, last: Ints) -> Levels:
-        return Levels(self.output(self.game.steps, self.sums(self.game.steps, last)).levels())
+        return self.output(self.game.steps, self.sums(self.game.steps, last)).levels()
 
     def play(self, x: Ints, rng: np.random.Generator) -> CodeLength:
         def network(theta: Sums, i: int) -> LevelBelief:

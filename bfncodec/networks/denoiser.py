@@ -27,6 +27,7 @@ NOISE_UNITS = 24.0  # units of a difference feature in one standard deviation of
 LEVEL_UNITS = 100.0  # units of a value feature in a data range of 1 (data fill [-1, 1])
 STATE_UNITS = 24.0  # units of a scaled sum of a discrete symbol's samples
 SPREAD_RANGE = (-5.0, 4.0)  # log2 of a component's scale against the noise
+MOST_CLASSES = 256  # values that fit a byte
 KNOTS = 32  # of the curve that tells the blocks the accuracy
 
 
@@ -35,8 +36,10 @@ class DenoiserConfig:
     """Shape of the network and kind of data; stored in a model's config.json.
 
     kind: "discretised" (levels of an image), "binary" (K = 2, one dimension each) or "discrete" (K classes, K
-    dimensions each). shape: of one item, [H, W, C] for images, [L] for text. classes: levels or letters K. beta:
-    accuracy at the end of the game.
+    dimensions each). shape: of one item, [H, W, C] for images, [L] for text. classes: levels (2 to 256) or letters K,
+    of no matter for binary data. beta: accuracy at the end of the game.
+
+    Raises ValueError for a number of levels or letters that cannot be.
     """
 
     kind: str = "discretised"
@@ -50,6 +53,10 @@ class DenoiserConfig:
     taps: tuple[int, int] = (3, 3)
     dilations: tuple[int, ...] = (1,)
     components: int = 2  # of p_O, discretised data
+
+    def __post_init__(self) -> None:
+        if self.kind != "binary" and not 2 <= self.classes <= MOST_CLASSES:
+            raise ValueError(f"expected 2 to {MOST_CLASSES} classes (levels or letters), found {self.classes}")
 
     @property
     def channels(self) -> int:

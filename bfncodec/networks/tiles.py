@@ -55,9 +55,14 @@ class TiledConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TiledConfig:
-        """Raises ValueError for tiles that do not fill an item, or whose lines are not all of pixels, and for ramps of
-        more than two steps, or that do not settle levels.
+        """Raises ValueError for tiles that do not fill an item, or whose lines are not all of pixels, for ramps of
+        more than two steps, or that do not settle levels, and for other numbers of levels than 256.
         """
+        if values.get("classes", LEVELS) != LEVELS or values.get("kind", cls.kind) != cls.kind:
+            raise ValueError(
+                f"expected discretised data of {LEVELS} levels, found {values.get('kind', cls.kind)} data of "
+                f"{values.get('classes', LEVELS)}: pixels that are sent one after the other have bytes as values"
+            )
         rest = {name: value for name, value in values.items() if name not in cls.OWN}
         shape, tile = tuple(values["shape"]), tuple(values["tile"])
         ramp = tuple(float(beta) for beta in values.get("ramp", (0.0, BETA)))

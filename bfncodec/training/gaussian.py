@@ -33,6 +33,7 @@ from bfncodec.networks.sequence import SequenceConfig
 from bfncodec.networks.tiles import TiledConfig
 from bfncodec.training.data import expand, load_text
 
+CLASSES = 27  # of text, see `to_letters`
 STEPS = 32  # of the game whose steps are trained on
 RECONSTRUCTED = 8  # one item in this many trains the reconstruction instead of a step
 LN2 = math.log(2)
@@ -107,6 +108,11 @@ def load_arrays(source: ItemSource, config: DenoiserConfig | SequenceConfig | Ti
                 f"{path}: expected uint8 items of shape {list(config.shape)}, "
                 f"found {array.dtype} {list(array.shape[1:])}"
             )
+        if config.kind == "discretised" and array.max(initial=0) >= config.classes:
+            raise InputError(
+                f"{path}: expected levels 0 to {config.classes - 1}, as many as the network has classes, "
+                f"found {array.max()}"
+            )
         parts.append(array.reshape(len(array), *config.shape))
     return np.concatenate(parts)
 
@@ -127,7 +133,15 @@ def to_letters(text: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def network_of(settings: dict[str, Any], make: Any) -> DenoiserConfig:
     """The [network] table of a training configuration, read by `loop.make`."""
-    config: DenoiserConfig = make(DenoiserConfig, settings.get("network", {}), "network")
+    try:
+        config: DenoiserConfig = make(DenoiserConfig, settings.get("network", {}), "network")
+    except ValueError as error:
+        raise InputError(f"[network] of the training configuration: {error}") from error
+    if config.kind == "discrete" and config.classes != CLASSES:
+        raise InputError(
+            f"[network] of the training configuration: expected {CLASSES} classes, a space and the letters a to z, "
+            f"found {config.classes}"
+        )
     if config.kind not in ("discretised", "binary", "discrete"):
         raise InputError(
             "[network] of the training configuration: expected kind discretised, binary or discrete, "
@@ -163,7 +177,7 @@ def loss(network: nn.Module, batch: tuple[Tensor, ...], config: DenoiserConfig) 
     s = sum_of_samples(x, beta, noise, config)
     p = output(network, s, beta, clock, config)
     kl = step(x, p, alpha, fresh)[~ends] * STEPS
-    return (kl.flatten(1).mean(1).mean() + end(x, p)[ends].flatten(1).mean(1).mean()) / LN2
+    return (kl.flatten(1).mean(1).mean() + end(x, p, config.classes)[ends].flatten(1).mean(1).mean()) / LN2
 
 
 def sum_of_samples(x: Tensor, beta: Tensor, noise: Tensor, config: DenoiserConfig | SequenceConfig) -> Tensor:
@@ -215,12 +229,14 @@ def level_step(x: Tensor, p: tuple[Tensor, Tensor, Tensor], alpha: Tensor, fresh
     return 0.5 * (torch.log1p(ratio) + (1 + alpha * (x - m) ** 2) / (1 + ratio) - 1)
 
 
-def level_end(x: Tensor, p: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """-ln p_O(x), levels of 2 / 256."""
+def level_end(x: Tensor, p: tuple[Tensor, Tensor, Tensor], classes: int) -> Tensor:
+    """-ln p_O(x) of so many levels, each 2 / classes wide; the outer ones take the tails. Every level has 2^-24 more,
+    as in the coder.
+    """
     weight, mean, scale = p
     inverse = torch.exp2(-scale)
     distance = x.unsqueeze(-1) - mean
-    half = 1 / 256
+    half = 1 / classes
     upper = torch.where(x.unsqueeze(-1) > 1 - 1.5 * half, 60.0, inverse * (distance + half))
     lower = torch.where(x.unsqueeze(-1) < 1.5 * half - 1, -60.0, inverse * (distance - half))
     probability = (weight.exp() * (torch.sigmoid(upper) - torch.sigmoid(lower))).sum(-1)
@@ -235,7 +251,7 @@ def binary_step(x: Tensor, logit: Tensor, alpha: Tensor, fresh: Tensor) -> Tenso
     return d * x - torch.logaddexp(F.logsigmoid(logit) + d, F.logsigmoid(-logit) - d)
 
 
-def binary_end(x: Tensor, logit: Tensor) -> Tensor:
+def binary_end(x: Tensor, logit: Tensor, classes: int) -> Tensor:
     """-ln p_O(x) of binary data."""
     return -F.logsigmoid(logit * x)
 
@@ -247,7 +263,7 @@ def class_step(x: Tensor, log_p: Tensor, alpha: Tensor, fresh: Tensor) -> Tensor
     return y.gather(-1, x.unsqueeze(-1)).squeeze(-1) - torch.logsumexp(log_p + y, -1)
 
 
-def class_end(x: Tensor, log_p: Tensor) -> Tensor:
+def class_end(x: Tensor, log_p: Tensor, classes: int) -> Tensor:
     """-ln p_O(x) of classes."""
     return -log_p.gather(-1, x.unsqueeze(-1)).squeeze(-1)
 
@@ -257,4 +273,6 @@ TERMS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
     "binary": (binary_step, binary_end),
     "discrete": (class_step, class_end),
 }
-"""For each kind of data: nats of a step's KL and of the reconstruction, each of (x, p_O, …), [B, …]."""
+"""For each kind of data: nats of a step's KL, of (x, p_O, alpha, noise), and of the reconstruction, of (x, p_O,
+classes), [B, …].
+"""

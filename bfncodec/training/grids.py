@@ -90,7 +90,7 @@ def _costs_from(
     p = gaussian.output(network, s, accuracy, torch.full((len(x),), config.clock(beta)), config)
     step, end = gaussian.TERMS[config.kind]
     kl = [_pairs(step, x, p, torch.tensor(b - beta, dtype=torch.float32), fresh) for b in later]
-    return np.array(kl) / gaussian.LN2, float(end(x, p).mean()) / gaussian.LN2
+    return np.array(kl) / gaussian.LN2, float(end(x, p, config.classes).mean()) / gaussian.LN2
 
 
 def _pairs(step: Callable[..., Tensor], x: Tensor, p: Any, alpha: Tensor, fresh: Tensor) -> float:

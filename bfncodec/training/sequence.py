@@ -55,4 +55,4 @@ def loss(network: nn.Module, batch: tuple[Tensor, ...], config: SequenceConfig) 
 def end(x: Tensor, noise: Tensor, config: SequenceConfig) -> Tensor:
     """-ln p_I(x) after the last step, averaged."""
     s = sum_of_samples(x, torch.tensor(config.ramp[-1], device=x.device), noise, config)
-    return class_end(x, F.log_softmax(s, -1)).mean()
+    return class_end(x, F.log_softmax(s, -1), config.classes).mean()
