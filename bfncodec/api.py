@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -23,7 +24,15 @@ from bfncodec.arguments import (
 from bfncodec.arrays import read_places
 from bfncodec.container import Frame, pack, unpack
 from bfncodec.content import Arrays, Content, Folder, Plain
-from bfncodec.errors import BfncodecError, DamagedError, FormatError, InputError, ModelNotFoundError, OutputError
+from bfncodec.errors import (
+    BfncodecError,
+    DamagedError,
+    FormatError,
+    InputError,
+    ModelError,
+    ModelNotFoundError,
+    OutputError,
+)
 from bfncodec.folders import folder_of, item_shape, lost_files, read_files
 from bfncodec.header import (
     FINEST,
@@ -40,6 +49,7 @@ from bfncodec.header import (
     overlap,
     write_grain,
 )
+from bfncodec.joined import follower, is_joinable, split
 from bfncodec.lines import LINE_BLOCK, Lines
 from bfncodec.models import DEFAULT_LEVEL, check_level
 from bfncodec.objects import content_of, object_of, same_object
@@ -56,14 +66,15 @@ __all__ = [
     "Damage",
     "Description",
     "Models",
+    "Opened",
     "compress",
     "decode_content",
     "decode_frame",
     "decompress",
     "describe",
-    "describe_frame",
+    "describe_opened",
     "encode_frame",
-    "open_frame",
+    "open_file",
     "preview",
 ]
 
@@ -406,27 +417,82 @@ def decode_frame(
     part: Part | None = None,
 ) -> Content:
     """The inverse of :func:`encode_frame`. Arguments and errors as :func:`decompress`."""
-    return decode_content(open_frame(blob, limits, on_damage, part), codecs, progress, on_damage, part)
+    return decode_content(open_file(blob, codecs, limits, on_damage, part), codecs, progress, on_damage, part)
 
 
-def open_frame(
+@dataclass(frozen=True)
+class Opened:
+    """A file that was opened: one frame, or several where files of bytes or text were put one after the other."""
+
+    frames: tuple[Frame, ...]
+    blob: Source
+
+    @property
+    def header(self) -> Header:
+        """The first header: what the whole is, but that bytes and text together are bytes."""
+        return self.frames[0].header
+
+
+def open_file(
     blob: Source,
+    codecs: CodecSource,
     limits: Limits | None = None,
     on_damage: Callable[[Damage], None] | None = None,
     part: Part | None = None,
-) -> Frame:
+) -> Opened:
     """A file's head and the segments that :func:`decode_content` needs; of a part only those it lies in are read."""
-    return unpack(blob, limits, salvage=on_damage is not None, place=part.place if part is not None else None)
+    salvage = on_damage is not None
+    if part is not None:
+        return Opened((unpack(blob, limits, salvage, part.place),), blob)
+    pieces = split(blob[0 : len(blob)], partial(_is_known, codecs))
+    frames = tuple(unpack(piece, limits, salvage) for piece in pieces)
+    if len(frames) > 1 and not all(is_joinable(frame.header) for frame in frames):
+        raise _apart(len(pieces[0]))
+    return Opened(frames, blob)
+
+
+def _is_known(codecs: CodecSource, identity: bytes) -> bool:
+    try:
+        codecs.identified(identity)
+    except (ModelNotFoundError, ModelError):
+        return False
+    return True
+
+
+def _apart(place: int) -> InputError:
+    return InputError(
+        f"several files one after the other, the second from byte {place} on: only files of bytes and text are read so"
+    )
 
 
 def decode_content(
-    frame: Frame,
+    opened: Opened,
     codecs: CodecSource,
     progress: Progress | None = None,
     on_damage: Callable[[Damage], None] | None = None,
     part: Part | None = None,
 ) -> Content:
-    """The content of what :func:`open_frame` made with the same arguments."""
+    """The content of what :func:`open_file` made with the same arguments."""
+    if len(opened.frames) > 1:
+        contents = [_decode_frame(frame, codecs, progress, on_damage, part) for frame in opened.frames]
+        kinds = {frame.header.kind for frame in opened.frames}
+        return Plain(b"".join(cast("Plain", content).data for content in contents), min(kinds))
+    try:
+        return _decode_frame(opened.frames[0], codecs, progress, on_damage, part)
+    except DamagedError as error:
+        place = follower(opened.blob) if part is None else None
+        if place is None:
+            raise
+        raise _apart(place) from error
+
+
+def _decode_frame(
+    frame: Frame,
+    codecs: CodecSource,
+    progress: Progress | None,
+    on_damage: Callable[[Damage], None] | None,
+    part: Part | None,
+) -> Content:
     whole = _Whole(frame, part)
     reasons = {n: "not found" for n in whole.wanted if frame.segments[n] is None}
     for number, content in decode(frame, codecs.identified, progress or _silent):
@@ -531,7 +597,8 @@ class Description:
     content: "bytes", "text", "array", "image", a picture file's format, or "folder". sides: bytes, or height and width,
     or an array's shape, or the number of files. methods: segments by how they are coded. models: their identities in
     hex. preview_bytes: size of the small picture in the file, 0 where there is none. lines: how many there are, in as
-    many blocks as there are segments, where the content is cut after lines; else 0.
+    many blocks as there are segments, where the content is cut after lines; else 0. files: how many compressed files
+    stand one after the other; what is said of the content is then said of all together.
     """
 
     content: str
@@ -543,16 +610,46 @@ class Description:
     models: tuple[str, ...]
     preview_bytes: int = 0
     lines: int = 0
+    files: int = 1
 
 
 def describe(blob: bytes) -> Description:
     """What a file holds, from its head; FormatErrors as :func:`decompress`. Needs neither NumPy nor torch."""
     data = bytes_of(blob)
-    return describe_frame(unpack(data), len(data))
+    frames = tuple(unpack(piece) for piece in split(data, _is_here))
+    return describe_opened(Opened(frames, data))
 
 
-def describe_frame(frame: Frame, file_bytes: int) -> Description:
+def _is_here(identity: bytes) -> bool:
+    from bfncodec import models
+
+    try:
+        models.find(identity)
+    except ModelNotFoundError:
+        return False
+    return True
+
+
+def describe_opened(opened: Opened) -> Description:
     """The same of a file that was opened; where that was for a part, methods and models are those of its segments."""
+    found = [_describe_frame(frame, len(opened.blob)) for frame in opened.frames]
+    if len(found) == 1:
+        return found[0]
+    names = {each.content for each in found}
+    methods = [name for each in found for name, count in each.methods.items() for _ in range(count)]
+    return replace(
+        found[0],
+        content=names.pop() if len(names) == 1 else "bytes",
+        sides=(sum(each.content_bytes for each in found),),
+        content_bytes=sum(each.content_bytes for each in found),
+        methods={name: methods.count(name) for name in sorted(set(methods))},
+        models=tuple(sorted({model for each in found for model in each.models})),
+        lines=0,
+        files=len(found),
+    )
+
+
+def _describe_frame(frame: Frame, file_bytes: int) -> Description:
     parts = [part for part in frame.segments if part is not None]
     methods = [part.method.name.lower() for part in parts]
     sides = tuple(length for length, _ in frame.axes)

@@ -451,6 +451,8 @@ def _described(name: str, found: Description) -> list[str]:
 
 
 def _size(found: Description, sides: tuple[int, ...]) -> str:
+    if found.files > 1:
+        return f"{found.files} files one after the other"
     if found.lines:
         return f"{found.lines} lines in {sum(found.methods.values())} blocks"
     return f"{sides[0]} files" if found.content == "folder" else "x".join(map(str, sides))

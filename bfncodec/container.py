@@ -30,7 +30,20 @@ from bfncodec.header import (
 )
 from bfncodec.wire import Reader, Source, varint
 
-__all__ = ["MAGIC", "SUFFIX", "Coded", "Frame", "Place", "Segment", "pack", "unpack"]
+__all__ = [
+    "LONGEST_COMPACT",
+    "MAGIC",
+    "SUFFIX",
+    "Coded",
+    "Compact",
+    "Frame",
+    "Place",
+    "Segment",
+    "pack",
+    "read_compact",
+    "segmented_end",
+    "unpack",
+]
 
 MAGIC = b"\xbf\x4e"
 SUFFIX = ".bfn"
@@ -39,6 +52,9 @@ _END = MAGIC[::-1]
 _FOOTER = 10  # index length, index checksum, end mark
 _LEAST_ENTRY = 6  # head byte, one-byte length, checksum
 _MAX_MODELS = 64
+
+LONGEST_COMPACT = 1 << 16
+"""Bytes of the longest payload of bytes or text in the compact form: what is longer can afford to say where it ends."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +103,9 @@ Place = Callable[[Header, Axes], Box]
 
 def pack(header: Header, axes: Axes, coded: Sequence[Coded]) -> bytes:
     """The file of these segments, in the order of :func:`boxes`."""
-    if len(coded) == 1:
-        return _pack_compact(header, coded[0])
-    return _pack_segmented(header, axes, coded)
+    if len(coded) > 1 or (header.kind in (Kind.BYTES, Kind.STR) and len(coded[0].payload) > LONGEST_COMPACT):
+        return _pack_segmented(header, axes, coded)
+    return _pack_compact(header, coded[0])
 
 
 def unpack(
@@ -148,22 +164,40 @@ def _pack_compact(header: Header, coded: Coded) -> bytes:
     return before + crc.to_bytes(4, "little") + after + coded.payload
 
 
-def _unpack_compact(blob: Source, limits: Limits, place: Place | None) -> Frame:
+@dataclass(frozen=True)
+class Compact:
+    """Everything before the payload of a compact file."""
+
+    header: Header
+    method: Method
+    model: bytes
+    crc: int
+    prefix: bytes  # what goes into the checksum between content and payload
+    payload_start: int
+
+
+def read_compact(blob: Source) -> Compact:
+    """The head of a compact file. FormatErrors as :func:`unpack`."""
+    flags = _read_start(blob)
     reader = Reader(blob, 3)
     crc = reader.uint32("checksum")
-    flags = blob[2:3][0]
     method = Method(flags >> 2 & 3)
     model = reader.take(4, "model identity") if method is Method.MODEL else b""
     header = read_header(reader, flags)
-    prefix = blob[:3] + blob[7 : reader.offset]
-    payload = reader.rest()
+    return Compact(header, method, model, crc, blob[:3] + blob[7 : reader.offset], reader.offset)
+
+
+def _unpack_compact(blob: Source, limits: Limits, place: Place | None) -> Frame:
+    head = read_compact(blob)
+    header, method = head.header, head.method
+    payload = blob[head.payload_start : len(blob)]
     axes = tuple((length, 1) for length in lengths(header, method, payload))
     check_axes(header, axes, limits)
     if place is not None:
         place(header, axes)
     box = next(boxes(axes))
     check_payload(header, method, payload, box, limits)
-    return Frame(header, axes, (Segment(method, payload, model, crc, prefix, box),))
+    return Frame(header, axes, (Segment(method, payload, head.model, head.crc, head.prefix, box),))
 
 
 # ---- segmented: several -----------------------------------------------------------------------
@@ -187,6 +221,21 @@ def _pack_segmented(header: Header, axes: Axes, coded: Sequence[Coded]) -> bytes
     footer = len(index).to_bytes(4, "little")
     footer += _crc(0, head, index, footer).to_bytes(4, "little")
     return b"".join([*out, index, footer, _END])
+
+
+def segmented_end(blob: Source, limits: Limits) -> int:
+    """Where a segmented file ends, found from its beginning. A FormatError where that cannot be told."""
+    _read_start(blob)
+    head = _read_head(blob, limits)
+    reader, index = Reader(blob, head.end), 0
+    for _ in range(prod(parts for _, parts in head.axes)):
+        entry = _read_entry(reader, reader.offset)
+        index += len(entry.head) + 4
+        reader.offset = min(entry.stop, len(blob))
+    end = reader.offset + index + _FOOTER
+    if end > len(blob) or blob[end - 2 : end] != _END:
+        raise DamagedError(f"cut off: expected {_END.hex(' ')} before byte {end}")
+    return end
 
 
 def _unpack_segmented(blob: Source, limits: Limits, salvage: bool, place: Place | None) -> Frame:

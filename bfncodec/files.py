@@ -21,21 +21,22 @@ from bfncodec.api import (
     Damage,
     Description,
     Models,
+    Opened,
     decode_content,
     decode_frame,
     describe,
-    describe_frame,
+    describe_opened,
     encode_frame,
-    open_frame,
+    open_file,
     preview,
 )
 from bfncodec.arguments import check_type, path_of
 from bfncodec.arrays import arrays_of, is_npz
-from bfncodec.container import SUFFIX, Frame, unpack
+from bfncodec.container import SUFFIX, unpack
 from bfncodec.content import Content, Folder, Plain, same_content
 from bfncodec.errors import BfncodecError, InputError, OutputError, reading
 from bfncodec.folders import Shape, folder_of, item_shape, read_folder
-from bfncodec.header import NOWHERE, Kind, Limits, Origin, Tag
+from bfncodec.header import NOWHERE, Header, Kind, Limits, Origin, Tag
 from bfncodec.models import DEFAULT_LEVEL
 from bfncodec.objects import object_of
 from bfncodec.pictures import Picture
@@ -200,36 +201,36 @@ def decode_data(
 
     Objects that were no file become one.
     """
-    return _decode(_open(blob, options), options, codecs, reporter)
+    return _decode(_open(blob, options, codecs), options, codecs, reporter)
 
 
 def decode_part(source: Path, options: Options, codecs: CodecSource, reporter: Reporter | None = None) -> Made:
     """The bytes of a part of a compressed file, of which no more is read than that takes."""
     with opened(source) as blob:
-        frame = _open(blob, options)
-    return _decode(frame, options, codecs, reporter)[0]
+        found = _open(blob, options, codecs)
+    return _decode(found, options, codecs, reporter)[0]
 
 
-def _open(blob: Source, options: Options) -> Frame:
-    return open_frame(blob, options.limits, options.on_damage, options.part)
+def _open(blob: Source, options: Options, codecs: CodecSource) -> Opened:
+    return open_file(blob, codecs, options.limits, options.on_damage, options.part)
 
 
-def _decode(frame: Frame, options: Options, codecs: CodecSource, reporter: Reporter | None) -> tuple[Made, Content]:
+def _decode(found: Opened, options: Options, codecs: CodecSource, reporter: Reporter | None) -> tuple[Made, Content]:
     reporter = reporter or _Silent()
-    boxes = [part.box for part in frame.segments if part is not None]
-    channels = frame.header.mode.channels if frame.header.kind is Kind.IMAGE else 1
+    boxes = [part.box for frame in found.frames for part in frame.segments if part is not None]
+    channels = found.header.mode.channels if found.header.kind is Kind.IMAGE else 1
     reporter.start(channels * sum(prod(stop - start for start, stop in box) for box in boxes))
-    content = decode_content(frame, codecs, reporter.advance, options.on_damage, options.part)
+    content = decode_content(found, codecs, reporter.advance, options.on_damage, options.part)
     return object_of(content) if isinstance(content, Folder) else _file_bytes(content), content
 
 
 def holds_folder(blob: bytes, limits: Limits | None = None) -> bool:
     """Whether a compressed file becomes a folder; FormatErrors as :func:`bfncodec.decompress`."""
-    return _is_folder(unpack(blob, limits, salvage=True))
+    return _is_folder(unpack(blob, limits, salvage=True).header)
 
 
-def _is_folder(frame: Frame) -> bool:
-    return frame.header.extra(Tag.FILES) is not None
+def _is_folder(header: Header) -> bool:
+    return header.extra(Tag.FILES) is not None
 
 
 def preview_file(
@@ -410,11 +411,11 @@ def decompress_file(
             "a part, or what is left of a damaged file, is not the whole: the source is not removed for it"
         )
     with _compressed(source, options) as (blob, known):
-        frame = _open(blob, options)
+        found = _open(blob, options, codecs)
         read_bytes = blob.read_bytes if isinstance(blob, Slices) else len(blob)
-        coding = describe_frame(frame, len(blob))
-    _check_places(target, source, options, _is_folder(frame))
-    made, content = _decode(frame, options, codecs, reporter)
+        coding = describe_opened(found)
+    _check_places(target, source, options, _is_folder(found.header))
+    made, content = _decode(found, options, codecs, reporter)
     if isinstance(made, dict):
         place_folder(target, made, force=options.force, check=options.remove)
     else:

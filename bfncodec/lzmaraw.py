@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from bfncodec.errors import DamagedError
-from bfncodec.wire import Reader, varint
+from bfncodec.wire import Reader, Source, varint
 
-__all__ = ["MAX_RATIO", "pack", "unpack"]
+__all__ = ["MAX_RATIO", "pack", "unpack", "unpack_first"]
 
 MAX_RATIO = 16_384  # content bytes per stream byte; LZMA itself ends at about 7,000
+_PIECE = 1 << 16  # bytes of a stream that are read at once
 _SMALL = 1 << 16  # below this, trying every variant costs nothing worth mentioning
 _VARIANTS = ((3, 0, 2), (0, 0, 0), (3, 1, 1))  # lc, lp, pb: general, short text, 16-bit samples
 
@@ -36,28 +37,42 @@ def unpack(blob: bytes, limit: int | None = None) -> bytes:
 
     Raises :class:`DamagedError` when the stream is cut off, changed, or larger than it may be.
     """
+    data, used = unpack_first(blob, limit)
+    if used != len(blob):
+        raise DamagedError(f"an LZMA stream does not end after the {len(data)} bytes it declares")
+    return data
+
+
+def unpack_first(blob: Source, limit: int | None = None) -> tuple[bytes, int]:
+    """The content of a stream at the beginning of something, and how many bytes that stream takes.
+
+    Errors as :func:`unpack`.
+    """
     import lzma
 
     reader = Reader(blob)
     size = reader.varint("an LZMA content size")
     props = reader.byte("LZMA properties")
-    stream = reader.rest()
-    bound = min(MAX_RATIO * len(stream), size if limit is None else limit)
+    bound = min(MAX_RATIO * (len(blob) - reader.offset), size if limit is None else limit)
     if size > bound:
         raise DamagedError(f"an LZMA stream declares {size} bytes where at most {bound} can be")
     lc, lp, pb = props % 9, props // 9 % 5, props // 45
     if lc + lp > 4 or pb > 4:
         raise DamagedError(f"LZMA properties {props} do not exist")
     decoder = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_filters(size, lc, lp, pb))
+    data, at = bytearray(), reader.offset
     try:
-        data = decoder.decompress(stream, max_length=size + 1)
-        if len(data) == size and not decoder.eof:  # the end marker is still to be read
-            data += decoder.decompress(b"", max_length=1)
+        while not decoder.eof and len(data) <= size:
+            piece = blob[at : at + _PIECE] if decoder.needs_input else b""
+            if decoder.needs_input and not piece:
+                break
+            at += len(piece)
+            data += decoder.decompress(piece, max_length=size + 1 - len(data))
     except (lzma.LZMAError, EOFError) as error:
         raise DamagedError(f"an LZMA stream is damaged: {error}") from error
-    if len(data) != size or not decoder.eof or decoder.unused_data:
+    if len(data) != size or not decoder.eof:
         raise DamagedError(f"an LZMA stream does not end after the {size} bytes it declares")
-    return data
+    return bytes(data), at - len(decoder.unused_data)
 
 
 def _filters(size: int, lc: int, lp: int, pb: int) -> list[dict[str, Any]]:

@@ -284,7 +284,7 @@ class Transform:
         for path, inside in found:
             name = "standard input" if path == STDIN else str(path)
             with self.call.each(name):
-                result = self._one(path, inside, name)
+                result = self._one(path, inside, name, several=len(found) > 1)
                 done += [result] if result is not None else []
         if len(done) > 1:
             self._total(done)
@@ -307,7 +307,7 @@ class Transform:
         except BfncodecError:
             return None
 
-    def _one(self, path: Path, inside: Path, name: str) -> Result | None:
+    def _one(self, path: Path, inside: Path, name: str, several: bool) -> Result | None:
         bar = self.call.bar(shown(name))
         options = self._telling(name)
         if not self.to_stdout and path != STDIN:
@@ -325,6 +325,10 @@ class Transform:
             raise OutputError(f"{self.output.path} is a folder and standard input has no name: name a file in it")
         made = self.direction.data(path, options, self.codecs, bar)
         if self.output is None:
+            if several and self.direction.compresses and isinstance(made, bytes):
+                from bfncodec.joined import check_joinable
+
+                check_joinable(made)
             write_stdout(made)
             return None
         from bfncodec.places import place, place_folder

@@ -20,6 +20,7 @@ from bfncodec.arrays import arrays_of
 from bfncodec.imagefiles import read_file
 
 HERE = Path(__file__).parent
+ALL_ROADS = "Alle Wege führen nach Rom, alle Wege führen weiter. \ud800" * 9
 sys.path.insert(0, str(HERE.parent))
 
 
@@ -35,7 +36,8 @@ def objects() -> Iterator[tuple[str, Any]]:
     yield "stored_bytes", bytes(range(9))
     yield "empty_bytes", b""
     yield "empty_text", ""
-    yield "lzma_text", "Alle Wege führen nach Rom, alle Wege führen weiter. \ud800" * 9
+    yield "lzma_text", ALL_ROADS
+    yield "short_text", "Ende"
     yield "array_u8_4d", np.arange(120, dtype=np.uint8).reshape(2, 3, 4, 5)
     yield "array_u16", np.arange(3000, dtype=np.uint16)
     yield "array_rgb", picture(24, 31, 3)
@@ -111,6 +113,11 @@ def main() -> None:
     numbers = b"".join(b"line %d\n" % k**3 for k in range(40))
     keep("lines_bytes", bfncodec.compress(numbers, "none", lines=True, block=64))
     index.append({"file": "lines_bytes.bfn", "type": "bytes", "sha256": digest(numbers)})
+    keep("joined_text", b"".join(read(name) for name in ("empty_text", "lzma_text", "short_text")))
+    index.append({"file": "joined_text.bfn", "type": "str", "sha256": digest(ALL_ROADS + "Ende")})
+    keep("joined_bytes", b"".join(read(name) for name in ("stored_bytes", "lines_bytes", "lzma_text", "stored_bytes")))
+    everything = bytes(range(9)) + numbers + ALL_ROADS.encode("utf-8", "surrogatepass") + bytes(range(9))
+    index.append({"file": "joined_bytes.bfn", "type": "bytes", "sha256": digest(everything)})
     (HERE / "index.json").write_text(json.dumps(index, indent=1) + "\n")
     future = bytearray(read("array_rgb"))
     keep("newer_version", bytes(future[:2]) + bytes([future[2] ^ 0xC0]) + bytes(future[3:]))

@@ -1,0 +1,261 @@
+"""Files one after the other decode to their contents one after the other."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from doubles import FakeModels, noise
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from test_cli import TEXT, run
+
+import bfncodec
+from bfncodec import joined
+from bfncodec.container import LONGEST_COMPACT, MAGIC, Coded, pack
+from bfncodec.errors import BfncodecError, DamagedError, InputError, NewerVersionError
+from bfncodec.header import Header, Kind, Method
+from bfncodec.joined import split
+
+NOISE = noise(7, 1900).tobytes()  # what a model codes, and nothing else can
+LONG = noise(11, 2 * LONGEST_COMPACT).tobytes()  # stored
+
+KINDS = ["LZMA", "model", "stored", "segments"]  # how these are kept
+
+compress = partial(bfncodec.compress, codecs=FakeModels())
+decompress = partial(bfncodec.decompress, codecs=FakeModels())
+
+
+@pytest.fixture(autouse=True)
+def models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bfncodec.api.Models", lambda device, threads: FakeModels())
+
+
+def known(identity: bytes) -> bool:
+    return identity in [codec.info.id for codec in FakeModels().codecs.values()]
+
+
+def contents() -> st.SearchStrategy[bytes]:
+    """Bytes for every method, also such as look like files of ours."""
+    own = [compress(data) for data in (b"", TEXT, NOISE, LONG[:99])]
+    parts = st.one_of(st.binary(max_size=40), st.sampled_from([MAGIC, b"\xbf\x4e\x40", *own, TEXT, bytes(99)]))
+    return st.one_of(
+        st.lists(parts, max_size=6).map(b"".join),
+        st.integers(0, 9).map(lambda seed: noise(seed, 700).tobytes()),
+        st.sampled_from([b"", LONG, NOISE, TEXT * 99]),
+    )
+
+
+@settings(max_examples=60)
+@given(st.lists(contents(), min_size=1, max_size=6), st.booleans())
+def test_contents_come_back_one_after_the_other(parts: list[bytes], lines: bool) -> None:
+    blobs = [compress(part, lines=lines, block=64) for part in parts]
+    assert split(b"".join(blobs), known) == blobs
+    assert decompress(b"".join(blobs)) == b"".join(parts)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=())), min_size=1, max_size=5))
+def test_text_stays_text(parts: list[str]) -> None:
+    assert decompress(b"".join(map(compress, parts))) == "".join(parts)
+
+
+def test_text_and_bytes_are_bytes() -> None:
+    assert decompress(compress("grün") + compress(b"\xff")) == "grün".encode() + b"\xff"
+
+
+@pytest.mark.parametrize("data", [TEXT * 900, LONG], ids=["LZMA", "stored"])
+def test_what_is_long_says_where_it_ends(data: bytes) -> None:
+    blob = compress(data)
+    compact = len(blob) <= LONGEST_COMPACT
+    assert bool(blob[2] & 2) != compact
+    assert len(blob) < len(data) + 45
+    assert decompress(blob + compress(TEXT) + blob) == data + TEXT + data
+
+
+def test_a_short_text_has_no_more_frame_than_before() -> None:
+    for size in (0, 9, LONGEST_COMPACT):
+        assert len(compress(LONG[:size])) == size + 7
+
+
+@pytest.mark.parametrize("size", [LONGEST_COMPACT - 1, LONGEST_COMPACT, LONGEST_COMPACT + 1])
+def test_around_the_longest_compact_form(size: int) -> None:
+    parts = [LONG[:size], b"between", LONG[:size]]
+    assert decompress(b"".join(map(compress, parts))) == b"".join(parts)
+
+
+@pytest.mark.parametrize("content", [TEXT, NOISE, LONG[:500], LONG[:70_000]], ids=KINDS)
+def test_what_holds_files_is_not_taken_apart(content: bytes) -> None:
+    """A file that was compressed twice, or an archive of compressed files."""
+    inner = compress(content)
+    for data in (inner, inner + b"tail", inner * 3, b"head" + inner, MAGIC + inner, b"\xbf" + inner):
+        blob = compress(data)
+        assert split(blob, known) == [blob]
+        assert decompress(blob) == data
+        assert decompress(blob + inner) == data + content
+
+
+@pytest.mark.parametrize("first", [TEXT, NOISE, LONG[:99], LONG[:70_000]], ids=KINDS)
+def test_damage_is_found_wherever_it_is(first: bytes) -> None:
+    """Every bit of the places where something is decided, and some of the others."""
+    parts = [first, TEXT]
+    blobs = [compress(part) for part in parts]
+    whole = b"".join(blobs)
+    assert decompress(whole) == b"".join(parts)
+    border = len(blobs[0])
+    places = {*range(24), *range(border - 24, len(whole)), *range(0, len(whole), 4001)} & set(range(len(whole)))
+    for place in sorted(places):
+        for bit in range(8):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << bit
+            with pytest.raises(BfncodecError):
+                decompress(bytes(damaged))
+
+
+def test_cut_off_anywhere_but_between_files() -> None:
+    parts = [TEXT, noise(4, 700).tobytes(), LONG[:99]]
+    blobs = [compress(part) for part in parts]
+    whole = b"".join(blobs)
+    ends = {sum(map(len, blobs[:count])): b"".join(parts[:count]) for count in (1, 2, 3)}
+    for size in range(len(whole) + 1):
+        if size in ends:
+            assert decompress(whole[:size]) == ends[size]
+        else:
+            with pytest.raises(BfncodecError):
+                decompress(whole[:size])
+
+
+@pytest.mark.parametrize("tail", [b"x", b"\xbf", b"\xbf\x4e", b"garbage" * 9, bytes(99)])
+@pytest.mark.parametrize("content", [TEXT, LONG[:99], LONG[:70_000], NOISE])
+def test_what_is_no_file_is_damage(content: bytes, tail: bytes) -> None:
+    for blob in (compress(content), compress(TEXT) + compress(content)):
+        with pytest.raises(DamagedError):
+            decompress(blob + tail)
+
+
+def test_a_newer_file_behind_others_is_said_to_be_newer() -> None:
+    newer = bytearray(compress(TEXT))
+    newer[2] |= 0xC0
+    with pytest.raises(NewerVersionError):
+        decompress(compress(TEXT) + bytes(newer))
+
+
+def test_salvage_keeps_the_other_files() -> None:
+    rows = b"".join(noise(12 + number, 64).tobytes().replace(b"\n", b"x") + b"\n" for number in range(4))
+    blob = compress(rows, "none", lines=True, block=65)
+    place = blob.index(rows[140:190])
+    lost: list[Any] = []
+    whole = compress(TEXT) + blob[:place] + bytes([blob[place] ^ 1]) + blob[place + 1 :] + compress(TEXT)
+    assert decompress(whole, on_damage=lost.append) == TEXT + rows[:130] + bytes(65) + rows[195:] + TEXT
+    assert len(lost) == 1
+
+
+# ---- what does not stand beside others ----------------------------------------------------------
+
+
+def pictures() -> list[bytes]:
+    photo = Image.fromarray(noise(5, 9, 9, 3))
+    flat = Image.new("RGB", (40, 30), "red")
+    return [compress(x) for x in (photo, flat, np.asarray(photo), np.arange(70, dtype=np.uint16), flat.convert("P"))]
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_pictures_and_arrays_do_not_stand_beside_others(number: int) -> None:
+    picture = pictures()[number]
+    decompress(picture)
+    for whole in (picture + compress(TEXT), compress(TEXT) + picture, compress(LONG) + picture, picture * 2):
+        with pytest.raises(BfncodecError) as caught:
+            decompress(whole)
+        assert "one after the other" in str(caught.value)
+        assert isinstance(caught.value, InputError)
+
+
+def test_pixels_that_hold_files_are_a_picture() -> None:
+    for data in (compress(TEXT), compress(LONG[:50])):
+        for array in (np.frombuffer(data, np.uint8), np.frombuffer(data, np.uint8)[None]):
+            assert np.array_equal(decompress(compress(array)), array)
+
+
+# ---- what can be made to look for -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", [0, 1, 3], ids=["stored", "LZMA", "model"])
+def test_the_search_is_bounded(method: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that go through checksums, for a file that begins anew in every place, as it were."""
+    done = [0]
+    crc32 = zlib.crc32
+
+    def counted(data: bytes, value: int = 0) -> int:
+        done[0] += len(data)
+        return crc32(data, value)
+
+    monkeypatch.setattr(joined, "zlib", type("", (), {"crc32": staticmethod(counted)}))
+    identity = FakeModels().codecs["text"].info.id if method == 3 else b""
+    head = MAGIC + bytes([0x40 | method << 2]) + b"crc!" + identity
+    for filler in (MAGIC + b"\x40", MAGIC + b"\x40crc!", MAGIC + b"\x44crc!\xff\xff\xff\x1f\x5d\0"):
+        for size in (1 << 16, 1 << 20):
+            done[0] = 0
+            assert len(split(head + filler * (size // len(filler)), known)) == 1
+            assert done[0] < 16 * 2 * 256 * LONGEST_COMPACT
+
+
+def test_many_small_files_are_read() -> None:
+    parts = [b"row %d" % number for number in range(3000)]
+    stored = [pack(Header(Kind.BYTES), (), [Coded(Method.STORED, part, zlib.crc32(part))]) for part in parts]
+    assert split(b"".join(stored), known) == stored
+    assert decompress(b"".join(stored)) == b"".join(parts)
+
+
+# ---- the command line -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_bytes(TEXT)
+    (tmp_path / "b.bin").write_bytes(NOISE)
+    (tmp_path / "c").write_bytes(b"")
+    Image.fromarray(noise(4, 30, 20, 3)).save(tmp_path / "photo.png")
+    return tmp_path
+
+
+ALL = TEXT + NOISE + b"" + TEXT
+
+
+def test_several_files_to_standard_output(folder: Path) -> None:
+    blob = run("compress", "-c", "a.txt", "b.bin", "c", "a.txt").stdout_bytes
+    assert run("decompress", stdin=blob).stdout_bytes == ALL
+    (folder / "all.bfn").write_bytes(blob)
+    run("decompress", "--rm", "all.bfn")
+    assert (folder / "all").read_bytes() == ALL
+    (folder / "all.bfn").write_bytes(blob)
+    assert f"sound, {len(ALL)} bytes" in run("test", "all.bfn").stderr
+    (described,) = json.loads(run("list", "--json", "all.bfn").stdout)
+    assert described["files"] == 4
+    assert described["content_bytes"] == len(ALL)
+    assert described["methods"] == {"lzma": 2, "model": 1, "stored": 1}
+    assert "4 files one after the other" in run("list", "all.bfn").stdout
+
+
+def test_files_that_were_put_together(folder: Path) -> None:
+    run("compress", "a.txt", "b.bin", "c")
+    blob = b"".join(Path(f"{name}.bfn").read_bytes() for name in ("a.txt", "b.bin", "c", "a.txt"))
+    assert run("decompress", stdin=blob).stdout_bytes == ALL
+
+
+def test_a_picture_among_several_is_refused(folder: Path) -> None:
+    result = run("compress", "-c", "a.txt", "photo.png", "b.bin", code=1)
+    assert run("decompress", stdin=result.stdout_bytes).stdout_bytes == TEXT + NOISE
+    (error,) = [line for line in result.stderr.splitlines() if line.startswith("bfncodec:")]
+    assert error.startswith("bfncodec: photo.png: is kept as a picture")
+    assert "--bytes" in error
+    whole = run("compress", "--bytes", "-c", "a.txt", "photo.png").stdout_bytes
+    assert run("decompress", stdin=whole).stdout_bytes == TEXT + (folder / "photo.png").read_bytes()
+    picture = run("compress", "-c", "photo.png").stdout_bytes
+    assert "one after the other" in run("decompress", "-o", "x", stdin=picture * 2, code=1).stderr
+    assert not (folder / "x").exists()
