@@ -11,19 +11,20 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 SWITCH = "BFNCODEC_LOOPS"  # this variable set to "never" or "always" decides instead of `pays`
-LOADING, COMPILING = 2.0, 20.0  # seconds of work without loops that are worth these
+WARM, LOADING, COMPILING = 0.05, 2.0, 20.0  # seconds of work without loops that are worth a call, and these
 
 
 def pays(seconds: float) -> bool:
     """Whether work that takes about so long without loops is worth loading them here, or compiling them first."""
-    switch = os.environ.get(SWITCH)
-    if switch == "never" or (switch != "always" and seconds <= LOADING) or not _works():
+    switch, least = os.environ.get(SWITCH), WARM if _loaded() else LOADING
+    if switch == "never" or (switch != "always" and seconds <= least) or not _works():
         return False
     if _kept():
         return True
@@ -48,12 +49,17 @@ def _works() -> bool:
     return True
 
 
+def _loaded() -> bool:
+    """Whether this process has used loops before."""
+    return "bfncodec.networks.kernels_compiled" in sys.modules
+
+
 def _kept() -> bool:
     """Whether loops were compiled on this machine before."""
-    from bfncodec.networks.products_compiled import multiply
+    from bfncodec.networks.kernels_compiled import multiply_packed
 
-    folder = multiply.stats.cache_path
-    return folder is not None and any(Path(folder).glob(f"*{multiply.__name__}*.nbi"))
+    folder = multiply_packed.stats.cache_path
+    return folder is not None and any(Path(folder).glob(f"*{multiply_packed.__name__}*.nbi"))
 
 
 def compiled(function: Callable[..., Any]) -> Any:

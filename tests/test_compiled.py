@@ -29,19 +29,18 @@ from bfncodec.coding.direct import RangeDecoder, RangeEncoder
 from bfncodec.networks import exact
 from bfncodec.networks.convnet import CODING_ORDER
 from bfncodec.networks.convnet_compiled import CompiledConvNet
-from bfncodec.networks.products_compiled import (
+from bfncodec.networks.kernels_compiled import (
+    BYTES,
     COLUMNS,
-    EIGHT,
-    PAIR,
-    finish,
-    linear_of,
-    most_of,
-    multiply,
-    pack,
-    quantise,
-    quantise_rms_norm,
-    weigh,
+    LANES,
+    WORDS,
+    Kernel,
+    fastest,
+    key_scores,
+    multiply_packed,
+    weighted_sum,
 )
+from bfncodec.networks.products_compiled import finish, linear_of, most_of, multiply, quantise, quantise_rms_norm
 from bfncodec.networks.transformer_compiled import CompiledTransformer
 
 DEMO = Path(__file__).parents[1] / "benchmarks" / "demo_files"
@@ -51,29 +50,46 @@ Floats = NDArray[np.float32]
 # --- products and what goes between them --------------------------------------------------------
 
 
+KERNELS = [WORDS, BYTES] if LANES else [WORDS]
+each_kernel = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
+
+
+def stored(kernel: Kernel, x: NDArray[np.int8]) -> NDArray[Any]:
+    """Numbers as a kernel has them, with what the last group lacks."""
+    found = kernel.room(*x.shape)
+    found[:, : x.shape[1]] = x.astype(np.int16) + kernel.offset
+    return found
+
+
+def test_a_processor_with_products_of_bytes_uses_them() -> None:
+    assert fastest() is KERNELS[-1]
+
+
+@each_kernel
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 999), st.integers(1, 30), st.integers(1, 70), st.integers(1, 40))
+@given(st.integers(0, 999), st.integers(1, 30), st.integers(1, 70), st.integers(1, 90))
 @example(0, 1, 1, 1)
 @example(1, 13, 1040, 17)
-def test_products_are_exact(seed: int, rows: int, inner: int, columns: int) -> None:
+def test_products_are_exact(kernel: Kernel, seed: int, rows: int, inner: int, columns: int) -> None:
     rng = np.random.default_rng(seed)
     weight = rng.integers(-127, 128, (inner, columns)).astype(np.int8)
-    panels = pack(weight)
-    a = np.zeros((rows, PAIR * panels.shape[1]), np.int16)
-    a[:, :inner] = rng.integers(-127, 128, (rows, inner))
+    panels, start = kernel.pack(weight)
+    a = rng.integers(-127, 128, (rows, inner)).astype(np.int8)
     out = np.full((rows + 1, COLUMNS * len(panels)), 7, np.int32)
-    multiply(a, panels, out, rows)
-    np.testing.assert_array_equal(out[:rows, :columns], a[:, :inner].astype(np.int64) @ weight)
+    multiply_packed(stored(kernel, a), panels, start, out, rows)
+    np.testing.assert_array_equal(out[:rows, :columns], a.astype(np.int64) @ weight)
     assert not out[:rows, columns:].any()
     assert (out[rows:] == 7).all()
 
 
-def test_the_largest_sums_do_not_wrap() -> None:
+@each_kernel
+@pytest.mark.parametrize("sign", [-127, 127])
+def test_the_largest_sums_do_not_wrap(kernel: Kernel, sign: int) -> None:
     inner = 1 << 16
-    panels = pack(np.full((inner, 3), -127, np.int8))
+    panels, start = kernel.pack(np.full((inner, 3), -127, np.int8))
     out = np.zeros((7, COLUMNS), np.int32)
-    multiply(np.full((7, inner), 127, np.int16), panels, out, 7)
-    assert (out[:, :3] == -127 * 127 * inner).all()
+    multiply_packed(stored(kernel, np.full((7, inner), sign, np.int8)), panels, start, out, 7)
+    assert (out[:, :3] == -127 * sign * inner).all()
 
 
 numbers = st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=-(2.0**60), max_value=2.0**60)
@@ -87,14 +103,15 @@ numbers = st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=-
 @example([0.5, 1.5, 2.5, 127.0, -126.5])  # ties of rounding
 def test_rows_are_quantised_as_they_are_without_loops(values: list[float]) -> None:
     x = np.array(values, np.float32)
-    q = np.zeros(len(x), np.int16)
-    wanted, unit = exact.Quantiser.on(CPU).rows(torch.from_numpy(x[None]))
-    assert quantise(x, q) == unit.item()
-    np.testing.assert_array_equal(q, wanted[0].numpy())
-    wanted, unit = exact.RmsNorm.of(len(x), exact.rounded_root, CPU)(torch.from_numpy(x[None]))
-    assert quantise_rms_norm(x, q) == unit.item()
-    np.testing.assert_array_equal(q, wanted[0].numpy())
     assert most_of(x) == x.max()
+    rows, unit = exact.Quantiser.on(CPU).rows(torch.from_numpy(x[None]))
+    normed, size = exact.RmsNorm.of(len(x), exact.rounded_root, CPU)(torch.from_numpy(x[None]))
+    for dtype, offset in ((np.int16, 0), (np.int8, 0), (np.uint8, 128)):
+        q = np.zeros(len(x), dtype)
+        assert quantise(x, q) == unit.item()
+        np.testing.assert_array_equal(q.astype(int) - offset, rows[0].numpy())
+        assert quantise_rms_norm(x, q) == size.item()
+        np.testing.assert_array_equal(q.astype(int) - offset, normed[0].numpy())
 
 
 @settings(max_examples=60, deadline=None)
@@ -109,23 +126,59 @@ def test_sums_are_finished_as_they_are_without_loops(seed: int, fine: bool, bias
         tensors["w.b"] = torch.from_numpy(rng.standard_normal(outputs, np.float32))
     linear = exact.ExactLinear.load(tensors, "w", torch.device("cpu"))
     x, unit = rng.integers(-127, 128, (5, 24)).astype(np.int8), rng.random((5, 1), np.float32)
-    own = linear_of(linear)
-    sums, y = np.zeros((5, COLUMNS * len(own.panels)), np.int32), np.zeros((5, outputs), np.float32)
-    multiply(x.astype(np.int16), own.panels, sums, 5)
-    for n in range(5):
-        finish(sums[n], unit[n, 0], own, y[n])
-    np.testing.assert_array_equal(y, linear(torch.from_numpy(x), torch.from_numpy(unit)).numpy())
+    for kernel in KERNELS:
+        own = linear_of(linear, kernel)
+        sums, y = np.zeros((5, COLUMNS * len(own.panels)), np.int32), np.zeros((5, outputs), np.float32)
+        multiply(stored(kernel, x), own, sums, 5)
+        for n in range(5):
+            finish(sums[n], unit[n, 0], own, y[n])
+        np.testing.assert_array_equal(y, linear(torch.from_numpy(x), torch.from_numpy(unit)).numpy())
 
 
+@compiled.compiled
+def sum_of_values(keys: Any, weight: Any, rows: Any, count: Any, parts: Any, out: Any) -> None:
+    weighted_sum(keys, weight, rows, count, parts, out)
+
+
+@compiled.compiled
+def scores_of_keys(query: Any, keys: Any, blocks: Any, start: Any, out: Any) -> None:
+    key_scores(query, keys, blocks, start, out)
+
+
+def beside(x: NDArray[Any], group: int) -> NDArray[Any]:
+    """[S, C] as [S / group, C, group]."""
+    return np.ascontiguousarray(x.reshape(-1, group, x.shape[1]).transpose(0, 2, 1))
+
+
+@each_kernel
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 999), st.integers(1, 5 * EIGHT), st.integers(0, 50))
-def test_sums_of_values_are_exact(seed: int, columns: int, count: int) -> None:
-    rng = np.random.default_rng(seed)
-    weight = rng.multinomial(1 << 16, np.ones(50) / 50).astype(np.float32)
-    values = rng.integers(-127, 128, (50, columns)).astype(np.int8)
-    out = np.full(columns, 7, np.float32)
-    weigh(weight, values, count, out)
+@given(st.integers(0, 999), st.integers(1, 9), st.integers(1, 48), st.booleans())
+@example(0, 4, 48, True)
+def test_sums_of_values_are_exact(kernel: Kernel, seed: int, blocks: int, count: int, alone: bool) -> None:
+    rng, columns = np.random.default_rng(seed), COLUMNS * blocks
+    weight = np.full(48, 7, np.float32)  # what is behind the first is not to count
+    weight[:count] = rng.multinomial(1 << 16, np.ones(count) / count)
+    if alone:  # 2^16 is more than two bytes hold
+        weight[:count] = 0
+        weight[rng.integers(count)] = 1 << 16
+    values = rng.integers(-127, 128, (48, columns)).astype(np.int8)
+    out = np.full(columns, 7, np.int32)
+    keys = np.zeros((1, 1, 1, 1), kernel.keys)
+    sum_of_values(keys, weight, beside(values, kernel.beside), count, np.full((2, 48), 9, np.uint8), out)
     np.testing.assert_array_equal(out, weight[:count].astype(np.int64) @ values[:count].astype(np.int64))
+
+
+@each_kernel
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 999), st.integers(1, 9), st.integers(1, 20))
+def test_products_with_keys_are_exact(kernel: Kernel, seed: int, blocks: int, groups: int) -> None:
+    rng, width, slots = np.random.default_rng(seed), kernel.group * groups, COLUMNS * blocks
+    query, keys = (rng.integers(-127, 128, (n, width)).astype(np.int8) for n in (1, slots))
+    packed = (keys.astype(np.int16) + kernel.offset).astype(kernel.keys).reshape(blocks, COLUMNS, groups, kernel.group)
+    out = np.zeros((1, slots), np.int32)
+    packed = np.ascontiguousarray(packed.transpose(0, 2, 1, 3))
+    scores_of_keys(query.astype(kernel.query), packed, blocks, np.zeros(slots, np.int32), out)
+    np.testing.assert_array_equal(out[0], keys.astype(np.int32) @ query[0].astype(np.int32))
 
 
 def test_nothing_is_fused() -> None:
@@ -135,7 +188,7 @@ def test_nothing_is_fused() -> None:
         torch.ones(8, 1, dtype=torch.int8), torch.tensor([x]), torch.tensor([-(x * x)]), exact.constant(254, CPU)
     )
     y = np.zeros(1, np.float32)
-    finish(np.array([1], np.int32), x, linear_of(linear), y)
+    finish(np.array([1], np.int32), x, linear_of(linear, WORDS), y)
     assert y[0] == 0
 
 
@@ -181,11 +234,12 @@ def test_contexts_learn_the_same(text: list[bytes], weights: list[Any]) -> None:
         {"layers": 1, "expansion": 1, "width": 64, "heads": 1},
     ],
 )
-def test_transformers_predict_the_same(shape: dict[str, Any], block: int) -> None:
+@each_kernel
+def test_transformers_predict_the_same(shape: dict[str, Any], block: int, kernel: Kernel) -> None:
     _, network = text_pair(**shape)
     x = symbols(0, 5, 64)
     wanted = text_weights(network, x, 1, 64)
-    loops: Any = CompiledTransformer(network)
+    loops: Any = CompiledTransformer(network, kernel)
     loops.device = network.device
     assert torch.equal(text_weights(loops, x, 1, block), wanted)
 
@@ -224,12 +278,13 @@ def described(network: Any, images: Sequence[NDArray[np.uint8]], single: bool) -
         {"head": 40.0},  # far means and scales
     ],
 )
-def test_convnets_predict_the_same(shape: dict[str, Any], single: bool) -> None:
+@each_kernel
+def test_convnets_predict_the_same(shape: dict[str, Any], single: bool, kernel: Kernel) -> None:
     _, network = conv_pair(**shape)
     images = [pixels(1, 1, 11, 8)[0], pixels(2, 1, 6, 15)[0], pixels(3, 1, 1, 1)[0], pixels(4, 1, 9, 1)[0]]
     images.append(noise(5, 7, 30, 3))
     wanted = described(network, images, single)
-    np.testing.assert_array_equal(described(CompiledConvNet(network), images, single), wanted)
+    np.testing.assert_array_equal(described(CompiledConvNet(network, kernel), images, single), wanted)
 
 
 # --- codecs --------------------------------------------------------------------------------------
@@ -267,9 +322,12 @@ def test_short_work_goes_without_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(compiled.SWITCH, raising=False)
     kept = [False]
     monkeypatch.setattr(compiled, "_kept", lambda: kept[0])
+    monkeypatch.setattr(compiled, "_loaded", lambda: False)
     assert [compiled.pays(s) for s in (0.1, compiled.LOADING + 1, compiled.COMPILING + 1)] == [False, False, True]
     kept[0] = True
     assert [compiled.pays(s) for s in (0.1, compiled.LOADING + 1, compiled.COMPILING + 1)] == [False, True, True]
+    monkeypatch.setattr(compiled, "_loaded", lambda: True)
+    assert [compiled.pays(s) for s in (0.01, 0.1)] == [False, True]
     monkeypatch.setenv(compiled.SWITCH, "never")
     assert not compiled.pays(1e9)
     monkeypatch.setenv(compiled.SWITCH, "always")

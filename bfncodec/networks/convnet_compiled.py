@@ -37,10 +37,9 @@ from bfncodec.networks.exact_convnet import (
     _edges,
     _inverse_table,
 )
+from bfncodec.networks.kernels_compiled import COLUMNS, Kernel, fastest, signed, store
 from bfncodec.networks.products_compiled import (
-    COLUMNS,
     MOST,
-    PAIR,
     Linear,
     finish,
     linear_of,
@@ -67,7 +66,8 @@ Ints = NDArray[np.int32]
 class Blocks(NamedTuple):
     """The blocks' convolutions or the layers after them: `Linear`s of one shape, behind each other."""
 
-    panels: NDArray[np.int8]  # [blocks, panels, K / 2, COLUMNS, 2]
+    panels: NDArray[np.int8]  # [blocks, panels, K / group, COLUMNS, group]
+    start: Ints  # [blocks, panels COLUMNS]
     scale: Floats  # [blocks, out]
     bias: Floats  # [blocks, out]
     fine: bool
@@ -104,10 +104,10 @@ class Room(NamedTuple):
     """Where pixels are worked on."""
 
     h: Floats  # [N, C]
-    inputs: NDArray[np.int16]  # [N, F']
-    taps: NDArray[np.int16]  # [N, 5 C]
-    hidden: NDArray[np.int16]  # [N, H]
-    features: NDArray[np.int16]  # [N, C]
+    inputs: NDArray[Any]  # [N, F'], as the kernel has them, like the three below
+    taps: NDArray[Any]  # [N, 5 C]
+    hidden: NDArray[Any]  # [N, H]
+    features: NDArray[Any]  # [N, C]
     unit: Floats  # [N]
     sums: Ints  # [N, the most columns]
     y: Floats  # [the most columns]
@@ -116,19 +116,25 @@ class Room(NamedTuple):
 class CompiledConvNet:
     """Weights packed for loops; `start` begins a pass."""
 
-    def __init__(self, network: ExactConvNet) -> None:
+    def __init__(self, network: ExactConvNet, kernel: Kernel | None = None) -> None:
+        """kernel: None for the fastest of this processor."""
         self.network = network
+        self.kernel = kernel = kernel or fastest()
         config = network.config
         dilations = [config.dilation(i) for i in range(config.blocks)]
         found = sorted(set(dilations))
         kinds = np.array([found.index(d) for d in dilations], np.int64)
-        convs, outs = (_blocks([linear_of(linear) for linear in part]) for part in (network.convs, network.outs))
-        self.weights = Weights(linear_of(network.input), convs, outs, linear_of(network.trunk), kinds)
+        convs, outs = (
+            _blocks([linear_of(linear, kernel) for linear in part]) for part in (network.convs, network.outs)
+        )
+        first, trunk = linear_of(network.input, kernel), linear_of(network.trunk, kernel)
+        self.weights = Weights(first, convs, outs, trunk, kinds)
         self.own = network.own.numpy()
         parts = tables.exp2_table(), _inverse_table(), _edges(), tables.logistic_table()
         entering = [*(part.numpy() for part in network.entering), np.zeros(0, np.float32)]
         self.heads = [
-            Head(linear_of(linear), part, Tables(*parts)) for linear, part in zip(network.heads, entering, strict=True)
+            Head(linear_of(linear, kernel), part, Tables(*parts))
+            for linear, part in zip(network.heads, entering, strict=True)
         ]
 
     def start(self, sizes: Any, block: int, single: bool = False, keep: bool = False) -> CompiledPass:
@@ -137,8 +143,8 @@ class CompiledConvNet:
 
 
 def _blocks(linears: list[Linear]) -> Blocks:
-    panels, scale, bias, fine = zip(*linears, strict=True)
-    return Blocks(np.stack(panels), np.stack(scale), np.stack(bias), fine[0])
+    panels, start, scale, bias, fine = zip(*linears, strict=True)
+    return Blocks(np.stack(panels), np.stack(start), np.stack(scale), np.stack(bias), fine[0])
 
 
 class CompiledPass(Pass):
@@ -147,7 +153,7 @@ class CompiledPass(Pass):
     def __init__(self, compiled: CompiledConvNet, sizes: Any, block: int, single: bool, keep: bool = False) -> None:
         super().__init__(compiled.network, sizes, block, single, keep)
         self.compiled = compiled
-        self.room = _room(compiled.weights, compiled.network.config.width)
+        self.room = _room(compiled.weights, compiled.network.config.width, compiled.kernel)
 
     def seen_by(self, network: CompiledConvNet) -> CompiledPass:
         """See `Pass.seen_by`."""
@@ -176,9 +182,10 @@ class CompiledPass(Pass):
         return CompiledPrediction(self.compiled, trunk, base)
 
 
-def _room(weights: Weights, width: int) -> Room:
+def _room(weights: Weights, width: int, kernel: Kernel) -> Room:
     layers = [layer.panels for layer in (weights.input, weights.convs, weights.outs, weights.trunk)]
-    inputs, taps, hidden, features = (np.zeros((TOGETHER, PAIR * panels.shape[-3]), np.int16) for panels in layers)
+    sizes = [kernel.group * panels.shape[-3] for panels in layers]
+    inputs, taps, hidden, features = (kernel.room(TOGETHER, size) for size in sizes)
     columns = COLUMNS * max(panels.shape[-4] for panels in layers)
     return Room(
         h=np.zeros((TOGETHER, width), np.float32),
@@ -210,7 +217,8 @@ class CompiledPrediction:
             self.compiled.heads[k].tables,
         )
         head, base = self.compiled.heads[k], self.base[:, CODING_ORDER[k]]
-        _describe(head, self.trunk, k, base, self.errors, found.weight, found.mean, found.inverse)
+        q = self.compiled.kernel.room(TOGETHER, self.trunk.shape[1] // 3)
+        _describe(head, self.trunk, k, base, self.errors, q, found.weight, found.mean, found.inverse)
         return found
 
     def sample(self, value: Floats) -> None:
@@ -300,14 +308,14 @@ def _advance(
         rows = min(TOGETHER, len(cell) - start)
         for n in range(rows):
             _features(values, inputs, value_cell[start + n], flags[start + n], room.inputs[n], base[start + n])
-        multiply(room.inputs, weights.input.panels, room.sums, rows)
+        multiply(room.inputs, weights.input, room.sums, rows)
         for n in range(rows):
             finish(room.sums[n], ONE, weights.input, room.h[n])
         for i in range(len(cells)):
             _block(weights, i, cells[i], cell, near[weights.kinds[i]], start, rows, room)
         for n in range(rows):
             quantise(room.h[n], room.features[n])
-        multiply(room.features, weights.trunk.panels, room.sums, rows)
+        multiply(room.features, weights.trunk, room.sums, rows)
         for n in range(rows):
             finish(room.sums[n], ONE, weights.trunk, trunk[start + n])
 
@@ -324,13 +332,13 @@ def _features(values: Any, inputs: Any, cell: Any, flags: Any, x: Any, base: Any
         east = np.int64(values[(cell + inputs[NORTH_EAST]) % count, c])
         corner = np.int64(values[(cell + inputs[NORTH_WEST]) % count, c])
         base[c] = min(max((2 * (west + north) + east - corner + 2) >> 2, 0), 255)
-        x[TAPS * WORD + c] = base[c] - 128
+        store(base[c] - 128, x, TAPS * WORD + c)
     for t in range(TAPS):
         near = values[(cell + inputs[t]) % count]
         for c in range(WORD):
-            x[t * WORD + c] = min(max(np.int64(near[c]) - base[c], -LARGEST), LARGEST)
+            store(min(max(np.int64(near[c]) - base[c], -LARGEST), LARGEST), x, t * WORD + c)
     for i in range(FLAGS):
-        x[(TAPS + 1) * WORD + i] = flags[i]
+        store(flags[i], x, (TAPS + 1) * WORD + i)
 
 
 @compiled
@@ -341,20 +349,20 @@ def _block(weights: Any, i: Any, cells: Any, cell: Any, near: Any, start: Any, r
         quantise(room.h[n], room.features[n])
         own = cells[cell[start + n]]
         for c in range(width):
-            own[c] = room.features[n, c]
+            own[c] = signed(room.features[n, c])
     for n in range(rows):
         for t in range(near.shape[1]):
             found, taps = cells[near[start + n, t]], room.taps[n, t * width : (t + 1) * width]
             for c in range(width):
-                taps[c] = found[c]
-    multiply(room.taps, weights.convs.panels[i], room.sums, rows)
+                store(found[c], taps, c)
+    multiply(room.taps, _one_of(weights.convs, i), room.sums, rows)
     hidden = room.y[: weights.convs.scale.shape[1]]
     for n in range(rows):
         finish(room.sums[n], ONE, _one_of(weights.convs, i), hidden)
         for c in range(len(hidden)):
             hidden[c] = max(hidden[c], NONE)
         room.unit[n] = quantise(hidden, room.hidden[n])
-    multiply(room.hidden, weights.outs.panels[i], room.sums, rows)
+    multiply(room.hidden, _one_of(weights.outs, i), room.sums, rows)
     for n in range(rows):
         finish(room.sums[n], room.unit[n], _one_of(weights.outs, i), room.y)
         for c in range(width):
@@ -363,18 +371,20 @@ def _block(weights: Any, i: Any, cells: Any, cell: Any, near: Any, start: Any, r
 
 @compiled
 def _one_of(blocks: Any, i: Any) -> Any:
-    return Linear(blocks.panels[i], blocks.scale[i], blocks.bias[i], blocks.fine)
+    return Linear(blocks.panels[i], blocks.start[i], blocks.scale[i], blocks.bias[i], blocks.fine)
 
 
 # ---- distributions ------------------------------------------------------------------------------
 
 
 @compiled
-def _describe(head: Any, trunk: Any, k: Any, base: Any, errors: Any, weight: Any, mean: Any, inverse: Any) -> None:
-    """`Prediction.channel`"""
+def _describe(
+    head: Any, trunk: Any, k: Any, base: Any, errors: Any, q: Any, weight: Any, mean: Any, inverse: Any
+) -> None:
+    """`Prediction.channel`. q: room for TOGETHER rows of the trunk, as the kernel has them."""
     count, width, mixtures = len(trunk), trunk.shape[1] // 3, weight.shape[1]
     outputs = len(head.linear.scale)
-    hidden, q = np.empty(width, np.float32), np.zeros((TOGETHER, PAIR * head.linear.panels.shape[1]), np.int16)
+    hidden = np.empty(width, np.float32)
     sums = np.empty((TOGETHER, COLUMNS * len(head.linear.panels)), np.int32)
     unit, out = np.empty(TOGETHER, np.float32), np.empty(outputs, np.float32)
     last = np.int64(len(head.tables.inverse) - 1)
@@ -384,7 +394,7 @@ def _describe(head: Any, trunk: Any, k: Any, base: Any, errors: Any, weight: Any
             for c in range(width):
                 hidden[c] = max(trunk[start + n, k * width + c], NONE)
             unit[n] = quantise(hidden, q[n])
-        multiply(q, head.linear.panels, sums, rows)
+        multiply(q, head.linear, sums, rows)
         for n in range(rows):
             at = start + n
             finish(sums[n], unit[n], head.linear, out)

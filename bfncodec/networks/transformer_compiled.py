@@ -1,8 +1,8 @@
 """The loops of :mod:`bfncodec.networks.exact_transformer`, for windows of one tooth.
 
 Some rows, slots of some windows, go through the network together, so that what they make stays in the processor's
-caches. Keys are kept as the panels of a matrix whose columns are the slots of a ring, see
-:mod:`bfncodec.networks.products_compiled`.
+caches. Keys are kept as the panels of a matrix whose columns are the slots of a ring, values as rows of which some lie
+beside each other: see :mod:`bfncodec.networks.kernels_compiled`.
 """
 
 from __future__ import annotations
@@ -17,20 +17,17 @@ from torch import Tensor
 from bfncodec.compiled import compiled
 from bfncodec.networks import tables
 from bfncodec.networks.exact_transformer import WEIGHT_TOTAL, ExactBlock, ExactTransformer
+from bfncodec.networks.kernels_compiled import COLUMNS, Kernel, fastest, key_scores, store, weighted_sum
 from bfncodec.networks.products_compiled import (
-    COLUMNS,
     MOST,
-    PAIR,
     Floats,
     Linear,
     finish,
     linear_of,
     most_of,
     multiply,
-    one_row,
     quantise,
     quantise_rms_norm,
-    weigh,
 )
 from bfncodec.networks.transformer import HASH_MULTIPLIER
 
@@ -78,11 +75,13 @@ class Weights(NamedTuple):
 
 
 class Ring(NamedTuple):
-    """Keys and values of the latest slots of each window, S of them, in blocks of COLUMNS."""
+    """Keys and values of the latest slots of each window, S of them, in blocks of COLUMNS. Keys are int8, or uint8 and
+    128 more; C is hd and what fills its last COLUMNS; values of some slots lie beside each other.
+    """
 
-    keys: NDArray[np.int8]  # [B, H, S / COLUMNS, hd / 2, COLUMNS, 2]
+    keys: NDArray[Any]  # [B, H, S / COLUMNS, hd / group, COLUMNS, group]
     key_scale: Floats  # [B, H, S]
-    values: NDArray[np.int8]  # [B, H, S, hd]
+    values: NDArray[np.int8]  # [B, H, S / group, C, group]
     slots: int  # that are looked at
 
 
@@ -90,27 +89,32 @@ class Room(NamedTuple):
     """Where rows are worked on."""
 
     x: Floats  # [N, d]
-    q: NDArray[np.int16]  # [N, d]
+    q: NDArray[Any]  # [N, d], as the kernel has it
     unit: Floats  # [N]
     sums: NDArray[np.int32]  # [N, the most columns]
     y: Floats  # [N, the most columns]
-    hidden: NDArray[np.int16]  # [N, inner]
-    query: NDArray[np.int16]  # [1, hd]
-    key: NDArray[np.int16]  # [hd]
+    hidden: NDArray[Any]  # [N, inner], as the kernel has it
+    query: NDArray[Any]  # [1, hd]
+    key: NDArray[np.int8]  # [hd]
     turned: Floats  # [hd]
     score: NDArray[np.int32]  # [1, S]
+    start: NDArray[np.int32]  # [S], zeros
     weight: Floats  # [S]
+    parts: NDArray[np.uint8]  # [2, S], the weights' bytes
+    total: NDArray[np.int32]  # [C]
 
 
 class CompiledTransformer:
     """Weights packed for loops; `start` begins a pass."""
 
-    def __init__(self, network: ExactTransformer) -> None:
+    def __init__(self, network: ExactTransformer, kernel: Kernel | None = None) -> None:
+        """kernel: None for the fastest of this processor."""
         self.network = network
+        self.kernel = kernel or fastest()
         self.weights = Weights(
             _embedding(network),
-            tuple(_layer(block) for block in network.blocks),
-            linear_of(network.head),
+            tuple(_layer(block, self.kernel) for block in network.blocks),
+            linear_of(network.head, self.kernel),
             network.near.numpy(),
             network.far.numpy(),
             network.exp2.numpy(),
@@ -136,12 +140,12 @@ def _embedding(network: ExactTransformer) -> Embedding:
     )
 
 
-def _layer(block: ExactBlock) -> Layer:
+def _layer(block: ExactBlock, kernel: Kernel) -> Layer:
     return Layer(
-        linear_of(block.qkv),
-        linear_of(block.out),
-        linear_of(block.up),
-        linear_of(block.down),
+        linear_of(block.qkv, kernel),
+        linear_of(block.out, kernel),
+        linear_of(block.up, kernel),
+        linear_of(block.down, kernel),
         block.key_scale.reshape(-1).numpy(),
         block.value_steps.reshape(-1).numpy(),
         block.value.reshape(-1).numpy(),
@@ -157,7 +161,7 @@ class CompiledPass:
         self.windows, self.steps = windows, steps
         self.reach = max([1, *(n for n, _ in config.ngrams)])
         self.symbols = np.full((windows, self.reach + steps), config.symbols, np.int16)
-        self.rings = tuple(_ring(config, windows, min(steps, span)) for span in config.spans(1))
+        self.rings = tuple(_ring(config, windows, min(steps, span), compiled.kernel) for span in config.spans(1))
         self.room = _room(compiled, max(ring.key_scale.shape[2] for ring in self.rings))
 
     def reveal(self, first: int, symbols: Tensor) -> None:
@@ -172,32 +176,40 @@ class CompiledPass:
         return torch.from_numpy(found).view(self.windows, count, -1)
 
 
-def _ring(config: Any, windows: int, slots: int) -> Ring:
+def _ring(config: Any, windows: int, slots: int, kernel: Kernel) -> Ring:
     heads, width, blocks = config.heads, config.head_width, -(-slots // COLUMNS)
+    groups, values = -(-width // kernel.group), kernel.beside
     return Ring(
-        np.zeros((windows, heads, blocks, width // PAIR, COLUMNS, PAIR), np.int8),
+        np.full((windows, heads, blocks, groups, COLUMNS, kernel.group), kernel.offset, kernel.keys),
         np.zeros((windows, heads, blocks * COLUMNS), np.float32),
-        np.zeros((windows, heads, blocks * COLUMNS, width), np.int8),
+        np.zeros((windows, heads, blocks * COLUMNS // values, _filled(width), values), np.int8),
         slots,
     )
 
 
+def _filled(width: int) -> int:
+    return -(-width // COLUMNS) * COLUMNS
+
+
 def _room(compiled: CompiledTransformer, slots: int) -> Room:
-    config, layer = compiled.network.config, compiled.weights.layers[0]
+    config, layer, kernel = compiled.network.config, compiled.weights.layers[0], compiled.kernel
     linears = (layer.qkv, layer.out, layer.up, layer.down, compiled.weights.head)
     columns = COLUMNS * max(len(linear.panels) for linear in linears)
     return Room(
         x=np.zeros((TOGETHER, config.width), np.float32),
-        q=np.zeros((TOGETHER, PAIR * layer.qkv.panels.shape[1]), np.int16),
+        q=kernel.room(TOGETHER, config.width),
         unit=np.zeros(TOGETHER, np.float32),
         sums=np.zeros((TOGETHER, columns), np.int32),
         y=np.zeros((TOGETHER, columns), np.float32),
-        hidden=np.zeros((TOGETHER, PAIR * layer.down.panels.shape[1]), np.int16),
-        query=np.zeros((1, config.head_width), np.int16),
-        key=np.zeros(config.head_width, np.int16),
+        hidden=kernel.room(TOGETHER, config.width * config.expansion),
+        query=np.zeros((1, -(-config.head_width // kernel.group) * kernel.group), kernel.query),
+        key=np.zeros(config.head_width, np.int8),
         turned=np.zeros(config.head_width, np.float32),
         score=np.zeros((1, slots), np.int32),
+        start=np.zeros(slots, np.int32),
         weight=np.zeros(slots, np.float32),
+        parts=np.zeros((2, slots), np.uint8),
+        total=np.zeros(_filled(config.head_width), np.int32),
     )
 
 
@@ -238,18 +250,18 @@ def _advance(layer: Any, ring: Any, near: Any, far: Any, window: Any, step: Any,
     rows = len(step)
     for n in range(rows):
         room.unit[n] = quantise_rms_norm(room.x[n], room.q[n])
-    multiply(room.q, layer.qkv.panels, room.sums, rows)
+    multiply(room.q, layer.qkv, room.sums, rows)
     width = room.x.shape[1]
     for n in range(rows):
         y = room.y[n, : 3 * width]
         finish(room.sums[n], room.unit[n], layer.qkv, y)
         _attend(layer, ring, near, far, window[n], step[n], y, room)
         room.unit[n] = quantise(y[:width], room.q[n])
-    multiply(room.q, layer.out.panels, room.sums, rows)
+    multiply(room.q, layer.out, room.sums, rows)
     for n in range(rows):
         _add(room.sums[n], room.unit[n], layer.out, room.y[n], room.x[n])
         room.unit[n] = quantise_rms_norm(room.x[n], room.q[n])
-    multiply(room.q, layer.up.panels, room.sums, rows)
+    multiply(room.q, layer.up, room.sums, rows)
     for n in range(rows):
         y = room.y[n, : len(layer.up.scale)]
         finish(room.sums[n], room.unit[n], layer.up, y)
@@ -257,7 +269,7 @@ def _advance(layer: Any, ring: Any, near: Any, far: Any, window: Any, step: Any,
             z = max(y[i], NONE)
             y[i] = z * z
         room.unit[n] = quantise(y, room.hidden[n])
-    multiply(room.hidden, layer.down.panels, room.sums, rows)
+    multiply(room.hidden, layer.down, room.sums, rows)
     for n in range(rows):
         _add(room.sums[n], room.unit[n], layer.down, room.y[n], room.x[n])
 
@@ -274,25 +286,31 @@ def _attend(layer: Any, ring: Any, near: Any, far: Any, window: Any, step: Any, 
     """Attention of one row, which joins the ring. qkv: float32 [3 d], whose first d are overwritten."""
     heads, width = ring.keys.shape[1], len(room.key)
     place, slots = step % ring.slots, min(step + 1, ring.slots)
-    block, column = place // COLUMNS, place % COLUMNS
     for h in range(heads):
         first, second, third = h * width, (heads + h) * width, (2 * heads + h) * width
         q, k, v = qkv[first : first + width], qkv[second : second + width], qkv[third : third + width]
         _turn(q, near, far, step, room.turned)
-        query_unit = quantise_rms_norm(room.turned, room.query[0])
+        query_unit = quantise_rms_norm(room.turned, room.query[0, :width])
         _turn(k, near, far, step, room.turned)
         ring.key_scale[window, h, place] = quantise_rms_norm(room.turned, room.key) * layer.key_scale[h]
         keys, values = ring.keys[window, h], ring.values[window, h]
-        for i in range(width):
-            keys[block, i // PAIR, column, i % PAIR] = room.key[i]
-            value = np.rint(v[i] * layer.value_steps[h])
-            values[place, i] = np.int8(min(max(value, -MOST), MOST))
-        for b in range(-(-slots // COLUMNS)):
-            one_row(room.query, keys[b], room.score, 0, b * COLUMNS)
+        _remember(room.key, v, layer.value_steps[h], place, keys, values)
+        key_scores(room.query, keys, -(-slots // COLUMNS), room.start, room.score)
         _softmax(room.score[0, :slots], ring.key_scale[window, h], query_unit, layer.exp2, room.weight[:slots])
-        weigh(room.weight, values, slots, q)
+        weighted_sum(keys, room.weight, values, slots, room.parts, room.total)
         for i in range(width):
-            q[i] *= layer.value[h]
+            q[i] = np.float32(room.total[i]) * layer.value[h]
+
+
+@compiled
+def _remember(key: Any, value: Any, steps: Any, place: Any, keys: Any, values: Any) -> None:
+    """Key and value of a slot join the ring of one head. key: int8 [hd]; value: float32 [hd]."""
+    group, beside = keys.shape[3], values.shape[2]
+    block, column = keys[place // COLUMNS], place % COLUMNS
+    row, part = values[place // beside], place % beside
+    for i in range(len(key)):
+        store(key[i], block[i // group, column], i % group)
+        row[i, part] = np.int8(min(max(np.rint(value[i] * steps), -MOST), MOST))
 
 
 @compiled
@@ -331,7 +349,7 @@ def _predict(head: Any, exp2: Any, room: Any, weights: Any) -> None:
     rows, symbols = weights.shape
     for n in range(rows):
         room.unit[n] = quantise_rms_norm(room.x[n], room.q[n])
-    multiply(room.q, head.panels, room.sums, rows)
+    multiply(room.q, head, room.sums, rows)
     limit = np.float32(len(exp2) - 1)
     for n in range(rows):
         logits = room.y[n, :symbols]
