@@ -114,7 +114,7 @@ class Origin(IntEnum):
 
 
 class Mode(IntEnum):
-    """What a pixel is: Pillow's modes, and 16-bit RGB, which Pillow has not."""
+    """What a pixel is: Pillow's modes, and 16-bit colour and opacity, which Pillow has not."""
 
     RGB = 0
     RGBA = 1
@@ -124,26 +124,30 @@ class Mode(IntEnum):
     BILEVEL = 5
     I16 = 6
     RGB16 = 7
+    RGBA16 = 8
+    LA16 = 9
 
     @property
     def pil(self) -> str:
-        """The name Pillow uses."""
-        return {Mode.BILEVEL: "1", Mode.I16: "I;16", Mode.RGB16: "RGB;16"}.get(self, self.name)
+        """The name Pillow uses, or would."""
+        wide = {Mode.I16: "I;16", Mode.RGB16: "RGB;16", Mode.RGBA16: "RGBA;16", Mode.LA16: "LA;16"}
+        return (wide | {Mode.BILEVEL: "1"}).get(self, self.name)
 
     @property
     def channels(self) -> int:
         """Samples a pixel."""
-        return {Mode.RGB: 3, Mode.RGB16: 3, Mode.RGBA: 4, Mode.LA: 2}.get(self, 1)
+        colours = {Mode.RGB: 3, Mode.RGB16: 3, Mode.RGBA: 4, Mode.RGBA16: 4, Mode.LA: 2, Mode.LA16: 2}
+        return colours.get(self, 1)
 
     @property
     def is_wide(self) -> bool:
         """Whether samples have 16 bits."""
-        return self in (Mode.I16, Mode.RGB16)
+        return self in (Mode.I16, Mode.RGB16, Mode.RGBA16, Mode.LA16)
 
     @property
     def has_alpha(self) -> bool:
         """Whether the last channel is opacity."""
-        return self in (Mode.RGBA, Mode.LA)
+        return self in (Mode.RGBA, Mode.LA, Mode.RGBA16, Mode.LA16)
 
     @classmethod
     def of(cls, pil: str) -> Mode | None:
@@ -161,7 +165,7 @@ class Tag(IntEnum):
     PALETTE = 0x80  # channels of an entry (3 or 4), then the entries
     CHUNKS = 0x81  # PNG, WebP: the chunks around the pixels
     LAYOUT = 0x82  # raw samples: how they lie, and the bytes before and after them
-    TAGS = 0x83  # TIFF: a one-pixel file with the same tags
+    STRIPS = 0x83  # TIFF: how strips are coded and where they lie, and the file without them
     GRAIN = 0x84  # bytes: items may not be cut; their size, where the first begins, parts before it
     FILES = 0x85  # bytes: they are the files of a folder; their paths, and what makes them again
     LINES = 0x86  # bytes, text: segments are whole lines; how large each is, and how many lines it has
@@ -418,7 +422,7 @@ def lengths(header: Header, method: Method, payload: bytes) -> tuple[int, ...]:
         return (len(payload),) if method is Method.STORED else (reader.varint("a size"),)
     if method is Method.PICTURE:
         return _picture_lengths(payload)
-    if method is Method.MODEL and header.mode.has_alpha:
+    if method is Method.MODEL and header.mode.has_alpha and not header.mode.is_wide:
         reader.take(reader.varint("the size of the opacity"), "opacity")
     if method is Method.MODEL and not header.mode.is_wide:
         head = ImageHead.read(reader)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bfncodec.errors import DamagedError
 from bfncodec.header import PLANES, Method, Mode
-from bfncodec.tiles import Block, Planes
+from bfncodec.tiles import Block, Planes, joined, parted, read_planes
 from bfncodec.wire import Reader
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def serves(channels: Sequence[int], mode: Mode) -> bool:
 def opened(tile: Pixels, mode: Mode, channels: Sequence[int]) -> Open:
     """What of a tile a model of pictures of so many channels is to code."""
     if mode.is_wide:
-        return _open_planes(tile)
+        return _open_planes(tile, mode)
     colour = _colour(tile, mode, channels)
     if not mode.has_alpha:
         return Open((colour,), lambda coded: (Method.MODEL, coded[0]))
@@ -105,34 +105,36 @@ def _close_opacity(payload: bytes, mode: Mode, height: int, width: int) -> Close
 # ---- 16-bit samples ---------------------------------------------------------------------------
 
 
-def _open_planes(tile: Pixels) -> Open:
+def _open_planes(tile: Pixels, mode: Mode) -> Open:
     inputs: list[Pixels] = []
+    colour, opacity = parted(tile, mode)
 
     def keep(high: Pixels) -> Block:
         inputs.append(high)
         return Block(Method.MODEL, b"")
 
-    planes = Planes.of(tile, code=keep)
+    planes = Planes.of(colour, code=keep)
 
     def finish(coded: Sequence[bytes]) -> tuple[Method, bytes]:
         plain = Block.of(inputs[0], beat=len(coded[0]))
         modelled = len(coded[0]) < len(plain.payload)
         first = Block(Method.MODEL, coded[0]) if modelled else plain
-        payload = Planes(planes.used, planes.shift, (first, *planes.blocks[1:])).write(*tile.shape[:2])
+        payload = Planes(planes.used, planes.shift, (first, *planes.blocks[1:])).write(*tile.shape[:2]) + opacity
         return (Method.MODEL, payload) if modelled else (Method.PICTURE, bytes([PLANES]) + payload)
 
     return Open(tuple(inputs), finish)
 
 
 def _close_planes(payload: bytes, mode: Mode, height: int, width: int) -> Closed:
-    planes = Planes.read(payload)
+    planes, opacity = read_planes(payload, mode)
     high = planes.blocks[0]
     if high.method is not Method.MODEL:
         raise DamagedError("16-bit planes of which no model codes the first")
-    high.check(height, width, mode.channels)
+    high.check(height, width, _colours(mode))
 
     def finish(made: Sequence[Pixels]) -> Pixels:
-        return planes.decode(mode, height, width, _with_channels(made[0], mode.channels))
+        colour = planes.decode(_colours(mode), height, width, _with_channels(made[0], _colours(mode)))
+        return joined(colour, opacity, height, width)
 
     return Closed((high.payload,), finish)
 

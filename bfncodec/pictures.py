@@ -46,7 +46,9 @@ _ARRAY_MODES = {
     ("u1", 3): Mode.RGB,
     ("u1", 4): Mode.RGBA,
     ("u2", 1): Mode.I16,
+    ("u2", 2): Mode.LA16,
     ("u2", 3): Mode.RGB16,
+    ("u2", 4): Mode.RGBA16,
 }
 
 

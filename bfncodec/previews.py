@@ -37,6 +37,7 @@ _SIZES = (
 )
 """Sides and WebP's qualities."""
 _MOST = 1024  # side of one that is accepted
+_NARROW = {Mode.I16: Mode.L, Mode.LA16: Mode.LA, Mode.RGB16: Mode.RGB, Mode.RGBA16: Mode.RGBA}
 _FRAME = 9  # bytes: tag, sizes and checksum
 
 
@@ -79,7 +80,7 @@ def _shown(picture: Picture) -> Image.Image:
     pixels, mode = picture.pixels, picture.mode
     if mode.is_wide:
         shift = max(0, int(pixels.max()).bit_length() - 8)
-        return to_image((pixels >> shift).astype("u1"), Mode.L if mode is Mode.I16 else Mode.RGB)
+        return to_image((pixels >> shift).astype("u1"), _NARROW[mode])
     image = bare_image(picture)
     if mode is Mode.P:
         like = blank_like(picture, pixels.shape[:2])

@@ -7,17 +7,15 @@ picture, and chunks of unknown meaning are dropped.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, replace
 from operator import index
 from typing import TYPE_CHECKING
 
 from bfncodec.errors import DamagedError, InputError, reading
 from bfncodec.header import Axes, Box, Extra, Header, Kind, Mode, Origin, Tag
-from bfncodec.imagefiles import FORMAT_NAMES, blank_like, filter_chunks, read_file
+from bfncodec.imagefiles import FORMAT_NAMES, filter_file
 from bfncodec.lines import split_lines
 from bfncodec.pictures import filter_info
-from bfncodec.tiles import to_image
 
 if TYPE_CHECKING:
     from bfncodec.pictures import Picture
@@ -117,23 +115,5 @@ def with_true_extras(part: Picture, whole: tuple[int, int]) -> Picture:
     if part.pixels.shape[:2] == whole:
         return part
     if part.origin is Origin.OBJECT:
-        extras = filter_info(part.extras)
-    elif part.origin in (Origin.PNG, Origin.WEBP):
-        extras = filter_chunks(part)
-    elif part.origin in FORMAT_NAMES and part.header.extra(Tag.LAYOUT) is not None:
-        extras = _of_file_like(part, whole)
-    else:
-        extras = part.extras  # TIFF's tags, which say nothing of its size
-    return replace(part, extras=extras)
-
-
-def _of_file_like(part: Picture, whole: tuple[int, int]) -> tuple[Extra, ...]:
-    """Those of a file that Pillow writes with the palette and the plain metadata it finds in the other."""
-    image, like, out = to_image(part.pixels, part.mode), blank_like(part, whole), io.BytesIO()
-    with reading("the picture's metadata cannot be that of a region"):
-        if part.mode is Mode.P:
-            image.putpalette(like.getpalette() or [])
-        plain = {name: like.info[name] for name in ("dpi", "icc_profile") if name in like.info}
-        image.save(out, FORMAT_NAMES[part.origin], **plain)
-    made = read_file(out.getvalue())
-    return made.extras if made is not None and made.mode is part.mode else ()
+        return replace(part, extras=filter_info(part.extras))
+    return replace(part, extras=filter_file(part, whole)) if part.origin in FORMAT_NAMES else part

@@ -36,6 +36,9 @@ __all__ = [
     "estimate_tile",
     "from_image",
     "from_samples",
+    "joined",
+    "parted",
+    "read_planes",
     "to_image",
     "to_samples",
 ]
@@ -92,7 +95,7 @@ def to_image(pixels: Pixels, mode: Mode) -> Image.Image:
     """The pixels as a Pillow image of that mode (without its palette). DamagedError for a mode that Pillow has not."""
     from PIL import Image
 
-    if mode is Mode.RGB16:
+    if mode.is_wide and mode is not Mode.I16:
         raise DamagedError(f"pixels of mode {mode.pil} cannot be a Pillow image")
     height, width = pixels.shape[:2]
     return Image.frombytes(mode.pil, (width, height), to_samples(pixels, mode))
@@ -118,7 +121,7 @@ def encode_tile(pixels: Pixels, mode: Mode, beat: int | None = None, search: Sea
     if mode in (Mode.I16, Mode.BILEVEL) and (beat is None or len(samples) <= _SMALL):
         choices.append((Method.PICTURE, _encode_png(pixels, mode)))
     if mode.is_wide:
-        choices.append((Method.PICTURE, _encode_planes(pixels, beat)))
+        choices.append((Method.PICTURE, _encode_planes(pixels, mode, beat)))
     if len(samples) <= _SMALL or (beat is None and (search != FAST or mode in _INDEXED)):
         choices.append((Method.LZMA, sides + lzmaraw.pack(samples)))
     return min((choice for choice in choices if choice[1]), key=lambda choice: len(choice[1]))
@@ -216,15 +219,47 @@ def _decode_png(payload: bytes, mode: Mode, height: int, width: int) -> Pixels:
     return from_image(image, mode)
 
 
-def _encode_planes(pixels: Pixels, beat: int | None) -> bytes:
+def _encode_planes(pixels: Pixels, mode: Mode, beat: int | None) -> bytes:
     """A stream of 16-bit planes; cut where a model would cut only if none has."""
-    shifts = (None, ALL_LOW) if beat is None else (ALL_LOW,)
-    streams = (Planes.of(pixels, shift).write(*pixels.shape[:2]) for shift in shifts)
-    return bytes([PLANES]) + min(streams, key=len)
+    colour, opacity = parted(pixels, mode)
+    return bytes([PLANES]) + _smallest_planes(colour, (None, ALL_LOW) if beat is None else (ALL_LOW,)) + opacity
+
+
+def parted(pixels: Pixels, mode: Mode) -> tuple[Pixels, bytes]:
+    """The colour of 16-bit samples, and the stream of planes of their opacity, empty where they have none."""
+    import numpy as np
+
+    if not mode.has_alpha:
+        return pixels, b""
+    return np.ascontiguousarray(pixels[:, :, :-1]), _smallest_planes(pixels[:, :, -1:], (None, ALL_LOW))
+
+
+def _smallest_planes(pixels: Pixels, shifts: tuple[int | None, ...]) -> bytes:
+    return min((Planes.of(pixels, shift).write(*pixels.shape[:2]) for shift in shifts), key=len)
 
 
 def _decode_planes(payload: bytes, mode: Mode, height: int, width: int) -> Pixels:
-    return Planes.read(payload[1:]).decode(mode, height, width)
+    colour, opacity = read_planes(payload[1:], mode)
+    return joined(colour.decode(mode.channels - mode.has_alpha, height, width), opacity, height, width)
+
+
+def read_planes(payload: bytes, mode: Mode) -> tuple[Planes, Planes | None]:
+    """The planes of colour and of opacity, where there is any, of a payload of 16-bit samples."""
+    if not mode.is_wide:
+        raise DamagedError(f"16-bit planes cannot be pixels of mode {mode.pil}")
+    reader = Reader(payload)
+    colour = Planes.read(reader)
+    opacity = Planes.read(reader) if mode.has_alpha else None
+    if reader.rest():
+        raise DamagedError("bytes after the last plane")
+    return colour, opacity
+
+
+def joined(colour: Pixels, opacity: Planes | None, height: int, width: int) -> Pixels:
+    """16-bit samples of a tile with their opacity."""
+    import numpy as np
+
+    return colour if opacity is None else np.concatenate([colour, opacity.decode(1, height, width)], axis=2)
 
 
 def _open(data: bytes, name: str, height: int, width: int) -> Image.Image:
@@ -312,23 +347,17 @@ class Planes:
         return head + b"".join(block.write() for block in self.blocks)
 
     @classmethod
-    def read(cls, payload: bytes) -> Planes:
+    def read(cls, reader: Reader) -> Planes:
         """The inverse of :meth:`write`, without the sides."""
-        reader = Reader(payload)
         reader.varint("a height"), reader.varint("a width")
         used, shift = Used.read(reader), reader.varint("a shift")
         count = low_planes(shift) + (shift != ALL_LOW)
-        blocks = tuple(Block.read(reader) for _ in range(count))
-        if reader.rest():
-            raise DamagedError("bytes after the last plane")
-        return cls(used, shift, blocks)
+        return cls(used, shift, tuple(Block.read(reader) for _ in range(count)))
 
-    def decode(self, mode: Mode, height: int, width: int, high: Pixels | None = None) -> Pixels:
+    def decode(self, channels: int, height: int, width: int, high: Pixels | None = None) -> Pixels:
         """The tile. high: the plane of the high bits where that is decoded already."""
-        if not mode.is_wide:
-            raise DamagedError(f"16-bit planes cannot be pixels of mode {mode.pil}")
         planes = [
-            high if high is not None and not number else block.decode(height, width, mode.channels)
+            high if high is not None and not number else block.decode(height, width, channels)
             for number, block in enumerate(self.blocks)
         ]
         first = None if self.shift == ALL_LOW else planes.pop(0)

@@ -1,0 +1,163 @@
+"""Rows of PNG: pixels as packed bytes, filtered and back.
+
+Every row of a PNG file begins with the number of its filter, and its bytes are differences to what that filter predicts
+from the bytes to the left, above, and above to the left. Rows here are uint8 ``[H, B]``, filters uint8 ``[H]``, and
+``step`` is the number of bytes from one pixel to the next, at least 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Rows = np.ndarray[Any, Any]
+
+__all__ = ["best_filtered", "filtered", "pack_rows", "unfiltered", "unpack_rows"]
+
+_FILTERS = 5  # none, left, above, their average, Paeth's
+_AVERAGE, _PAETH = 3, 4
+_BAND = 1 << 20  # bytes that are filtered at once
+
+
+# ---- filters ----------------------------------------------------------------------------------
+
+
+def filtered(rows: Rows, filters: Rows, step: int) -> Rows:
+    """The differences that a PNG file stores for rows by these filters: uint8 ``[H, B]``."""
+    import numpy as np
+
+    out = np.empty_like(rows)
+    for band, above in _bands(rows):
+        left, corner = _shifted(rows[band], step), _shifted(above, step)
+        for number in np.unique(filters[band]):
+            chosen = filters[band] == number
+            part = (rows[band][chosen], left[chosen], above[chosen], corner[chosen])
+            out[band][chosen] = part[0] - _predicted(int(number), *part[1:])
+    return out
+
+
+def best_filtered(rows: Rows, step: int) -> tuple[Rows, Rows]:
+    """Filters and differences of rows, each by the filter whose differences have the least sum of absolute values.
+
+    Of equal ones the filter with the lowest number is taken. Differences count as signed bytes.
+    """
+    import numpy as np
+
+    filters, out = np.zeros(len(rows), np.uint8), np.empty_like(rows)
+    for band, above in _bands(rows):
+        around = (_shifted(rows[band], step), above, _shifted(above, step))
+        least = None
+        for number in range(_FILTERS):
+            made = rows[band] - _predicted(number, *around)
+            cost = np.minimum(made, -made).sum(1, dtype=np.int64)
+            better = cost >= 0 if least is None else cost < least
+            least = cost if least is None else np.minimum(least, cost)
+            filters[band][better], out[band][better] = number, made[better]
+    return filters, out
+
+
+def unfiltered(differences: Rows, filters: Rows, step: int) -> Rows:
+    """The inverse of :func:`filtered`, one slanted line of pixels after the other. ValueError for unknown filters."""
+    import numpy as np
+
+    height, size = differences.shape
+    if height and filters.max() >= _FILTERS:
+        raise ValueError(f"filter {filters.max()} is not known")
+    if size % step:
+        raise ValueError(f"rows of {size} bytes are no pixels of {step}")
+    width, row = size // step, size // step + 1
+    known = np.zeros(((height + 1) * row, step), np.uint8)
+    given = np.zeros_like(known)
+    given.reshape(height + 1, row, step)[1:, 1:] = differences.reshape(height, width, step)
+    for line in range(height + width - 1):
+        first, last = max(0, line - width + 1), min(line, height - 1)
+        start, stride = row + 1 + line + first * width, row - 1  # every pixel of the line is so many further
+        places = slice(start, start + (last - first) * stride + 1, stride) if stride else slice(start, start + 1)
+        around = (known[places.start - back : places.stop - back : places.step] for back in (1, row, row + 1))
+        known[places] = given[places] + _chosen(filters[first : last + 1], *around)
+    return known.reshape(height + 1, row, step)[1:, 1:].reshape(height, size)
+
+
+def _chosen(filters: Rows, left: Rows, above: Rows, corner: Rows) -> Rows:
+    """What each row's own filter predicts of its pixel ``[H, step]``."""
+    import numpy as np
+
+    out = np.zeros_like(left)
+    for number in np.unique(filters):
+        chosen = filters == number
+        out[chosen] = _predicted(int(number), left[chosen], above[chosen], corner[chosen])
+    return out
+
+
+def _predicted(number: int, left: Rows, above: Rows, corner: Rows) -> Rows:
+    """What a filter predicts of bytes, uint8."""
+    import numpy as np
+
+    if number < _AVERAGE:
+        return (np.zeros_like(left), left, above)[number]
+    if number == _AVERAGE:
+        return (left & above) + ((left ^ above) >> 1)  # half the sum, rounded down
+    if number != _PAETH:
+        raise ValueError(f"filter {number} is not known")
+    a, b, c = (plane.astype(np.int16) for plane in (left, above, corner))
+    apart = np.abs(b - c), np.abs(a - c), np.abs(a + b - 2 * c)
+    return np.where(
+        (apart[0] <= apart[1]) & (apart[0] <= apart[2]), left, np.where(apart[1] <= apart[2], above, corner)
+    )
+
+
+def _bands(rows: Rows) -> Iterator[tuple[slice, Rows]]:
+    """Consecutive rows, and those above each of them: zeros above the first."""
+    import numpy as np
+
+    count = max(1, _BAND // max(1, rows.shape[1]))
+    for top in range(0, len(rows), count):
+        band = slice(top, min(top + count, len(rows)))
+        first = rows[top - 1] if top else np.zeros_like(rows[0])
+        yield band, np.concatenate([first[None], rows[top : band.stop - 1]])
+
+
+def _shifted(rows: Rows, step: int) -> Rows:
+    """The bytes one pixel to the left, zeros beyond the edge."""
+    import numpy as np
+
+    out = np.zeros_like(rows)
+    out[:, step:] = rows[:, :-step]
+    return out
+
+
+# ---- samples ----------------------------------------------------------------------------------
+
+
+def pack_rows(pixels: Rows, depth: int) -> Rows:
+    """Pixels ``[H, W, C]`` as rows of bytes: samples of 1, 2, 4, 8 or 16 bits, from the highest bit on."""
+    import numpy as np
+
+    height = len(pixels)
+    if depth == 16:
+        return np.ascontiguousarray(pixels, ">u2").view(np.uint8).reshape(height, -1)
+    flat: Rows = np.ascontiguousarray(pixels, np.uint8).reshape(height, -1)
+    if depth == 8:
+        return flat
+    each = 8 // depth
+    flat = np.pad(flat, ((0, 0), (0, -flat.shape[1] % each))).reshape(height, -1, each)
+    shifts = np.arange(8 - depth, -1, -depth, dtype=np.uint8)
+    packed: Rows = np.bitwise_or.reduce((flat & ((1 << depth) - 1)) << shifts, axis=2)
+    return packed.astype(np.uint8)
+
+
+def unpack_rows(rows: Rows, depth: int, width: int, channels: int) -> Rows:
+    """The inverse of :func:`pack_rows`."""
+    import numpy as np
+
+    height = len(rows)
+    out: Rows = np.ascontiguousarray(rows)
+    if depth == 16:
+        out = out.view(">u2").astype(np.uint16)
+    elif depth < 8:
+        shifts = np.arange(8 - depth, -1, -depth, dtype=np.uint8)
+        out = (out[:, :, None] >> shifts & ((1 << depth) - 1)).reshape(height, -1)[:, : width * channels]
+    return np.ascontiguousarray(out).reshape(height, width, channels)
