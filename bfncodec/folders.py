@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -155,12 +156,12 @@ def _overlap(place: Range, others: Sequence[Range]) -> bool:
 
 def _item(data: bytes, shape: Shape, as_bytes: bool) -> Picture | None:
     """The picture of a file that is an item; None for any other."""
-    from bfncodec.imagefiles import read_file, write_file
+    from bfncodec.imagefiles import read_file
 
-    picture = read_file(data)
+    picture = read_file(data, as_bytes)
     if picture is None or picture.mode not in _MODES[shape[2]] or picture.pixels.shape != shape:
         return None
-    return None if as_bytes and write_file(picture) != data else picture
+    return replace(picture, extras=tuple(extra for extra in picture.extras if extra.tag != Tag.SOURCE))
 
 
 def _pixel_bytes(picture: Picture) -> bytes:

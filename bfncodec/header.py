@@ -162,6 +162,7 @@ class Tag(IntEnum):
     INFO_BYTES = 0x02  # name, zero byte, value: a picture's info that is bytes (ICC, EXIF)
     PREVIEW = 0x03  # CRC-32 of the rest, which is a small lossy WebP file of the picture
     WRAPPER = 0x04  # bytes: the type of Python they were given in
+    SOURCE = 0x05  # CRC-32 of the file, or of all files of a folder, that come back byte for byte
     PALETTE = 0x80  # channels of an entry (3 or 4), then the entries
     CHUNKS = 0x81  # PNG, WebP: the chunks around the pixels
     LAYOUT = 0x82  # raw samples: how they lie, and the bytes before and after them

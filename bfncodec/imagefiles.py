@@ -12,6 +12,7 @@ the same stored bytes. Everything else (lossy, animated, damaged, unknown) is no
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ from bfncodec.tiles import open_stream, to_image
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["FORMAT_NAMES", "blank_like", "filter_file", "read_file", "same_file", "write_file"]
+__all__ = ["FORMAT_NAMES", "blank_like", "filter_file", "keeps_promise", "read_file", "same_file", "write_file"]
 
 FORMAT_NAMES = {
     Origin.PNG: "PNG",
@@ -64,8 +65,11 @@ _FORMATS = {
 }
 
 
-def read_file(data: bytes) -> Picture | None:
-    """The picture in a file's bytes, or None where they are better kept as bytes."""
+def read_file(data: bytes, exact: bool = False) -> Picture | None:
+    """The picture in a file's bytes, or None where they are better kept as bytes.
+
+    exact: they are unless the file comes back byte for byte. A picture whose file does has its checksum (Tag.SOURCE).
+    """
     found = _parsed(data)
     if found is None:
         return None
@@ -73,13 +77,25 @@ def read_file(data: bytes) -> Picture | None:
         made = write_file(found.picture)
     except DamagedError:
         return None
-    return found.picture if _comes_back(data, made, found) else None
+    if made == data:
+        return _with_source(found.picture, zlib.crc32(data))
+    return found.picture if not exact and _comes_back(data, made, found) else None
 
 
 def write_file(picture: Picture) -> bytes:
     """The file of a picture that :func:`read_file` made. Raises DamagedError for metadata that cannot be."""
     with reading(f"the {FORMAT_NAMES.get(picture.origin, 'picture')} file cannot be made again"):
         return _FORMATS[picture.origin].write(picture)
+
+
+def _with_source(picture: Picture, crc: int) -> Picture:
+    return replace(picture, extras=(*picture.extras, Extra(Tag.SOURCE, crc.to_bytes(4, "little"))))
+
+
+def keeps_promise(picture: Picture, made: bytes) -> bool | None:
+    """Whether a picture's file is the one that was compressed; None where that was not promised."""
+    promised = picture.header.extra(Tag.SOURCE)
+    return None if promised is None else promised == zlib.crc32(made).to_bytes(4, "little")
 
 
 def same_file(data: bytes, made: bytes) -> bool:

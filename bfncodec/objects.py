@@ -203,7 +203,7 @@ def same_object(given: Any, made: Any) -> bool:
     """Whether what came back is equal to what was given, to the bit, and of its type.
 
     A Pillow image that was opened from a file comes back as a plain ``PIL.Image.Image``: compared are mode, pixels,
-    palette and info. Of files by path picture files may be packed otherwise: compared is what Pillow reads in them.
+    palette and info. Of files by path picture files may be packed otherwise: pixels and all beside them are compared.
     """
     pillow = sys.modules.get("PIL.Image")
     if pillow is not None and isinstance(given, pillow.Image):
@@ -233,9 +233,6 @@ def _same_value(given: object, made: object) -> bool:
 
 
 def _same_file(given: bytes, made: bytes) -> bool:
-    if bytes(given) == made:
-        return True
-    from bfncodec.imagefiles import read_file
+    from bfncodec.imagefiles import same_file
 
-    one, other = read_file(bytes(given)), read_file(made)
-    return one is not None and other is not None and one.same(other)
+    return same_file(bytes(given), made)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from operator import index
 from typing import TYPE_CHECKING
 
-from bfncodec.errors import DamagedError, InputError, reading
-from bfncodec.header import Axes, Box, Extra, Header, Kind, Mode, Origin, Tag
+from bfncodec.errors import DamagedError, InputError
+from bfncodec.header import Axes, Box, Header, Kind, Origin, Tag
 from bfncodec.imagefiles import FORMAT_NAMES, filter_file
 from bfncodec.lines import split_lines
 from bfncodec.pictures import filter_info

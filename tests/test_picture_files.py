@@ -376,7 +376,7 @@ def test_webp_of_which_something_would_be_lost() -> None:
     assert write_file(picture).endswith(kept[-12:])
     for data in (
         riff((b"VP8L", stream + b"hidden")),
-        riff((b"VP8L", stream + bytes(2))),
+        riff((b"VP8L", stream + bytes(9))),
         riff((b"VP8L", stream), (b"VP8L", stream)),
         riff((b"VP8L", stream), tail=b"tail"),
         kept[:-1] + b"x",

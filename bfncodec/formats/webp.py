@@ -26,6 +26,7 @@ Chunk = tuple[bytes, bytes]
 """Name and content."""
 
 _HEAD = 5  # bytes of a VP8L stream before pixels: signature, sides, whether there is opacity, version
+_PADDING = 4  # zero bytes after the last that is not
 _LOSSY_OR_MOVING = {b"VP8 ", b"ALPH", b"ANIM", b"ANMF"}
 
 
@@ -110,19 +111,33 @@ def _decode(stream: bytes) -> tuple[Pixels, Mode]:
     mode = Mode.of(image.mode)
     if mode not in (Mode.RGB, Mode.RGBA):
         raise UnfitError(f"mode {image.mode}")
-    if not _needs_all(stream, sides):
+    pixels = from_image(image, mode)
+    if not _needs_all(stream, sides, pixels):
         raise UnfitError("bytes after the pixels")
-    return from_image(image, mode), mode
+    return pixels, mode
 
 
-def _needs_all(stream: bytes, sides: tuple[int, int]) -> bool:
-    """Whether a stream cannot be decoded without its end; libwebp may write one zero byte more than it needs."""
+def _needs_all(stream: bytes, sides: tuple[int, int], pixels: Pixels) -> bool:
+    """Whether other pixels, or none, are decoded without the last byte that is not zero, or with another in its place.
+
+    Missing bits count as zeros in libwebp's decoder. A few zero bytes at the end may be just that.
+    """
+    import numpy as np
+
     from bfncodec.errors import DamagedError
+    from bfncodec.tiles import from_image
 
-    try:
-        _open(stream[: -2 if stream.endswith(b"\0") else -1], sides)
-    except DamagedError:
-        return True
+    used = stream.rstrip(b"\0")
+    if len(stream) - len(used) > _PADDING:
+        return False
+    for other in (b"", bytes([used[-1] ^ 0xFF]), bytes([used[-1] ^ 1])):
+        try:
+            image = _open(used[:-1] + other, sides)
+        except DamagedError:
+            return True
+        mode = Mode.of(image.mode)
+        if mode is None or not np.array_equal(from_image(image, mode), pixels):
+            return True
     return False
 
 
