@@ -1,5 +1,7 @@
 """Models on disk: a directory with config.json, model.safetensors and a card, named by the SHA-256 of the first two.
 
+A model may have its weights from another one, whose name its config says as "weights": a directory beside its own.
+
 Imports neither torch nor numpy: listing models is instant. A published model is immutable: files name it by the
 first four bytes of its hash.
 """
@@ -19,8 +21,6 @@ from typing import Any
 from bfncodec.errors import InputError, ModelError, ModelNotFoundError
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-EARLIER = "config.*.json"
-"""Earlier configurations of the same weights: files that were written with them name their hash."""
 ROLES = ("image", "text", "archive")
 ID_BYTES = 4
 LEVELS = (1, 9)
@@ -31,11 +31,10 @@ _FALLBACKS = {"image": "photo", "text": "text"}
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """One model directory, as one of its configurations has it."""
+    """One model directory."""
 
     path: Path
     config: Mapping[str, Any]
-    file: str = CONFIG  # which that is
 
     @property
     def name(self) -> str:
@@ -52,12 +51,18 @@ class ModelInfo:
         stated = self.config.get("levels")
         return (stated[0], stated[1]) if stated else None
 
+    @property
+    def weights(self) -> Path:
+        """The file of its weights: its own, or that of the model beside it that it has them from."""
+        other = self.config.get("weights")
+        return (self.path.parent / str(other) if other else self.path) / WEIGHTS
+
     @cached_property
     def sha256(self) -> str:
-        """Hex SHA-256 of the configuration's file followed by model.safetensors."""
+        """Hex SHA-256 of config.json followed by the weights' file."""
         digest = hashlib.sha256()
-        for part in (self.file, WEIGHTS):
-            digest.update((self.path / part).read_bytes())
+        for part in (self.path / CONFIG, self.weights):
+            digest.update(part.read_bytes())
         return digest.hexdigest()
 
     @property
@@ -74,33 +79,48 @@ def search_path() -> list[Path]:
     return [*named, user, package / "_models", package.parent / "models"]
 
 
-def read(path: str | Path, file: str = CONFIG) -> ModelInfo:
+def read(path: str | Path) -> ModelInfo:
     """The model in a directory. Raises ModelError if it is incomplete or its config cannot be read."""
     path = Path(path)
-    for part in (file, WEIGHTS):
-        if not (path / part).is_file():
-            raise ModelError(
-                f"{path}: a model directory holds {file} and {WEIGHTS}, {part} is missing; export the model again"
-            )
+    file = path / CONFIG
+    _expect(file, path)
     try:
-        config = json.loads((path / file).read_text(encoding="utf-8"))
+        config = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path / file}: cannot be read ({error}); export the model again") from error
+        raise ModelError(f"{file}: cannot be read ({error}); export the model again") from error
     if (
         not isinstance(config, dict)
         or not isinstance(config.get("name"), str)
         or config.get("role") not in ROLES
         or not isinstance(config.get("network"), dict)
     ):
-        raise ModelError(
-            f"{path / file}: expected name, role ({' or '.join(ROLES)}) and network; export the model again"
-        )
+        raise ModelError(f"{file}: expected name, role ({' or '.join(ROLES)}) and network; export the model again")
     if config.get("levels") is not None and not _are_levels(config["levels"]):
         raise ModelError(
-            f"{path / file}: expected levels [first, last] from {LEVELS[0]} to {LEVELS[1]}, "
+            f"{file}: expected levels [first, last] from {LEVELS[0]} to {LEVELS[1]}, "
             f"found {config['levels']}; export the model again"
         )
-    return ModelInfo(path, config, file)
+    if config.get("weights") is not None and not _is_folder(config["weights"]):
+        raise ModelError(
+            f"{file}: expected weights to be the name of the model beside this one that it has them from, "
+            f"found {config['weights']!r}; export the model again"
+        )
+    info = ModelInfo(path, config)
+    _expect(info.weights, path)
+    return info
+
+
+def _expect(file: Path, path: Path) -> None:
+    """Raise ModelError where a file that the model of a directory needs is missing."""
+    if not file.is_file():
+        raise ModelError(
+            f"{path}: a model directory holds {CONFIG} and {WEIGHTS}, {file} is missing; export the model again"
+        )
+
+
+def _is_folder(value: object) -> bool:
+    """Whether this names a directory beside a model's own, and nothing elsewhere."""
+    return isinstance(value, str) and value == Path(value).name and value not in ("", ".", "..")
 
 
 def _are_levels(value: object) -> bool:
@@ -191,8 +211,7 @@ def _everything() -> list[ModelInfo]:
     """
     found = []
     for folder in search_path():
-        for pattern in (CONFIG, EARLIER):
-            for config in sorted(folder.glob(f"*/{pattern}")):
-                with suppress(ModelError):
-                    found.append(read(config.parent, config.name))
+        for config in sorted(folder.glob(f"*/{CONFIG}")):
+            with suppress(ModelError):
+                found.append(read(config.parent))
     return found

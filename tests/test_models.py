@@ -90,15 +90,31 @@ def test_models_are_listed_with_the_levels_they_serve(folder: Path) -> None:
     assert [model["levels"] for model in found] == [[], [1, 4, 5, 6, 7, 8, 9], [2, 3]]
 
 
-def test_earlier_configurations_are_found_by_their_hash_alone(folder: Path) -> None:
-    put(folder, "photo", [1, 9])
-    now = models.find("photo")
-    config = json.loads((now.path / models.CONFIG).read_text())
-    (now.path / "config.2026.json").write_text(json.dumps(config | {"levels": [1, 2]}))
-    earlier = models.read(now.path, "config.2026.json")
-    assert earlier.id != now.id
-    assert models.find(earlier.id) == earlier
-    assert models.find("photo") == now
-    assert models.available() == [now]
-    assert served() == ["photo"] * 9
-    assert models.default("image", 9) == now
+def test_a_model_may_have_the_weights_of_the_one_beside_it(folder: Path) -> None:
+    put(folder, "photo")
+    other = borrow(folder, "photo")
+    assert other.weights.read_bytes() == b"photo"
+    assert other.id != models.find("photo").id
+    assert models.find(other.id) == other
+    before = other.sha256
+    (folder / "first/photo" / models.WEIGHTS).write_bytes(b"others")
+    assert models.find("other").sha256 != before
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../photo", "photo/", "/photo", 3, ["photo"]])
+def test_weights_that_are_not_those_of_a_neighbour(folder: Path, name: Any) -> None:
+    put(folder, "photo")
+    with pytest.raises(ModelError, match="the model beside this one"):
+        borrow(folder, name)
+    with pytest.raises(ModelError, match=r"photo2/model\.safetensors is missing"):
+        borrow(folder, "photo2")
+    assert [info.name for info in models.available()] == ["photo"]
+
+
+def borrow(folder: Path, name: Any) -> models.ModelInfo:
+    """A model beside the others that has its weights from `name`."""
+    path = folder / "first" / "other"
+    path.mkdir(exist_ok=True)
+    config = {"name": "other", "role": "archive", "network": {}, "weights": name}
+    (path / models.CONFIG).write_text(json.dumps(config))
+    return models.read(path)

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import bfncodec
-from bfncodec.networks.exact import rounded_root
 
 GOLDEN = Path(__file__).parent / "golden"
 sys.path.insert(0, str(GOLDEN))
@@ -19,21 +17,11 @@ sys.path.insert(0, str(GOLDEN))
 from make_models import DEMO, archives, originals  # noqa: E402
 
 NAMES = list(originals())
-# Written with the square roots of a library, before that was noticed: see `bfncodec.networks.exact.ROOTS`.
-LIBRARY = ("level_1_text", "level_9_text", "model_text", "model_text_long", "model_text_short")
-
-
-def decodable(name: str) -> bool:
-    """Whether this machine's library has the roots that a golden file was written with."""
-    numbers = torch.arange(1, 1000, dtype=torch.float32)
-    return name not in LIBRARY or not torch.equal(numbers.sqrt(), rounded_root(numbers))
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_golden_files_of_models_decode_for_ever(name: str, threads: int) -> None:
-    if not decodable(name):
-        pytest.skip("written with square roots that this machine's library rounds otherwise")
     found = bfncodec.decompress((GOLDEN / f"{name}.bfn").read_bytes(), threads=threads)
     assert np.array_equal(found, originals()[name])  # type: ignore[arg-type]
 
@@ -66,8 +54,8 @@ def test_frames_are_as_small_as_promised() -> None:
     contents = originals()
     body = len(photo.encode(contents["model_photo"])) - 2  # one byte each for height and width
     assert (GOLDEN / "model_photo.bfn").stat().st_size <= body + 18
-    body = len(text.encode(contents["rounded_text"])) - 2  # two bytes for the length
-    assert (GOLDEN / "rounded_text.bfn").stat().st_size <= body + 14
+    body = len(text.encode(contents["model_text"])) - 2  # two bytes for the length
+    assert (GOLDEN / "model_text.bfn").stat().st_size <= body + 14
 
 
 def test_a_short_text_needs_less_than_half_of_xz() -> None:

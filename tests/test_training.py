@@ -261,8 +261,10 @@ def test_a_training_that_starts_from_a_model_knows_what_it_knew(tmp_path: Path, 
         run(smaller, tmp_path / "smaller", say=silent)
 
 
-def test_a_text_model_grows_deeper_and_its_tables_smaller(tmp_path: Path, data: Path) -> None:
-    first = run(configure(tmp_path, data, "text"), tmp_path / "first", steps=40, say=silent)
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_text_model_grows_deeper_and_its_tables_smaller(tmp_path: Path, data: Path, bits: int) -> None:
+    text = TEXT.replace("window = 32", f"window = 32\nngram_bits = {bits}")
+    first = run(configure(tmp_path, data, "text", text=text), tmp_path / "first", steps=40, say=silent)
     tensors = load_file(first / "model.safetensors")
     known = Transformer(TransformerConfig.from_dict(models.read(first).config["network"]))
     known.load_state_dict(restored_state(known, tensors))
@@ -297,6 +299,8 @@ def test_lanes_of_a_text_model_are_told_and_checked(tmp_path: Path, data: Path) 
         ("text", "[[data]]", "[[date]]", "expected data"),
         ("text", "width = 32", "widht = 32", r"\[network\].*widht.*width"),
         ("text", "warmup = 1", "warmap = 1", r"\[train\].*warmap"),
+        ("text", "ngrams = [[2, 6]]", "ngrams = [[2, 6]]\nngram_bits = 5", "ngram_bits = 5: expected 4 or 8"),
+        ("text", "[[2, 6]]", "[[2, 6], [3, 6], [4, 6]]\nngram_bits = 4", "width = 32: expected a multiple of 12"),
         ("image", "hidden = 16", "depth = 16", r"\[network\].*depth"),
         ("image", "crop = 12", "corp = 12", r"\[data\].*corp"),
         ("image", "crop = 12", "crop = 21", "21 x 21.*data.paths or a smaller crop"),

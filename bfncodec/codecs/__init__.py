@@ -58,7 +58,7 @@ def load(model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", t
         ) from error
     codec = {"image": ImageCodec, "text": TextCodec, "archive": ArchiveCodec}[info.role]
     try:
-        return codec(info, load_file(info.path / models.WEIGHTS), place)
+        return codec(info, load_file(info.weights), place)
     except (SafetensorError, KeyError, TypeError, ValueError, ZeroDivisionError, RuntimeError, OSError) as error:
         raise ModelError(
             f"{info.path}: the weights do not fit the configuration ({type(error).__name__}: {error}); "

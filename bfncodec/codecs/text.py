@@ -191,7 +191,7 @@ class TextCodec(Codec[bytes]):
 
     def _loops(self, batch: Sequence[Lanes], seconds: float) -> bool:
         """Whether compiled loops are to code a batch, which takes about so long without them."""
-        able = batch[0].teeth == 1 and self.device.type == "cpu" and self.config.root == "rounded"
+        able = batch[0].teeth == 1 and self.device.type == "cpu"
         return able and pays(seconds)
 
     @cached_property

@@ -20,7 +20,6 @@ docs/exactness.md lists every tensor operation of the path with its reason; test
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -204,28 +203,21 @@ def rounded_root(x: Tensor) -> Tensor:
     return x.double().sqrt_().float()
 
 
-ROOTS: dict[str, Callable[[Tensor], Tensor]] = {"rounded": rounded_root, "library": torch.sqrt}
-"""Square roots by the name in a model's config. Models that say "library" are from before the difference was noticed:
-what they wrote decodes on machines whose library gives the same roots, x86 with MKL.
-"""
-
-
 @dataclass(frozen=True)
 class RmsNorm:
     """x / rms(x) of each row of `width` numbers. Rows of zeros stay zeros.
 
     The root mean square is taken of the row's integers: their squares sum to less than 2^24 in up to 1040 columns.
-    width: on the device of the rows, float32 [1]; root: one of `ROOTS`.
+    width: on the device of the rows, float32 [1].
     """
 
     quantiser: Quantiser
     width: Tensor
-    root: Callable[[Tensor], Tensor]
 
     @classmethod
-    def of(cls, width: int, root: Callable[[Tensor], Tensor], device: torch.device) -> RmsNorm:
+    def of(cls, width: int, device: torch.device) -> RmsNorm:
         """The norm of rows of so many numbers on a device."""
-        return cls(Quantiser.on(device), constant(width, device), root)
+        return cls(Quantiser.on(device), constant(width, device))
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(int8 [N, width], value of one unit of each row, float32 [N, 1]), for a matrix product."""
@@ -236,4 +228,4 @@ class RmsNorm:
         """(integers as float32 [..., width], value of one unit of each row, float32 [..., 1])."""
         q = self.quantiser.integers(x, largest(x))
         mean = (q * q).sum(-1, keepdim=True).div_(self.width).clamp_min_(LEAST_SQUARE)
-        return q, self.root(mean).reciprocal_()
+        return q, rounded_root(mean).reciprocal_()

@@ -17,14 +17,13 @@ from torch import Tensor
 from bfncodec.networks import tables
 from bfncodec.networks.exact import (
     LARGEST,
-    ROOTS,
     ExactLinear,
     Quantiser,
     RmsNorm,
     constant,
 )
-from bfncodec.networks.stored import Shapes, linear_shapes
-from bfncodec.networks.transformer import FAR, TransformerConfig, ngram_hash, rotations
+from bfncodec.networks.stored import Shapes, coarse_shapes, linear_shapes, table_rows
+from bfncodec.networks.transformer import COARSE, FAR, TransformerConfig, ngram_hash, rotations
 
 WEIGHT_TOTAL = 1 << 16  # attention weights are integers that sum to about this
 SUM_BITS = 24  # sums of exponentials stay below 2^24, where float32 adds integers exactly
@@ -32,14 +31,19 @@ SUM_BITS = 24  # sums of exponentials stay below 2^24, where float32 adds intege
 
 @dataclass(frozen=True)
 class ExactEmbedding:
-    """Rows of int8 with a scale each, of one table or of several of the same width."""
+    """Rows of int8 with a scale each, of one table or of several of the same width.
+
+    They are looked up and never multiplied with one another, so that tables may be stored in 4 bits
+    (:func:`bfncodec.networks.stored.table_rows`).
+    """
 
     rows: Tensor
     scale: Tensor
 
     @classmethod
     def load(cls, tensors: dict[str, Tensor], names: Sequence[str], device: torch.device) -> ExactEmbedding:
-        rows, scale = (torch.cat([tensors[f"{name}.{part}"] for name in names]).to(device) for part in "qs")
+        rows = torch.cat([table_rows(tensors, name) for name in names]).to(device)
+        scale = torch.cat([tensors[f"{name}.s"] for name in names]).float().to(device)
         return cls(rows, scale[:, None])
 
     def __call__(self, index: Tensor) -> Tensor:
@@ -89,7 +93,9 @@ def stored_shapes(config: TransformerConfig) -> Shapes:
     d, inner = config.width, config.expansion * config.width
     shapes = linear_shapes("embed", config.symbols + 1, d, bias=False) | linear_shapes("head", config.symbols, d)
     for i, (_, bits) in enumerate(config.ngrams):
-        shapes |= linear_shapes(f"ngram.{i}", 1 << bits, d // len(config.ngrams), bias=False)
+        name, rows, columns = f"ngram.{i}", 1 << bits, d // len(config.ngrams)
+        coarse = config.ngram_bits == COARSE
+        shapes |= coarse_shapes(name, rows, columns) if coarse else linear_shapes(name, rows, columns, bias=False)
     for i in range(config.layers):
         for part, outputs, inputs in (("qkv", 3 * d, d), ("out", d, d), ("up", inner, d), ("down", d, inner)):
             shapes |= linear_shapes(f"blocks.{i}.{part}", outputs, inputs, bias=False)
@@ -105,9 +111,7 @@ class ExactTransformer:
     def __init__(self, config: TransformerConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.config, self.device = config, device
         self.quantise = Quantiser.on(device)
-        self.norm, self.head_norm = (
-            RmsNorm.of(width, ROOTS[config.root], device) for width in (config.width, config.head_width)
-        )
+        self.norm, self.head_norm = (RmsNorm.of(width, device) for width in (config.width, config.head_width))
         # Steps of the table of exponentials for a logit of 1.
         self.steps = constant(tables.LOG2_E * tables.EXP2_STEPS, device)
         self.embed = ExactEmbedding.load(tensors, ["embed"], device)

@@ -5,9 +5,12 @@ Computed from a configuration alone: building the trainable network to ask it ta
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 Shapes = dict[str, tuple[int, ...]]
+
+LEVELS = "levels"  # the tensor of the 16 values that 4 bits stand for, int8
 
 
 def linear_shapes(name: str, outputs: int, inputs: int, *, bias: bool = True, fine: bool = False) -> Shapes:
@@ -18,6 +21,31 @@ def linear_shapes(name: str, outputs: int, inputs: int, *, bias: bool = True, fi
     if fine:
         shapes[f"{name}.r"] = (outputs, inputs)
     return shapes
+
+
+def coarse_shapes(name: str, rows: int, columns: int) -> Shapes:
+    """The tensors of a table of 4 bits, see `table_rows`. Raises ValueError for an odd number of columns."""
+    if columns % 2:
+        raise ValueError(f"{name}: tables of 4 bits have an even number of columns, found {columns}")
+    return {f"{name}.q": (rows, columns // 2), f"{name}.s": (rows,), LEVELS: (16,)}
+
+
+def packed(index: Tensor) -> Tensor:
+    """Numbers below 16, [rows, 2 n], two in each byte, the first of a pair in its low bits: uint8 [rows, n]."""
+    low, high = index.to(torch.uint8).view(len(index), -1, 2).unbind(2)
+    return low | (high << 4)
+
+
+def table_rows(tensors: dict[str, Tensor], name: str) -> Tensor:
+    """Rows of a table, int8 [rows, columns], of the stored NAME.q: as they are, or where that is uint8, packed numbers
+    of 4 bits, each of which stands for one of the `LEVELS`.
+    """
+    stored = tensors[f"{name}.q"]
+    if stored.dtype != torch.uint8:
+        return stored
+    byte, levels = torch.arange(256), tensors[LEVELS]
+    pairs = torch.stack([levels[byte % 16], levels[byte // 16]], 1)
+    return pairs.index_select(0, stored.reshape(-1).int()).view(len(stored), -1)
 
 
 def check_shapes(tensors: dict[str, Tensor], shapes: Shapes) -> None:

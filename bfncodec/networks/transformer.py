@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 FAR = 512  # windows that one text may be long: how far positions are known
+COARSE, FINE = 4, 8  # bits that a number of an n-gram table is stored in
 HASH_MULTIPLIER = 0x9E3779B1  # 2^32 / golden ratio: Knuth's multiplicative hash
 
 
@@ -39,7 +40,7 @@ class TransformerConfig:
     context: int | tuple[int, ...] = 0
     ngrams: tuple[tuple[int, int], ...] = ((2, 14), (3, 15), (4, 16), (6, 16))  # (symbols hashed, log2 rows)
     rope_base: float = 10000.0
-    root: str = "rounded"  # how the exact path takes square roots, see `exact.ROOTS`
+    ngram_bits: int = FINE  # that a number of their tables is stored in, or COARSE
 
     @property
     def head_width(self) -> int:
@@ -55,11 +56,14 @@ class TransformerConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TransformerConfig:
-        values = {"root": "library"} | values  # of those that do not say
+        values = dict(values)
         values["ngrams"] = tuple((int(n), int(b)) for n, b in values["ngrams"])
         if isinstance(values.get("context"), list):
             values["context"] = tuple(int(context) for context in values["context"])
-        return cls(**values)
+        config = cls(**values)
+        if config.ngram_bits not in (COARSE, FINE):
+            raise ValueError(f"ngram_bits = {config.ngram_bits}: expected {COARSE} or {FINE}")
+        return config
 
 
 def ngram_hash(history: Tensor, order: int, bits: int | Tensor) -> Tensor:
@@ -191,6 +195,7 @@ class Transformer(nn.Module):
         self.embed = nn.Embedding(config.symbols + 1, config.width)
         self.ngram = nn.ModuleList(nn.Embedding(1 << bits, part) for _, bits in config.ngrams)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.coarse = ("ngram.",) if config.ngram_bits == COARSE else ()
         self.head = nn.Linear(config.width, config.symbols)
         nn.init.normal_(self.embed.weight, std=1.0)
         for table in self.ngram:

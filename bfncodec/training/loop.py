@@ -30,7 +30,7 @@ from bfncodec.networks.convnet import ConvNet, ConvNetConfig
 from bfncodec.networks.denoiser import Denoiser, DenoiserConfig
 from bfncodec.networks.sequence import SequenceConfig, SequenceDenoiser
 from bfncodec.networks.tiles import FIRST, TiledConfig, TiledNet
-from bfncodec.networks.transformer import Transformer, TransformerConfig
+from bfncodec.networks.transformer import COARSE, FINE, Transformer, TransformerConfig
 from bfncodec.training import gaussian, grids, sequence, tiles
 from bfncodec.training.data import CropSampler, ImageSource, TextSource, WindowSampler, load_text
 from bfncodec.training.muon import Muon, half_is_faster
@@ -328,12 +328,15 @@ def tile_task(settings: dict[str, Any], train: TrainConfig) -> Task:
 
 def check_text(config: TransformerConfig, train: TrainConfig) -> None:
     """Refuse shapes that would fail in the middle of a training."""
-    parts = math.lcm(2 * config.heads, max(1, len(config.ngrams)))
+    tables = max(1, len(config.ngrams)) * (2 if config.ngram_bits == COARSE else 1)
+    parts = math.lcm(2 * config.heads, tables)
     contexts = config.context if isinstance(config.context, tuple) else (config.context,) * config.layers
     problems = {
         f"window = {config.window}: expected 16 or more": config.window < 16,
+        f"ngram_bits = {config.ngram_bits!r}: expected {COARSE} or {FINE}": config.ngram_bits not in (COARSE, FINE),
         (
-            f"width = {config.width}: expected a multiple of {parts} (twice the heads, and the number of ngrams)"
+            f"width = {config.width}: expected a multiple of {parts} (twice the heads, and the number of ngrams, or "
+            "twice it for 4 bits)"
         ): config.width % parts != 0,
         f"context = {config.context!r}: expected a number of bytes, or one for each of {config.layers} layers": (
             len(contexts) != config.layers or any(not isinstance(context, int) or context < 0 for context in contexts)
@@ -475,11 +478,11 @@ def begin_from(model: str, network: nn.Module) -> None:
 
     from bfncodec.training.quantise import restored_state
 
-    path = find(Path(model) if os.sep in model else model).path
+    info = find(Path(model) if os.sep in model else model)
     try:
-        network.load_state_dict(restored_state(network, load_file(path / WEIGHTS)))
+        network.load_state_dict(restored_state(network, load_file(info.weights)))
     except ValueError as error:
-        raise InputError(f"{path}: cannot be the start of this network ({error}); give it larger sizes") from error
+        raise InputError(f"{info.path}: cannot be the start of this network ({error}); give it larger sizes") from error
 
 
 def optimisers(network: nn.Module, matrices: tuple[str, ...], config: TrainConfig) -> list[torch.optim.Optimizer]:

@@ -32,10 +32,6 @@ def originals() -> dict[str, object]:
         "level_1_text": text[7000:7700],
         "level_7_photo": photo[140:160, 260:300],
         "level_9_text": text[7000:7520],
-        "rounded_text": text[2000:3000],
-        "rounded_text_long": text[:6000],
-        "rounded_1_text": text[7000:7700],
-        "rounded_9_text": text[7000:7520],
         "cifar10_tile": photo[150:182, 270:302],
     }
 
@@ -50,8 +46,6 @@ def archives() -> dict[str, bytes]:
         "cifar10-two-steps": tiles(photo, 32, 4).tobytes(),
         "mnist-gaussian": ((np.random.RandomState(0).rand(60 * 784) < 0.13) * np.uint8(255)).tobytes(),
         "text27-gaussian": letters[: 100 * 256 + 7],
-        "text27-ramps": letters[: 100 * 256 + 7],
-        "text27-two-steps": letters[: 100 * 256 + 7],
     }
 
 
