@@ -46,9 +46,13 @@ def quantise_table(weight: Tensor) -> tuple[Tensor, Tensor]:
 
     best = fitted(largest / LARGEST)
     for factor in torch.linspace(0.6, 1.3, SEARCHED):
-        found = fitted(largest / LARGEST * factor)
-        better = found[2] < best[2]
-        best = tuple(torch.where(better, new, old) for new, old in zip(found, best, strict=True))
+        index, scale, error = fitted(largest / LARGEST * factor)
+        better = error < best[2]
+        best = (
+            torch.where(better, index, best[0]),
+            torch.where(better, scale, best[1]),
+            torch.where(better, error, best[2]),
+        )
     return packed(best[0]), best[1][:, 0].half()
 
 
