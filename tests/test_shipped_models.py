@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import lzma
 import sys
 from pathlib import Path
@@ -47,6 +48,19 @@ def test_golden_chains_decode_for_ever(name: str) -> None:
     payload = (GOLDEN / f"{name}.payload").read_bytes()
     assert codec.head_size(payload) < len(archives()[name])  # the model coded some of it
     assert codec.decode(payload) == archives()[name]
+
+
+def test_all_models_together_weigh_at_most_60_megabytes() -> None:
+    """In the repository, and in the wheel, which packs them as they are."""
+    files = [path for path in (GOLDEN.parents[1] / "models").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 60_000_000
+
+
+def test_a_model_in_another_ones_weights_stores_none_of_its_own() -> None:
+    folder = GOLDEN.parents[1] / "models"
+    contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*/*.safetensors")]
+    assert len(set(contents)) == len(contents)
+    assert bfncodec.load("cifar10-wavefront").info.weights == folder / "cifar10" / "model.safetensors"
 
 
 def test_frames_are_as_small_as_promised() -> None:
