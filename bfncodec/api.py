@@ -170,8 +170,10 @@ def compress(
         what to pass instead. For a model of many pictures of one shape also files, {path: bytes}: the picture files
         among them keep pixels and metadata.
     model
-        "auto": the default model of the kind of data, where a sample says that it may win; a model's name: that one;
-        "none": no model. Whatever is smallest is kept, segment by segment: nothing grows by more than the frame.
+        "auto": the default model of the kind of data, where a sample says that it may win; a model's name: that one,
+        refused where it cannot code the data (another kind, shape or values, too few items to begin a chain with);
+        "none": no model. Whatever is smallest is kept, segment by segment: nothing grows by more than the frame. Where
+        a named model codes no segment for that reason, the logger "bfncodec" tells it.
     level
         From 1, fast, to 9, small: which of the models that serve a kind of data "auto" is, and how long is searched.
         From 4 on no picture is larger than lossless WebP at its slowest and the frame; from 8 on a picture is coded in
@@ -338,8 +340,11 @@ def encode_frame(
     elif isinstance(content, Folder | Arrays):
         plan = _plan_apart(content, _choose(model, "text", codecs, level), progress)
     else:
-        none = content.kind is Kind.ARRAY and model == "auto"
-        choice = _choose("none" if none else model, "text", codecs, level)
+        choice = _choose("none" if content.kind is Kind.ARRAY and model == "auto" else model, "text", codecs, level)
+        if choice.forced and content.kind is Kind.ARRAY and content.header.item_bytes > 1:
+            raise InputError(
+                f"model {model} codes bytes, found an array of {content.dtype}: no model serves it; leave it to auto"
+            )
         plan = encode_bytes(content.data, choice, progress, lines)
     header = content.header
     if plan.grain != FINEST and len(plan.coded) > 1:

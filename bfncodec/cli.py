@@ -168,7 +168,13 @@ _verbose = click.option("-v", "--verbose", is_flag=True, help="Say how each file
 _recursive = click.option("-r", "--recursive", is_flag=True, help="Take all files in folders, each alone.")
 _limits = click.option("--no-limits", is_flag=True, help="Accept files of any size and amount of work.")
 _as_bytes = click.option("--bytes", "as_bytes", is_flag=True, help="Bring picture files back byte for byte.")
-_model = click.option("-m", "--model", default="auto", show_default=True, help="Model name, auto, or none.")
+_model = click.option(
+    "-m",
+    "--model",
+    default="auto",
+    show_default=True,
+    help="Model name, auto, or none; one that cannot code a file is refused.",
+)
 _levels = _options(
     click.option(
         "--level",
@@ -235,6 +241,9 @@ def compress(files: tuple[Path, ...], **given: Any) -> int:
 
     PNG, lossless WebP, BMP, TIFF and PPM files come back with the same pixels and metadata in the same format,
     everything else byte for byte.
+
+    A model named with -m is refused where it cannot code the data. Where it can, it codes all of them, and only the
+    parts that take less without it are kept so: a line says if that is everything.
 
     -1 … -9 choose among the models that serve a kind of data and how long is searched: bfncodec models lists them.
 

@@ -43,6 +43,7 @@ __all__ = [
     "check_axes",
     "check_payload",
     "content_bytes",
+    "least_payload",
     "lengths",
     "overlap",
     "plausible",
@@ -361,6 +362,12 @@ _HINT = "pass wider limits (command line: --no-limits) if you trust the file"
 def plausible(symbols: int, payload_bytes: int, limits: Limits) -> bool:
     """Whether a model may have to decode that many symbols from that many bytes."""
     return symbols <= _FREE_SYMBOLS + limits.symbols_per_byte * payload_bytes
+
+
+def least_payload(symbols: int) -> int:
+    """Bytes below which no reader takes a model's payload of that many symbols, unless told to."""
+    limit = Limits().symbols_per_byte
+    return max(0, -(-(symbols - _FREE_SYMBOLS) // limit))
 
 
 def content_bytes(header: Header, sides: Sequence[int]) -> int:

@@ -2,28 +2,44 @@
 
 Everything is coded twice where that can pay, by a model in small segments and without one in
 large ones, and the smaller is kept, for each segment and for the whole. Where a sample says that
-the model cannot win, its time is not spent.
+the model cannot win, its time is not spent; nor where the classical result is already smaller than
+any payload that a reader takes from a model, which loses nothing.
+
+A model that the caller names is asked without a sample. It is refused where it cannot code the
+content: other values, another shape, too few items. Where it can, but every segment takes less
+without it, that is kept, and logged.
 """
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from inspect import signature
-from itertools import groupby
+from itertools import compress, groupby
 from math import prod
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bfncodec import lzmaraw
 from bfncodec.container import Coded, Frame, Segment
-from bfncodec.errors import DamagedError, FormatError
-from bfncodec.header import FINEST, Axes, Box, Grain, Items, Kind, Limits, Method, Mode, boxes, plausible
+from bfncodec.errors import DamagedError, FormatError, InputError
+from bfncodec.header import FINEST, Axes, Box, Grain, Items, Kind, Method, Mode, boxes, least_payload
 from bfncodec.lines import Lines
 from bfncodec.modelled import close, opened, serves
-from bfncodec.models import DEFAULT_LEVEL
-from bfncodec.tiles import CAREFUL, FAST, SLOWEST, Search, decode_tile, encode_tile, estimate_tile, to_samples
+from bfncodec.models import DEFAULT_LEVEL, ID_BYTES
+from bfncodec.tiles import (
+    CAREFUL,
+    FAST,
+    SLOWEST,
+    Search,
+    decode_tile,
+    encode_tile,
+    estimate_tile,
+    quick_size,
+    to_samples,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +53,11 @@ __all__ = ["TEXT_SEGMENT", "Choice", "Codec", "Plan", "channels_of", "decode", "
 
 Progress = Callable[[int], None]
 """Called with the number of further bytes or subpixels done."""
+
+Cut = tuple[Axes, Grain]
+"""Into how many parts bytes are cut, and where."""
+
+_LOG = logging.getLogger("bfncodec")
 
 TEXT_SEGMENT = 1 << 24
 """Bytes a text model codes at once: what learns from itself learns anew in each."""
@@ -54,6 +75,10 @@ _THOROUGH_LEVEL = 8  # from which on codecs try what takes them several times as
 _TINY = 8  # bytes: a model's identity and sizes alone take more than it could save
 _SHORT = 2048  # bytes that LZMA says too little of
 _SAMPLE = 8192  # bytes a text model is asked about
+_EMPTY = 0.25  # of the bits a byte of the whole: a sample with less says nothing of it
+_NOTHING = 512  # bits of LZMA for a sample of one letter, and some more
+_LOOKS = 64  # places looked at in sparse data
+_NOISE = 7.9  # bits a sample that a model expects: above, a picture is noise
 _RANDOM = 7.6  # bits a byte of LZMA: above, the content is compressed already
 
 
@@ -74,6 +99,9 @@ class Codec(Protocol):
 
     def codelength(self, x: Any) -> CodeLength:
         """The ideal number of bits, without coding."""
+
+    def refusal(self, x: Any) -> str:
+        """Why the model cannot code such an x as ``encode_batch`` takes; empty where it can."""
 
 
 @dataclass(frozen=True)
@@ -116,21 +144,61 @@ class Plan:
 
 
 def encode_bytes(data: bytes, choice: Choice, progress: Progress, lines: Lines | None = None) -> Plan:
-    """Segments of plain bytes: a text model, LZMA or stored. lines: where they are to be cut, whatever that costs."""
+    """Segments of plain bytes: a text model, LZMA or stored. lines: where they are to be cut, whatever that costs.
+
+    Raises InputError for a model that was named and cannot code them.
+    """
     cut = (((len(data), len(lines.starts)),), lines) if lines is not None else None
     plain = _plain_blocks(data, *cut) if cut else _plain_bytes(data)
-    hopeless = not choice.forced and _beyond_models(data, plain)
-    codec = None if hopeless else choice.find()
-    if codec is None or not (choice.forced or _text_may_win(data, codec)):
+    codec = choice.find() if choice.forced or not _beyond_models(data, plain) else None
+    if codec is None or not (choice.forced or _text_may_win(data, codec, 8 * plain.size / len(data))):
         progress(len(data))
         return plain
     axes, grain = cut or _cuts(data, codec)
     pieces = [data[slice(*box[0])] for box in boxes(axes, grain)]
-    coded: list[Coded] = []
-    for batch in _batches(pieces, len, _BATCH[codec.info.role]):
-        for piece, payload in zip(batch, codec.encode_batch(batch, progress), strict=True):
-            coded.append(_smaller_bytes(piece, payload, codec.info.id))
-    return min(Plan(axes, tuple(coded), grain), plain, key=lambda plan: plan.size)
+    if choice.forced:
+        _check_able(codec, pieces)
+    same = (axes, grain) == (plain.axes, plain.grain)
+    coded = _by_model(pieces, codec, plain.coded if same else [_plain_piece(piece) for piece in pieces], progress)
+    plan = min(Plan(axes, tuple(coded), grain), plain, key=lambda plan: plan.size)
+    if choice.forced:
+        _tell_unused(codec, plan)
+    return plan
+
+
+def _by_model(pieces: Sequence[bytes], codec: Codec, plain: Sequence[Coded], progress: Progress) -> list[Coded]:
+    """Segments by the model or, where that is smaller, without. plain: the pieces coded without it."""
+    coded = list(plain)
+    asked = [n for n, piece in enumerate(pieces) if _may_pay(len(piece), len(plain[n].payload))]
+    progress(sum(map(len, pieces)) - sum(len(pieces[n]) for n in asked))
+    for batch in _batches(asked, lambda n: len(pieces[n]), _BATCH[codec.info.role]):
+        for n, payload in zip(batch, codec.encode_batch([pieces[n] for n in batch], progress), strict=True):
+            if _wins(len(pieces[n]), len(payload), len(plain[n].payload)):
+                coded[n] = Coded(Method.MODEL, payload, plain[n].crc, codec.info.id)
+    return coded
+
+
+def _check_able(codec: Codec, pieces: Sequence[bytes]) -> None:
+    """Refuse a model that was named and can code none of the pieces."""
+    reasons = [codec.refusal(piece) for piece in pieces]
+    if all(reasons):
+        raise InputError(f"model {codec.info.name} {reasons[0]}: name another, or auto")
+
+
+def _tell_unused(codec: Codec, plan: Plan) -> None:
+    """Tell where a model that was named codes nothing, as all takes less without it."""
+    if not any(part.method is Method.MODEL for part in plan.coded):
+        size = sum(len(part.payload) for part in plan.coded)
+        _LOG.info("model %s was not used: without it the data take less, %d bytes", codec.info.name, size)
+
+
+def _may_pay(symbols: int, plain: int) -> bool:
+    """Whether a model's payload that readers take can be smaller than a classical one of ``plain`` bytes."""
+    return least_payload(symbols) + ID_BYTES < plain
+
+
+def _wins(symbols: int, payload: int, plain: int) -> bool:
+    return payload + ID_BYTES < plain and payload >= least_payload(symbols)
 
 
 def _cuts(data: bytes, codec: Codec) -> tuple[Axes, Items]:
@@ -164,46 +232,73 @@ def _plain_piece(data: bytes) -> Coded:
     return Coded(method, payload, zlib.crc32(data))
 
 
-def _smaller_bytes(data: bytes, payload: bytes, model: bytes) -> Coded:
-    plain = _plain_piece(data)
-    wins = len(payload) + len(model) < len(plain.payload)
-    if wins and plausible(len(data), len(payload), Limits()):
-        return Coded(Method.MODEL, payload, plain.crc, model)
-    return plain
-
-
 def _beyond_models(data: bytes, plain: Plan) -> bool:
-    """Whether the content is next to nothing, or LZMA says that it is random."""
-    return len(data) <= _TINY or (len(data) > _SHORT and 8 * plain.size > _RANDOM * len(data))
+    """Whether the content is next to nothing, or LZMA says that it is random or that it says next to nothing."""
+    if len(data) <= _TINY or (len(data) > _SHORT and 8 * plain.size > _RANDOM * len(data)):
+        return True
+    sizes = (stop - start for ((start, stop),) in boxes(plain.axes, plain.grain))
+    return not any(_may_pay(size, len(coded.payload)) for size, coded in zip(sizes, plain.coded, strict=True))
 
 
-def _text_may_win(data: bytes, codec: Codec) -> bool:
+def _text_may_win(data: bytes, codec: Codec, rate: float) -> bool:
     """Compare model and LZMA on two pieces, unless the content is hardly more than that. Whole texts learn more from
-    themselves, the one way or the other, so the model may be a bit worse.
+    themselves, the one way or the other, so the model may be a bit worse. rate: bits a byte of the whole without it.
     """
     if len(data) <= 2 * _SAMPLE:
         return True
-    starts = [part * (len(data) - _SAMPLE // 2) // 3 for part in (1, 2)]
-    sample = b"".join(data[start : start + _SAMPLE // 2] for start in starts)
-    return bool(codec.codelength(sample).bits < 1.25 * 8 * len(lzmaraw.pack(sample)))
+    sample = b"".join(_pieces(data, 3)[1:])
+    plain = 8 * len(lzmaraw.pack(sample))
+    if plain < max(_EMPTY * rate * len(sample), _NOTHING):  # a hole in sparse data: look where there is most
+        sample = b"".join(sorted(_pieces(data, _LOOKS), key=lambda piece: len(zlib.compress(piece)))[-2:])
+        plain = 8 * len(lzmaraw.pack(sample))
+    return bool(codec.codelength(sample).bits < min(1.25 * plain, _RANDOM * len(sample)))
+
+
+def _pieces(data: bytes, count: int) -> list[bytes]:
+    """Pieces of half a sample that begin at equal distances."""
+    size = _SAMPLE // 2
+    starts = [part * (len(data) - size) // count for part in range(count)]
+    return [data[start : start + size] for start in starts]
 
 
 # ---- pixels -----------------------------------------------------------------------------------
 
 
 def encode_pixels(pixels: Pixels, mode: Mode, choice: Choice, progress: Progress) -> Plan:
-    """Segments of a picture: an image model, WebP, PNG, 16-bit planes, LZMA or stored."""
-    codec = choice.find() if serves((1, 3), mode) else None
-    asked = codec is not None and serves(channels_of(codec), mode)
-    if codec is None or not asked or not (choice.forced or _image_may_win(pixels, mode, codec)):
+    """Segments of a picture: an image model, WebP, PNG, 16-bit planes, LZMA or stored.
+
+    Raises InputError for a model that was named and codes no pictures of this mode.
+    """
+    codec, asked = _image_codec(pixels, mode, choice)
+    if codec is None:
         progress(pixels.size)
         return _plain_pixels(pixels, mode, choice)
-    plan = _model_pixels(pixels, mode, codec, choice, progress)
+    plan = _model_pixels(pixels, mode, codec, asked, choice, progress)
     lost = any(part.method is not Method.MODEL for part in plan.coded)
     promised = choice.level >= _SLOW_LEVEL and not mode.is_wide
-    if len(plan.coded) == 1 or not (lost or promised):  # compared already, or next to hopeless
-        return plan
-    return min(plan, _plain_pixels(pixels, mode, choice, plan.size), key=lambda plan: plan.size)
+    if len(plan.coded) > 1 and (lost or promised):  # else compared already, or next to hopeless
+        plan = min(plan, _plain_pixels(pixels, mode, choice, plan.size), key=lambda plan: plan.size)
+    if choice.forced:
+        _tell_unused(codec, plan)
+    return plan
+
+
+def _image_codec(pixels: Pixels, mode: Mode, choice: Choice) -> tuple[Codec | None, list[bool]]:
+    """The codec for a picture, None where it is not to be asked; and which tiles it is to be asked about."""
+    served = serves((1, 3), mode)
+    asked = [served and _tile_may_pay(_crop(pixels, box), mode) for box in boxes(_model_grid(pixels))]
+    codec = choice.find() if choice.forced or any(asked) else None
+    if codec is not None and choice.forced and not serves(channels_of(codec), mode):
+        raise InputError(f"model {codec.info.name} codes no pictures of mode {mode.pil}: convert it, or name auto")
+    if codec is None or choice.forced:
+        return codec, asked
+    wins = serves(channels_of(codec), mode) and _image_may_win(pixels, mode, codec)
+    return codec if wins else None, asked
+
+
+def _tile_may_pay(tile: Pixels, mode: Mode) -> bool:
+    """Whether a quick look leaves room for a model: smaller, and yet no fewer bytes than readers take from one."""
+    return not least_payload(tile.nbytes) or _may_pay(tile.nbytes, quick_size(tile, mode))
 
 
 def channels_of(codec: Codec) -> tuple[int, ...]:
@@ -211,13 +306,23 @@ def channels_of(codec: Codec) -> tuple[int, ...]:
     return tuple(getattr(codec, "channels", (3,)))
 
 
-def _model_pixels(pixels: Pixels, mode: Mode, codec: Codec, choice: Choice, progress: Progress) -> Plan:
-    """Tiles, each by the model or, where that is smaller, without."""
-    axes = _grid(pixels, _MODEL_TILE, _MODEL_TILE)
+def _model_grid(pixels: Pixels) -> Axes:
+    return _grid(pixels, _MODEL_TILE, _MODEL_TILE)
+
+
+def _model_pixels(
+    pixels: Pixels, mode: Mode, codec: Codec, asked: Sequence[bool], choice: Choice, progress: Progress
+) -> Plan:
+    """Tiles, each by the model or, where that is smaller or the model is not asked, without."""
+    axes = _model_grid(pixels)
     tiles = [_crop(pixels, box) for box in boxes(axes)]
     search = choice.search if len(tiles) == 1 else choice.tile_search
+    others = [tile for tile, ask in zip(tiles, asked, strict=True) if not ask]
+    with ThreadPoolExecutor(_COMPARING) as pool:
+        plain = list(pool.map(lambda tile: _plain_tile(tile, None, mode, search), others))
+    progress(sum(tile.size for tile in others))
     coded: list[Coded] = []
-    for batch in _batches(tiles, lambda tile: tile.shape[0] * tile.shape[1], _BATCH["image"]):
+    for batch in _batches(list(compress(tiles, asked)), lambda tile: tile.shape[0] * tile.shape[1], _BATCH["image"]):
         parts = [opened(tile, mode, channels_of(codec)) for tile in batch]
         inputs = [x for part in parts for x in part.inputs]
         work, total = sum(x.shape[0] * x.shape[1] for x in inputs), sum(tile.size for tile in batch)
@@ -225,7 +330,8 @@ def _model_pixels(pixels: Pixels, mode: Mode, codec: Codec, choice: Choice, prog
         made = [part.finish([next(payloads) for _ in part.inputs]) for part in parts]
         with ThreadPoolExecutor(_COMPARING) as pool:
             coded += pool.map(lambda tile, own: _smaller_tile(tile, mode, own, codec.info.id, search), batch, made)
-    return Plan(axes, tuple(coded))
+    by_model, without = iter(coded), iter(plain)
+    return Plan(axes, tuple(next(by_model if ask else without) for ask in asked))
 
 
 def _encode(codec: Codec, xs: Sequence[Any], progress: Progress, choice: Choice) -> list[bytes]:
@@ -251,8 +357,8 @@ def _smaller_tile(tile: Pixels, mode: Mode, made: tuple[Method, bytes], model: b
     """The tile as the model has it, unless it is smaller without, or too small for a reader's limits."""
     method, payload = made
     plain = _plain_tile(tile, len(payload), mode, search)
-    cost = len(payload) + (len(model) if method is Method.MODEL else 0)
-    if cost < len(plain.payload) and (method is not Method.MODEL or plausible(tile.size, len(payload), Limits())):
+    wins = len(payload) < len(plain.payload)
+    if _wins(tile.nbytes, len(payload), len(plain.payload)) if method is Method.MODEL else wins:
         return Coded(method, payload, plain.crc, model if method is Method.MODEL else b"")
     return plain
 
@@ -262,13 +368,14 @@ def _image_may_win(pixels: Pixels, mode: Mode, codec: Codec) -> bool:
     height, width = pixels.shape[:2]
     if height * width <= _ASK:
         return True
-    side, ideal, plain = 80, 0.0, 0
+    side, ideal, plain, samples = 80, 0.0, 0, 0
     for row in {max(0, height // 4 - side // 2), max(0, 3 * height // 4 - side // 2)}:
         for column in {max(0, width // 4 - side // 2), max(0, 3 * width // 4 - side // 2)}:
             piece = opened(pixels[row : row + side, column : column + side], mode, channels_of(codec)).inputs[0]
             ideal += codec.codelength(piece).bits
             plain += 8 * estimate_tile(piece)
-    return ideal < 1.15 * plain
+            samples += piece.size
+    return ideal < min(1.15 * plain, _NOISE * samples)
 
 
 # ---- decoding ---------------------------------------------------------------------------------

@@ -55,6 +55,9 @@ class FakeCodec:
         bits = 8.0 * len(self._encode(x, lambda done: None))
         return CodeLength(np.array([bits - 3, 1.0]), 2.0, len(x) if isinstance(x, bytes) else x.size)
 
+    def refusal(self, x: Any) -> str:
+        return ""
+
     def _encode(self, x: Any, progress: Callable[[int], None]) -> bytes:
         shape = (len(x),) if self.info.role != "image" else x.shape
         array = np.frombuffer(x, np.uint8) if self.info.role != "image" else x

@@ -328,13 +328,11 @@ def coded_by_model(blob: bytes) -> list[bool]:
 def winning(on_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Models of random weights win, which they otherwise would not."""
 
-    def model(data: bytes, payload: bytes, identity: bytes) -> Coded:
-        return Coded(Method.MODEL, payload, zlib.crc32(data), identity)
-
     def plain(data: bytes) -> segments.Plan:
-        return segments.Plan(((len(data), 1),), (Coded(Method.STORED, bytes(100_000), 0),))
+        return segments.Plan(((len(data), 1),), (Coded(Method.STORED, bytes(100_000), zlib.crc32(data)),))
 
-    monkeypatch.setattr(segments, "_smaller_bytes", model)
+    monkeypatch.setattr(segments, "_wins", lambda *sizes: True)
+    monkeypatch.setattr(segments, "_may_pay", lambda *sizes: True)
     monkeypatch.setattr(segments, "_plain_bytes", plain)
 
 
@@ -419,25 +417,26 @@ def test_cuts_are_between_items(size: int, largest: int, item: str, head: bool) 
         check_axes(header, axes, Limits())
 
 
-@pytest.mark.parametrize(
-    ("kind", "data"),
-    [
-        ("letters", b"Capitals, commas. And \xff bytes " * 40),
-        ("letters", "häßlich " * 100),
-        ("binary", bytes(range(256)) * 8),
-        ("binary", b""),
-        ("grey", b""),
-        ("grey", bytes(5000)),
-        ("levels", b"a"),
-        ("binary", np.arange(3 * 4 * 4 * 9, dtype=np.uint16).reshape(3, 4, 4, 9)),
-        ("letters", np.zeros((0, 5, 5, 5), np.uint8)),
-    ],
-)
-def test_other_data_fall_back_to_plain_methods(on_path: Path, kind: str, data: Any) -> None:
-    blob = bfncodec.compress(data, model=f"tiny-{kind}", threads=1)
-    assert not any(coded_by_model(blob))
-    assert len(blob) <= len(bfncodec.compress(data, model="none"))
-    check(blob, data)
+REFUSED: list[tuple[str, Any, str]] = [
+    ("letters", b"Capitals, commas. And \xff bytes " * 40, "small letters and spaces only, found b'C' at byte 0"),
+    ("ramps", "häßlich " * 100, r"found b'\\xc3' at byte 1"),
+    ("binary", bytes(range(256)) * 8, "two values, 0 and one other, found 256 values"),
+    ("binary", b"\1\2" * 800, "two values, 0 and one other, found 2 values"),
+    ("binary", b"", "codes items of"),
+    ("grey", b"", "codes items of 4 x 4 x 1, 16 bytes each, found 0 bytes"),
+    ("levels", b"a" * 47, "48 bytes each, found 47 bytes"),
+    ("levels", archive("levels", 48), "too few"),
+    ("letters", archive("letters", 8 * 5), "too few"),
+    ("binary", np.arange(3 * 4 * 4 * 9, dtype=np.uint16).reshape(3, 4, 4, 9), "found an array of u2"),
+    ("letters", np.zeros((0, 5, 5, 5), np.uint8), "found 0 bytes"),
+]
+
+
+@pytest.mark.parametrize(("kind", "data", "message"), REFUSED)
+def test_other_data_are_refused_with_the_reason(on_path: Path, kind: str, data: Any, message: str) -> None:
+    with pytest.raises(InputError, match=rf"model tiny-{kind} .*({message}).*auto"):
+        bfncodec.compress(data, model=f"tiny-{kind}", threads=1)
+    assert bfncodec.compress(data, threads=1)
 
 
 def test_pictures_are_not_for_archive_models(on_path: Path) -> None:

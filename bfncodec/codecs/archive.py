@@ -117,6 +117,25 @@ class ArchiveCodec(Codec[bytes]):
     def decode_batch(self, payloads: Sequence[bytes], progress: Progress = silent) -> list[bytes]:
         return [self._decode(payload, progress) for payload in payloads]
 
+    def refusal(self, x: bytes) -> str:
+        """Why no chain of items can be made of the data: other values, or too few items to begin one with."""
+        data = np.frombuffer(x, np.uint8)
+        items, shape = len(data) // self.item, " x ".join(map(str, self.config.shape))
+        if self._white(data) is None:
+            if self.config.kind == "binary":
+                return f"codes items of two values, 0 and one other, found {len(np.unique(data))} values"
+            found = int(np.flatnonzero(~np.isin(data, np.frombuffer(LETTERS, np.uint8)))[0])
+            return f"codes small letters and spaces only, found {x[found : found + 1]!r} at byte {found}"
+        if not items:
+            return f"codes items of {shape}, {self.item} bytes each, found {len(data)} bytes"
+        head, _ = self._head(x, items, 1)
+        if head == len(data):
+            return (
+                f"begins a chain with items that are coded without it, found {items} of {shape}, too few: give it "
+                "more at once"
+            )
+        return ""
+
     def codelength(self, x: bytes) -> CodeLength:
         """L^n of the items that a chain would hold, played with fresh noise and without the coder: a Monte-Carlo
         estimate. The head is left out; what it costs is `seed_bits`.

@@ -48,6 +48,10 @@ class Codec(ABC, Generic[Item]):
     def codelength(self, x: Item) -> CodeLength:
         """L^n of an item: ideal bits by step, from the exact network, without coding."""
 
+    def refusal(self, x: Item) -> str:
+        """Why the model cannot code an item of the right type; empty where it can."""
+        return ""
+
     def encode(self, x: Item, progress: Progress = silent) -> bytes:
         """The payload of one item."""
         return self.encode_batch([x], progress)[0]

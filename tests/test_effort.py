@@ -1,0 +1,176 @@
+"""Data that say little cost little: when a model is asked, when it is not, and what becomes of one that was named."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from doubles import FakeCodec, FakeModels, noise
+from PIL import Image
+
+import bfncodec
+from bfncodec import segments, tiles
+from bfncodec.errors import InputError
+from bfncodec.flow.report import CodeLength
+from bfncodec.header import Limits, Mode, least_payload, plausible
+
+WORDS = b"to be or not to be, that is the question " * 100
+
+
+class NoModels(FakeModels):
+    """Models that are not to be loaded."""
+
+    def default(self, role: str, level: int = 5) -> FakeCodec:
+        raise AssertionError("a model was loaded")
+
+
+class Exact(FakeCodec):
+    """A model that says of everything that it takes so many bits a symbol."""
+
+    def __init__(self, role: str, rate: float) -> None:
+        super().__init__(role)
+        self.rate, self.asked = rate, b""
+
+    def codelength(self, x: Any) -> CodeLength:
+        self.asked = x
+        size = len(x) if isinstance(x, bytes) else x.size
+        return CodeLength(np.array([self.rate * size]), 0.0, size)
+
+
+def models_with(codec: FakeCodec) -> FakeModels:
+    models = FakeModels((1, 3))
+    models.codecs[codec.info.role] = codec
+    return models
+
+
+# ---- not asked ----------------------------------------------------------------------------------
+
+
+SILENT = {
+    "zeros": bytes(50_000),
+    "a block again and again": noise(20, 300).tobytes() * 500,
+    "one letter": "a" * 70_000,
+    "one colour": np.full((600, 600, 3), 77, np.uint8),
+    "one grey": np.full((300, 200), 7, np.uint8),
+    "one grey of 16 bits": np.full((300, 400), 700, np.uint16),
+    "one colour and opacity": np.full((300, 300, 4), 9, np.uint8),
+    "one colour as an image": Image.new("RGB", (700, 600), "red"),
+    "stripes": np.tile(np.repeat(np.array([0, 255], np.uint8), 8), (300, 30)),
+}
+
+
+@pytest.mark.parametrize("data", SILENT.values(), ids=SILENT.keys())
+def test_a_model_that_cannot_repay_is_not_loaded(data: Any) -> None:
+    blob = bfncodec.compress(data, codecs=NoModels())
+    assert blob == bfncodec.compress(data, "none")
+
+
+def test_lengths_that_no_reader_takes() -> None:
+    for symbols in (0, 1, 4095, 4096, 4097, 5000, 1 << 20, 12_345_678):
+        least = least_payload(symbols)
+        assert plausible(symbols, least, Limits())
+        assert least == 0 or not plausible(symbols, least - 1, Limits())
+
+
+def test_only_tiles_that_say_something_are_handed_to_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "_MODEL_TILE", 100)
+    models, array = FakeModels(), np.zeros((300, 300, 3), np.uint8)
+    array[100:200, 200:] = noise(3, 100, 100, 3)
+    done: list[int] = []
+    blob = bfncodec.compress(array, progress=done.append, codecs=models)
+    assert models.codecs["image"].batches == [100 * 100]
+    assert sum(done) == array.size
+    assert bfncodec.describe(blob).methods == {"model": 1, "picture": 8}
+
+
+def test_readers_take_what_writers_make_of_16_bits() -> None:
+    """A sample of 16 bits counts as two bytes, for both."""
+
+    class Tiny(FakeCodec):
+        def _encode(self, x: Any, progress: Callable[[int], None]) -> bytes:
+            return super()._encode(x, progress)[:8]
+
+    for side in (60, 80):
+        grey = next(x for seed in range(10) if not (x := noise(seed, side, side)).min())
+        blob = bfncodec.compress(grey.astype(np.uint16) * 100, codecs=models_with(Tiny("image", (1, 3))))
+        assert bfncodec.describe(blob).methods == {"model" if side == 60 else "picture": 1}
+
+
+def test_a_hole_does_not_speak_for_sparse_data() -> None:
+    """Pieces at a third and two thirds of these are zeros, of which any model expects next to nothing."""
+    sparse = bytearray(600_000)
+    sparse[280_000:300_000] = noise(50, 20_000).tobytes()
+    codec = Exact("text", 8.1)
+    bfncodec.compress(bytes(sparse), codecs=models_with(codec))
+    assert len(set(codec.asked)) > 100
+    assert codec.batches == []
+    sparse[280_000:300_000] = (noise(50, 20_000) % 26 + 97).tobytes()
+    codec = Exact("text", 0.1)
+    bfncodec.compress(bytes(sparse), codecs=models_with(codec))
+    assert codec.batches
+
+
+def test_noise_is_not_for_models() -> None:
+    """Where a model expects as many bits as there are, it is not asked, though another method is no better."""
+    codec = Exact("image", 8.02)
+    array = noise(30, 600, 500, 3)
+    blob = bfncodec.compress(array, level=1, codecs=models_with(codec))
+    assert codec.batches == []
+    assert len(blob) <= array.size + 40
+
+
+def test_noise_is_not_searched_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    searches: list[tuple[int, int]] = []
+    webp = tiles._webp
+    monkeypatch.setattr(tiles, "_webp", lambda image, *search: searches.append(search) or webp(image, *search))
+    array = noise(30, 200, 200, 3)
+    tiles.encode_tile(array, Mode.RGB, search=tiles.SLOWEST)
+    assert searches == [tiles.FAST]
+    tiles.encode_tile(np.tile(array[:100], (2, 1, 1)), Mode.RGB, search=tiles.SLOWEST)  # LZMA finds the first half
+    assert searches[1:] == [tiles.SLOWEST]
+
+
+# ---- named --------------------------------------------------------------------------------------
+
+
+def test_a_named_model_that_does_not_pay_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    for data, model in ((bytes(900), "text"), (np.zeros((30, 30, 3), np.uint8), "photo"), (b"", "text")):
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "bfncodec"):
+            blob = bfncodec.compress(data, model, codecs=FakeModels())
+        assert not bfncodec.describe(blob).models
+        assert f"model {model} was not used" in caplog.text
+        caplog.clear()
+        bfncodec.compress(data, codecs=FakeModels())
+        assert not caplog.text
+
+
+def test_a_named_model_is_refused_for_data_that_it_does_not_code() -> None:
+    models = FakeModels()
+    palette = Image.new("P", (9, 9))
+    for data, model, message in (
+        (palette, "photo", "codes no pictures of mode P"),
+        (palette.convert("1"), "photo", "codes no pictures of mode 1"),
+        (np.zeros((9, 9), np.uint16), "text", "codes bytes or text, found a picture"),
+        (np.zeros(9), "text", "found an array of f8"),
+        (np.zeros((3, 3, 3, 3), ">i2"), "text", "found an array of >i2"),
+        (np.zeros(9), "photo", "codes a picture, found"),
+        ("text", "photo", "codes a picture, found bytes or text"),
+    ):
+        with pytest.raises(InputError, match=message):
+            bfncodec.compress(data, model, codecs=models)
+
+
+def test_refusals_are_said_with_what_to_do() -> None:
+    class Picky(FakeCodec):
+        def refusal(self, x: Any) -> str:
+            return "codes capitals" if x != x.upper() else ""
+
+    models = models_with(Picky("text"))
+    with pytest.raises(InputError, match="model text codes capitals: name another, or auto"):
+        bfncodec.compress(WORDS, "text", codecs=models)
+    bfncodec.compress(WORDS.upper(), "text", codecs=models)
+    assert bfncodec.compress(WORDS, codecs=models)  # auto does without asking
