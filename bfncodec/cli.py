@@ -1,7 +1,8 @@
 """The ``bfncodec`` command.
 
 Exit codes: 0 all is well; 1 something failed (the other files were done); 2 wrong usage; 130 and
-143 interrupted. Results go to files or standard output, everything else to standard error.
+143 interrupted; 141 nobody reads standard output any more. Results go to files or standard output,
+everything else to standard error.
 Nothing heavy is imported before a command needs it: ``--help`` and ``list`` start at once.
 """
 
@@ -11,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -21,10 +23,12 @@ from bfncodec.errors import BfncodecError
 from bfncodec.lines import LINE_BLOCK
 from bfncodec.models import DEFAULT_LEVEL, LEVELS
 from bfncodec.runner import (
+    SIGPIPE,
     STDIN,
     Call,
     Direction,
     Output,
+    Stopped,
     Transform,
     abandon_stdout,
     complain,
@@ -32,7 +36,10 @@ from bfncodec.runner import (
     internal_error,
     is_stdout,
     no_place,
+    open_closed_streams,
+    print_line,
     read_input,
+    report,
     shown,
     write_stdout,
 )
@@ -54,16 +61,10 @@ _SLASHES = tuple(filter(None, (os.sep, os.altsep)))
 # ---- start and end ----------------------------------------------------------------------------
 
 
-class _Stopped(BaseException):
-    """A signal asked the program to end; files are cleaned up on the way out."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit. Never a traceback for what a user or a machine can cause."""
+    open_closed_streams()
+    sys.unraisablehook = partial(_unheard, sys.unraisablehook)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a shell's background job
             signal.signal(number, _stop)
@@ -71,13 +72,22 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
 
 def _stop(number: int, frame: object) -> None:
-    raise _Stopped(number)
+    raise Stopped(number)
+
+
+def _unheard(otherwise: Callable[[Any], object], found: Any) -> None:
+    """Where Python drops what a signal raised, as in a finaliser, the signal is sent once more."""
+    if isinstance(found.exc_value, Stopped):
+        os.kill(os.getpid(), found.exc_value.number)
+    else:
+        otherwise(found)
 
 
 def _run(args: Sequence[str] | None) -> int:
     try:
         code = cli.main(args, prog_name="bfncodec", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
         error.show()
@@ -85,8 +95,11 @@ def _run(args: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort):
         complain("interrupted")
         return 128 + signal.SIGINT
-    except _Stopped as stopped:
-        complain("interrupted" if stopped.number == signal.SIGINT else "terminated")
+    except Stopped as stopped:
+        if stopped.number == SIGPIPE:
+            abandon_stdout()
+        else:
+            complain("interrupted" if stopped.number == signal.SIGINT else "terminated")
         return 128 + stopped.number
     except BfncodecError as error:
         complain(error.for_command())
@@ -94,6 +107,9 @@ def _run(args: Sequence[str] | None) -> int:
         complain("not enough memory")
     except ImportError as error:
         complain(f"the installation is not complete ({error}): pip install --upgrade bfncodec")
+    except BrokenPipeError:
+        abandon_stdout()
+        return 128 + SIGPIPE
     except OSError as error:
         complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
         abandon_stdout()
@@ -586,7 +602,7 @@ def train(config: Path, out: Path | None, resume: bool, steps: int | None, devic
     """
     from bfncodec.training import loop
 
-    loop.run(config, out=out, resume=resume, device=device, steps=steps, say=click.echo)
+    loop.run(config, out=out, resume=resume, device=device, steps=steps, say=report)
     return 0
 
 
@@ -608,7 +624,7 @@ def sample(model: str, count: int, size: str | None, seed: int | None, **given: 
     if output is None and not isinstance(items[0], bytes):
         output = Path(f"{Path(model).name}.png")
     if output is None or str(output) == "-":
-        click.echo(made, nl=False)
+        write_stdout(made)
     else:
         place(output, made, force=given["force"])
     return 0
@@ -629,10 +645,10 @@ def _sides(size: str | None) -> tuple[int, ...] | None:
 def _print_json(value: object) -> None:
     import json
 
-    click.echo(json.dumps(value, indent=2))
+    print_line(json.dumps(value, indent=2))
 
 
 def _print_table(head: list[str], rows: list[list[str]]) -> None:
     from bfncodec.terminal import table
 
-    click.echo(table(head, rows))
+    print_line(table(head, rows))

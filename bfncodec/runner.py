@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from bfncodec.terminal import Bar
 
 __all__ = [
+    "SIGPIPE",
     "STDIN",
     "Call",
     "Direction",
     "Output",
+    "Stopped",
     "Transform",
     "abandon_stdout",
     "complain",
@@ -32,13 +34,27 @@ __all__ = [
     "internal_error",
     "is_stdout",
     "no_place",
+    "open_closed_streams",
+    "print_line",
     "read_input",
+    "report",
     "shown",
     "write_stdout",
 ]
 
 STDIN = Path("-")
 _LOG = logging.getLogger("bfncodec")
+
+
+SIGPIPE = 13  # its number everywhere; Windows has no name for it
+
+
+class Stopped(BaseException):
+    """A signal asked the program to end, or would have; files are cleaned up on the way out."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class _Listener(logging.Handler):
@@ -62,15 +78,43 @@ def shown(name: str) -> str:
 
 
 def complain(message: str) -> None:
-    """One line on standard error."""
+    """One line on standard error, where names cannot do more than be read."""
+    line = " ".join(message.split("\n"))
+    tell("bfncodec: " + "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line))
+
+
+def tell(line: str) -> None:
+    """Something for people, which may have left."""
     with suppress(OSError):
-        click.echo("bfncodec: " + " ".join(message.split("\n")), err=True)
+        click.echo(line, err=True)
+
+
+def report(line: str) -> None:
+    """What a long work has to say on standard output; it goes on where nobody reads that any more."""
+    with suppress(OSError):
+        click.echo(line)
+
+
+def print_line(text: str) -> None:
+    """Results on standard output. OutputError where it is closed, Stopped where nobody reads it any more."""
+    write_stdout((text + "\n").encode(errors="backslashreplace"))
 
 
 def abandon_stdout() -> None:
     """Nothing more can be written there: keep Python from trying again, and complaining, when it exits."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def open_closed_streams() -> None:
+    """Where a standard stream is closed, the next file to be opened would take its number, and whatever libraries say
+    would be written into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
 
 
 @dataclass
@@ -91,14 +135,14 @@ class Call:
         """A progress bar for one file."""
         from bfncodec.terminal import Bar
 
-        self._bars.append(Bar(name, shown=sys.stderr.isatty() and not self.quiet))
+        self._bars.append(Bar(name, shown=not self.quiet and sys.stderr is not None and sys.stderr.isatty()))
         return self._bars[-1]
 
     def say(self, line: str) -> None:
         """A line for people."""
         self._clear()
         if not self.quiet:
-            click.echo(line, err=True)
+            tell(line)
 
     def fail(self, name: str, message: str) -> None:
         """Something went wrong with a file."""
@@ -139,7 +183,7 @@ class Call:
         for bar in self._bars:
             bar.clear()
         if not self.quiet:
-            click.echo(line, err=True)
+            tell(line)
 
     def _clear(self) -> None:
         while self._bars:
@@ -228,6 +272,8 @@ def read_input(path: Path) -> bytes:
 
     if path != STDIN:
         return read(path)
+    if sys.stdin is None:
+        raise InputError("standard input is closed")
     try:
         return sys.stdin.buffer.read()
     except OSError as error:
@@ -347,7 +393,8 @@ class Transform:
         return self.direction.name(self.output.path / inside)
 
     def _check_terminal(self) -> None:
-        if self.direction.compresses and not self.options.force and sys.stdout.isatty():
+        terminal = sys.stdout is not None and sys.stdout.isatty()
+        if self.direction.compresses and not self.options.force and terminal:
             raise OutputError("compressed data is not written to a terminal: use -o FILE, or -f to do it all the same")
 
     def _telling(self, name: str) -> Options:
@@ -392,13 +439,24 @@ def no_place() -> OutputError:
     return OutputError("holds a folder, which standard output cannot: name a place for it with -o")
 
 
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    """Write all of it: a stream without a buffer, as with PYTHONUNBUFFERED, may take a part and say only so."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
+    file.flush()
+
+
 def write_stdout(data: Made) -> None:
     """Put the bytes of a file there. OutputError where that fails, or it is a folder."""
     if isinstance(data, dict):
         raise no_place()
+    if sys.stdout is None:
+        raise OutputError("standard output is closed")
     try:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        _write_all(sys.stdout.buffer, data)
+    except BrokenPipeError as error:
+        raise Stopped(SIGPIPE) from error
     except OSError as error:
         abandon_stdout()
         raise OutputError(f"standard output cannot be written: {error.strerror or error}") from error

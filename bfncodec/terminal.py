@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TextIO
 
 __all__ = ["Bar", "human_bytes", "human_time", "share", "summary", "table"]
@@ -100,7 +101,8 @@ class Bar:
         """Leave the line empty."""
         if self._width:
             self._draw("")
-            self.stream.write("\r")
+            with suppress(OSError):
+                self.stream.write("\r")
             self._width = 0
 
     def _line(self, seconds: float) -> str:
@@ -111,6 +113,7 @@ class Bar:
         return f"{self.name} [{bar}] {100 * share:3.0f}%  {human_bytes(rate)}/s  {left} left"
 
     def _draw(self, line: str) -> None:
-        self.stream.write("\r" + line.ljust(self._width))
-        self.stream.flush()
+        with suppress(OSError):  # nobody may be looking any more
+            self.stream.write("\r" + line.ljust(self._width))
+            self.stream.flush()
         self._width = len(line)

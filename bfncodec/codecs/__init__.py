@@ -8,7 +8,8 @@ from typing import Any
 
 from bfncodec import models
 from bfncodec.arguments import check_machine, check_model
-from bfncodec.errors import InputError, ModelError
+from bfncodec.devices import device_named
+from bfncodec.errors import ModelError
 from bfncodec.models import ModelInfo
 
 
@@ -49,13 +50,7 @@ def load(model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", t
     info = model if isinstance(model, ModelInfo) else models.find(model)
     if threads:
         torch.set_num_threads(threads)
-    try:
-        place = torch.device(device)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); use cpu or cuda"
-        ) from error
+    place = device_named(device)
     codec = {"image": ImageCodec, "text": TextCodec, "archive": ArchiveCodec}[info.role]
     try:
         return codec(info, load_file(info.weights), place)

@@ -8,6 +8,7 @@ same result.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -24,6 +25,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bfncodec.devices import device_named
 from bfncodec.errors import InputError
 from bfncodec.models import CONFIG, WEIGHTS, find, search_path
 from bfncodec.networks.convnet import ConvNet, ConvNetConfig
@@ -31,6 +33,7 @@ from bfncodec.networks.denoiser import Denoiser, DenoiserConfig
 from bfncodec.networks.sequence import SequenceConfig, SequenceDenoiser
 from bfncodec.networks.tiles import FIRST, TiledConfig, TiledNet
 from bfncodec.networks.transformer import COARSE, FINE, Transformer, TransformerConfig
+from bfncodec.places import place
 from bfncodec.training import gaussian, grids, sequence, tiles
 from bfncodec.training.data import CropSampler, ImageSource, TextSource, WindowSampler, load_text
 from bfncodec.training.muon import Muon, half_is_faster
@@ -111,7 +114,7 @@ def run(
         say = silent
     torch.manual_seed(train.seed)  # before the network draws its weights
     task = {"image": image_task, "text": text_task, "archive": archive_task}[settings["role"]](settings, train)
-    state = Trainer(task, train, torch.device(device_of(device, rank)), rank)
+    state = Trainer(task, train, device_named(device_of(device, rank)), rank)
     checkpoint = out / "checkpoint.pt"
     if rank == 0:
         out.mkdir(parents=True, exist_ok=True)
@@ -455,8 +458,9 @@ class Trainer:
             "average": self.average,
             "optimisers": [o.state_dict() for o in self.optimisers],
         }
-        torch.save(state, path.with_suffix(".tmp"))
-        path.with_suffix(".tmp").replace(path)
+        written = io.BytesIO()
+        torch.save(state, written)
+        place(path, written.getvalue(), force=True)
 
     def load(self, path: Path) -> None:
         state = torch.load(path, map_location=self.device, weights_only=True)

@@ -11,7 +11,9 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from bfncodec.models import CONFIG, WEIGHTS
 from bfncodec.networks.stored import LEVELS, packed, table_rows
+from bfncodec.places import place
 
 LARGEST = 127
 SIXTEEN = torch.tensor([-127, -100, -81, -65, -50, -37, -25, -12, 0, 12, 25, 38, 53, 70, 91, 123], dtype=torch.int8)
@@ -146,8 +148,13 @@ def _stored(tensors: dict[str, Tensor], name: str, by_column: bool) -> Tensor | 
 
 
 def export(network: nn.Module, config: dict[str, Any], out: Path, tables: dict[str, Tensor] | None = None) -> None:
-    """Write model.safetensors and config.json into `out`; `tables` are stored as they are."""
+    """Write model.safetensors and config.json into `out`; `tables` are stored as they are.
+
+    Without a config.json a directory is no model: it goes first and comes last, so that no process that is killed
+    meanwhile leaves one of weights and a configuration that do not belong together.
+    """
     tensors = {**quantised_tensors(network), **(tables or {})}
     out.mkdir(parents=True, exist_ok=True)
-    (out / "model.safetensors").write_bytes(save(tensors))  # save_file would make it readable by its owner only
-    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (out / CONFIG).unlink(missing_ok=True)
+    place(out / WEIGHTS, save(tensors), force=True)  # save_file would make it readable by its owner only
+    place(out / CONFIG, (json.dumps(config, indent=2) + "\n").encode(), force=True)

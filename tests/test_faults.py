@@ -1,0 +1,361 @@
+"""Faults: processes that are killed at any step, signals, disks that are full, other processes."""
+
+from __future__ import annotations
+
+import io
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from doubles import noise
+from test_cli import ENVIRONMENT, TEXT
+
+import bfncodec
+from benchmarks.faults import Killer, folder_file, tree
+from bfncodec import files, places, runner
+from bfncodec.errors import BfncodecError
+from bfncodec.files import Options, compress_file, decompress_file
+
+PROGRAM = [sys.executable, "-m", "bfncodec"]
+REMOVE = Options(model="none", remove=True, force=True)
+OLDER = b"what was there before"
+posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+def heard() -> None:
+    """Shells let what runs behind them ignore interrupts; a test's process hears them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def fork() -> int:
+    """Python warns that threads of the parent do not go on in a child. Ours does not ask anything of them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+# ---- kill -9 at every step ----------------------------------------------------------------------
+
+
+def killed_at(step: int, work: Callable[[], Any]) -> bool:
+    """Do it in a child that is killed before its n-th change of the file system; whether there were so many."""
+    child = fork()
+    if child == 0:
+        with Killer(step):
+            try:
+                work()
+            except BaseException:  # noqa: BLE001 - a child of a test has nobody to tell
+                os._exit(3)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert not os.WIFEXITED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+def check_left(folder: Path, before: set[str]) -> None:
+    """Beside what was there and what is made only hidden files that are documented."""
+    assert all(places.is_leftover(name) for name in {path.name for path in folder.iterdir()} - before)
+
+
+@posix
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize("direction", ["compress", "decompress"])
+def test_killed_at_any_step_the_source_or_the_target_is_whole(tmp_path: Path, direction: str, older: bool) -> None:
+    blob = bfncodec.compress(TEXT, "none")
+    made = {"compress": ("x", TEXT, "x.bfn", blob), "decompress": ("x.bfn", blob, "x", TEXT)}[direction]
+    name, data, target, result = made
+    call = compress_file if direction == "compress" else decompress_file
+    step, states = 0, set()
+    while True:
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        (folder / name).write_bytes(data)
+        if older:
+            (folder / target).write_bytes(OLDER)
+        more = killed_at(step, lambda folder=folder: call(folder / name, options=REMOVE))
+        source, there = (folder / name).exists(), (folder / target).exists()
+        assert not source or (folder / name).read_bytes() == data
+        assert not there or (folder / target).read_bytes() in ([OLDER, result] if older and source else [result])
+        assert source or there
+        assert there or not older
+        check_left(folder, {name, target})
+        states.add((source, there))
+        if not more:
+            break
+        step += 1
+    assert step >= 4
+    assert states == {(True, True), (False, True)} | (set() if older else {(True, False)})
+
+
+@posix
+@pytest.mark.parametrize("older", [False, True])
+def test_a_folder_is_whole_or_absent_at_any_step(tmp_path: Path, older: bool) -> None:
+    blob, inside = folder_file()
+    before = {"old": OLDER}
+    step = 0
+    while True:
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        (folder / "d.bfn").write_bytes(blob)
+        if older:
+            (folder / "d").mkdir()
+            (folder / "d" / "old").write_bytes(OLDER)
+        more = killed_at(step, lambda folder=folder: decompress_file(folder / "d.bfn", options=REMOVE))
+        source = (folder / "d.bfn").exists()
+        if (folder / "d").exists():
+            assert tree(folder / "d") in ([before, inside] if older and source else [inside])
+        else:
+            assert source
+            assert not older or before in map(tree, folder.glob(".*.bfn.old"))
+        check_left(folder, {"d", "d.bfn"})
+        if not more:
+            break
+        step += 1
+    assert step >= 8
+
+
+@posix
+def test_a_killed_call_can_be_repeated(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(TEXT)
+    for step in range(4):
+        assert killed_at(step, lambda: compress_file(tmp_path / "x", options=REMOVE))
+    compress_file(tmp_path / "x", options=REMOVE)
+    assert bfncodec.decompress((tmp_path / "x.bfn").read_bytes()) == TEXT
+
+
+@posix
+@pytest.mark.parametrize("older", [False, True])
+def test_a_model_is_never_half_exported(tmp_path: Path, older: bool) -> None:
+    """Weights of one training with the configuration of another would code, but for nobody else."""
+    from torch import nn
+
+    from bfncodec.training.quantise import export
+
+    networks = [nn.Linear(2, 2), nn.Linear(2, 2)]
+    wholes = []
+    for number, network in enumerate(networks):
+        export(network, {"number": number}, tmp_path / f"whole{number}")
+        wholes.append(tree(tmp_path / f"whole{number}"))
+    assert wholes[0]["model.safetensors"] != wholes[1]["model.safetensors"]
+    step, more = 0, True
+    while more:
+        folder = tmp_path / str(step)
+        if older:
+            export(networks[0], {"number": 0}, folder)
+        more = killed_at(step, lambda folder=folder: export(networks[1], {"number": 1}, folder))
+        found = tree(folder)
+        assert "config.json" not in found or found in wholes
+        step += 1
+    assert found == wholes[1]
+    assert step > 6
+
+
+# ---- disks and folders ----------------------------------------------------------------------------
+
+
+def limited() -> None:
+    """Nothing larger than 4 KiB can be written: how a full disk looks to one process."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+
+@pytest.mark.parametrize(
+    "args", [["compress", "--rm"], ["compress", "-f"], ["decompress", "--rm"], ["decompress", "-f"]]
+)
+def test_a_disk_that_fills_up(tmp_path: Path, args: list[str]) -> None:
+    data = noise(30, 9000).tobytes()
+    (tmp_path / "x").write_bytes(data if args[0] == "compress" else OLDER)
+    (tmp_path / "x.bfn").write_bytes(OLDER if args[0] == "compress" else bfncodec.compress(data, "none"))
+    if args[1] == "--rm":
+        (tmp_path / ("x.bfn" if args[0] == "compress" else "x")).unlink()
+    before = tree(tmp_path)
+    model = ["-m", "none"] if args[0] == "compress" else []
+    source = "x" if args[0] == "compress" else "x.bfn"
+    done = subprocess.run(
+        [*PROGRAM, *args, *model, source], capture_output=True, check=False, env=ENVIRONMENT, cwd=tmp_path,
+        preexec_fn=limited,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.count(b"\n") == 1
+    assert b"cannot be written: File too large" in done.stderr
+    assert tree(tmp_path) == before
+
+
+def test_a_folder_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = os.open
+
+    def denied(path: str | Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(30, "Read-only file system", str(path))
+        return opened(path, flags, mode)
+
+    (tmp_path / "x").write_bytes(TEXT)
+    monkeypatch.setattr(os, "open", denied)
+    with pytest.raises(BfncodecError, match=r"x\.bfn cannot be written: Read-only file system"):
+        compress_file(tmp_path / "x", options=REMOVE)
+    assert tree(tmp_path) == {"x": TEXT}
+
+
+def test_a_source_that_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x").write_bytes(TEXT)
+    place = files.place
+
+    def late(*args: Any, **given: Any) -> None:
+        place(*args, **given)
+        (tmp_path / "x").unlink()
+
+    monkeypatch.setattr(files, "place", late)
+    with pytest.raises(BfncodecError, match="the result is written, but the source cannot be removed: No such file"):
+        compress_file(tmp_path / "x", options=REMOVE)
+    assert bfncodec.decompress((tmp_path / "x.bfn").read_bytes()) == TEXT
+
+
+@posix
+def test_two_processes_on_one_target(tmp_path: Path) -> None:
+    """Each wants to write its own source to one place: one does, the other says that it exists."""
+    for number in range(6):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        children = []
+        for name in "ab":
+            (folder / name).write_bytes(name.encode() * 9999)
+            child = fork()
+            if child == 0:
+                try:
+                    compress_file(folder / name, folder / "target", Options(model="none", remove=True))
+                except BfncodecError as error:
+                    os._exit(1 if "exists already" in str(error) else 3)
+                except BaseException:  # noqa: BLE001 - a child of a test has nobody to tell
+                    os._exit(3)
+                os._exit(0)
+            children.append(child)
+        codes = sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
+        assert codes == [0, 1]
+        left = tree(folder)
+        written = bfncodec.decompress(left.pop("target"))
+        assert sorted([written, *left.values()]) == [b"a" * 9999, b"b" * 9999]
+
+
+# ---- signals and pipes ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delay", [0.03, 0.08, *(pytest.param(n / 50, marks=pytest.mark.slow) for n in range(2, 12))])
+def test_an_interrupt_while_the_program_starts(tmp_path: Path, delay: float) -> None:
+    """No traceback, nothing written. Python itself takes some hundredths of a second before it runs a line of ours."""
+    (tmp_path / "x").write_bytes(TEXT * 999)
+    code = "from bfncodec import __main__; print(flush=True); __main__.main()"
+    command = [sys.executable, "-c", code, "compress", "x"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=ENVIRONMENT, preexec_fn=heard
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in stderr
+    assert stderr.count(b"\n") <= 1
+    assert tree(tmp_path) == {"x": TEXT * 999}
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams(tmp_path: Path, closed: str) -> None:
+    """A file that is opened then has the number of a standard stream; what is said there must not end up in it."""
+    (tmp_path / "x").write_bytes(TEXT)
+    done = subprocess.run(
+        f"{sys.executable} -m bfncodec compress -v -m none x {closed}", shell=True, capture_output=True, check=False,
+        env=ENVIRONMENT, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert done.stdout == b""
+    assert bfncodec.decompress((tmp_path / "x.bfn").read_bytes()) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("compress -m none -c x >&-", "standard output is closed"),
+        ("list x.bfn >&-", "standard output is closed"),
+        ("compress -m none -o y <&-", "standard input is closed"),
+    ],
+)
+def test_what_needs_a_closed_stream_says_so(tmp_path: Path, command: str, message: str) -> None:
+    (tmp_path / "x").write_bytes(TEXT)
+    (tmp_path / "x.bfn").write_bytes(bfncodec.compress(TEXT, "none"))
+    done = subprocess.run(
+        f"{sys.executable} -m bfncodec {command}", shell=True, capture_output=True, text=True, check=False,
+        env=ENVIRONMENT, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command", ["compress -m none -c x", "decompress -c x.bfn", "list " + "x.bfn " * 999, "--help"]
+)
+def test_a_reader_that_goes_away(tmp_path: Path, command: str) -> None:
+    """As with other tools there is nothing to say then."""
+    data = noise(31, 200_000).tobytes()
+    (tmp_path / "x").write_bytes(data)
+    (tmp_path / "x.bfn").write_bytes(bfncodec.compress(data, "none"))
+    script = f"{sys.executable} -m bfncodec {command} | head -c 1 >&2; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, check=True, env=ENVIRONMENT, cwd=tmp_path)
+    assert len(done.stderr) == 1
+    assert int(done.stdout) in ([0, 1, 141] if command == "--help" else [141])
+
+
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_streams_that_take_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch, buffered: str) -> None:
+    """As those without a buffer do when a disk is nearly full."""
+
+    class Part(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: Any) -> int:
+            taken.append(bytes(data[:1000]))
+            return len(taken[-1])
+
+    taken: list[bytes] = []
+    stream = io.BufferedWriter(Part()) if buffered else Part()
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=stream))
+    data = noise(32, 30_500).tobytes()
+    runner.write_stdout(data)
+    assert b"".join(taken) == data
+
+
+def test_messages_that_nobody_reads_stop_nothing(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(TEXT)
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [*PROGRAM, "compress", "-m", "none", "--rm", "x"], stderr=write, check=False, env=ENVIRONMENT, cwd=tmp_path
+    )
+    os.close(write)
+    assert done.returncode == 0
+    assert bfncodec.decompress((tmp_path / "x.bfn").read_bytes()) == TEXT
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/\xff\x1b[31m"
+    Path(os.fsdecode(name)).write_bytes(TEXT)
+    environment = ENVIRONMENT | {"PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run([*PROGRAM, "compress", "-m", "none", name], capture_output=True, check=False, env=environment)
+    again = subprocess.run(
+        [*PROGRAM, "compress", "-m", "none", name], capture_output=True, check=False, env=environment
+    )
+    listed = subprocess.run([*PROGRAM, "list", name + b".bfn"], capture_output=True, check=False, env=environment)
+    assert (done.returncode, again.returncode, listed.returncode) == (0, 1, 0)
+    for out in (done.stderr, again.stderr, listed.stdout):
+        assert b"\x1b" not in out
+        assert b"Traceback" not in out
