@@ -179,9 +179,13 @@ def encode_folder(
 def _item_shape(options: Options, codecs: CodecSource) -> Shape:
     """The pictures that the model codes; InputError, before anything is read, where it codes none of one shape."""
     if _role(options.model, codecs) != "archive":
-        raise InputError("is a folder; use -r to take the files in it")
+        raise InputError("is a folder", python="compress the files in it", command="use -r to take the files in it")
     if options.block is not None:
-        raise InputError("is a folder, which is not cut after lines: use -r to take the files in it")
+        raise InputError(
+            "is a folder, which is not cut after lines",
+            python="compress the files in it",
+            command="use -r to take the files in it",
+        )
     return item_shape(codecs.named(options.model))
 
 

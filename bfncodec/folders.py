@@ -99,7 +99,9 @@ def item_shape(codec: Codec) -> Shape:
     shape = tuple(config["network"].get("shape", ()))
     if len(shape) != 3 or shape[2] not in _MODES:
         raise InputError(
-            f"model {codec.info.name} codes no pictures of one shape, so no folder: use -r to take the files in it"
+            f"model {codec.info.name} codes no pictures of one shape, so no folder",
+            python="compress the files in it",
+            command="use -r to take the files in it",
         )
     return shape
 
@@ -124,7 +126,11 @@ def folder_of(files: Mapping[str, bytes], shape: Shape, as_bytes: bool = False) 
         height, width, channels = shape
         kind = f"{'an RGB' if channels == 3 else 'a grey'} picture of {width} x {height} pixels"
         exactly = " that comes back byte for byte" if as_bytes else ""
-        raise InputError(f"found no file that is {kind}{exactly}: use -r to compress each file alone")
+        raise InputError(
+            f"found no file that is {kind}{exactly}",
+            python="compress each file alone",
+            command="use -r to compress each file alone",
+        )
     return Folder(b"".join(plain + pixels), entries=tuple(entries), sides=shape[:2])
 
 

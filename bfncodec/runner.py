@@ -60,8 +60,8 @@ class Stopped(BaseException):
 class _Listener(logging.Handler):
     """Passes on what is logged."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        super().__init__(logging.INFO)
+    def __init__(self, tell: Callable[[str], None], level: int) -> None:
+        super().__init__(level)
         self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -161,9 +161,10 @@ class Call:
     @contextmanager
     def each(self, name: str) -> Iterator[None]:
         """What goes wrong with one file is said in one line, and the next one follows. What is logged is said, too."""
-        listener = _Listener(self._note)
+        level = logging.DEBUG if self.verbose else logging.INFO
+        listener = _Listener(self._note, level)
         _LOG.addHandler(listener)
-        _LOG.setLevel(logging.INFO)
+        _LOG.setLevel(level)
         try:
             yield
         except BfncodecError as error:
@@ -225,7 +226,7 @@ def expand(
         elif folders and not recursive:
             yield path, Path(own_name(path).name)
         elif not recursive:
-            call.fail(str(path), "is a folder; use -r to take the files in it")
+            call.fail(str(path), "is a folder: use -r to take the files in it")
         else:
             for inside in _files_in(path, wanted, call):
                 yield inside, inside.relative_to(path)

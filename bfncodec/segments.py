@@ -150,8 +150,10 @@ def encode_bytes(data: bytes, choice: Choice, progress: Progress, lines: Lines |
     """
     cut = (((len(data), len(lines.starts)),), lines) if lines is not None else None
     plain = _plain_blocks(data, *cut) if cut else _plain_bytes(data)
-    codec = choice.find() if choice.forced or not _beyond_models(data, plain) else None
+    beyond = not choice.forced and _beyond_models(data, plain)
+    codec = None if beyond else choice.find()
     if codec is None or not (choice.forced or _text_may_win(data, codec, 8 * plain.size / len(data))):
+        _tell_unasked(codec, beyond)
         progress(len(data))
         return plain
     axes, grain = cut or _cuts(data, codec)
@@ -161,8 +163,7 @@ def encode_bytes(data: bytes, choice: Choice, progress: Progress, lines: Lines |
     same = (axes, grain) == (plain.axes, plain.grain)
     coded = _by_model(pieces, codec, plain.coded if same else [_plain_piece(piece) for piece in pieces], progress)
     plan = min(Plan(axes, tuple(coded), grain), plain, key=lambda plan: plan.size)
-    if choice.forced:
-        _tell_unused(codec, plan)
+    _tell_unused(codec, plan, choice)
     return plan
 
 
@@ -185,11 +186,19 @@ def _check_able(codec: Codec, pieces: Sequence[bytes]) -> None:
         raise InputError(f"model {codec.info.name} {reasons[0]}: name another, or auto")
 
 
-def _tell_unused(codec: Codec, plan: Plan) -> None:
-    """Tell where a model that was named codes nothing, as all takes less without it."""
+def _tell_unused(codec: Codec, plan: Plan, choice: Choice) -> None:
+    """Tell where a model codes nothing, as all takes less without it; unasked only of one that the caller named."""
     if not any(part.method is Method.MODEL for part in plan.coded):
-        size = sum(len(part.payload) for part in plan.coded)
-        _LOG.info("model %s was not used: without it the data take less, %d bytes", codec.info.name, size)
+        size, level = sum(len(part.payload) for part in plan.coded), logging.INFO if choice.forced else logging.DEBUG
+        _LOG.log(level, "model %s was not used: without it the data take less, %d bytes", codec.info.name, size)
+
+
+def _tell_unasked(codec: Codec | None, beyond: bool) -> None:
+    """Tell who wants to know why no model was asked for all of the content. beyond: for what is known without any."""
+    if beyond:
+        _LOG.debug("no model was asked: the data are random, too short, or take next to nothing without")
+    elif codec is not None:
+        _LOG.debug("model %s was not used: a sample says that it does not win", codec.info.name)
 
 
 def _may_pay(symbols: int, plain: int) -> bool:
@@ -278,8 +287,7 @@ def encode_pixels(pixels: Pixels, mode: Mode, choice: Choice, progress: Progress
     promised = choice.level >= _SLOW_LEVEL and not mode.is_wide
     if len(plan.coded) > 1 and (lost or promised):  # else compared already, or next to hopeless
         plan = min(plan, _plain_pixels(pixels, mode, choice, plan.size), key=lambda plan: plan.size)
-    if choice.forced:
-        _tell_unused(codec, plan)
+    _tell_unused(codec, plan, choice)
     return plan
 
 
@@ -291,8 +299,12 @@ def _image_codec(pixels: Pixels, mode: Mode, choice: Choice) -> tuple[Codec | No
     if codec is not None and choice.forced and not serves(channels_of(codec), mode):
         raise InputError(f"model {codec.info.name} codes no pictures of mode {mode.pil}: convert it, or name auto")
     if codec is None or choice.forced:
+        if codec is None and served and not any(asked):
+            _tell_unasked(None, beyond=True)
         return codec, asked
     wins = serves(channels_of(codec), mode) and _image_may_win(pixels, mode, codec)
+    if not wins:
+        _tell_unasked(codec, beyond=False)
     return codec if wins else None, asked
 
 

@@ -146,7 +146,7 @@ def test_a_bad_file_does_not_stop_the_others(folder: Path) -> None:
     errors = [line for line in result.stderr.splitlines() if line.startswith("bfncodec:")]
     assert errors == [
         "bfncodec: missing: cannot be read: No such file or directory",
-        "bfncodec: .: is a folder; use -r to take the files in it",
+        "bfncodec: .: is a folder: use -r to take the files in it",
     ]
     assert {"a.txt.bfn", "noise.bin.bfn"} <= names(folder)
 
@@ -251,6 +251,7 @@ def test_list(folder: Path) -> None:
             "models": [FakeModels().codecs["image"].info.id.hex()],
             "preview_bytes": 0,
             "lines": 0,
+            "files": 1,
         }
     ]
     run("list", "a.txt", code=1)
@@ -435,3 +436,25 @@ def test_what_is_logged_while_a_file_is_at_work_is_said(quiet: bool, capsys: pyt
         log.debug("details")
     log.info("afterwards")
     assert capsys.readouterr().err == ("" if quiet else "compiling\n")
+
+
+def test_why_a_model_was_not_used_is_said_to_who_asks(folder: Path) -> None:
+    (folder / "short").write_bytes(b"short")
+    (folder / "random").write_bytes(noise(60, 4000).tobytes())
+    (folder / "large.txt").write_bytes(b"".join(b"%d\n" % n**3 for n in range(4000)))
+    reasons = {
+        "short": "no model was asked: the data are random, too short, or take next to nothing without",
+        "random": "no model was asked: the data are random, too short, or take next to nothing without",
+        "a.txt": "model text was not used: without it the data take less, ",
+        "large.txt": "model text was not used: a sample says that it does not win",
+    }
+    for name, reason in reasons.items():
+        assert reason in run("compress", "-v", name).stderr
+        assert "model" not in run("compress", "-f", name).stderr
+    assert "not used" not in run("compress", "-v", "photo.png").stderr
+
+
+def test_shells_complete_commands(folder: Path) -> None:
+    asked = ENVIRONMENT | {"_BFNCODEC_COMPLETE": "bash_complete", "COMP_WORDS": "bfncodec dec", "COMP_CWORD": "1"}
+    done = subprocess.run([sys.executable, "-m", "bfncodec"], capture_output=True, check=True, env=asked)
+    assert done.stdout.split() == [b"plain,decompress"]

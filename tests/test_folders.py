@@ -363,7 +363,7 @@ def test_never_half_a_folder(
         ({"a.txt": TEXT}, RGB, "found no file that is an RGB picture of 4 x 4 pixels: use -r"),
         ({"a.txt": TEXT}, BINARY, "found no file that is a grey picture"),
         ({"a.txt": TEXT}, LETTERS, "codes no pictures of one shape, so no folder: use -r"),
-        ({"a.txt": TEXT}, "auto", "is a folder; use -r"),
+        ({"a.txt": TEXT}, "auto", "is a folder: use -r"),
         ({"a.txt": TEXT}, "missing", "missing is not on this machine"),
     ],
 )
@@ -572,5 +572,5 @@ def test_tables_come_back(files: dict[str, Any]) -> None:
 
 def test_other_models_and_folders(folder: Path) -> None:
     for model in ("photo", "text"):
-        with pytest.raises(InputError, match="is a folder; use -r"):
+        with pytest.raises(InputError, match="is a folder: compress the files in it"):
             compress_file(folder, options=Options(model), codecs=FakeModels())
