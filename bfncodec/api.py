@@ -42,6 +42,7 @@ from bfncodec.header import (
     Items,
     Kind,
     Limits,
+    Method,
     Origin,
     Tag,
     boxes,
@@ -55,7 +56,7 @@ from bfncodec.models import DEFAULT_LEVEL, check_level
 from bfncodec.objects import content_of, object_of, same_object
 from bfncodec.pictures import Picture
 from bfncodec.regions import LineRange, Part, part_of, with_true_extras
-from bfncodec.segments import TEXT_SEGMENT, Choice, Codec, Plan, decode, encode_bytes, encode_pixels
+from bfncodec.segments import TEXT_SEGMENT, Choice, Codec, Plan, decode, encode_bytes, encode_numbers, encode_pixels
 from bfncodec.wire import Source
 
 if TYPE_CHECKING:
@@ -340,18 +341,29 @@ def encode_frame(
     elif isinstance(content, Folder | Arrays):
         plan = _plan_apart(content, _choose(model, "text", codecs, level), progress)
     else:
-        choice = _choose("none" if content.kind is Kind.ARRAY and model == "auto" else model, "text", codecs, level)
-        if choice.forced and content.kind is Kind.ARRAY and content.header.item_bytes > 1:
-            raise InputError(
-                f"model {model} codes bytes, found an array of {content.dtype}: no model serves it; leave it to auto"
-            )
-        plan = encode_bytes(content.data, choice, progress, lines)
+        plan = _plan_plain(content, model, codecs, level, progress, lines)
     header = content.header
     if plan.grain != FINEST and len(plan.coded) > 1:
         header = replace(header, extras=(*header.extras, write_grain(plan.grain)))
     if isinstance(content, Picture) and preview is not False:
         header = _with_preview(header, content, plan, preview)
     return pack(header, plan.axes, plan.coded)
+
+
+def _plan_plain(
+    content: Plain, model: str, codecs: CodecSource, level: int, progress: Progress, lines: Lines | None
+) -> Plan:
+    """Segments of bytes, text or an array that is no picture. Of arrays only those of bytes are for models."""
+    if content.kind is not Kind.ARRAY:
+        return encode_bytes(content.data, _choose(model, "text", codecs, level), progress, lines)
+    choice = _choose("none" if model == "auto" else model, "text", codecs, level)
+    if choice.forced and content.header.item_bytes > 1:
+        raise InputError(
+            f"model {model} codes bytes, found an array of {content.dtype}: no model serves it; leave it to auto"
+        )
+    if choice.forced or content.dtype in ("u1", "u2"):
+        return encode_bytes(content.data, choice, progress)
+    return encode_numbers(content.data, content.dtype, content.shape, progress)
 
 
 def _cut_lines(content: Content, block: int, model: str, codecs: CodecSource) -> Lines:
@@ -656,7 +668,7 @@ def describe_opened(opened: Opened) -> Description:
 
 def _describe_frame(frame: Frame, file_bytes: int) -> Description:
     parts = [part for part in frame.segments if part is not None]
-    methods = [part.method.name.lower() for part in parts]
+    methods = [_method(part.method, frame.header) for part in parts]
     sides = tuple(length for length, _ in frame.axes)
     folder = read_files(frame.header, sides[0])
     return Description(
@@ -670,6 +682,10 @@ def _describe_frame(frame: Frame, file_bytes: int) -> Description:
         preview_bytes=len(frame.header.extra(Tag.PREVIEW) or b""),
         lines=frame.header.lines.total if frame.header.lines else 0,
     )
+
+
+def _method(method: Method, header: Header) -> str:
+    return "planes" if header.kind is Kind.ARRAY and method is Method.PICTURE else method.name.lower()
 
 
 def _name(header: Header) -> str:

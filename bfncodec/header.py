@@ -84,7 +84,9 @@ class Kind(IntEnum):
 
 
 class Method(IntEnum):
-    """How a segment is coded. PICTURE is a VP8L or PNG stream, or 16-bit planes, told apart by its first byte."""
+    """How a segment is coded. PICTURE is a VP8L or PNG stream, or 16-bit planes, told apart by its first byte; in an
+    array planes of its elements' bytes.
+    """
 
     STORED = 0
     LZMA = 1
@@ -489,7 +491,7 @@ def _check_grain(axis: tuple[int, int], grain: Grain) -> None:
 
 def check_payload(header: Header, method: Method, payload: bytes, box: Box, limits: Limits) -> None:
     """Refuse a segment that cannot be of its place, or asks for more work than ``limits``."""
-    if method is Method.PICTURE and header.kind is not Kind.IMAGE:
+    if method is Method.PICTURE and header.kind not in (Kind.IMAGE, Kind.ARRAY):
         raise DamagedError(f"a picture stream cannot be {header.kind.name.lower()}")
     sides = tuple(stop - start for start, stop in box)
     declared = lengths(header, method, payload)

@@ -24,6 +24,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from bfncodec import lzmaraw
 from bfncodec.container import Coded, Frame, Segment
+from bfncodec.elements import decode as decode_planes
+from bfncodec.elements import encode as encode_planes
+from bfncodec.elements import forms_of
 from bfncodec.errors import DamagedError, FormatError, InputError
 from bfncodec.header import FINEST, Axes, Box, Grain, Items, Kind, Method, Mode, boxes, least_payload
 from bfncodec.lines import Lines
@@ -49,7 +52,17 @@ if TYPE_CHECKING:
 
     Pixels = np.ndarray[Any, Any]
 
-__all__ = ["TEXT_SEGMENT", "Choice", "Codec", "Plan", "channels_of", "decode", "encode_bytes", "encode_pixels"]
+__all__ = [
+    "TEXT_SEGMENT",
+    "Choice",
+    "Codec",
+    "Plan",
+    "channels_of",
+    "decode",
+    "encode_bytes",
+    "encode_numbers",
+    "encode_pixels",
+]
 
 Progress = Callable[[int], None]
 """Called with the number of further bytes or subpixels done."""
@@ -92,6 +105,7 @@ class Codec(Protocol):
     def encode_batch(self, xs: Sequence[Any], progress: Progress | None = None) -> list[bytes]:
         """One payload for each x: bytes for text, ``uint8 [H, W, 3]`` for images, and ``[H, W, 1]`` where an attribute
         ``channels`` has 1 as well as 3. An argument ``thorough``, where it has one, asks for more time and less bytes.
+        A method ``refusal``, where it has one, says why the model cannot code an x, nothing where it can.
         """
 
     def decode_batch(self, payloads: Sequence[bytes], progress: Progress | None = None) -> list[Any]:
@@ -99,9 +113,6 @@ class Codec(Protocol):
 
     def codelength(self, x: Any) -> CodeLength:
         """The ideal number of bits, without coding."""
-
-    def refusal(self, x: Any) -> str:
-        """Why the model cannot code such an x as ``encode_batch`` takes; empty where it can."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +178,21 @@ def encode_bytes(data: bytes, choice: Choice, progress: Progress, lines: Lines |
     return plan
 
 
+def encode_numbers(data: bytes, dtype: str, shape: Sequence[int], progress: Progress) -> Plan:
+    """Segments of an array's elements: planes of their bytes, LZMA or stored. dtype: as headers name it."""
+    forms = forms_of(dtype, shape)
+    item = int(dtype.lstrip(">")[1:])
+    axes, grain = ((len(data), _parts(len(data), _PLAIN_SEGMENT)),), (item, 0)
+    coded = []
+    for ((start, stop),) in boxes(axes, grain):
+        piece = data[start:stop]
+        plain, planes = _plain_piece(piece), encode_planes(piece, forms)
+        smaller = planes and len(planes) < len(plain.payload)
+        coded.append(Coded(Method.PICTURE, planes, plain.crc) if smaller else plain)
+        progress(len(piece))
+    return Plan(axes, tuple(coded), grain if item > 1 else FINEST)
+
+
 def _by_model(pieces: Sequence[bytes], codec: Codec, plain: Sequence[Coded], progress: Progress) -> list[Coded]:
     """Segments by the model or, where that is smaller, without. plain: the pieces coded without it."""
     coded = list(plain)
@@ -181,7 +207,8 @@ def _by_model(pieces: Sequence[bytes], codec: Codec, plain: Sequence[Coded], pro
 
 def _check_able(codec: Codec, pieces: Sequence[bytes]) -> None:
     """Refuse a model that was named and can code none of the pieces."""
-    reasons = [codec.refusal(piece) for piece in pieces]
+    refusal = getattr(codec, "refusal", lambda piece: "")
+    reasons = [refusal(piece) for piece in pieces]
     if all(reasons):
         raise InputError(f"model {codec.info.name} {reasons[0]}: name another, or auto")
 
@@ -440,6 +467,8 @@ def _decode_plain(segment: Segment, mode: Mode) -> Any:
         return decode_tile(segment.method, segment.payload, mode, *_sides(segment.box))
     if segment.method is Method.LZMA:
         return lzmaraw.unpack(segment.payload)
+    if segment.method is Method.PICTURE:
+        return decode_planes(segment.payload)
     return segment.payload
 
 
