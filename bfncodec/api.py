@@ -105,7 +105,8 @@ class CodecSource(Protocol):
 class Models:
     """The models on this machine, each loaded when first needed and then kept.
 
-    device: "cpu", "cuda", ... threads: CPU threads, None for all. Files do not depend on either.
+    device: "cpu", "cuda", ... threads: CPU threads, None for all. Files do not depend on either. Raises InputError for
+    what is no number of threads.
     """
 
     def __init__(self, device: str = "cpu", threads: int | None = None) -> None:

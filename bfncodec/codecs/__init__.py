@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,17 @@ from bfncodec.devices import device_named
 from bfncodec.errors import ModelError
 from bfncodec.models import ModelInfo
 
+SPIN = "GOMP_SPINCOUNT"
+
 
 def load(model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", threads: int | None = None) -> Any:
     """The codec of a model.
 
     model: name, identity, directory or what :mod:`bfncodec.models` found. device: "cpu", "cuda" or "cuda:1". threads:
-    CPU threads of the whole process (torch's setting), None leaves it as it is. Files do not depend on either.
+    CPU threads that a call of the codec may use, None for as many as torch is set to; that setting stays as it is.
+    Files do not depend on either. In a forked process calls use one thread.
 
-    Raises ModelNotFoundError, ModelError (files missing or broken), InputError (no such device).
+    Raises ModelNotFoundError, ModelError (files missing or broken), InputError (no such device or number of threads).
 
     >>> codec = load("text")
     >>> codec.decode(codec.encode(b"to be or not to be"))
@@ -32,11 +36,8 @@ def load(model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", t
     >>> codec.decode_batch(payloads[1:])
     [b'or not to be']
     """
-    # Threads that spin long while they wait starve each other where processors are shared (ten times slower, measured);
-    # threads that sleep at once make short steps slow. GNU OpenMP reads this when torch is first imported.
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    _import_torch()
 
-    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -48,14 +49,29 @@ def load(model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", t
     if not isinstance(model, (bytes, ModelInfo)):
         check_model(model)
     info = model if isinstance(model, ModelInfo) else models.find(model)
-    if threads:
-        torch.set_num_threads(threads)
     place = device_named(device)
     codec = {"image": ImageCodec, "text": TextCodec, "archive": ArchiveCodec}[info.role]
     try:
-        return codec(info, load_file(info.weights), place)
+        made: Any = codec(info, load_file(info.weights), place)
     except (SafetensorError, KeyError, TypeError, ValueError, ZeroDivisionError, RuntimeError, OSError) as error:
         raise ModelError(
             f"{info.path}: the weights do not fit the configuration ({type(error).__name__}: {error}); "
             "export the model again"
         ) from error
+    made.threads = threads
+    return made
+
+
+def _import_torch() -> None:
+    """Import torch so that its threads do not spin long while they wait.
+
+    They starve each other where processors are shared (ten times slower, measured); threads that sleep at once make
+    short steps slow. GNU OpenMP reads the variable when torch is first imported, and never again.
+    """
+    if "torch" in sys.modules or SPIN in os.environ:
+        return
+    os.environ[SPIN] = "20000"
+    try:
+        import torch  # noqa: F401
+    finally:
+        del os.environ[SPIN]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from functools import wraps
+from typing import Any, Generic, TypeVar
 
 from bfncodec.errors import DamagedError
 from bfncodec.flow.report import CodeLength
 from bfncodec.models import ModelInfo
+from bfncodec.networks.torch_threads import torch_threads
 from bfncodec.networks.undisturbed import undisturbed
 
 Item = TypeVar("Item")
@@ -28,13 +30,15 @@ class Codec(ABC, Generic[Item]):
     """
 
     info: ModelInfo
+    threads: int | None = None
+    """CPU threads that a call may use, None for as many as torch has where it is called."""
 
     def __init_subclass__(cls) -> None:
-        """Networks compute the same whatever the program around has set torch to."""
+        """Networks compute the same whatever the program around has set torch to, which finds its settings again."""
         super().__init_subclass__()
         for name in ("__init__", "encode_batch", "decode_batch", "codelength", "ideal", "draw"):
             if name in vars(cls):
-                setattr(cls, name, undisturbed(vars(cls)[name]))
+                setattr(cls, name, undisturbed(_with_own_threads(vars(cls)[name])))
 
     @abstractmethod
     def encode_batch(self, xs: Sequence[Item], progress: Progress = silent) -> list[bytes]:
@@ -59,6 +63,17 @@ class Codec(ABC, Generic[Item]):
     def decode(self, payload: bytes, progress: Progress = silent) -> Item:
         """Inverse of `encode`."""
         return self.decode_batch([payload], progress)[0]
+
+
+def _with_own_threads(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of a codec, in as many threads as the codec may use."""
+
+    @wraps(method)
+    def call(self: Codec[Any], *args: Any, **kwargs: Any) -> Any:
+        with torch_threads(self.threads):
+            return method(self, *args, **kwargs)
+
+    return call
 
 
 MOST_SYMBOLS = 1 << 40

@@ -7,14 +7,14 @@ processors busy. What is computed does not depend on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
 from threading import Event, Lock
 from typing import TypeVar
 
-import torch
-
 from bfncodec.codecs.base import Progress
+from bfncodec.networks.torch_threads import set_threads, torch_threads
 
 Group = TypeVar("Group")
 Result = TypeVar("Result")
@@ -28,29 +28,32 @@ class Team:
     """Threads of Python's with one of torch's each, for as long as it is entered."""
 
     def __init__(self, threads: int) -> None:
-        self.threads = threads
+        self.threads, self._inside = threads, ExitStack()
 
     def __enter__(self) -> Team:
-        self._before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        self._pool = ThreadPoolExecutor(self.threads, initializer=torch.set_num_threads, initargs=(1,))
+        self._inside.enter_context(torch_threads(1))
+        self._pool = self._inside.enter_context(_pool(self.threads)) if self.threads > 1 else None
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(self._before)  # those threads changed it for all that are to come
+        self._inside.close()
 
     def each(self, work: Callable[[Group], Result], groups: Sequence[Group]) -> list[Result]:
         """`work` of every group, in their order."""
-        alone = self.threads == 1 or len(groups) == 1
-        return [work(group) for group in groups] if alone else list(self._pool.map(work, groups))
+        if self._pool is None or len(groups) == 1:
+            return [work(group) for group in groups]
+        return list(self._pool.map(work, groups))
 
 
 def in_threads(
     work: Callable[[Group, Progress], Result], groups: Sequence[Group], progress: Progress, threads: int
 ) -> list[Result]:
     """`work` of every group, in at most so many threads. The first error ends all, as soon as they report progress."""
-    lock, stopped, before = Lock(), Event(), torch.get_num_threads()
+    workers = min(threads, len(groups))
+    if workers <= 1:
+        with torch_threads(1):
+            return [work(group, progress) for group in groups]
+    lock, stopped = Lock(), Event()
 
     def report(done: int) -> None:
         with lock:
@@ -58,8 +61,7 @@ def in_threads(
                 raise _StoppedError
             progress(done)
 
-    workers = max(1, min(threads, len(groups)))
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with _pool(workers) as pool:
         try:
             futures = [pool.submit(work, group, report) for group in groups]
             for future in wait(futures, return_when=FIRST_EXCEPTION).done:
@@ -67,5 +69,13 @@ def in_threads(
             return [future.result() for future in futures]
         finally:
             stopped.set()
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads of Python's with one of torch's each. What has not begun when the block ends never does."""
+    with ThreadPoolExecutor(workers, initializer=set_threads, initargs=(1,)) as pool:
+        try:
+            yield pool
+        finally:
             pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(before)  # those threads changed it for all that are to come

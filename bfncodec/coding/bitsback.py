@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from decimal import Context, Decimal
+from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,6 +31,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
+_CONTEXT = Context(prec=30)
 CLASSES, DEVIATIONS = 1.04, 8  # how much more an item may borrow than the sender's draws take, see `Game.need`
 Mark = Callable[[int], None]
 
@@ -163,9 +165,11 @@ class Game:
         return self.betas[i] * self._alpha(i + 1) / self.betas[i + 1]
 
 
+@lru_cache(maxsize=1024)
 def _entropy(variance: float, unit: float) -> float:
-    """Bits of a normal distribution on a lattice."""
-    return float(np.log2(2 * np.pi * np.e * variance / (unit * unit)) / 2)
+    """Bits of a normal distribution on a lattice. Decimal's logarithm, as libraries' differ in the last bit."""
+    cells = Decimal(2 * np.pi * np.e * variance / (unit * unit))
+    return float(_CONTEXT.divide(_CONTEXT.ln(cells), _CONTEXT.ln(Decimal(4))))
 
 
 def push_items(stack: AnsStack, x: Any, sums: int, game: Game, receiver: Receiver, mark: Mark = unmarked) -> None:

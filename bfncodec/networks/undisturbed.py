@@ -7,6 +7,7 @@ written under them would be decoded nowhere else. So codecs work with all of the
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
@@ -61,13 +62,23 @@ class _Process:
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
-            self._inside -= 1
+            self._inside = max(0, self._inside - 1)
             if not self._inside:
-                for put, value in self._before:
-                    put(value)
+                self._put_back()
+
+    def begin_anew(self) -> None:
+        """In a forked child: threads that were inside are not here, and one of them may have held the lock."""
+        self._lock, self._inside = Lock(), 0
+        self._put_back()
+
+    def _put_back(self) -> None:
+        before, self._before = self._before, []
+        for put, value in before:
+            put(value)
 
 
 _PROCESS = _Process()
+os.register_at_fork(after_in_child=_PROCESS.begin_anew)
 
 
 def _switched_off() -> list[tuple[Callable[[Any], None], Any]]:
