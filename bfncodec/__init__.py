@@ -11,9 +11,7 @@ anything that only looks at a file loads torch.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # typing takes longer to import than all else here, and the command begins with this module
 if TYPE_CHECKING:
     from bfncodec.api import CodecSource, Damage, Description, Models, compress, decompress, describe, preview
     from bfncodec.codecs import load
@@ -98,6 +96,8 @@ def __getattr__(name: str) -> object:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     value = getattr(import_module(home), name)
     globals()[name] = value
     return value

@@ -460,9 +460,15 @@ def open_file(
 ) -> Opened:
     """A file's head and the segments that :func:`decode_content` needs; of a part only those it lies in are read."""
     salvage = on_damage is not None
+    known = partial(_is_known, codecs)
     if part is not None:
-        return Opened((unpack(blob, limits, salvage, part.place),), blob)
-    pieces = split(blob[0 : len(blob)], partial(_is_known, codecs))
+        try:
+            return Opened((unpack(blob, limits, salvage, part.place),), blob)
+        except DamagedError:
+            if len(split(blob[0 : len(blob)], known)) > 1:
+                raise InputError("several files one after the other: a part can be had of one alone") from None
+            raise
+    pieces = split(blob[0 : len(blob)], known)
     frames = tuple(unpack(piece, limits, salvage) for piece in pieces)
     if len(frames) > 1 and not all(is_joinable(frame.header) for frame in frames):
         raise _apart(len(pieces[0]))

@@ -40,7 +40,7 @@ from bfncodec.header import NOWHERE, Header, Kind, Limits, Origin, Tag
 from bfncodec.models import DEFAULT_LEVEL
 from bfncodec.objects import object_of
 from bfncodec.pictures import Picture
-from bfncodec.places import check_outside, check_target, check_written, is_stream, place, place_folder
+from bfncodec.places import check_outside, check_target, check_written, is_stream, leftover_name, place, place_folder
 from bfncodec.regions import Part, part_of
 from bfncodec.sources import Identity, Slices, check_unchanged, opened, read, read_known, remove
 from bfncodec.wire import Source
@@ -481,15 +481,31 @@ def _write(target: Path, data: bytes, like: Path, force: bool, check: Callable[[
 
 
 def _remove_folder(folder: Path, known: Mapping[str, Identity], skipped: list[str]) -> None:
-    """Remove the files that were compressed and the folders that are empty then: what came later or changed stays."""
+    """Remove a folder of the files that were compressed; it is kept where one changed or others came.
+
+    It loses its name first, so that a process that is killed meanwhile never leaves a part of it, which would replace
+    the whole when it is compressed once more.
+    """
     if skipped:
         raise OutputError("compressed, but not removed, as something in it was left out")
     try:
-        for name, identity in known.items():
-            check_unchanged(folder / name, identity)
-        for name, identity in known.items():
-            remove(folder / name, identity)
-        for top, _, _ in os.walk(folder, topdown=False):
+        if folder.is_symlink():  # as with files: the name goes, not what it leads to
+            folder.unlink()
+            return
+        real = folder.resolve()
+        hidden = real.rename(leftover_name(real, "old"))
+        try:
+            for name, identity in known.items():
+                check_unchanged(hidden / name, identity)
+            found = [Path(top, name) for top, _, names in os.walk(hidden) for name in names]
+            if len(found) > len(known):
+                raise OutputError("compressed, but not removed, as something has come into it since")
+        except BaseException:
+            hidden.rename(real)
+            raise
+        for path in found:
+            path.unlink()
+        for top, _, _ in os.walk(hidden, topdown=False):
             Path(top).rmdir()
     except OSError as error:
         raise OutputError(f"compressed, but the source cannot be removed: {error.strerror or error}") from error

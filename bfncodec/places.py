@@ -3,7 +3,7 @@
 A result is written beside its target under a hidden name, forced to disk, looked at there, and only then given the
 target's name; the folder's entry is forced to disk, too. Whatever goes wrong before, a signal included, leaves the
 target as it was. Only a process that is killed, or a machine that stops, leaves the hidden file behind:
-``.<12 letters>.bfn.part`` (and, of a folder that was being replaced, ``.<12 letters>.bfn.old``).
+``.<12 letters>.bfn.part`` (and, of a folder that was being replaced or removed, ``.<12 letters>.bfn.old``).
 What is neither file nor folder is written to as it is: a device, a pipe, an open file of this process.
 """
 
@@ -31,6 +31,7 @@ __all__ = [
     "descriptor",
     "is_leftover",
     "is_stream",
+    "leftover_name",
     "make_folder",
     "place",
     "place_folder",
@@ -91,6 +92,11 @@ def _writing(target: Path) -> Iterator[None]:
         raise OutputError(f"{target} cannot be written: {error.strerror or error}") from error
 
 
+def leftover_name(path: Path, kind: str) -> Path:
+    """A hidden name beside a path, for what is not there yet (part) or about to go (old)."""
+    return path.with_name(f".{secrets.token_hex(6)}{SUFFIX}.{kind}")
+
+
 def is_leftover(name: str) -> bool:
     """Whether it is the name of what a killed process left behind."""
     return _LEFTOVER.fullmatch(name) is not None
@@ -146,7 +152,7 @@ def place(
             _write_stream(target, data)
             return
         real = Path(os.path.realpath(target))
-        beside = _beside(real)
+        beside = leftover_name(real, "part")
         try:
             _write_synced(beside, data, like)
             if check is not None:
@@ -161,10 +167,6 @@ def check_written(made: bytes, written: bytes) -> None:
     """Raise OutputError where the disk gives back something else."""
     if written != made:
         raise OutputError("what was written reads back as something else: the disk may be failing")
-
-
-def _beside(real: Path) -> Path:
-    return real.with_name(f".{secrets.token_hex(6)}{SUFFIX}.part")
 
 
 def _give_name(beside: Path, real: Path, target: Path, force: bool) -> None:
@@ -222,7 +224,7 @@ def place_folder(target: Path, files: Mapping[str, bytes], *, force: bool = Fals
     check_folder(target, force)
     with _writing(target):
         real = Path(os.path.realpath(target))
-        beside = _beside(real)
+        beside = leftover_name(real, "part")
         try:
             _write_folder(beside, files)
             if check:

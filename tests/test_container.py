@@ -292,7 +292,7 @@ def bad(change: int, value: int, blob: bytes | None = None) -> bytes:
         (bad(2, 0b10_10_00_01), "version 2"),
         (bad(2, 0b11_10_00_01), "version 3"),
         (bad(7, 0x80), "0x80"),  # an origin to come
-        (bad(7, 0x28), "0x28"),  # a mode to come
+        (bad(7, 0x2F), "0x2f"),  # a mode to come
         (bad(9, 0x90), "0x90"),  # an extra that must be understood
     ],
 )

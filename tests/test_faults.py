@@ -24,6 +24,8 @@ from benchmarks.faults import Killer, folder_file, tree
 from bfncodec import files, places, runner
 from bfncodec.errors import BfncodecError
 from bfncodec.files import Options, compress_file, decompress_file
+from bfncodec.folders import read_folder
+from bfncodec.sources import Identity
 
 PROGRAM = [sys.executable, "-m", "bfncodec"]
 REMOVE = Options(model="none", remove=True, force=True)
@@ -121,6 +123,30 @@ def test_a_folder_is_whole_or_absent_at_any_step(tmp_path: Path, older: bool) ->
             break
         step += 1
     assert step >= 8
+
+
+@posix
+def test_a_source_folder_is_whole_or_absent_at_any_step(tmp_path: Path) -> None:
+    """A part of it would replace the whole when it is compressed once more."""
+    files_in = {"a": b"1", "b": b"2", "deep/c": b"3"}
+
+    def remove(folder: Path) -> None:
+        known: dict[str, Identity] = {}
+        read_folder(folder, None, known)
+        files._remove_folder(folder, known, [])
+
+    step, more = 0, True
+    while more:
+        folder = tmp_path / str(step) / "d"
+        (folder / "deep").mkdir(parents=True)
+        for name, data in files_in.items():
+            (folder / name).write_bytes(data)
+        more = killed_at(step, lambda folder=folder: remove(folder))
+        assert not folder.exists() or tree(folder) == files_in
+        check_left(folder.parent, {"d"})
+        step += 1
+    assert not any(folder.parent.iterdir())
+    assert step > 5
 
 
 @posix

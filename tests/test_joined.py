@@ -155,6 +155,15 @@ def test_salvage_keeps_the_other_files() -> None:
     assert len(lost) == 1
 
 
+@pytest.mark.parametrize("second", [TEXT, b"1\n" * 999])
+def test_a_part_is_had_of_one_file_alone(second: bytes) -> None:
+    rows = b"".join(b"row %d\n" % number**3 for number in range(99))
+    blob = compress(rows, lines=True, block=64)
+    assert decompress(blob, line=9) == b"row 512\n"
+    with pytest.raises(InputError, match="one after the other: a part can be had of one"):
+        decompress(blob + compress(second, lines=second != TEXT), line=9)
+
+
 # ---- what does not stand beside others ----------------------------------------------------------
 
 

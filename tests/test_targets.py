@@ -19,6 +19,7 @@ from bfncodec import clashes, files, places, sources
 from bfncodec.clashes import Step
 from bfncodec.errors import InputError, OutputError
 from bfncodec.files import Options, compress_file, decompress_file
+from bfncodec.folders import read_folder
 
 PROGRAM = [sys.executable, "-m", "bfncodec"]
 PLAIN = Options(model="none")
@@ -165,14 +166,31 @@ def test_a_source_that_changed_is_kept(
 
 def test_a_folder_that_changed_is_kept(folder: Path) -> None:
     known: dict[str, sources.Identity] = {}
-    from bfncodec.folders import read_folder
-
     (folder / "d1" / "y").write_bytes(b"y")
     read_folder(folder / "d1", None, known)
     written_meanwhile(folder / "d1" / "y")
     with pytest.raises(OutputError, match="was changed"):
         files._remove_folder(folder / "d1", known, [])
     assert names(folder / "d1") == {"x", "y"}
+    known.clear()
+    read_folder(folder / "d1", None, known)
+    (folder / "d1" / "deep").mkdir()
+    (folder / "d1" / "deep" / "z").write_bytes(b"z")
+    with pytest.raises(OutputError, match="something has come into it"):
+        files._remove_folder(folder / "d1", known, [])
+    assert names(folder / "d1") == {"x", "y", "deep/z"}
+    (folder / "d1" / "deep" / "z").unlink()
+    files._remove_folder(folder / "d1", known, [])
+    assert not [path for path in folder.iterdir() if path.name not in ("d2", "out")]
+
+
+def test_of_a_folder_only_the_name_that_was_given_is_removed(folder: Path) -> None:
+    known: dict[str, sources.Identity] = {}
+    (folder / "link").symlink_to("d1")
+    read_folder(folder / "link", None, known)
+    files._remove_folder(folder / "link", known, [])
+    assert names(folder) == {"d1/x", "d2/x"}
+    assert not (folder / "link").is_symlink()
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
