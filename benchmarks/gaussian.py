@@ -4,15 +4,13 @@
     python -m benchmarks.gaussian mnist data/mnist/test.npy.xz --items 1000 --steps 8 16 32 64 128 --plot mnist.png
     python -m benchmarks.gaussian text27 data/text/val.txt.xz --items 1000 --erasure text
 
-L^n is played with fresh noise, --draws times for every item, and has nothing to do with the coder. What is averaged
-is log2 p_S/p_R of what was sent, whose mean is KL(p_S || p_R), and not the KL itself: where noise leads the receiver
-astray, the next samples are dear, but this one was cheap, and the sum varies far less. Real bits are those of the
-payload beyond the bits it was begun with (the seed: the head of the data, coded without the model), over the items in
-the chain. Every payload is decoded and compared.
+L^n is played with fresh noise, --draws times for every item, and has nothing to do with the coder. Real bits are those
+of the payload beyond the bits it was begun with (the seed: the head of the data, coded without the model) and beyond
+what protects it from damage, over the items in the chain. Every payload is decoded and compared.
 
 A payload is one draw of the chain's noise, and its bits vary with it: +- are standard errors, by the differences
-between draws. What log2 p_S/p_R add up to along the chain's own path (`Chain`) has no noise against the payload: what
-is between them is the coder's.
+between draws. What log2 p_S/p_R add up to along the chain's own path has no noise against the payload: what is between
+them is the coder's. See :mod:`bfncodec.codecs.paths`.
 """
 
 from __future__ import annotations
@@ -31,12 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import bfncodec
-from bfncodec.codecs.gaussian import LevelOutput, Levels
-from bfncodec.codecs.ramps import RampReceiver
+from bfncodec.codecs.paths import realised_path
 from bfncodec.codecs.wavefronts import LineGame, LineReceiver
 from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.bitsback import Game, push_items
-from bfncodec.coding.lattice import Normals
 
 Floats = NDArray[np.float64]
 PAPER = {
@@ -89,148 +85,6 @@ class Stopwatch:
         return result
 
 
-@dataclass(frozen=True)
-class Watched:
-    """A distribution of a chain that is being written: tells it what is pushed."""
-
-    distribution: Any
-    told: Callable[[Any], None]
-
-    def push(self, stack: AnsStack, value: NDArray[np.int64]) -> None:
-        self.distribution.push(stack, value)
-        self.told(value)
-
-
-class LineChain:
-    """The same as `Chain` for a receiver that sends line after line: steps are added up when a group is through."""
-
-    def __init__(self, receiver: LineReceiver) -> None:
-        self.receiver, self.game = receiver, receiver.game
-        self.unwatched = receiver.begin()
-        self.bits: list[float] = []
-        self.seconds = 0.0
-
-    def begin(self) -> LineChain:
-        """Groups begin with `target`."""
-        return self
-
-    def target(self, x: NDArray[np.int64]) -> Floats:
-        """What a group begins with."""
-        self.group, self.means = self.receiver.begin(), self.receiver.target(x)
-        self.s = [np.zeros_like(self.means) for _ in self.game.betas]
-        return self.means
-
-    def step(self, i: int, before: NDArray[np.int64]) -> Watched:
-        def told(after: NDArray[np.int64]) -> None:
-            started = time.perf_counter()
-            for part in self.game.parts(i):
-                self.game.of(part, self.s[part.phase + 1])[:] = self.game.of(part, after)
-            if i == 0:
-                self.bits.append(self.unwatched.cost(self.means, self.s).bits)
-            self.seconds += time.perf_counter() - started
-
-        return Watched(self.group.step(i, before), told)
-
-    def reconstruction(self, last: NDArray[np.int64]) -> Any:
-        return self.group.reconstruction(last)
-
-
-class Chain:
-    """A receiver that adds up what every group of items costs by densities: log2 p_S/p_R of every step."""
-
-    def __init__(self, receiver: Any) -> None:
-        self.receiver, self.game = receiver, receiver.game
-        self.bits: list[float] = []
-        self.seconds = 0.0  # which all this took
-
-    def begin(self) -> Chain:
-        """Groups begin with `target`."""
-        return self
-
-    def target(self, x: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What a group begins with."""
-        self.bits.append(0.0)
-        self.x = x
-        means: NDArray[np.float64] = self.receiver.target(x)
-        return means
-
-    def step(self, i: int, before: NDArray[np.int64]) -> Watched:
-        step = self.receiver.step(i, before)
-
-        def told(after: NDArray[np.int64]) -> None:
-            started = time.perf_counter()
-            sums = self.receiver.sums
-            sample = sums(i + 1, after) - sums(i, before)
-            x, sample = moved(self.receiver, i, self.x, sample)
-            if isinstance(step, Normals):
-                unit = self.game.units[i + 1]
-                mean, variance = step.mean * unit - sums(i, before), step.variance * unit**2
-                self.bits[-1] += beyond_normal(self.receiver, i, x, sample, mean, variance)
-            else:
-                self.bits[-1] += beyond_mixture(self.receiver, x, sample, step.classes)
-            self.seconds += time.perf_counter() - started
-
-        return Watched(step, told)
-
-    def reconstruction(self, last: NDArray[np.int64]) -> Watched:
-        p_O = self.receiver.reconstruction(last)
-
-        def told(x: NDArray[np.int64]) -> None:
-            self.bits[-1] += surprise(p_O, x)
-
-        return Watched(p_O, told)
-
-
-def play(receiver: Any, x: NDArray[np.int64], rng: np.random.Generator) -> float:
-    """Bits of a game with fresh noise, by densities."""
-    if isinstance(receiver, LineReceiver):
-        return receiver.play(x, rng).bits
-    means, bits = receiver.target(x), 0.0
-    s = np.zeros_like(means)
-    for i in range(receiver.game.steps):
-        alpha, p_O = np.resize(receiver.alpha(i), len(s)), receiver.output(i, s)
-        sample = alpha * means + np.sqrt(alpha * receiver.game.kappa) * rng.standard_normal(len(s))
-        if isinstance(p_O, LevelOutput):
-            m, v = p_O.moments()
-            bits += beyond_normal(receiver, i, x, sample, alpha * m, alpha + alpha**2 * v)
-        else:
-            bits += beyond_mixture(receiver, *moved(receiver, i, x, sample), p_O)
-        s += sample
-    p_O = receiver.output(receiver.game.steps, s)
-    return bits + surprise(p_O.levels() if isinstance(p_O, LevelOutput) else p_O, x)
-
-
-def moved(receiver: Any, i: int, x: NDArray[np.int64], sample: Floats) -> tuple[NDArray[np.int64], Floats]:
-    """Data and samples of what step i sends, as the receiver's p_O has them: of everything, but under ramps."""
-    if not isinstance(receiver, RampReceiver):
-        return x, sample
-    return receiver.sent(i, x), receiver.moved(i, sample).reshape(-1)
-
-
-def beyond_normal(receiver: Any, i: int, x: NDArray[np.int64], sample: Floats, mean: Floats, variance: Floats) -> float:
-    """log2 p_S/p_R of samples of step i under normal distributions."""
-    alpha = receiver.alpha(i)
-    nats = (
-        np.log(variance / alpha) + (sample - mean) ** 2 / variance - (sample - alpha * receiver.target(x)) ** 2 / alpha
-    )
-    return float(nats.sum()) / 2 / log(2)
-
-
-def beyond_mixture(receiver: Any, x: NDArray[np.int64], sample: Floats, p_O: Any) -> float:
-    """log2 p_S/p_R of samples under mixtures."""
-    evidence = receiver.evidence(sample)
-    evidence = np.stack([-evidence, evidence], 1) if evidence.ndim == 1 else evidence
-    exponent = evidence + p_O.log2_p() * log(2)
-    exponent -= evidence[np.arange(len(x)), x][:, None]
-    top = exponent.max(1)
-    return -float((top + np.log(np.exp(exponent - top[:, None]).sum(1))).sum()) / log(2)
-
-
-def surprise(p_O: Any, x: NDArray[np.int64]) -> float:
-    """-log2 p_O(x)."""
-    return float(p_O.bits(x).sum() if isinstance(p_O, Levels) else -p_O.log2_p()[np.arange(len(x)), x].sum())
-
-
 def items_of(kind: str, path: Path, count: int) -> bytes:
     """The first items of a file as the models take them."""
     raw = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
@@ -254,7 +108,7 @@ def measure(kind: str, model: str, data: bytes, steps: int, draws: int, threads:
     codec = bfncodec.load(model, threads=threads).with_steps(steps)
     codec.encode(data[: 30 * prod(codec.config.shape)])  # what is done once is done before
     plain = codec.receiver
-    chain: Any = (LineChain if isinstance(plain, LineReceiver) else Chain)(plain)
+    chain = realised_path(plain)
     plain.raw = calls = Stopwatch(plain.raw)
     network = [calls]
     if isinstance(plain, LineReceiver):  # its last layers wait for what is coded before
@@ -272,10 +126,10 @@ def measure(kind: str, model: str, data: bytes, steps: int, draws: int, threads:
     decoding = time.perf_counter() - started
     network_decoding = sum(watch.seconds for watch in network) - network_encoding
     item, head = prod(codec.config.shape), codec.head_size(payload)
-    chained, seed = len(data) - head, codec.seed_bits(data)
+    chained, seed = len(data) - head, codec.initial_bits(data, payload)
     if not chained:
         raise SystemExit(f"{model}: the chain's head took all {len(data) // item} items: ask for more --items")
-    games = played(codec, codec.values(np.frombuffer(data, np.uint8)[head:]), draws)
+    games = codec.games(codec.chained(data, payload), draws)
     spread = float(games.var(0, ddof=1).sum()) if draws > 1 else float("nan")  # of all items in one draw
     return Row(
         model=model,
@@ -283,7 +137,7 @@ def measure(kind: str, model: str, data: bytes, steps: int, draws: int, threads:
         items=chained // item,
         ideal=float(games.sum()) / draws / chained,
         ideal_error=sqrt(spread / draws) / chained,
-        real=(8 * len(payload) - seed) / chained,
+        real=(8 * (len(payload) - codec.protection(payload)) - seed) / chained,
         real_error=sqrt(spread) / chained,
         path=sum(groups[-len(codec.groups(payload)) :]) / chained,
         seed_bits_per_dim_of_one_item=seed / item,
@@ -296,13 +150,6 @@ def measure(kind: str, model: str, data: bytes, steps: int, draws: int, threads:
         coder_share_encoding=1 - network_encoding / encoding,
         coder_share_decoding=1 - network_decoding / decoding,
     )
-
-
-def played(codec: Any, values: NDArray[np.int64], draws: int) -> Floats:
-    """Bits of some items at a time, several times: [draws, parts]."""
-    size, rng = 16 * prod(codec.config.shape), np.random.default_rng(0)
-    parts = [values[k : k + size] for k in range(0, len(values), size)]
-    return np.array([[play(codec.receiver, part, rng) for part in parts] for _ in range(draws)])
 
 
 def bits_by_step(codec: Any, data: bytes) -> tuple[tuple[float, ...], float]:

@@ -32,6 +32,8 @@ from bfncodec.errors import (
     ModelError,
     ModelNotFoundError,
     OutputError,
+    SalvageableError,
+    Salvaged,
 )
 from bfncodec.folders import folder_of, item_shape, lost_files, read_files
 from bfncodec.header import (
@@ -520,23 +522,27 @@ def _decode_frame(
     whole = _Whole(frame, part)
     reasons = {n: "not found" for n in whole.wanted if frame.segments[n] is None}
     for number, content in decode(frame, codecs.identified, progress or _silent):
-        if isinstance(content, FormatError):
-            reasons[number] = str(content)
-        else:
+        if not isinstance(content, FormatError):
             whole.put(number, content)
-        if reasons and on_damage is None:
+            continue
+        reasons[number] = str(content)
+        if on_damage is None:
             break
+        if isinstance(content, SalvageableError):
+            whole.put_salvaged(number, content.salvage())
     count = len(frame.segments)
     for number, reason in sorted(reasons.items()):
-        if on_damage is None or count == 1:
+        if on_damage is None or (count == 1 and number not in whole.salvaged):
             raise DamagedError(reason if count == 1 else f"segment {number + 1} of {count}: {reason}")
-        on_damage(Damage(number, count, whole.boxes[number], reason, whole.files_in(number)))
+        for box in whole.lost_in(number):
+            on_damage(Damage(number, count, box, reason, whole.files_in(box)))
     return whole.content()
 
 
 @dataclass(frozen=True)
 class Damage:
-    """A segment that was lost: which, of how many, its place (byte range, or rows and columns), and why.
+    """A segment that was lost, or a part of one: which, of how many, the place of what is lost (byte range, or rows and
+    columns), and why. Where a segment was damaged and nothing of it is lost, its place is empty.
 
     files: those of a folder that are lost with it.
     """
@@ -546,6 +552,11 @@ class Damage:
     box: Box
     reason: str
     files: tuple[str, ...] = ()
+
+    @property
+    def repaired(self) -> bool:
+        """Whether nothing is lost."""
+        return any(start == stop for start, stop in self.box)
 
 
 class _Whole:
@@ -566,6 +577,7 @@ class _Whole:
             shape = (stop - start for start, stop in self.box)
             self.pixels = np.zeros((*shape, frame.header.mode.channels), dtype)
         self.pieces: dict[int, bytes] = {}
+        self.salvaged: dict[int, tuple[Box, ...]] = {}  # what is lost of segments of which something was had
 
     def put(self, number: int, content: Any) -> None:
         if self.header.kind is not Kind.IMAGE:
@@ -579,8 +591,20 @@ class _Whole:
             there.append(slice(low - first, high - first))
         self.pixels[tuple(here)] = content[tuple(there)]
 
-    def files_in(self, number: int) -> tuple[str, ...]:
-        return lost_files(self.folder[0], self.boxes[number][0]) if self.folder else ()
+    def put_salvaged(self, number: int, found: Salvaged) -> None:
+        """What could be had of a segment of bytes."""
+        self.put(number, found.content)
+        start = self.boxes[number][0][0]
+        self.salvaged[number] = tuple(((start + first, start + last),) for first, last in found.lost)
+
+    def lost_in(self, number: int) -> tuple[Box, ...]:
+        """The places in a damaged segment that are lost; an empty one, where nothing is."""
+        box = self.boxes[number]
+        return self.salvaged.get(number, (box,)) or (((box[0][0], box[0][0]),),)
+
+    def files_in(self, box: Box) -> tuple[str, ...]:
+        """Files of a folder that have bytes there."""
+        return lost_files(self.folder[0], box[0]) if self.folder else ()
 
     def content(self) -> Content:
         header = self.header
@@ -590,7 +614,8 @@ class _Whole:
             return with_true_extras(picture, (self.sides[0], self.sides[1])) if self.part else picture
         data = b"".join(self.pieces[n] if n in self.pieces else self._zeros(n) for n in self.wanted)
         if self.folder:
-            lost = tuple(box[0] for number, box in enumerate(self.boxes) if number not in self.pieces)
+            damaged = {n for n in range(len(self.boxes)) if n not in self.pieces} | set(self.salvaged)
+            lost = tuple(box[0] for number in sorted(damaged) for box in self.lost_in(number))
             return Folder(data, entries=self.folder[0], sides=self.folder[1], lost=lost)
         return Arrays(data, places=self.places) if self.places else Plain.of(header, data)
 

@@ -489,15 +489,22 @@ def _size(found: Description, sides: tuple[int, ...]) -> str:
 @cli.command()
 @_some_files
 @_options(_recursive, _model, _levels, _as_bytes, _json)
+@click.option(
+    "--draws",
+    default=4,
+    show_default=True,
+    type=click.IntRange(2, 1000),
+    help="How often L^n of archives is played with fresh noise, which tells its standard error.",
+)
 @click.option("--plot", type=_FileOutput(), help="Write a picture of the bits of each step.")
 @_options(_running, _quiet)
 def measure(files: tuple[Path, ...], **given: Any) -> int:
     """Compare the ideal bits of FILES, L^n term by term, with the bits they take.
 
-    Nothing is written. Terms: KL is the sum over all steps of KL(p_S || p_R), rec the reconstruction.
+    Nothing is written. Every line says what it counts.
     """
     from bfncodec.files import Options
-    from bfncodec.measurement import measure_frame
+    from bfncodec.measurement import Measurement, measure_frame
 
     if given["plot"] is not None:
         from bfncodec.plots import require_matplotlib
@@ -509,12 +516,12 @@ def measure(files: tuple[Path, ...], **given: Any) -> int:
     for path, _ in expand(files, given["recursive"], _is_plain, call, folders=True):
         with call.each(str(path)):
             blob, content = _encode(path, options, codecs, call.bar(str(path)))
-            found.append((str(path), measure_frame(content, blob, codecs)))
+            found.append((str(path), measure_frame(content, blob, codecs, given["draws"])))
     if given["as_json"]:
         _print_json([_measured(name, measured) for name, measured in found])
     elif found:
-        head = ["file", "KL", "rec", "ideal", "payload", "diff", "seed", "plain", "frame", "file bytes", "bpd"]
-        _print_table(head, [_measured_row(name, measured) for name, measured in found])
+        whole = [(f"all {len(found)} files", Measurement.joined([one for _, one in found]))] if found[1:] else []
+        click.echo("\n\n".join(_measured_lines(name, one) for name, one in found + whole))
     if given["plot"] is not None:
         from bfncodec.plots import plot_steps
 
@@ -529,14 +536,18 @@ def _measured(name: str, found: Measurement) -> dict[str, Any]:
         "file": name,
         "dims": found.dims,
         "ideal_bits": ideal.bits if ideal else None,
+        "ideal_error_bits": ideal.error if ideal else None,
         "kl_bits": float(ideal.kl.sum()) if ideal else None,
         "reconstruction_bits": ideal.reconstruction if ideal else None,
         "kl_bits_by_step": ideal.kl.tolist() if ideal else [],
         "ideal_dims": ideal.dims if ideal else 0,
         "ideal_bits_per_dim": ideal.bits_per_dim if ideal else None,
         "payload_bits": found.model_bits,
-        "payload_minus_ideal_bits": found.difference if ideal else None,
+        "path_bits": found.path_bits if ideal else None,
+        "payload_minus_path_bits": found.difference if ideal else None,
+        "payload_minus_ideal_bits": found.model_bits - ideal.bits if ideal else None,
         "seed_bits": found.seed_bits,
+        "protection_bits": found.protection_bits,
         "plain_payload_bits": found.plain_bits,
         "frame_bits": found.frame_bits,
         "container_bytes": found.container_bytes,
@@ -544,12 +555,44 @@ def _measured(name: str, found: Measurement) -> dict[str, Any]:
     }
 
 
-def _measured_row(name: str, found: Measurement) -> list[str]:
+def _measured_lines(name: str, found: Measurement) -> str:
+    """A line for every part of a file, in bits, with what it is."""
     ideal = found.ideal
-    terms = [f"{ideal.kl.sum():.1f}", f"{ideal.reconstruction:.1f}", f"{ideal.bits:.1f}"] if ideal else ["-"] * 3
-    difference = f"{found.difference:+.1f}" if ideal else "-"
-    counts = [found.seed_bits, found.plain_bits, found.frame_bits, found.container_bytes]
-    return [shown(name), *terms, str(found.model_bits), difference, *map(str, counts), f"{found.bits_per_dim:.4f}"]
+    file = f"{found.container_bytes:,} bytes for {found.dims:,} bytes or subpixels, {found.bits_per_dim:.4f} bits each"
+    rows = [
+        [
+            "initial bits",
+            f"{found.seed_bits:,}",
+            "items coded without the model, from which an archive borrows its noise",
+        ],
+        ["protection", f"{found.protection_bits:,}", "parity and checksums of archives"],
+        ["other payload", f"{found.plain_bits:,}", "what no model coded"],
+        ["frame", f"{found.frame_bits:,}", "head, checksums, index, metadata, preview"],
+        ["file", f"{8 * found.container_bytes:,}", file],
+    ]
+    if ideal is None:
+        return _explained([name, "bits", "no model coded any of it"], rows)
+    model = [
+        [
+            "ideal",
+            f"{ideal.bits:,.1f} ± {ideal.error:.1f}",
+            "L^n, what the model's parts take by the theory (± standard error)",
+        ],
+        ["  KL", f"{ideal.kl.sum():,.1f}", f"KL(p_S || p_R), summed over {len(ideal.kl):,} steps"],
+        ["  reconstruction", f"{ideal.reconstruction:,.1f}", "-log2 p_O(x | theta_n)"],
+        ["own path", f"{found.path_bits:,.1f}", "the same with the noise that this file drew"],
+        ["payload", f"{found.model_bits:,}", "what the model's parts take in the file"],
+        ["  beyond its path", f"{found.difference:+,.1f}", "the coder's loss"],
+    ]
+    return _explained([name, "bits", "what it is"], model + rows)
+
+
+def _explained(head: list[str], rows: list[list[str]]) -> str:
+    """A table of names and numbers with a text behind each row."""
+    from bfncodec.terminal import table
+
+    lines = table(head[:2], [row[:2] for row in rows]).splitlines()
+    return "\n".join(f"{line}  {row[2]}" for line, row in zip(lines, [head, *rows], strict=True))
 
 
 # ---- models -----------------------------------------------------------------------------------

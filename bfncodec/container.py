@@ -242,12 +242,13 @@ def _unpack_segmented(blob: Source, limits: Limits, salvage: bool, place: Place 
     head = _read_head(blob, limits)
     count = prod(parts for _, parts in head.axes)
     wanted = place(head.header, head.axes) if place is not None else None
+    indexed = True
     try:
         entries = _read_index(blob, head, count)
     except DamagedError:
         if not salvage:
             raise
-        entries = _walk(blob, head, count)
+        entries, indexed = _walk(blob, head, count), False
     segments: list[Segment | None] = []
     for number, box in enumerate(boxes(head.axes, head.header.grain)):
         if wanted is not None and not overlap(wanted, box):
@@ -256,7 +257,7 @@ def _unpack_segmented(blob: Source, limits: Limits, salvage: bool, place: Place 
         try:
             if number >= len(entries):
                 raise DamagedError("not found")
-            segments.append(_segment(blob, head, number, entries[number], box, limits))
+            segments.append(_segment(blob, head, number, entries[number], box, limits, salvage and indexed))
         except FormatError as error:
             if not salvage:
                 raise type(error)(f"segment {number + 1} of {count}: {error}") from error
@@ -355,10 +356,10 @@ def _walk(blob: Source, head: _Head, count: int) -> list[_Entry]:
     return entries
 
 
-def _segment(blob: Source, head: _Head, number: int, entry: _Entry, box: Box, limits: Limits) -> Segment:
-    size = len(entry.head)
-    copy = _read_entry(Reader(blob, entry.start - 4 - size), entry.start - 4 - size)
-    if copy != entry:
+def _segment(blob: Source, head: _Head, number: int, entry: _Entry, box: Box, limits: Limits, trusted: bool) -> Segment:
+    """trusted: whether the index, which has a checksum of its own, is believed where the entry differs from it."""
+    start = entry.start - 4 - len(entry.head)
+    if not trusted and _read_entry(Reader(blob, start), start) != entry:
         raise DamagedError(f"its head before byte {entry.start} differs from the index")
     method, which = Method(entry.head[0] >> 6), entry.head[0] & 63
     used = len(head.models) if method is Method.MODEL else 1

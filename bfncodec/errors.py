@@ -7,7 +7,8 @@
         ├── FormatError          the bytes given are not a file this release can decode
         │   ├── NotOursError         they do not begin like a bfncodec file
         │   ├── DamagedError         they do, but something in them was cut off or changed
-        │   │   └── LimitError           they ask for more of the machine than the limits given allow
+        │   │   ├── LimitError           they ask for more of the machine than the limits given allow
+        │   │   └── SalvageableError     and some of it can still be had
         │   └── NewerVersionError    they need a newer release than this one
         ├── ModelNotFoundError   the model asked for, or named by a file, is not on this machine
         ├── ModelError           a model directory is there but broken
@@ -21,8 +22,9 @@ to do about it. It is one line without a file name: whoever knows the file puts 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Self
 
 __all__ = [
@@ -36,6 +38,8 @@ __all__ = [
     "NewerVersionError",
     "NotOursError",
     "OutputError",
+    "SalvageableError",
+    "Salvaged",
     "reading",
 ]
 
@@ -81,6 +85,27 @@ class DamagedError(FormatError):
 
 class LimitError(DamagedError):
     """A file that asks for more of the machine than :class:`bfncodec.Limits` allow: forged, or just large."""
+
+
+@dataclass(frozen=True)
+class Salvaged:
+    """What could be had of damaged bytes: the content, zeros where it is lost, and the byte ranges that are."""
+
+    content: bytes
+    lost: tuple[tuple[int, int], ...]
+
+    @property
+    def gone(self) -> int:
+        """Bytes that are lost."""
+        return sum(stop - start for start, stop in self.lost)
+
+
+class SalvageableError(DamagedError):
+    """Damage that leaves something. salvage: decodes it, which may take as long as decoding everything."""
+
+    def __init__(self, message: str, salvage: Callable[[], Salvaged]) -> None:
+        super().__init__(message)
+        self.salvage = salvage
 
 
 class NewerVersionError(FormatError):

@@ -403,8 +403,12 @@ class Transform:
         told: set[str] = set()  # a large file may lie in several segments
 
         def lost(damage: Damage) -> None:
+            which = f"segment {damage.segment + 1} of {damage.count}"
+            if damage.repaired:
+                self.call.fail(name, f"{which} was damaged and nothing of it is lost: {damage.reason}")
+                return
             where = ", ".join(f"{start}..{stop - 1}" for start, stop in damage.box)
-            self.call.fail(name, f"segment {damage.segment + 1} of {damage.count} ({where}) is lost: {damage.reason}")
+            self.call.fail(name, f"{which} ({where}) is lost: {damage.reason}")
             for file in [file for file in damage.files if file not in told]:
                 told.add(file)
                 self.call.fail(name, f"{shown(file)} is lost and left out")

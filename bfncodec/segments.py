@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from inspect import signature
 from itertools import compress, groupby
 from math import prod
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from bfncodec import lzmaraw
 from bfncodec.container import Coded, Frame, Segment
 from bfncodec.elements import decode as decode_planes
 from bfncodec.elements import encode as encode_planes
 from bfncodec.elements import forms_of
-from bfncodec.errors import DamagedError, FormatError, InputError
+from bfncodec.errors import DamagedError, FormatError, InputError, SalvageableError, Salvaged
 from bfncodec.header import FINEST, Axes, Box, Grain, Items, Kind, Method, Mode, boxes, least_payload
 from bfncodec.lines import Lines
 from bfncodec.modelled import close, opened, serves
@@ -47,6 +47,7 @@ from bfncodec.tiles import (
 if TYPE_CHECKING:
     import numpy as np
 
+    from bfncodec.codecs.archive import ArchiveCodec
     from bfncodec.flow.report import CodeLength
     from bfncodec.models import ModelInfo
 
@@ -459,7 +460,14 @@ def _decode_batch(
             segment.check(content if len(segment.box) == 1 else to_samples(content, mode))
             yield number, content
         except FormatError as error:
-            yield number, error
+            yield number, _despite(error, segment, content, codec)
+
+
+def _despite(error: FormatError, segment: Segment, content: Any, codec: Codec | None) -> FormatError:
+    """What a wrong checksum of the file means where an archive's payload has right ones of its own."""
+    if codec is None or codec.info.role != "archive" or not cast("ArchiveCodec", codec).verifies(segment.payload):
+        return error
+    return SalvageableError(f"{error}, but all items match their own", lambda: Salvaged(content, ()))
 
 
 def _decode_plain(segment: Segment, mode: Mode) -> Any:

@@ -428,11 +428,11 @@ def test_other_zip_files_are_bytes(tmp_path: Path) -> None:
 
 
 def damaged(blob: bytes, number: int) -> bytes:
-    """One bit of a segment's payload flipped."""
+    """Half of a segment's payload changed, which is more than can be repaired."""
     part = unpack(blob).segments[number]
     assert part is not None
-    at = blob.index(part.payload) + len(part.payload) // 2
-    return blob[:at] + bytes([blob[at] ^ 1]) + blob[at + 1 :]
+    at, size = blob.index(part.payload) + 8, len(part.payload) // 2
+    return blob[:at] + bytes(byte ^ 0x5A for byte in blob[at : at + size]) + blob[at + size :]
 
 
 @pytest.mark.usefixtures("_model_wins")
@@ -454,6 +454,21 @@ def test_salvage(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert lines[0].startswith(f"bfncodec: bad.bfn: segment {number + 1} of 5 (")
     assert lines[1:-1] == [f"bfncodec: bad.bfn: {name} is lost and left out" for name in sorted(lost)]
     assert found(tmp_path / "bad").keys() == found(folder).keys() - lost
+
+
+@pytest.mark.usefixtures("_model_wins")
+def test_a_flipped_bit_loses_no_picture(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "_ARCHIVE_SEGMENT", 48 * 5)
+    run("compress", "-m", RGB, "set")
+    blob = (tmp_path / "set.bfn").read_bytes()
+    part = unpack(blob).segments[2]
+    assert part is not None
+    at = blob.index(part.payload) + len(part.payload) // 2
+    (tmp_path / "bad.bfn").write_bytes(blob[:at] + bytes([blob[at] ^ 1]) + blob[at + 1 :])
+    assert "--salvage (on_damage in Python) gives all 5 items back" in run("decompress", "bad.bfn", code=1).stderr
+    line, *_ = run("decompress", "--salvage", "bad.bfn", code=1).stderr.splitlines()
+    assert line.startswith("bfncodec: bad.bfn: segment 3 of 5 was damaged and nothing of it is lost: ")
+    assert found(tmp_path / "bad") == bfncodec.decompress(blob)
 
 
 def test_any_flipped_bit_is_found(models: Path) -> None:

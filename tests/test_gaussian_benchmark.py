@@ -12,8 +12,9 @@ from test_bitsback import values
 from test_wavefronts import SHAPE, TWO, full_stack, tiny
 from tiny import CONFIGS, KINDS, content, random_stack, tiny_receiver
 
-from benchmarks.gaussian import Chain, LineChain, entropies, play
+from benchmarks.gaussian import entropies
 from bfncodec.codecs.gaussian import sums_of
+from bfncodec.codecs.paths import game, realised_path
 from bfncodec.coding.bitsback import push_items
 
 
@@ -21,7 +22,7 @@ from bfncodec.coding.bitsback import push_items
 def test_games_by_densities_cost_their_divergences_on_average(kind: str) -> None:
     receiver, x = tiny_receiver(kind), values(kind, 32, 2)
     rng = np.random.default_rng(0)
-    found = np.array([(play(receiver, x, rng), receiver.play(x, rng).bits) for _ in range(16)])
+    found = np.array([(game(receiver, x, rng).bits, receiver.play(x, rng).bits) for _ in range(16)])
     error = math.sqrt(float(found.var(0, ddof=1).sum()) / len(found))
     assert error < 0.02 * found.mean()
     assert abs(found[:, 0].mean() - found[:, 1].mean()) < 4 * error
@@ -30,7 +31,7 @@ def test_games_by_densities_cost_their_divergences_on_average(kind: str) -> None
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_chain_costs_what_its_own_path_says(kind: str) -> None:
     """Without the noise that the path has against other paths."""
-    chain: Any = Chain(tiny_receiver(kind))
+    chain: Any = realised_path(tiny_receiver(kind))
     x, sums = values(kind, 32, 3), 32 * sums_of(CONFIGS[kind])
     stack = random_stack(1, 20 * sums)
     start = content(stack)
@@ -41,7 +42,7 @@ def test_a_chain_costs_what_its_own_path_says(kind: str) -> None:
 
 def test_a_chain_of_lines_costs_what_its_own_path_says() -> None:
     x = 100 + (noise(7, 240, *SHAPE) % 5).astype(np.int64).reshape(-1)
-    chain: Any = LineChain(tiny(0.1, TWO))
+    chain: Any = realised_path(tiny(0.1, TWO))
     stack = full_stack(160_000)
     start, marks = stack.bits, [stack.bits]
     push_items(stack, x, len(x), chain.game, chain, marks.append)

@@ -111,6 +111,7 @@ def test_more_levels_than_the_models_are_kept_without_it(tmp_path: Path, kind: s
     data = bytes(range(48)) * 30
     payload = codec.encode(data)
     assert codec.head_size(payload) == len(data)
+    assert f"levels 0 to {CONFIGS[kind].classes - 1}, found 47" in codec.refusal(data)
     assert codec.decode(payload) == data
 
 

@@ -6,11 +6,13 @@ what is left on the stack when everything else has been popped: nothing is sent 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import zlib
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from itertools import groupby
 from math import prod
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,13 +20,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bfncodec import lzmaraw
-from bfncodec.codecs.base import Codec, Progress, check_size, silent
+from bfncodec.codecs import chain
+from bfncodec.codecs.base import Codec, Progress, silent
+from bfncodec.codecs.chain import GROUP, Chain
 from bfncodec.codecs.gaussian import GaussianReceiver, Grid, receiver, sums_of
+from bfncodec.codecs.paths import game, realised_path
 from bfncodec.codecs.ramps import RampReceiver
 from bfncodec.codecs.wavefronts import LineReceiver
 from bfncodec.coding.ans import AnsStack, EmptyStackError, RandomStack
-from bfncodec.coding.bitsback import Ints, draw_items, pop_items, push_items
-from bfncodec.errors import DamagedError
+from bfncodec.coding.bitsback import Floats, Ints, draw_items, pop_items, push_items
+from bfncodec.errors import DamagedError, SalvageableError, Salvaged
 from bfncodec.flow.report import CodeLength
 from bfncodec.models import ModelInfo
 from bfncodec.networks import exact_sequence
@@ -35,40 +40,37 @@ from bfncodec.networks.exact_tiles import ExactTiles
 from bfncodec.networks.sequence import SequenceConfig
 from bfncodec.networks.stored import check_shapes
 from bfncodec.networks.tiles import TiledConfig
-from bfncodec.wire import Reader, varint
 
-GROUP = 64  # items that are coded side by side at most
 GROUPS = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)  # few sizes make few runs
+DRAWS = 4  # of noise, for an estimate of L^n
+PLAYED = 16  # items whose bits are told from those of others, to know how far draws differ
 LETTERS = b" abcdefghijklmnopqrstuvwxyz"
-MOST_GROUPS = 1 << 20  # of a chain
-NARROW = (0, 1)  # a run that says which windows the sender draws from
+SALVAGE = "--salvage (on_damage in Python) gives"
 END = b"\x01"  # after the borrowed bytes, before the zeros that fill up a word
 Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Chain:
-    """A payload, parsed. head: bytes coded without the model; white: the byte of binary data's 1; words: the stack."""
+class Account:
+    """Bits of a payload. ideal: L^n of the items that the model coded; path: what these items cost by densities with
+    the noise that the payload drew; initial: the head, coded without the model; protection: parity and checksums.
+    """
 
-    size: int
-    head: int
-    white: int
-    groups: tuple[int, ...]  # items of each, in the order they were pushed
-    narrow: bool  # whether the sender draws from narrow windows (`Game.narrow`)
-    words: NDArray[np.uint32]
+    ideal: CodeLength
+    path: float
+    initial: int
+    protection: int
 
 
 class ArchiveCodec(Codec[bytes]):
     """Items of a fixed shape as bytes, one after the other: images [H, W, C] row by row, binary images of two byte
     values, or text of small letters and spaces.
 
-    Payload: varint size; varint size of the head; for binary data the byte that stands for 1; varint number of runs of
-    groups of one size, then varint size and varint groups of each run; the stack, in 32-bit words, little-endian. The
-    head is what does not fill an item and as many items as it takes to begin with; it comes first in the data and last
-    off the stack. Groups are popped last to first, and the last pushed holds the first items after the head.
+    Payload: see :mod:`bfncodec.codecs.chain`. The head is what does not fill an item and as many items as it takes to
+    begin with; it comes first in the data and last off the stack. Groups are popped last to first, and the last pushed
+    holds the first items after the head.
 
-    A first run of one group of size 0 says that the sender draws from narrow windows. Files without it are read, but no
-    longer written.
+    `decode` of a damaged payload raises SalvageableError where something can be had of it.
     """
 
     def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
@@ -77,7 +79,7 @@ class ArchiveCodec(Codec[bytes]):
         self.config = self.network.config
         if self.config.kind == "discrete" and self.config.classes != len(LETTERS):
             raise ValueError(f"expected {len(LETTERS)} classes of letters, found {self.config.classes}")
-        self.receiver = self._receiver(int(info.config["steps"]))
+        self.receiver: Any = self._receiver(int(info.config["steps"]))
         self.item = prod(self.config.shape)
         self.sums = sums_of(self.config)
 
@@ -104,8 +106,8 @@ class ArchiveCodec(Codec[bytes]):
             return LineReceiver(self.network)
         return receiver(self.network, Grid.read(self.info.config["grids"][str(steps)]))
 
-    def _receiver_of(self, chain: Chain) -> GaussianReceiver | RampReceiver | LineReceiver:
-        if chain.narrow:
+    def _receiver_of(self, coded: Chain) -> Any:
+        if coded.narrow:
             return self.receiver
         old = copy(self.receiver)
         old.game = replace(old.game, narrow=False)
@@ -124,6 +126,8 @@ class ArchiveCodec(Codec[bytes]):
         if self._white(data) is None:
             if self.config.kind == "binary":
                 return f"codes items of two values, 0 and one other, found {len(np.unique(data))} values"
+            if self.config.kind == "discretised":
+                return f"codes levels 0 to {self.config.classes - 1}, found {data.max()}"
             found = int(np.flatnonzero(~np.isin(data, np.frombuffer(LETTERS, np.uint8)))[0])
             return f"codes small letters and spaces only, found {x[found : found + 1]!r} at byte {found}"
         if not items:
@@ -138,36 +142,77 @@ class ArchiveCodec(Codec[bytes]):
 
     def codelength(self, x: bytes) -> CodeLength:
         """L^n of the items that a chain would hold, played with fresh noise and without the coder: a Monte-Carlo
-        estimate. The head is left out; what it costs is `seed_bits`.
+        estimate of one draw, see `account` for better ones. The head is left out.
         """
         data = np.frombuffer(x, np.uint8)
         white = self._white(data)
         head, _ = self._head(x, len(data) // self.item if white is not None else 0, 1)
         return self.ideal(self._to_values(data[head:], white or 0))
 
-    def ideal(self, values: Ints, seed: int = 0) -> CodeLength:
-        """L^n of whole items given as values [N]."""
-        rng = np.random.default_rng(seed)
-        size = GROUP * self.item
-        parts = [self.receiver.play(values[k : k + size], rng) for k in range(0, len(values), size)]
-        return CodeLength.joined(parts)
+    def ideal(self, values: Ints, seed: int = 0, draws: int = 1) -> CodeLength:
+        """L^n of whole items given as values [N], the mean of so many draws of noise; two or more tell its error."""
+        games = self._played(values, draws, seed)
+        bits = np.array([[part.bits for part in draw] for draw in games])
+        error = math.sqrt(float(bits.var(0, ddof=1).sum()) / draws) if draws > 1 else 0.0
+        whole = CodeLength.joined(part for draw in games for part in draw)
+        return CodeLength(whole.kl / draws, whole.reconstruction / draws, len(values), error)
 
-    def seed_bits(self, x: bytes) -> int:
-        """Bits of the head, which the chain begins by borrowing from."""
-        data = np.frombuffer(x, np.uint8)
-        return 8 * len(self._head(x, len(data) // self.item if self._white(data) is not None else 0, 1)[1])
+    def games(self, values: Ints, draws: int, seed: int = 0) -> Floats:
+        """Bits of L^n of some items at a time, played several times: [draws, parts]."""
+        return np.array([[part.bits for part in draw] for draw in self._played(values, draws, seed)])
+
+    def account(self, x: bytes, payload: bytes, draws: int = DRAWS) -> Account:
+        """What the payload of x is made of. L^n is played so many times, and x is encoded once more."""
+        watched = copy(self)
+        watched.receiver = path = realised_path(self.receiver)
+        groups = len(self.groups(watched.encode(x)))
+        return Account(
+            self.ideal(self.chained(x, payload), draws=draws),
+            sum(path.bits[len(path.bits) - groups :]),
+            self.initial_bits(x, payload),
+            8 * self.protection(payload),
+        )
+
+    def initial_bits(self, x: bytes, payload: bytes) -> int:
+        """Bits of the head of a payload of x, which the chain begins by borrowing from."""
+        return 8 * len(lzmaraw.pack(x[: self.head_size(payload)]))
+
+    def chained(self, x: bytes, payload: bytes) -> Ints:
+        """The items that the model coded, as the flow's data, int64 [N]."""
+        coded = self._chain(payload)
+        return self._to_values(np.frombuffer(x, np.uint8)[coded.head :], coded.white or 0)
 
     def values(self, data: Bytes) -> Ints:
         """Whole items as the flow's data, int64 [N]. data: uint8 [N]"""
         return self._to_values(data, self._white(data) or 0)
 
+    def _played(self, values: Ints, draws: int, seed: int) -> list[list[CodeLength]]:
+        rng, size = np.random.default_rng(seed), PLAYED * self.item
+        parts = [values[k : k + size] for k in range(0, len(values), size)]
+        return [[game(self.receiver, part, rng) for part in parts] for _ in range(draws)]
+
     def head_size(self, payload: bytes) -> int:
         """Bytes of the data that are in a payload's head."""
-        return self._parse(payload).head
+        return self._chain(payload).head
 
     def groups(self, payload: bytes) -> tuple[int, ...]:
         """Items of each group of a payload, in the order they were pushed."""
-        return self._parse(payload).groups
+        return self._chain(payload).groups
+
+    def protection(self, payload: bytes) -> int:
+        """Bytes of a payload that repair damage and tell where it is."""
+        return chain.added(payload, self.item, self._binary)
+
+    def verifies(self, payload: bytes) -> bool:
+        """Whether a payload holds checksums of all that it decodes to, and they are sound."""
+        return bool(self._chain(payload).checks)
+
+    def _chain(self, payload: bytes) -> Chain:
+        return chain.read(payload, self.item, self._binary).chains[0]
+
+    @property
+    def _binary(self) -> bool:
+        return self.config.kind == "binary"
 
     def draw(self, count: int, seed: np.random.SeedSequence) -> bytes:
         """Samples of the model: so many items, one after the other."""
@@ -195,30 +240,60 @@ class ArchiveCodec(Codec[bytes]):
             except DamagedError:  # data so far from what the model thinks that no sum can say it
                 borrowed = items
                 continue
-            runs = [NARROW, *((size, len(list(same))) for size, same in groupby(groups))]
-            sizes = varint(len(runs)) + b"".join(varint(size) + varint(repeats) for size, repeats in runs)
-            kind = bytes([white or 0]) if self.config.kind == "binary" else b""
-            return varint(len(x)) + varint(head) + kind + sizes + stack.written().astype("<u4").tobytes()
+            kind = (white or 0) if self._binary else None
+            return chain.write(chain.checked(Chain(len(x), head, kind, tuple(groups), stack.written()), x, self.item))
 
     def _decode(self, payload: bytes, progress: Progress) -> bytes:
-        chain = self._parse(payload)
-        receiver = self._receiver_of(chain)
-        result = np.empty(chain.size, np.uint8)
-        stack = AnsStack(chain.words)
-        at = chain.head
-        for count in reversed(chain.groups):
-            values = pop_items(stack, count * self.sums, receiver.game, receiver.begin())
-            result[at : at + count * self.item] = self._to_bytes(values, chain.white)
-            at += count * self.item
-            progress(count * self.item)
-        head = lzmaraw.unpack(_unfill(stack.returned()), limit=max(chain.head, 1))
-        if len(head) != chain.head:
-            raise DamagedError(
-                f"expected {chain.head} bytes before the first item, found {len(head)}: the payload is damaged"
+        found = chain.read(payload, self.item, self._binary)
+        first = found.chains[0]
+        if found.whole and found.damaged:
+            raise SalvageableError(
+                f"{found.damaged} damaged bytes, which can be repaired: "
+                f"{SALVAGE} all {first.size // self.item} items back",
+                lambda: self._pop(first, progress),
             )
-        result[: chain.head] = np.frombuffer(head, np.uint8)
-        progress(chain.head)
-        return result.tobytes()
+        best = min((self._pop(possible, progress) for possible in found.chains), key=lambda popped: popped.gone)
+        if found.whole and not best.lost:
+            return best.content
+        raise self._damaged("more damaged bytes than can be repaired", best)
+
+    def _damaged(self, reason: str, popped: Salvaged) -> DamagedError:
+        """An error that says how many items can be had."""
+        size = len(popped.content)
+        items, lost = size // self.item, _items_in(popped.lost, size % self.item, self.item)
+        if items == lost:
+            return DamagedError(f"{reason}, and no items before them: the payload is damaged")
+        return SalvageableError(f"{reason}: {SALVAGE} {items - lost} of {items} items back", lambda: popped)
+
+    def _pop(self, coded: Chain, progress: Progress) -> Salvaged:
+        """The content, as far as it matches its checksums. Raises DamagedError where there are none, and what is popped
+        cannot be.
+        """
+        receiver = self._receiver_of(coded)
+        result = np.zeros(coded.size, np.uint8)
+        right, checks = coded.head, iter(coded.checks)  # bytes behind the head that are right
+        try:
+            stack = AnsStack(coded.words)
+            for part in coded.parts():
+                at = right
+                for count in part:
+                    values = pop_items(stack, count * self.sums, receiver.game, receiver.begin())
+                    result[at : at + count * self.item] = self._to_bytes(values, coded.white or 0)
+                    at += count * self.item
+                    progress(count * self.item)
+                _check(result[right:at], checks)
+                right = at
+            result[: coded.head] = _unpacked(stack, coded.head)
+            _check(result[: coded.head], checks)
+        except DamagedError:
+            if not coded.checks:
+                raise
+            result[: coded.head] = 0
+            result[right:] = 0
+            lost = ((0, coded.head), (right, coded.size))
+            return Salvaged(result.tobytes(), tuple(span for span in lost if span[0] < span[1]))
+        progress(coded.head)
+        return Salvaged(result.tobytes(), ())
 
     def _head(self, x: bytes, items: int, borrowed: int) -> tuple[int, bytes]:
         """(size of the head, its coded bytes): enough to begin with one item, and at least `borrowed` items."""
@@ -247,43 +322,6 @@ class ArchiveCodec(Codec[bytes]):
             left -= count
             progress(count * self.item)
         return groups
-
-    def _parse(self, payload: bytes) -> Chain:
-        reader = Reader(payload)
-        size, head = reader.varint("archive size"), reader.varint("size of the head")
-        check_size(size, "bytes")
-        white = reader.byte("value of a binary one") if self.config.kind == "binary" else 0
-        groups, narrow = self._groups(reader, size // self.item)
-        if head > size:
-            raise DamagedError(f"expected at most {size} bytes in the head, found {head}: the payload is damaged")
-        rest = reader.rest()
-        if head + sum(groups) * self.item != size or any(not 1 <= g <= GROUP for g in groups) or len(rest) % 4:
-            raise DamagedError(
-                f"expected groups of 1 to {GROUP} items that make {size} bytes, and whole words, found others: "
-                "the payload is damaged"
-            )
-        if head > lzmaraw.MAX_RATIO * len(rest):
-            raise DamagedError(
-                f"expected fewer than {head} bytes in the head of {len(rest)} coded bytes: the payload is damaged"
-            )
-        return Chain(size, head, white, groups, narrow, np.frombuffer(rest, "<u4").astype(np.uint32))
-
-    def _groups(self, reader: Reader, items: int) -> tuple[tuple[int, ...], bool]:
-        """(items of each group, whether windows are narrow). Raises DamagedError for more groups than items."""
-        groups: list[int] = []
-        narrow = False
-        for run in range(reader.varint("number of runs of groups")):
-            size, repeats = reader.varint("items of a group"), reader.varint("groups of this size")
-            if run == 0 and (size, repeats) == NARROW:
-                narrow = True
-                continue
-            if not 1 <= size <= GROUP or not 1 <= repeats <= min(items, MOST_GROUPS) - len(groups):
-                raise DamagedError(
-                    f"expected 1 to {GROUP} items in a group and at most {items} groups, found {repeats} of {size}: "
-                    "the payload is damaged"
-                )
-            groups += [size] * repeats
-        return tuple(groups), narrow
 
     # ---- bytes and values -----------------------------------------------------------------------
 
@@ -330,6 +368,26 @@ def _number_of_letter() -> Ints:
     table = np.zeros(256, np.int64)
     table[np.frombuffer(LETTERS, np.uint8)] = np.arange(len(LETTERS))
     return table
+
+
+def _check(found: Bytes, checks: Iterator[int]) -> None:
+    """Raise DamagedError if bytes do not match the next checksum, where there is one."""
+    expected = next(checks, None)
+    if expected is not None and zlib.crc32(found.tobytes()) != expected:
+        raise DamagedError("items do not match their checksum: the payload is damaged")
+
+
+def _unpacked(stack: AnsStack, size: int) -> Bytes:
+    """The head, when everything else has been popped."""
+    head = lzmaraw.unpack(_unfill(stack.returned()), limit=max(size, 1))
+    if len(head) != size:
+        raise DamagedError(f"expected {size} bytes before the first item, found {len(head)}: the payload is damaged")
+    return np.frombuffer(head, np.uint8)
+
+
+def _items_in(spans: Sequence[tuple[int, int]], first: int, item: int) -> int:
+    """How many items, the first of which begins at byte `first`, have bytes in spans that begin or end with items."""
+    return sum((stop - first) // item - max(start - first, 0) // item for start, stop in spans)
 
 
 def _fill(seed: bytes) -> NDArray[np.uint32]:

@@ -36,7 +36,7 @@ class Codec(ABC, Generic[Item]):
     def __init_subclass__(cls) -> None:
         """Networks compute the same whatever the program around has set torch to, which finds its settings again."""
         super().__init_subclass__()
-        for name in ("__init__", "encode_batch", "decode_batch", "codelength", "ideal", "draw"):
+        for name in ("__init__", "encode_batch", "decode_batch", "codelength", "ideal", "games", "draw"):
             if name in vars(cls):
                 setattr(cls, name, undisturbed(_with_own_threads(vars(cls)[name])))
 

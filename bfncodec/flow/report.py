@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -21,6 +22,9 @@ class CodeLength:
         Bits of -log2 p_O(x | theta_n); 0 for an erasure sender that reveals everything.
     dims
         Number of dimensions the bits are spread over: bytes of text, subpixels of images.
+    error
+        Standard error of the bits, where they are a Monte-Carlo estimate; 0 where they are exact, as those of an
+        erasure sender.
 
     >>> first = CodeLength(np.array([3.0, 1.0]), reconstruction=0.0, dims=2)
     >>> second = CodeLength(np.array([2.0]), reconstruction=0.5, dims=1)
@@ -31,6 +35,7 @@ class CodeLength:
     kl: NDArray[np.float64]
     reconstruction: float
     dims: int
+    error: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kl", np.asarray(self.kl, dtype=np.float64))
@@ -55,10 +60,11 @@ class CodeLength:
 
     @classmethod
     def joined(cls, parts: Iterable[CodeLength]) -> CodeLength:
-        """Sum any number of reports step by step; shorter ones are padded with zeros."""
+        """Sum any number of reports step by step; shorter ones are padded with zeros. Their errors are independent."""
         parts = list(parts)
         kl = np.zeros(max((part.kl.size for part in parts), default=0))
         for part in parts:
             kl[: part.kl.size] += part.kl
         reconstruction = sum(part.reconstruction for part in parts)
-        return cls(kl, float(reconstruction), sum(part.dims for part in parts))
+        error = math.hypot(*(part.error for part in parts))
+        return cls(kl, float(reconstruction), sum(part.dims for part in parts), error)
