@@ -320,6 +320,8 @@ def test_clocks_run_from_first_to_last_knot(kind: str) -> None:
     config = CONFIGS[kind]
     clocks = [config.clock(config.beta * share) for share in (0, 0.1, 0.5, 1, 1.0000001)]
     assert clocks == sorted(clocks)
+    betas = torch.tensor([config.beta * share for share in (0, 0.1, 0.5, 1, 1.0000001)], dtype=torch.float64)
+    assert torch.allclose(gaussian.clocks(config, betas), torch.tensor(clocks))
     assert (clocks[0], clocks[-1]) == (0, KNOTS - 1)
 
 

@@ -20,8 +20,8 @@ from bfncodec.networks.denoiser import Denoiser, DenoiserConfig
 from bfncodec.networks.exact_convnet import WEIGHT_TOTAL
 from bfncodec.networks.tiles import TiledConfig
 from bfncodec.training import gaussian
+from bfncodec.training.config import make
 from bfncodec.training.gaussian import ItemSource, level_end, load_arrays, network_of
-from bfncodec.training.loop import make
 
 
 def some_levels(kind: str, items: int, seed: int = 0) -> NDArray[np.int64]:

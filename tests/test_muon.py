@@ -28,6 +28,25 @@ def test_directions_are_kept_and_lengths_are_evened_out(half: bool, shape: tuple
     assert (found - torch.diag(lengths)).abs().max() < (0.05 if half else 1e-4)
 
 
+def test_matrices_of_a_shape_go_as_each_would_alone(half: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(9, 6), (4, 6), (9, 6), (9, 6)]
+    weights = [torch.randn(shape, generator=generator) for shape in shapes]
+    together, alone = ([nn.Parameter(weight.clone()) for weight in weights] for _ in range(2))
+    steps = [Muon(together, lr=0.1), *(Muon([matrix], lr=0.1) for matrix in alone)]
+    for _ in range(3):
+        for a, b in zip(together, alone, strict=True):
+            a.grad = torch.randn(a.shape, generator=generator)
+            b.grad = a.grad.clone()
+        together[1].grad = alone[1].grad = None  # a matrix that no loss has reached stays
+        for optimiser in steps:
+            optimiser.step()
+    assert torch.equal(together[1], weights[1])
+    for a, b, weight in zip(together, alone, weights, strict=True):
+        assert (a - b).abs().max() < (0.02 if half else 1e-5)
+        assert b is alone[1] or (b - weight).abs().max() > 0.1
+
+
 def test_it_goes_where_torchs_goes(half: bool) -> None:
     if not hasattr(torch.optim, "Muon"):
         pytest.skip("this torch has no Muon")

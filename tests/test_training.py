@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import lzma
+import time
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +23,15 @@ from bfncodec import models
 from bfncodec.errors import InputError
 from bfncodec.networks.convnet import ConvNet, ConvNetConfig
 from bfncodec.networks.transformer import Transformer, TransformerConfig, ngram_hash
-from bfncodec.training.data import CropSampler, ImageSource
+from bfncodec.training import agreement, loop
+from bfncodec.training.agreement import Computation, Way
+from bfncodec.training.config import make
+from bfncodec.training.data import CropSampler, ImageSource, WindowSampler
+from bfncodec.training.draws import Draws
 from bfncodec.training.gaussian import warped
-from bfncodec.training.loop import make, run
+from bfncodec.training.loop import run
 from bfncodec.training.quantise import restored_state
+from bfncodec.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = """
@@ -56,11 +62,11 @@ hidden = 16
 blocks = 1
 mixtures = 2
 [[data]]
-paths = ["{data}"]
+paths = ["{data}/*.png"]
 crop = 12
 batch = 3
 [[validation]]
-paths = ["{data}"]
+paths = ["{data}/*.png"]
 crop = 12
 batch = 2
 [train]
@@ -224,16 +230,159 @@ def test_steps_on_the_command_line_win(tmp_path: Path, data: Path) -> None:
 
 def test_what_a_model_serves_is_told(tmp_path: Path, data: Path) -> None:
     """One source in colour, one in grey: the model says that it codes both."""
-    extra = '[[data]]\npaths = ["{data}"]\ncrop = 12\nbatch = 1\ngrey = true\n[train]'
+    extra = '[[data]]\npaths = ["{data}/*.png"]\ncrop = 12\nbatch = 1\ngrey = true\n[train]'
     text = "levels = [2, 4]\n" + IMAGE.replace("[train]", extra)
     out = run(configure(tmp_path, data, "image", "steps = 3\n", text), tmp_path / "model", say=silent)
     assert (models.read(out).config["channels"], models.read(out).config["levels"]) == ([1, 3], [2, 4])
-    sampler = CropSampler(ImageSource((str(data),), 12, 5, grey=True))
-    batch = sampler(np.random.default_rng(0))
+    sampler = CropSampler(ImageSource((f"{data}/*.png",), 12, 5, grey=True))
+    batch = sampler(Draws(0))
     assert batch.shape == (5, 1, 12, 12)
     network = ConvNet(ConvNetConfig(width=16, hidden=16, blocks=1))
     coloured = batch.expand(-1, 3, -1, -1)
     assert bits(network, batch) == pytest.approx(float(network(coloured)[:, :1].detach().mean()))
+
+
+def test_a_source_may_be_varied(tmp_path: Path, data: Path) -> None:
+    """For training and for held-out bits, which are told apart; seeded, so that two runs are one."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    noise = np.random.default_rng(0).integers(100, 140, (40, 44, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(photos / "0.png")
+    text = IMAGE.replace('paths = ["{data}/*.png"]', f'paths = ["{photos.as_posix()}"]')
+    varied_too = f'[[validation]]\npaths = ["{photos.as_posix()}"]\ncrop = 12\nbatch = 2\nvary = true\n[train]'
+    text = text.replace("batch = 3", "batch = 3\nvary = true").replace("[train]", varied_too)
+    config = configure(tmp_path, data, "image", "steps = 3\n", text)
+    said: list[str] = []
+    first, second = (run(config, tmp_path / name, say=said.append) for name in ("first", "second"))
+    assert any(line.endswith(f"held out: {photos.as_posix()}; {photos.as_posix()}, vary") for line in said)
+    plain, other = curve(first)[-1]["validation"]
+    assert plain != other
+    assert curve(first)[-1]["validation"] == curve(second)[-1]["validation"]
+    assert (first / models.WEIGHTS).read_bytes() == (second / models.WEIGHTS).read_bytes()
+    with pytest.raises(InputError, match="28 x 28"):  # 12 and what the filters need around them
+        CropSampler(ImageSource((f"{data}/*.png",), 12, 1, vary=True))
+
+
+def test_texts_are_drawn_with_their_shares_and_from_the_beginnings_of_lines() -> None:
+    a, b = np.full(400, ord("a"), np.uint8), np.full(9000, ord("b"), np.uint8)
+    b[14::15] = ord("\n")
+    windows = WindowSampler([a, b], 15, 2000, [0.75, 0.25], at_lines=True)(Draws(0)).numpy()
+    of_a = (windows == ord("a")).all(1)
+    assert abs(of_a.mean() - 0.75) < 0.04
+    assert np.isin(windows[~of_a], [ord("b"), ord("\n")]).all()
+    at_line = (windows == b[:15]).all(1)
+    assert (at_line | of_a)[1::2].all()
+    assert at_line[::2][~of_a[::2]].mean() < 0.2
+    by_length = WindowSampler([a, b], 15, 2000)(Draws(0)).numpy()
+    assert abs((by_length == ord("a")).all(1).mean() - 400 / 9400) < 0.02
+    long = np.arange(256, dtype=np.uint8)[11:]  # one line, of which every window is to be seen
+    assert len({tuple(w) for w in WindowSampler([long], 15, 400, at_lines=True)(Draws(0)).tolist()}) > 100
+
+
+def test_shares_are_for_all_sources_or_none(tmp_path: Path, data: Path) -> None:
+    two = TEXT.replace("[[data]]", '[[data]]\npaths = ["{data}/a.txt"]\nshare = 0.5\n[[data]]')
+    with pytest.raises(InputError, match="share"):
+        run(configure(tmp_path, data, "text", "steps = 1\n", two), tmp_path / "model", say=silent)
+
+
+def test_an_array_of_something_else_is_refused(data: Path) -> None:
+    with pytest.raises(InputError, match=r"halves\.npy.*\[80, 8, 8\]"):
+        CropSampler(ImageSource((f"{data}/halves.npy",), 4, 1))
+
+
+def test_a_training_of_minutes_ends_by_the_clock(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that a step takes three seconds of: 20 steps a minute. It goes on where it stopped."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    config = configure(tmp_path, data, "image", "minutes = 2\ndecay = 1.0\n")
+    rates = []
+    advance = Trainer.advance
+
+    def slowly(self: Trainer, progress: float) -> torch.Tensor:
+        now[0] += 3
+        found = advance(self, progress)
+        rates.append(self.optimisers[0].param_groups[0]["lr"])
+        return found
+
+    monkeypatch.setattr(Trainer, "advance", slowly)
+    monkeypatch.setattr(loop.plot, "draw", lambda *given: None)
+    said: list[str] = []
+
+    def killed(line: str) -> None:
+        said.append(line)
+        if line.startswith("step 12 "):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "model", say=killed)
+    assert "1 min left" in said[-1]
+    now[0] += 1000
+    out = run(config, tmp_path / "model", say=said.append)
+    assert "resuming at step 10 after 0.5 of 2 minutes (--no-resume starts over)" in said
+    assert curve(out)[-1]["step"] == 40
+    assert rates == sorted(rates[:12], reverse=True) + sorted(rates[12:], reverse=True)
+    assert rates[-1] == pytest.approx(rates[0] / 40)
+    with pytest.raises(InputError, match="minutes"):
+        run(configure(tmp_path, data, "image", "minutes = 0\nsteps = 0\n"), tmp_path / "other", say=silent)
+
+
+def test_an_export_that_would_fail_at_the_end_fails_at_the_beginning(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*given: Any) -> None:
+        raise OSError("no")
+
+    monkeypatch.setattr(loop, "export", fails)
+    said: list[str] = []
+    with pytest.raises(OSError, match="no"):
+        run(configure(tmp_path, data, "text", "steps = 2\nvalidate_every = 1\n"), tmp_path / "model", say=said.append)
+    assert not any(line.startswith("step") for line in said)
+
+
+def test_held_out_bits_are_drawn(tmp_path: Path, data: Path) -> None:
+    out = run(configure(tmp_path, data, "image", "steps = 2\n"), tmp_path / "model", say=silent)
+    with Image.open(out / "curve.png") as picture:
+        assert picture.size == (700, 450)
+
+
+@pytest.mark.parametrize("fault", ["", "nan", "other", "raises"])
+def test_a_faster_way_is_taken_only_if_it_agrees(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here compiling stands for what a compiler may make of a loss; the network is as it was afterwards."""
+
+    def compiled(loss: Any, **options: Any) -> Any:
+        if fault == "raises":
+            raise RuntimeError("cannot")
+        wrong = {"": 1.0, "nan": float("nan"), "other": 1.1}[fault]
+        return lambda network, batch: loss(network, batch) * wrong
+
+    monkeypatch.setattr(agreement.torch, "compile", compiled)
+    network = ConvNet(ConvNetConfig(width=16, hidden=16, blocks=1))
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    x = torch.randint(0, 256, (2, 3, 12, 12), generator=torch.Generator().manual_seed(0)).float()
+    said: list[str] = []
+    plain = Computation(lambda network, x: network(x).mean(), network, torch.device("cpu"), Way())
+    found = agreement.taken(plain, [Way(compiled=True)], [x], said.append)
+    assert found.way == Way(compiled=not fault)
+    assert len(said) == bool(fault)
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+    assert all(p.grad is None for p in network.parameters())
+
+
+def test_a_rounded_network_predicts_as_its_integer_twin(tmp_path: Path, data: Path) -> None:
+    """Its bits are nearer to those of the file than without rounding, and it can be trained."""
+    config = configure(tmp_path, data, "image", "steps = 40\nrate = 0.01\nrounded = 0.5\nema = 0.5\n")
+    out = run(config, tmp_path / "model", say=silent)
+    assert curve(out)[-1]["train"] < curve(out)[0]["train"] - 0.3
+    image = np.asarray(Image.open(data / "0.png"))
+    wanted = bfncodec.load(out).codelength(image).bits_per_dim
+    network = ConvNet(make(ConvNetConfig, models.read(out).config["network"], "network"))
+    network.load_state_dict(restored_state(network, load_file(out / models.WEIGHTS)))
+    x = torch.from_numpy(image.copy()).permute(2, 0, 1).float()[None]
+    plain = bits(network, x)
+    network.rounded = True
+    assert abs(bits(network, x) - wanted) < 0.2 * abs(plain - wanted) + 1e-3
+    with pytest.raises(InputError, match="rounded"):
+        run(configure(tmp_path, data, "text", "rounded = 0.1\n"), tmp_path / "text", say=silent)
 
 
 @pytest.mark.parametrize("sizes", ["width = 16", "width = 16\nhidden = 24\nblocks = 3", "width = 24\nhidden = 24"])
@@ -242,7 +391,7 @@ def test_a_training_that_starts_from_a_model_knows_what_it_knew(tmp_path: Path, 
     first = run(configure(tmp_path, data, "image", "steps = 30\n"), tmp_path / "first", say=silent)
     tensors = load_file(first / models.WEIGHTS)
     config = make(ConvNetConfig, {**models.read(first).config["network"], **tomllib.loads(sizes)}, "network")
-    batch = CropSampler(ImageSource((str(data),), 12, 4))(np.random.default_rng(0))
+    batch = CropSampler(ImageSource((f"{data}/*.png",), 12, 4))(Draws(0))
     known = ConvNet(make(ConvNetConfig, models.read(first).config["network"], "network"))
     known.load_state_dict(restored_state(known, tensors))
     grown = ConvNet(config)
@@ -304,7 +453,7 @@ def test_lanes_of_a_text_model_are_told_and_checked(tmp_path: Path, data: Path) 
         ("image", "hidden = 16", "depth = 16", r"\[network\].*depth"),
         ("image", "crop = 12", "corp = 12", r"\[data\].*corp"),
         ("image", "crop = 12", "crop = 21", "21 x 21.*data.paths or a smaller crop"),
-        ("image", 'paths = ["{data}"]', 'paths = ["{data}/nothing"]', "nothing.*data.paths"),
+        ("image", 'paths = ["{data}/*.png"]', 'paths = ["{data}/nothing"]', "nothing.*data.paths"),
         ("text", "window = 32", "window = 4096", "network.window"),
         ("text", "[network]", "[network", "TOML"),
         # keys that are there, with values that cannot be used

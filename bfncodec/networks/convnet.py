@@ -30,6 +30,7 @@ INPUT_SCALE = 32.0  # divides differences of pixel values
 MEAN_SCALE = 16.0  # unit of the network's offsets to the predicted mean, in levels
 LOG_SCALE_BIAS = 2.0  # initial log2 of the logistic scale, in levels
 LOG_SCALE_RANGE = (-5.0, 7.0)  # log2 of the logistic scale, in levels
+UNITS = 127  # of int8 weights and features
 FLOOR = 2.0**-20  # probability given to the uniform distribution, as the coder's integer frequencies do
 
 
@@ -150,6 +151,21 @@ def max_norm(x: Tensor) -> Tensor:
     return MaxNorm.apply(x)  # type: ignore[no-any-return,no-untyped-call]
 
 
+def rounded_rows(weight: Tensor) -> Tensor:
+    """A matrix as files are coded with it: of each row integers up to 127 and a scale. Gradients pass as if it were not
+    rounded (straight through).
+    """
+    scale = weight.detach().abs().amax(1, keepdim=True).clamp_min(1e-8) / UNITS
+    return weight + ((weight.detach() / scale).round() * scale - weight.detach())
+
+
+def rounded_features(x: Tensor) -> Tensor:
+    """The features of each pixel in units of 1/127 of the largest. Gradients pass straight through."""
+    fixed = x.detach().float()
+    scale = fixed.abs().amax(-1, keepdim=True).clamp_min(1e-6) / UNITS
+    return x + ((fixed / scale).round() * scale - fixed).to(x.dtype)
+
+
 class CausalConv(nn.Module):
     """Masked 3x3 convolution over BLOCK_TAPS. [B, H, W, in] -> [B, H, W, out]; the weight is stored as the matrix
     [out, 5 in].
@@ -161,10 +177,10 @@ class CausalConv(nn.Module):
         self.weight = nn.Parameter(torch.randn(outputs, 5 * inputs) * (3 / math.sqrt(5 * inputs)))
         self.bias = nn.Parameter(torch.zeros(outputs))
 
-    def forward(self, x: Tensor, earlier: Tensor | None = None) -> Tensor:
-        """earlier: what stands at the pixels before, where that is not x."""
+    def forward(self, x: Tensor, earlier: Tensor | None = None, rounded: bool = False) -> Tensor:
+        """earlier: what stands at the pixels before, where that is not x; rounded: see `ConvNet.rounded`."""
         outputs, inputs = self.weight.shape[0], x.shape[-1]
-        weight = self.weight.view(outputs, 5, inputs)
+        weight = (rounded_rows(self.weight) if rounded else self.weight).view(outputs, 5, inputs)
         taps, own = weight[:, :4], weight[:, 4:]
         kernel = torch.cat([taps, own if earlier is None else torch.zeros_like(own), torch.zeros_like(own)], 1)
         kernel = kernel.view(outputs, 2, 3, inputs).permute(0, 3, 1, 2)
@@ -184,10 +200,14 @@ class Block(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, h: Tensor, earlier: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(what comes out, the features that the convolution read). earlier: see `CausalConv`."""
+    def forward(self, h: Tensor, earlier: Tensor | None = None, rounded: bool = False) -> tuple[Tensor, Tensor]:
+        """(what comes out, the features that the convolution read). earlier, rounded: see `CausalConv`."""
         features = max_norm(h)
-        return h + self.out(F.relu(self.conv(features, earlier))), features
+        if not rounded:
+            return h + self.out(F.relu(self.conv(features, earlier))), features
+        features = rounded_features(features)
+        hidden = rounded_features(F.relu(self.conv(features, earlier, rounded)))
+        return h + F.linear(hidden, rounded_rows(self.out.weight), self.out.bias), features
 
 
 class ConvNet(nn.Module):
@@ -199,6 +219,7 @@ class ConvNet(nn.Module):
     def __init__(self, config: ConvNetConfig) -> None:
         super().__init__()
         self.config = config
+        self.rounded = False  # whether weights and features of 8 bits are rounded as the integer twin rounds them
         w = config.width
         self.input = nn.Linear(config.features, w)
         self.blocks = nn.ModuleList(Block(config, config.dilation(i)) for i in range(config.blocks))
@@ -244,9 +265,11 @@ class ConvNet(nn.Module):
         h = self.input((inputs / INPUT_SCALE).permute(0, 2, 3, 1))
         read = []
         for i, block in enumerate(self.blocks):
-            h, features = block(h, earlier[i] if earlier else None)
+            h, features = block(h, earlier[i] if earlier else None, self.rounded)
             read.append(features)
-        return self.trunk(max_norm(h)), read
+        if not self.rounded:
+            return self.trunk(max_norm(h)), read
+        return F.linear(rounded_features(max_norm(h)), rounded_rows(self.trunk.weight), self.trunk.bias), read
 
     def outputs_of(self, hidden: Tensor, error: Tensor, channels: int = 3) -> Iterator[Tensor]:
         """What `components` takes of each channel, float32 [B, 3K + ..., H, W]. error: of what is told of each channel
@@ -258,7 +281,8 @@ class ConvNet(nn.Module):
         for k, z in enumerate(hidden.chunk(3, -1)[:channels]):
             for j, row in entering[k]:
                 z = z + small[:, j] * row
-            yield self.heads[k](F.relu(z)).permute(0, 3, 1, 2).float()
+            z = F.relu(z)
+            yield self.heads[k](rounded_features(z) if self.rounded else z).permute(0, 3, 1, 2).float()
 
 
 class Components(NamedTuple):

@@ -1,4 +1,6 @@
-"""Training data: random crops of images, random windows of text. Everything is held in memory as bytes."""
+"""Training data: random crops of images, random windows of text. Everything is held as bytes on the device that trains,
+and cut there.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bfncodec.errors import InputError
+from bfncodec.training.draws import Draws
+from bfncodec.training.varied import MARGIN, varied
 
 IMAGE_SUFFIXES = (".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 
@@ -28,32 +32,40 @@ class ImageSource:
     skip_last: int = 0  # images of an .npy array that are kept for validation
     only_last: int = 0
     grey: bool = False  # of each crop one channel or its luma, drawn at random
+    vary: bool = False  # half of the crops as cameras, video and the web would have made them
+
+    @property
+    def side(self) -> int:
+        """Pixels of the image that a crop is made of, down and across."""
+        return self.crop + (MARGIN if self.vary else 0)
 
 
 @dataclass(frozen=True)
 class TextSource:
-    """Text or any other bytes; `repeat` shows it that many times as often."""
+    """Text or any other bytes. `share`: of the windows drawn, of all sources or none; without it a source is drawn in
+    proportion to its length, `repeat` times as often.
+    """
 
     paths: tuple[str, ...]
     repeat: int = 1
+    share: float = 0.0
 
 
 def load_images(source: ImageSource) -> list[NDArray[np.uint8]]:
-    """All images of a source as uint8 [H, W, 3], none smaller than the crop."""
+    """All images of a source as uint8 [H, W, 3]."""
     images: list[NDArray[np.uint8]] = []
     for path in expand(source.paths, (*IMAGE_SUFFIXES, ".npy")):
         if path.suffix == ".npy":
             array = np.load(path, mmap_mode="r")
+            if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
+                raise InputError(
+                    f"{path}: expected images, uint8 [N, H, W, 3], found {array.dtype} {list(array.shape)}; "
+                    "take it out of the training data"
+                )
             images += list(np.asarray(array[: len(array) - source.skip_last][-source.only_last :]))
         else:
             images.append(read_rgb(path))
-    large = [image for image in images if min(image.shape[:2]) >= source.crop]
-    if not large:
-        raise InputError(
-            f"no image of at least {source.crop} x {source.crop} pixels in {', '.join(source.paths)}: "
-            "name other data.paths or a smaller crop"
-        )
-    return large
+    return images
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
@@ -94,52 +106,120 @@ def expand(paths: Sequence[str], suffixes: tuple[str, ...]) -> list[Path]:
     return found
 
 
-class CropSampler:
-    """Random crops, flipped at random; an image is drawn in proportion to the square root of its pixels."""
+def held(data: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """The data on the device, where they take at most half of its free memory; else in the machine's."""
+    tensor = torch.from_numpy(data)
+    if device.type == "cuda" and 2 * tensor.nbytes > torch.cuda.mem_get_info(device)[0]:
+        return tensor
+    return tensor.to(device)
 
-    def __init__(self, source: ImageSource) -> None:
+
+class Pictures:
+    """Images on a device, one after the other."""
+
+    def __init__(self, images: Sequence[NDArray[np.uint8]], device: torch.device | str = "cpu") -> None:
+        self.height = np.array([image.shape[0] for image in images], np.int64)
+        self.width = np.array([image.shape[1] for image in images], np.int64)
+        self.first = np.concatenate([[0], (self.height * self.width).cumsum()[:-1]]).astype(np.int64)
+        pixels = np.concatenate([image.reshape(-1, 3) for image in images]) if images else np.zeros((0, 3), np.uint8)
+        self.pixels = held(pixels, torch.device(device))
+        self.device = self.pixels.device
+
+    def cut(self, which: NDArray[np.int64], side: int, draws: Draws) -> Tensor:
+        """Squares of some images, each at a random place and flipped at random. uint8 [len(which), 3, side, side]"""
+        numbers = []
+        for first, height, width in zip(self.first[which], self.height[which], self.width[which], strict=True):
+            row = draws.host.integers(height - side + 1)
+            column = draws.host.integers(width - side + 1)
+            numbers.append((first + row * width + column, width, draws.host.random() < 0.5))
+        first, width, flip = torch.tensor(numbers, dtype=torch.int64).to(self.device).view(-1, 3, 1, 1).unbind(1)
+        along = torch.arange(side, device=self.device)
+        across = torch.where(flip == 1, side - 1 - along, along)
+        return self.pixels[first + along[:, None] * width + across].permute(0, 3, 1, 2)
+
+
+class CropSampler:
+    """Random crops, flipped at random; an image is drawn in proportion to the square root of its pixels. pictures: of
+    the source, where they are loaded already.
+    """
+
+    def __init__(self, source: ImageSource, pictures: Pictures | None = None) -> None:
         self.source = source
-        self.images = load_images(source)
-        share = np.sqrt([float(im.shape[0] * im.shape[1]) for im in self.images])
+        self.pictures = pictures or Pictures(load_images(source))
+        large = np.minimum(self.pictures.height, self.pictures.width) >= source.side
+        if not large.any():
+            raise InputError(
+                f"no image of at least {source.side} x {source.side} pixels in {', '.join(source.paths)}: "
+                "name other data.paths or a smaller crop"
+            )
+        share = np.where(large, np.sqrt(self.pictures.height * self.pictures.width), 0.0)
         self.cumulative = np.cumsum(share / share.sum())
 
-    def __call__(self, rng: np.random.Generator) -> Tensor:
+    def __call__(self, draws: Draws) -> Tensor:
         """float32 [batch, 3, crop, crop] of integers; [batch, 1, crop, crop] where the source is to be grey."""
-        which = np.searchsorted(self.cumulative, rng.random(self.source.batch)).clip(0, len(self.images) - 1)
-        crops = np.stack([self._crop(self.images[i], rng) for i in which])
+        drawn = draws.host.random(self.source.batch) * self.cumulative[-1]
+        which = np.searchsorted(self.cumulative, drawn, side="right").clip(0, len(self.cumulative) - 1)
+        crops = self.pictures.cut(which, self.source.side, draws).float()
+        if self.source.vary:
+            crops = varied(crops.to(draws.device), draws)
         if self.source.grey:
-            crops = np.stack([grey(crop, int(rng.integers(6))) for crop in crops])
-        return torch.from_numpy(crops).permute(0, 3, 1, 2).float().contiguous()
-
-    def _crop(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-        size = self.source.crop
-        r = int(rng.integers(image.shape[0] - size + 1))
-        c = int(rng.integers(image.shape[1] - size + 1))
-        crop = image[r : r + size, c : c + size]
-        return crop[:, ::-1] if rng.random() < 0.5 else crop
+            crops = grey(crops, np.array([draws.host.integers(6) for _ in crops]))
+        return crops.contiguous()
 
 
-def grey(image: NDArray[np.uint8], channel: int) -> NDArray[np.uint8]:
-    """uint8 [H, W, 3] -> [H, W, 1]: one channel for 0 ... 2, else its luma (ITU-R BT.601, as Pillow's mode L)."""
-    from PIL import Image
-
-    if channel < image.shape[2]:
-        return image[:, :, channel : channel + 1]
-    return np.asarray(Image.fromarray(np.ascontiguousarray(image)).convert("L"))[:, :, None]
+def grey(x: Tensor, channels: NDArray[np.int64]) -> Tensor:
+    """float [B, 3, H, W] -> [B, 1, H, W]: of each image one channel for 0 ... 2, else its luma (ITU-R BT.601, rounded
+    as Pillow's mode L is).
+    """
+    luma = ((x[:, 0] * 19595 + x[:, 1] * 38470 + x[:, 2] * 7471 + 32768) / 65536).floor()
+    choice = torch.from_numpy(channels).to(x.device)
+    one = x[torch.arange(len(x), device=x.device), choice.clamp_max(2)]
+    return torch.where((choice < 3).view(-1, 1, 1), one, luma).unsqueeze(1)
 
 
 class WindowSampler:
-    """Random windows of a byte array."""
+    """Random windows of several texts. shares: how often each is drawn, in proportion to its length unless said;
+    at_lines: every second window begins at the beginning of the line it fell into, as files do.
+    """
 
-    def __init__(self, data: NDArray[np.uint8], window: int, batch: int) -> None:
-        if len(data) <= window:
+    def __init__(
+        self,
+        texts: Sequence[NDArray[np.uint8]],
+        window: int,
+        batch: int,
+        shares: Sequence[float] = (),
+        at_lines: bool = False,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if (least := min(map(len, texts))) <= window:
             raise InputError(
-                f"{len(data)} bytes of text are fewer than one window of {window}: "
+                f"{least} bytes of text are fewer than one window of {window}: "
                 "give more text or set network.window lower"
             )
-        self.data, self.window, self.batch = data, window, batch
+        self.window, self.batch = window, batch
+        weights = np.array(shares or [len(text) for text in texts], np.float64)
+        self.shares = weights / weights.sum()
+        self.sizes = [len(text) for text in texts]
+        self.firsts = np.cumsum([0, *self.sizes[:-1]])
+        self.lines = [line_starts(text) for text in texts] if at_lines else []
+        self.data = held(np.concatenate(texts), torch.device(device))
 
-    def __call__(self, rng: np.random.Generator) -> Tensor:
+    def __call__(self, draws: Draws) -> Tensor:
         """int64 [batch, window]."""
-        starts = rng.integers(len(self.data) - self.window, size=self.batch)
-        return torch.from_numpy(np.stack([self.data[s : s + self.window] for s in starts]).astype(np.int64))
+        if len(self.sizes) == 1:
+            which = np.zeros(self.batch, np.int64)
+        else:
+            which = draws.host.choice(len(self.sizes), size=self.batch, p=self.shares)
+        starts = draws.host.integers(np.array(self.sizes)[which] - self.window)
+        for i in range(1, self.batch, 2) if self.lines else ():
+            lines = self.lines[which[i]]
+            line = lines[np.searchsorted(lines, starts[i], side="right") - 1]
+            if starts[i] - line < self.window:  # else the line is so long that nobody would see the rest of it
+                starts[i] = line
+        first = torch.from_numpy(self.firsts[which] + starts).to(self.data.device)
+        return self.data[first[:, None] + torch.arange(self.window, device=self.data.device)].long()
+
+
+def line_starts(text: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Where lines begin."""
+    return np.concatenate([[0], np.flatnonzero(text[:-1] == ord("\n")) + 1])

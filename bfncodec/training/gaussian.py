@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from bfncodec.errors import InputError
 from bfncodec.networks.denoiser import (
+    KNOTS,
     NOISE_UNITS,
     SPREAD_RANGE,
     STATE_UNITS,
@@ -132,7 +133,7 @@ def to_letters(text: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def network_of(settings: dict[str, Any], make: Any) -> DenoiserConfig:
-    """The [network] table of a training configuration, read by `loop.make`."""
+    """The [network] table of a training configuration, read by `config.make`."""
     try:
         config: DenoiserConfig = make(DenoiserConfig, settings.get("network", {}), "network")
     except ValueError as error:
@@ -165,19 +166,25 @@ def step_accuracy(config: DenoiserConfig, time: Tensor) -> Tensor:
     return (1 + config.beta) ** time - 1 if config.kind == "discretised" else config.beta * time**2
 
 
+def clocks(config: DenoiserConfig, beta: Tensor) -> Tensor:
+    """`DenoiserConfig.clock` of many accuracies, float64 -> float32."""
+    share = torch.log1p(beta) / math.log1p(config.beta) if config.kind == "discretised" else (beta / config.beta).sqrt()
+    return (share.clamp_max(1.0) * (KNOTS - 1)).float()
+
+
 def loss(network: nn.Module, batch: tuple[Tensor, ...], config: DenoiserConfig) -> Tensor:
     """L^n in bits per dimension, averaged over the batch, from one step of each item or its end."""
     x, time, noise, fresh = batch
     ends = torch.arange(len(x), device=x.device) % RECONSTRUCTED == 0
     beta, alpha = accuracies(config, time.double(), ends)
-    clock = torch.tensor([config.clock(b) for b in beta.tolist()], device=x.device)
+    clock = clocks(config, beta)
     shape = (-1, *[1] * (noise.ndim - 1))
     beta, alpha = beta.float().view(shape), alpha.float().view(shape)
     step, end = TERMS[config.kind]
     s = sum_of_samples(x, beta, noise, config)
     p = output(network, s, beta, clock, config)
-    kl = step(x, p, alpha, fresh)[~ends] * STEPS
-    return (kl.flatten(1).mean(1).mean() + end(x, p, config.classes)[ends].flatten(1).mean(1).mean()) / LN2
+    kl = step(x, p, alpha, fresh)[[i for i in range(len(x)) if i % RECONSTRUCTED]] * STEPS
+    return (kl.flatten(1).mean(1).mean() + end(x, p, config.classes)[::RECONSTRUCTED].flatten(1).mean(1).mean()) / LN2
 
 
 def sum_of_samples(x: Tensor, beta: Tensor, noise: Tensor, config: DenoiserConfig | SequenceConfig) -> Tensor:

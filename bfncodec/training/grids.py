@@ -85,9 +85,9 @@ def _costs_from(
 ) -> tuple[Floats, float]:
     x, _, noise, fresh = batch
     shape = (-1, *[1] * (noise.ndim - 1))
-    accuracy = torch.full((len(x),), beta).view(shape)
+    accuracy = torch.full((len(x),), beta, device=x.device).view(shape)
     s = gaussian.sum_of_samples(x, accuracy, noise, config)
-    p = gaussian.output(network, s, accuracy, torch.full((len(x),), config.clock(beta)), config)
+    p = gaussian.output(network, s, accuracy, torch.full((len(x),), config.clock(beta), device=x.device), config)
     step, end = gaussian.TERMS[config.kind]
     kl = [_pairs(step, x, p, torch.tensor(b - beta, dtype=torch.float32), fresh) for b in later]
     return np.array(kl) / gaussian.LN2, float(end(x, p, config.classes).mean()) / gaussian.LN2

@@ -25,7 +25,7 @@ TINY = 1e-7
 
 
 class Muon(torch.optim.Optimizer):
-    """Steps along orthogonalised momentum, for matrices."""
+    """Steps along orthogonalised momentum, for matrices; those of one shape take theirs together."""
 
     def __init__(self, matrices: Iterable[nn.Parameter], lr: float) -> None:
         super().__init__(matrices, {"lr": lr})
@@ -34,27 +34,39 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """Move every matrix that has a gradient. closure: must be None, the loss is known already."""
         for group in self.param_groups:
-            for matrix in (p for p in group["params"] if p.grad is not None):
-                state = self.state[matrix]
-                if not state:
-                    state["momentum"] = torch.zeros_like(matrix)
-                momentum = state["momentum"].lerp_(matrix.grad, 1 - MOMENTUM)
-                ahead = matrix.grad.lerp(momentum, MOMENTUM)  # Nesterov's
-                rows, columns = matrix.shape
-                matrix.sub_(orthogonalised(ahead), alpha=group["lr"] * math.sqrt(max(1.0, rows / columns)))
+            alike: dict[torch.Size, list[nn.Parameter]] = {}
+            for matrix in group["params"]:
+                if matrix.grad is not None:
+                    alike.setdefault(matrix.shape, []).append(matrix)
+            for matrices in alike.values():
+                self._move(matrices, group["lr"])
+
+    def _move(self, matrices: list[nn.Parameter], rate: float) -> None:
+        """One step of matrices of one shape."""
+        gradients = [matrix.grad for matrix in matrices if matrix.grad is not None]
+        for matrix in matrices:
+            if not self.state[matrix]:
+                self.state[matrix]["momentum"] = torch.zeros_like(matrix)
+        momenta = [self.state[matrix]["momentum"] for matrix in matrices]
+        torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+        ahead = torch.stack(torch._foreach_lerp(gradients, momenta, MOMENTUM))  # Nesterov's
+        rows, columns = matrices[0].shape
+        turned = orthogonalised(ahead) * (-rate * math.sqrt(max(1.0, rows / columns)))
+        torch._foreach_add_([*matrices], [*turned])
 
 
-def orthogonalised(matrix: Tensor) -> Tensor:
-    """About U V^T of the matrix U S V^T, by Newton and Schulz's iteration. [M, N] -> [M, N]"""
-    x = matrix.bfloat16() if half_is_faster(matrix.device) else matrix.float()
-    wide = x if matrix.shape[0] <= matrix.shape[1] else x.t()
-    wide = wide / wide.norm().clamp_min(TINY)
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """About U V^T of each matrix U S V^T, by Newton and Schulz's iteration. [..., M, N] -> [..., M, N]"""
+    x = matrices.bfloat16() if half_is_faster(matrices.device) else matrices.float()
+    rows, columns = matrices.shape[-2:]
+    wide = x if rows <= columns else x.mT
+    wide = wide / torch.linalg.matrix_norm(wide.float(), keepdim=True).clamp_min(TINY).to(wide.dtype)
     a, b, c = POLYNOMIAL
     for _ in range(ROUNDS):
-        square = wide @ wide.t()
+        square = wide @ wide.mT
         wide = a * wide + (b * square + c * (square @ square)) @ wide
-    found: Tensor = wide if matrix.shape[0] <= matrix.shape[1] else wide.t()
-    return found.to(matrix.dtype)
+    found: Tensor = wide if rows <= columns else wide.mT
+    return found.to(matrices.dtype)
 
 
 def half_is_faster(device: torch.device) -> bool:

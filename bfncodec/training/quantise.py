@@ -153,7 +153,7 @@ def export(network: nn.Module, config: dict[str, Any], out: Path, tables: dict[s
     Without a config.json a directory is no model: it goes first and comes last, so that no process that is killed
     meanwhile leaves one of weights and a configuration that do not belong together.
     """
-    tensors = {**quantised_tensors(network), **(tables or {})}
+    tensors = {**quantised_tensors(network), **{name: table.cpu() for name, table in (tables or {}).items()}}
     out.mkdir(parents=True, exist_ok=True)
     (out / CONFIG).unlink(missing_ok=True)
     place(out / WEIGHTS, save(tensors), force=True)  # save_file would make it readable by its owner only

@@ -16,7 +16,7 @@ from bfncodec.networks.tiles import LEVELS, TiledConfig
 
 
 def network_of(table: dict[str, Any], make: Callable[..., Any]) -> TiledConfig:
-    """The [network] table. Raises InputError for what is none; make: see `loop.make`."""
+    """The [network] table. Raises InputError for what is none; make: see `config.make`."""
     own = {name: table[name] for name in TiledConfig.OWN if name in table}
     make(ConvNetConfig, {name: value for name, value in table.items() if name not in own}, "network")
     try:

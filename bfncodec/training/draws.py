@@ -1,0 +1,32 @@
+"""Random numbers of one step of a training."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Draws:
+    """Where a step takes its random numbers from: few on the host, many on the device where its data are. They depend
+    on the seed alone, so that a step can be repeated.
+    """
+
+    def __init__(self, *seed: int, device: torch.device | str = "cpu") -> None:
+        self.host = np.random.default_rng(seed)
+        self.device = torch.device(device)
+
+    @cached_property
+    def generator(self) -> torch.Generator:
+        """Draws on the device."""
+        return torch.Generator(self.device).manual_seed(int(self.host.integers(1 << 63)))
+
+    def uniform(self, *shape: int) -> Tensor:
+        """float32 in [0, 1)"""
+        return torch.rand(shape, generator=self.generator, device=self.device)
+
+    def normal(self, *shape: int) -> Tensor:
+        """float32, of variance 1"""
+        return torch.randn(shape, generator=self.generator, device=self.device)
