@@ -90,6 +90,9 @@ _TINY = 8  # bytes: a model's identity and sizes alone take more than it could s
 _SHORT = 2048  # bytes that LZMA says too little of
 _SAMPLE = 8192  # bytes a text model is asked about
 _EMPTY = 0.25  # of the bits a byte of the whole: a sample with less says nothing of it
+_LONG = 1 << 20  # bytes from which a text model takes a minute or so
+_LITTLE = 0.5  # bits a byte of LZMA
+_LEAST = 1 / 16  # bits a byte of LZMA below which no text model has been seen to win
 _NOTHING = 512  # bits of LZMA for a sample of one letter, and some more
 _LOOKS = 64  # places looked at in sparse data
 _NOISE = 7.9  # bits a sample that a model expects: above, a picture is noise
@@ -271,7 +274,8 @@ def _plain_piece(data: bytes) -> Coded:
 
 def _beyond_models(data: bytes, plain: Plan) -> bool:
     """Whether the content is next to nothing, or LZMA says that it is random or that it says next to nothing."""
-    if len(data) <= _TINY or (len(data) > _SHORT and 8 * plain.size > _RANDOM * len(data)):
+    bits = 8 * plain.size
+    if len(data) <= _TINY or (len(data) > _SHORT and not _LEAST * len(data) < bits <= _RANDOM * len(data)):
         return True
     sizes = (stop - start for ((start, stop),) in boxes(plain.axes, plain.grain))
     return not any(_may_pay(size, len(coded.payload)) for size, coded in zip(sizes, plain.coded, strict=True))
@@ -280,15 +284,18 @@ def _beyond_models(data: bytes, plain: Plan) -> bool:
 def _text_may_win(data: bytes, codec: Codec, rate: float) -> bool:
     """Compare model and LZMA on two pieces, unless the content is hardly more than that. Whole texts learn more from
     themselves, the one way or the other, so the model may be a bit worse. rate: bits a byte of the whole without it.
+
+    Long content that says little would take the model long for little: there, more pieces decide, and more strictly.
     """
     if len(data) <= 2 * _SAMPLE:
         return True
-    sample = b"".join(_pieces(data, 3)[1:])
+    count, slack = (16, 1.0) if len(data) > _LONG and rate < _LITTLE else (2, 1.25)
+    sample = b"".join(_pieces(data, count + 1)[1:])
     plain = 8 * len(lzmaraw.pack(sample))
     if plain < max(_EMPTY * rate * len(sample), _NOTHING):  # a hole in sparse data: look where there is most
-        sample = b"".join(sorted(_pieces(data, _LOOKS), key=lambda piece: len(zlib.compress(piece)))[-2:])
+        sample = b"".join(sorted(_pieces(data, _LOOKS), key=lambda piece: len(zlib.compress(piece)))[-count:])
         plain = 8 * len(lzmaraw.pack(sample))
-    return bool(codec.codelength(sample).bits < min(1.25 * plain, _RANDOM * len(sample)))
+    return bool(codec.codelength(sample).bits < min(slack * plain, _RANDOM * len(sample)))
 
 
 def _pieces(data: bytes, count: int) -> list[bytes]:

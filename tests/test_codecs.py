@@ -570,6 +570,75 @@ def test_cuda_and_cpu_write_the_same_payloads(folder: Path, image_codec: ImageCo
 # --- models on disk ----------------------------------------------------------------------------
 
 
+# ---- checksums and wrong types ------------------------------------------------------------------
+
+
+def items(image_codec: ImageCodec, text_codec: TextCodec) -> Iterator[tuple[Any, Any]]:
+    yield text_codec, b"to be or not to be"
+    yield image_codec, noise(1, 5, 4, 3)
+
+
+def test_payloads_with_a_checksum_decode(image_codec: ImageCodec, text_codec: TextCodec) -> None:
+    for codec, x in items(image_codec, text_codec):
+        plain, sealed = codec.encode(x), codec.encode(x, checksum=True)
+        assert sealed[:-4] == plain
+        assert len(sealed) == len(plain) + 4
+        assert np.array_equal(codec.decode(sealed, checksum=True), x)
+        assert codec.encode_batch([x, x], checksum=True) == [sealed] * 2
+        assert all(np.array_equal(found, x) for found in codec.decode_batch([sealed] * 2, checksum=True))
+
+
+def test_a_checksum_finds_every_flipped_bit_and_every_cut(image_codec: ImageCodec, text_codec: TextCodec) -> None:
+    """Before anything is decoded: a size that was changed must not begin hours of work."""
+    for codec, x in items(image_codec, text_codec):
+        sealed = codec.encode(x, checksum=True)
+        bad = [sealed[:length] for length in range(len(sealed))] + [sealed + b"\0", codec.encode(x)]
+        bad += [(int.from_bytes(sealed, "big") ^ 1 << k).to_bytes(len(sealed), "big") for k in range(8 * len(sealed))]
+        for payload in bad:
+            with pytest.raises(DamagedError, match="checksum mismatch"):
+                codec.decode(payload, checksum=True)
+        with pytest.raises(DamagedError, match="checksum mismatch"):
+            codec.decode_batch([sealed, sealed[:-1]], checksum=True)
+
+
+def test_a_checksum_names_its_model(text_codec: TextCodec, mixed_codec: TextCodec) -> None:
+    """Without one, the payload of another model decodes to another text."""
+    text = b"to be or not to be, that is the question" * 3
+    assert text_codec.decode(mixed_codec.encode(text)) != text
+    with pytest.raises(DamagedError, match="another model than tiny-text"):
+        text_codec.decode(mixed_codec.encode(text, checksum=True), checksum=True)
+
+
+def test_what_is_no_item_is_refused(image_codec: ImageCodec, text_codec: TextCodec) -> None:
+    calls = [
+        lambda: text_codec.encode("text"),  # type: ignore[arg-type]
+        lambda: text_codec.encode(None),  # type: ignore[arg-type]
+        lambda: text_codec.encode(5),  # type: ignore[arg-type]
+        lambda: text_codec.encode(noise(1, 4, 4, 3)),  # type: ignore[arg-type]
+        lambda: text_codec.codelength("text"),  # type: ignore[arg-type]
+        lambda: text_codec.encode_batch(b"text"),  # type: ignore[arg-type]
+        lambda: text_codec.encode_batch("text"),
+        lambda: text_codec.encode_batch(None),  # type: ignore[arg-type]
+        lambda: text_codec.encode_batch([b"a", "b"]),  # type: ignore[list-item]
+        lambda: text_codec.encode(b"text", 5),  # type: ignore[arg-type]
+        lambda: text_codec.decode(None),  # type: ignore[arg-type]
+        lambda: text_codec.decode("text"),  # type: ignore[arg-type]
+        lambda: text_codec.decode_batch(b"payload"),  # type: ignore[arg-type]
+        lambda: text_codec.decode_batch([b"a", 5]),  # type: ignore[list-item]
+        lambda: image_codec.encode(b"text"),  # type: ignore[arg-type]
+        lambda: image_codec.encode(None),  # type: ignore[arg-type]
+        lambda: image_codec.encode(noise(1, 4, 4)),
+        lambda: image_codec.encode_batch(noise(1, 4, 4, 3)),  # type: ignore[arg-type]
+        lambda: image_codec.encode(np.ma.masked_array(noise(1, 4, 4, 3))),
+        lambda: image_codec.codelength("x"),  # type: ignore[arg-type]
+    ]
+    for call in calls:
+        with pytest.raises(InputError, match="found"):
+            call()
+    with pytest.raises(InputError, match=r"pass text.encode\(\)"):
+        text_codec.encode("text")  # type: ignore[arg-type]
+
+
 @pytest.fixture
 def only(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A search path that holds copies of the two tiny models and nothing else."""

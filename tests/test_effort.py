@@ -49,7 +49,16 @@ def models_with(codec: FakeCodec) -> FakeModels:
 # ---- not asked ----------------------------------------------------------------------------------
 
 
+def specks(size: int, every: int) -> bytes:
+    """Zeros with a random byte here and there."""
+    data, rng = np.zeros(size, np.uint8), np.random.default_rng(1)
+    places = rng.integers(0, size, size // every)
+    data[places] = rng.integers(1, 256, len(places))
+    return data.tobytes()
+
+
 SILENT = {
+    "a speck here and there": specks(100_000, 2000),
     "zeros": bytes(50_000),
     "a block again and again": noise(20, 300).tobytes() * 500,
     "one letter": "a" * 70_000,
@@ -111,6 +120,16 @@ def test_a_hole_does_not_speak_for_sparse_data() -> None:
     codec = Exact("text", 0.1)
     bfncodec.compress(bytes(sparse), codecs=models_with(codec))
     assert codec.batches
+
+
+def test_long_content_that_says_little_is_looked_at_closely() -> None:
+    """Of 65,536 bytes of these LZMA makes 0.21 bits a byte, of the whole less."""
+    data = specks(1_100_000, 100)
+    for rate, used in ((0.23, False), (0.15, True)):
+        codec = Exact("text", rate)
+        bfncodec.compress(data, codecs=models_with(codec), verify=False)
+        assert len(codec.asked) == 65_536
+        assert bool(codec.batches) == used
 
 
 def test_noise_is_not_for_models() -> None:

@@ -29,7 +29,14 @@ def load(model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", t
     >>> codec.decode(codec.encode(b"to be or not to be"))
     b'to be or not to be'
 
-    Payloads hold neither the model's name nor a checksum: short records, rows of a database say, take their ideal bits,
+    Payloads hold neither the model's name nor a checksum, so a damaged one decodes to something else; with
+    ``checksum=True``, on both sides, four more bytes make that a DamagedError:
+
+    >>> payload = codec.encode(b"to be or not to be", checksum=True)
+    >>> codec.decode(payload, checksum=True)
+    b'to be or not to be'
+
+    Short records, rows of a database say, take their ideal bits,
     rounded up to bytes, and one byte for their length (two from 128 bytes on). Each decodes alone:
 
     >>> payloads = codec.encode_batch([b"to be", b"or not to be"])

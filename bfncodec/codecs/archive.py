@@ -21,7 +21,7 @@ from torch import Tensor
 
 from bfncodec import lzmaraw
 from bfncodec.codecs import chain
-from bfncodec.codecs.base import Codec, Progress, silent
+from bfncodec.codecs.base import Codec, Progress
 from bfncodec.codecs.chain import GROUP, Chain
 from bfncodec.codecs.gaussian import GaussianReceiver, Grid, receiver, sums_of
 from bfncodec.codecs.paths import game, realised_path
@@ -113,10 +113,10 @@ class ArchiveCodec(Codec[bytes]):
         old.game = replace(old.game, narrow=False)
         return old
 
-    def encode_batch(self, xs: Sequence[bytes], progress: Progress = silent) -> list[bytes]:
+    def encode_items(self, xs: Sequence[bytes], progress: Progress, thorough: bool) -> list[bytes]:
         return [self._encode(x, progress) for x in xs]
 
-    def decode_batch(self, payloads: Sequence[bytes], progress: Progress = silent) -> list[bytes]:
+    def decode_items(self, payloads: Sequence[bytes], progress: Progress) -> list[bytes]:
         return [self._decode(payload, progress) for payload in payloads]
 
     def refusal(self, x: bytes) -> str:
@@ -144,6 +144,7 @@ class ArchiveCodec(Codec[bytes]):
         """L^n of the items that a chain would hold, played with fresh noise and without the coder: a Monte-Carlo
         estimate of one draw, see `account` for better ones. The head is left out.
         """
+        self.check(x)
         data = np.frombuffer(x, np.uint8)
         white = self._white(data)
         head, _ = self._head(x, len(data) // self.item if white is not None else 0, 1)

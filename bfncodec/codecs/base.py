@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, Generic, TypeVar
 
-from bfncodec.errors import DamagedError
+from bfncodec.arguments import bytes_of, check_callables
+from bfncodec.errors import DamagedError, InputError
 from bfncodec.flow.report import CodeLength
 from bfncodec.models import ModelInfo
 from bfncodec.networks.torch_threads import torch_threads
 from bfncodec.networks.undisturbed import undisturbed
 
+CHECKSUM_BYTES = 4
 Item = TypeVar("Item")
 Progress = Callable[[int], None]
 """Called now and then with the number of further symbols (bytes, pixels) that are done."""
@@ -26,7 +29,9 @@ class Codec(ABC, Generic[Item]):
     """A model at work: items to payloads and back.
 
     A payload holds its own sizes and the range-coded body, nothing else: no magic number, no checksum, no model
-    identity. :func:`bfncodec.compress` adds those. The decoder of any machine reproduces the item exactly.
+    identity. Damaged, cut off or given to another model it decodes to a wrong item, mostly without an error.
+    :func:`bfncodec.compress` adds all of those; ``checksum=True`` adds four bytes that tell each of these mishaps. The
+    decoder of any machine reproduces the item exactly.
     """
 
     info: ModelInfo
@@ -36,17 +41,17 @@ class Codec(ABC, Generic[Item]):
     def __init_subclass__(cls) -> None:
         """Networks compute the same whatever the program around has set torch to, which finds its settings again."""
         super().__init_subclass__()
-        for name in ("__init__", "encode_batch", "decode_batch", "codelength", "ideal", "games", "draw"):
+        for name in ("__init__", "encode_items", "decode_items", "codelength", "ideal", "games", "draw"):
             if name in vars(cls):
                 setattr(cls, name, undisturbed(_with_own_threads(vars(cls)[name])))
 
     @abstractmethod
-    def encode_batch(self, xs: Sequence[Item], progress: Progress = silent) -> list[bytes]:
-        """One payload for each item; the same bytes as one at a time."""
+    def encode_items(self, xs: Sequence[Item], progress: Progress, thorough: bool) -> list[bytes]:
+        """The payloads of `encode_batch`, for items that were checked."""
 
     @abstractmethod
-    def decode_batch(self, payloads: Sequence[bytes], progress: Progress = silent) -> list[Item]:
-        """Inverse of `encode_batch`. Raises DamagedError where sizes are impossible; wrong bytes give a wrong item."""
+    def decode_items(self, payloads: Sequence[bytes], progress: Progress) -> list[Item]:
+        """Inverse of `encode_items`. Raises DamagedError where sizes are impossible."""
 
     @abstractmethod
     def codelength(self, x: Item) -> CodeLength:
@@ -56,13 +61,67 @@ class Codec(ABC, Generic[Item]):
         """Why the model cannot code an item of the right type; empty where it can."""
         return ""
 
-    def encode(self, x: Item, progress: Progress = silent) -> bytes:
-        """The payload of one item."""
-        return self.encode_batch([x], progress)[0]
+    def check(self, x: Item) -> None:
+        """Raise InputError for what is no item of the right type: bytes, unless a codec has others."""
+        if not isinstance(x, (bytes, bytearray, memoryview)):
+            hint = "pass text.encode()" if isinstance(x, str) else "pass bytes"
+            raise InputError(f"model {self.info.name} codes bytes, found {type(x).__name__}: {hint}")
 
-    def decode(self, payload: bytes, progress: Progress = silent) -> Item:
-        """Inverse of `encode`."""
-        return self.decode_batch([payload], progress)[0]
+    def encode_batch(
+        self, xs: Sequence[Item], progress: Progress | None = None, thorough: bool = False, *, checksum: bool = False
+    ) -> list[bytes]:
+        """One payload for each item; the same bytes as one at a time.
+
+        thorough: take several times as long for fewer bytes, where the codec can. checksum: end each payload in four
+        bytes that `decode_batch` checks. Raises InputError for what is no item.
+        """
+        items = _listed(xs, "items")
+        for x in items:
+            self.check(x)
+        check_callables(progress=progress)
+        payloads = self.encode_items(items, progress or silent, thorough)
+        return [payload + self._checksum(payload) for payload in payloads] if checksum else payloads
+
+    def decode_batch(
+        self, payloads: Sequence[bytes], progress: Progress | None = None, *, checksum: bool = False
+    ) -> list[Item]:
+        """Inverse of `encode_batch`; checksum: whether that was asked for.
+
+        Raises DamagedError where sizes are impossible, and with a checksum for every payload that was changed, cut off
+        or made by another model; without, wrong bytes give a wrong item. InputError for what is no payload.
+        """
+        found = [bytes_of(payload, "a payload") for payload in _listed(payloads, "payloads")]
+        check_callables(progress=progress)
+        return self.decode_items(list(map(self._checked, found)) if checksum else found, progress or silent)
+
+    def encode(self, x: Item, progress: Progress | None = None, *, checksum: bool = False) -> bytes:
+        """The payload of one item. Arguments and errors as for `encode_batch`."""
+        return self.encode_batch([x], progress, checksum=checksum)[0]
+
+    def decode(self, payload: bytes, progress: Progress | None = None, *, checksum: bool = False) -> Item:
+        """Inverse of `encode`. Arguments and errors as for `decode_batch`."""
+        return self.decode_batch([payload], progress, checksum=checksum)[0]
+
+    def _checksum(self, payload: bytes) -> bytes:
+        """CRC-32 of the model's identity and the payload: it is checked before any work is done."""
+        return zlib.crc32(payload, zlib.crc32(self.info.id)).to_bytes(CHECKSUM_BYTES, "little")
+
+    def _checked(self, payload: bytes) -> bytes:
+        """The payload without its checksum. DamagedError where that is another."""
+        body, found = payload[:-CHECKSUM_BYTES], payload[-CHECKSUM_BYTES:]
+        if self._checksum(body) != found:
+            raise DamagedError(
+                f"checksum mismatch in a payload of {len(payload)} bytes: it was changed or cut off, written without "
+                f"a checksum, or made by another model than {self.info.name}"
+            )
+        return body
+
+
+def _listed(given: Sequence[Any], what: str) -> list[Any]:
+    """The members of a sequence. InputError for what is none, or is one item."""
+    if isinstance(given, (str, bytes, bytearray, memoryview)) or not isinstance(given, Iterable):
+        raise InputError(f"expected a list of {what}, found {type(given).__name__}: pass a list of one")
+    return list(given)
 
 
 def _with_own_threads(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -61,15 +61,12 @@ class ImageCodec(Codec[Image]):
         check_shapes(tensors, stored_shapes(config))
         self.network = ExactConvNet(config, tensors, device)
 
-    def encode_batch(self, xs: Sequence[Image], progress: Progress = silent, thorough: bool = False) -> list[bytes]:
-        """One payload for each x; the same bytes as one at a time.
+    def encode_items(self, xs: Sequence[Image], progress: Progress, thorough: bool) -> list[bytes]:
+        """One payload for each x.
 
         thorough: code each image in four orientations, small ones in eight, which takes as many times as long, and
         keep the shortest payload.
-        Raises InputError for what is not an image the model knows.
         """
-        for x in xs:
-            self._check(x)
         if not thorough:
             return self._encode_turned(xs, 0, progress)
         shared = _Shared(progress, len(TRIED))
@@ -82,7 +79,7 @@ class ImageCodec(Codec[Image]):
                 shortest[i] = min(shortest[i], other, key=len)
         return shortest
 
-    def decode_batch(self, payloads: Sequence[bytes], progress: Progress = silent) -> list[Image]:
+    def decode_items(self, payloads: Sequence[bytes], progress: Progress) -> list[Image]:
         heads, bodies = zip(*map(self._split, payloads), strict=True) if payloads else ((), ())
         images = self._decode_all([_turned_shape(head) for head in heads], list(map(RangeDecoder, bodies)), progress)
         return [turn_back(image, head.orientation) for image, head in zip(images, heads, strict=True)]
@@ -93,14 +90,14 @@ class ImageCodec(Codec[Image]):
         return self._decode_all(shapes, [RandomStack(own) for own in seed.spawn(count)], silent)
 
     def codelength(self, x: Image) -> CodeLength:
-        self._check(x)
+        self.check(x)
         kl = np.zeros(_lines(x.shape))
         for pixels, _, _, frequency in self._intervals([x]):
             kl += np.bincount(pixels.line, weights=information(frequency).sum(0), minlength=len(kl))
         return CodeLength(kl, 0.0, x.size)
 
-    def _check(self, x: Image) -> None:
-        if isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.ndim == 3 and x.size and x.shape[2] in self.channels:
+    def check(self, x: Image) -> None:
+        if type(x) is np.ndarray and x.dtype == np.uint8 and x.ndim == 3 and x.size and x.shape[2] in self.channels:
             return
         wanted = " or ".join(f"{_KINDS[c]} image, uint8 [height, width, {c}]" for c in self.channels)
         found = f"{x.dtype} {list(x.shape)}" if isinstance(x, np.ndarray) else type(x).__name__

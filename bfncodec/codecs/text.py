@@ -93,14 +93,14 @@ class TextCodec(Codec[bytes]):
         check_shapes(tensors, stored_shapes(self.config))
         self.network = ExactTransformer(self.config, tensors, device)
 
-    def encode_batch(self, xs: Sequence[bytes], progress: Progress = silent) -> list[bytes]:
+    def encode_items(self, xs: Sequence[bytes], progress: Progress, thorough: bool) -> list[bytes]:
         encoders = [RangeEncoder() for _ in xs]
         for coded in self._coded(xs, progress):
             part = coded.intervals
             encoders[coded.item].encode_intervals(part.below, part.frequency, part.symbol, coded.choices)
         return [varint(len(x)) + encoder.finish() for x, encoder in zip(xs, encoders, strict=True)]
 
-    def decode_batch(self, payloads: Sequence[bytes], progress: Progress = silent) -> list[bytes]:
+    def decode_items(self, payloads: Sequence[bytes], progress: Progress) -> list[bytes]:
         sizes, bodies = zip(*map(_split, payloads), strict=True) if payloads else ((), ())
         return self._decode_all(sizes, [RangeDecoder(body) for body in bodies], progress)
 
@@ -118,6 +118,7 @@ class TextCodec(Codec[bytes]):
         return items
 
     def codelength(self, x: bytes) -> CodeLength:
+        self.check(x)
         kl = np.zeros(max((lanes.steps for lanes in self._lanes(0, len(x))), default=0))
         for coded in self._coded([x], silent):
             kl += np.bincount(coded.step, weights=information(coded.intervals.frequency), minlength=len(kl))
