@@ -25,10 +25,10 @@ from bfncodec.networks.convnet import ConvNet, ConvNetConfig
 from bfncodec.networks.transformer import Transformer, TransformerConfig, ngram_hash
 from bfncodec.training import agreement, loop
 from bfncodec.training.agreement import Computation, Way
-from bfncodec.training.config import make
-from bfncodec.training.data import CropSampler, ImageSource, WindowSampler
+from bfncodec.training.config import TrainConfig, make, read_config
+from bfncodec.training.data import CropSampler, ImageSource, TextSource, WindowSampler
 from bfncodec.training.draws import Draws
-from bfncodec.training.gaussian import warped
+from bfncodec.training.gaussian import ItemSource, warped
 from bfncodec.training.loop import run
 from bfncodec.training.quantise import restored_state
 from bfncodec.training.trainer import Trainer
@@ -479,6 +479,15 @@ def test_what_is_wrong_with_a_configuration_is_named(
 def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.toml"):
         run(tmp_path / "none.toml", say=silent)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.toml")), ids=lambda path: path.stem)
+def test_the_configurations_that_ship_say_what_is_known(path: Path) -> None:
+    settings = read_config(path)
+    make(TrainConfig, settings.get("train", {}), "train")
+    kind = {"image": ImageSource, "text": TextSource, "archive": ItemSource}[settings["role"]]
+    for table in ("data", "validation"):
+        assert [make(kind, values, table) for values in settings[table]]
 
 
 # --- shipped models ----------------------------------------------------------------------------
