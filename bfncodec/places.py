@@ -15,6 +15,7 @@ import re
 import secrets
 import shutil
 import stat
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -251,17 +252,26 @@ def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 
 def _exchange(new: Path, target: Path) -> None:
     """Give a folder the target's name, to last; what had that name is gone, or has it again if that fails."""
-    old = new.with_suffix(".old")
+    old, swapped = new.with_suffix(".old"), False
     try:
         if os.path.lexists(target):
-            target.rename(old)
-        new.rename(target)
+            swapped = _swapped(new, target)
+            if not swapped:
+                target.rename(old)
+        if not swapped:
+            new.rename(target)
         _sync_folder(target.parent)
     except BaseException:
-        if os.path.lexists(old) and not os.path.lexists(target):
+        if swapped:
+            _swapped(new, target)
+        elif os.path.lexists(old):
+            if os.path.lexists(target):
+                target.rename(new)
             old.rename(target)
         raise
     try:
+        if swapped:
+            new.rename(old)
         if old.is_dir():
             shutil.rmtree(old)
         elif os.path.lexists(old):
@@ -270,6 +280,18 @@ def _exchange(new: Path, target: Path) -> None:
         raise OutputError(f"{target} is written, but what it replaced is still there as {old}: remove it") from error
 
 
+def _swapped(one: Path, other: Path) -> bool:
+    """Let two names change places in one step, so that none of them is ever without what it stands for.
+
+    False where the system, or its file system, cannot: only Linux is asked, and Python has no name for it.
+    """
+    import ctypes
+
+    function = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    return function is not None and function(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
+
+
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 _CANNOT = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF, errno.EISDIR}
 
 

@@ -423,6 +423,35 @@ def test_a_failing_disk_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert (folder / "d1" / "x").exists()
 
 
+@pytest.mark.parametrize(("swaps", "failing"), [(True, "fsync"), (False, "fsync"), (False, "rename")])
+def test_a_folder_that_cannot_be_replaced_is_there_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, swaps: bool, failing: str
+) -> None:
+    fsync, rename = os.fsync, os.rename
+
+    def synced(handle: int) -> None:
+        if os.fstat(handle).st_ino == folder.stat().st_ino:
+            raise OSError(5, "Input/output error")
+        fsync(handle)
+
+    def renamed(source: Path, target: Path) -> None:
+        if Path(target).name == "d1":
+            renames.append(source)
+            if len(renames) == 1:
+                raise OSError(5, "Input/output error")
+        rename(source, target)
+
+    renames: list[Path] = []
+    if not swaps:
+        monkeypatch.setattr(places, "_swapped", lambda one, other: False)
+    monkeypatch.setattr(os, failing, {"fsync": synced, "rename": renamed}[failing])
+    with pytest.raises(OutputError, match="d1 cannot be written: Input/output error"):
+        places.place_folder(Path("d1"), {"y": b"new"}, force=True)
+    assert names(folder) == {"d1/x", "d2/x"}
+    assert (folder / "d1" / "x").read_bytes() == TEXT
+    assert {path.name for path in folder.iterdir()} == {"d1", "d2", "out"}
+
+
 # ---- messages -----------------------------------------------------------------------------------
 
 
