@@ -326,6 +326,13 @@ def test_a_training_of_minutes_ends_by_the_clock(tmp_path: Path, data: Path, mon
         run(configure(tmp_path, data, "image", "minutes = 0\nsteps = 0\n"), tmp_path / "other", say=silent)
 
 
+def test_minutes_that_are_over_before_the_first_step(tmp_path: Path, data: Path) -> None:
+    """No model of random weights is written."""
+    with pytest.raises(InputError, match="no time is left to train"):
+        run(configure(tmp_path, data, "image"), tmp_path / "model", minutes=1e-6, say=silent)
+    assert not (tmp_path / "model" / models.WEIGHTS).exists()
+
+
 def test_an_export_that_would_fail_at_the_end_fails_at_the_beginning(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
