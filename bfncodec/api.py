@@ -578,8 +578,10 @@ class _Whole:
             self.pixels = np.zeros((*shape, frame.header.mode.channels), dtype)
         self.pieces: dict[int, bytes] = {}
         self.salvaged: dict[int, tuple[Box, ...]] = {}  # what is lost of segments of which something was had
+        self.found = 0
 
     def put(self, number: int, content: Any) -> None:
+        self.found += 1
         if self.header.kind is not Kind.IMAGE:
             lines = self.part if isinstance(self.part, LineRange) else None
             self.pieces[number] = lines.of(content, self.header, number) if lines else content
@@ -609,14 +611,16 @@ class _Whole:
     def content(self) -> Content:
         header = self.header
         if header.kind is Kind.IMAGE:
-            extras = tuple(extra for extra in header.extras if extra.tag != Tag.PREVIEW)  # not the picture's own
+            dropped = {Tag.PREVIEW} if self.found == len(self.boxes) else {Tag.PREVIEW, Tag.SOURCE}
+            extras = tuple(extra for extra in header.extras if extra.tag not in dropped)
             picture = Picture(self.pixels, header.mode, header.origin, extras)
             return with_true_extras(picture, (self.sides[0], self.sides[1])) if self.part else picture
         data = b"".join(self.pieces[n] if n in self.pieces else self._zeros(n) for n in self.wanted)
         if self.folder:
             damaged = {n for n in range(len(self.boxes)) if n not in self.pieces} | set(self.salvaged)
             lost = tuple(box[0] for number in sorted(damaged) for box in self.lost_in(number))
-            return Folder(data, entries=self.folder[0], sides=self.folder[1], lost=lost)
+            source = None if lost else header.extra(Tag.SOURCE)
+            return Folder(data, entries=self.folder[0], sides=self.folder[1], lost=lost, source=source)
         return Arrays(data, places=self.places) if self.places else Plain.of(header, data)
 
     def _zeros(self, number: int) -> bytes:
@@ -647,7 +651,8 @@ class Description:
     or an array's shape, or the number of files. methods: segments by how they are coded. models: their identities in
     hex. preview_bytes: size of the small picture in the file, 0 where there is none. lines: how many there are, in as
     many blocks as there are segments, where the content is cut after lines; else 0. files: how many compressed files
-    stand one after the other; what is said of the content is then said of all together.
+    stand one after the other; what is said of the content is then said of all together. identical: whether all files
+    come back byte for byte; else some picture files come back with the same pixels and metadata in other bytes.
     """
 
     content: str
@@ -660,6 +665,16 @@ class Description:
     preview_bytes: int = 0
     lines: int = 0
     files: int = 1
+    identical: bool = True
+
+    @property
+    def comes_back(self) -> str:
+        """What of the file or the files in it comes back, in words; nothing of an object that was no file."""
+        if self.content in ("text", "array", "image"):
+            return ""
+        if self.content == "folder":
+            return "identical files" if self.identical else "same pictures, file bytes differ"
+        return "identical file" if self.identical else "same picture, file bytes differ"
 
 
 def describe(blob: bytes) -> Description:
@@ -713,6 +728,7 @@ def _describe_frame(frame: Frame, file_bytes: int) -> Description:
         models=tuple(sorted({part.model.hex() for part in parts if part.model})),
         preview_bytes=len(frame.header.extra(Tag.PREVIEW) or b""),
         lines=frame.header.lines.total if frame.header.lines else 0,
+        identical=frame.header.extra(Tag.SOURCE) is not None or not (folder or frame.header.is_file_of_pixels),
     )
 
 

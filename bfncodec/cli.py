@@ -183,7 +183,9 @@ _quiet = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 _verbose = click.option("-v", "--verbose", is_flag=True, help="Say how each file was coded.")
 _recursive = click.option("-r", "--recursive", is_flag=True, help="Take all files in folders, each alone.")
 _limits = click.option("--no-limits", is_flag=True, help="Accept files of any size and amount of work.")
-_as_bytes = click.option("--bytes", "as_bytes", is_flag=True, help="Bring picture files back byte for byte.")
+_exact = click.option(
+    "--exact", "--bytes", "exact", is_flag=True, help="Bring picture files back byte for byte, as bytes where need be."
+)
 _model = click.option(
     "-m",
     "--model",
@@ -237,7 +239,7 @@ def _exit(code: int) -> None:
 
 @cli.command()
 @_files
-@_options(_writing, _recursive, _model, _levels, _as_bytes)
+@_options(_writing, _recursive, _model, _levels, _exact)
 @click.option(
     "--preview/--no-preview",
     default=None,
@@ -256,7 +258,7 @@ def compress(files: tuple[Path, ...], **given: Any) -> int:
     """Compress FILES, each to FILE.bfn; - or nothing is standard input.
 
     PNG, lossless WebP, BMP, TIFF and PPM files come back with the same pixels and metadata in the same format,
-    everything else byte for byte.
+    everything else byte for byte. Which it is of a file is said: identical file, or same picture, file bytes differ.
 
     A model named with -m is refused where it cannot code the data. Where it can, it codes all of them, and only the
     parts that take less without it are kept so: a line says if that is everything.
@@ -269,19 +271,20 @@ def compress(files: tuple[Path, ...], **given: Any) -> int:
     from bfncodec.files import Options, compress_file, compressed_name, verify
 
     def data(path: Path, options: Options, codecs: Models, bar: Bar) -> bytes:
-        blob, content = _encode(path, options, codecs, bar)
+        source = _source(path)
+        blob, content = _encode(source, options, codecs, bar)
         if options.verify:
-            verify(blob, content, codecs, bar)
+            verify(blob, content, codecs, bar, source if isinstance(source, bytes) and not options.strip else None)
         return blob
 
     if given["block"] and not given["lines"]:
         raise click.UsageError("--block is the size of blocks of lines: add --lines")
-    if given["strip"] and given["as_bytes"]:
-        raise click.UsageError("--strip leaves bytes out, --bytes keeps them all: leave one out")
+    if given["strip"] and given["exact"]:
+        raise click.UsageError("--strip leaves bytes out, --exact keeps them all: leave one out")
     direction = Direction(compressed_name, compress_file, data, _is_plain, compresses=True, folders=True)
     options = Options(
         given["model"],
-        given["as_bytes"],
+        given["exact"],
         given["force"],
         given["remove"],
         given["verify"],
@@ -293,13 +296,18 @@ def compress(files: tuple[Path, ...], **given: Any) -> int:
     return _transform(files, given, direction, options)
 
 
-def _encode(path: Path, options: Options, codecs: Models, bar: Bar) -> tuple[bytes, Content]:
-    """A file, a folder or standard input."""
+def _source(path: Path) -> bytes | Path:
+    """The bytes of a file or of standard input; a folder as it is."""
+    return path if path != STDIN and path.is_dir() else read_input(path)
+
+
+def _encode(source: bytes | Path, options: Options, codecs: Models, bar: Bar) -> tuple[bytes, Content]:
+    """The compressed file of bytes or of a folder, and its content."""
     from bfncodec.files import encode_data, encode_folder
 
-    if path != STDIN and path.is_dir():
-        return encode_folder(path, options, codecs, bar)
-    return encode_data(read_input(path), options, codecs, bar)
+    if isinstance(source, Path):
+        return encode_folder(source, options, codecs, bar)
+    return encode_data(source, options, codecs, bar)
 
 
 @cli.command()
@@ -488,7 +496,7 @@ def _size(found: Description, sides: tuple[int, ...]) -> str:
 
 @cli.command()
 @_some_files
-@_options(_recursive, _model, _levels, _as_bytes, _json)
+@_options(_recursive, _model, _levels, _exact, _json)
 @click.option(
     "--draws",
     default=4,
@@ -511,11 +519,11 @@ def measure(files: tuple[Path, ...], **given: Any) -> int:
 
         require_matplotlib()
     call, codecs = Call(given["quiet"]), _models(given)
-    options = Options(given["model"], given["as_bytes"], verify=False, on_skip=call.skip, level=given["level"])
+    options = Options(given["model"], given["exact"], verify=False, on_skip=call.skip, level=given["level"])
     found: list[tuple[str, Measurement]] = []
     for path, _ in expand(files, given["recursive"], _is_plain, call, folders=True):
         with call.each(str(path)):
-            blob, content = _encode(path, options, codecs, call.bar(str(path)))
+            blob, content = _encode(_source(path), options, codecs, call.bar(str(path)))
             found.append((str(path), measure_frame(content, blob, codecs, given["draws"])))
     if given["as_json"]:
         _print_json([_measured(name, measured) for name, measured in found])

@@ -81,12 +81,14 @@ class Entry:
 class Folder(Plain):
     """The files of a folder as one content: files kept as bytes, then the pixels of all others.
 
-    entries: by path. sides: height and width of the pictures. lost: where the content could not be decoded.
+    entries: by path. sides: height and width of the pictures. lost: where the content could not be decoded. source:
+    CRC-32 of all files in their order, where they come back byte for byte.
     """
 
     entries: tuple[Entry, ...] = ()
     sides: tuple[int, int] = (0, 0)
     lost: tuple[tuple[int, int], ...] = ()
+    source: bytes | None = None
 
     @property
     def first(self) -> int:
@@ -98,7 +100,8 @@ class Folder(Plain):
         """What the file's header says of it."""
         from bfncodec.folders import write_files
 
-        return Header(Kind.BYTES, extras=(write_files(self.entries, self.sides),))
+        source = () if self.source is None else (Extra(Tag.SOURCE, self.source),)
+        return Header(Kind.BYTES, extras=(write_files(self.entries, self.sides), *source))
 
 
 @dataclass(frozen=True)

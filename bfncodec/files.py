@@ -38,7 +38,7 @@ from bfncodec.errors import BfncodecError, InputError, OutputError, reading
 from bfncodec.folders import Shape, folder_of, item_shape, read_folder
 from bfncodec.header import NOWHERE, Header, Kind, Limits, Origin, Tag
 from bfncodec.models import DEFAULT_LEVEL
-from bfncodec.objects import object_of
+from bfncodec.objects import is_identical, object_of
 from bfncodec.pictures import Picture
 from bfncodec.places import check_outside, check_target, check_written, is_stream, leftover_name, place, place_folder
 from bfncodec.regions import Part, part_of
@@ -70,6 +70,8 @@ __all__ = [
     "verify",
 ]
 
+_SMALL = 1 << 20  # bytes of a picture file that is always coded as bytes, too
+
 Made = bytes | dict[str, bytes]
 """What a compressed file becomes: a file's bytes, or those of each file of a folder by its path."""
 
@@ -78,7 +80,7 @@ Made = bytes | dict[str, bytes]
 class Options:
     """How to treat files.
 
-    model, level, preview, strip: as for :func:`bfncodec.compress`, and block, None where lines may be cut. as_bytes:
+    model, level, preview, strip: as for :func:`bfncodec.compress`, and block, None where lines may be cut. exact:
     picture files too come back byte for byte. force: replace what is there. remove: delete the source once the result
     is safe, for which it is always verified. verify: decode the result before it counts. limits, on_damage, crop,
     line: as for :func:`bfncodec.decompress`.
@@ -86,7 +88,7 @@ class Options:
     """
 
     model: str = "auto"
-    as_bytes: bool = False
+    exact: bool = False
     force: bool = False
     remove: bool = False
     verify: bool = True
@@ -109,7 +111,8 @@ class Options:
 @dataclass(frozen=True)
 class Result:
     """What was done: bytes of the file, or of all files of a folder, as they were or are again, of the compressed file,
-    dimensions, how it is coded (a part: how its segments are), bytes of the compressed file that were read.
+    dimensions, how it is coded (a part: how its segments are), bytes of the compressed file that were read, and whether
+    what comes back, or came back, is the same byte for byte.
     """
 
     plain_bytes: int
@@ -117,6 +120,12 @@ class Result:
     dims: int
     coding: Description
     read_bytes: int = 0
+    identical: bool = True
+
+    @property
+    def comes_back(self) -> str:
+        """What comes back, in words: "identical file", or "same picture, file bytes differ"."""
+        return replace(self.coding, identical=self.identical).comes_back
 
     @property
     def bits_per_dim(self) -> float:
@@ -153,14 +162,17 @@ class _Silent:
 def encode_data(
     data: bytes, options: Options, codecs: CodecSource, reporter: Reporter | None = None
 ) -> tuple[bytes, Content]:
-    """The compressed file of a file's bytes, and the content it holds: a picture where that is smaller."""
+    """The compressed file of a file's bytes, and the content it holds: a picture where that is smaller.
+
+    Bytes are tried where the file is small, or the picture's is not half as large: LZMA takes long.
+    """
     reporter = reporter or _Silent()
     content = _classify(data, options, codecs)
     reporter.start(_dims(content) * (1 + options.verify))
     frame = encode_frame(
         content, options.model, codecs, reporter.advance, options.level, options.preview, options.block
     )
-    if isinstance(content, Picture) and 2 * len(frame) > len(data):
+    if isinstance(content, Picture) and (len(data) <= _SMALL or 2 * len(frame) > len(data)):
         plain = Plain(data)
         other = encode_frame(plain, "none", codecs)
         if len(other) <= len(frame) - describe(frame).preview_bytes:  # bytes have none
@@ -193,7 +205,7 @@ def _encode_files(
     files: Mapping[str, bytes], shape: Shape, options: Options, codecs: CodecSource, reporter: Reporter | None
 ) -> tuple[bytes, Folder]:
     reporter = reporter or _Silent()
-    content = folder_of(files, shape, options.as_bytes)
+    content = folder_of(files, shape, options.exact)
     reporter.start(_dims(content) * (1 + options.verify))
     return encode_frame(content, options.model, codecs, reporter.advance, options.level), content
 
@@ -225,7 +237,11 @@ def _decode(found: Opened, options: Options, codecs: CodecSource, reporter: Repo
     channels = found.header.mode.channels if found.header.kind is Kind.IMAGE else 1
     reporter.start(channels * sum(prod(stop - start for start, stop in box) for box in boxes))
     content = decode_content(found, codecs, reporter.advance, options.on_damage, options.part)
-    return object_of(content) if isinstance(content, Folder) else _file_bytes(content), content
+    return _made(content), content
+
+
+def _made(content: Content) -> Made:
+    return object_of(content) if isinstance(content, Folder) else _file_bytes(content)
 
 
 def holds_folder(blob: bytes, limits: Limits | None = None) -> bool:
@@ -272,29 +288,59 @@ def preview_data(source: Path, suffix: str, options: Options, codecs: CodecSourc
     return out.getvalue(), stored is not None
 
 
-def verify(blob: bytes, content: Content, codecs: CodecSource, reporter: Reporter | None = None) -> None:
-    """Raise OutputError unless a compressed file decodes to that content."""
+def verify(
+    blob: bytes,
+    content: Content,
+    codecs: CodecSource,
+    reporter: Reporter | None = None,
+    source: bytes | Mapping[str, bytes] | None = None,
+) -> None:
+    """Raise OutputError unless a compressed file decodes to that content, and becomes the source again.
+
+    source: the file, or the files by path, that were compressed. They must come back byte for byte where the compressed
+    file says so; else picture files must have the same pixels, decoded by what did not write them, and the same of
+    everything beside them.
+    """
     try:
-        same = same_content(content, decode_frame(blob, codecs, (reporter or _Silent()).advance))
+        found = decode_frame(blob, codecs, (reporter or _Silent()).advance)
+        same = same_content(content, found)
+        same = same and (source is None or _becomes(found, source))
     except BfncodecError as error:
         raise OutputError(f"what was written does not decode ({error}): please report this") from error
     if not same:
         raise OutputError("what was written does not decode to the same content: please report this")
 
 
+def _becomes(content: Content, source: bytes | Mapping[str, bytes]) -> bool:
+    """Whether a content becomes these bytes or files again; where it does not promise that, others that say as much."""
+    made = _made(content)
+    if made == source:
+        return True
+    if content.header.extra(Tag.SOURCE) is not None:
+        return False
+    from bfncodec.imagefiles import same_file
+
+    if isinstance(made, dict) and isinstance(source, Mapping):
+        return made.keys() == source.keys() and all(same_file(source[path], made[path]) for path in made)
+    return isinstance(made, bytes) and isinstance(source, bytes) and same_file(source, made)
+
+
 def _classify(data: bytes, options: Options, codecs: CodecSource) -> Content:
     role = _role(options.model, codecs)
     if role == "archive" and is_npz(data):
         return arrays_of(data, tuple(codecs.named(options.model).info.config["network"]["shape"]))
-    if options.as_bytes or role in ("text", "archive"):  # even a picture file is to be coded by it
+    in_lines = options.exact and options.block is not None
+    if in_lines or role in ("text", "archive"):  # even a picture file is to be coded by it
         return Plain(data)
     from bfncodec.imagefiles import read_file
     from bfncodec.stripping import stripped_file
 
-    picture = read_file(stripped_file(data) if options.strip else data)
-    if picture is None or _dims(picture) // picture.mode.channels > Limits().pixels:
+    bare = stripped_file(data) if options.strip else data
+    picture = read_file(bare, options.exact)
+    if picture is None:
         return Plain(data)
-    return picture
+    same = bare == data
+    return picture if same else replace(picture, extras=tuple(e for e in picture.extras if e.tag != Tag.SOURCE))
 
 
 def _role(model: str, codecs: CodecSource) -> str:
@@ -352,12 +398,12 @@ def compress_file(
     blob, content = encode_data(data, options, codecs, reporter)
 
     def check(written: bytes) -> None:
-        verify(written, content, codecs, reporter)
+        verify(written, content, codecs, reporter, None if options.strip else data)
 
     _write(target, blob, source, options.force, check if options.verify else None)
     if options.remove:
         remove(source, known)
-    return Result(len(data), len(blob), _dims(content), describe(blob))
+    return _result(data, blob, content)
 
 
 def _check_places(target: Path, source: Path, options: Options, folder: bool = False) -> None:
@@ -387,12 +433,17 @@ def _compress_folder(
     blob, content = _encode_files(files, shape, options, codecs, reporter)
 
     def check(written: bytes) -> None:
-        verify(written, content, codecs, reporter)
+        verify(written, content, codecs, reporter, files)
 
     _write(target, blob, source, options.force, check if options.verify else None)
     if options.remove:
         _remove_folder(source, known, skipped)
-    return Result(size_of(files), len(blob), _dims(content), describe(blob))
+    return _result(files, blob, content)
+
+
+def _result(source: bytes | Mapping[str, bytes], blob: bytes, content: Content) -> Result:
+    coding = describe(blob)
+    return Result(size_of(source), len(blob), _dims(content), coding, identical=coding.identical)
 
 
 def decompress_file(
@@ -424,9 +475,12 @@ def decompress_file(
         place_folder(target, made, force=options.force, check=options.remove)
     else:
         _write(target, made, source, options.force, partial(check_written, made) if options.remove else None)
+    identical = options.part is None and is_identical(content, made)
+    if coding.identical and not identical and options.remove:
+        raise OutputError("decompressed, but not to the same bytes as on the machine that compressed it: it is kept")
     if known is not None and options.remove:
         remove(source, known)
-    return Result(size_of(made), coding.file_bytes, _dims(content), coding, read_bytes)
+    return Result(size_of(made), coding.file_bytes, _dims(content), coding, read_bytes, identical)
 
 
 @contextmanager

@@ -8,8 +8,8 @@ that the items end with the content. Writers stand above their readers. No numpy
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Shape",
+    "checksum",
     "folder_of",
     "item_shape",
     "lost_files",
@@ -106,32 +107,43 @@ def item_shape(codec: Codec) -> Shape:
     return shape
 
 
-def folder_of(files: Mapping[str, bytes], shape: Shape, as_bytes: bool = False) -> Folder:
-    """The content of files by path. as_bytes: no file is taken for a picture that would not come back byte for byte.
+def folder_of(files: Mapping[str, bytes], shape: Shape, exact: bool = False) -> Folder:
+    """The content of files by path. exact: no file is taken for a picture that would not come back byte for byte.
 
     Raises InputError for paths that lead elsewhere, and where no file is a picture of that shape.
     """
     if (bad := _bad_path(sorted(files))) is not None:
         raise InputError(f"expected paths in UTF-8 that stay in the folder, found {bad!a}: rename it")
-    entries, plain, pixels = [], [], []
+    entries, plain, pixels, identical = [], [], [], True
     for path in sorted(files):
-        picture = _item(files[path], shape, as_bytes)
+        picture = _item(files[path], shape, exact)
         if picture is None:
             plain.append(files[path])
             entries.append(Entry(path, len(files[path])))
         else:
             pixels.append(_pixel_bytes(picture))
-            entries.append(Entry(path, len(pixels[-1]), picture.origin, picture.mode, picture.extras))
+            identical = identical and picture.header.extra(Tag.SOURCE) is not None
+            extras = tuple(extra for extra in picture.extras if extra.tag != Tag.SOURCE)  # the folder has one for all
+            entries.append(Entry(path, len(pixels[-1]), picture.origin, picture.mode, extras))
     if not pixels:
         height, width, channels = shape
         kind = f"{'an RGB' if channels == 3 else 'a grey'} picture of {width} x {height} pixels"
-        exactly = " that comes back byte for byte" if as_bytes else ""
+        exactly = " that comes back byte for byte" if exact else ""
         raise InputError(
             f"found no file that is {kind}{exactly}",
             python="compress each file alone",
             command="use -r to compress each file alone",
         )
-    return Folder(b"".join(plain + pixels), entries=tuple(entries), sides=shape[:2])
+    source = checksum(files) if identical else None
+    return Folder(b"".join(plain + pixels), entries=tuple(entries), sides=shape[:2], source=source)
+
+
+def checksum(files: Mapping[str, bytes]) -> bytes:
+    """The CRC-32 of all files by their paths, little-endian."""
+    crc = 0
+    for path in sorted(files):
+        crc = zlib.crc32(files[path], crc)
+    return crc.to_bytes(4, "little")
 
 
 def make_files(folder: Folder) -> dict[str, bytes]:
@@ -160,14 +172,14 @@ def _overlap(place: Range, others: Sequence[Range]) -> bool:
     return any(max(place[0], start) < min(place[1], stop) for start, stop in others)
 
 
-def _item(data: bytes, shape: Shape, as_bytes: bool) -> Picture | None:
+def _item(data: bytes, shape: Shape, exact: bool) -> Picture | None:
     """The picture of a file that is an item; None for any other."""
     from bfncodec.imagefiles import read_file
 
-    picture = read_file(data, as_bytes)
+    picture = read_file(data, exact)
     if picture is None or picture.mode not in _MODES[shape[2]] or picture.pixels.shape != shape:
         return None
-    return replace(picture, extras=tuple(extra for extra in picture.extras if extra.tag != Tag.SOURCE))
+    return picture
 
 
 def _pixel_bytes(picture: Picture) -> bytes:

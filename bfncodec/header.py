@@ -166,6 +166,7 @@ class Tag(IntEnum):
     PREVIEW = 0x03  # CRC-32 of the rest, which is a small lossy WebP file of the picture
     WRAPPER = 0x04  # bytes: the type of Python they were given in
     SOURCE = 0x05  # CRC-32 of the file, or of all files of a folder, that come back byte for byte
+    INFO_TREE = 0x06  # JSON: a picture's info that is neither plain numbers and strings nor bytes
     PALETTE = 0x80  # channels of an entry (3 or 4), then the entries
     CHUNKS = 0x81  # PNG, WebP: the chunks around the pixels
     LAYOUT = 0x82  # raw samples: how they lie, and the bytes before and after them
@@ -226,6 +227,11 @@ class Header:
         if items is not None or self.kind not in (Kind.BYTES, Kind.STR):
             raise DamagedError(f"content of kind {self.kind.name.lower()} and items cannot be cut after lines")
         return Lines.read(lines)
+
+    @property
+    def is_file_of_pixels(self) -> bool:
+        """Whether the content is the picture in a file, which is made again of it."""
+        return self.kind is Kind.IMAGE and self.origin is not Origin.OBJECT and not self.origin.is_array
 
     @property
     def lines(self) -> Lines | None:

@@ -27,7 +27,7 @@ from bfncodec.tiles import open_stream, to_image
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["FORMAT_NAMES", "blank_like", "filter_file", "keeps_promise", "read_file", "same_file", "write_file"]
+__all__ = ["FORMAT_NAMES", "blank_like", "filter_file", "read_file", "same_file", "write_file"]
 
 FORMAT_NAMES = {
     Origin.PNG: "PNG",
@@ -90,12 +90,6 @@ def write_file(picture: Picture) -> bytes:
 
 def _with_source(picture: Picture, crc: int) -> Picture:
     return replace(picture, extras=(*picture.extras, Extra(Tag.SOURCE, crc.to_bytes(4, "little"))))
-
-
-def keeps_promise(picture: Picture, made: bytes) -> bool | None:
-    """Whether a picture's file is the one that was compressed; None where that was not promised."""
-    promised = picture.header.extra(Tag.SOURCE)
-    return None if promised is None else promised == zlib.crc32(made).to_bytes(4, "little")
 
 
 def same_file(data: bytes, made: bytes) -> bool:

@@ -5,15 +5,17 @@ Only what comes back equal and of the same type is taken; for everything else an
 
 from __future__ import annotations
 
+import logging
 import sys
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bfncodec.content import Arrays, Content, Folder, Plain, Wrapper
 from bfncodec.errors import DamagedError, InputError
-from bfncodec.header import ARRAY_TYPES, MAX_DIMENSIONS, Kind, Limits, Origin
-from bfncodec.pictures import array_of_picture, image_of_picture, picture_of_array, picture_of_image
+from bfncodec.header import ARRAY_TYPES, MAX_DIMENSIONS, Kind, Limits, Origin, Tag
+from bfncodec.pictures import Picture, array_of_picture, image_of_picture, picture_of_array, picture_of_image
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["content_of", "object_of", "same_object"]
 
+_LOG = logging.getLogger("bfncodec")
 _EXPECTED = "expected bytes, str, an array of numbers or a Pillow image"
 _NOT_KEPT = "would come back as its base type"
 
@@ -164,11 +167,14 @@ def _advice_on_type(array: Array) -> str:
 
 
 def object_of(content: Content) -> Any:
-    """The inverse of :func:`content_of`; the bytes of a picture that was a file, and of each file of a folder."""
+    """The inverse of :func:`content_of`; the bytes of a picture that was a file, and of each file of a folder.
+
+    Where a file that was to come back byte for byte does not, the log says so.
+    """
     if isinstance(content, Folder):
         from bfncodec.folders import make_files
 
-        return make_files(content)
+        return _told(content, make_files(content))
     if isinstance(content, Arrays):
         return content.file
     if isinstance(content, Plain):
@@ -179,7 +185,27 @@ def object_of(content: Content) -> Any:
         return image_of_picture(content)
     from bfncodec.imagefiles import write_file
 
-    return write_file(content)
+    return _told(content, write_file(content))
+
+
+def _told(content: Content, made: Any) -> Any:
+    if not is_identical(content, made) and content.header.extra(Tag.SOURCE) is not None:
+        _LOG.warning(
+            "the same picture, but not byte for byte the file that was compressed: zlib of this machine codes otherwise"
+        )
+    return made
+
+
+def is_identical(content: Content, made: Any) -> bool:
+    """Whether a file, or the files by path, made of a content are what was compressed, byte for byte."""
+    promised = content.header.extra(Tag.SOURCE)
+    if isinstance(content, Folder):
+        from bfncodec.folders import checksum
+
+        return promised == checksum(made)
+    if isinstance(content, Picture) and content.header.is_file_of_pixels:
+        return promised == zlib.crc32(made).to_bytes(4, "little")
+    return True
 
 
 def _object_of_plain(content: Plain) -> Any:

@@ -6,14 +6,14 @@ back into, numpy arrays and Pillow images. Picture *files* are :mod:`bfncodec.im
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from numbers import Rational
 from typing import TYPE_CHECKING, Any
 
 from bfncodec.errors import DamagedError, InputError, reading
 from bfncodec.header import Extra, Header, Kind, Mode, Origin, Tag, write_extras
+from bfncodec.infos import read_info, write_info
 from bfncodec.palettes import Palette
 from bfncodec.tiles import estimate_tile, from_image, to_image
 
@@ -27,7 +27,7 @@ __all__ = [
     "Picture",
     "array_of_picture",
     "bare_image",
-    "filter_info",
+    "check_frames",
     "image_of_picture",
     "picture_of_array",
     "picture_of_image",
@@ -141,30 +141,43 @@ def _estimate(pixels: Pixels) -> int:
 
 
 def picture_of_image(image: Image.Image) -> Picture:
-    """A Pillow image with palette, transparency and whatever of its info can be written down."""
+    """A Pillow image with palette, transparency and info. InputError for one that would not come back as it is."""
     mode = Mode.of(image.mode)
     if mode is None:
         modes = ", ".join(mode.pil for mode in Mode)
         raise InputError(f"expected a picture of mode {modes}, found {image.mode}: convert it first")
     if not image.width * image.height:
         raise InputError(f"expected a picture with pixels, found {image.width} x {image.height}")
+    check_frames(image)
     try:
         image.load()
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"cannot read the picture: {error}") from error
     picture = Picture(from_image(image, mode), mode, Origin.OBJECT)
-    info = {name: value for name, value in image.info.items() if isinstance(name, str)}
     if mode is Mode.P:
-        return _with_palette_of(image, picture, info)
-    return replace(picture, extras=_extras(info))
+        return _with_palette_of(image, picture, image.info)
+    return replace(picture, extras=write_info(image.info))
 
 
-def _with_palette_of(image: Image.Image, picture: Picture, info: dict[str, Any]) -> Picture:
+def check_frames(image: Image.Image) -> None:
+    """Raise InputError for an image of several: only the one that is shown would come back."""
+    try:
+        frames = max(getattr(image, "n_frames", 1), len(image.info.get("sizes", ())))
+    except (OSError, SyntaxError, ValueError, EOFError, TypeError) as error:
+        raise InputError(f"cannot read the picture: {error}") from error
+    if frames > 1:
+        raise InputError(
+            f"expected one picture, found {frames} in an object of {image.format}: pass the bytes of its file to keep "
+            "all of them, or image.copy() to keep the one that is shown"
+        )
+
+
+def _with_palette_of(image: Image.Image, picture: Picture, info: Mapping[Any, Any]) -> Picture:
     channels, entries = len(image.im.getpalettemode()), bytes(image.getpalette(rawmode=None) or [])
-    plain = replace(picture, extras=(Extra(Tag.PALETTE, bytes([channels]) + entries), *_extras(info)))
+    plain = replace(picture, extras=(Extra(Tag.PALETTE, bytes([channels]) + entries), *write_info(info)))
     palette = _palette_of(channels, entries, info.get("transparency"))
     rest = {name: value for name, value in info.items() if name != "transparency" or _told(palette) is None}
-    return with_palette(plain, palette, _extras(rest))
+    return with_palette(plain, palette, write_info(rest))
 
 
 def _palette_of(channels: int, entries: bytes, told: object) -> Palette:
@@ -195,12 +208,7 @@ def image_of_picture(picture: Picture) -> Image.Image:
             _put_palette(image, picture.palette)
         elif value is not None and picture.mode is Mode.P:
             image.putpalette(value[1:], "RGBA" if value[0] == _RGBA else "RGB")
-    for extra in picture.extras:
-        if extra.tag == Tag.INFO:
-            image.info.update(_read_info(extra.value))
-        elif extra.tag == Tag.INFO_BYTES:
-            name, _, value = extra.value.partition(b"\0")
-            image.info[name.decode("utf-8", "replace")] = value
+    image.info.update(read_info(picture.extras))
     return image
 
 
@@ -211,57 +219,3 @@ def _put_palette(image: Image.Image, palette: Palette) -> None:
         image.putpalette(palette.colours)
     if (told := _told(palette)) is not None:
         image.info["transparency"] = told
-
-
-def _extras(info: dict[str, Any]) -> tuple[Extra, ...]:
-    extras = []
-    plain = {name: _plain(value) for name, value in info.items() if _plain(value) is not _OTHER}
-    if plain:
-        extras.append(Extra(Tag.INFO, _write_info(plain)))
-    for name, value in info.items():
-        if isinstance(value, bytes) and "\0" not in name:
-            extras.append(Extra(Tag.INFO_BYTES, name.encode("utf-8", "replace") + b"\0" + value))
-    return tuple(extras)
-
-
-_FALSE_OF_REGIONS = {"exif", "xmp", "XML:com.adobe.xmp", "photoshop", "Raw profile type exif", "mp", "mpoffset"}
-
-
-def filter_info(extras: tuple[Extra, ...]) -> tuple[Extra, ...]:
-    """The extras of a Pillow image that hold for a region of it too."""
-    kept = []
-    for extra in extras:
-        if extra.tag == Tag.INFO:
-            found = _read_info(extra.value).items()
-            info = {str(name): value for name, value in found if name not in _FALSE_OF_REGIONS}
-            with reading("the picture's info cannot be that of a region"):
-                kept += [Extra(Tag.INFO, _write_info(info))] if info else []
-        elif (
-            extra.tag != Tag.INFO_BYTES
-            or extra.value.partition(b"\0")[0].decode("utf-8", "replace") not in _FALSE_OF_REGIONS
-        ):
-            kept.append(extra)
-    return tuple(kept)
-
-
-_OTHER = object()
-
-
-def _plain(value: object) -> object:
-    """A number, a string, or a tuple of such, which JSON brings back; _OTHER for anything else."""
-    if isinstance(value, tuple):
-        items = tuple(map(_plain, value))
-        return _OTHER if any(item is _OTHER or isinstance(item, tuple) for item in items) else items
-    if value is None or type(value) in (bool, int, float, str):
-        return value
-    return float(value) if isinstance(value, Rational) and value.denominator else _OTHER  # TIFF's resolutions
-
-
-def _write_info(info: dict[str, object]) -> bytes:
-    return json.dumps(info, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-
-
-def _read_info(text: bytes) -> dict[str | tuple[int, int], Any]:
-    with reading("the picture's info cannot be read"):
-        info = json.loads(text.decode("utf-8", "surrogatepass"))
-        return {name: tuple(v) if isinstance(v, list) else v for name, v in info.items()}

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.header import Axes, Box, Header, Kind, Origin, Tag
 from bfncodec.imagefiles import FORMAT_NAMES, filter_file
+from bfncodec.infos import filter_info
 from bfncodec.lines import split_lines
-from bfncodec.pictures import filter_info
 
 if TYPE_CHECKING:
     from bfncodec.pictures import Picture

@@ -425,6 +425,7 @@ class Transform:
             return
         sizes = result.plain_bytes, result.compressed_bytes
         line = summary(shown(name), *sizes, result.bits_per_dim, self.direction.compresses)
+        line += f", {result.comes_back}" if result.comes_back else ""
         if self.call.verbose:
             coding = result.coding
             parts = ", ".join(f"{count} {method}" for method, count in coding.methods.items())

@@ -11,6 +11,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from bfncodec.imagefiles import read_file
+from bfncodec.pictures import check_frames
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,7 +25,8 @@ _FILES: dict[str, dict[str, Any]] = {
 
 
 def stripped(image: Image.Image) -> Image.Image:
-    """The same pixels in the same mode, and nothing else."""
+    """The same pixels in the same mode, and nothing else. InputError for an image of several."""
+    check_frames(image)
     if image.mode == "P":
         return _with_least_palette(image)
     bare = image.copy()

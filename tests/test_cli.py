@@ -83,7 +83,7 @@ def test_files_come_back(folder: Path) -> None:
 
 def test_the_summary_line(folder: Path) -> None:
     size = len(bfncodec.compress(noise(3, 900).tobytes(), codecs=FakeModels()))
-    line = f"noise.bin : {8 * size / 900:.2f} bpd  {100 * size / 900:.1f}% (900 B => {size} B)\n"
+    line = f"noise.bin : {8 * size / 900:.2f} bpd  {100 * size / 900:.1f}% (900 B => {size} B), identical file\n"
     assert run("compress", "noise.bin").stderr == line
     assert run("compress", "-f", "-v", "noise.bin").stderr == line[:-1] + "  bytes, segments: 1 model\n"
     assert run("compress", "-f", "-q", "noise.bin").stderr == ""
@@ -252,6 +252,7 @@ def test_list(folder: Path) -> None:
             "preview_bytes": 0,
             "lines": 0,
             "files": 1,
+            "identical": False,
         }
     ]
     run("list", "a.txt", code=1)
