@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 import bfncodec
+from bfncodec.errors import SalvageableError
 
 GOLDEN = Path(__file__).parent / "golden"
 sys.path.insert(0, str(GOLDEN))
 
-from make_models import DEMO, archives, originals  # noqa: E402
+from make_models import DEMO, PROTECTED, archives, originals  # noqa: E402
 
 NAMES = list(originals())
 
@@ -61,6 +62,18 @@ def test_a_model_in_another_ones_weights_stores_none_of_its_own() -> None:
     contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*/*.safetensors")]
     assert len(set(contents)) == len(contents)
     assert bfncodec.load("cifar10-wavefront").info.weights == folder / "cifar10" / "model.safetensors"
+
+
+@pytest.mark.parametrize("name", PROTECTED)
+def test_golden_chains_with_parity_decode_for_ever(name: str) -> None:
+    codec, data = bfncodec.load(name, threads=1), archives()[name]
+    payload = (GOLDEN / f"{name}.protected.payload").read_bytes()
+    assert codec.verifies(payload)
+    assert codec.decode(payload) == data
+    at = len(payload) // 2
+    with pytest.raises(SalvageableError) as error:
+        codec.decode(payload[:at] + bytes([payload[at] ^ 16]) + payload[at + 1 :])
+    assert error.value.salvage().content == data
 
 
 def test_frames_are_as_small_as_promised() -> None:
