@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file
 
 import bfncodec
 from bfncodec import models
+from bfncodec.cli import cli
 from bfncodec.errors import InputError
 from bfncodec.networks.convnet import ConvNet, ConvNetConfig
 from bfncodec.networks.transformer import Transformer, TransformerConfig, ngram_hash
@@ -331,6 +333,13 @@ def test_minutes_that_are_over_before_the_first_step(tmp_path: Path, data: Path)
     with pytest.raises(InputError, match="no time is left to train"):
         run(configure(tmp_path, data, "image"), tmp_path / "model", minutes=1e-6, say=silent)
     assert not (tmp_path / "model" / models.WEIGHTS).exists()
+
+
+def test_a_training_has_one_length(tmp_path: Path, data: Path) -> None:
+    config = configure(tmp_path, data, "image")
+    result = CliRunner().invoke(cli, ["train", str(config), "--steps", "2", "--minutes", "3"])
+    assert result.exit_code == 2
+    assert "--steps and --minutes" in result.output
 
 
 def test_an_export_that_would_fail_at_the_end_fails_at_the_beginning(
