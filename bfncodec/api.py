@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from bfncodec.arguments import (
     bytes_of,
     check_callables,
+    check_codecs,
     check_machine,
-    check_methods,
     check_model,
     check_type,
     whole_number,
@@ -231,7 +231,7 @@ def compress(
 
 def _source(codecs: CodecSource | None, device: str, threads: int | None) -> CodecSource:
     """Where codecs come from. InputError for arguments that say neither."""
-    check_methods(codecs, ("default", "named", "identified"), "codecs")
+    check_codecs(codecs)
     return codecs or Models(device, threads)
 
 

@@ -13,6 +13,7 @@ from bfncodec.errors import InputError
 __all__ = [
     "bytes_of",
     "check_callables",
+    "check_codecs",
     "check_machine",
     "check_methods",
     "check_model",
@@ -78,6 +79,11 @@ def check_type(value: object, kind: type, name: str) -> None:
     """Raise InputError for an argument that is neither None nor of its class."""
     if value is not None and not isinstance(value, kind):
         raise InputError(f"expected {kind.__name__} or None as {name}, found {type(value).__name__}: {value!r}")
+
+
+def check_codecs(codecs: object) -> None:
+    """Raise InputError for what is neither None nor a source of codecs."""
+    check_methods(codecs, ("default", "named", "identified"), "codecs")
 
 
 def check_methods(value: object, methods: Sequence[str], name: str) -> None:

@@ -30,14 +30,14 @@ from bfncodec.api import (
     open_file,
     preview,
 )
-from bfncodec.arguments import check_type, path_of
+from bfncodec.arguments import check_callables, check_codecs, check_model, check_type, path_of, whole_number
 from bfncodec.arrays import arrays_of, is_npz
 from bfncodec.container import SUFFIX, unpack
 from bfncodec.content import Content, Folder, Plain, same_content
 from bfncodec.errors import BfncodecError, InputError, OutputError, reading
 from bfncodec.folders import Shape, folder_of, item_shape, read_folder
 from bfncodec.header import NOWHERE, Header, Kind, Limits, Origin, Tag
-from bfncodec.models import DEFAULT_LEVEL
+from bfncodec.models import DEFAULT_LEVEL, check_level
 from bfncodec.objects import is_identical, object_of
 from bfncodec.pictures import Picture
 from bfncodec.places import check_outside, check_target, check_written, is_stream, leftover_name, place, place_folder
@@ -101,6 +101,15 @@ class Options:
     line: int | tuple[int, int] | None = None
     block: int | None = None
     strip: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise InputError for values of a wrong type."""
+        check_model(self.model)
+        check_level(self.level)
+        check_callables(on_damage=self.on_damage, on_skip=self.on_skip)
+        check_type(self.limits, Limits, "limits")
+        if self.block is not None:
+            whole_number(self.block, "block")
 
     @property
     def part(self) -> Part | None:
@@ -265,6 +274,7 @@ def preview_file(
     (target) and what :func:`bfncodec.preview` raises.
     """
     check_type(options, Options, "options")
+    check_codecs(codecs)
     source, options, codecs = path_of(source), options or Options(), codecs or Models()
     target = path_of(target) if target is not None else preview_name(source)
     check_target(target, source, options.force)
@@ -388,6 +398,7 @@ def compress_file(
     :func:`bfncodec.compress` raises. The target keeps the source's mode and time.
     """
     check_type(options, Options, "options")
+    check_codecs(codecs)
     source, options, codecs = path_of(source), options or Options(), codecs or Models()
     options = replace(options, verify=options.verify or options.remove)
     target = path_of(target) if target is not None else compressed_name(source)
@@ -459,6 +470,7 @@ def decompress_file(
     Raises InputError (source), OutputError (target) and what :func:`bfncodec.decompress` raises.
     """
     check_type(options, Options, "options")
+    check_codecs(codecs)
     source, options, codecs = path_of(source), options or Options(), codecs or Models()
     target = path_of(target) if target is not None else decompressed_name(source)
     if options.remove and (options.part is not None or options.on_damage is not None):

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from bfncodec.api import CodecSource, Models, encode_frame
-from bfncodec.arguments import check_model
+from bfncodec.arguments import check_codecs, check_model, whole_number
 from bfncodec.container import Segment, unpack
 from bfncodec.content import Content
+from bfncodec.errors import InputError
 from bfncodec.header import Method
 from bfncodec.modelled import close, opened
 from bfncodec.objects import content_of
@@ -95,8 +96,11 @@ def measure(
     draws: how often L^n of a Gaussian sender is played with fresh noise; `ideal.error` is the standard error then.
     """
     check_model(model)
+    check_codecs(codecs)
+    if whole_number(draws, "draws") < 1:
+        raise InputError(f"expected at least one draw, found {draws}")
     content, source = content_of(data), codecs or Models(device, threads)
-    return measure_frame(content, encode_frame(content, model, source), source)
+    return measure_frame(content, encode_frame(content, model, source), source, draws)
 
 
 def measure_frame(content: Content, blob: bytes, codecs: CodecSource, draws: int = DRAWS) -> Measurement:

@@ -23,6 +23,7 @@ import bfncodec
 from bfncodec import api, objects
 from bfncodec.content import Plain
 from bfncodec.errors import InputError, NewerVersionError, OutputError
+from bfncodec.files import Options
 from bfncodec.header import ARRAY_TYPES, Header, Kind
 
 
@@ -277,6 +278,15 @@ def test_wrong_types_elsewhere() -> None:
         lambda: bfncodec.decompress_file(5),  # type: ignore[arg-type]
         lambda: bfncodec.decompress_file("a.bfn", options="none"),  # type: ignore[arg-type]
         lambda: bfncodec.compress_file("a", 5),  # type: ignore[arg-type]
+        lambda: bfncodec.compress_file("a", codecs=5),  # type: ignore[arg-type]
+        lambda: bfncodec.measure(b"text", codecs=5),  # type: ignore[arg-type]
+        lambda: bfncodec.measure(b"text", draws=0),
+        lambda: bfncodec.measure(b"text", draws="3"),  # type: ignore[arg-type]
+        lambda: Options(model=None),  # type: ignore[arg-type]
+        lambda: Options(level="5"),  # type: ignore[arg-type]
+        lambda: Options(limits=5),  # type: ignore[arg-type]
+        lambda: Options(on_damage=5),  # type: ignore[arg-type]
+        lambda: Options(block="5"),  # type: ignore[arg-type]
     ):
         with pytest.raises(InputError, match="expected"):
             call()
