@@ -269,15 +269,14 @@ def _exchange(new: Path, target: Path) -> None:
                 target.rename(new)
             old.rename(target)
         raise
+    gone = new if swapped else old
     try:
-        if swapped:
-            new.rename(old)
-        if old.is_dir():
-            shutil.rmtree(old)
-        elif os.path.lexists(old):
-            old.unlink()
+        if gone.is_dir():
+            shutil.rmtree(gone)
+        elif os.path.lexists(gone):
+            gone.unlink()
     except OSError as error:
-        raise OutputError(f"{target} is written, but what it replaced is still there as {old}: remove it") from error
+        raise OutputError(f"{target} is written, but what it replaced is still there as {gone}: remove it") from error
 
 
 def _swapped(one: Path, other: Path) -> bool:
