@@ -220,3 +220,15 @@ def test_a_picture_never_takes_more_than_its_bytes() -> None:
     for name in ("BMP", "PPM", "TIFF"):
         data = saved(Image.fromarray(pixels), name)
         assert len(encode_data(data, PLAIN, FakeModels())[0]) <= len(bfncodec.compress(data, "none"))
+
+
+def test_roundtrips_are_counted(tmp_path: Path) -> None:
+    from benchmarks.roundtrips import main
+
+    for name, (data, _) in FILES.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "broken.png").write_bytes(FILES["a.png"][0][:-5])
+    lines = CliRunner().invoke(main, [str(tmp_path)]).stdout.splitlines()
+    assert lines[0] == "kind | files | identical | same picture | as bytes | lost | larger"
+    assert "png | 2 | 0 | 1 | 1 | 0 | 0" in lines
+    assert "tif | 4 | 3 | 1 | 0 | 0 | 0" in lines

@@ -13,6 +13,7 @@ what is behind a strip may move.
 from __future__ import annotations
 
 import struct
+import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -276,16 +277,17 @@ class _Layout:
             place[:] = self._unpack(given, height, width)[: place.shape[0], : place.shape[1]]
         return pixels
 
-    def encode(self, rows: bytes, level: int) -> bytes:
-        """A strip of these rows."""
-        strip = strips.encode(rows, self.row_bytes, self.compression, level)
+    def encode(self, rows: bytes, level: int, quick: bool) -> bytes:
+        """A strip of these rows. quick: as libtiff makes it, where it is large."""
+        strip = strips.encode(rows, self.row_bytes, self.compression, level, quick)
         return strips.reversed_bits(strip) if self.reverse else strip
 
     def decode(self, coded: Sequence[bytes]) -> list[bytes]:
         """The rows of each strip."""
         sizes = [height * self.row_bytes for _, _, height, _ in self.places]
         given = map(strips.reversed_bits, coded) if self.reverse else coded
-        return [strips.decode(strip, self.compression, size) for strip, size in zip(given, sizes, strict=True)]
+        coding = self.row_bytes, self.compression
+        return [strips.decode(strip, *coding, size) for strip, size in zip(given, sizes, strict=True)]
 
     def _pack(self, tile: Pixels) -> bytes:
         import numpy as np
@@ -339,14 +341,25 @@ def parse(data: bytes) -> Parsed:
 
 
 def write(picture: Picture) -> bytes:
-    """The file of a picture. ValueError, or what struct raises, for a skeleton that is of another."""
+    """The file of a picture. ValueError, or what struct raises, for a skeleton that is of another.
+
+    By libtiff where that is quicker, unless the checksum says that the one which is here codes otherwise.
+    """
+    made, promised = _write(picture, quick=True), picture.header.extra(Tag.SOURCE)
+    if promised is not None and promised != zlib.crc32(made).to_bytes(4, "little"):
+        return _write(picture, quick=False)
+    return made
+
+
+def _write(picture: Picture, quick: bool) -> bytes:
     reader = Reader(picture.header.extra(Tag.STRIPS) or b"")
     level, cuts = reader.byte("a level"), _read_cuts(reader)
     tags = _Tags(reader.rest())
     layout = _Layout.of(tags)
     if (layout.height, layout.width, layout.mode) != (*picture.pixels.shape[:2], picture.mode):
         raise ValueError("tags of another picture")
-    coded = [layout.encode(rows, level % _EDGE) for rows in layout.pack(picture.pixels, level >= _EDGE)]
+    packed = layout.pack(picture.pixels, level >= _EDGE)
+    coded = [layout.encode(rows, level % _EDGE, quick) for rows in packed]
     if sum(count for _, count, _ in cuts) != len(coded):
         raise ValueError(f"{len(coded)} strips where there were others")
     return _assemble(tags, cuts, coded)
@@ -372,8 +385,9 @@ def _parts(tags: _Tags) -> list[tuple[int, int]]:
 def _find_level(layout: _Layout, rows: Sequence[bytes], coded: Sequence[bytes]) -> tuple[int, bool]:
     """The level at which strips are to be coded, and whether they are then what they were."""
     for level in _LEVELS if layout.has_zlib else (0,):
-        if _equal((layout.encode(given, level) for given in rows), coded):
-            return level, True
+        for quick in (False,) if layout.has_zlib else (True, False):
+            if _equal((layout.encode(given, level, quick) for given in rows), coded):
+                return level, True
     return _SMALLEST if layout.has_zlib else 0, False
 
 
@@ -473,7 +487,7 @@ _ROLES = {_STRIP: Role.PIXELS, _POINTER: Role.DERIVED, _TABLE: Role.DERIVED}
 
 
 def _spans(tags: _Tags, places: Sequence[int], sizes: Sequence[int]) -> list[_Placed]:
-    """All bytes of the file in order, with what they are. A zero byte before an even place is but padding."""
+    """All bytes of the file in order, with what they are. Zeros that nothing tells of are but padding."""
     import numpy as np
 
     data, looks = tags.data, np.zeros(len(tags.data), np.uint8)
@@ -489,7 +503,7 @@ def _spans(tags: _Tags, places: Sequence[int], sizes: Sequence[int]) -> list[_Pl
     out = []
     for start, stop in pairwise([0, *(np.flatnonzero(np.diff(looks)) + 1).tolist(), len(data)]):
         look, body = int(looks[start]), data[start:stop]
-        padding = look == _UNKNOWN and body == b"\0" and not stop % 2
+        padding = look == _UNKNOWN and not body.strip(b"\0")
         out.append((Role.DERIVED if padding else _ROLES.get(look, Role.KEPT), look, body))
     return out
 
