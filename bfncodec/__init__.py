@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         DamagedError,
         FormatError,
         InputError,
+        LimitError,
         ModelError,
         ModelNotFoundError,
         NewerVersionError,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     )
     from bfncodec.files import compress_file, decompress_file
     from bfncodec.flow.report import CodeLength
-    from bfncodec.header import NO_LIMITS, Limits
+    from bfncodec.limits import NO_LIMITS, Limits
     from bfncodec.measurement import Measurement, measure
     from bfncodec.models import ModelInfo, available
 
@@ -44,6 +45,7 @@ _HOMES = {
         "DamagedError",
         "FormatError",
         "InputError",
+        "LimitError",
         "ModelError",
         "ModelNotFoundError",
         "NewerVersionError",
@@ -52,7 +54,7 @@ _HOMES = {
     ),
     "files": ("compress_file", "decompress_file"),
     "flow.report": ("CodeLength",),
-    "header": ("NO_LIMITS", "Limits"),
+    "limits": ("NO_LIMITS", "Limits"),
     "measurement": ("Measurement", "measure"),
     "models": ("ModelInfo", "available"),
 }
@@ -69,6 +71,7 @@ __all__ = [
     "Description",
     "FormatError",
     "InputError",
+    "LimitError",
     "Limits",
     "Measurement",
     "ModelError",

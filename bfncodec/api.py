@@ -35,7 +35,7 @@ from bfncodec.errors import (
     SalvageableError,
     Salvaged,
 )
-from bfncodec.folders import folder_of, item_shape, lost_files, read_files
+from bfncodec.folders import Places, folder_of, item_shape, read_files
 from bfncodec.header import (
     FINEST,
     NOWHERE,
@@ -43,7 +43,6 @@ from bfncodec.header import (
     Header,
     Items,
     Kind,
-    Limits,
     Method,
     Origin,
     Tag,
@@ -53,6 +52,7 @@ from bfncodec.header import (
     write_grain,
 )
 from bfncodec.joined import follower, is_joinable, split
+from bfncodec.limits import OF_WRITERS, Limits
 from bfncodec.lines import LINE_BLOCK, Lines
 from bfncodec.models import DEFAULT_LEVEL, check_level
 from bfncodec.objects import content_of, object_of, same_object
@@ -238,7 +238,7 @@ def _source(codecs: CodecSource | None, device: str, threads: int | None) -> Cod
 def _verify(blob: bytes, given: Any, codecs: CodecSource) -> None:
     """Raise OutputError unless a file decodes to what was given: the object itself, not what was read in it."""
     try:
-        same = same_object(given, object_of(decode_frame(blob, codecs)))
+        same = same_object(given, object_of(decode_frame(blob, codecs, limits=OF_WRITERS)))
     except BfncodecError as error:
         raise OutputError(f"what was made does not decode ({error}): keep the data, and please report this") from error
     if not same:
@@ -567,6 +567,7 @@ class _Whole:
         self.boxes = tuple(boxes(frame.axes, frame.header.grain))
         self.sides = tuple(length for length, _ in frame.axes)
         self.folder = read_files(frame.header, self.sides[0])
+        self.files = Places(self.folder[0]) if self.folder else None
         self.places = read_places(frame.header, self.sides[0])
         self.box = part.place(frame.header, frame.axes) if part else tuple((0, side) for side in self.sides)
         self.wanted = [n for n, box in enumerate(self.boxes) if part is None or overlap(self.box, box)]
@@ -606,7 +607,7 @@ class _Whole:
 
     def files_in(self, box: Box) -> tuple[str, ...]:
         """Files of a folder that have bytes there."""
-        return lost_files(self.folder[0], box[0]) if self.folder else ()
+        return self.files.within(box[0]) if self.files else ()
 
     def content(self) -> Content:
         header = self.header

@@ -9,6 +9,7 @@ Nothing heavy is imported before a command needs it: ``--help`` and ``list`` sta
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from bfncodec.api import Description, Models
     from bfncodec.content import Content
     from bfncodec.files import Made, Options
-    from bfncodec.header import Limits
+    from bfncodec.limits import Limits
     from bfncodec.measurement import Measurement
     from bfncodec.terminal import Bar
 
@@ -149,6 +150,18 @@ class _Region(click.ParamType[tuple[int, ...]]):
         return x, y, width, height
 
 
+class _Size(click.ParamType[int]):
+    """A number with a unit: 4G is 4 * 2^30."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = re.fullmatch(r"(\d{1,18})([KMGT]?)(?:i?B)?", str(value), re.IGNORECASE)
+        if found is None:
+            self.fail(f"expected a number with K, M, G or T, such as 4G, found {value}", param, ctx)
+        return int(found[1]) << 10 * " KMGT".index(found[2].upper() or " ")
+
+
 class _LineRange(click.ParamType[tuple[int, int]]):
     """One number, or two."""
 
@@ -182,7 +195,16 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _quiet = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 _verbose = click.option("-v", "--verbose", is_flag=True, help="Say how each file was coded.")
 _recursive = click.option("-r", "--recursive", is_flag=True, help="Take all files in folders, each alone.")
-_limits = click.option("--no-limits", is_flag=True, help="Accept files of any size and amount of work.")
+_limits = _options(
+    click.option("--max-memory", type=_Size(), help="Refuse files that take more.  [default: 3/4 of the machine's]"),
+    click.option("--max-pixels", type=_Size(), help="Refuse larger pictures.  [default: 256M]"),
+    click.option("--no-limits", is_flag=True, help="Accept files of any size and amount of work."),
+)
+_max_output = click.option(
+    "--max-output",
+    type=_Size(),
+    help="Write at most so many bytes in all.  [default: 1000 times what is read, 16G at least]",
+)
 _exact = click.option(
     "--exact", "--bytes", "exact", is_flag=True, help="Bring picture files back byte for byte, as bytes where need be."
 )
@@ -312,7 +334,7 @@ def _encode(source: bytes | Path, options: Options, codecs: Models, bar: Bar) ->
 
 @cli.command()
 @_files
-@_options(_writing, _recursive, _limits)
+@_options(_writing, _recursive, _limits, _max_output)
 @click.option("--crop", type=_Region(), help="Of a picture only this region, in pixels; needs -o or -c.")
 @click.option("--line", type=_LineRange(), help="Of a file compressed with --lines only these, to standard output.")
 @click.option("--salvage", is_flag=True, help="Keep what a damaged file still holds; the rest becomes zeros.")
@@ -422,10 +444,13 @@ def _models(given: dict[str, Any]) -> Models:
     return Models(given["device"], given["threads"])
 
 
-def _read_limits(given: dict[str, Any]) -> Limits | None:
-    from bfncodec.header import NO_LIMITS
+def _read_limits(given: dict[str, Any]) -> Limits:
+    from bfncodec.limits import NO_LIMITS, Limits
 
-    return NO_LIMITS if given["no_limits"] else None
+    if given["no_limits"]:
+        return NO_LIMITS
+    names = ("memory", "pixels", "output")
+    return Limits(**{name: size for name in names if (size := given.get(f"max_{name}")) is not None})
 
 
 # ---- looking at files -------------------------------------------------------------------------

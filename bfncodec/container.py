@@ -12,22 +12,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from bfncodec.errors import DamagedError, FormatError, NewerVersionError, NotOursError
+from bfncodec.errors import DamagedError, FormatError, LimitError, NewerVersionError, NotOursError
 from bfncodec.header import (
+    NOWHERE,
     Axes,
     Box,
     Header,
     Kind,
-    Limits,
     Method,
     boxes,
     check_axes,
+    check_memory,
     check_payload,
     lengths,
     overlap,
     read_header,
     write_header,
 )
+from bfncodec.limits import Limits
 from bfncodec.wire import Reader, Source, varint
 
 __all__ = [
@@ -176,25 +178,25 @@ class Compact:
     payload_start: int
 
 
-def read_compact(blob: Source) -> Compact:
+def read_compact(blob: Source, limits: Limits | None = None) -> Compact:
     """The head of a compact file. FormatErrors as :func:`unpack`."""
     flags = _read_start(blob)
     reader = Reader(blob, 3)
     crc = reader.uint32("checksum")
     method = Method(flags >> 2 & 3)
     model = reader.take(4, "model identity") if method is Method.MODEL else b""
-    header = read_header(reader, flags)
+    header = read_header(reader, flags, limits or Limits())
     return Compact(header, method, model, crc, blob[:3] + blob[7 : reader.offset], reader.offset)
 
 
 def _unpack_compact(blob: Source, limits: Limits, place: Place | None) -> Frame:
-    head = read_compact(blob)
+    head = read_compact(blob, limits)
     header, method = head.header, head.method
     payload = blob[head.payload_start : len(blob)]
     axes = tuple((length, 1) for length in lengths(header, method, payload))
     check_axes(header, axes, limits)
-    if place is not None:
-        place(header, axes)
+    wanted = place(header, axes) if place is not None else None
+    check_memory(header, axes, NOWHERE if wanted == NOWHERE else None, limits)  # of a part all is decoded
     box = next(boxes(axes))
     check_payload(header, method, payload, box, limits)
     return Frame(header, axes, (Segment(method, payload, head.model, head.crc, head.prefix, box),))
@@ -242,6 +244,7 @@ def _unpack_segmented(blob: Source, limits: Limits, salvage: bool, place: Place 
     head = _read_head(blob, limits)
     count = prod(parts for _, parts in head.axes)
     wanted = place(head.header, head.axes) if place is not None else None
+    check_memory(head.header, head.axes, wanted, limits)
     indexed = True
     try:
         entries = _read_index(blob, head, count)
@@ -259,8 +262,8 @@ def _unpack_segmented(blob: Source, limits: Limits, salvage: bool, place: Place 
                 raise DamagedError("not found")
             segments.append(_segment(blob, head, number, entries[number], box, limits, salvage and indexed))
         except FormatError as error:
-            if not salvage:
-                raise type(error)(f"segment {number + 1} of {count}: {error}") from error
+            if not salvage or isinstance(error, LimitError):
+                raise error.within(f"segment {number + 1} of {count}") from error
             segments.append(None)
     return Frame(head.header, head.axes, tuple(segments))
 
@@ -279,7 +282,7 @@ class _Head:
 def _read_head(blob: Source, limits: Limits) -> _Head:
     reader = Reader(blob, 3)
     crc = reader.take(4, "header checksum")
-    header = read_header(reader, blob[2:3][0])
+    header = read_header(reader, blob[2:3][0], limits)
     axes = _read_axes(reader, header.kind)
     models = _read_models(reader)
     found = _crc(0, blob[:3], blob[7 : reader.offset]).to_bytes(4, "little")

@@ -36,7 +36,8 @@ from bfncodec.container import SUFFIX, unpack
 from bfncodec.content import Content, Folder, Plain, same_content
 from bfncodec.errors import BfncodecError, InputError, OutputError, reading
 from bfncodec.folders import Shape, folder_of, item_shape, read_folder
-from bfncodec.header import NOWHERE, Header, Kind, Limits, Origin, Tag
+from bfncodec.header import NOWHERE, Header, Kind, Origin, Tag
+from bfncodec.limits import OF_WRITERS, Limits, check_limit
 from bfncodec.models import DEFAULT_LEVEL, check_level
 from bfncodec.objects import is_identical, object_of
 from bfncodec.pictures import Picture
@@ -246,7 +247,11 @@ def _decode(found: Opened, options: Options, codecs: CodecSource, reporter: Repo
     channels = found.header.mode.channels if found.header.kind is Kind.IMAGE else 1
     reporter.start(channels * sum(prod(stop - start for start, stop in box) for box in boxes))
     content = decode_content(found, codecs, reporter.advance, options.on_damage, options.part)
-    return _made(content), content
+    made = _made(content)
+    check_limit(
+        "bytes of output", size_of(made), (options.limits or Limits()).output, "output", "a larger --max-output"
+    )
+    return made, content
 
 
 def _made(content: Content) -> Made:
@@ -294,7 +299,10 @@ def preview_data(source: Path, suffix: str, options: Options, codecs: CodecSourc
         image = stored or preview(read(source), limits=options.limits, codecs=codecs)
     out = io.BytesIO()
     name = Image.registered_extensions().get(suffix.lower(), "PNG")
-    image.save(out, name if name in Image.SAVE else "PNG")
+    try:
+        image.save(out, name if name in Image.SAVE else "PNG")
+    except Exception as error:
+        raise OutputError(f"the preview cannot be a file of that kind ({error}): name one that ends in .png") from error
     return out.getvalue(), stored is not None
 
 
@@ -312,7 +320,7 @@ def verify(
     everything beside them.
     """
     try:
-        found = decode_frame(blob, codecs, (reporter or _Silent()).advance)
+        found = decode_frame(blob, codecs, (reporter or _Silent()).advance, OF_WRITERS)
         same = same_content(content, found)
         same = same and (source is None or _becomes(found, source))
     except BfncodecError as error:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import os
 import zlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bfncodec.content import Entry, Folder
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.header import Extra, Header, Kind, Mode, Origin, Tag, read_extras, read_look, write_extras
+from bfncodec.paths import bad_path, unusable_path
 from bfncodec.pictures import Picture
 from bfncodec.sources import Identity, read_known
 from bfncodec.wire import Reader, varint
@@ -25,11 +27,11 @@ if TYPE_CHECKING:
     from bfncodec.segments import Codec
 
 __all__ = [
+    "Places",
     "Shape",
     "checksum",
     "folder_of",
     "item_shape",
-    "lost_files",
     "make_files",
     "read_files",
     "read_folder",
@@ -43,6 +45,7 @@ Range = tuple[int, int]
 """(start, stop) in the content."""
 
 _MODES = {3: (Mode.RGB,), 1: (Mode.L, Mode.BILEVEL)}
+_SHOWN = 200  # characters of a path in an error
 _BYTES = 0  # in the place of a picture's format and mode
 
 
@@ -112,7 +115,8 @@ def folder_of(files: Mapping[str, bytes], shape: Shape, exact: bool = False) -> 
 
     Raises InputError for paths that lead elsewhere, and where no file is a picture of that shape.
     """
-    if (bad := _bad_path(sorted(files))) is not None:
+    paths = sorted(files)
+    if (bad := bad_path(paths)) is not None or (bad := unusable_path(paths)) is not None:
         raise InputError(f"expected paths in UTF-8 that stay in the folder, found {bad!a}: rename it")
     entries, plain, pixels, identical = [], [], [], True
     for path in sorted(files):
@@ -148,28 +152,31 @@ def checksum(files: Mapping[str, bytes]) -> bytes:
 
 def make_files(folder: Folder) -> dict[str, bytes]:
     """The files by path; without those of which something is lost."""
-    found = {}
-    for entry, place in _places(folder.entries):
-        if not _overlap(place, folder.lost):
-            found[entry.path] = _make_file(entry, folder.data[slice(*place)], folder.sides)
+    places = Places(folder.entries)
+    lost = {path for box in folder.lost for path in places.within(box)}
+    found = {
+        entry.path: _make_file(entry, folder.data[start : start + entry.size], folder.sides)
+        for entry, start in zip(places.entries, places.starts, strict=True)
+        if entry.path not in lost
+    }
     return {path: found[path] for path in sorted(found)}
 
 
-def lost_files(entries: Sequence[Entry], box: Range) -> tuple[str, ...]:
-    """The files that have bytes in a part of the content."""
-    return tuple(sorted(entry.path for entry, place in _places(entries) if _overlap(place, (box,))))
+class Places:
+    """Where in the content each file is: files kept as bytes come first."""
 
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = sorted(entries, key=lambda entry: entry.is_picture)
+        self.starts = list(accumulate((entry.size for entry in self.entries), initial=0))[: len(self.entries)]
+        self._ends = [start + entry.size for entry, start in zip(self.entries, self.starts, strict=True)]
 
-def _places(entries: Sequence[Entry]) -> Iterator[tuple[Entry, Range]]:
-    """Every file with its place in the content: files kept as bytes first."""
-    start = 0
-    for entry in sorted(entries, key=lambda entry: entry.is_picture):
-        yield entry, (start, start + entry.size)
-        start += entry.size
-
-
-def _overlap(place: Range, others: Sequence[Range]) -> bool:
-    return any(max(place[0], start) < min(place[1], stop) for start, stop in others)
+    def within(self, box: Range) -> tuple[str, ...]:
+        """The paths of the files that have bytes in a part of the content."""
+        start, stop = box
+        if start >= stop:
+            return ()
+        touched = self.entries[bisect_right(self._ends, start) : bisect_left(self.starts, stop)]
+        return tuple(sorted(entry.path for entry in touched if entry.size))
 
 
 def _item(data: bytes, shape: Shape, exact: bool) -> Picture | None:
@@ -246,10 +253,12 @@ def _read_paths(reader: Reader, count: int) -> list[str]:
     try:
         names = [path.decode() for path in paths]
     except UnicodeDecodeError as error:
-        raise DamagedError(f"expected paths in UTF-8, found {error.object!r}") from error
-    if len(names) != count or (bad := _bad_path(names)) is not None:
-        what = ascii(bad) if len(names) == count else f"{len(names)} of {count}"
+        raise DamagedError(f"expected paths in UTF-8, found {error.object[:_SHOWN]!r}") from error
+    if len(names) != count or (bad := bad_path(names)) is not None:
+        what = ascii(bad)[:_SHOWN] if len(names) == count else f"{len(names)} of {count}"
         raise DamagedError(f"expected sorted paths that stay in the folder, found {what}: do not trust this file")
+    if (bad := unusable_path(names)) is not None:
+        raise DamagedError(f"expected paths that can be files on Windows, found {bad!a}: decompress it elsewhere")
     return names
 
 
@@ -263,19 +272,3 @@ def _read_entry(
     if no_file or not any(mode in modes for modes in _MODES.values()) or not min(sides):
         raise DamagedError(f"{path!a}: a picture of origin {origin}, mode {mode.pil} and sides {sides} cannot be")
     return Entry(path, sides[0] * sides[1] * mode.channels, origin, mode, read_extras(reader))
-
-
-def _bad_path(paths: Sequence[str]) -> str | None:
-    """The first path that is not good, or not where it belongs in a sorted list without repetition."""
-    known = set(paths)
-    for before, path in pairwise(["", *paths]):
-        parts = path.split("/")
-        parents = {"/".join(parts[:n]) for n in range(1, len(parts))}
-        if path <= before or {"", ".", ".."} & set(parts) or parents & known or any(map(_is_bad, path)):
-            return path
-    return None
-
-
-def _is_bad(letter: str) -> bool:
-    """What is in no path: zero bytes, half letters and, on Windows, drives, streams and another kind of slash."""
-    return letter == "\0" or "\ud800" <= letter <= "\udfff" or (os.name == "nt" and letter in "\\:")

@@ -1,4 +1,4 @@
-"""The head of a file: what the content is, in as few bytes as possible, and what it may ask for.
+"""The head of a file: what the content is, in as few bytes as possible, and what of the machine that asks for.
 
 docs/format.md is the specification. Writers stand above their readers. No numpy, torch or PIL.
 """
@@ -6,6 +6,7 @@ docs/format.md is the specification. Writers stand above their readers. No numpy
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
@@ -15,6 +16,7 @@ from math import prod
 from bfncodec import lzmaraw
 from bfncodec.errors import DamagedError, NewerVersionError
 from bfncodec.imagehead import ImageHead
+from bfncodec.limits import NO_LIMITS, Limits, check_limit, plausible
 from bfncodec.lines import Lines
 from bfncodec.wire import MAX_VARINT, Reader, varint
 
@@ -41,9 +43,9 @@ __all__ = [
     "Tag",
     "boxes",
     "check_axes",
+    "check_memory",
     "check_payload",
     "content_bytes",
-    "least_payload",
     "lengths",
     "overlap",
     "plausible",
@@ -264,11 +266,11 @@ def write_header(header: Header) -> bytes:
     return _write_fields(header) + (write_extras(header.extras) if header.extras else b"")
 
 
-def read_header(reader: Reader, flags: int) -> Header:
+def read_header(reader: Reader, flags: int, limits: Limits) -> Header:
     """The inverse of :func:`write_header`; ``flags`` is the file's third byte."""
     kind = Kind(flags >> 4 & 3)
     header = _read_fields(reader, kind)
-    return replace(header, extras=read_extras(reader)) if flags & 1 else header
+    return replace(header, extras=read_extras(reader, limits.memory)) if flags & 1 else header
 
 
 def _write_fields(header: Header) -> bytes:
@@ -324,15 +326,23 @@ def write_extras(extras: Sequence[Extra], squeeze: bool = True) -> bytes:
     return varint(len(out)) + out
 
 
-def read_extras(reader: Reader) -> tuple[Extra, ...]:
-    """The inverse of :func:`write_extras`; NewerVersionError for one that must be understood and is not known."""
+def read_extras(reader: Reader, room: int = 0) -> tuple[Extra, ...]:
+    """The inverse of :func:`write_extras`; NewerVersionError for one that must be understood and is not known.
+
+    room: memory for those that were squeezed, which are a part of the file's: more is a LimitError. Without any, none
+    may be.
+    """
     start = reader.offset
     size = reader.varint("the size of the extras")
-    block, extras = Reader(reader.take(size, "extras")), []
+    block, extras, squeezed = Reader(reader.take(size, "extras")), [], 0
     while block.offset < size:
         tag = block.byte("an extra's tag")
         value = block.take(block.varint("an extra's size"), "an extra")
         if tag & _SQUEEZED:
+            if not room:
+                raise DamagedError("an extra within another cannot be squeezed")
+            squeezed += Reader(value).varint("an LZMA content size")
+            check_limit("bytes of memory for metadata", 2 * squeezed, room, "memory")
             tag, value = tag & ~_SQUEEZED, lzmaraw.unpack(value)
         if tag in tuple(Tag):
             extras.append(Extra(tag, value))
@@ -346,36 +356,17 @@ def read_extras(reader: Reader) -> tuple[Extra, ...]:
 # ---- sizes and limits -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a file may ask of the machine before anything is allocated or run.
-
-    pixels: the largest picture accepted.
-    symbols_per_byte: symbols (bytes of text, subpixels) a model may have to decode per byte of
-        payload, so that no small file schedules hours of work. Encoders stay within the default.
-    """
-
-    pixels: int = 1 << 28
-    symbols_per_byte: int = 256
-
-
-NO_LIMITS = Limits(pixels=1 << 62, symbols_per_byte=1 << 62)
-_FREE_SYMBOLS = 4096  # accepted however short the payload
+MAX_SIDE = 16_383  # pixels of a segment's side, as in WebP
 _MAX_TILE = 1 << 24  # pixels of a segment
 _MAX_SEGMENT = 1 << 26  # bytes of a segment that is not a picture's
 _LONGEST_LINES = 18  # bytes that the table of lines has for a segment, two varints
-_HINT = "pass wider limits (command line: --no-limits) if you trust the file"
 
-
-def plausible(symbols: int, payload_bytes: int, limits: Limits) -> bool:
-    """Whether a model may have to decode that many symbols from that many bytes."""
-    return symbols <= _FREE_SYMBOLS + limits.symbols_per_byte * payload_bytes
-
-
-def least_payload(symbols: int) -> int:
-    """Bytes below which no reader takes a model's payload of that many symbols, unless told to."""
-    limit = Limits().symbols_per_byte
-    return max(0, -(-(symbols - _FREE_SYMBOLS) // limit))
+# Bytes of memory that decoding takes at most, measured: for a byte of content, of text, of pixels; for a pixel of the
+# largest segment, which WebP has in other forms, too; for a segment, a file of a folder, a moved array; and of a model,
+# beside its weights, for a symbol of a segment.
+_PER_BYTE, _PER_TEXT, _PER_SAMPLE, _PER_TILE = 3, 6, 5, 24
+_PER_SEGMENT, _PER_FILE, _PER_ARRAY = 2048, 1024, 256
+_PER_PIXEL, _PER_LETTER = 128, 256
 
 
 def content_bytes(header: Header, sides: Sequence[int]) -> int:
@@ -474,14 +465,41 @@ def check_axes(header: Header, axes: Axes, limits: Limits) -> None:
         height, width = (length for length, _ in axes)
         if not height * width:
             raise DamagedError(f"a picture of {width} x {height} pixels cannot be")
-        if height * width > limits.pixels:
-            raise DamagedError(f"declares {width} x {height} pixels where {limits.pixels} are accepted: {_HINT}")
+        check_limit(f"pixels ({width} x {height})", height * width, limits.pixels, "pixels")
     elif header.kind is Kind.ARRAY:
         size = prod(header.shape) * header.item_bytes
         if prod(max(side, 1) for side in header.shape) * header.item_bytes > MAX_VARINT:
             raise DamagedError(f"an array of shape {header.shape} cannot be")  # not even of no elements
         if size != axes[0][0]:
             raise DamagedError(f"an array of {size} bytes cannot be in {axes[0][0]} bytes")
+
+
+def check_memory(header: Header, axes: Axes, wanted: Box | None, limits: Limits) -> None:
+    """Refuse content, or the part of it that is wanted, that takes more memory or more of a disk than ``limits``."""
+    sides = tuple(length for length, _ in axes)
+    if wanted is not None:
+        sides = tuple(min(stop - start, side) for (start, stop), side in zip(wanted, sides, strict=False)) or (0, 0)
+    size = content_bytes(header, sides)
+    if header.kind is not Kind.IMAGE and header.extra(Tag.FILES) is None:
+        check_limit("bytes of output", size, limits.output, "output", "a larger --max-output")
+    need = prod(parts for _, parts in axes) * _PER_SEGMENT + _table_bytes(header)
+    if header.kind is Kind.IMAGE:
+        need += size * _PER_SAMPLE + min(prod(sides), _MAX_TILE) * _PER_TILE
+    else:
+        need += size * (_PER_TEXT if header.kind is Kind.STR else _PER_BYTE)
+    check_limit("bytes of memory", need, limits.memory, "memory")
+
+
+def _table_bytes(header: Header) -> int:
+    """Memory that metadata and the tables in it take."""
+    need = 2 * sum(len(extra.value) for extra in header.extras)
+    for tag, before, each in ((Tag.FILES, 2, _PER_FILE), (Tag.MOVED, 0, _PER_ARRAY)):
+        table = header.extra(tag)
+        if table is not None:
+            with suppress(DamagedError):  # which is said where the table is read
+                *_, count = map(Reader(table).varint, ["a number"] * (before + 1))
+                need += min(count, len(table)) * each
+    return need
 
 
 def _check_grain(axis: tuple[int, int], grain: Grain) -> None:
@@ -503,11 +521,15 @@ def check_payload(header: Header, method: Method, payload: bytes, box: Box, limi
     declared = lengths(header, method, payload)
     if declared != sides:
         raise DamagedError(f"its payload declares the size {declared} where {sides} is expected")
-    if prod(sides) > (_MAX_TILE if header.kind is Kind.IMAGE else _MAX_SEGMENT):
+    is_picture = header.kind is Kind.IMAGE
+    if prod(sides) > (_MAX_TILE if is_picture else _MAX_SEGMENT) or (is_picture and max(sides) > MAX_SIDE):
         raise DamagedError(f"a segment of size {sides} is larger than any can be")
     symbols = content_bytes(header, sides)
-    if method is Method.MODEL and not plausible(symbols, len(payload), limits):
-        raise DamagedError(
-            f"declares {symbols} symbols in {len(payload)} bytes where "
-            f"{limits.symbols_per_byte} a byte are accepted: {_HINT}"
-        )
+    if method is not Method.MODEL:
+        return
+    if not plausible(symbols, len(payload), limits):
+        each = -(-symbols // max(len(payload), 1))
+        what = f"symbols a byte ({symbols} in {len(payload)} bytes)"
+        check_limit(what, each, limits.symbols_per_byte, "symbols_per_byte", "--no-limits")
+    per_symbol = _PER_PIXEL if header.kind is Kind.IMAGE else _PER_LETTER
+    check_limit("bytes of memory for a model", per_symbol * prod(sides), limits.memory, "memory")

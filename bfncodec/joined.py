@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from bfncodec import lzmaraw
 from bfncodec.container import LONGEST_COMPACT, MAGIC, Compact, read_compact, segmented_end, unpack
 from bfncodec.errors import FormatError, InputError
-from bfncodec.header import NO_LIMITS, Header, Kind, Limits, Method, Tag
+from bfncodec.header import Header, Kind, Method, Tag
+from bfncodec.limits import Limits
 from bfncodec.wire import Source
 
 __all__ = ["Known", "check_joinable", "is_joinable", "split"]
@@ -67,7 +68,7 @@ def follower(blob: Source) -> int | None:
     place, looked = data.find(MAGIC, 7), 0
     while place > 0 and looked < _MOST_HEADS:
         with suppress(FormatError):
-            unpack(_Rest(data, place), NO_LIMITS)
+            unpack(_Rest(data, place))
             return place
         place, looked = data.find(MAGIC, place + 1), looked + 1
     return None

@@ -26,6 +26,7 @@ ID_BYTES = 4
 LEVELS = (1, 9)
 """From the fastest to the smallest results."""
 DEFAULT_LEVEL = 5
+_MOST_VALUES, _LARGEST = 1 << 16, 1 << 53  # of a list in a configuration, of a number
 _FALLBACKS = {"image": "photo", "text": "text"}
 
 
@@ -61,8 +62,11 @@ class ModelInfo:
     def sha256(self) -> str:
         """Hex SHA-256 of config.json followed by the weights' file."""
         digest = hashlib.sha256()
-        for part in (self.path / CONFIG, self.weights):
-            digest.update(part.read_bytes())
+        try:
+            for part in (self.path / CONFIG, self.weights):
+                digest.update(part.read_bytes())
+        except OSError as error:
+            raise ModelError(f"{self.path}: cannot be read ({error}); export the model again") from error
         return digest.hexdigest()
 
     @property
@@ -86,11 +90,13 @@ def read(path: str | Path) -> ModelInfo:
     _expect(file, path)
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        _check_values(config)
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{file}: cannot be read ({error}); export the model again") from error
     if (
         not isinstance(config, dict)
         or not isinstance(config.get("name"), str)
+        or not config["name"].isprintable()
         or config.get("role") not in ROLES
         or not isinstance(config.get("network"), dict)
     ):
@@ -110,9 +116,24 @@ def read(path: str | Path) -> ModelInfo:
     return info
 
 
+def _check_values(tree: object) -> None:
+    """Raise ValueError for numbers and lists that no model has, and that would keep who reads them busy for ever."""
+    if isinstance(tree, (list, dict)):
+        if len(tree) > _MOST_VALUES:
+            raise ValueError(f"expected at most {_MOST_VALUES} values in a list, found {len(tree)}")
+        for value in tree if isinstance(tree, list) else tree.values():
+            _check_values(value)
+    elif isinstance(tree, (int, float)) and not abs(tree) <= _LARGEST:
+        raise ValueError(f"expected numbers up to {_LARGEST}, found {'another' if isinstance(tree, int) else tree}")
+
+
 def _expect(file: Path, path: Path) -> None:
     """Raise ModelError where a file that the model of a directory needs is missing."""
-    if not file.is_file():
+    try:
+        found = file.is_file()
+    except OSError as error:
+        raise ModelError(f"{file}: cannot be read ({error}); export the model again") from error
+    if not found:
         raise ModelError(
             f"{path}: a model directory holds {CONFIG} and {WEIGHTS}, {file} is missing; export the model again"
         )
@@ -139,12 +160,12 @@ def find(name_or_id: str | bytes | Path) -> ModelInfo:
         return read(name_or_id)
     models = _everything()
     if isinstance(name_or_id, bytes):
-        matches = [m for m in models if m.id == name_or_id[:ID_BYTES]]
+        matches = [m for m in models if _hash_of(m).startswith(name_or_id[:ID_BYTES].hex())]
         wanted = name_or_id.hex()
     else:
         wanted = name_or_id
         matches = [m for m in models if m.name == wanted] or [
-            m for m in models if len(wanted) >= 2 * ID_BYTES and m.sha256.startswith(wanted.lower())
+            m for m in models if len(wanted) >= 2 * ID_BYTES and _hash_of(m).startswith(wanted.lower())
         ]
     if not matches:
         raise _missing(wanted, models)
@@ -177,6 +198,14 @@ def served_levels() -> dict[Path, list[int]]:
             with suppress(ModelNotFoundError):
                 found.setdefault(default(role, level).path, []).append(level)
     return found
+
+
+def _hash_of(info: ModelInfo) -> str:
+    """A model's SHA-256, nothing where it cannot be read: one broken model must not hide the others."""
+    try:
+        return info.sha256
+    except ModelError:
+        return ""
 
 
 def _distance(level: int, levels: tuple[int, int]) -> int:

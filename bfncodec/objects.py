@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from bfncodec.content import Arrays, Content, Folder, Plain, Wrapper
 from bfncodec.errors import DamagedError, InputError
-from bfncodec.header import ARRAY_TYPES, MAX_DIMENSIONS, Kind, Limits, Origin, Tag
+from bfncodec.header import ARRAY_TYPES, MAX_DIMENSIONS, Kind, Origin, Tag
+from bfncodec.limits import Limits
 from bfncodec.pictures import Picture, array_of_picture, image_of_picture, picture_of_array, picture_of_image
 
 if TYPE_CHECKING:

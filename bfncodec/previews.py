@@ -11,6 +11,7 @@ from bfncodec.header import Extra, Header, Mode, Tag
 from bfncodec.imagefiles import blank_like
 from bfncodec.pictures import bare_image
 from bfncodec.tiles import open_stream, to_image
+from bfncodec.wire import Reader
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -38,6 +39,7 @@ _SIZES = (
 """Sides and WebP's qualities."""
 _MOST = 1024  # side of one that is accepted
 _NARROW = {Mode.I16: Mode.L, Mode.LA16: Mode.LA, Mode.RGB16: Mode.RGB, Mode.RGBA16: Mode.RGBA}
+_WEBP_HEAD = 30  # bytes that hold the size of any kind of WebP file
 _FRAME = 9  # bytes: tag, sizes and checksum
 
 
@@ -64,7 +66,20 @@ def find(header: Header) -> Image.Image | None:
         return None
     if zlib.crc32(value[4:]).to_bytes(4, "little") != value[:4]:
         raise DamagedError("the preview's checksum does not match: decompress the picture itself")
+    if max(_sides(value[4:])) > _MOST:  # the decoder takes memory for all of it when it opens it
+        raise DamagedError(f"the preview has more than {_MOST} pixels a side: decompress the picture itself")
     return open_stream(value[4:], "WEBP", f"of at most {_MOST} pixels a side", lambda size: max(size) <= _MOST)
+
+
+def _sides(data: bytes) -> tuple[int, int]:
+    """Width and height that a WebP file says it has."""
+    head, chunk = Reader(data).take(_WEBP_HEAD, "a WebP file"), data[12:16]
+    if chunk == b"VP8X":
+        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+    if chunk == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
 
 
 def scaled_down(picture: Picture) -> Image.Image:

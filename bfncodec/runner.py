@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 STDIN = Path("-")
+_EXPANSION, _LEAST_OUTPUT = 1000, 1 << 34
 _LOG = logging.getLogger("bfncodec")
 
 
@@ -124,6 +125,7 @@ class Call:
     quiet: bool = False
     verbose: bool = False
     failed: bool = False
+    room: int = 0  # bytes that results may still have
     _bars: list[Bar] = field(default_factory=list)
 
     @property
@@ -328,6 +330,7 @@ class Transform:
         if not self.to_stdout and self._clash(found):
             return self.call.code
         done: list[Result] = []
+        self.call.room = self._room([path for path, _ in found])
         for path, inside in found:
             name = "standard input" if path == STDIN else str(path)
             with self.call.each(name):
@@ -336,6 +339,15 @@ class Transform:
         if len(done) > 1:
             self._total(done)
         return self.call.code
+
+    def _room(self, paths: Sequence[Path]) -> int:
+        """Bytes that all results together may have: what the caller says, else far more than honest files expand to."""
+        from bfncodec.limits import NO_LIMITS, Limits
+
+        limits = self.options.limits or Limits()
+        if limits is NO_LIMITS or limits.output < NO_LIMITS.output:
+            return limits.output
+        return max(_LEAST_OUTPUT, _EXPANSION * sum(path.stat().st_size for path in paths if path.is_file()))
 
     def _clash(self, found: Sequence[tuple[Path, Path]]) -> bool:
         """Whether results would take each other's place, or that of a source; each that would is named."""
@@ -364,13 +376,17 @@ class Transform:
 
                 make_folder(target.parent)
             result = self.direction.file(path, target, options, self.codecs, bar)
+            self.call.room -= 0 if self.direction.compresses else result.plain_bytes
             self._summarise(name, result)
             return result
         if self.output is None:
             self._check_terminal()
         elif self.output.is_folder:
             raise OutputError(f"{self.output.path} is a folder and standard input has no name: name a file in it")
+        from bfncodec.files import size_of
+
         made = self.direction.data(path, options, self.codecs, bar)
+        self.call.room -= 0 if self.direction.compresses else size_of(made)
         if self.output is None:
             if several and self.direction.compresses and isinstance(made, bytes):
                 from bfncodec.joined import check_joinable
@@ -413,7 +429,8 @@ class Transform:
                 told.add(file)
                 self.call.fail(name, f"{shown(file)} is lost and left out")
 
-        return replace(self.options, on_damage=lost if self.salvage else None, on_skip=self.call.skip)
+        limits = self.options.limits and replace(self.options.limits, output=max(self.call.room, 0))
+        return replace(self.options, on_damage=lost if self.salvage else None, on_skip=self.call.skip, limits=limits)
 
     def _summarise(self, name: str, result: Result) -> None:
         from bfncodec.terminal import human_bytes, summary

@@ -28,7 +28,8 @@ from bfncodec.elements import decode as decode_planes
 from bfncodec.elements import encode as encode_planes
 from bfncodec.elements import forms_of
 from bfncodec.errors import DamagedError, FormatError, InputError, SalvageableError, Salvaged
-from bfncodec.header import FINEST, Axes, Box, Grain, Items, Kind, Method, Mode, boxes, least_payload
+from bfncodec.header import FINEST, Axes, Box, Grain, Items, Kind, Method, Mode, boxes
+from bfncodec.limits import least_payload
 from bfncodec.lines import Lines
 from bfncodec.modelled import close, opened, serves
 from bfncodec.models import DEFAULT_LEVEL, ID_BYTES

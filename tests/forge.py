@@ -88,7 +88,7 @@ def _read_extras(reader: Reader) -> list[tuple[int, bytes]]:
         value = block.take(block.varint("size"), "value")
         if tag & _SQUEEZED:
             try:
-                value = lzmaraw.unpack(value, limit=1 << 20)
+                value = lzmaraw.unpack(value, limit=1 << 22)
             except DamagedError:
                 tag &= ~_SQUEEZED
         found.append((tag, value))
@@ -115,13 +115,15 @@ def put_together(file: File, contents: dict[int, bytes] | None = None) -> bytes:
     axes = b"".join(varint(min(number, MAX_VARINT)) for axis in file.axes for number in axis)
     after = head + extras + axes + varint(len(file.models)) + b"".join(file.models)
     crc = _crc(before, after)
-    body = index = b""
+    body, index = [], []
     for number, (which, payload) in enumerate(file.segments):
         entry = bytes([which]) + varint(len(payload))
         entry += _crc(contents.get(number, payload), crc, number.to_bytes(4, "little"), entry, payload)
-        body, index = body + entry + payload, index + entry
-    size = len(index).to_bytes(4, "little")
-    return before + crc + after + body + index + size + _crc(crc, index, size) + MAGIC[::-1]
+        body += [entry, payload]
+        index.append(entry)
+    entries = b"".join(index)
+    size = len(entries).to_bytes(4, "little")
+    return b"".join([before, crc, after, *body, entries, size, _crc(crc, entries, size), MAGIC[::-1]])
 
 
 def _head(file: File) -> bytes:

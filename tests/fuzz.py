@@ -1,11 +1,11 @@
-"""Fuzzing: forged files, what becomes of them, and which parts of the library that tried.
+"""Fuzzing: forged files and models, what becomes of them, and how much of the library that tried.
 
     python tests/fuzz.py --cases 100000 --seed 1
 
-Every case is a small file, or a model directory, with some of its parts changed and all lengths and checksums made
-right again (:mod:`forge`). It must end in a content or in an error of :mod:`bfncodec.errors`, soon, and without taking
-more memory than it declares. Files that reach lines of the library that none before did are kept and changed further.
-The same seed makes the same cases.
+A case is a small file of any kind, or a model directory, with some of its parts changed and all lengths and checksums
+made right again (:mod:`forge`). It must end in a content or in an error of :mod:`bfncodec.errors`, soon, and without
+taking more memory than the limits it is given allow. Files that reach lines of the library that none before did are
+kept and changed further. The same seed makes the same cases.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from types import CodeType, FrameType
 from typing import Any
 
@@ -33,10 +34,13 @@ import bfncodec
 from bfncodec.api import describe
 from bfncodec.errors import BfncodecError
 from bfncodec.files import Options, decode_data
+from bfncodec.limits import Limits
 
 PACKAGE = str(Path(bfncodec.__file__).parent) + os.sep
-SECONDS = 5.0  # that a case may take
-ROOM = 1 << 30  # bytes of address space beyond what is taken at first
+SECONDS = 10.0  # that a case may take
+ROOM = 1 << 30  # bytes of address space that all cases together may take beyond what is taken at first
+LIMITS = Limits(pixels=1 << 22, memory=1 << 27, output=1 << 26)
+_MODELS = 0.01  # of the cases: they take fifty times as long
 
 
 class Hang(BaseException):
@@ -47,85 +51,95 @@ class Hang(BaseException):
 
 
 def decompress(blob: bytes, rng: Random) -> None:
-    bfncodec.decompress(blob, codecs=CODECS)
+    bfncodec.decompress(blob, codecs=CODECS, limits=LIMITS)
 
 
 def salvage(blob: bytes, rng: Random) -> None:
-    bfncodec.decompress(blob, codecs=CODECS, on_damage=lambda damage: None)
+    bfncodec.decompress(blob, codecs=CODECS, limits=LIMITS, on_damage=lambda damage: None)
 
 
 def crop(blob: bytes, rng: Random) -> None:
-    bfncodec.decompress(blob, codecs=CODECS, crop=(rng.randrange(3), rng.randrange(3), 1, 2))
+    bfncodec.decompress(blob, codecs=CODECS, limits=LIMITS, crop=(rng.randrange(3), rng.randrange(3), 1, 2))
 
 
 def line(blob: bytes, rng: Random) -> None:
-    bfncodec.decompress(blob, codecs=CODECS, line=(1, rng.randrange(1, 4)))
+    bfncodec.decompress(blob, codecs=CODECS, limits=LIMITS, line=(1, rng.randrange(1, 4)))
 
 
 def preview(blob: bytes, rng: Random) -> None:
-    bfncodec.preview(blob, codecs=CODECS)
+    bfncodec.preview(blob, codecs=CODECS, limits=LIMITS)
 
 
 def to_file(blob: bytes, rng: Random) -> None:
-    decode_data(blob, Options(), CODECS)
+    decode_data(blob, Options(limits=LIMITS), CODECS)
 
 
 def look(blob: bytes, rng: Random) -> None:
     describe(blob)
 
 
-USES: tuple[Callable[[bytes, Random], None], ...] = (
-    decompress,
-    decompress,
-    to_file,
-    to_file,
-    salvage,
-    crop,
-    line,
-    preview,
-    look,
-)
+Use = Callable[[bytes, Random], None]
+USES: tuple[Use, ...] = (decompress, decompress, to_file, to_file, salvage, crop, line, preview, look)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
-    """How a case ended: with an error, which, or without; what is wrong with that, if anything."""
+    """How a case ended: with which error, "none" without; and the traceback of one that may not be."""
 
     use: str
     error: str
     fault: str = ""
 
 
-def run_case(blob: bytes, rng: Random, forged: bool) -> Outcome:
-    """Use a file in one way. forged: take the checksums of its segments to be right."""
-    use = rng.choice(USES)
+def outcome_of(use: str, work: Callable[[], object]) -> Outcome:
+    """Do the work of a case, with an eye on the clock."""
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
-        if forged:
-            with forge.accepting():
-                use(blob, rng)
-        else:
-            use(blob, rng)
+        work()
     except BfncodecError as error:
-        return Outcome(use.__name__, type(error).__name__)
-    except (Exception, Hang) as error:  # noqa: BLE001 - what may not be
-        return Outcome(use.__name__, type(error).__name__, "".join(traceback.format_exception(error)))
+        return Outcome(use, type(error).__name__)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        return Outcome(use, type(error).__name__, "".join(traceback.format_exception(error)))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-    return Outcome(use.__name__, "none")
+    return Outcome(use, "none")
+
+
+def use_file(blob: bytes, rng: Random) -> Outcome:
+    """Use a file in one way; mostly with the checksums of its segments taken to be right, as a forger makes them."""
+    use, forged = rng.choice(USES), rng.random() < 0.7
+
+    def work() -> None:
+        if not forged:
+            use(blob, rng)
+            return
+        with forge.accepting():
+            use(blob, rng)
+
+    return outcome_of(use.__name__, work)
+
+
+def use_model(folder: Path, rng: Random) -> Outcome:
+    """Write a forged model and use it."""
+    import fuzz_models
+
+    fuzz_models.forge_model(rng, folder)
+    return outcome_of("model", partial(fuzz_models.use_model, folder))
 
 
 # ---- which lines were reached -----------------------------------------------------------------
 
 
 class Coverage:
-    """The lines of the library that were run. What is known of a function wholly is not followed any more."""
+    """The lines of the library that were run. A function of which all are known is not followed any more."""
 
     def __init__(self) -> None:
         self.lines: set[tuple[str, int]] = set()
         self._left: dict[CodeType, set[int]] = {}
 
-    def run(self, work: Callable[[], Any]) -> tuple[Any, bool]:
+    def run(self, work: Callable[[], Outcome]) -> tuple[Outcome, bool]:
         """What work returns, and whether it reached a new line."""
         before = len(self.lines)
         sys.settrace(self._enter)
@@ -156,71 +170,81 @@ class Coverage:
 
 @dataclass
 class Report:
-    cases: int = 0
+    """What came of some cases. faults: by where they were raised, the case's number, its file, and the traceback."""
+
     ends: Counter[str] = field(default_factory=Counter)
-    faults: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    faults: dict[str, tuple[int, bytes, str]] = field(default_factory=dict)
     lines: int = 0
-    corpus: int = 0
+    kept: int = 0
     seconds: float = 0.0
-    peak: int = 0
 
-
-def fuzz(cases: int, seed: int, say: Callable[[str], None] = lambda line: None) -> Report:
-    rng, coverage, report = Random(seed), Coverage(), Report()
-    corpus = list(specimens().values())
-    began = time.process_time()
-    for case in range(cases):
-        parent = rng.choice(corpus[-40:] if rng.random() < 0.5 else corpus)
-        blob = forge.mutated(parent, rng, corpus)
-        forged = rng.random() < 0.7
-        outcome, new = coverage.run(partial(run_case, blob, rng, forged))
-        report.ends[outcome.error] += 1
+    def add(self, case: int, outcome: Outcome, blob: bytes) -> None:
+        self.ends[outcome.error] += 1
         if outcome.fault:
-            where = outcome.fault.strip().splitlines()
-            key = "|".join(
-                [outcome.error, *[w.strip() for w in where if w.lstrip().startswith("File") and PACKAGE in w][-1:]]
-            )
-            if key not in report.faults:
-                report.faults[key] = blob, outcome.fault
-                say(f"case {case} {outcome.use}: {key}")
-        if new and len(blob) < 1 << 14:
-            corpus.append(blob)
-    report.cases, report.lines, report.corpus = cases, len(coverage.lines), len(corpus)
+            where = [
+                text.strip() for text in outcome.fault.splitlines() if text.lstrip().startswith(f'File "{PACKAGE}')
+            ]
+            self.faults.setdefault(f"{outcome.error} {where[-1:]}", (case, blob, outcome.fault))
+
+
+def fuzz(cases: int, seed: int, models: bool = True) -> Report:
+    """Try so many cases."""
+    rng, coverage, report = Random(seed), Coverage(), Report()
+    corpus, began = list(specimens().values()), time.process_time()
+    with TemporaryDirectory() as folder:
+        for case in range(cases):
+            if models and rng.random() < _MODELS:
+                report.add(case, use_model(Path(folder), rng), b"")
+                continue
+            blob = forge.mutated(rng.choice(corpus[-40:] if rng.random() < 0.5 else corpus), rng, corpus)
+            outcome, new = coverage.run(partial(use_file, blob, rng))
+            report.add(case, outcome, blob)
+            if new and len(blob) < 1 << 14:
+                corpus.append(blob)
+    report.lines, report.kept = len(coverage.lines), len(corpus)
     report.seconds = time.process_time() - began
-    report.peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return report
 
 
-def _hang(number: int, frame: object) -> None:
-    raise Hang(f"more than {SECONDS} seconds")
+def guard() -> None:
+    """A signal for cases that take too long, and an end of memory."""
 
+    def hang(number: int, frame: object) -> None:
+        raise Hang(f"more than {SECONDS} seconds")
 
-def bound_memory() -> None:
+    signal.signal(signal.SIGALRM, hang)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + ROOM
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", type=Path, help="folder for the files that failed")
+    parser.add_argument("--no-models", action="store_true", help="files only: twice as fast")
+    parser.add_argument("--keep", type=Path, help="folder for what failed")
     given = parser.parse_args()
+    os.environ.setdefault("BFNCODEC_LOOPS", "never")
     specimens()
-    signal.signal(signal.SIGALRM, _hang)
-    bound_memory()
-    report = fuzz(given.cases, given.seed, print)
+    if not given.no_models:
+        import fuzz_models
+        import torch
+
+        torch.set_num_threads(1)
+        fuzz_models.model_folders()
+    guard()
+    report = fuzz(given.cases, given.seed, not given.no_models)
+    for key, (case, blob, fault) in report.faults.items():
+        print(f"case {case}: {key}")
+        if given.keep:
+            given.keep.mkdir(parents=True, exist_ok=True)
+            (given.keep / f"{given.seed}-{case}.bfn").write_bytes(blob)
+            (given.keep / f"{given.seed}-{case}.txt").write_text(fault)
     print(
-        f"{report.cases} cases, seed {given.seed}, {report.seconds:.0f} s, {report.lines} lines, "
-        f"{report.corpus} files kept, "
-        f"{report.peak // 1024} MiB, {dict(report.ends.most_common())}, {len(report.faults)} faults"
+        f"{given.cases} cases, seed {given.seed}: {len(report.faults)} faults; {dict(report.ends.most_common())}; "
+        f"{report.lines} lines of the library by {report.kept} files; {report.seconds:.0f} s of processor time"
     )
-    if given.keep:
-        given.keep.mkdir(parents=True, exist_ok=True)
-        for n, (key, (blob, fault)) in enumerate(report.faults.items()):
-            (given.keep / f"{n}.bfn").write_bytes(blob)
-            (given.keep / f"{n}.txt").write_text(key + "\n" + fault)
     return bool(report.faults)
 
 

@@ -15,7 +15,8 @@ import bfncodec
 from bfncodec import segments, tiles
 from bfncodec.errors import InputError
 from bfncodec.flow.report import CodeLength
-from bfncodec.header import Limits, Mode, least_payload, plausible
+from bfncodec.header import Mode
+from bfncodec.limits import Limits, least_payload, plausible
 
 WORDS = b"to be or not to be, that is the question " * 100
 

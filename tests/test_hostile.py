@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import subprocess
+import sys
+import tracemalloc
+import zipfile
+import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import fuzz
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from doubles import noise
 from forge import File, put_together, sealed, take_apart
-from specimens import CODECS, MAKERS, specimens
+from fuzz_models import model_folders, use_model
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save
+from specimens import CODECS, LINES, MAKERS, TEXT, specimens
 
 import bfncodec
-from bfncodec import cli
-from bfncodec.errors import BfncodecError, DamagedError
+from bfncodec import cli, lzmaraw, models
+from bfncodec.arrays import arrays_of
+from bfncodec.errors import BfncodecError, DamagedError, InputError, LimitError, ModelError
 from bfncodec.files import Options, decode_data
-from bfncodec.header import Mode, Origin, Tag
+from bfncodec.folders import Places
+from bfncodec.header import Extra, Mode, Origin, Tag, write_extras
+from bfncodec.limits import Limits
+from bfncodec.paths import bad_path, unusable_path
+from bfncodec.wide import join, split
 from bfncodec.wire import varint
 
 
@@ -110,7 +130,7 @@ def test_a_region_of_an_array_with_the_metadata_of_a_file() -> None:
 def test_a_bit_depth_that_no_palette_has_is_damage() -> None:
     file = take_apart(specimens()["png_palette"])
     file.extras = [(Tag.CHUNKS, b"\x21")]  # 3 << 33 zeros were made of it
-    with pytest.raises(DamagedError, match="33 bits"):
+    with pytest.raises(DamagedError, match="PNG file cannot be made again"):
         decompress(sealed(put_together(file), decompress))
 
 
@@ -120,10 +140,411 @@ def test_a_file_around_pixels_says_their_size() -> None:
     head += (13_000).to_bytes(4, "little") * 2 + b"\1\0\x18\0" + bytes(24)
     blob = forged("bmp", extras=[(Tag.LAYOUT, b"\0" + varint(len(head)) + head)])
     palette = forged("bmp", look=Origin.BMP << 4 | Mode.P, extras=[(Tag.LAYOUT, b"\0" + varint(len(head)) + head)])
-    with pytest.raises(DamagedError, match="a head of 13000 x 13000 pixels around 5 x 6"):
+    with pytest.raises(DamagedError, match=r"\(13000, 13000\) where one of \(5, 6\) is due"):
         decompress(blob, crop=(0, 0, 2, 2))
     with pytest.raises(DamagedError):
         bfncodec.preview(palette, codecs=CODECS)
+
+
+# ---- bombs ------------------------------------------------------------------------------------
+
+
+def bomb(name: str, megabytes: int) -> bytes:
+    """A file of as many MiB of zeros, of which each segment of a MiB takes 162 bytes."""
+    file = take_apart(specimens()[name])
+    file.flags = file.flags & ~1 | 2
+    file.axes, file.extras = [(megabytes << 20, megabytes)], []
+    file.segments = [(1 << 6, lzmaraw.pack(bytes(1 << 20)))] * megabytes
+    return put_together(file)
+
+
+def peak_of(work: Callable[[], object]) -> int:
+    """Bytes that Python had allocated at once."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def refused(blob: bytes, limits: Limits, most: int = 1 << 20, **options: Any) -> str:
+    """The error of a file that asks for too much, which costs next to nothing to find out."""
+    messages = []
+
+    def work() -> None:
+        for salvage in (None, lambda damage: None):
+            with pytest.raises(LimitError) as caught:
+                decompress(blob, limits=limits, on_damage=salvage, **options)
+            messages.append(caught.value.for_command())
+
+    assert peak_of(work) < most
+    assert len(set(messages)) == 1
+    return messages[0]
+
+
+@pytest.mark.parametrize("name", ["lzma", "text"])
+def test_a_bomb_is_refused_before_it_goes_off(name: str) -> None:
+    blob = bomb(name, 1 << 13)  # 8 GiB
+    assert len(blob) < 1 << 21
+    said = refused(blob, Limits(memory=1 << 30))
+    assert "bytes of memory where 1073741824 are accepted: pass --max-memory" in said
+
+
+def test_output_has_a_limit_of_its_own() -> None:
+    blob = bomb("lzma", 64)
+    assert "67108864 bytes of output where 9 are accepted: pass a larger --max-output" in refused(
+        blob, Limits(output=9)
+    )
+    assert decompress(specimens()["lzma"], limits=Limits(output=len(TEXT))) == TEXT
+    with pytest.raises(LimitError, match="of output"):
+        decompress(specimens()["lzma"], limits=Limits(output=len(TEXT) - 1))
+
+
+def test_pixels_have_a_limit() -> None:
+    sides = varint(1 << 15) + varint(1 << 15)
+    blob = forged("rgb", flags=0x64, segments=[(1 << 6, sides + lzmaraw.pack(b""))])
+    assert "1073741824 pixels (32768 x 32768) where 268435456 are accepted: pass --max-pixels" in refused(
+        blob, Limits()
+    )
+
+
+def test_metadata_that_unpack_to_more_than_memory_are_refused() -> None:
+    file = take_apart(specimens()["lzma"])
+    file.flags |= 1
+    file.extras = [(0x40 | Tag.INFO, bytes(1 << 20))] * 9
+    blob = put_together(file)
+    assert len(blob) < 1 << 12
+    assert "bytes of memory for metadata" in refused(blob, Limits(memory=1 << 22), most=5 << 20)
+
+
+def test_metadata_within_metadata_are_not_unpacked() -> None:
+    """A table of files, itself unpacked from a 7000th of it, must not hold what unpacks to 7000 times as much again."""
+    table = varint(4) * 2 + varint(1) + b"a.png\0" + b"\x20"
+    table += write_extras((Extra(Tag.CHUNKS, bytes(1 << 12)),))
+    file = take_apart(specimens()["folder"])
+    file.extras = [(tag, table if tag & 0xBF == Tag.FILES else value) for tag, value in file.extras]
+    with pytest.raises(DamagedError, match="within another cannot be squeezed"):
+        decompress(put_together(file))
+
+
+def test_tables_count_as_memory() -> None:
+    paths = b"".join(b"%x\0" % n for n in range(1 << 16, 1 << 17))
+    table = varint(1) * 2 + varint(1 << 16) + paths + bytes(1 << 16) + b"\0" * (1 << 16)
+    blob = forged("lzma", flags=0x41, extras=[(Tag.FILES, table)])
+    assert "--max-memory" in refused(blob, Limits(memory=1 << 25), most=1 << 21)
+
+
+def test_so_do_segments() -> None:
+    file = take_apart(specimens()["many_bytes"])
+    file.axes, file.segments = [(1500, 1500)], [(0, b"x")] * 1500
+    blob = sealed(put_together(file), decompress)
+    assert "--max-memory" in refused(blob, Limits(memory=1 << 21))
+    assert decompress(blob) == b"x" * 1500
+    assert peak_of(lambda: decompress(blob)) < 1500 * 2048
+
+
+def test_a_part_takes_the_memory_of_a_part() -> None:
+    limits = Limits(memory=1 << 20)
+    refused(in_lines := bfncodec.compress(LINES * 9000, "none", lines=True, block=1 << 16), limits)
+    assert decompress(in_lines, line=3, limits=limits) == LINES.splitlines(keepends=True)[2]
+
+
+def test_the_estimate_of_memory_is_an_upper_bound() -> None:
+    for data in (bytes(1 << 22), "a" * (1 << 21) + "\U0001f600", np.zeros(1 << 22, np.uint8), np.zeros(1 << 19)):
+        blob = bfncodec.compress(data, "none", level=1)
+        limits = Limits(memory=1)
+        with pytest.raises(LimitError) as caught:
+            bfncodec.decompress(blob, limits=limits)
+        need = int(str(caught.value).split()[2])
+        found = peak_of(lambda blob=blob: bfncodec.decompress(blob))  # type: ignore[misc]
+        assert found < need + (1 << 20) < 4 * found
+
+
+def test_what_is_compressed_here_is_verified_whatever_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bfncodec.limits.machine_memory", lambda: 1000)
+    assert Limits().memory == 750
+    blob = bfncodec.compress(TEXT, "none")
+    with pytest.raises(LimitError):
+        bfncodec.decompress(blob)
+
+
+def test_limits_on_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "zeros.bfn"
+    path.write_bytes(sealed(bomb("lzma", 32), decompress))
+    for option, size in (("--max-memory", "64M"), ("--max-output", "31M")):
+        assert f"{option}" in run("decompress", "-q", str(path), option, size, code=1)
+    assert "--max-memory" in run("test", str(path), "--max-memory", "64m", code=1)
+    assert [found.name for found in tmp_path.iterdir()] == ["zeros.bfn"]
+    run("decompress", "-q", str(path), "--max-output", "32MiB", "--max-memory", "1G")
+    run("decompress", "-qf", str(path), "--no-limits")
+    assert (tmp_path / "zeros").stat().st_size == 32 << 20
+    (tmp_path / "picture.bfn").write_bytes(specimens()["rgb"])
+    said = run("decompress", "-q", str(tmp_path / "picture.bfn"), "--max-pixels", "29", code=1)
+    assert "30 pixels (5 x 6) where 29 are accepted: pass --max-pixels 30" in said
+    assert "expected a number" in run("test", str(path), "--max-memory", "many", code=2)
+
+
+def test_output_is_counted_over_all_files_of_a_call(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.bfn").write_bytes(specimens()["lzma"])
+    paths = [str(tmp_path / f"{name}.bfn") for name in ("a", "b", "c")]
+    said = run("decompress", "-q", *paths, "--max-output", str(2 * len(TEXT) + 1), code=1)
+    assert said.count("\n") == 1
+    assert "c.bfn: asks for" in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "a.bfn", "b", "b.bfn", "c.bfn"]
+
+
+def test_files_that_expand_without_measure_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bfncodec.runner._LEAST_OUTPUT", 1 << 20)
+    path = tmp_path / "zeros.bfn"
+    path.write_bytes(sealed(bomb("lzma", 32), decompress))
+    assert "--max-output" in run("decompress", "-q", str(path), code=1)
+    assert "--max-output" in run("decompress", "-q", "-c", str(path), code=1)
+    run("decompress", "-q", str(path), "--max-output", "1G")
+
+
+# ---- paths ------------------------------------------------------------------------------------
+
+LEAD_AWAY = [
+    *("../x", "..", ".", "a/../b", "/etc/passwd", "a//b", "a/", "", "a\0b", "a/./b", "\ud800"),
+    *("x" * 40_000, "/".join(["x"] * 20_000)),
+]
+OF_WINDOWS = [
+    "CON",
+    "nul.txt",
+    "a/Com1",
+    "lpt9.tar.gz",
+    "aux .c",
+    "COM¹",
+    "a.",
+    "a ",
+    "C:x",
+    "a\\b",
+    "a:b",
+    "a?",
+    "a\n",
+]
+
+
+def table_of(paths: list[str]) -> bytes:
+    """The file of a folder with files of these paths."""
+    names = b"".join(path.encode("utf-8", "surrogatepass") + b"\0" for path in paths)
+    head = varint(4) * 2 + varint(len(paths)) + names + bytes(len(paths))
+    extra = (0x40 | Tag.FILES, head + varint(len(TEXT)) + bytes(len(paths) - 1))
+    return forged("lzma", extras=[extra])
+
+
+@pytest.mark.parametrize("path", LEAD_AWAY, ids=range(len(LEAD_AWAY)))
+def test_paths_that_lead_elsewhere_are_never_written(path: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.bfn").write_bytes(table_of([path]))
+    said = run("decompress", "-q", str(tmp_path / "bad.bfn"), "-o", str(tmp_path / "out" / "in"), code=1)
+    assert "paths" in said
+    assert len(said) < 1000
+    assert [found.name for found in tmp_path.iterdir()] == ["bad.bfn"]
+
+
+@pytest.mark.parametrize("paths", [["a", "a"], ["b", "a"], ["a", "a-b", "a/c"], ["a/b", "a/b/c"]])
+def test_no_path_is_twice_or_the_folder_of_another(paths: list[str]) -> None:
+    with pytest.raises(DamagedError, match="sorted paths"):
+        decompress(table_of(paths))
+
+
+@given(st.lists(st.lists(st.sampled_from(["a", "a-", "b", "A", "é"]), min_size=1, max_size=4).map("/".join)))
+def test_folders_of_others_are_found(paths: list[str]) -> None:
+    known = sorted(set(paths))
+    inside = {path for path in known for other in known if path.startswith(other + "/")}
+    bad = bad_path(known)
+    assert (bad in inside) if inside else bad is None
+
+
+@pytest.mark.parametrize("path", OF_WINDOWS)
+def test_paths_that_mean_more_on_windows_are_not_written_there(path: str) -> None:
+    assert unusable_path([path], "nt") == path
+    assert unusable_path([path], "posix") is None
+    assert unusable_path(["CONSOLE", "com", "auxiliary.c", ".bashrc", "a.b c", "lpt10"], "nt") is None
+    assert list(decompress(table_of(["a/" + path]))) == ["a/" + path]
+
+
+def test_many_deep_paths_take_time_in_proportion(tmp_path: Path) -> None:
+    """Each had all its parents written down: 512 MB for one path of 32 KB, and as many again for the next."""
+    deep = ["/".join(["x"] * 16_000 + [f"{n:03}"]) for n in range(40)]
+    blob = table_of(deep)
+    assert len(blob) < 1 << 12
+    assert peak_of(lambda: decompress(blob)) < 60 * sum(map(len, deep))
+
+
+def test_two_names_that_are_one_here_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on systems that do not tell small letters from capitals: neither takes the other's place."""
+    real = os.open
+    monkeypatch.setattr(
+        "os.open",
+        lambda path, *args, **more: real(Path(path).with_name(Path(path).name.lower()), *args, **more),
+    )
+    (tmp_path / "two.bfn").write_bytes(table_of(["A", "a"]))
+    said = run("decompress", "-q", str(tmp_path / "two.bfn"), code=1)
+    assert "two" in said
+    assert [found.name for found in tmp_path.iterdir()] == ["two.bfn"]
+
+
+def test_what_is_lost_of_a_folder_of_many_files_is_found_in_time() -> None:
+    count = 3000
+    paths = [f"{n:05}" for n in range(count)]
+    names = b"".join(path.encode() + b"\0" for path in paths)
+    table = varint(4) * 2 + varint(count) + names + bytes(count) + b"\1" * count
+    file = take_apart(specimens()["many_bytes"])
+    file.flags |= 1
+    file.extras = [(Tag.FILES, table)]
+    file.axes, file.segments = [(count, count)], [(1 << 6, b"\1x")] * count
+    lost: list[str] = []
+    with patch.object(Places, "within", autospec=True, side_effect=Places.within) as asked:
+        found = decompress(put_together(file), on_damage=lambda damage: lost.extend(damage.files))
+    assert lost == paths
+    assert found == {}
+    assert asked.call_count == 2 * count
+
+
+# ---- slow ones --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(1, 40, 1), (40, 1, 3), (3, 30, 3), (9, 2, 1)])
+@pytest.mark.parametrize("shift", [3, 8, 16])
+def test_thin_planes_are_joined_sample_by_sample(
+    shape: tuple[int, ...], shift: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = noise(7, *shape).astype(np.uint16) * (257 if shift == 16 else 1)
+    planes = split(numbers, shift)
+    thin = join(*planes, shift)
+    monkeypatch.setattr("bfncodec.wide._THIN", 0)
+    assert np.array_equal(thin, join(*planes, shift))
+    assert np.array_equal(thin, numbers)
+
+
+def test_no_side_of_a_segment_is_longer_than_any_can_be() -> None:
+    pixels = np.zeros((1, 16_384), np.uint8)
+    assert np.array_equal(decompress(bfncodec.compress(pixels, "none", level=1)), pixels)
+    file = take_apart(specimens()["grey"])
+    file.segments = [(0, varint(1) + varint(16_384) + bytes(16_384))]
+    with pytest.raises(DamagedError, match="larger than any can be"):
+        decompress(put_together(file))
+
+
+def test_a_preview_says_its_size_before_it_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its decoder takes 2 GB for a canvas of 16384 pixels a side before anybody is asked."""
+    value = take_apart(specimens()["preview"]).extras[0][1][4:]
+    monkeypatch.setattr("bfncodec.previews.open_stream", lambda *args: pytest.fail("opened"))
+    canvas = b"RIFF" + (len(value) + 10).to_bytes(4, "little") + b"WEBPVP8X" + (10).to_bytes(4, "little")
+    canvas += bytes(4) + b"\xff\x3f\0" * 2 + value[12:]
+    for forged_value in (canvas, value[:26] + b"\xff\x3f\xff\x3f" + value[30:], value[:20]):
+        crc = zlib.crc32(forged_value).to_bytes(4, "little")
+        blob = forged("preview", extras=[(Tag.PREVIEW, crc + forged_value)])
+        with pytest.raises(DamagedError, match=r"pixels a side|cut off"):
+            bfncodec.preview(blob, codecs=CODECS)
+
+
+# ---- files to compress, and models ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("descr", ["-" * 5000 + "1", "(" * 150, "{'a':" * 90, "[" * 190 + "]" * 190])
+def test_array_files_with_heads_that_no_parser_likes(descr: str) -> None:
+    head = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {descr}, }}".encode()
+    array = b"\x93NUMPY\2\0" + len(head).to_bytes(4, "little") + head + bytes(48)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        file.writestr("a.npy", array)
+    with pytest.raises(InputError, match="-m auto takes it as bytes"):
+        arrays_of(out.getvalue(), (4, 4, 3))
+
+
+def model(folder: Path, kind: str, **changes: Any) -> Path:
+    """A small model with other values in its configuration, or in its network's."""
+    config, tensors = model_folders()[kind]
+    network = config["network"] | changes.pop("network", {})
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config | {"network": network} | changes))
+    (folder / "model.safetensors").write_bytes(save(tensors))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("levels", {"steps": float("inf")}),
+        ("levels", {"network": {"blocks": 10**9}}),
+        ("levels", {"network": {"shape": [4, 4, 0]}}),
+        ("levels", {"network": {"beta": float("nan")}}),
+        ("levels", {"network": {"beta": 10**400}}),
+        ("ramps", {"network": {"ramp": []}}),
+        ("letters", {"network": {"shape": []}}),
+        ("text", {"coding_teeth": [[500, 1]]}),
+        ("text", {"lanes": {"length": 0, "most": 6}}),
+        ("text", {"name": "\x1b[2J"}),
+        ("image", {"network": {"dilations": [[1]]}}),
+        ("image", {"network": {"blocks": -1}}),
+    ],
+)
+def test_a_model_whose_configuration_makes_no_sense(tmp_path: Path, kind: str, changes: dict[str, Any]) -> None:
+    with pytest.raises(ModelError):
+        use_model(model(tmp_path / "model", kind, **changes))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "9" * 5000, '{"name": "x"}', "\ud800"])
+def test_a_configuration_that_is_none(tmp_path: Path, text: str) -> None:
+    path = model(tmp_path / "model", "image")
+    (path / "config.json").write_text(text, "utf-8", "surrogatepass")
+    with pytest.raises(ModelError):
+        use_model(path)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers(tmp_path: Path, number: float) -> None:
+    path = model(tmp_path / "model", "image")
+    tensors = {name: t.clone() for name, t in model_folders()["image"][1].items()}
+    name = next(name for name, t in tensors.items() if t.is_floating_point())
+    tensors[name][0] = number
+    (path / "model.safetensors").write_bytes(save(tensors))
+    with pytest.raises(ModelError, match="finite numbers"):
+        use_model(path)
+
+
+def test_a_broken_model_does_not_hide_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = models.read(model(tmp_path / "good", "image", name="good"))
+    bad = model(tmp_path / "bad", "image", name="bad")
+    (model(tmp_path / "deep", "image") / "config.json").write_text("[" * 100_000)
+    monkeypatch.setattr(models, "search_path", lambda: [tmp_path])
+    real = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        if path.parent == bad:
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert models.find(good.id) == good
+    assert {info.name for info in models.available()} == {"good", "bad"}
+    with pytest.raises(ModelError, match="cannot be read"):
+        _ = models.find("bad").id
+
+
+# ---- fuzzing ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cases", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_forged_files_and_models(cases: int) -> None:
+    """A process of its own, as its memory is bounded. `python tests/fuzz.py --cases 1000000` is for a night."""
+    command = [sys.executable, Path(__file__).parent / "fuzz.py", "--cases", str(cases), "--seed", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert f"{cases} cases, seed 1: 0 faults" in done.stdout
+
+
+def test_the_fuzzer_sees_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that could not fail would say nothing."""
+    monkeypatch.setattr("bfncodec.header.check_axes", lambda *args: 1 // 0)
+    monkeypatch.setattr("bfncodec.container.check_axes", lambda *args: 1 // 0)
+    report = fuzz.fuzz(60, 3, models=False)
+    assert report.ends["ZeroDivisionError"]
+    assert any("ZeroDivisionError" in fault for fault in report.faults)
 
 
 # ---- one bad file among others ----------------------------------------------------------------

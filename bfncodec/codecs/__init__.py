@@ -10,7 +10,7 @@ from typing import Any
 from bfncodec import models
 from bfncodec.arguments import check_machine, check_model
 from bfncodec.devices import device_named
-from bfncodec.errors import ModelError
+from bfncodec.errors import BfncodecError, ModelError
 from bfncodec.models import ModelInfo
 
 SPIN = "GOMP_SPINCOUNT"
@@ -45,12 +45,12 @@ def load(model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", t
     """
     _import_torch()
 
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from bfncodec.codecs.archive import ArchiveCodec
     from bfncodec.codecs.image import ImageCodec
     from bfncodec.codecs.text import TextCodec
+    from bfncodec.networks.stored import check_tensors
 
     check_machine(device, threads)
     if not isinstance(model, (bytes, ModelInfo)):
@@ -59,8 +59,12 @@ def load(model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", t
     place = device_named(device)
     codec = {"image": ImageCodec, "text": TextCodec, "archive": ArchiveCodec}[info.role]
     try:
-        made: Any = codec(info, load_file(info.weights), place)
-    except (SafetensorError, KeyError, TypeError, ValueError, ZeroDivisionError, RuntimeError, OSError) as error:
+        tensors = load_file(info.weights)
+        check_tensors(info.config["network"], tensors)
+        made: Any = codec(info, tensors, place)
+    except (BfncodecError, MemoryError):
+        raise
+    except Exception as error:  # a broken configuration may have any value anywhere
         raise ModelError(
             f"{info.path}: the weights do not fit the configuration ({type(error).__name__}: {error}); "
             "export the model again"

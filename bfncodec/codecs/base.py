@@ -6,10 +6,10 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from bfncodec.arguments import bytes_of, check_callables
-from bfncodec.errors import DamagedError, InputError
+from bfncodec.errors import DamagedError, InputError, ModelError
 from bfncodec.flow.report import CodeLength
 from bfncodec.models import ModelInfo
 from bfncodec.networks.torch_threads import torch_threads
@@ -17,12 +17,39 @@ from bfncodec.networks.undisturbed import undisturbed
 
 CHECKSUM_BYTES = 4
 Item = TypeVar("Item")
+P = ParamSpec("P")
+R = TypeVar("R")
 Progress = Callable[[int], None]
 """Called now and then with the number of further symbols (bytes, pixels) that are done."""
 
 
 def silent(done: int) -> None:
     """The progress of those who do not want to know."""
+
+
+_BY_VALUES = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, AssertionError, RuntimeError)
+_WORK = ("encode_items", "decode_items", "codelength", "ideal", "games", "draw")
+
+
+def _blamed(work: Callable[P, R]) -> Callable[P, R]:
+    """The method of a codec with a ModelError for what only a model can be to blame for whose configuration, while its
+    tensors fit, makes no sense.
+    """
+
+    @wraps(work)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return work(*args, **kwargs)
+        except _BY_VALUES as error:
+            if "out of memory" in str(error):  # how torch says it
+                raise
+            path = getattr(args[0], "info", None) and args[0].info.path  # type: ignore[attr-defined]
+            raise ModelError(
+                f"{path}: the model does not work ({type(error).__name__}: {error}); export the model again, or "
+                "report this if it came with bfncodec"
+            ) from error
+
+    return call
 
 
 class Codec(ABC, Generic[Item]):
@@ -39,11 +66,14 @@ class Codec(ABC, Generic[Item]):
     """CPU threads that a call may use, None for as many as torch has where it is called."""
 
     def __init_subclass__(cls) -> None:
-        """Networks compute the same whatever the program around has set torch to, which finds its settings again."""
+        """Networks compute the same whatever the program around has set torch to, which finds its settings again; where
+        they cannot, they say so.
+        """
         super().__init_subclass__()
-        for name in ("__init__", "encode_items", "decode_items", "codelength", "ideal", "games", "draw"):
+        for name in ("__init__", *_WORK):
             if name in vars(cls):
-                setattr(cls, name, undisturbed(_with_own_threads(vars(cls)[name])))
+                work = undisturbed(_with_own_threads(vars(cls)[name]))
+                setattr(cls, name, _blamed(work) if name in _WORK else work)
 
     @abstractmethod
     def encode_items(self, xs: Sequence[Item], progress: Progress, thorough: bool) -> list[bytes]:

@@ -5,6 +5,9 @@ Computed from a configuration alone: building the trainable network to ask it ta
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -54,3 +57,15 @@ def check_shapes(tensors: dict[str, Tensor], shapes: Shapes) -> None:
         found = list(tensors[name].shape) if name in tensors else "none"
         if found != list(shape):
             raise ValueError(f"expected {name} of shape {list(shape)}, found {found}")
+
+
+def check_tensors(network: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Refuse what no network has, before one is built. Raises ValueError for numbers that are not finite, and for more
+    blocks or layers than there are tensors: they would be counted one by one.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise ValueError(f"expected finite numbers in {name}, found others")
+    for name in ("blocks", "layers"):
+        if type(network.get(name, 0)) is not int or network.get(name, 0) > len(tensors):
+            raise ValueError(f"expected at most {len(tensors)} {name}, found {network[name]}")

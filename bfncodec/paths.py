@@ -1,0 +1,58 @@
+"""Paths of the files of a folder: which may be in a file, and which may be written on this system.
+
+A path that leads out of the folder, or to a device, is what a forged file would have. No numpy, torch or PIL.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import pairwise
+
+__all__ = ["bad_path", "unusable_path"]
+
+_LONGEST = 1 << 15  # bytes: more than any system takes
+_OF_WINDOWS = frozenset('<>:"|?*\\') | frozenset(map(chr, range(32)))
+_DEVICES = frozenset(
+    [*("CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$")]
+    + [f"{port}{number}" for port in ("COM", "LPT") for number in "0123456789\u00b9\u00b2\u00b3"]
+)
+
+
+def bad_path(paths: Sequence[str]) -> str | None:
+    """The first path that is not good, or not where it belongs in a sorted list without repetition.
+
+    Good ones have slashes between parts of which none is empty, . or .., no zero bytes or half letters, and are no
+    folder of another. Takes time in proportion to the paths, whatever is in them.
+    """
+    for before, path in pairwise(["", *paths]):
+        if path <= before or not _is_good(path):
+            return path
+    # A zero byte sorts before everything: what is in a folder follows it at once.
+    inside = sorted(path.replace("/", "\0") for path in paths)
+    return next((b.replace("\0", "/") for a, b in pairwise(inside) if b.startswith(a + "\0")), None)
+
+
+def _is_good(path: str) -> bool:
+    if len(path) > _LONGEST or "\0" in path or {"", ".", ".."} & set(path.split("/")):
+        return False
+    try:
+        return len(path.encode()) <= _LONGEST
+    except UnicodeEncodeError:  # half letters
+        return False
+
+
+def unusable_path(paths: Sequence[str], system: str = os.name) -> str | None:
+    """The first path that means something else on this system, and so may not be written there; none but on Windows.
+
+    There devices have names in every folder, dots and spaces at the end are dropped, colons name drives and streams,
+    and backslashes are slashes.
+    """
+    if system != "nt":
+        return None
+    return next((path for path in paths if any(map(_is_strange, path.split("/")))), None)
+
+
+def _is_strange(part: str) -> bool:
+    stem = part.partition(".")[0].rstrip(" ").upper()
+    return bool(_OF_WINDOWS & set(part)) or part.endswith((".", " ")) or stem in _DEVICES
