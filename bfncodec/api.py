@@ -47,6 +47,7 @@ from bfncodec.header import (
     Origin,
     Tag,
     boxes,
+    check_together,
     content_bytes,
     overlap,
     write_grain,
@@ -474,6 +475,7 @@ def open_file(
     frames = tuple(unpack(piece, limits, salvage) for piece in pieces)
     if len(frames) > 1 and not all(is_joinable(frame.header) for frame in frames):
         raise _apart(len(pieces[0]))
+    check_together([(frame.header, frame.axes) for frame in frames], limits or Limits())
     return Opened(frames, blob)
 
 

@@ -45,6 +45,7 @@ __all__ = [
     "check_axes",
     "check_memory",
     "check_payload",
+    "check_together",
     "content_bytes",
     "lengths",
     "overlap",
@@ -488,6 +489,14 @@ def check_memory(header: Header, axes: Axes, wanted: Box | None, limits: Limits)
     else:
         need += size * (_PER_TEXT if header.kind is Kind.STR else _PER_BYTE)
     check_limit("bytes of memory", need, limits.memory, "memory")
+
+
+def check_together(parts: Sequence[tuple[Header, Axes]], limits: Limits) -> None:
+    """Refuse contents, one after the other in a file, that together take more memory or more of a disk than limits."""
+    sizes = [content_bytes(header, [length for length, _ in axes]) for header, axes in parts]
+    if len(sizes) > 1:
+        check_limit("bytes of output", sum(sizes), limits.output, "output", "a larger --max-output")
+        check_limit("bytes of memory", sum(sizes) * _PER_BYTE + len(sizes) * _PER_SEGMENT, limits.memory, "memory")
 
 
 def _table_bytes(header: Header) -> int:
