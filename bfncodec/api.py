@@ -680,10 +680,11 @@ class Description:
         return "identical file" if self.identical else "same picture, file bytes differ"
 
 
-def describe(blob: bytes) -> Description:
-    """What a file holds, from its head; FormatErrors as :func:`decompress`. Needs neither NumPy nor torch."""
+def describe(blob: bytes, *, limits: Limits | None = None) -> Description:
+    """What a file holds, from its head; limits and errors as :func:`decompress`. Needs neither NumPy nor torch."""
+    check_type(limits, Limits, "limits")
     data = bytes_of(blob)
-    frames = tuple(unpack(piece) for piece in split(data, _is_here))
+    frames = tuple(unpack(piece, limits) for piece in split(data, _is_here))
     return describe_opened(Opened(frames, data))
 
 

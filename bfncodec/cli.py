@@ -474,15 +474,15 @@ def check(files: tuple[Path, ...], **given: Any) -> int:
 
 @cli.command(name="list")
 @_some_files
-@_options(_recursive, _json)
-def list_(files: tuple[Path, ...], recursive: bool, as_json: bool) -> int:
+@_options(_recursive, _limits, _json)
+def list_(files: tuple[Path, ...], recursive: bool, as_json: bool, **given: Any) -> int:
     """Say what compressed FILES hold, without decoding them."""
     from bfncodec.api import describe
 
     call, found = Call(), []
     for path, _ in expand(files, recursive, _is_ours, call):
         with call.each(str(path)):
-            found.append((str(path), describe(read_input(path))))
+            found.append((str(path), describe(read_input(path), limits=_read_limits(given))))
     if as_json:
         _print_json([{"file": name, **vars(described)} for name, described in found])
     elif found:

@@ -185,7 +185,7 @@ def encode_data(
     if isinstance(content, Picture) and (len(data) <= _SMALL or 2 * len(frame) > len(data)):
         plain = Plain(data)
         other = encode_frame(plain, "none", codecs)
-        if len(other) <= len(frame) - describe(frame).preview_bytes:  # bytes have none
+        if len(other) <= len(frame) - describe(frame, limits=OF_WRITERS).preview_bytes:  # bytes have none
             return other, plain
     return frame, content
 
@@ -461,7 +461,7 @@ def _compress_folder(
 
 
 def _result(source: bytes | Mapping[str, bytes], blob: bytes, content: Content) -> Result:
-    coding = describe(blob)
+    coding = describe(blob, limits=OF_WRITERS)
     return Result(size_of(source), len(blob), _dims(content), coding, identical=coding.identical)
 
 

@@ -19,7 +19,7 @@ from bfncodec import lzmaraw
 from bfncodec.container import LONGEST_COMPACT, MAGIC, Compact, read_compact, segmented_end, unpack
 from bfncodec.errors import FormatError, InputError
 from bfncodec.header import Header, Kind, Method, Tag
-from bfncodec.limits import Limits
+from bfncodec.limits import OF_WRITERS, Limits
 from bfncodec.wire import Source
 
 __all__ = ["Known", "check_joinable", "is_joinable", "split"]
@@ -50,7 +50,7 @@ def is_joinable(header: Header) -> bool:
 
 def check_joinable(blob: bytes) -> None:
     """Raise InputError for a compressed file that may not stand beside others."""
-    if not is_joinable(unpack(blob).header):
+    if not is_joinable(unpack(blob, OF_WRITERS).header):
         raise InputError(
             "is kept as a picture, a folder or arrays, and only bytes and text can be read again where several files "
             "are one",

@@ -12,6 +12,7 @@ from bfncodec.container import Segment, unpack
 from bfncodec.content import Content
 from bfncodec.errors import InputError
 from bfncodec.header import Method
+from bfncodec.limits import OF_WRITERS
 from bfncodec.modelled import close, opened
 from bfncodec.objects import content_of
 from bfncodec.pictures import Picture
@@ -109,7 +110,7 @@ def measure_frame(content: Content, blob: bytes, codecs: CodecSource, draws: int
 
     lengths: list[CodeLength] = []
     path, model, plain, seed, protection = 0.0, 0, 0, 0, 0
-    for part in unpack(blob).segments:
+    for part in unpack(blob, OF_WRITERS).segments:
         if part is None:
             continue
         plain += 8 * len(part.payload)

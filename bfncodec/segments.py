@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from inspect import signature
 from itertools import compress, groupby
 from math import prod
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bfncodec import lzmaraw
 from bfncodec.container import Coded, Frame, Segment
@@ -48,7 +48,6 @@ from bfncodec.tiles import (
 if TYPE_CHECKING:
     import numpy as np
 
-    from bfncodec.codecs.archive import ArchiveCodec
     from bfncodec.flow.report import CodeLength
     from bfncodec.models import ModelInfo
 
@@ -473,7 +472,8 @@ def _decode_batch(
 
 def _despite(error: FormatError, segment: Segment, content: Any, codec: Codec | None) -> FormatError:
     """What a wrong checksum of the file means where an archive's payload has right ones of its own."""
-    if codec is None or codec.info.role != "archive" or not cast("ArchiveCodec", codec).verifies(segment.payload):
+    verifies = getattr(codec, "verifies", None)  # archives have it, if the codec is one of ours
+    if verifies is None or not verifies(segment.payload):
         return error
     return SalvageableError(f"{error}, but all items match their own", lambda: Salvaged(content, ()))
 

@@ -272,10 +272,13 @@ def test_the_estimate_of_memory_is_an_upper_bound() -> None:
         assert found < need + (1 << 20) < 4 * found
 
 
-def test_what_is_compressed_here_is_verified_whatever_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_compressed_here_is_verified_whatever_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bfncodec.limits.machine_memory", lambda: 1000)
     assert Limits().memory == 750
     blob = bfncodec.compress(TEXT, "none")
+    (tmp_path / "text").write_bytes(TEXT)
+    run("compress", "-q", str(tmp_path / "text"), "-m", "none")
+    assert (tmp_path / "text.bfn").exists()
     with pytest.raises(LimitError):
         bfncodec.decompress(blob)
 
@@ -285,7 +288,8 @@ def test_limits_on_the_command_line(tmp_path: Path) -> None:
     path.write_bytes(sealed(bomb("lzma", 32), decompress))
     for option, size in (("--max-memory", "64M"), ("--max-output", "31M")):
         assert f"{option}" in run("decompress", "-q", str(path), option, size, code=1)
-    assert "--max-memory" in run("test", str(path), "--max-memory", "64m", code=1)
+    for command in ("test", "list"):
+        assert "--max-memory" in run(command, str(path), "--max-memory", "64m", code=1)
     assert [found.name for found in tmp_path.iterdir()] == ["zeros.bfn"]
     run("decompress", "-q", str(path), "--max-output", "32MiB", "--max-memory", "1G")
     run("decompress", "-qf", str(path), "--no-limits")
