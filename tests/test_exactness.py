@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -17,19 +16,13 @@ from exactness import Elsewhere, Guard, no_inexact_numpy
 from test_archive import noisy
 from test_codecs import TEXT, export_image, export_text
 from test_wavefronts import ONE, SHAPE, TWO, network
-from tiny import KINDS, export_archive, random_stack
+from tiny import KINDS, export_archive
 
 import bfncodec
+from benchmarks.samples import coded, names
 from bfncodec import compiled
-from bfncodec.coding.ans import AnsStack
-from bfncodec.coding.bitsback import pop_items, push_items
 from bfncodec.networks.undisturbed import undisturbed
 from bfncodec.training.quantise import export
-
-GOLDEN = Path(__file__).parent / "golden"
-sys.path.insert(0, str(GOLDEN))
-
-from make_models import archives, originals  # noqa: E402
 
 DOCS = Path(__file__).parents[1] / "docs" / "exactness.md"
 
@@ -118,51 +111,18 @@ def test_payloads_are_the_same_elsewhere(model: Callable[[str], Path], name: str
 # --- the models that ship ----------------------------------------------------------------------
 
 
-ROLES = {info.name: info.role for info in bfncodec.available()}
-models_that_ship = pytest.mark.parametrize("name", list(ROLES))
-
-
-def there_and_back(name: str) -> bytes:
-    """Code a little with a model that ships; returns the payload, or of archives what is on the stack."""
-    codec, parts = bfncodec.load(name, threads=1), originals()
-    if ROLES[name] == "archive":
-        return through_a_stack(codec, archives()[name])
-    picture: Any = parts["model_photo"]
-    text: Any = parts["model_text"]
-    x = picture[:12, :16] if ROLES[name] == "image" else text[:60]
-    payload: bytes = codec.encode(x)
-    np.testing.assert_array_equal(codec.decode(payload), x)
-    return payload
-
-
-@undisturbed
-def through_a_stack(codec: Any, data: bytes) -> bytes:
-    """Two items pushed on borrowed bits and popped again; returns what was on the stack."""
-    values, receiver = codec.values(data)[: 2 * codec.item], codec.receiver
-    stack = random_stack(0, 60000)
-    push_items(stack, values, 2 * codec.sums, receiver.game, receiver.begin())
-    words = stack.written()
-    found = pop_items(AnsStack(words), 2 * codec.sums, receiver.game, receiver.begin())
-    np.testing.assert_array_equal(found, values)
-    return words.tobytes()
+models_that_ship = pytest.mark.parametrize("name", names())
 
 
 @pytest.mark.slow
 @models_that_ship
-def test_models_that_ship_ask_for_exact_operators_only(name: str) -> None:
-    with Guard() as guard, no_inexact_numpy():
-        there_and_back(name)
+def test_models_that_ship_are_exact(name: str) -> None:
+    here = coded(bfncodec.load(name, threads=1), letters=40)
+    with Elsewhere(1 << 14), Guard() as guard, no_inexact_numpy():
+        there = coded(bfncodec.load(name, threads=1), letters=40)
     guard.check()
     assert {"mul", "round", "amax"} <= guard.seen
-
-
-@pytest.mark.slow
-@times
-@models_that_ship
-def test_models_that_ship_write_the_same_elsewhere(name: str, times: float) -> None:
-    here = there_and_back(name)
-    with Elsewhere(times):
-        assert there_and_back(name) == here
+    assert there == here
 
 
 # --- the guard and the other machine themselves ------------------------------------------------

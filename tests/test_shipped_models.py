@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import bfncodec
+from benchmarks import samples
 from bfncodec.errors import SalvageableError
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -74,6 +75,27 @@ def test_golden_chains_with_parity_decode_for_ever(name: str) -> None:
     with pytest.raises(SalvageableError) as error:
         codec.decode(payload[:at] + bytes([payload[at] ^ 16]) + payload[at + 1 :])
     assert error.value.salvage().content == data
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", NAMES)
+def test_golden_files_decode_on_cuda(name: str) -> None:
+    found = bfncodec.decompress((GOLDEN / f"{name}.bfn").read_bytes(), device="cuda")
+    assert np.array_equal(found, originals()[name])  # type: ignore[arg-type]
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", list(archives()))
+def test_golden_chains_decode_on_cuda_and_are_written_alike(name: str) -> None:
+    codec, data = bfncodec.load(name, device="cuda"), archives()[name]
+    assert codec.decode((GOLDEN / f"{name}.payload").read_bytes()) == data
+    assert codec.encode(data) == bfncodec.load(name).encode(data)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", samples.names())
+def test_every_model_writes_on_cuda_what_it_writes_on_the_cpu(name: str) -> None:
+    assert samples.coded(bfncodec.load(name, device="cuda")) == samples.coded(bfncodec.load(name))
 
 
 def test_frames_are_as_small_as_promised() -> None:
