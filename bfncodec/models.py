@@ -160,7 +160,7 @@ def find(name_or_id: str | bytes | Path) -> ModelInfo:
         return read(name_or_id)
     models = _everything()
     if isinstance(name_or_id, bytes):
-        matches = [m for m in models if _hash_of(m).startswith(name_or_id[:ID_BYTES].hex())]
+        matches = [m for m in models if _hash_of(m)[: 2 * ID_BYTES] == name_or_id[:ID_BYTES].hex()]
         wanted = name_or_id.hex()
     else:
         wanted = name_or_id

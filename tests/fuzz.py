@@ -37,7 +37,7 @@ from bfncodec.files import Options, decode_data
 from bfncodec.limits import Limits
 
 PACKAGE = str(Path(bfncodec.__file__).parent) + os.sep
-SECONDS = 10.0  # that a case may take
+SECONDS = 10.0  # of processor time that a case may take
 ROOM = 1 << 30  # bytes of address space that all cases together may take beyond what is taken at first
 LIMITS = Limits(pixels=1 << 22, memory=1 << 27, output=1 << 26)
 _MODELS = 0.01  # of the cases: they take fifty times as long
@@ -92,8 +92,8 @@ class Outcome:
 
 
 def outcome_of(use: str, work: Callable[[], object]) -> Outcome:
-    """Do the work of a case, with an eye on the clock."""
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    """Do the work of a case, with an eye on the processor's clock."""
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         work()
     except BfncodecError as error:
@@ -103,7 +103,7 @@ def outcome_of(use: str, work: Callable[[], object]) -> Outcome:
             raise
         return Outcome(use, type(error).__name__, "".join(traceback.format_exception(error)))
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     return Outcome(use, "none")
 
 
@@ -212,7 +212,7 @@ def guard() -> None:
     def hang(number: int, frame: object) -> None:
         raise Hang(f"more than {SECONDS} seconds")
 
-    signal.signal(signal.SIGALRM, hang)
+    signal.signal(signal.SIGPROF, hang)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + ROOM
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
