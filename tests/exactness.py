@@ -207,8 +207,8 @@ ALLOWED = (
         in_range,
     ),
     Operators(
-        "__and__ __or__ __xor__ abs amax amin bitwise_and bitwise_not bitwise_or bitwise_xor eq equal floor ge gt le "
-        "logical_and logical_not logical_or lt ne neg relu round sign trunc",
+        "__and__ __or__ __xor__ abs all amax amin any bitwise_and bitwise_not bitwise_or bitwise_xor eq equal floor ge "
+        "gt isfinite isinf isnan le logical_and logical_not logical_or lt ne neg relu round sign trunc",
         "picks, compares, or rounds to integers: no rounding of floats",
         "-",
         nothing,
