@@ -196,8 +196,8 @@ def compress(
         entries nor the order.
     verify
         Decode the result and compare it with ``data`` itself before it is returned. It takes as long as
-        :func:`decompress`: for a model about as long again as compressing, else a tenth of that or less. progress does
-        not count it.
+        :func:`decompress`: through a model as long as compressing, of text twice as long, else a tenth or less.
+        progress does not count it.
     device, threads
         Where models run: "cpu", "cuda", ..., and how many CPU threads. The bytes do not depend on them.
     progress
