@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils as untyped
-from numba.core import types
+from numba.core import config, types
 from numba.core.codegen import get_host_cpu_features
 from numba.extending import overload
 from numpy.typing import NDArray
@@ -76,9 +76,12 @@ BYTES = Kernel("fours of bytes (VNNI)", 4, np.uint8, OFFSET, np.int8, np.uint8, 
 
 
 def _lanes() -> int:
-    """32-bit numbers in the widest register that this processor multiplies fours of bytes in; 0 for none."""
+    """32-bit numbers in the widest register in which fours of bytes are multiplied by what Numba compiles for; 0 for
+    none.
+    """
     find: Any = get_host_cpu_features
-    features = set(str(find()).split(","))
+    asked: str | None = config.CPU_FEATURES  # the variable NUMBA_CPU_FEATURES
+    features = set((str(find()) if asked is None else asked).split(","))
     if {"+avx512vnni", "+avx512vl", "+avx512bw"} <= features:
         return 16
     return 8 if "+avxvnni" in features else 0
