@@ -1,4 +1,4 @@
-"""The README's example of a model for one's own files: its configuration trains, and its commands find the model."""
+"""The example of docs/own-files.md: its configuration trains, and its commands find the model."""
 
 from __future__ import annotations
 
@@ -27,17 +27,16 @@ def test_the_example_for_own_files_works_as_written(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("BFNCODEC_MODELS", "runs/models")
     run(ROOT / "configs" / "own-files.toml", out="runs/models/copyrights", steps=2, say=lambda line: None)
 
-    for command in _readme_commands("compress", "decompress"):
+    for command in _commands("compress", "decompress"):
         result = CliRunner().invoke(cli.cli, _expanded(command))
         assert result.exit_code == 0, result.output
     held_out = Path("runs/copyrights/held-out/licence").read_bytes()
     assert Path("runs/restored/licence").read_bytes() == held_out
 
 
-def _readme_commands(*names: str) -> list[list[str]]:
+def _commands(*names: str) -> list[list[str]]:
     """The arguments of these bfncodec commands of the example."""
-    section = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## Train on your own files\n")[1]
-    lines = section.split("\n## ")[0].splitlines()
+    lines = (ROOT / "docs" / "own-files.md").read_text(encoding="utf-8").splitlines()
     commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("bfncodec ")]
     found = [command for command in commands if command[0] in names]
     assert len(found) == len(names)
