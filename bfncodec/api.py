@@ -416,7 +416,7 @@ def _content_of(data: Any, model: str, codecs: CodecSource) -> Content:
 
 def _plan_apart(content: Folder | Arrays, choice: Choice, progress: Progress) -> Plan:
     """Segments of what is kept as bytes, then segments of pictures or arrays: none holds both."""
-    none = Choice(lambda: None)
+    none = Choice(lambda: None, wanted=False)
     plain, pixels = content.data[: content.first], content.data[content.first :]
     items = encode_bytes(pixels, choice, progress)
     if not plain:
@@ -633,7 +633,7 @@ class _Whole:
 
 def _choose(model: str, role: str, codecs: CodecSource, level: int) -> Choice:
     if model == "none":
-        return Choice(lambda: None, level=level)
+        return Choice(lambda: None, level=level, wanted=False)
     if model == "auto":
         return Choice(lambda: codecs.default(role, level), level=level)
     codec = codecs.named(model)

@@ -290,13 +290,13 @@ def compress(files: tuple[Path, ...], **given: Any) -> int:
     A folder becomes one FOLDER.bfn where -m names a model of many pictures of one shape. All files in it are kept;
     names of empty folders, times and permissions are not.
     """
-    from bfncodec.files import Options, compress_file, compressed_name, verify
+    from bfncodec.files import Options, compress_file, compressed_name, taken, verify
 
     def data(path: Path, options: Options, codecs: Models, bar: Bar) -> bytes:
         source = _source(path)
         blob, content = _encode(source, options, codecs, bar)
         if options.verify:
-            verify(blob, content, codecs, bar, source if isinstance(source, bytes) and not options.strip else None)
+            verify(blob, content, codecs, bar, taken(source, options) if isinstance(source, bytes) else None)
         return blob
 
     if given["block"] and not given["lines"]:

@@ -68,6 +68,7 @@ __all__ = [
     "preview_name",
     "read",
     "size_of",
+    "taken",
     "verify",
 ]
 
@@ -177,7 +178,10 @@ def encode_data(
     Bytes are tried where the file is small, or the picture's is not half as large: LZMA takes long.
     """
     reporter = reporter or _Silent()
+    given, data = data, taken(data, options)
     content = _classify(data, options, codecs)
+    if isinstance(content, Picture) and given != data:  # what comes back is not the file that was given
+        content = replace(content, extras=tuple(extra for extra in content.extras if extra.tag != Tag.SOURCE))
     reporter.start(_dims(content) * (1 + options.verify))
     frame = encode_frame(
         content, options.model, codecs, reporter.advance, options.level, options.preview, options.block
@@ -188,6 +192,15 @@ def encode_data(
         if len(other) <= len(frame) - describe(frame, limits=OF_WRITERS).preview_bytes:  # bytes have none
             return other, plain
     return frame, content
+
+
+def taken(data: bytes, options: Options) -> bytes:
+    """The bytes that are compressed of a file: of a picture that is to be stripped, those of the stripped file."""
+    if not options.strip:
+        return data
+    from bfncodec.stripping import stripped_file
+
+    return stripped_file(data)
 
 
 def encode_folder(
@@ -351,14 +364,8 @@ def _classify(data: bytes, options: Options, codecs: CodecSource) -> Content:
     if in_lines or role in ("text", "archive"):  # even a picture file is to be coded by it
         return Plain(data)
     from bfncodec.imagefiles import read_file
-    from bfncodec.stripping import stripped_file
 
-    bare = stripped_file(data) if options.strip else data
-    picture = read_file(bare, options.exact)
-    if picture is None:
-        return Plain(data)
-    same = bare == data
-    return picture if same else replace(picture, extras=tuple(e for e in picture.extras if e.tag != Tag.SOURCE))
+    return read_file(data, options.exact) or Plain(data)
 
 
 def _role(model: str, codecs: CodecSource) -> str:
@@ -417,7 +424,7 @@ def compress_file(
     blob, content = encode_data(data, options, codecs, reporter)
 
     def check(written: bytes) -> None:
-        verify(written, content, codecs, reporter, None if options.strip else data)
+        verify(written, content, codecs, reporter, taken(data, options))
 
     _write(target, blob, source, options.force, check if options.verify else None)
     if options.remove:

@@ -129,6 +129,7 @@ class Choice:
     find: Callable[[], Codec | None]
     forced: bool = False
     level: int = DEFAULT_LEVEL
+    wanted: bool = True  # whether a caller who asks why no model was used wants one
 
     @property
     def search(self) -> Search:
@@ -168,7 +169,8 @@ def encode_bytes(data: bytes, choice: Choice, progress: Progress, lines: Lines |
     beyond = not choice.forced and _beyond_models(data, plain)
     codec = None if beyond else choice.find()
     if codec is None or not (choice.forced or _text_may_win(data, codec, 8 * plain.size / len(data))):
-        _tell_unasked(codec, beyond)
+        if choice.wanted:
+            _tell_unasked(codec, beyond)
         progress(len(data))
         return plain
     axes, grain = cut or _cuts(data, codec)

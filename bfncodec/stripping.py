@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import io
 import warnings
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+from bfncodec.errors import InputError
+from bfncodec.formats import png, webp
+from bfncodec.header import Mode, Origin
 from bfncodec.imagefiles import read_file
-from bfncodec.pictures import check_frames
+from bfncodec.pictures import Picture, check_frames
 
 if TYPE_CHECKING:
     from PIL import Image
 
 _SEEN = "transparency"  # of a picture's info
 _OPAQUE = 255
-_FILES: dict[str, dict[str, Any]] = {
-    "PNG": {"compress_level": 1},
-    "WEBP": {"lossless": True, "exact": True, "method": 0},
-}
+_BARE = {Origin.PNG: png.bare, Origin.WEBP: webp.bare}
 
 
 def stripped(image: Image.Image) -> Image.Image:
@@ -35,20 +37,54 @@ def stripped(image: Image.Image) -> Image.Image:
 
 
 def stripped_file(data: bytes) -> bytes:
-    """A PNG or WebP file of the same pixels; any other bytes as they are."""
+    """A PNG or WebP file of the same pixels; any other bytes as they are.
+
+    Pixels are not coded again but for palettes. Raises InputError where they could not be kept.
+    """
+    picture = read_file(data)
+    if picture is None or picture.origin not in _BARE:
+        return data
+    made = _with_least_palette_file(data) if picture.mode is Mode.P else _BARE[picture.origin](data)
+    if not _looks_the_same(picture, data, made):
+        raise InputError(
+            "expected a picture that can be stripped, found one whose pixels depend on more",
+            python="leave strip out",
+            command="leave --strip out",
+        )
+    return made
+
+
+def _looks_the_same(picture: Picture, data: bytes, made: bytes) -> bool:
+    """Whether a stripped file has the picture's pixels; of palettes, the colours and opacities that they stand for."""
+    again = read_file(made)
+    if again is None or again.mode is not picture.mode:
+        return False
+    if picture.mode is Mode.P:
+        return _colours(data) == _colours(made)
+    return again.pixels.shape == picture.pixels.shape and bool((again.pixels == picture.pixels).all())
+
+
+def _colours(data: bytes) -> bytes:
+    with _opened(data) as image:
+        return image.convert("RGBA").tobytes()
+
+
+def _with_least_palette_file(data: bytes) -> bytes:
+    with _opened(data) as image:
+        image.load()
+        out = io.BytesIO()
+        stripped(image).save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
     from PIL import Image
 
-    if read_file(data) is None:
-        return data
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         with Image.open(io.BytesIO(data)) as image:
-            if image.format not in _FILES:
-                return data
-            image.load()
-            bare, out = stripped(image), io.BytesIO()
-            bare.save(out, image.format, **_FILES[image.format])
-    return out.getvalue()
+            yield image
 
 
 def _with_least_palette(image: Image.Image) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,11 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 import bfncodec
+from bfncodec.api import Models
 from bfncodec.cli import cli
+from bfncodec.files import Options, compress_file, decompress_file, encode_data
+from bfncodec.header import Kind
+from bfncodec.imagefiles import read_file
 from bfncodec.stripping import stripped, stripped_file
 
 
@@ -99,6 +104,39 @@ def test_webp_files_keep_the_colours_of_what_is_transparent() -> None:
     found = Image.open(io.BytesIO(stripped_file(out.getvalue())))
     assert found.tobytes() == image.tobytes()
     assert "exif" not in found.info
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    return len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
+
+
+@pytest.mark.parametrize("colour", [0, 2, 4, 6])
+def test_16_bits_stay_16_bits(colour: int, tmp_path: Path) -> None:
+    """Pillow reads 16-bit colour as 8 bits, so files are not to go through it."""
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour]
+    rows = b"".join(b"\0" + noise(row, 1, 7, 2 * channels).tobytes() for row in range(5))
+    head = (7).to_bytes(4, "big") + (5).to_bytes(4, "big") + bytes([16, colour, 0, 0, 0])
+    parts = [(b"IHDR", head), (b"tEXt", b"Comment\0secret"), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+    source, packed, back = (tmp_path / name for name in ("a.png", "a.bfn", "back.png"))
+    source.write_bytes(data)
+    compress_file(source, packed, Options("none", strip=True))
+    decompress_file(packed, back)
+    wanted, found = read_file(data), read_file(back.read_bytes())
+    assert wanted is not None
+    assert found is not None
+    assert found.mode is wanted.mode
+    assert np.array_equal(found.pixels, wanted.pixels)
+    assert b"secret" not in back.read_bytes()
+
+
+def test_a_picture_that_is_kept_as_bytes_is_stripped_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = png(Image.new("L", (64, 64), 7))
+    monkeypatch.setattr("bfncodec.imagefiles.read_file", lambda *_: None)  # no picture: as bytes
+    blob, content = encode_data(data, Options("none", strip=True), Models())
+    assert content.header.kind is Kind.BYTES
+    assert bfncodec.decompress(blob) == stripped_file(data)
+    assert b"secret" not in bfncodec.decompress(blob)
 
 
 @pytest.mark.parametrize("data", [b"", b"text", png(Image.new("L", (3, 3)))[:-20]])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Pixels = np.ndarray[Any, Any]
 
-__all__ = ["MAGIC", "filter_chunks", "pack_chunks", "parse", "unpack_chunks", "write"]
+__all__ = ["MAGIC", "bare", "filter_chunks", "pack_chunks", "parse", "unpack_chunks", "write"]
 
 Chunk = tuple[bytes, bytes]
 """Name and content."""
@@ -48,6 +48,7 @@ _TYPES = {
 
 _LEVEL = 6  # of zlib
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+_SEEN = (b"IHDR", b"tRNS", b"IDAT", b"IEND")  # that make the pixels of a picture without a palette
 _ANIMATED = {b"acTL", b"fcTL", b"fdAT"}
 _PALETTE_CHUNKS = (b"PLTE", b"tRNS")
 _AFTER_PALETTE = (b"bKGD", b"hIST", b"IDAT")
@@ -167,6 +168,12 @@ def _spans(chunks: list[Chunk]) -> Iterator[Span]:
 def _chunk(chunk: Chunk) -> bytes:
     name, body = chunk
     return len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
+
+
+def bare(data: bytes) -> bytes:
+    """The file with the chunks alone that make its pixels."""
+    seen = [chunk for chunk in _chunks(data) if chunk[0] in _SEEN]
+    return MAGIC + b"".join(map(_chunk, seen))
 
 
 def _chunks(data: bytes) -> Iterator[Chunk]:

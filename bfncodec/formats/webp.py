@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Pixels = np.ndarray[Any, Any]
 
-__all__ = ["filter_chunks", "parse", "write"]
+__all__ = ["bare", "filter_chunks", "parse", "write"]
 
 Chunk = tuple[bytes, bytes]
 """Name and content."""
@@ -70,6 +70,11 @@ def _file(chunks: list[Chunk]) -> bytes:
         name + len(body).to_bytes(4, "little") + body + bytes(len(body) % 2) for name, body in chunks
     )
     return b"RIFF" + len(body).to_bytes(4, "little") + body
+
+
+def bare(data: bytes) -> bytes:
+    """The file with the chunk alone that makes its pixels."""
+    return _file([chunk for chunk in _chunks(data) if chunk[0] == b"VP8L"])
 
 
 def _chunks(data: bytes) -> Iterator[Chunk]:
