@@ -80,7 +80,7 @@ def _lanes() -> int:
     none.
     """
     find: Any = get_host_cpu_features
-    asked: str | None = config.CPU_FEATURES  # the variable NUMBA_CPU_FEATURES
+    asked = getattr(config, "CPU_FEATURES", None)  # the variable NUMBA_CPU_FEATURES
     features = set((str(find()) if asked is None else asked).split(","))
     if {"+avx512vnni", "+avx512vl", "+avx512bw"} <= features:
         return 16
