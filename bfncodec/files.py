@@ -173,7 +173,8 @@ class _Silent:
 def encode_data(
     data: bytes, options: Options, codecs: CodecSource, reporter: Reporter | None = None
 ) -> tuple[bytes, Content]:
-    """The compressed file of a file's bytes, and the content it holds: a picture where that is smaller.
+    """The compressed file of a file's bytes, and the content it holds: a picture where that is smaller, or is to have a
+    preview.
 
     Bytes are tried where the file is small, or the picture's is not half as large: LZMA takes long.
     """
@@ -186,7 +187,7 @@ def encode_data(
     frame = encode_frame(
         content, options.model, codecs, reporter.advance, options.level, options.preview, options.block
     )
-    if isinstance(content, Picture) and (len(data) <= _SMALL or 2 * len(frame) > len(data)):
+    if isinstance(content, Picture) and not options.preview and (len(data) <= _SMALL or 2 * len(frame) > len(data)):
         plain = Plain(data)
         other = encode_frame(plain, "none", codecs)
         if len(other) <= len(frame) - describe(frame, limits=OF_WRITERS).preview_bytes:  # bytes have none

@@ -164,7 +164,7 @@ class Call:
     def each(self, name: str) -> Iterator[None]:
         """What goes wrong with one file is said in one line, and the next one follows. What is logged is said, too."""
         level = logging.DEBUG if self.verbose else logging.INFO
-        listener = _Listener(self._note, level)
+        listener, before = _Listener(self._note, level), _LOG.level
         _LOG.addHandler(listener)
         _LOG.setLevel(level)
         try:
@@ -179,6 +179,7 @@ class Call:
             self.fail(name, _unexpected(error))
         finally:
             _LOG.removeHandler(listener)
+            _LOG.setLevel(before)  # the program around may be no command line
             self._clear()
 
     def _note(self, line: str) -> None:

@@ -231,11 +231,12 @@ def test_random_content_costs_no_model_time() -> None:
 
 
 def test_a_sample_decides_about_longer_content() -> None:
+    letters = (noise(5, 30_000) % 7).tobytes()
     models = FakeModels()
-    bfncodec.compress(b"to be or not to be, that is " * 500, codecs=models)
+    bfncodec.compress(letters[:14_000], codecs=models)
     assert models.codecs["text"].batches != []
     models = FakeModels()
-    bfncodec.compress(b"to be or not to be, that is " * 1000, codecs=models)
+    bfncodec.compress(letters, codecs=models)
     bfncodec.compress(np.zeros((600, 600, 3), np.uint8), codecs=models)
     assert models.codecs["text"].batches == models.codecs["image"].batches == []
 

@@ -338,10 +338,10 @@ def test_contexts_do_not_depend_on_how_lanes_are_run(
             for name in ("ENCODE_LEAST", "DECODE_LEAST"):
                 monkeypatch.setattr(f"bfncodec.codecs.text.{name}", least)
             codec = bfncodec.load(mixed_folder, threads=threads)
-            assert torch.get_num_threads() == threads
+            assert torch.get_num_threads() == before
             assert codec.encode_batch(xs) == payloads
             assert codec.decode_batch(payloads) == xs
-            assert torch.get_num_threads() == threads
+            assert torch.get_num_threads() == before
     finally:
         torch.set_num_threads(before)
     for name, value in (("BATCH_LANES", 3), ("ENCODE_LANES", 2), ("BLOCK_SLOTS", 50)):
@@ -483,7 +483,7 @@ def test_threads_change_nothing(folder: Path, image_codec: ImageCodec, text_code
             payloads.append(
                 [bfncodec.load(folder / "tiny-image", threads=threads).encode(image), text_codec.encode(text)]
             )
-            assert torch.get_num_threads() == threads
+            assert torch.get_num_threads() == before
     finally:
         torch.set_num_threads(before)
     assert payloads[0] == payloads[1]

@@ -33,7 +33,8 @@ class _Process:
 
 
 _PROCESS = _Process()
-os.register_at_fork(after_in_child=_PROCESS.begin_anew)
+if hasattr(os, "register_at_fork"):  # where processes can be forked
+    os.register_at_fork(after_in_child=_PROCESS.begin_anew)
 
 
 @contextmanager
