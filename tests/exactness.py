@@ -308,7 +308,8 @@ class Guard(TorchDispatchMode):
         self.seen.add(name)
         fault = _unlisted(name) or _BY_NAME[name].fault(Call(name, args, kwargs, _shape_of_result(func, args, kwargs)))
         result = func(*args, **kwargs)
-        other = {str(x.dtype) for x in _flat([*args, result]) if isinstance(x, Tensor)} - {str(t) for t in TYPES}
+        known = TYPES | {torch.float16} if _keeps_values(name) else TYPES  # as they are stored, till they are widened
+        other = {str(x.dtype) for x in _flat([*args, result]) if isinstance(x, Tensor)} - {str(t) for t in known}
         if fault or other:
             self.faults.setdefault(caller(self.inside), f"{func}: {fault or f'tensors of {other}'}")
         return result
@@ -322,6 +323,11 @@ def operator(func: Any) -> str:
     """The name of an operator, without its overload and the mark of working in place."""
     name = func._schema.name.removeprefix("aten::")
     return name if name.startswith("__") else re.sub(r"(?<=.)_$", "", name)
+
+
+def _keeps_values(name: str) -> bool:
+    """Whether an operator copies values, or converts them one by one."""
+    return name in _BY_NAME and (_BY_NAME[name].reason.startswith("copies") or "_to_copy" in _BY_NAME[name].names)
 
 
 def _unlisted(name: str) -> str | None:

@@ -111,7 +111,10 @@ def test_payloads_are_the_same_elsewhere(model: Callable[[str], Path], name: str
 # --- the models that ship ----------------------------------------------------------------------
 
 
-models_that_ship = pytest.mark.parametrize("name", names())
+LONG = ("cifar10-gaussian", "cifar10-two-steps")  # a minute each; others that ship are of their kinds
+models_that_ship = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long if name in LONG else ()) for name in names()]
+)
 
 
 @pytest.mark.slow

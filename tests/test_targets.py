@@ -469,7 +469,7 @@ def test_the_arrow_points_at_what_came_out(folder: Path) -> None:
     size = (compress_file("d1/x", options=PLAIN)).compressed_bytes
     (folder / "d1" / "x").unlink()
     stderr = run("decompress", "d1/x.bfn").stderr
-    assert stderr.endswith(f" ({size} B => {len(TEXT)} B)\n")
+    assert stderr.endswith(f" ({size} B => {len(TEXT)} B), identical file\n")
 
 
 def test_names_are_one_line(folder: Path) -> None:

@@ -356,6 +356,7 @@ def test_an_export_that_would_fail_at_the_end_fails_at_the_beginning(
 
 
 def test_held_out_bits_are_drawn(tmp_path: Path, data: Path) -> None:
+    pytest.importorskip("matplotlib")
     out = run(configure(tmp_path, data, "image", "steps = 2\n"), tmp_path / "model", say=silent)
     with Image.open(out / "curve.png") as picture:
         assert picture.size == (700, 450)

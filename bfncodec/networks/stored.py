@@ -64,7 +64,7 @@ def check_tensors(network: Mapping[str, Any], tensors: dict[str, Tensor]) -> Non
     blocks or layers than there are tensors: they would be counted one by one.
     """
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        if tensor.is_floating_point() and not bool(tensor.double().isfinite().all()):
             raise ValueError(f"expected finite numbers in {name}, found others")
     for name in ("blocks", "layers"):
         if type(network.get(name, 0)) is not int or network.get(name, 0) > len(tensors):
