@@ -277,7 +277,7 @@ def read_graphic(path: Path) -> Graphic | None:
 
 
 def seen(image: Image.Image) -> Pixels:
-    """What a picture shows, whatever its mode, and the colours of its invisible pixels: uint8 [H, W, 4]."""
+    """Return what a picture shows, whatever its mode, and the colours of its invisible pixels: uint8 [H, W, 4]."""
     return np.asarray(_coloured(image).convert("RGBA"))
 
 
@@ -396,7 +396,7 @@ def _ppmd(pyppmd: Any, primer: bytes = b"") -> tuple[Callable[[bytes], bytes], C
 
 
 def has_zpaq() -> bool:
-    """Whether that program is installed."""
+    """Return whether that program is installed."""
     return shutil.which("zpaq") is not None
 
 
@@ -517,7 +517,7 @@ class AheadCodec:
 
 
 def _key(item: Any) -> Any:
-    """What tells items apart: bytes themselves, an image's shape and pixels."""
+    """Return what tells items apart: bytes themselves, an image's shape and pixels."""
     return item if isinstance(item, bytes) else (item.shape, item.tobytes())
 
 

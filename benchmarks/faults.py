@@ -122,7 +122,7 @@ class Work:
             path.write_bytes(data)
 
     def check(self, folder: Path) -> str:
-        """What was found of sources and targets. AssertionError for anything lost, half there or left behind."""
+        """Return what was found of sources and targets. AssertionError for anything lost, half there or left behind."""
         found = tree(folder)
         states = []
         for source, target in self.results.items():
@@ -339,7 +339,7 @@ def mounted(options: str) -> Iterator[Path | None]:
 
 
 def fail_to_write(read_only: bool) -> str:
-    """What is found after every call was run where its result has no place."""
+    """Return what is found after every call was run where its result has no place."""
     count = 0
     for work in works():
         with mounted("size=256k") as folder:

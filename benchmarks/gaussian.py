@@ -216,7 +216,7 @@ def show(kind: str, rows: list[Row], erasure: str | None, data: bytes) -> None:
 
 
 def erasure_bytes(kind: str, model: str, data: bytes) -> int:
-    """What the erasure sender makes of the same data: one text, or an image at a time."""
+    """Return what the erasure sender makes of the same data: one text, or an image at a time."""
     codec = bfncodec.load(model)
     if kind == "text27":
         return len(codec.encode(data))

@@ -113,7 +113,7 @@ def _verdict(found: Digests, first: Digests) -> str:
 
 
 def _run(python: str, setting: Setting, models: tuple[str, ...]) -> tuple[Digests, str]:
-    """What a process says: digests by model, and what it runs on."""
+    """Return what a process says: digests by model, and what it runs on."""
     environment = os.environ | setting.environment | {"PYTHONPATH": str(ROOT)}
     command = [python, "-m", "benchmarks.matrix", "row", setting.around, str(setting.threads), *models]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=ROOT)

@@ -100,12 +100,12 @@ def size_of(item: Any) -> int:
 
 
 def dims_of(item: Any) -> int:
-    """What bits are counted for: bytes, or samples, which may have two."""
+    """Return what bits are counted for: bytes, or samples, which may have two."""
     return int(item.size) if isinstance(item, np.ndarray) else size_of(item)
 
 
 def same(item: Any, back: Any) -> bool:
-    """Whether an item came back; of pictures what they show counts, as most peers have not all modes."""
+    """Return whether an item came back; of pictures what they show counts, as most peers have not all modes."""
     if isinstance(item, Graphic):
         return np.array_equal(seen(back.image), seen(item.image))
     return bool(np.array_equal(back, item))

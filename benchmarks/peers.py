@@ -197,7 +197,7 @@ def names_of(workload: Workload[T], asked: Asked) -> list[str]:
 
 
 def no_codec(workload: Workload[T], asked: Asked) -> click.UsageError:
-    """What to say where none of the codecs was asked for."""
+    """Return what to say where none of the codecs was asked for."""
     return click.UsageError(f"no codec of that name: --only takes parts of {', '.join(names_of(workload, asked))}")
 
 
@@ -263,7 +263,7 @@ def sums_of_green(paths: Sequence[Path], box: int) -> list[Pixels]:
 
 
 def box_sums(samples: Pixels, box: int) -> Pixels:
-    """What does not fill a box at the right and at the bottom is left out."""
+    """Return what does not fill a box at the right and at the bottom is left out."""
     height, width = (side // box for side in samples.shape)
     boxes = samples[: height * box, : width * box].reshape(height, box, width, box)
     sums: Pixels = boxes.sum((1, 3), dtype=np.uint16)
@@ -342,7 +342,7 @@ def peers_of_text(dictionary: bytes, zpaq: bool) -> Callable[..., list[Codec[byt
 
 
 def with_zpaq() -> bool:
-    """Whether zpaq, which was asked for, is there; says so where it is not."""
+    """Return whether zpaq, which was asked for, is there; says so where it is not."""
     if not has_zpaq():
         click.echo("zpaq is left out: it is not installed (Debian: apt install zpaq)", err=True)
     return has_zpaq()

@@ -45,7 +45,7 @@ def outcome(data: bytes, options: Options) -> str:
 
 
 def shown(data: bytes) -> tuple[object, ...]:
-    """What Pillow finds in a file, but for how its pixels are packed."""
+    """Return what Pillow finds in a file, but for how its pixels are packed."""
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         info = {name: value for name, value in image.info.items() if name != "interlace"}

@@ -43,7 +43,7 @@ class Amount(click.ParamType[int]):
 
 
 def content(file: Path) -> bytes:
-    """What is in a file, or in the one that xz packed."""
+    """Return what is in a file, or in the one that xz packed."""
     return lzma.decompress(file.read_bytes()) if file.suffix == ".xz" else file.read_bytes()
 
 
@@ -53,7 +53,7 @@ def how_many(length: int, size: int, budget: int) -> int:
 
 
 def pieces(file: Path, size: int, count: int) -> list[bytes]:
-    """See :func:`cut`."""
+    """Implements :func:`cut`."""
     return cut(content(file), size, count)
 
 
@@ -121,7 +121,7 @@ def speed(row: Row) -> list[str]:
 
 
 def weighed(ours: Sequence[Ours]) -> Iterator[str]:
-    """What the model directories weigh, which are in no file and needed on both sides."""
+    """Return what the model directories weigh, which are in no file and needed on both sides."""
     from bfncodec import models
 
     for way in ours:

@@ -557,7 +557,7 @@ class Damage:
 
     @property
     def repaired(self) -> bool:
-        """Whether nothing is lost."""
+        """Return whether nothing is lost."""
         return any(start == stop for start, stop in self.box)
 
 
@@ -597,7 +597,7 @@ class _Whole:
         self.pixels[tuple(here)] = content[tuple(there)]
 
     def put_salvaged(self, number: int, found: Salvaged) -> None:
-        """What could be had of a segment of bytes."""
+        """Return what could be had of a segment of bytes."""
         self.put(number, found.content)
         start = self.boxes[number][0][0]
         self.salvaged[number] = tuple(((start + first, start + last),) for first, last in found.lost)
@@ -672,7 +672,7 @@ class Description:
 
     @property
     def comes_back(self) -> str:
-        """What of the file or the files in it comes back, in words; nothing of an object that was no file."""
+        """Return what of the file or the files in it comes back, in words; nothing of an object that was no file."""
         if self.content in ("text", "array", "image"):
             return ""
         if self.content == "folder":

@@ -23,7 +23,7 @@ _HEAD = 30  # bytes of a member's local head before its name
 
 
 def is_npz(data: bytes) -> bool:
-    """Whether it is a zip file that begins with an array."""
+    """Return whether it is a zip file that begins with an array."""
     return data.startswith(b"PK\3\4") and data[_HEAD : _HEAD + _lengths(data, 0)[0]].endswith(b".npy")
 
 
@@ -71,7 +71,7 @@ def _items(data: bytes, member: zipfile.ZipInfo, item: int) -> Iterator[Place]:
 
 
 def _others(data: bytes, places: list[Place]) -> Iterator[bytes]:
-    """What is between the places."""
+    """Return what is between the places."""
     at = 0
     for start, size in places:
         yield data[at:start]

@@ -68,12 +68,12 @@ def _replaced_sources(steps: Sequence[Step]) -> Iterator[tuple[Path, str]]:
 
 
 def _folded(path: str) -> str:
-    """What all names have in common that some file system takes for one."""
+    """Return what all names have in common that some file system takes for one."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
 def _folds(folder: Path) -> bool:
-    """Whether a folder, or the one that it will be made in, takes names for one that differ in case or form."""
+    """Return whether a folder, or the one that it will be made in, takes names for one that differ in case or form."""
     while not folder.is_dir():
         folder = folder.parent
     name = f".{secrets.token_hex(6)}{{}}{SUFFIX}.part"

@@ -41,7 +41,7 @@ def _announce() -> None:
 
 @lru_cache(maxsize=1)
 def _works() -> bool:
-    """Whether Numba is installed, and goes with the NumPy that is."""
+    """Return whether Numba is installed, and goes with the NumPy that is."""
     try:
         import numba  # noqa: F401
     except ImportError:
@@ -50,12 +50,12 @@ def _works() -> bool:
 
 
 def _loaded() -> bool:
-    """Whether this process has used loops before."""
+    """Return whether this process has used loops before."""
     return "bfncodec.networks.kernels_compiled" in sys.modules
 
 
 def _kept() -> bool:
-    """Whether loops were compiled on this machine before."""
+    """Return whether loops were compiled on this machine before."""
     from bfncodec.networks.kernels_compiled import multiply_packed
 
     folder = multiply_packed.stats.cache_path

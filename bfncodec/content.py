@@ -45,7 +45,7 @@ class Plain:
 
     @property
     def header(self) -> Header:
-        """What the file's header says of it."""
+        """Return what the file's header says of it."""
         extras = (Extra(Tag.WRAPPER, bytes([self.wrapper])),) if self.wrapper else ()
         return Header(self.kind, dtype=self.dtype, shape=self.shape, extras=extras)
 
@@ -73,7 +73,7 @@ class Entry:
 
     @property
     def is_picture(self) -> bool:
-        """Whether its pixels are in the content."""
+        """Return whether its pixels are in the content."""
         return self.origin is not Origin.OBJECT
 
 
@@ -97,7 +97,7 @@ class Folder(Plain):
 
     @property
     def header(self) -> Header:
-        """What the file's header says of it."""
+        """Return what the file's header says of it."""
         from bfncodec.folders import write_files
 
         source = () if self.source is None else (Extra(Tag.SOURCE, self.source),)
@@ -120,7 +120,7 @@ class Arrays(Plain):
 
     @property
     def header(self) -> Header:
-        """What the file's header says of it."""
+        """Return what the file's header says of it."""
         from bfncodec.arrays import write_places
 
         return Header(Kind.BYTES, extras=(write_places(self.places),))

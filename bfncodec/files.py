@@ -115,7 +115,7 @@ class Options:
 
     @property
     def part(self) -> Part | None:
-        """What is to be decompressed, None for all. InputError for what is no part."""
+        """Return what is to be decompressed, None for all. InputError for what is no part."""
         return part_of(self.crop, self.line)
 
 
@@ -135,7 +135,7 @@ class Result:
 
     @property
     def comes_back(self) -> str:
-        """What comes back, in words: "identical file", or "same picture, file bytes differ"."""
+        """Return what comes back, in words: "identical file", or "same picture, file bytes differ"."""
         return replace(self.coding, identical=self.identical).comes_back
 
     @property
@@ -273,7 +273,7 @@ def _made(content: Content) -> Made:
 
 
 def holds_folder(blob: bytes, limits: Limits | None = None) -> bool:
-    """Whether a compressed file becomes a folder; FormatErrors as :func:`bfncodec.decompress`."""
+    """Return whether a compressed file becomes a folder; FormatErrors as :func:`bfncodec.decompress`."""
     return _is_folder(unpack(blob, limits, salvage=True).header)
 
 
@@ -370,7 +370,7 @@ def _classify(data: bytes, options: Options, codecs: CodecSource) -> Content:
 
 
 def _role(model: str, codecs: CodecSource) -> str:
-    """What the model that the caller named codes; empty where none is named."""
+    """Return what the model that the caller named codes; empty where none is named."""
     return "" if model in ("auto", "none") else codecs.named(model).info.role
 
 

@@ -115,7 +115,7 @@ class Origin(IntEnum):
 
     @property
     def is_array(self) -> bool:
-        """Whether it was an array."""
+        """Return whether it was an array."""
         return self in (Origin.ARRAY, Origin.BIG_ENDIAN_ARRAY)
 
 
@@ -147,12 +147,12 @@ class Mode(IntEnum):
 
     @property
     def is_wide(self) -> bool:
-        """Whether samples have 16 bits."""
+        """Return whether samples have 16 bits."""
         return self in (Mode.I16, Mode.RGB16, Mode.RGBA16, Mode.LA16)
 
     @property
     def has_alpha(self) -> bool:
-        """Whether the last channel is opacity."""
+        """Return whether the last channel is opacity."""
         return self in (Mode.RGBA, Mode.LA, Mode.RGBA16, Mode.LA16)
 
     @classmethod
@@ -233,7 +233,7 @@ class Header:
 
     @property
     def is_file_of_pixels(self) -> bool:
-        """Whether the content is the picture in a file, which is made again of it."""
+        """Return whether the content is the picture in a file, which is made again of it."""
         return self.kind is Kind.IMAGE and self.origin is not Origin.OBJECT and not self.origin.is_array
 
     @property
@@ -392,7 +392,7 @@ def boxes(axes: Axes, grain: Grain = FINEST) -> Iterator[Box]:
 
 
 def overlap(box: Box, other: Box) -> bool:
-    """Whether two places have something in common."""
+    """Return whether two places have something in common."""
     return len(box) == len(other) > 0 and all(a < d and c < b for (a, b), (c, d) in zip(box, other, strict=True))
 
 

@@ -93,7 +93,7 @@ def _with_source(picture: Picture, crc: int) -> Picture:
 
 
 def same_file(data: bytes, made: bytes) -> bool:
-    """Whether a file made again is the same, or has the same pixels and the same of everything beside them."""
+    """Return whether a file made again is the same, or has the same pixels and the same of everything beside them."""
     if made == data:
         return True
     found = _parsed(data)

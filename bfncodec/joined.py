@@ -43,7 +43,7 @@ def split(blob: bytes, known: Known) -> list[bytes]:
 
 
 def is_joinable(header: Header) -> bool:
-    """Whether content of that header may stand beside other: plain bytes and text."""
+    """Return whether content of that header may stand beside other: plain bytes and text."""
     apart = header.extra(Tag.FILES) or header.extra(Tag.MOVED)
     return header.kind in (Kind.BYTES, Kind.STR) and apart is None
 

@@ -77,7 +77,7 @@ OF_WRITERS = Limits(memory=_NONE, output=_NONE)
 
 
 def plausible(symbols: int, payload_bytes: int, limits: Limits) -> bool:
-    """Whether a model may have to decode that many symbols from that many bytes."""
+    """Return whether a model may have to decode that many symbols from that many bytes."""
     return symbols <= _FREE_SYMBOLS + limits.symbols_per_byte * payload_bytes
 
 

@@ -33,7 +33,7 @@ def pack(data: bytes) -> bytes:
 
 
 def unpack(blob: bytes, limit: int | None = None) -> bytes:
-    """What :func:`pack` was given. ``limit``: the largest content size to accept, in bytes.
+    """Return what :func:`pack` was given. ``limit``: the largest content size to accept, in bytes.
 
     Raises :class:`DamagedError` when the stream is cut off, changed, or larger than it may be.
     """

@@ -147,7 +147,7 @@ def _account(codec: Codec, piece: Any, payload: bytes, draws: int) -> tuple[Code
 
 
 def _pieces(content: Content, part: Segment, codec: Codec) -> Iterator[tuple[Any, bytes]]:
-    """What the codec was given for a segment, each with the payload that it made of it."""
+    """Return what the codec was given for a segment, each with the payload that it made of it."""
     if not isinstance(content, Picture):
         yield content.data[slice(*part.box[0])], part.payload
         return

@@ -46,12 +46,12 @@ class Closed:
 
 
 def serves(channels: Sequence[int], mode: Mode) -> bool:
-    """Whether a model of pictures of so many channels codes tiles of a mode."""
+    """Return whether a model of pictures of so many channels codes tiles of a mode."""
     return mode not in (Mode.P, Mode.BILEVEL) and _colours(mode) in channels
 
 
 def opened(tile: Pixels, mode: Mode, channels: Sequence[int]) -> Open:
-    """What of a tile a model of pictures of so many channels is to code."""
+    """Return what of a tile a model of pictures of so many channels is to code."""
     if mode.is_wide:
         return _open_planes(tile, mode)
     colour = _colour(tile, mode, channels)

@@ -43,7 +43,7 @@ class ModelInfo:
 
     @property
     def role(self) -> str:
-        """What it codes: "image", "text", or "archive" for many items of one shape."""
+        """Return what it codes: "image", "text", or "archive" for many items of one shape."""
         return str(self.config["role"])
 
     @property
@@ -140,7 +140,7 @@ def _expect(file: Path, path: Path) -> None:
 
 
 def _is_folder(value: object) -> bool:
-    """Whether this names a directory beside a model's own, and nothing elsewhere."""
+    """Return whether this names a directory beside a model's own, and nothing elsewhere."""
     return isinstance(value, str) and value == Path(value).name and value not in ("", ".", "..")
 
 

@@ -107,7 +107,7 @@ def _name_of(data: object) -> str:
 
 
 def _advice(data: object) -> str:
-    """What to pass instead of an object that is not taken."""
+    """Return what to pass instead of an object that is not taken."""
     if isinstance(data, str):
         return f"it {_NOT_KEPT}; pass str(data), or data.value of an enum"
     if isinstance(data, (bytes, bytearray)):
@@ -136,7 +136,7 @@ def _advice(data: object) -> str:
 
 
 def _is_a(data: object, module: str, name: str) -> bool:
-    """Whether it is an instance of a class of a module that need not have been imported."""
+    """Return whether it is an instance of a class of a module that need not have been imported."""
     found = getattr(sys.modules.get(module), name, None)
     return isinstance(found, type) and isinstance(data, found)
 
@@ -198,7 +198,7 @@ def _told(content: Content, made: Any) -> Any:
 
 
 def is_identical(content: Content, made: Any) -> bool:
-    """Whether a file, or the files by path, made of a content are what was compressed, byte for byte."""
+    """Return whether a file, or the files by path, made of a content are what was compressed, byte for byte."""
     promised = content.header.extra(Tag.SOURCE)
     if isinstance(content, Folder):
         from bfncodec.folders import checksum
@@ -227,7 +227,7 @@ def _object_of_plain(content: Plain) -> Any:
 
 
 def same_object(given: Any, made: Any) -> bool:
-    """Whether what came back is equal to what was given, to the bit, and of its type.
+    """Return whether what came back is equal to what was given, to the bit, and of its type.
 
     A Pillow image that was opened from a file comes back as a plain ``PIL.Image.Image``: compared are mode, pixels,
     palette and info. Of files by path picture files may be packed otherwise: pixels and all beside them are compared.

@@ -61,7 +61,7 @@ class Palette:
 
     @property
     def can_be_coded(self) -> bool:
-        """Whether there are colours, whole ones, not too many, and no more opacities."""
+        """Return whether there are colours, whole ones, not too many, and no more opacities."""
         count, rest = divmod(len(self.colours), 3)
         return not rest and 1 <= count <= _MOST and len(self.opacity) <= count
 
@@ -198,7 +198,7 @@ class _Walk:
 
 
 def _guesses(last: Entry, like: Entry, entry: Entry) -> list[int]:
-    """What the next number of an entry may be near."""
+    """Return what the next number of an entry may be near."""
     size = len(entry)
     if size < 2:
         return [last[size], 0]

@@ -63,7 +63,7 @@ class Picture:
 
     @property
     def header(self) -> Header:
-        """What the file's header says of it."""
+        """Return what the file's header says of it."""
         return Header(Kind.IMAGE, self.origin, self.mode, extras=self.extras)
 
     @cached_property

@@ -86,7 +86,7 @@ def _exists(target: Path) -> OutputError:
 
 @contextmanager
 def _writing(target: Path) -> Iterator[None]:
-    """What goes wrong on the disk is said of the target, by the name that the caller knows."""
+    """Return what goes wrong on the disk is said of the target, by the name that the caller knows."""
     try:
         yield
     except OSError as error:
@@ -99,12 +99,12 @@ def leftover_name(path: Path, kind: str) -> Path:
 
 
 def is_leftover(name: str) -> bool:
-    """Whether it is the name of what a killed process left behind."""
+    """Return whether it is the name of what a killed process left behind."""
     return _LEFTOVER.fullmatch(name) is not None
 
 
 def is_stream(path: Path) -> bool:
-    """Whether it is written to as it is, never replaced: a device, a pipe, an open file of this process."""
+    """Return whether it is written to as it is, never replaced: a device, a pipe, an open file of this process."""
     if descriptor(path) is not None:
         return True
     try:

@@ -91,7 +91,7 @@ def tell(line: str) -> None:
 
 
 def report(line: str) -> None:
-    """What a long work has to say on standard output; it goes on where nobody reads that any more."""
+    """Return what a long work has to say on standard output; it goes on where nobody reads that any more."""
     with suppress(OSError):
         click.echo(line)
 
@@ -195,7 +195,7 @@ class Call:
 
 
 def _unexpected(error: Exception) -> str:
-    """What to say of an exception that nothing should raise."""
+    """Return what to say of an exception that nothing should raise."""
     if isinstance(error, RuntimeError) and "out of memory" in str(error):  # how torch says it, of a GPU and the machine
         return "not enough memory on the device: use --device cpu"
     return internal_error(error)
@@ -308,7 +308,7 @@ class Output:
 
     @property
     def holds_files(self) -> bool:
-        """Whether targets go into it."""
+        """Return whether targets go into it."""
         return self.is_folder or self.path.is_dir()
 
 
@@ -351,7 +351,7 @@ class Transform:
         return max(_LEAST_OUTPUT, _EXPANSION * sum(path.stat().st_size for path in paths if path.is_file()))
 
     def _clash(self, found: Sequence[tuple[Path, Path]]) -> bool:
-        """Whether results would take each other's place, or that of a source; each that would is named."""
+        """Return whether results would take each other's place, or that of a source; each that would is named."""
         from bfncodec.clashes import Step, clashes
 
         steps = [Step(path, self._named(path, inside)) for path, inside in found if path != STDIN]

@@ -235,7 +235,7 @@ def _tell_unasked(codec: Codec | None, beyond: bool) -> None:
 
 
 def _may_pay(symbols: int, plain: int) -> bool:
-    """Whether a model's payload that readers take can be smaller than a classical one of ``plain`` bytes."""
+    """Return whether a model's payload that readers take can be smaller than a classical one of ``plain`` bytes."""
     return least_payload(symbols) + ID_BYTES < plain
 
 
@@ -275,7 +275,7 @@ def _plain_piece(data: bytes) -> Coded:
 
 
 def _beyond_models(data: bytes, plain: Plan) -> bool:
-    """Whether the content is next to nothing, or LZMA says that it is random or that it says next to nothing."""
+    """Return whether the content is next to nothing, or LZMA says that it is random or that it says next to nothing."""
     bits = 8 * plain.size
     if len(data) <= _TINY or (len(data) > _SHORT and not _LEAST * len(data) < bits <= _RANDOM * len(data)):
         return True
@@ -473,7 +473,7 @@ def _decode_batch(
 
 
 def _despite(error: FormatError, segment: Segment, content: Any, codec: Codec | None) -> FormatError:
-    """What a wrong checksum of the file means where an archive's payload has right ones of its own."""
+    """Return what a wrong checksum of the file means where an archive's payload has right ones of its own."""
     verifies = getattr(codec, "verifies", None)  # archives have it, if the codec is one of ours
     if verifies is None or not verifies(segment.payload):
         return error

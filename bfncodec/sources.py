@@ -32,7 +32,7 @@ class Identity:
         return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
     def has_content_of(self, other: Identity) -> bool:
-        """Whether nothing was written in between; names and permissions may have changed."""
+        """Return whether nothing was written in between; names and permissions may have changed."""
         return self == replace(other, changed=self.changed)
 
 

@@ -190,7 +190,7 @@ def _for_vp8l(pixels: Pixels, mode: Mode) -> Image.Image:
 
 
 def _hopeless(image: Image.Image, samples: int, beat: int, search: Search) -> bool:
-    """Whether a quicker search says that this one cannot be smaller than ``beat`` bytes."""
+    """Return whether a quicker search says that this one cannot be smaller than ``beat`` bytes."""
     bounds = _SLACK[search]
     for number, trial in enumerate(_TRIALS[: len(bounds[0][1])]):
         size = len(_webp(image, *trial))

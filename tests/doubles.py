@@ -16,7 +16,7 @@ from bfncodec.wire import Reader, varint
 
 
 def noise(seed: int, *shape: int) -> np.ndarray[Any, Any]:
-    """What no general coder can compress: uint8 of that shape."""
+    """Return what no general coder can compress: uint8 of that shape."""
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 

@@ -49,7 +49,7 @@ class Call:
 
     @property
     def floats(self) -> bool:
-        """Whether floats come out."""
+        """Return whether floats come out."""
         return any(isinstance(x, Tensor) and x.is_floating_point() for x in _flat([self.result]))
 
 
@@ -164,7 +164,7 @@ def _small(size: Tensor, kind: torch.dtype) -> str | None:
 
 
 def _is_number(x: Any) -> bool:
-    """Whether a value lives on the CPU wherever the tensors are."""
+    """Return whether a value lives on the CPU wherever the tensors are."""
     return (isinstance(x, (int, float)) and not isinstance(x, bool)) or (isinstance(x, Tensor) and not x.dim())
 
 
@@ -326,7 +326,7 @@ def operator(func: Any) -> str:
 
 
 def _keeps_values(name: str) -> bool:
-    """Whether an operator copies values, or converts them one by one."""
+    """Return whether an operator copies values, or converts them one by one."""
     return name in _BY_NAME and (_BY_NAME[name].reason.startswith("copies") or "_to_copy" in _BY_NAME[name].names)
 
 
@@ -396,7 +396,7 @@ class Elsewhere(TorchDispatchMode):
         super().__init__()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """See `_other`."""
+        """Implements `_other`."""
         name, kwargs = operator(func), kwargs or {}
         result = _other(func, name, args, kwargs)
         if result is None:
@@ -410,7 +410,7 @@ class Elsewhere(TorchDispatchMode):
 
 
 def _other(func: Any, name: str, args: Any, kwargs: Any) -> Any:
-    """What another machine makes of it; None if the same."""
+    """Return what another machine makes of it; None if the same."""
     x = args[0] if args and isinstance(args[0], Tensor) else None
     if name not in _BY_NAME:
         out = func(*[a.clone() if isinstance(a, Tensor) else a for a in args], **_copied(kwargs))

@@ -140,7 +140,7 @@ class Coverage:
         self._left: dict[CodeType, set[int]] = {}
 
     def run(self, work: Callable[[], Outcome]) -> tuple[Outcome, bool]:
-        """What work returns, and whether it reached a new line."""
+        """Return what work returns, and whether it reached a new line."""
         before = len(self.lines)
         sys.settrace(self._enter)
         try:

@@ -193,6 +193,6 @@ def tiles_of(
 
 
 def other_deflate(data: bytes) -> bytes:
-    """What no level of zlib writes by default."""
+    """Return what no level of zlib writes by default."""
     coder = zlib.compressobj(6, zlib.DEFLATED, 12, 8, zlib.Z_FIXED)
     return coder.compress(data) + coder.flush()

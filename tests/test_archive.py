@@ -167,7 +167,7 @@ def test_what_is_not_of_two_values_is_all_head(codecs: dict[str, ArchiveCodec], 
 
 @pytest.mark.parametrize(("like", "white"), [("two", 255), ("pair", 1), ("one", 7)])
 def test_two_values_are_a_zero_and_another(codecs: dict[str, ArchiveCodec], like: str, white: int) -> None:
-    """What does not fill an item may be anything."""
+    """Return what does not fill an item may be anything."""
     data = b"\3\4" + archive("binary", 120 * ITEM["binary"], 0, like)
     found = codecs["binary"]._chain(codecs["binary"].encode(data))
     assert found.white == white
@@ -220,7 +220,7 @@ def damageable(codec: ArchiveCodec, kind: str) -> bytes:
 
 
 def decode_damaged(codec: ArchiveCodec, payload: bytes, size: int) -> bool:
-    """Whether the damage was noticed: bytes of the right size are left to the checksum above."""
+    """Return whether the damage was noticed: bytes of the right size are left to the checksum above."""
     try:
         found = codec.decode(payload)
     except BfncodecError as error:
@@ -387,7 +387,7 @@ def cut_to(monkeypatch: pytest.MonkeyPatch, kind: str, items: int) -> None:
 
 
 def test_samples_are_coded_by_the_model(on_path: Path) -> None:
-    """What random bits decode to, no other coder knows anything about."""
+    """Return what random bits decode to, no other coder knows anything about."""
     data = archive_codec(on_path / "tiny-binary", "binary").draw(200, np.random.SeedSequence(0))
     assert len(data) == 200 * ITEM["binary"]
     blob = bfncodec.compress(data, model="tiny-binary", threads=1)

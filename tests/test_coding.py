@@ -40,7 +40,7 @@ def draws(rng: np.random.Generator, frequencies: Ints) -> Ints:
 
 
 def intervals(frequencies: Ints, symbols: Ints) -> tuple[Ints, Ints, Ints, int]:
-    """What `encode_intervals` wants of the same symbols."""
+    """Return what `encode_intervals` wants of the same symbols."""
     row = np.arange(len(symbols))
     own = frequencies[row, symbols]
     return (np.cumsum(frequencies, 1)[row, symbols] - own).astype(np.int32), own, symbols, frequencies.shape[1]

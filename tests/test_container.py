@@ -191,7 +191,7 @@ def test_a_content_is_checked() -> None:
 
 
 def survives(blob: bytes, contents: list[bytes]) -> bool:
-    """Whether a file is taken for sound, given a perfect decoder of what its payloads were."""
+    """Return whether a file is taken for sound, given a perfect decoder of what its payloads were."""
     try:
         frame = unpack(blob)
         for segment, content in zip(frame.segments, contents, strict=True):

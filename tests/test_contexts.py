@@ -82,7 +82,7 @@ def state(mixer: ContextMixer) -> dict[str, bytes]:
 
 
 def counts(mixer: ContextMixer, past: list[int], lane: int = 0) -> list[dict[int, int]]:
-    """What each context holds behind these symbols: how often which came."""
+    """Return what each context holds behind these symbols: how often which came."""
     history = np.array([([START] * REACH + past)[-REACH:]])
     slot, tag = mixer._hash(history, np.array([lane]))
     result = []

@@ -57,7 +57,7 @@ def _model_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def items(models: Path, kind: str, count: int) -> np.ndarray[Any, Any]:
-    """What a model believes in: [count, 4, 4, C]."""
+    """Return what a model believes in: [count, 4, 4, C]."""
     codec = archive_codec(models / kind, kind)
     data = codec.draw(count, np.random.SeedSequence(5))
     return np.frombuffer(data, np.uint8).reshape(count, *codec.config.shape)
@@ -112,7 +112,7 @@ def found(folder: Path) -> dict[str, bytes]:
 
 
 def alone(data: bytes) -> bytes:
-    """What a file becomes that is compressed by itself."""
+    """Return what a file becomes that is compressed by itself."""
     picture = read_file(data)
     return data if picture is None else write_file(picture)
 

@@ -611,7 +611,7 @@ def test_one_fair_bit_costs_one_bit(alphas: tuple[float, ...], prior: float) -> 
 
 
 def test_matched_moments_cost_extra_at_coarse_steps() -> None:
-    """What the Gaussian receiver loses on one step is its KL from the exact mixture, and falls with alpha."""
+    """Return what the Gaussian receiver loses on one step is its KL from the exact mixture, and falls with alpha."""
     x = np.where(np.arange(40_000)[:, None] % 2 == 0, 1.0, -1.0)
     extra = []
     for alpha in (4.0, 0.2):

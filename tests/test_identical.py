@@ -176,7 +176,7 @@ def barer(picture: Picture) -> Picture:
 
 
 def test_a_file_that_pillow_would_read_otherwise() -> None:
-    """What Pillow reads as the same is not: 16 bits of colour, a profile, what is after the end."""
+    """Return what Pillow reads as the same is not: 16 bits of colour, a profile, what is after the end."""
     deep = png((2, 1), 16, 2, b"\0abcdefghijkl")
     other = png((2, 1), 16, 2, b"\0abcdefghijkx")
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(deep))), np.asarray(Image.open(io.BytesIO(other))))

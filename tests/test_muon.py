@@ -12,7 +12,7 @@ from bfncodec.training.muon import Muon, orthogonalised
 
 @pytest.fixture(params=[False, True], ids=["float32", "bfloat16"])
 def half(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether the iteration is in bfloat16."""
+    """Return whether the iteration is in bfloat16."""
     monkeypatch.setattr(muon, "half_is_faster", lambda device: request.param)
     return bool(request.param)
 

@@ -226,7 +226,7 @@ def png_files(draw: st.DrawFn) -> bytes:
 
 
 def chunks(data: bytes) -> list[bytes]:
-    """What is between the chunks' sizes, but for the pixels, which may be packed otherwise."""
+    """Return what is between the chunks' sizes, but for the pixels, which may be packed otherwise."""
     found, place = [], 8
     while place < len(data):
         size = int.from_bytes(data[place : place + 4], "big")

@@ -26,7 +26,7 @@ PLAIN = Options("none", level=1)
 
 
 def again(data: bytes) -> bytes:
-    """What comes back, by the way of a compressed file."""
+    """Return what comes back, by the way of a compressed file."""
     blob, _ = encode_data(data, PLAIN, FakeModels())
     return bytes(bfncodec.decompress(blob))
 
@@ -450,7 +450,7 @@ def test_nothing_is_lost_wherever_a_file_is_changed(kind: str) -> None:
 
 
 def beside(data: bytes) -> Any:
-    """What a file holds, by readers of our own, pixels by Pillow but for what it cannot read."""
+    """Return what a file holds, by readers of our own, pixels by Pillow but for what it cannot read."""
     if data.startswith(b"\x89PNG"):
         head, rows = made.png_pixels(data)
         return head, rows, [found for found in made.png_chunks(data) if found[0] != b"IDAT"]

@@ -110,7 +110,7 @@ def test_files_do_not_depend_on_what_torch_is_set_to(expected: list[bytes], name
 
 
 def test_attention_would_be_another(expected: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What all this is for: without it the same text has another payload under autocast."""
+    """Return what all this is for: without it the same text has another payload under autocast."""
     monkeypatch.setenv(SWITCH, "never")  # compiled kernels are not torch's
     codec = bfncodec.load("text-fast")
     disturbed = inspect.unwrap(type(codec).encode_items)

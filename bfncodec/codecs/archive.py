@@ -163,7 +163,7 @@ class ArchiveCodec(Codec[bytes]):
         return np.array([[part.bits for part in draw] for draw in self._played(values, draws, seed)])
 
     def account(self, x: bytes, payload: bytes, draws: int = DRAWS) -> Account:
-        """What the payload of x is made of. L^n is played so many times, and x is encoded once more."""
+        """Return what the payload of x is made of. L^n is played so many times, and x is encoded once more."""
         watched = copy(self)
         watched.receiver = path = realised_path(self.receiver)
         groups = len(self.groups(watched.encode(x)))
@@ -205,7 +205,7 @@ class ArchiveCodec(Codec[bytes]):
         return chain.added(payload, self.item, self._binary)
 
     def verifies(self, payload: bytes) -> bool:
-        """Whether a payload holds checksums of all that it decodes to, and they are sound."""
+        """Return whether a payload holds checksums of all that it decodes to, and they are sound."""
         return bool(self._chain(payload).checks)
 
     def _chain(self, payload: bytes) -> Chain:

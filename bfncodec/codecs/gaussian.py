@@ -67,20 +67,20 @@ class GaussianReceiver(ABC):
         self.game = Game(grid.betas, float(self.config.classes if self.config.kind == "discrete" else 1))
 
     def begin(self) -> Self:
-        """See :class:`bfncodec.coding.bitsback.Receiver`. Nothing is remembered."""
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`. Nothing is remembered."""
         return self
 
     @abstractmethod
     def target(self, x: NDArray[np.integer]) -> Floats:
-        """See :class:`bfncodec.coding.bitsback.Receiver`."""
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
 
     @abstractmethod
     def step(self, i: int, before: Ints) -> Distribution:
-        """See :class:`bfncodec.coding.bitsback.Receiver`."""
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
 
     @abstractmethod
     def reconstruction(self, last: Ints) -> Distribution:
-        """See :class:`bfncodec.coding.bitsback.Receiver`."""
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
 
     @abstractmethod
     def play(self, x: Ints, rng: np.random.Generator) -> CodeLength:

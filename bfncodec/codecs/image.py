@@ -144,7 +144,7 @@ class ImageCodec(Codec[Image]):
         progress: Progress,
         threads: int,
     ) -> list[Coded]:
-        """What `work` makes of the images of these shapes, told by their indices, in the order of the shapes."""
+        """Return what `work` makes of the images of these shapes, told by their indices, in the order of the shapes."""
         groups = _groups(shapes, threads)
         alone = len(groups) == 1 < threads  # then torch's own threads are all that can help
         made = [work(groups[0], progress)] if alone else in_threads(work, groups, progress, threads)

@@ -62,7 +62,7 @@ class Watched:
     told: Callable[[Any], None]
 
     def push(self, stack: AnsStack, value: Ints) -> None:
-        """See :class:`bfncodec.coding.bitsback.Distribution`."""
+        """Implements :class:`bfncodec.coding.bitsback.Distribution`."""
         self.distribution.push(stack, value)
         self.told(value)
 
@@ -83,14 +83,14 @@ class RealisedPath:
         return self
 
     def target(self, x: Ints) -> Floats:
-        """See :class:`bfncodec.coding.bitsback.Receiver`; what a group begins with."""
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`; what a group begins with."""
         self.bits.append(0.0)
         self.x = x
         means: Floats = self.receiver.target(x)
         return means
 
     def step(self, i: int, before: Ints) -> Watched:
-        """See :class:`bfncodec.coding.bitsback.Receiver`."""
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
         step = self.receiver.step(i, before)
 
         def told(after: Ints) -> None:
@@ -108,7 +108,7 @@ class RealisedPath:
         return Watched(step, told)
 
     def reconstruction(self, last: Ints) -> Watched:
-        """See :class:`bfncodec.coding.bitsback.Receiver`."""
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
         p_O = self.receiver.reconstruction(last)
 
         def told(x: Ints) -> None:
@@ -131,13 +131,13 @@ class RealisedLines:
         return self
 
     def target(self, x: Ints) -> Floats:
-        """See :class:`bfncodec.coding.bitsback.Receiver`; what a group begins with."""
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`; what a group begins with."""
         self.group, self.means = self.receiver.begin(), self.receiver.target(x)
         self.s = [np.zeros_like(self.means) for _ in self.game.betas]
         return self.means
 
     def step(self, i: int, before: Ints) -> Watched:
-        """See :class:`bfncodec.coding.bitsback.Receiver`."""
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
 
         def told(after: Ints) -> None:
             started = time.perf_counter()
@@ -150,7 +150,7 @@ class RealisedLines:
         return Watched(self.group.step(i, before), told)
 
     def reconstruction(self, last: Ints) -> Any:
-        """See :class:`bfncodec.coding.bitsback.Receiver`."""
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
         return self.group.reconstruction(last)
 
 

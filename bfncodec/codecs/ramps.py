@@ -37,11 +37,11 @@ class RampReceiver:
         )
 
     def begin(self) -> RampReceiver:
-        """See :class:`bfncodec.coding.bitsback.Receiver`. Nothing is remembered."""
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`. Nothing is remembered."""
         return self
 
     def target(self, x: NDArray[np.integer]) -> Floats:
-        """See :class:`bfncodec.coding.bitsback.Receiver`."""
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
         return class_targets(x, self.config.classes)
 
     def evidence(self, sample: Floats) -> Floats:
@@ -90,11 +90,11 @@ class RampReceiver:
         return Classes(self.raw(i, s) + self.moved(i, s).astype(np.float32))
 
     def step(self, i: int, before: Ints) -> RampSample:
-        """See :class:`bfncodec.coding.bitsback.Receiver`."""
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
         return RampSample(self, self.output(i, self.sums(i, before)), i, before)
 
     def reconstruction(self, last: Ints) -> Classes:
-        """See :class:`bfncodec.coding.bitsback.Receiver`."""
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
         return self.output(self.game.steps, self.sums(self.game.steps, last))
 
     def play(self, x: Ints, rng: np.random.Generator) -> CodeLength:

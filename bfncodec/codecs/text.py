@@ -125,7 +125,7 @@ class TextCodec(Codec[bytes]):
         return CodeLength(kl, 0.0, len(x))
 
     def _coded(self, xs: Sequence[bytes], progress: Progress) -> Iterator[Coded]:
-        """What the coder needs, block after block."""
+        """Return what the coder needs, block after block."""
         for batch in self._batches([len(x) for x in xs]):
             steps = max(lanes.steps for lanes in batch)
             loops = self._loops(batch, ENCODE_SECONDS * sum(sum(lanes.lengths) for lanes in batch))
@@ -191,7 +191,7 @@ class TextCodec(Codec[bytes]):
         return [_join(symbols[rows], lanes) for lanes, rows in zip(batch, _rows(batch), strict=True)]
 
     def _loops(self, batch: Sequence[Lanes], seconds: float) -> bool:
-        """Whether compiled loops are to code a batch, which takes about so long without them."""
+        """Return whether compiled loops are to code a batch, which takes about so long without them."""
         able = batch[0].teeth == 1 and self.device.type == "cpu"
         return able and pays(seconds)
 
@@ -240,7 +240,7 @@ def _side_by_side(batch: Sequence[Lanes], lanes: Lanes) -> bool:
 
 
 def _weights(first: int, last: int) -> Callable[[Pass | CompiledPass], NDArray[np.int32]]:
-    """What a run predicts for these steps, int32 [B, (last - first) m, 256]."""
+    """Return what a run predicts for these steps, int32 [B, (last - first) m, 256]."""
 
     def work(run: Pass | CompiledPass) -> NDArray[np.int32]:
         found: NDArray[np.int32] = run.predict(first, last).cpu().numpy()

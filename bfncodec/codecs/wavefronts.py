@@ -87,7 +87,7 @@ class LineReceiver:
     _sampling: Pass | None
 
     def target(self, x: NDArray[np.integer]) -> Floats:
-        """See :class:`bfncodec.coding.bitsback.Receiver`."""
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
         return _middle(x.reshape(-1, len(self.order))[:, self.order]).reshape(-1)
 
     def levels(self, phase: int, sums: NDArray[Any]) -> Ints:
@@ -101,19 +101,19 @@ class LineReceiver:
         return found
 
     def step(self, i: int, before: NDArray[Any]) -> LineStep:
-        """See :class:`bfncodec.coding.bitsback.Receiver`. Steps go upwards where items are not known yet."""
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`. Steps go upwards where items are not known yet."""
         return LineStep(self, i, before)
 
     def reconstruction(self, last: Ints) -> Nearest:
-        """See :class:`bfncodec.coding.bitsback.Receiver`. What is known here is what all steps will be asked about."""
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`; all steps are asked about what is known here."""
         return Nearest(self, last)
 
     def raw(self, run: Pass, pixels: Pixels) -> Prediction:
-        """What the network makes of the pixels of a line."""
+        """Return what the network makes of the pixels of a line."""
         return run.predict(pixels)
 
     def head(self, prediction: Prediction, k: int) -> Any:
-        """What it makes of their k-th channel in coding order, after those before it: a mixture."""
+        """Return what it makes of their k-th channel in coding order, after those before it: a mixture."""
         return prediction.channel(k)
 
     def start(self, items: int, keep: bool = False) -> None:
@@ -122,7 +122,7 @@ class LineReceiver:
         self._lines, self._pixels = self._settling.blocks(), {}
 
     def foresee(self, sums: NDArray[Any]) -> None:
-        """What the network makes of all levels, for who knows where they lead."""
+        """Return what the network makes of all levels, for who knows where they lead."""
         self.start(len(sums) // len(self.order), keep=self.game.phases > 1)
         self._known = True
         for line in range(self.game.tooth):

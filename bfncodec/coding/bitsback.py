@@ -57,7 +57,7 @@ class Receiver(Protocol):
         """The receiver of one group of items: itself, or one that remembers what it is told of them."""
 
     def target(self, x: Any) -> Floats:
-        """What the sender's samples are normal around, one for each sum, float64 [N]."""
+        """Return what the sender's samples are normal around, one for each sum, float64 [N]."""
 
     def step(self, i: int, before: Ints) -> Distribution:
         """p_R of s_{i+1} given s_i = before [N]; sums that step i does not move are those of s_i."""
@@ -102,7 +102,7 @@ class Game:
         return self.phases + self.tooth - 1
 
     def parts(self, i: int) -> list[Part]:
-        """What step i moves, by phase."""
+        """Return what step i moves, by phase."""
         phases = range(max(0, i - self.tooth + 1), min(i + 1, self.phases))
         return [Part(i - phase, phase) for phase in phases if i - phase < self.length]
 

@@ -119,7 +119,7 @@ class CompiledMixer(ContextMixer):
         self._step = _room(self, lanes)
 
     def encode(self, weight: NDArray[np.int32], lanes: Ints, symbols: Ints) -> Ints:
-        """See `ContextMixer.encode`."""
+        """Implements `ContextMixer.encode`."""
         mixer, step, bits = self._mixer, self._step, bits_of(symbols)
         _find(mixer, step, weight, lanes)
         for k in range(BITS):
@@ -129,7 +129,7 @@ class CompiledMixer(ContextMixer):
         return step.chance[:, : len(lanes)] << (PRECISION - LOGISTIC_BITS)
 
     def decode(self, weight: NDArray[np.int32], lanes: Ints, read: Read) -> Ints:
-        """See `ContextMixer.decode`."""
+        """Implements `ContextMixer.decode`."""
         mixer, step, count = self._mixer, self._step, len(lanes)
         _find(mixer, step, weight, lanes)
         for k in range(BITS):

@@ -24,7 +24,7 @@ _WORD, _STATE = 32, 64
 
 
 def total(symbols: int) -> int:
-    """What the frequencies of an alphabet sum to before the coder adds one to each."""
+    """Return what the frequencies of an alphabet sum to before the coder adds one to each."""
     return (1 << PRECISION) - symbols
 
 

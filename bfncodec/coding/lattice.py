@@ -242,7 +242,7 @@ def _inside(offset: Ints, symbols: int) -> Ints:
 
 
 def _any_at_ends(offset: Ints, symbols: int) -> bool:
-    """Whether any offset is the first or the last of a window, or beyond."""
+    """Return whether any offset is the first or the last of a window, or beyond."""
     return bool(offset.min(initial=1) < 1 or offset.max(initial=0) > symbols - 2)
 
 

@@ -306,7 +306,7 @@ def _with_palette_chunks(chunks: list[Chunk], palette: Palette) -> list[Chunk]:
 
 
 def _has_depth(picture: Picture) -> bool:
-    """Whether the chunks begin with a bit depth."""
+    """Return whether the chunks begin with a bit depth."""
     return picture.mode is Mode.P and picture.palette is None
 
 

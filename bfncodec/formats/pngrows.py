@@ -82,7 +82,7 @@ def unfiltered(differences: Rows, filters: Rows, step: int) -> Rows:
 
 
 def _chosen(filters: Rows, left: Rows, above: Rows, corner: Rows) -> Rows:
-    """What each row's own filter predicts of its pixel ``[H, step]``."""
+    """Return what each row's own filter predicts of its pixel ``[H, step]``."""
     import numpy as np
 
     out = np.zeros_like(left)
@@ -93,7 +93,7 @@ def _chosen(filters: Rows, left: Rows, above: Rows, corner: Rows) -> Rows:
 
 
 def _predicted(number: int, left: Rows, above: Rows, corner: Rows) -> Rows:
-    """What a filter predicts of bytes, uint8."""
+    """Return what a filter predicts of bytes, uint8."""
     import numpy as np
 
     if number < _AVERAGE:

@@ -101,7 +101,7 @@ class _Entry:
 
     @property
     def is_apart(self) -> bool:
-        """Whether the value lies elsewhere, and the entry points to it."""
+        """Return whether the value lies elsewhere, and the entry points to it."""
         return self.size > 4
 
 
@@ -178,7 +178,7 @@ class _Tags:
 
     @property
     def may_move(self) -> bool:
-        """Whether no tag may say where something is that is not known here."""
+        """Return whether no tag may say where something is that is not known here."""
         known = all(entry.tag in _KNOWN and entry.kind != _IFD for entry in self.entries)
         return known and all(entry.tag != _MAKER_NOTE and entry.kind != _IFD for entry in self.others)
 
@@ -246,7 +246,7 @@ class _Layout:
 
     @property
     def has_zlib(self) -> bool:
-        """Whether strips depend on another library."""
+        """Return whether strips depend on another library."""
         return self.compression in strips.DEFLATE
 
     @property

@@ -111,7 +111,7 @@ def features(x: Tensor, just_before: Tensor | None = None) -> tuple[Tensor, Tens
 
 
 def taps_of(x: Tensor) -> Tensor:
-    """What stands at INPUT_TAPS of every pixel, [22, B, 3, H, W]."""
+    """Return what stands at INPUT_TAPS of every pixel, [22, B, 3, H, W]."""
     height, width = x.shape[2:]
     p = pad_known(x)
     return torch.stack([p[:, :, REACH + r : REACH + r + height, REACH + c : REACH + c + width] for r, c in INPUT_TAPS])
@@ -147,7 +147,7 @@ class MaxNorm(torch.autograd.Function):
 
 
 def max_norm(x: Tensor) -> Tensor:
-    """See `MaxNorm`."""
+    """Implements `MaxNorm`."""
     return MaxNorm.apply(x)  # type: ignore[no-any-return,no-untyped-call]
 
 

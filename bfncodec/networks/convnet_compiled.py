@@ -84,7 +84,7 @@ class Weights(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """See `exact_convnet.mixture`."""
+    """Implements `exact_convnet.mixture`."""
 
     exp2: Ints
     inverse: Floats
@@ -138,7 +138,7 @@ class CompiledConvNet:
         ]
 
     def start(self, sizes: Any, block: int, single: bool = False, keep: bool = False) -> CompiledPass:
-        """See `ExactConvNet.start`."""
+        """Implements `ExactConvNet.start`."""
         return CompiledPass(self, sizes, block, single, keep)
 
 
@@ -156,13 +156,13 @@ class CompiledPass(Pass):
         self.room = _room(compiled.weights, compiled.network.config.width, compiled.kernel)
 
     def seen_by(self, network: CompiledConvNet) -> CompiledPass:
-        """See `Pass.seen_by`."""
+        """Implements `Pass.seen_by`."""
         other = super().seen_by(network.network)
         other.compiled = network
         return other
 
     def predict(self, pixels: Pixels) -> CompiledPrediction:  # type: ignore[override]
-        """See `Pass.predict`."""
+        """Implements `Pass.predict`."""
         count, width = len(pixels.cell), self.network.config.width
         base, trunk = np.empty((count, WORD), np.int16), np.empty((count, 3 * width), np.float32)
         _advance(
@@ -222,14 +222,14 @@ class CompiledPrediction:
         return found
 
     def sample(self, value: Floats) -> None:
-        """See `exact_convnet.Prediction.sample`."""
+        """Implements `exact_convnet.Prediction.sample`."""
         own = self.errors[TOLD:]
         own[:] = value - self.base[:, CODING_ORDER].T.astype(np.float32)
         for error, entering in zip(own, self.compiled.own, strict=True):
             _enter(entering, error, self.trunk)
 
     def tell(self, k: int, value: NDArray[Any]) -> None:
-        """See `exact_convnet.Prediction.tell`."""
+        """Implements `exact_convnet.Prediction.tell`."""
         if k < TOLD:
             self.errors[k] = value.astype(np.float32) - self.base[:, CODING_ORDER[k]].astype(np.float32)
             _enter(
@@ -248,35 +248,35 @@ class CompiledMixture(NamedTuple):
     tables: Tables
 
     def components(self) -> tuple[Ints, Floats, Floats]:
-        """See `Mixture.components`."""
+        """Implements `Mixture.components`."""
         return self.weight.T, self.mean.T, self.inverse.T
 
     def with_components(self, weight: Ints, mean: Floats, inverse: Floats) -> CompiledMixture:
-        """See `Mixture.with_components`."""
+        """Implements `Mixture.with_components`."""
         flat = np.ascontiguousarray
         return CompiledMixture(flat(weight.T), flat(mean.T), flat(inverse.T), self.tables)
 
     def below(self, value: Ints) -> Ints:
-        """See `Mixture.below`. value: int32 [N, B]"""
+        """Implements `Mixture.below`. value: int32 [N, B]"""
         found = np.empty_like(value)
         _cumulative(self.weight, self.mean, self.inverse, self.tables, value, found)
         return found
 
     def intervals(self, value: Ints) -> tuple[Intervals, Intervals]:
-        """See `Mixture.intervals`."""
+        """Implements `Mixture.intervals`."""
         found = np.empty((4, len(value)), np.int32)
         _intervals(self.weight, self.mean, self.inverse, self.tables, value, found)
         high, low = value >> 4, value & 15
         return Intervals(found[0], found[1], high), Intervals(found[2], found[3], low)
 
     def high(self) -> Floats:
-        """See `Mixture.high`."""
+        """Implements `Mixture.high`."""
         rows = np.empty((len(self.mean), NIBBLE), np.float32)
         _high(self.weight, self.mean, self.inverse, self.tables, rows)
         return rows
 
     def low(self, high: Ints) -> Floats:
-        """See `Mixture.low`."""
+        """Implements `Mixture.low`."""
         rows = np.empty((len(self.mean), NIBBLE), np.float32)
         _low(self.weight, self.mean, self.inverse, self.tables, high, rows)
         return rows

@@ -131,7 +131,7 @@ def float_matmul(a: Tensor, pieces: tuple[Tensor, ...]) -> Tensor:
 
 @lru_cache(maxsize=1)
 def bytes_are_faster() -> bool:
-    """Whether this processor multiplies int8 faster than float32, and exactly."""
+    """Return whether this processor multiplies int8 faster than float32, and exactly."""
     return has_avx512() and _int_mm_is_exact()
 
 

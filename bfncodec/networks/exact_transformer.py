@@ -204,7 +204,7 @@ class Pass:
         return weights.view(self.windows, count, -1)
 
     def _embed(self, first: int, last: int) -> Tensor:
-        """What each slot's tooth has revealed before it. float32 [B n, d], slots step-major."""
+        """Return what each slot's tooth has revealed before it. float32 [B n, d], slots step-major."""
         network = self.network
         history = self.symbols[:, :, first : last - 1 + self.reach].unfold(2, self.reach, 1)  # [B, m, k, reach]
         history = history.transpose(1, 2).reshape(-1, self.reach).long()

@@ -366,7 +366,7 @@ def _product_by_dtype(a: Any, panels: Any, start: Any, out: Any, rows: Any) -> A
 
 @compiled
 def multiply_packed(a: Any, panels: Any, start: Any, out: Any, rows: Any) -> None:
-    """See `packed_product`; for Python, too."""
+    """Implements `packed_product`; for Python, too."""
     packed_product(a, panels, start, out, rows)
 
 
@@ -573,7 +573,7 @@ def _scores_by_dtype(query: Any, keys: Any, blocks: Any, start: Any, out: Any) -
 
 @compiled
 def _weigh_floats(weight: Any, rows: Any, count: Any, parts: Any, out: Any) -> None:
-    """See `weighted_sum`."""
+    """Implements `weighted_sum`."""
     column, columns = 0, rows.shape[1]
     while column + 4 * _EIGHT <= columns:
         _float_row(weight, rows, count, column, out)
@@ -585,7 +585,7 @@ def _weigh_floats(weight: Any, rows: Any, count: Any, parts: Any, out: Any) -> N
 
 @compiled
 def _weigh_bytes(weight: Any, rows: Any, count: Any, parts: Any, out: Any) -> None:
-    """See `weighted_sum`. 2^16, which no two bytes hold, counts as 2^16 - 1 and its row is added once more."""
+    """Implements `weighted_sum`. 2^16, which no two bytes hold, counts as 2^16 - 1 and its row is added once more."""
     groups, high, low, whole = (count + 3) // 4, parts[0], parts[1], -1
     for s in range(count):
         w = np.int32(weight[s])

@@ -112,7 +112,7 @@ class TiledConfig:
 
 
 def _is_ramp(ramp: tuple[float, ...]) -> bool:
-    """Whether it begins with 0, and settles levels in its last step, which is the first or the second."""
+    """Return whether it begins with 0, and settles levels in its last step, which is the first or the second."""
     most = {2: BETA, 3: MOST_OPEN}.get(len(ramp), 0.0)
     return ramp[:1] == (0,) and ramp[-1] == BETA and 0 < ramp[1] <= most
 

@@ -121,7 +121,7 @@ class CompiledTransformer:
         )
 
     def start(self, windows: int, teeth: int, steps: int, block: int = 1) -> CompiledPass:
-        """See `ExactTransformer.start`; teeth must be 1, and any number of steps goes in one call."""
+        """Implements `ExactTransformer.start`; teeth must be 1, and any number of steps goes in one call."""
         return CompiledPass(self, windows, steps)
 
 
@@ -165,11 +165,11 @@ class CompiledPass:
         self.room = _room(compiled, max(ring.key_scale.shape[2] for ring in self.rings))
 
     def reveal(self, first: int, symbols: Tensor) -> None:
-        """See `exact_transformer.Pass.reveal`."""
+        """Implements `exact_transformer.Pass.reveal`."""
         self.symbols[:, self.reach + first : self.reach + first + symbols.shape[2]] = symbols[:, 0].numpy()
 
     def predict(self, first: int, last: int) -> Tensor:
-        """See `exact_transformer.Pass.predict`."""
+        """Implements `exact_transformer.Pass.predict`."""
         own, count = self.compiled, last - first
         found = np.empty((self.windows * count, own.network.config.symbols), np.int32)
         _forward(own.weights, self.rings, self.symbols, self.reach, first, count, self.room, found)

@@ -35,7 +35,7 @@ def undisturbed(function: Callable[P, R]) -> Callable[P, R]:
 
 @contextmanager
 def _thread() -> Iterator[None]:
-    """What each thread has for itself: autocast and the default device."""
+    """Return what each thread has for itself: autocast and the default device."""
     with ExitStack() as stack:
         for device in ("cpu", "cuda"):
             if torch.is_autocast_enabled(device):

@@ -37,7 +37,7 @@ class Clock:
         return max(0.0, min(1.0, (step + 1) / max(1, self.config.warmup), left))
 
     def reports(self, step: int, before: float, now: float) -> bool:
-        """Whether held-out bits are due after a step that led from progress `before` to `now`."""
+        """Return whether held-out bits are due after a step that led from progress `before` to `now`."""
         if now >= 1 or step == 10:  # 10: how long it will take
             return True
         if self.config.minutes:
@@ -45,7 +45,7 @@ class Clock:
         return step % self.config.validate_every == 0
 
     def saves(self, step: int, before: float, now: float) -> bool:
-        """Whether a checkpoint is due."""
+        """Return whether a checkpoint is due."""
         if self.config.minutes or now >= 1:
             return self.reports(step, before, now)
         return step % self.config.save_every == 0

@@ -67,7 +67,7 @@ def measure(
     sampler: Callable[[np.random.Generator], tuple[Tensor, ...]],
     batches: int,
 ) -> Costs:
-    """What every step between two candidates costs on some held-out data."""
+    """Return what every step between two candidates costs on some held-out data."""
     betas = candidates(config)
     step = np.full((len(betas), len(betas)), np.inf)
     end = np.zeros(len(betas))

@@ -91,7 +91,7 @@ def lasting(config: TrainConfig, steps: int | None, minutes: float | None) -> Tr
 
 
 def silent(line: str) -> None:
-    """What the other processes of a group have to say: the first says it for all."""
+    """Return what the other processes of a group have to say: the first says it for all."""
 
 
 def fit(state: Trainer, out: Path, title: str, say: Say) -> None:

@@ -70,5 +70,5 @@ def orthogonalised(matrices: Tensor) -> Tensor:
 
 
 def half_is_faster(device: torch.device) -> bool:
-    """Whether products of bfloat16 are faster than those of float32."""
+    """Return whether products of bfloat16 are faster than those of float32."""
     return device.type != "cpu" or has_avx512()

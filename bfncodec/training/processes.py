@@ -44,7 +44,7 @@ def of_the_first(value: float, device: torch.device) -> float:
 
 
 def in_all(holds: bool, device: torch.device) -> bool:
-    """Whether something holds in every process."""
+    """Return whether something holds in every process."""
     if not dist.is_initialized():
         return holds
     fails: Tensor = torch.tensor([float(not holds)], device=device)

@@ -59,7 +59,7 @@ def quantise_table(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def remainder(weight: Tensor, q: Tensor, scale: Tensor) -> Tensor:
-    """What rounding to `q` took away, in units of scale / 254: int8 [out, in]."""
+    """Return what rounding to `q` took away, in units of scale / 254: int8 [out, in]."""
     return ((weight / scale[:, None] - q) * (2 * LARGEST)).round().clamp(-LARGEST, LARGEST).to(torch.int8)
 
 

@@ -135,7 +135,7 @@ def text_task(settings: dict[str, Any], train: TrainConfig, device: torch.device
 
 
 def names_of(settings: dict[str, Any]) -> list[str]:
-    """What the validation sets are called: their paths, and what is special about them."""
+    """Return what the validation sets are called: their paths, and what is special about them."""
     return [
         ", ".join([*map(str, table.get("paths", [])), *(key for key, value in table.items() if value is True)])
         for table in settings.get("validation", [])

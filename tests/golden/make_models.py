@@ -21,7 +21,7 @@ DEMO = HERE.parents[1] / "benchmarks" / "demo_files"
 
 
 def originals() -> dict[str, object]:
-    """What the golden files hold: pieces of the demonstration's photo, and of its text."""
+    """Return what the golden files hold: pieces of the demonstration's photo, and of its text."""
     photo = np.asarray(Image.open(DEMO / "coffee.png").convert("RGB"))
     text = (DEMO / "alice.txt").read_bytes()
     return {
@@ -38,7 +38,7 @@ def originals() -> dict[str, object]:
 
 
 def archives() -> dict[str, bytes]:
-    """What the golden payloads of the archive models hold, by the model's name."""
+    """Return what the golden payloads of the archive models hold, by the model's name."""
     photo = np.asarray(Image.open(DEMO / "coffee.png").convert("RGB"))
     letters = re.sub(rb"[^a-z]+", b" ", (DEMO / "alice.txt").read_bytes().lower())
     return {
