@@ -2,7 +2,7 @@
 # venv), git and make.
 #
 #   make demo    a photo and a text, compressed and decompressed by the trained models
-#   make test    all tests             (ARGS="-m 'not slow'" for the quick ones)
+#   make test    all tests, one process a core   (ARGS="-m 'not slow'" for the quick ones)
 #   make lint    ruff and mypy
 #   make clean   remove .venv
 #
@@ -25,7 +25,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
