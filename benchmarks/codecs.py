@@ -470,7 +470,7 @@ class Ahead:
 
     def foresee_coded(self, blobs: Sequence[bytes]) -> None:
         """A model that is asked for one of these files will decode all of them that are one segment of its own."""
-        from bfncodec.container import unpack
+        from bfncodec.format.container import unpack
 
         self.payloads = {}
         for frame in map(unpack, blobs):

@@ -25,7 +25,7 @@ import bfncodec
 from benchmarks.gaussian import items_of
 from bfncodec.codecs import chain
 from bfncodec.codecs.archive import ArchiveCodec
-from bfncodec.container import unpack
+from bfncodec.format.container import unpack
 
 MODELS = {"cifar10": "cifar10-gaussian", "mnist": "mnist-gaussian", "text27": "text27-gaussian"}
 NOISY = 20  # one byte of so many, in a row, for damage that nothing can repair

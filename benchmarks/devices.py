@@ -26,7 +26,6 @@ import numpy as np
 import bfncodec
 from benchmarks.samples import check, coded, names, photo, text
 from benchmarks.tables import table
-from bfncodec import codecs
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
 SIDE, LETTERS = 384, 40_000  # of what speeds are measured with
@@ -78,12 +77,12 @@ def _outcome(what: str, work: Callable[[], None], end: float) -> Found:
 
 def _checks(device: str, wanted: tuple[str, ...]) -> Iterator[tuple[str, Callable[[], None]]]:
     """Name and work of each check; the work raises where something differs."""
-    loaded = {name: codecs.load(name, device=device) for name in wanted}
+    loaded = {name: bfncodec.load(name, device=device) for name in wanted}
     for name, codec in loaded.items():
         yield (
             f"{name}: a little of it, as the CPU writes it",
             lambda codec=codec, name=name: check(  # type: ignore[misc]
-                np.frombuffer(coded(codec), np.uint8), np.frombuffer(coded(codecs.load(name)), np.uint8)
+                np.frombuffer(coded(codec), np.uint8), np.frombuffer(coded(bfncodec.load(name)), np.uint8)
             ),
         )
     golden, known = _golden(), {codec.info.id.hex() for codec in loaded.values()}
@@ -105,13 +104,13 @@ def _checks(device: str, wanted: tuple[str, ...]) -> Iterator[tuple[str, Callabl
 def _both(codec: Any, payload: bytes, content: bytes) -> None:
     """Decode a payload, and encode what it holds as the CPU does."""
     check(np.frombuffer(codec.decode(payload), np.uint8), np.frombuffer(content, np.uint8))
-    written = codecs.load(codec.info).encode(content)
+    written = bfncodec.load(codec.info).encode(content)
     check(np.frombuffer(codec.encode(content), np.uint8), np.frombuffer(written, np.uint8))
 
 
 def _speed(name: str, device: str) -> Iterator[list[str]]:
     """Rows of a model of pictures or texts: the second of two runs counts, as the first loads what is needed."""
-    codec = codecs.load(name, device=device)
+    codec = bfncodec.load(name, device=device)
     if codec.info.role == "archive":
         return
     x: Any = photo(SIDE) if codec.info.role == "image" else text(LETTERS)

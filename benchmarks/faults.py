@@ -32,8 +32,8 @@ import numpy as np
 
 import bfncodec
 from bfncodec.api import Models, encode_frame
-from bfncodec.folders import folder_of
-from bfncodec.places import is_leftover
+from bfncodec.content.folder import folder_of
+from bfncodec.files.atomic import is_leftover
 
 PROGRAM = [sys.executable, "-m", "bfncodec"]
 OLDER = b"what was there before"

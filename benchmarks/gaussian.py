@@ -10,7 +10,7 @@ what protects it from damage, over the items in the chain. Every payload is deco
 
 A payload is one draw of the chain's noise, and its bits vary with it: +- are standard errors, by the differences
 between draws. What log2 p_S/p_R add up to along the chain's own path has no noise against the payload: what is between
-them is the coder's. See :mod:`bfncodec.codecs.paths`.
+them is the coder's. See :mod:`bfncodec.codecs.receivers.paths`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import bfncodec
-from bfncodec.codecs.paths import realised_path
-from bfncodec.codecs.wavefronts import LineGame, LineReceiver
+from bfncodec.codecs.receivers.paths import realised_path
+from bfncodec.codecs.receivers.wavefront import LineGame, LineReceiver
 from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.bitsback import Game, push_items
 
@@ -90,7 +90,7 @@ def items_of(kind: str, path: Path, count: int) -> bytes:
     raw = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
     if kind == "text27":
         from bfncodec.codecs.archive import LETTERS
-        from bfncodec.training.gaussian import to_letters
+        from bfncodec.training.tasks.parallel import to_letters
 
         letters = to_letters(np.frombuffer(raw, np.uint8))[: 256 * count]
         return np.frombuffer(LETTERS, np.uint8)[letters].tobytes()

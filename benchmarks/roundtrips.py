@@ -18,7 +18,7 @@ from PIL import Image
 
 import bfncodec
 from bfncodec.api import Models
-from bfncodec.files import Options, encode_data
+from bfncodec.files.transfer import Options, encode_data
 
 SUFFIXES = {".png", ".apng", ".webp", ".bmp", ".ppm", ".pgm", ".pbm", ".tif", ".tiff"}
 OUTCOMES = ("identical", "same picture", "as bytes", "lost", "larger")

@@ -13,7 +13,7 @@ import bfncodec
 from benchmarks.demo import FILES
 from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.bitsback import pop_items, push_items
-from bfncodec.networks.undisturbed import undisturbed
+from bfncodec.runtime.isolation import undisturbed
 
 WORDS = 60_000  # random words of 32 bits to borrow from
 

@@ -39,7 +39,7 @@ class Row:
 
 def codec_of(info: ModelInfo, teeth: int, lanes: int) -> Any:
     """The codec of a model, with so many teeth in each of so many lanes, which learns nothing from the text."""
-    from bfncodec.codecs import load
+    from bfncodec.codecs.loading import load
 
     ways = {"coding_teeth": [[0, teeth]], "lanes": {"length": 1, "most": lanes}, "contexts": None}
     return load(replace(info, config={**info.config, **ways}))

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # typing takes longer to import than all else here, and the command begins with this module
 if TYPE_CHECKING:
+    from bfncodec.analysis.measurement import Measurement, measure
     from bfncodec.api import CodecSource, Damage, Description, Models, compress, decompress, describe, preview
-    from bfncodec.codecs import load
     from bfncodec.codecs.base import Codec
+    from bfncodec.codecs.loading import load
     from bfncodec.errors import (
         BfncodecError,
         DamagedError,
@@ -28,17 +29,16 @@ if TYPE_CHECKING:
         NotOursError,
         OutputError,
     )
-    from bfncodec.files import compress_file, decompress_file
+    from bfncodec.files.transfer import compress_file, decompress_file
     from bfncodec.flow.report import CodeLength
-    from bfncodec.limits import NO_LIMITS, Limits
-    from bfncodec.measurement import Measurement, measure
+    from bfncodec.format.limits import NO_LIMITS, Limits
     from bfncodec.models import ModelInfo, available
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "api": ("CodecSource", "Damage", "Description", "Models", "compress", "decompress", "describe", "preview"),
-    "codecs": ("load",),
+    "codecs.loading": ("load",),
     "codecs.base": ("Codec",),
     "errors": (
         "BfncodecError",
@@ -52,10 +52,10 @@ _HOMES = {
         "NotOursError",
         "OutputError",
     ),
-    "files": ("compress_file", "decompress_file"),
+    "files.transfer": ("compress_file", "decompress_file"),
     "flow.report": ("CodeLength",),
-    "limits": ("NO_LIMITS", "Limits"),
-    "measurement": ("Measurement", "measure"),
+    "format.limits": ("NO_LIMITS", "Limits"),
+    "analysis.measurement": ("Measurement", "measure"),
     "models": ("ModelInfo", "available"),
 }
 _HOME = {name: f"bfncodec.{module}" for module, names in _HOMES.items() for name in names}

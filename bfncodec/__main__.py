@@ -23,7 +23,7 @@ for _number in (signal.SIGINT, signal.SIGTERM):
 
 def main() -> NoReturn:
     """Run the command and exit."""
-    from bfncodec.cli import main as run
+    from bfncodec.cli.main import main as run
 
     run()
 

@@ -1,7 +1,7 @@
 """Compress and decompress Python objects; measure and describe what came out.
 
 :func:`compress` is the encoder of everything, :func:`decompress` its decoder. Files on disk are
-:mod:`bfncodec.files`; a model without a container around it is :func:`bfncodec.load`.
+:mod:`bfncodec.files.transfer`; a model without a container around it is :func:`bfncodec.load`.
 """
 
 from __future__ import annotations
@@ -12,18 +12,11 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from bfncodec.arguments import (
-    bytes_of,
-    check_callables,
-    check_codecs,
-    check_machine,
-    check_model,
-    check_type,
-    whole_number,
-)
-from bfncodec.arrays import read_places
-from bfncodec.container import Frame, pack, unpack
-from bfncodec.content import Arrays, Content, Folder, Plain
+from bfncodec.content.arrays import read_places
+from bfncodec.content.folder import Places, folder_of, item_shape, read_files
+from bfncodec.content.objects import content_of, object_of, same_object
+from bfncodec.content.regions import LineRange, Part, part_of, with_true_extras
+from bfncodec.content.types import Arrays, Content, Folder, Plain
 from bfncodec.errors import (
     BfncodecError,
     DamagedError,
@@ -35,8 +28,9 @@ from bfncodec.errors import (
     SalvageableError,
     Salvaged,
 )
-from bfncodec.folders import Places, folder_of, item_shape, read_files
-from bfncodec.header import (
+from bfncodec.format.concatenation import follower, is_joinable, split
+from bfncodec.format.container import Frame, pack, unpack
+from bfncodec.format.header import (
     FINEST,
     NOWHERE,
     Box,
@@ -52,15 +46,30 @@ from bfncodec.header import (
     overlap,
     write_grain,
 )
-from bfncodec.joined import follower, is_joinable, split
-from bfncodec.limits import OF_WRITERS, Limits
-from bfncodec.lines import LINE_BLOCK, Lines
+from bfncodec.format.limits import OF_WRITERS, Limits
+from bfncodec.format.lineindex import LINE_BLOCK, Lines
+from bfncodec.format.wire import Source
+from bfncodec.images.picture import Picture
 from bfncodec.models import DEFAULT_LEVEL, check_level
-from bfncodec.objects import content_of, object_of, same_object
-from bfncodec.pictures import Picture
-from bfncodec.regions import LineRange, Part, part_of, with_true_extras
-from bfncodec.segments import TEXT_SEGMENT, Choice, Codec, Plan, decode, encode_bytes, encode_numbers, encode_pixels
-from bfncodec.wire import Source
+from bfncodec.runtime.arguments import (
+    bytes_of,
+    check_callables,
+    check_codecs,
+    check_machine,
+    check_model,
+    check_type,
+    whole_number,
+)
+from bfncodec.segments.segments import (
+    TEXT_SEGMENT,
+    Choice,
+    Codec,
+    Plan,
+    decode,
+    encode_bytes,
+    encode_numbers,
+    encode_pixels,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -139,9 +148,9 @@ class Models:
 
     def _load(self, info: Any) -> Codec:
         if info.id not in self._loaded:
-            from bfncodec import codecs
+            from bfncodec.codecs.loading import load
 
-            self._loaded[info.id] = codecs.load(info, device=self.device, threads=self.threads)
+            self._loaded[info.id] = load(info, device=self.device, threads=self.threads)
         return self._loaded[info.id]
 
 
@@ -268,7 +277,7 @@ def decompress(
         What :func:`compress` returned, or the bytes of a .bfn file.
     crop
         Of a picture only this region: x, y, width, height. Only the segments it lies in are decoded and checked. What
-        metadata holds for a region is kept: :mod:`bfncodec.regions`.
+        metadata holds for a region is kept: :mod:`bfncodec.content.regions`.
     line
         Of bytes or text that were compressed with ``lines`` only this line, or the first and the last of several,
         counted from 1, with their newlines. Only the blocks they are in are decoded and checked.
@@ -313,14 +322,14 @@ def preview(
     frame = unpack(data, limits, place=lambda *_: NOWHERE)
     if frame.header.kind is not Kind.IMAGE:
         raise InputError("expected a picture, found none: decompress it")
-    from bfncodec import previews
+    from bfncodec.images import preview
 
-    found = previews.find(frame.header)
+    found = preview.find(frame.header)
     if found is not None:
         return found
     content = decode_frame(data, source, limits=limits)
     assert isinstance(content, Picture)
-    return previews.scaled_down(content)
+    return preview.scaled_down(content)
 
 
 # ---- contents and frames ----------------------------------------------------------------------
@@ -389,18 +398,18 @@ def _cut_lines(content: Content, block: int, model: str, codecs: CodecSource) ->
 
 def _with_preview(header: Header, picture: Picture, plan: Plan, asked: bool | None) -> Header:
     """The header with a preview, if one was asked for or costs next to nothing of a large picture's file."""
-    from bfncodec import previews
+    from bfncodec.images import preview
 
-    if not asked and picture.pixels.shape[0] * picture.pixels.shape[1] < previews.LARGE:
+    if not asked and picture.pixels.shape[0] * picture.pixels.shape[1] < preview.LARGE:
         return header
-    extra = previews.preview_extra(picture, None if asked else plan.size)
+    extra = preview.preview_extra(picture, None if asked else plan.size)
     return replace(header, extras=(*header.extras, extra)) if extra is not None else header
 
 
 def _stripped(data: Any) -> Any:
     from PIL import Image
 
-    from bfncodec.stripping import stripped
+    from bfncodec.images.strip import stripped
 
     return stripped(data) if isinstance(data, Image.Image) else data
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from bfncodec.errors import DamagedError, ModelNotFoundError
 from bfncodec.flow.report import CodeLength
-from bfncodec.imagehead import ImageHead
-from bfncodec.wire import Reader, varint
+from bfncodec.format.imagehead import ImageHead
+from bfncodec.format.wire import Reader, varint
 
 
 def noise(seed: int, *shape: int) -> np.ndarray[Any, Any]:

@@ -14,11 +14,11 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
-from bfncodec import lzmaraw
-from bfncodec.container import MAGIC, Segment
 from bfncodec.errors import BfncodecError, DamagedError
-from bfncodec.header import Tag, write_extras
-from bfncodec.wire import MAX_VARINT, Reader, varint
+from bfncodec.format import lzmaraw
+from bfncodec.format.container import MAGIC, Segment
+from bfncodec.format.header import Tag, write_extras
+from bfncodec.format.wire import MAX_VARINT, Reader, varint
 
 INTERESTING = (0, 1, 2, 3, 4, 7, 8, 15, 16, 63, 64, 127, 128, 255, 256, 300, 4095, 4096, 4097, 16_383, 16_384, 65_535)
 LARGE = (65_536, 1 << 20, 1 << 24, (1 << 24) + 1, 1 << 26, (1 << 26) + 1, 1 << 28, (1 << 31) - 1, 1 << 31, 1 << 32)

@@ -33,8 +33,8 @@ from specimens import CODECS, specimens
 import bfncodec
 from bfncodec.api import describe
 from bfncodec.errors import BfncodecError
-from bfncodec.files import Options, decode_data
-from bfncodec.limits import Limits
+from bfncodec.files.transfer import Options, decode_data
+from bfncodec.format.limits import Limits
 
 PACKAGE = str(Path(bfncodec.__file__).parent) + os.sep
 SECONDS = 10.0  # of processor time that a case may take

@@ -21,7 +21,7 @@ from tiny import KINDS, export_archive
 
 import bfncodec
 from bfncodec import models
-from bfncodec.training.quantise import export
+from bfncodec.training.export import export
 
 VALUES: tuple[Any, ...] = (
     *(0, 1, 2, 3, 5, 7, 8, 16, 27, 64, 255, 256, 257, -1, -8, 1 << 20, 10**9, 1 << 31, 1 << 63, 10**30),

@@ -15,10 +15,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import bfncodec
-from bfncodec import segments
 from bfncodec.api import encode_frame
-from bfncodec.arrays import arrays_of
-from bfncodec.files import Options, encode_data
+from bfncodec.content.arrays import arrays_of
+from bfncodec.files.transfer import Options, encode_data
+from bfncodec.segments import segments
 
 CODECS = FakeModelsAndArchive((1, 3))
 TEXT = b"to be or not to be, that is the question\n" * 3

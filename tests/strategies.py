@@ -9,7 +9,7 @@ from doubles import noise
 from hypothesis import strategies as st
 from PIL import Image
 
-from bfncodec.header import ARRAY_TYPES
+from bfncodec.format.header import ARRAY_TYPES
 
 MODES = ("RGB", "RGBA", "L", "LA", "P", "1", "I;16")
 

@@ -13,7 +13,7 @@ from test_coding import SHAPES, bits, draws, intervals, rows
 from tiny import content, random_stack, random_words
 
 from bfncodec.coding.ans import AnsStack, EmptyStackError
-from bfncodec.coding.direct import total
+from bfncodec.coding.rangecoder import total
 from bfncodec.errors import DamagedError
 
 LEAST = 3  # words that must be left

@@ -18,10 +18,10 @@ from PIL import Image
 from strategies import MODES, arrays, contents, images, texts
 
 import bfncodec
-from bfncodec import segments
-from bfncodec.container import unpack
 from bfncodec.errors import DamagedError, FormatError, InputError, ModelNotFoundError, NewerVersionError
-from bfncodec.header import Limits, Method
+from bfncodec.format.container import unpack
+from bfncodec.format.header import Limits, Method
+from bfncodec.segments import segments
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -452,7 +452,7 @@ def test_every_public_name_is_there() -> None:
 
 def test_looking_at_files_loads_nothing_heavy() -> None:
     code = (
-        "import sys, bfncodec, bfncodec.cli; bfncodec.describe(b'\\xbf\\x4e\\x40' + bytes(4))\n"
+        "import sys, bfncodec, bfncodec.cli.main; bfncodec.describe(b'\\xbf\\x4e\\x40' + bytes(4))\n"
         "print([m for m in ('torch', 'numpy', 'PIL', 'matplotlib') if m in sys.modules])"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(bfncodec.__file__).parent.parent)}

@@ -20,14 +20,15 @@ from numpy.typing import NDArray
 from tiny import CONFIGS, KINDS, archive_codec, export_archive
 
 import bfncodec
-from bfncodec import lzmaraw, segments
 from bfncodec.codecs import chain
 from bfncodec.codecs.archive import GROUP, LETTERS, ArchiveCodec
-from bfncodec.container import Coded, pack, unpack
 from bfncodec.errors import BfncodecError, DamagedError, InputError, SalvageableError, Salvaged
-from bfncodec.header import FINEST, Extra, Header, Kind, Limits, Method, Mode, Tag, write_grain
-from bfncodec.segments import encode_bytes
-from bfncodec.wire import varint
+from bfncodec.format import lzmaraw
+from bfncodec.format.container import Coded, pack, unpack
+from bfncodec.format.header import FINEST, Extra, Header, Kind, Limits, Method, Mode, Tag, write_grain
+from bfncodec.format.wire import varint
+from bfncodec.segments import segments
+from bfncodec.segments.segments import encode_bytes
 
 ITEM = {kind: math.prod(config.shape) for kind, config in CONFIGS.items()}
 
@@ -437,7 +438,7 @@ def test_text_is_cut_so_that_the_last_item_ends_with_it(monkeypatch: pytest.Monk
 @given(size=st.integers(0, 3000), largest=st.integers(1, 500), item=st.sampled_from(KINDS), head=st.booleans())
 def test_cuts_are_between_items(size: int, largest: int, item: str, head: bool) -> None:
     """Segments tile the content and begin where an item does, whatever the sizes; and readers find them again."""
-    from bfncodec.header import boxes, check_axes
+    from bfncodec.format.header import boxes, check_axes
 
     class Info:
         role = "archive"

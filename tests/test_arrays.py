@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from tiny import archive_codec, export_archive, prefer_models
 
 import bfncodec
-from bfncodec import cli
-from bfncodec.arrays import arrays_of, read_places, write_places
-from bfncodec.container import Coded, pack, unpack
-from bfncodec.content import Arrays
+from bfncodec.cli.main import main
+from bfncodec.content.arrays import arrays_of, read_places, write_places
+from bfncodec.content.types import Arrays
 from bfncodec.errors import DamagedError, FormatError, InputError
-from bfncodec.files import Options, compress_file, decompress_file
-from bfncodec.header import Extra, Header, Kind, Method, Tag
-from bfncodec.wire import varint
+from bfncodec.files.transfer import Options, compress_file, decompress_file
+from bfncodec.format.container import Coded, pack, unpack
+from bfncodec.format.header import Extra, Header, Kind, Method, Tag
+from bfncodec.format.wire import varint
 
 RGB = "tiny-levels"
 SHAPE = (4, 4, 3)
@@ -55,7 +55,7 @@ def saved(**arrays: Any) -> bytes:
 
 
 def run(*args: str, code: int = 0) -> Result:
-    result = CliRunner().invoke(cli.cli, list(args))
+    result = CliRunner().invoke(main.cli, list(args))
     assert result.exit_code == code, result.output
     return result
 

@@ -21,17 +21,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tiny import CONFIGS, CPU, KINDS, content, denoiser, grid, random_stack, random_words, tiny_receiver
 
-from bfncodec.codecs import gaussian
-from bfncodec.codecs.gaussian import BinaryReceiver, Bits, Classes, ClassReceiver, Grid, pair_weights, sums_of
-from bfncodec.codecs.gaussian import receiver as receiver_of
+from bfncodec.codecs.receivers import parallel
+from bfncodec.codecs.receivers.parallel import BinaryReceiver, Bits, Classes, ClassReceiver, Grid, pair_weights, sums_of
+from bfncodec.codecs.receivers.parallel import receiver as receiver_of
 from bfncodec.coding import bitsback, lattice
 from bfncodec.coding.ans import AnsStack, EmptyStackError
 from bfncodec.coding.bitsback import Game, pop_items, push_items
 from bfncodec.coding.lattice import CELL, Normals
 from bfncodec.errors import DamagedError
-from bfncodec.networks.exact_convnet import mixture_weights
-from bfncodec.networks.exact_denoiser import ExactDenoiser
-from bfncodec.training.quantise import quantised_tensors
+from bfncodec.networks.convnet.exact import mixture_weights
+from bfncodec.networks.parallel.exact import ExactDenoiser
+from bfncodec.training.export import quantised_tensors
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -392,7 +392,7 @@ def test_levels_come_back_in_any_number_of_parts(monkeypatch: pytest.MonkeyPatch
     x, sums = values("levels", 5, 1), 5 * sums_of(CONFIGS["levels"])
     found = []
     for together in (7, 64, 10**6):
-        monkeypatch.setattr(gaussian, "TOGETHER", together)
+        monkeypatch.setattr(parallel, "TOGETHER", together)
         monkeypatch.setattr(lattice, "_TOGETHER", together)
         stack = random_stack(1, 20 * sums)
         push_items(stack, x, sums, receiver.game, receiver)

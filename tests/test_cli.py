@@ -23,8 +23,9 @@ from PIL import Image
 
 import bfncodec
 import bfncodec.training
-from bfncodec import cli, runner
-from bfncodec.terminal import human_bytes
+from bfncodec.cli import batch
+from bfncodec.cli.main import main
+from bfncodec.cli.terminal import human_bytes
 
 # Also where the package is not installed, as in a bare checkout.
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(bfncodec.__file__).parent.parent)}
@@ -50,7 +51,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(*args: str, code: int = 0, stdin: bytes = b"") -> Result:
     """A command in this process; click's standalone mode off, as main() has it."""
-    result = CliRunner().invoke(cli.cli, list(args), input=stdin)
+    result = CliRunner().invoke(main.cli, list(args), input=stdin)
     assert result.exit_code == code, (result.output, result.exception)
     assert "Traceback" not in result.output
     return result
@@ -101,7 +102,7 @@ def test_levels(folder: Path, models: FakeModels, args: list[str], level: int) -
 @pytest.mark.parametrize("args", [["--level", "0"], ["--level", "10"], ["--level", "x"], ["-0"]])
 def test_what_is_no_level(folder: Path, args: list[str]) -> None:
     with pytest.raises(click.UsageError):
-        cli.cli.main(["compress", *args, "photo.png"], standalone_mode=False)
+        main.cli.main(["compress", *args, "photo.png"], standalone_mode=False)
 
 
 def test_picture_files_byte_for_byte(folder: Path) -> None:
@@ -180,7 +181,7 @@ def test_disk_full_and_out_of_memory(folder: Path, monkeypatch: pytest.MonkeyPat
     def fail(*args: Any) -> None:
         raise error
 
-    monkeypatch.setattr("bfncodec.places._write_synced", fail)
+    monkeypatch.setattr("bfncodec.files.atomic._write_synced", fail)
     error: Exception = OSError(28, "No space left on device")
     stderr = run("compress", "--rm", "a.txt", code=1).stderr
     assert stderr == "bfncodec: a.txt: a.txt.bfn cannot be written: No space left on device\n"
@@ -192,7 +193,7 @@ def test_disk_full_and_out_of_memory(folder: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_salvage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bfncodec.segments._PLAIN_SEGMENT", 300)
+    monkeypatch.setattr("bfncodec.segments.segments._PLAIN_SEGMENT", 300)
     data = noise(20, 900).tobytes()
     blob = bfncodec.compress(data, "none").replace(data[450:460], bytes(10))
     (folder / "x.bfn").write_bytes(blob)
@@ -287,7 +288,7 @@ def test_measure(folder: Path) -> None:
 
 def test_a_plot_needs_matplotlib(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    result = CliRunner().invoke(cli.cli, ["measure", "--plot", "x.png", "a.txt"])
+    result = CliRunner().invoke(main.cli, ["measure", "--plot", "x.png", "a.txt"])
     assert result.exit_code == 1
     assert "pip install 'bfncodec[plot]'" in str(result.exception)
 
@@ -351,14 +352,15 @@ def test_a_full_standard_output_is_one_line(folder: Path, args: list[str]) -> No
 SLOW = """
 import sys, time
 from pathlib import Path
-from bfncodec import cli, places
-write = places._write_synced
+from bfncodec.cli.main import main
+from bfncodec.files import atomic
+write = atomic._write_synced
 def slow(path, data, like):
     write(path, data, like)
     Path("ready").touch()
     time.sleep(30)
-places._write_synced = slow
-cli.main(["compress", "-m", "none", "--rm", "a.txt"])
+atomic._write_synced = slow
+main.main(["compress", "-m", "none", "--rm", "a.txt"])
 """
 
 
@@ -422,21 +424,21 @@ def test_help_and_list_load_nothing_heavy(folder: Path) -> None:
         code = (
             "import sys\n"
             "from bfncodec import cli\n"
-            f"assert not cli.cli.main({args}, standalone_mode=False)\n"
+            f"assert not main.cli.main({args}, standalone_mode=False)\n"
             "assert not {'torch', 'numpy', 'PIL', 'matplotlib'} & set(sys.modules)"
         )
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=ENVIRONMENT)
 
 
 def test_errors_are_single_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    runner.complain("several\nlines")
+    batch.complain("several\nlines")
     assert capsys.readouterr().err == "bfncodec: several lines\n"
 
 
 @pytest.mark.parametrize("quiet", [False, True])
 def test_what_is_logged_while_a_file_is_at_work_is_said(quiet: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    log = logging.getLogger("bfncodec.compiled")
-    call = runner.Call(quiet)
+    log = logging.getLogger("bfncodec.runtime.jit")
+    call = batch.Call(quiet)
     with call.each("a"):
         log.info("compiling")
         log.debug("details")

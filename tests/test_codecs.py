@@ -28,14 +28,14 @@ from bfncodec import models
 from bfncodec.codecs.image import ImageCodec
 from bfncodec.codecs.text import Lanes, TextCodec, _spans
 from bfncodec.codecs.threads import Team
-from bfncodec.coding.contexts import ContextMixer
-from bfncodec.devices import device_named
+from bfncodec.coding.mixing.contexts import ContextMixer
 from bfncodec.errors import BfncodecError, DamagedError, InputError, ModelError, ModelNotFoundError
 from bfncodec.flow import Comb, Wavefront
-from bfncodec.networks.convnet import ConvNet, ConvNetConfig
-from bfncodec.networks.transformer import FAR, Transformer, TransformerConfig, rope_tables
-from bfncodec.training.quantise import export
-from bfncodec.wire import varint
+from bfncodec.format.wire import varint
+from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
+from bfncodec.networks.transformer.model import FAR, Transformer, TransformerConfig, rope_tables
+from bfncodec.runtime.devices import device_named
+from bfncodec.training.export import export
 
 Image = NDArray[np.uint8]
 WINDOW, CONTEXT = 32, 20

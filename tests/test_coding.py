@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bfncodec.coding import cdf
-from bfncodec.coding.direct import PRECISION, RangeDecoder, RangeEncoder, information, total
+from bfncodec.coding.rangecoder import PRECISION, RangeDecoder, RangeEncoder, information, total
 from bfncodec.errors import DamagedError
 
 Ints = NDArray[np.int32]

@@ -20,15 +20,14 @@ from test_networks import CPU, conv_pair, pixels, symbols, text_pair, text_weigh
 pytest.importorskip("numba")
 
 import bfncodec
-from bfncodec import compiled
 from bfncodec.codecs.image import ImageCodec
-from bfncodec.coding.contexts import ContextMixer, bit_intervals, bits_of
-from bfncodec.coding.contexts_compiled import CompiledMixer
-from bfncodec.coding.direct import RangeDecoder, RangeEncoder
+from bfncodec.coding.mixing.compiled import CompiledMixer
+from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
+from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder
 from bfncodec.networks import exact
-from bfncodec.networks.convnet import CODING_ORDER
-from bfncodec.networks.convnet_compiled import CompiledConvNet
-from bfncodec.networks.kernels_compiled import (
+from bfncodec.networks.convnet.compiled import CompiledConvNet
+from bfncodec.networks.convnet.model import CODING_ORDER
+from bfncodec.networks.kernels import (
     BYTES,
     COLUMNS,
     LANES,
@@ -39,8 +38,9 @@ from bfncodec.networks.kernels_compiled import (
     multiply_packed,
     weighted_sum,
 )
-from bfncodec.networks.products_compiled import finish, linear_of, most_of, multiply, quantise, quantise_rms_norm
-from bfncodec.networks.transformer_compiled import CompiledTransformer
+from bfncodec.networks.products import finish, linear_of, most_of, multiply, quantise, quantise_rms_norm
+from bfncodec.networks.transformer.compiled import CompiledTransformer
+from bfncodec.runtime import jit
 
 DEMO = Path(__file__).parents[1] / "benchmarks" / "demo_files"
 Floats = NDArray[np.float32]
@@ -134,12 +134,12 @@ def test_sums_are_finished_as_they_are_without_loops(seed: int, fine: bool, bias
         np.testing.assert_array_equal(y, linear(torch.from_numpy(x), torch.from_numpy(unit)).numpy())
 
 
-@compiled.compiled
+@jit.compiled
 def sum_of_values(keys: Any, weight: Any, rows: Any, count: Any, parts: Any, out: Any) -> None:
     weighted_sum(keys, weight, rows, count, parts, out)
 
 
-@compiled.compiled
+@jit.compiled
 def scores_of_keys(query: Any, keys: Any, blocks: Any, start: Any, out: Any) -> None:
     key_scores(query, keys, blocks, start, out)
 
@@ -300,36 +300,36 @@ def test_payloads_are_the_same_with_loops_and_without(name: str, monkeypatch: py
         x = [image for image in x if image.shape[2] in codec.channels]
     payloads = {}
     for switch in ("always", "never"):
-        monkeypatch.setenv(compiled.SWITCH, switch)
+        monkeypatch.setenv(jit.SWITCH, switch)
         payloads[switch] = codec.encode_batch(x)
     assert payloads["always"] == payloads["never"]
-    monkeypatch.setenv(compiled.SWITCH, "always")
+    monkeypatch.setenv(jit.SWITCH, "always")
     for found, wanted in zip(codec.decode_batch(payloads["never"]), x, strict=True):
         assert np.array_equal(found, wanted)
 
 
 def test_short_work_goes_without_loops(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(compiled.SWITCH, raising=False)
+    monkeypatch.delenv(jit.SWITCH, raising=False)
     kept = [False]
-    monkeypatch.setattr(compiled, "_kept", lambda: kept[0])
-    monkeypatch.setattr(compiled, "_loaded", lambda: False)
-    assert [compiled.pays(s) for s in (0.1, compiled.LOADING + 1, compiled.COMPILING + 1)] == [False, False, True]
+    monkeypatch.setattr(jit, "_kept", lambda: kept[0])
+    monkeypatch.setattr(jit, "_loaded", lambda: False)
+    assert [jit.pays(s) for s in (0.1, jit.LOADING + 1, jit.COMPILING + 1)] == [False, False, True]
     kept[0] = True
-    assert [compiled.pays(s) for s in (0.1, compiled.LOADING + 1, compiled.COMPILING + 1)] == [False, True, True]
-    monkeypatch.setattr(compiled, "_loaded", lambda: True)
-    assert [compiled.pays(s) for s in (0.01, 0.1)] == [False, True]
-    monkeypatch.setenv(compiled.SWITCH, "never")
-    assert not compiled.pays(1e9)
-    monkeypatch.setenv(compiled.SWITCH, "always")
-    assert compiled.pays(0)
-    monkeypatch.setattr(compiled, "_works", lambda: False)
-    assert not compiled.pays(1e9)
+    assert [jit.pays(s) for s in (0.1, jit.LOADING + 1, jit.COMPILING + 1)] == [False, True, True]
+    monkeypatch.setattr(jit, "_loaded", lambda: True)
+    assert [jit.pays(s) for s in (0.01, 0.1)] == [False, True]
+    monkeypatch.setenv(jit.SWITCH, "never")
+    assert not jit.pays(1e9)
+    monkeypatch.setenv(jit.SWITCH, "always")
+    assert jit.pays(0)
+    monkeypatch.setattr(jit, "_works", lambda: False)
+    assert not jit.pays(1e9)
 
 
 def test_a_numba_that_does_not_load_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
-    compiled._works.cache_clear()
+    jit._works.cache_clear()
     try:
-        assert not compiled._works()
+        assert not jit._works()
     finally:
-        compiled._works.cache_clear()
+        jit._works.cache_clear()

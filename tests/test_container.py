@@ -9,10 +9,10 @@ from doubles import noise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bfncodec import lzmaraw
-from bfncodec.container import Coded, pack, unpack
 from bfncodec.errors import DamagedError, FormatError, NewerVersionError, NotOursError
-from bfncodec.header import (
+from bfncodec.format import lzmaraw
+from bfncodec.format.container import Coded, pack, unpack
+from bfncodec.format.header import (
     ARRAY_TYPES,
     NO_LIMITS,
     Extra,
@@ -26,7 +26,7 @@ from bfncodec.header import (
     boxes,
     content_bytes,
 )
-from bfncodec.wire import MAX_VARINT, Reader, varint
+from bfncodec.format.wire import MAX_VARINT, Reader, varint
 
 MODEL = b"\x01\x02\x03\x04"
 TEXT = b"to be or not to be"

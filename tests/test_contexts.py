@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bfncodec.coding.contexts import (
+from bfncodec.coding.mixing.contexts import (
     BITS,
     LEVELS,
     LIMIT,
@@ -40,7 +40,7 @@ from bfncodec.coding.contexts import (
     stretch,
     table_bits,
 )
-from bfncodec.coding.direct import RangeDecoder, RangeEncoder, information, total
+from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, information, total
 from bfncodec.errors import DamagedError
 
 Ints = NDArray[np.int64]

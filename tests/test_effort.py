@@ -12,11 +12,12 @@ from doubles import FakeCodec, FakeModels, noise
 from PIL import Image
 
 import bfncodec
-from bfncodec import segments, tiles
 from bfncodec.errors import InputError
 from bfncodec.flow.report import CodeLength
-from bfncodec.header import Mode
-from bfncodec.limits import Limits, least_payload, plausible
+from bfncodec.format.header import Mode
+from bfncodec.format.limits import Limits, least_payload, plausible
+from bfncodec.images import classical
+from bfncodec.segments import segments
 
 WORDS = b"to be or not to be, that is the question " * 100
 
@@ -144,13 +145,13 @@ def test_noise_is_not_for_models() -> None:
 
 def test_noise_is_not_searched_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     searches: list[tuple[int, int]] = []
-    webp = tiles._webp
-    monkeypatch.setattr(tiles, "_webp", lambda image, *search: searches.append(search) or webp(image, *search))
+    webp = classical._webp
+    monkeypatch.setattr(classical, "_webp", lambda image, *search: searches.append(search) or webp(image, *search))
     array = noise(30, 200, 200, 3)
-    tiles.encode_tile(array, Mode.RGB, search=tiles.SLOWEST)
-    assert searches == [tiles.FAST]
-    tiles.encode_tile(np.tile(array[:100], (2, 1, 1)), Mode.RGB, search=tiles.SLOWEST)  # LZMA finds the first half
-    assert searches[1:] == [tiles.SLOWEST]
+    classical.encode_tile(array, Mode.RGB, search=classical.SLOWEST)
+    assert searches == [classical.FAST]
+    classical.encode_tile(np.tile(array[:100], (2, 1, 1)), Mode.RGB, search=classical.SLOWEST)
+    assert searches[1:] == [classical.SLOWEST]
 
 
 # ---- named --------------------------------------------------------------------------------------

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bfncodec
-from bfncodec import elements, lzmaraw, segments
-from bfncodec.container import unpack
-from bfncodec.elements import Form, Kind, decode, encode, forms_of
 from bfncodec.errors import DamagedError, InputError
-from bfncodec.header import ARRAY_TYPES, Method, Tag
-from bfncodec.wire import varint
+from bfncodec.format import lzmaraw
+from bfncodec.format.container import unpack
+from bfncodec.format.header import ARRAY_TYPES, Method, Tag
+from bfncodec.format.wire import varint
+from bfncodec.segments import numbers, segments
+from bfncodec.segments.numbers import Form, Kind, decode, encode, forms_of
 
 TYPES = sorted(set(ARRAY_TYPES) - {"u1", "u2"})
 
@@ -113,15 +114,15 @@ def test_bytes_of_numbers_may_go_through_a_named_model() -> None:
 
 
 def test_a_sample_chooses_the_form_of_larger_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(elements, "_SMALL", 1000)
-    monkeypatch.setattr(elements, "_SAMPLE", 2000)
+    monkeypatch.setattr(numbers, "_SMALL", 1000)
+    monkeypatch.setattr(numbers, "_SAMPLE", 2000)
     for array in (slope("<f4"), np.arange(9000, dtype=">u4"), np.exp(1j * np.linspace(0, 9, 900))):
         data, forms = array.tobytes(), forms_of(array.dtype.str.lstrip("<"), array.shape)
         chosen = encode(data, forms)
         assert decode(chosen) == data
-        monkeypatch.setattr(elements, "_SMALL", 1 << 30)
+        monkeypatch.setattr(numbers, "_SMALL", 1 << 30)
         assert len(chosen) == min(len(encode(data, [form])) for form in forms)
-        monkeypatch.setattr(elements, "_SMALL", 1000)
+        monkeypatch.setattr(numbers, "_SMALL", 1000)
 
 
 BLOCK = varint(5) + b"\0" + b"abcd"
@@ -156,9 +157,9 @@ def test_impossible_streams_are_damage(stream: bytes) -> None:
 
 
 def test_a_stream_is_of_arrays_only() -> None:
-    from bfncodec.container import Coded, pack
-    from bfncodec.header import Header
-    from bfncodec.header import Kind as Given
+    from bfncodec.format.container import Coded, pack
+    from bfncodec.format.header import Header
+    from bfncodec.format.header import Kind as Given
 
     stream = varint(4) + b"\x00" + BLOCK
     blob = pack(Header(Given.BYTES), ((4, 1),), [Coded(Method.PICTURE, stream, 0)])

@@ -20,9 +20,9 @@ from tiny import KINDS, export_archive
 
 import bfncodec
 from benchmarks.samples import coded, names
-from bfncodec import compiled
-from bfncodec.networks.undisturbed import undisturbed
-from bfncodec.training.quantise import export
+from bfncodec.runtime import jit
+from bfncodec.runtime.isolation import undisturbed
+from bfncodec.training.export import export
 
 DOCS = Path(__file__).parents[1] / "docs" / "exactness.md"
 
@@ -30,7 +30,7 @@ DOCS = Path(__file__).parents[1] / "docs" / "exactness.md"
 @pytest.fixture(autouse=True)
 def torch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without compiled kernels, which the guard cannot see."""
-    monkeypatch.setenv(compiled.SWITCH, "never")
+    monkeypatch.setenv(jit.SWITCH, "never")
 
 
 # --- every kind of codec, with random weights --------------------------------------------------

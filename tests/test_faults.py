@@ -21,11 +21,12 @@ from test_cli import ENVIRONMENT, TEXT
 
 import bfncodec
 from benchmarks.faults import Killer, folder_file, tree
-from bfncodec import files, places, runner
+from bfncodec.cli import batch
+from bfncodec.content.folder import read_folder
 from bfncodec.errors import BfncodecError
-from bfncodec.files import Options, compress_file, decompress_file
-from bfncodec.folders import read_folder
-from bfncodec.sources import Identity
+from bfncodec.files import atomic, transfer
+from bfncodec.files.sources import Identity
+from bfncodec.files.transfer import Options, compress_file, decompress_file
 
 PROGRAM = [sys.executable, "-m", "bfncodec"]
 REMOVE = Options(model="none", remove=True, force=True)
@@ -65,7 +66,7 @@ def killed_at(step: int, work: Callable[[], Any]) -> bool:
 
 def check_left(folder: Path, before: set[str]) -> None:
     """Beside what was there and what is made only hidden files that are documented."""
-    assert all(places.is_leftover(name) for name in {path.name for path in folder.iterdir()} - before)
+    assert all(atomic.is_leftover(name) for name in {path.name for path in folder.iterdir()} - before)
 
 
 @posix
@@ -105,7 +106,7 @@ def test_a_folder_is_whole_or_absent_at_any_step(
 ) -> None:
     if not swaps or sys.platform != "linux":  # a system, or a file system, that cannot exchange names
         swaps = False
-        monkeypatch.setattr(places, "_swapped", lambda one, other: False)
+        monkeypatch.setattr(atomic, "_swapped", lambda one, other: False)
     blob, inside = folder_file()
     before = {"old": OLDER}
     step = 0
@@ -138,7 +139,7 @@ def test_a_source_folder_is_whole_or_absent_at_any_step(tmp_path: Path) -> None:
     def remove(folder: Path) -> None:
         known: dict[str, Identity] = {}
         read_folder(folder, None, known)
-        files._remove_folder(folder, known, [])
+        transfer._remove_folder(folder, known, [])
 
     step, more = 0, True
     while more:
@@ -169,7 +170,7 @@ def test_a_model_is_never_half_exported(tmp_path: Path, older: bool) -> None:
     """Weights of one training with the configuration of another would code, but for nobody else."""
     from torch import nn
 
-    from bfncodec.training.quantise import export
+    from bfncodec.training.export import export
 
     networks = [nn.Linear(2, 2), nn.Linear(2, 2)]
     wholes = []
@@ -237,13 +238,13 @@ def test_a_folder_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pyte
 
 def test_a_source_that_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x").write_bytes(TEXT)
-    place = files.place
+    place = transfer.place
 
     def late(*args: Any, **given: Any) -> None:
         place(*args, **given)
         (tmp_path / "x").unlink()
 
-    monkeypatch.setattr(files, "place", late)
+    monkeypatch.setattr(transfer, "place", late)
     with pytest.raises(BfncodecError, match="the result is written, but the source cannot be removed: No such file"):
         compress_file(tmp_path / "x", options=REMOVE)
     assert bfncodec.decompress((tmp_path / "x.bfn").read_bytes()) == TEXT
@@ -361,7 +362,7 @@ def test_streams_that_take_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch, buf
     stream = io.BufferedWriter(Part()) if buffered else Part()
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=stream))
     data = noise(32, 30_500).tobytes()
-    runner.write_stdout(data)
+    batch.write_stdout(data)
     assert b"".join(taken) == data
 
 

@@ -19,12 +19,12 @@ from PIL.PngImagePlugin import PngInfo
 from strategies import images
 
 import bfncodec
-from bfncodec import files
 from bfncodec.errors import DamagedError, InputError, OutputError
-from bfncodec.files import Options, compress_file, decompress_file, encode_data
-from bfncodec.header import Kind, Mode, Origin
-from bfncodec.imagefiles import read_file, write_file
-from bfncodec.pictures import Picture
+from bfncodec.files import transfer
+from bfncodec.files.transfer import Options, compress_file, decompress_file, encode_data
+from bfncodec.format.header import Kind, Mode, Origin
+from bfncodec.images.files import read_file, write_file
+from bfncodec.images.picture import Picture
 
 PLAIN = Options(model="none")
 EXIF = b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"
@@ -334,8 +334,8 @@ def test_nothing_is_left_behind_when_writing_fails(
 
 
 def test_a_result_that_does_not_verify_is_not_kept(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encode = files.encode_frame
-    monkeypatch.setattr(files, "encode_frame", lambda *args: encode(*args)[:-1] + b"\1")
+    encode = transfer.encode_frame
+    monkeypatch.setattr(transfer, "encode_frame", lambda *args: encode(*args)[:-1] + b"\1")
     with pytest.raises(OutputError, match="does not decode"):
         compress_file(source, options=Options("none", remove=True))
     assert left(source.parent) == {"text.txt"}
@@ -343,7 +343,7 @@ def test_a_result_that_does_not_verify_is_not_kept(source: Path, monkeypatch: py
 
 
 def test_another_content_does_not_verify(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "encode_frame", lambda *args: bfncodec.compress(b"something else", "none"))
+    monkeypatch.setattr(transfer, "encode_frame", lambda *args: bfncodec.compress(b"something else", "none"))
     with pytest.raises(OutputError, match="same content"):
         compress_file(source, options=PLAIN)
     assert left(source.parent) == {"text.txt"}

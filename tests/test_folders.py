@@ -22,15 +22,17 @@ from PIL.PngImagePlugin import PngInfo
 from tiny import archive_codec, export_archive, prefer_models
 
 import bfncodec
-from bfncodec import cli, places, segments
-from bfncodec.container import Coded, pack, unpack
-from bfncodec.content import Entry
+from bfncodec.cli.main import main
+from bfncodec.content.folder import folder_of, read_files, write_files
+from bfncodec.content.types import Entry
 from bfncodec.errors import DamagedError, FormatError, InputError, NewerVersionError, OutputError
-from bfncodec.files import Options, compress_file, decompress_file, encode_folder
-from bfncodec.folders import folder_of, read_files, write_files
-from bfncodec.header import Extra, Header, Kind, Method, Mode, Origin, Tag
-from bfncodec.imagefiles import read_file, write_file
-from bfncodec.wire import varint
+from bfncodec.files import atomic
+from bfncodec.files.transfer import Options, compress_file, decompress_file, encode_folder
+from bfncodec.format.container import Coded, pack, unpack
+from bfncodec.format.header import Extra, Header, Kind, Method, Mode, Origin, Tag
+from bfncodec.format.wire import varint
+from bfncodec.images.files import read_file, write_file
+from bfncodec.segments import segments
 
 RGB, GREY, BINARY, LETTERS = "tiny-levels", "tiny-grey", "tiny-binary", "tiny-letters"
 OTHERS = {"notes.txt", "empty", "deep/er/large.png", "photo.jpg", "ragged.png"}
@@ -122,7 +124,7 @@ def expected(files: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def run(*args: str, code: int = 0, stdin: bytes = b"") -> Result:
-    result = CliRunner().invoke(cli.cli, list(args), input=stdin)
+    result = CliRunner().invoke(main.cli, list(args), input=stdin)
     assert result.exit_code == code, (result.output, result.exception)
     return result
 
@@ -347,7 +349,7 @@ def test_never_half_a_folder(
             with monkeypatch.context() as patch:
                 patch.setattr(place, *broken)
                 if place is Path:
-                    patch.setattr(places, "_swapped", lambda one, other: False)
+                    patch.setattr(atomic, "_swapped", lambda one, other: False)
                 left[0] = 3
                 with pytest.raises(OutputError if isinstance(error, OSError) else type(error)):
                     decompress_file("set.bfn", target, Options(force=True))
@@ -397,25 +399,25 @@ def test_links_are_left_out_and_keep_the_folder(folder: Path, tmp_path: Path) ->
 
 
 def test_only_what_was_compressed_is_removed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bfncodec import files
+    from bfncodec.files import transfer
 
-    place = files.place
+    place = transfer.place
 
     def slow(*args: Any, **options: Any) -> None:
         place(*args, **options)
         (folder / "deep" / "later").write_bytes(b"x")
 
-    monkeypatch.setattr(files, "place", slow)
+    monkeypatch.setattr(transfer, "place", slow)
     before = found(folder)
     assert "something has come into it since" in run("compress", "-m", RGB, "--rm", "set", code=1).stderr
     assert found(folder) == before | {"deep/later": b"x"}
 
 
 def test_removed_only_when_verified(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bfncodec import files
+    from bfncodec.files import transfer
 
-    encode = files.encode_frame
-    monkeypatch.setattr(files, "encode_frame", lambda *args: encode(*args)[:-20] + bytes(20))
+    encode = transfer.encode_frame
+    monkeypatch.setattr(transfer, "encode_frame", lambda *args: encode(*args)[:-20] + bytes(20))
     assert "does not decode" in run("compress", "-m", RGB, "--rm", "--no-verify", "set", code=1).stderr
     assert listing(folder.parent) == {"set"}
 

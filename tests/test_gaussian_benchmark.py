@@ -13,8 +13,8 @@ from test_wavefronts import SHAPE, TWO, full_stack, tiny
 from tiny import CONFIGS, KINDS, content, random_stack, tiny_receiver
 
 from benchmarks.gaussian import entropies
-from bfncodec.codecs.gaussian import sums_of
-from bfncodec.codecs.paths import game, realised_path
+from bfncodec.codecs.receivers.parallel import sums_of
+from bfncodec.codecs.receivers.paths import game, realised_path
 from bfncodec.coding.bitsback import push_items
 
 

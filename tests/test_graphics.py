@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import bfncodec
-from bfncodec import segments
 from bfncodec.errors import InputError
+from bfncodec.segments import segments
 
 FRAME = 18
 MODES = ("RGB", "RGBA", "L", "LA", "P", "1")

@@ -29,16 +29,18 @@ from safetensors.torch import save
 from specimens import CODECS, LINES, MAKERS, TEXT, specimens
 
 import bfncodec
-from bfncodec import cli, lzmaraw, models
-from bfncodec.arrays import arrays_of
+from bfncodec import models
+from bfncodec.cli.main import main
+from bfncodec.content.arrays import arrays_of
+from bfncodec.content.folder import Places
+from bfncodec.content.paths import bad_path, unusable_path
 from bfncodec.errors import BfncodecError, DamagedError, InputError, LimitError, ModelError
-from bfncodec.files import Options, decode_data
-from bfncodec.folders import Places
-from bfncodec.header import Extra, Mode, Origin, Tag, write_extras
-from bfncodec.limits import Limits
-from bfncodec.paths import bad_path, unusable_path
-from bfncodec.wide import join, split
-from bfncodec.wire import varint
+from bfncodec.files.transfer import Options, decode_data
+from bfncodec.format import lzmaraw
+from bfncodec.format.header import Extra, Mode, Origin, Tag, write_extras
+from bfncodec.format.limits import Limits
+from bfncodec.format.wire import varint
+from bfncodec.images.byteplanes import join, split
 
 KINDS = [name for name in MAKERS if name != "joined"]  # which, cut between its files, is sound
 
@@ -58,7 +60,7 @@ def forged(name: str, **changes: Any) -> bytes:
 
 
 def run(*args: str, code: int = 0) -> str:
-    result = CliRunner().invoke(cli.cli, list(args))
+    result = CliRunner().invoke(main.cli, list(args))
     assert result.exit_code == code, (result.output, result.exception)
     return result.stderr
 
@@ -273,7 +275,7 @@ def test_the_estimate_of_memory_is_an_upper_bound() -> None:
 
 
 def test_what_is_compressed_here_is_verified_whatever_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bfncodec.limits.machine_memory", lambda: 1000)
+    monkeypatch.setattr("bfncodec.format.limits.machine_memory", lambda: 1000)
     assert Limits().memory == 750
     blob = bfncodec.compress(TEXT, "none")
     (tmp_path / "text").write_bytes(TEXT)
@@ -311,7 +313,7 @@ def test_output_is_counted_over_all_files_of_a_call(tmp_path: Path) -> None:
 
 
 def test_files_that_expand_without_measure_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bfncodec.runner._LEAST_OUTPUT", 1 << 20)
+    monkeypatch.setattr("bfncodec.cli.batch._LEAST_OUTPUT", 1 << 20)
     path = tmp_path / "zeros.bfn"
     path.write_bytes(sealed(bomb("lzma", 32), decompress))
     assert "--max-output" in run("decompress", "-q", str(path), code=1)
@@ -430,7 +432,7 @@ def test_thin_planes_are_joined_sample_by_sample(
     numbers = noise(7, *shape).astype(np.uint16) * (257 if shift == 16 else 1)
     planes = split(numbers, shift)
     thin = join(*planes, shift)
-    monkeypatch.setattr("bfncodec.wide._THIN", 0)
+    monkeypatch.setattr("bfncodec.images.byteplanes._THIN", 0)
     assert np.array_equal(thin, join(*planes, shift))
     assert np.array_equal(thin, numbers)
 
@@ -447,7 +449,7 @@ def test_no_side_of_a_segment_is_longer_than_any_can_be() -> None:
 def test_a_preview_says_its_size_before_it_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its decoder takes 2 GB for a canvas of 16384 pixels a side before anybody is asked."""
     value = take_apart(specimens()["preview"]).extras[0][1][4:]
-    monkeypatch.setattr("bfncodec.previews.open_stream", lambda *args: pytest.fail("opened"))
+    monkeypatch.setattr("bfncodec.images.preview.open_stream", lambda *args: pytest.fail("opened"))
     canvas = b"RIFF" + (len(value) + 10).to_bytes(4, "little") + b"WEBPVP8X" + (10).to_bytes(4, "little")
     canvas += bytes(4) + b"\xff\x3f\0" * 2 + value[12:]
     for forged_value in (canvas, value[:26] + b"\xff\x3f\xff\x3f" + value[30:], value[:20]):
@@ -556,8 +558,8 @@ def test_forged_files_and_models(cases: int) -> None:
 def test_the_fuzzer_sees_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that could not fail would say nothing."""
     specimens()  # which are made before anything is broken
-    monkeypatch.setattr("bfncodec.header.check_axes", lambda *args: 1 // 0)
-    monkeypatch.setattr("bfncodec.container.check_axes", lambda *args: 1 // 0)
+    monkeypatch.setattr("bfncodec.format.header.check_axes", lambda *args: 1 // 0)
+    monkeypatch.setattr("bfncodec.format.container.check_axes", lambda *args: 1 // 0)
     report = fuzz.fuzz(60, 3, models=False)
     assert report.ends["ZeroDivisionError"]
     assert any("ZeroDivisionError" in fault for fault in report.faults)
@@ -598,7 +600,7 @@ def test_not_even_a_fault_of_ours_stops_the_others(tmp_path: Path, monkeypatch: 
     def fails(blob: bytes, *args: Any, **more: Any) -> Any:
         return 1 // 0 if blob == specimens()["stored"] else real(blob, *args, **more)
 
-    monkeypatch.setattr("bfncodec.files.decode_data", fails)
+    monkeypatch.setattr("bfncodec.files.transfer.decode_data", fails)
     said = run("test", str(tmp_path / "first.bfn"), *paths, code=1)
     assert "first.bfn: internal error (ZeroDivisionError" in said
     assert "at test_hostile.py:" in said
@@ -609,8 +611,8 @@ def test_not_even_a_fault_of_ours_stops_the_others(tmp_path: Path, monkeypatch: 
 def test_the_command_never_ends_in_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("bfncodec.cli.cli.main", lambda *args, **more: [].pop())
-    assert cli._run(["models"]) == 1
+    monkeypatch.setattr("bfncodec.cli.main.cli.main", lambda *args, **more: [].pop())
+    assert main._run(["models"]) == 1
     assert "internal error (IndexError: pop from empty list at test_hostile.py:" in capsys.readouterr().err
 
 

@@ -19,13 +19,15 @@ from picturefiles import png, slope, strips_of, tiff
 from PIL import Image
 
 import bfncodec
-from bfncodec import cli, files, objects
+from bfncodec.cli.main import main
+from bfncodec.content import objects
 from bfncodec.errors import OutputError
-from bfncodec.files import Options, compress_file, decompress_file, encode_data, verify
-from bfncodec.formats import strips
-from bfncodec.header import Extra, Kind, Tag
-from bfncodec.imagefiles import read_file, same_file, write_file
-from bfncodec.pictures import Picture
+from bfncodec.files import transfer
+from bfncodec.files.transfer import Options, compress_file, decompress_file, encode_data, verify
+from bfncodec.format.header import Extra, Kind, Tag
+from bfncodec.images.files import read_file, same_file, write_file
+from bfncodec.images.formats import strips
+from bfncodec.images.picture import Picture
 
 PLAIN = Options("none", level=1)
 IDENTICAL, SAME = "identical file", "same picture, file bytes differ"
@@ -54,7 +56,7 @@ FILES = {
 
 
 def run(*args: str, code: int = 0) -> Any:
-    result = CliRunner().invoke(cli.cli, list(args))
+    result = CliRunner().invoke(main.cli, list(args))
     assert result.exit_code == code, (result.output, result.exception)
     return result
 
@@ -153,7 +155,7 @@ def test_verification_sees_what_is_written(name: str, tmp_path: Path, monkeypatc
     for change in (darker, barer):
         with monkeypatch.context() as patch:
             patch.setattr(objects, "object_of", lambda content, change=change: write_file(change(content)))
-            patch.setattr(files, "object_of", objects.object_of)
+            patch.setattr(transfer, "object_of", objects.object_of)
             if write_file(change(content)) == write_file(content):
                 continue
             with pytest.raises(OutputError, match="same content"):
@@ -186,12 +188,12 @@ def test_a_file_that_pillow_would_read_otherwise() -> None:
 
 
 def test_salvaged_pictures_promise_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    from bfncodec import segments
+    from bfncodec.segments import segments
 
     monkeypatch.setattr(segments, "_PLAIN_TILE", 35)
     monkeypatch.setattr(segments, "_PLAIN_PIXELS", 35 * 35)
     blob = bytearray(encode_data(FILES["a.bmp"][0], PLAIN, FakeModels())[0])
-    segment = bfncodec.container.unpack(bytes(blob)).segments[1]
+    segment = bfncodec.format.container.unpack(bytes(blob)).segments[1]
     assert segment is not None
     blob[bytes(blob).index(segment.payload) + 9] ^= 1
     lost: list[Any] = []

@@ -20,10 +20,10 @@ import bfncodec
 from bfncodec.codecs.image import BATCH_PIXELS, TRIED, TRIED_OF_SMALL, ImageCodec, _groups, turn, turn_back
 from bfncodec.codecs.threads import in_threads
 from bfncodec.errors import DamagedError, InputError, ModelError
-from bfncodec.imagehead import ImageHead
-from bfncodec.networks.convnet import ConvNet, ConvNetConfig
-from bfncodec.training.quantise import export
-from bfncodec.wire import Reader, varint
+from bfncodec.format.imagehead import ImageHead
+from bfncodec.format.wire import Reader, varint
+from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
+from bfncodec.training.export import export
 
 Image = NDArray[np.uint8]
 

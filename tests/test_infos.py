@@ -17,8 +17,8 @@ from PIL.TiffImagePlugin import IFDRational
 
 import bfncodec
 from bfncodec.errors import DamagedError, InputError
-from bfncodec.header import Extra, Tag
-from bfncodec.infos import filter_info, read_info, write_info
+from bfncodec.format.header import Extra, Tag
+from bfncodec.images.info import filter_info, read_info, write_info
 
 CASES = Path(__file__).parent / "cases"
 

@@ -17,11 +17,11 @@ from PIL import Image
 from test_cli import TEXT, run
 
 import bfncodec
-from bfncodec import joined
-from bfncodec.container import LONGEST_COMPACT, MAGIC, Coded, pack
 from bfncodec.errors import BfncodecError, DamagedError, InputError, NewerVersionError
-from bfncodec.header import Header, Kind, Method
-from bfncodec.joined import split
+from bfncodec.format import concatenation
+from bfncodec.format.concatenation import split
+from bfncodec.format.container import LONGEST_COMPACT, MAGIC, Coded, pack
+from bfncodec.format.header import Header, Kind, Method
 
 NOISE = noise(7, 1900).tobytes()  # what a model codes, and nothing else can
 LONG = noise(11, 2 * LONGEST_COMPACT).tobytes()  # stored
@@ -203,7 +203,7 @@ def test_the_search_is_bounded(method: int, monkeypatch: pytest.MonkeyPatch) -> 
         done[0] += len(data)
         return crc32(data, value)
 
-    monkeypatch.setattr(joined, "zlib", type("", (), {"crc32": staticmethod(counted)}))
+    monkeypatch.setattr(concatenation, "zlib", type("", (), {"crc32": staticmethod(counted)}))
     identity = FakeModels().codecs["text"].info.id if method == 3 else b""
     head = MAGIC + bytes([0x40 | method << 2]) + b"crc!" + identity
     for filler in (MAGIC + b"\x40", MAGIC + b"\x40crc!", MAGIC + b"\x44crc!\xff\xff\xff\x1f\x5d\0"):

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tiny import content, random_stack
 
+from bfncodec.coding import tables
 from bfncodec.coding.ans import AnsStack
-from bfncodec.coding.direct import total
 from bfncodec.coding.lattice import CELL, FRACTIONS, HALF, LEAST_VARIANCE, Kernel, Normals, kernel
-from bfncodec.networks import tables
-from bfncodec.networks.tables import NORMAL_BITS, NORMAL_LIMIT, NORMAL_STEPS, normal_table
+from bfncodec.coding.rangecoder import total
+from bfncodec.coding.tables import NORMAL_BITS, NORMAL_LIMIT, NORMAL_STEPS, normal_table
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from tiny import CONFIGS, FEW, archive_codec, export_archive, tiny_receiver
 
 import bfncodec
-from bfncodec.codecs.gaussian import LevelReceiver
+from bfncodec.codecs.receivers.parallel import LevelReceiver
 from bfncodec.errors import InputError, ModelError
 from bfncodec.flow.gaussian import bin_centres
-from bfncodec.networks.denoiser import Denoiser, DenoiserConfig
-from bfncodec.networks.exact_convnet import WEIGHT_TOTAL
-from bfncodec.networks.tiles import TiledConfig
-from bfncodec.training import gaussian
+from bfncodec.networks.convnet.exact import WEIGHT_TOTAL
+from bfncodec.networks.parallel.model import Denoiser, DenoiserConfig
+from bfncodec.networks.wavefront.model import TiledConfig
 from bfncodec.training.config import make
-from bfncodec.training.gaussian import ItemSource, level_end, load_arrays, network_of
+from bfncodec.training.tasks import parallel
+from bfncodec.training.tasks.parallel import ItemSource, level_end, load_arrays, network_of
 
 
 def some_levels(kind: str, items: int, seed: int = 0) -> NDArray[np.int64]:
@@ -120,18 +120,18 @@ def test_training_takes_any_number_of_levels(tmp_path: Path, monkeypatch: pytest
     table = {"kind": "discretised", "shape": [4, 4, 3], "classes": classes, "width": 8, "hidden": 16, "blocks": 1}
     config = network_of({"network": table}, make)
     np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, classes, (9, 4, 4, 3), np.uint8))
-    sampler = gaussian.ItemSampler(ItemSource((str(tmp_path / "x.npy"),)), config, 16)
+    sampler = parallel.ItemSampler(ItemSource((str(tmp_path / "x.npy"),)), config, 16)
     told: list[int] = []
 
     def end(x: torch.Tensor, p: Any, levels: int) -> torch.Tensor:
         told.append(levels)
         return level_end(x, p, levels)
 
-    monkeypatch.setitem(gaussian.TERMS, "discretised", (gaussian.level_step, end))
+    monkeypatch.setitem(parallel.TERMS, "discretised", (parallel.level_step, end))
     batch = sampler(np.random.default_rng(1))
     levels = (batch[0].numpy() + 1) * classes / 2 - 0.5
     np.testing.assert_allclose(levels, levels.round(), atol=1e-4)
-    assert math.isfinite(float(gaussian.loss(Denoiser(config), batch, config).detach()))
+    assert math.isfinite(float(parallel.loss(Denoiser(config), batch, config).detach()))
     assert told == [classes]
     np.save(tmp_path / "more.npy", np.full((9, 4, 4, 3), min(classes, 255), np.uint8))
     if classes < 256:

@@ -18,13 +18,14 @@ from strategies import texts
 from tiny import export_archive
 
 import bfncodec
-from bfncodec import cli, segments
-from bfncodec.container import Coded, pack, unpack
+from bfncodec.cli.main import main
 from bfncodec.errors import DamagedError, FormatError, InputError
-from bfncodec.files import Options, compress_file, decompress_file
-from bfncodec.header import Extra, Header, Kind, Tag
-from bfncodec.lines import LINE_BLOCK, Lines, split_lines
-from bfncodec.wire import varint
+from bfncodec.files.transfer import Options, compress_file, decompress_file
+from bfncodec.format.container import Coded, pack, unpack
+from bfncodec.format.header import Extra, Header, Kind, Tag
+from bfncodec.format.lineindex import LINE_BLOCK, Lines, split_lines
+from bfncodec.format.wire import varint
+from bfncodec.segments import segments
 
 contents = st.lists(st.sampled_from([b"\n", b"\r", b"a", b"some words ", b"\0", b"\xff"]), max_size=60).map(b"".join)
 blocks = st.sampled_from([1, 2, 5, 20, 64, 1000])
@@ -320,7 +321,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*args: str, code: int = 0, stdin: bytes = b"") -> Result:
-    result = CliRunner().invoke(cli.cli, list(args), input=stdin)
+    result = CliRunner().invoke(main.cli, list(args), input=stdin)
     assert result.exit_code == code, (result.output, result.exception)
     return result
 
@@ -362,6 +363,6 @@ def test_what_the_command_refuses(folder: Path) -> None:
     ],
 )
 def test_wrong_usage(folder: Path, args: list[str], message: str) -> None:
-    result = CliRunner().invoke(cli.cli, args, standalone_mode=False)
+    result = CliRunner().invoke(main.cli, args, standalone_mode=False)
     assert isinstance(result.exception, click.UsageError)
     assert message in str(result.exception)

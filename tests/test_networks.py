@@ -20,17 +20,27 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bfncodec.coding import tables
 from bfncodec.coding.cdf import nibble_intervals, softmax_intervals
-from bfncodec.coding.direct import information
+from bfncodec.coding.rangecoder import information
 from bfncodec.flow import Comb, Wavefront
-from bfncodec.networks import exact, exact_convnet, exact_transformer, tables
-from bfncodec.networks.convnet import BLOCK_TAPS, CODING_ORDER, INPUT_TAPS, ConvNet, ConvNetConfig, max_norm
+from bfncodec.networks import exact
+from bfncodec.networks.convnet.exact import WEIGHT_TOTAL, ExactConvNet, Front, Prediction, mixture
+from bfncodec.networks.convnet.exact import stored_shapes as conv_shapes
+from bfncodec.networks.convnet.model import (
+    BLOCK_TAPS,
+    CODING_ORDER,
+    INPUT_TAPS,
+    ConvNet,
+    ConvNetConfig,
+    max_norm,
+)
 from bfncodec.networks.exact import LARGEST
-from bfncodec.networks.exact_convnet import WEIGHT_TOTAL, ExactConvNet, Front, Prediction, mixture
-from bfncodec.networks.exact_transformer import ExactTransformer
-from bfncodec.networks.stored import packed, table_rows
-from bfncodec.networks.transformer import Transformer, TransformerConfig, attend
-from bfncodec.training.quantise import quantise_matrix, quantised_tensors, restored_state
+from bfncodec.networks.storage import packed, table_rows
+from bfncodec.networks.transformer.exact import ExactTransformer
+from bfncodec.networks.transformer.exact import stored_shapes as text_shapes
+from bfncodec.networks.transformer.model import Transformer, TransformerConfig, attend
+from bfncodec.training.export import quantise_matrix, quantised_tensors, restored_state
 
 Ints = NDArray[np.int32]
 CPU = torch.device("cpu")
@@ -180,15 +190,15 @@ def test_stored_shapes_are_those_of_exported_networks() -> None:
 
     for bits in (8, 16):
         conv = ConvNetConfig(width=16, hidden=24, blocks=2, mixtures=3, bits=bits)
-        assert exact_convnet.stored_shapes(conv) == shapes(ConvNet(conv), {})
+        assert conv_shapes(conv) == shapes(ConvNet(conv), {})
     for bits in (4, 8):
         text = TransformerConfig(width=32, layers=2, heads=2, window=32, ngrams=((2, 4), (3, 5)), ngram_bits=bits)
         network = Transformer(text)
         stored = network.stored_tables([(torch.zeros(1, 32, dtype=torch.int64), 1)])
-        assert exact_transformer.stored_shapes(text) == shapes(network, stored)
+        assert text_shapes(text) == shapes(network, stored)
     odd = TransformerConfig(width=36, heads=2, ngrams=((2, 4),) * 4, ngram_bits=4)
     with pytest.raises(ValueError, match="even number of columns, found 9"):
-        exact_transformer.stored_shapes(odd)
+        text_shapes(odd)
 
 
 def test_sixteen_bits_of_a_weight_leave_little_out() -> None:

@@ -20,11 +20,12 @@ from PIL import Image
 from strategies import arrays, number_arrays
 
 import bfncodec
-from bfncodec import api, objects
-from bfncodec.content import Plain
+from bfncodec import api
+from bfncodec.content import objects
+from bfncodec.content.types import Plain
 from bfncodec.errors import InputError, NewerVersionError, OutputError
-from bfncodec.files import Options
-from bfncodec.header import ARRAY_TYPES, Header, Kind
+from bfncodec.files.transfer import Options
+from bfncodec.format.header import ARRAY_TYPES, Header, Kind
 
 
 def back(data: Any, **options: Any) -> Any:
@@ -94,7 +95,7 @@ def test_a_wrapper_of_a_later_release_is_refused() -> None:
     header = Plain(b"").header
     assert header.extras == ()
     with pytest.raises(NewerVersionError, match="wrapped"):
-        Plain.of(Header(Kind.BYTES, extras=(bfncodec.header.Extra(4, b"\7"),)), b"")
+        Plain.of(Header(Kind.BYTES, extras=(bfncodec.format.header.Extra(4, b"\7"),)), b"")
 
 
 def test_array_types_are_told_apart() -> None:

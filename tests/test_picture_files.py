@@ -16,10 +16,10 @@ from picturefiles import IFD, LONG, SHORT, Block, chunk, numbers, png, png_of, s
 from PIL import Image
 
 import bfncodec
-from bfncodec.files import Options, encode_data
-from bfncodec.formats import pngrows, strips
-from bfncodec.header import Mode
-from bfncodec.imagefiles import read_file, write_file
+from bfncodec.files.transfer import Options, encode_data
+from bfncodec.format.header import Mode
+from bfncodec.images.files import read_file, write_file
+from bfncodec.images.formats import pngrows, strips
 
 CASES = Path(__file__).parent / "cases"
 PLAIN = Options("none", level=1)

@@ -16,10 +16,11 @@ from PIL import Image
 from strategies import images
 
 import bfncodec
-from bfncodec import cli, previews
+from bfncodec.cli.main import main
 from bfncodec.errors import DamagedError, FormatError, InputError
-from bfncodec.files import Options, decode_data, encode_data, verify
-from bfncodec.header import Tag
+from bfncodec.files.transfer import Options, decode_data, encode_data, verify
+from bfncodec.format.header import Tag
+from bfncodec.images import preview
 
 
 def scene(height: int = 300, width: int = 400) -> np.ndarray[Any, Any]:
@@ -39,8 +40,8 @@ class NoModels(FakeModels):
 
 
 def test_large_pictures_hold_one_that_costs_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(previews, "LARGE", 300 * 400)
-    monkeypatch.setattr(previews, "_SHARE", 100)
+    monkeypatch.setattr(preview, "LARGE", 300 * 400)
+    monkeypatch.setattr(preview, "_SHARE", 100)
     blob, without = (
         bfncodec.compress(scene(), "none", level=1),
         bfncodec.compress(scene(), "none", level=1, preview=False),
@@ -51,7 +52,7 @@ def test_large_pictures_hold_one_that_costs_next_to_nothing(monkeypatch: pytest.
     assert np.array_equal(bfncodec.decompress(blob), scene())
     small = bfncodec.compress(scene()[:299], "none", level=1)
     assert bfncodec.describe(small).preview_bytes == 0
-    monkeypatch.setattr(previews, "_SHARE", 10_000)  # no preview is so small
+    monkeypatch.setattr(preview, "_SHARE", 10_000)  # no preview is so small
     assert bfncodec.compress(scene(), "none", level=1) == without
 
 
@@ -119,7 +120,7 @@ def test_previews_that_cannot_be() -> None:
     def header(value: bytes) -> Any:
         import zlib
 
-        from bfncodec.header import Extra, Header, Kind
+        from bfncodec.format.header import Extra, Header, Kind
 
         return Header(Kind.IMAGE, extras=(Extra(Tag.PREVIEW, zlib.crc32(value).to_bytes(4, "little") + value),))
 
@@ -127,14 +128,14 @@ def test_previews_that_cannot_be() -> None:
     Image.new("RGB", (1025, 2)).save(out, "WEBP")
     for value in (b"", b"no WebP", out.getvalue(), out.getvalue()[:30]):
         with pytest.raises(DamagedError):
-            previews.find(header(value))
+            preview.find(header(value))
 
 
 # ---- the command --------------------------------------------------------------------------------
 
 
 def run(*args: str, code: int = 0) -> Any:
-    result = CliRunner().invoke(cli.cli, list(args))
+    result = CliRunner().invoke(main.cli, list(args))
     assert result.exit_code == code, (result.output, result.exception)
     return result
 
@@ -173,7 +174,7 @@ def test_the_command(folder: Path) -> None:
 def test_a_preview_loads_no_torch(folder: Path) -> None:
     code = (
         "import sys\nfrom bfncodec import cli\n"
-        "assert not cli.cli.main(['preview', 'with.png.bfn', '-o', 'x.png'], standalone_mode=False)\n"
+        "assert not main.cli.main(['preview', 'with.png.bfn', '-o', 'x.png'], standalone_mode=False)\n"
         "assert 'torch' not in sys.modules"
     )
     root = str(Path(bfncodec.__file__).parent.parent)

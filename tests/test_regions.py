@@ -15,11 +15,12 @@ from PIL.PngImagePlugin import PngInfo
 from strategies import arrays, images
 
 import bfncodec
-from bfncodec import cli, segments
 from bfncodec.api import encode_frame
+from bfncodec.cli.main import main
 from bfncodec.errors import DamagedError, InputError
-from bfncodec.files import Options, decompress_file, encode_data
-from bfncodec.imagefiles import read_file
+from bfncodec.files.transfer import Options, decompress_file, encode_data
+from bfncodec.images.files import read_file
+from bfncodec.segments import segments
 
 Crop = tuple[int, int, int, int]
 
@@ -201,7 +202,7 @@ def test_of_a_file_only_what_is_needed_is_read(tmp_path: Path) -> None:
 
 
 def run(*args: str, code: int = 0) -> Any:
-    result = CliRunner().invoke(cli.cli, ["decompress", *args])
+    result = CliRunner().invoke(main.cli, ["decompress", *args])
     assert result.exit_code == code, (result.output, result.exception)
     return result
 
@@ -230,5 +231,5 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_wrong_usage(args: list[str], message: str) -> None:
-    result = CliRunner().invoke(cli.cli, ["decompress", *args], standalone_mode=False)
+    result = CliRunner().invoke(main.cli, ["decompress", *args], standalone_mode=False)
     assert message in str(result.exception)

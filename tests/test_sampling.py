@@ -13,10 +13,10 @@ from tiny import KINDS, archive_codec, export_archive
 
 import bfncodec
 from bfncodec import models
+from bfncodec.analysis.sampling import as_file, sample
 from bfncodec.coding.ans import RandomStack
-from bfncodec.coding.direct import total
+from bfncodec.coding.rangecoder import total
 from bfncodec.errors import InputError
-from bfncodec.sampling import as_file, sample
 
 SHIPPED = [model.name for model in models.available()]
 # SHA-256 of items of tiny models whose weights come from integers, on any machine.

@@ -22,13 +22,13 @@ from bfncodec import models
 from bfncodec.coding.bitsback import Game
 from bfncodec.errors import InputError
 from bfncodec.flow import AccuracySchedule, Comb, Ramps
-from bfncodec.networks.denoiser import STATE_UNITS
-from bfncodec.networks.exact_sequence import stored_shapes, symbols_of_step
-from bfncodec.networks.sequence import SequenceConfig, SequenceDenoiser, known_symbols, near_features
-from bfncodec.networks.stored import check_shapes
-from bfncodec.training import sequence
+from bfncodec.networks.parallel.model import STATE_UNITS
+from bfncodec.networks.sequence.exact import stored_shapes, symbols_of_step
+from bfncodec.networks.sequence.model import SequenceConfig, SequenceDenoiser, known_symbols, near_features
+from bfncodec.networks.storage import check_shapes
+from bfncodec.training.export import quantised_tensors, restored_state
 from bfncodec.training.loop import run
-from bfncodec.training.quantise import quantised_tensors, restored_state
+from bfncodec.training.tasks import sequence
 
 CONFIG: SequenceConfig = CONFIGS["ramps"]
 STEPS = range(CONFIG.schedule.n_steps)

@@ -15,11 +15,11 @@ from doubles import FakeModels
 from test_cli import ENVIRONMENT, TEXT, names, run
 
 import bfncodec
-from bfncodec import clashes, files, places, sources
-from bfncodec.clashes import Step
+from bfncodec.content.folder import read_folder
 from bfncodec.errors import InputError, OutputError
-from bfncodec.files import Options, compress_file, decompress_file
-from bfncodec.folders import read_folder
+from bfncodec.files import atomic, collisions, sources, transfer
+from bfncodec.files.collisions import Step
+from bfncodec.files.transfer import Options, compress_file, decompress_file
 
 PROGRAM = [sys.executable, "-m", "bfncodec"]
 PLAIN = Options(model="none")
@@ -107,18 +107,18 @@ def test_a_source_is_not_in_the_target_of_another(folder: Path) -> None:
 def test_names_are_compared_as_the_file_system_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = [("x", "X"), ("\u00e9", "e\u0301"), ("stra\u00dfe", "STRASSE"), ("\u00c9", "e\u0301")]
     for folds, count in ((True, 1), (False, 0)):
-        monkeypatch.setattr(clashes, "_folds", lambda folder, folds=folds: folds)
+        monkeypatch.setattr(collisions, "_folds", lambda folder, folds=folds: folds)
         for one, other in pairs:
             steps = [Step(Path("a"), Path("out", one)), Step(Path("b"), Path("out", other))]
-            assert len(clashes.clashes(steps)) == count
-        assert not clashes.clashes([Step(Path("a"), Path("x")), Step(Path("b"), Path("y"))])
+            assert len(collisions.clashes(steps)) == count
+        assert not collisions.clashes([Step(Path("a"), Path("x")), Step(Path("b"), Path("y"))])
     several = [Step(Path(str(n)), Path("out", name)) for n, name in enumerate(["A", "a", "a"])]
-    assert [source for source, _ in clashes.clashes(several)] == [Path("2")]
+    assert [source for source, _ in collisions.clashes(several)] == [Path("2")]
 
 
 def test_whether_a_folder_tells_cases_apart_is_tried_out(folder: Path) -> None:
     (folder / "Case").touch()
-    assert clashes._folds(folder / "out" / "not" / "there") == (folder / "cASE").exists()
+    assert collisions._folds(folder / "out" / "not" / "there") == (folder / "cASE").exists()
     assert list((folder / "out").iterdir()) == []
 
 
@@ -151,13 +151,13 @@ def test_a_source_that_changed_is_kept(
 ) -> None:
     source = folder / ("x" if direction == "compress" else "x.bfn")
     source.write_bytes(TEXT if direction == "compress" else bfncodec.compress(TEXT, "none"))
-    place = files.place
+    place = transfer.place
 
     def late(*args: object, **given: object) -> None:
         place(*args, **given)  # type: ignore[arg-type]
         change(source)  # type: ignore[operator]
 
-    monkeypatch.setattr(files, "place", late)
+    monkeypatch.setattr(transfer, "place", late)
     call = compress_file if direction == "compress" else decompress_file
     with pytest.raises(OutputError, match="was changed since it was read: it is kept"):
         call(source, options=REMOVE)
@@ -170,17 +170,17 @@ def test_a_folder_that_changed_is_kept(folder: Path) -> None:
     read_folder(folder / "d1", None, known)
     written_meanwhile(folder / "d1" / "y")
     with pytest.raises(OutputError, match="was changed"):
-        files._remove_folder(folder / "d1", known, [])
+        transfer._remove_folder(folder / "d1", known, [])
     assert names(folder / "d1") == {"x", "y"}
     known.clear()
     read_folder(folder / "d1", None, known)
     (folder / "d1" / "deep").mkdir()
     (folder / "d1" / "deep" / "z").write_bytes(b"z")
     with pytest.raises(OutputError, match="something has come into it"):
-        files._remove_folder(folder / "d1", known, [])
+        transfer._remove_folder(folder / "d1", known, [])
     assert names(folder / "d1") == {"x", "y", "deep/z"}
     (folder / "d1" / "deep" / "z").unlink()
-    files._remove_folder(folder / "d1", known, [])
+    transfer._remove_folder(folder / "d1", known, [])
     assert not [path for path in folder.iterdir() if path.name not in ("d2", "out")]
 
 
@@ -188,7 +188,7 @@ def test_of_a_folder_only_the_name_that_was_given_is_removed(folder: Path) -> No
     known: dict[str, sources.Identity] = {}
     (folder / "link").symlink_to("d1")
     read_folder(folder / "link", None, known)
-    files._remove_folder(folder / "link", known, [])
+    transfer._remove_folder(folder / "link", known, [])
     assert names(folder) == {"d1/x", "d2/x"}
     assert not (folder / "link").is_symlink()
 
@@ -210,8 +210,8 @@ def test_the_last_of_rm_and_keep_counts(folder: Path, args: list[str], removed: 
 
 
 def test_what_is_removed_is_verified(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encode = files.encode_frame
-    monkeypatch.setattr(files, "encode_frame", lambda *args: encode(*args)[:-1] + b"\1")
+    encode = transfer.encode_frame
+    monkeypatch.setattr(transfer, "encode_frame", lambda *args: encode(*args)[:-1] + b"\1")
     assert "does not decode" in run("compress", "--rm", "--no-verify", "d1/x", code=1).stderr
     assert (folder / "d1" / "x").exists()
 
@@ -220,8 +220,8 @@ def test_what_is_decompressed_is_read_back_before_the_source_goes(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "y.bfn").write_bytes(bfncodec.compress(TEXT, "none"))
-    write = places._write_synced
-    monkeypatch.setattr(places, "_write_synced", lambda path, data, like: write(path, data[:-1], like))
+    write = atomic._write_synced
+    monkeypatch.setattr(atomic, "_write_synced", lambda path, data, like: write(path, data[:-1], like))
     assert "reads back as something else" in run("decompress", "--rm", "y.bfn", code=1).stderr
     assert (folder / "y.bfn").exists()
     assert not (folder / "y").exists()
@@ -265,11 +265,11 @@ def test_what_the_shell_opened_is_not_replaced(folder: Path, name: str, force: l
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no /proc here")
 def test_other_open_files_are_written_to(folder: Path) -> None:
     with (folder / "result").open("w+b") as result:
-        places.place(Path(f"/dev/fd/{result.fileno()}"), b"one ")
-        places.place(Path(f"/proc/self/fd/{result.fileno()}"), b"two", force=True)
+        atomic.place(Path(f"/dev/fd/{result.fileno()}"), b"one ")
+        atomic.place(Path(f"/proc/self/fd/{result.fileno()}"), b"two", force=True)
         assert (folder / "result").read_bytes() == b"one two"
     with pytest.raises(OutputError, match="another process has open"):
-        places.place(Path(f"/proc/{os.getppid()}/fd/1"), b"x", force=True)
+        atomic.place(Path(f"/proc/{os.getppid()}/fd/1"), b"x", force=True)
 
 
 @pytest.fixture
@@ -351,10 +351,10 @@ def test_what_appears_meanwhile_is_not_replaced_unasked(folder: Path) -> None:
         (folder / "target").write_bytes(b"of another process")
 
     with pytest.raises(OutputError, match="target exists already"):
-        places.place(folder / "target", b"ours", check=other)
+        atomic.place(folder / "target", b"ours", check=other)
     assert (folder / "target").read_bytes() == b"of another process"
     assert names(folder) == {"d1/x", "d2/x", "target"}
-    places.place(folder / "target", b"ours", check=other, force=True)
+    atomic.place(folder / "target", b"ours", check=other, force=True)
     assert (folder / "target").read_bytes() == b"ours"
 
 
@@ -363,10 +363,10 @@ def test_without_hard_links_files_are_placed_all_the_same(folder: Path, monkeypa
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", link)
-    places.place(folder / "target", b"ours")
+    atomic.place(folder / "target", b"ours")
     assert (folder / "target").read_bytes() == b"ours"
     with pytest.raises(OutputError, match="exists already"):
-        places.place(folder / "target", b"other")
+        atomic.place(folder / "target", b"other")
 
 
 def test_all_is_on_the_disk_before_it_has_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -396,17 +396,17 @@ def test_all_is_on_the_disk_before_it_has_its_name(folder: Path, monkeypatch: py
         monkeypatch.setattr(owner, name, value)
     compress_file(folder / "d1" / "x", options=REMOVE)
     hidden, *rest = done
-    assert places.is_leftover(Path(hidden.removeprefix("sync ")).name)
+    assert atomic.is_leftover(Path(hidden.removeprefix("sync ")).name)
     assert rest[:2] == ["name x.bfn", "sync /d1"]
     assert rest[-1] == "remove x"
     done.clear()
-    places.place_folder(folder / "made", {"a": b"1", "deep/b": b"2"})
+    atomic.place_folder(folder / "made", {"a": b"1", "deep/b": b"2"})
     order = [step.split("/", 2)[-1] if step.startswith("sync /.") else step for step in done]
     assert set(order[:2]) == {"a", "deep/b"}
     assert len(order) == 6
     assert order[4:] == ["name made", "sync "]
     done.clear()
-    places.make_folder(folder / "one" / "two")
+    atomic.make_folder(folder / "one" / "two")
     assert sorted(done) == ["sync ", "sync /one"]
 
 
@@ -443,10 +443,10 @@ def test_a_folder_that_cannot_be_replaced_is_there_again(
 
     renames: list[Path] = []
     if not swaps:
-        monkeypatch.setattr(places, "_swapped", lambda one, other: False)
+        monkeypatch.setattr(atomic, "_swapped", lambda one, other: False)
     monkeypatch.setattr(os, failing, {"fsync": synced, "rename": renamed}[failing])
     with pytest.raises(OutputError, match="d1 cannot be written: Input/output error"):
-        places.place_folder(Path("d1"), {"y": b"new"}, force=True)
+        atomic.place_folder(Path("d1"), {"y": b"new"}, force=True)
     assert names(folder) == {"d1/x", "d2/x"}
     assert (folder / "d1" / "x").read_bytes() == TEXT
     assert {path.name for path in folder.iterdir()} == {"d1", "d2", "out"}

@@ -18,11 +18,11 @@ from doubles import noise
 from test_codecs import export_image, export_text
 
 import bfncodec
-from bfncodec import compiled
 from bfncodec.codecs.threads import in_threads
 from bfncodec.errors import DamagedError, InputError
-from bfncodec.networks import torch_threads as module
-from bfncodec.networks.torch_threads import set_threads, torch_threads
+from bfncodec.runtime import jit
+from bfncodec.runtime import threads as module
+from bfncodec.runtime.threads import set_threads, torch_threads
 
 HERE, OTHERS = 3, 2  # threads of torch's in the thread that tests, and in those that begin
 
@@ -175,7 +175,7 @@ assert torch.get_num_threads() == 2
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("switch", ["never", "always"])
 def test_forked_children_code_what_their_parent_did(folder: Path, switch: str) -> None:
-    environment = os.environ | {compiled.SWITCH: switch}
+    environment = os.environ | {jit.SWITCH: switch}
     subprocess.run([sys.executable, "-c", FORKS, str(folder)], env=environment, check=True, timeout=120)
 
 

@@ -21,18 +21,18 @@ from safetensors.torch import load_file
 
 import bfncodec
 from bfncodec import models
-from bfncodec.cli import cli
+from bfncodec.cli.main import cli
 from bfncodec.errors import InputError
-from bfncodec.networks.convnet import ConvNet, ConvNetConfig
-from bfncodec.networks.transformer import Transformer, TransformerConfig, ngram_hash
+from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
+from bfncodec.networks.transformer.model import Transformer, TransformerConfig, ngram_hash
 from bfncodec.training import agreement, loop
 from bfncodec.training.agreement import Computation, Way
 from bfncodec.training.config import TrainConfig, make, read_config
 from bfncodec.training.data import CropSampler, ImageSource, TextSource, WindowSampler
 from bfncodec.training.draws import Draws
-from bfncodec.training.gaussian import ItemSource, warped
+from bfncodec.training.export import restored_state
 from bfncodec.training.loop import run
-from bfncodec.training.quantise import restored_state
+from bfncodec.training.tasks.parallel import ItemSource, warped
 from bfncodec.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -17,20 +17,21 @@ from test_archive import decode_damaged
 from test_networks import CPU, pixels, randomise
 
 import bfncodec
-from bfncodec import compiled, models
+from bfncodec import models
 from bfncodec.codecs.archive import ArchiveCodec
-from bfncodec.codecs.wavefronts import LineReceiver
+from bfncodec.codecs.receivers.wavefront import LineReceiver
+from bfncodec.coding import tables
 from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.bitsback import Part, draw_items, pop_items, push_items
 from bfncodec.errors import InputError
 from bfncodec.models import ModelInfo
-from bfncodec.networks import tables
-from bfncodec.networks.convnet import CODING_ORDER, ConvNet, ConvNetConfig
-from bfncodec.networks.exact_convnet import MEAN_STEPS, Mixture, mixture_weights
-from bfncodec.networks.exact_tiles import ExactTiles, Normal
-from bfncodec.networks.tiles import BETA, FIRST, TiledConfig, TiledNet
+from bfncodec.networks.convnet.exact import MEAN_STEPS, Mixture, mixture_weights
+from bfncodec.networks.convnet.model import CODING_ORDER, ConvNet, ConvNetConfig
+from bfncodec.networks.wavefront.exact import ExactTiles, Normal
+from bfncodec.networks.wavefront.model import BETA, FIRST, TiledConfig, TiledNet
+from bfncodec.runtime import jit
+from bfncodec.training.export import quantised_tensors, restored_state
 from bfncodec.training.loop import run
-from bfncodec.training.quantise import quantised_tensors, restored_state
 
 SHAPE, TILE = (4, 6, 3), (2, 3)
 ONE, TWO = (0.0, BETA), (0.0, 4096.0, BETA)
@@ -93,10 +94,10 @@ def test_the_chain_gives_back_data_and_stack(
     receiver, x = LineReceiver(exact(network(0.5, ramp, dilations))), items(count)
     before, stacks = full_stack().returned(), [full_stack(), full_stack()]
     for stack, switch in zip(stacks, ["always", "never"], strict=True):
-        monkeypatch.setenv(compiled.SWITCH, switch)
+        monkeypatch.setenv(jit.SWITCH, switch)
         push_items(stack, x, len(x), receiver.game, receiver.begin())
     np.testing.assert_array_equal(stacks[0].written(), stacks[1].written())
-    monkeypatch.setenv(compiled.SWITCH, ["always", "never"][count % 2])
+    monkeypatch.setenv(jit.SWITCH, ["always", "never"][count % 2])
     restored = AnsStack(stacks[0].written())
     np.testing.assert_array_equal(pop_items(restored, len(x), receiver.game, receiver.begin()), x)
     np.testing.assert_array_equal(restored.returned(), before)
@@ -194,10 +195,10 @@ def test_an_archive_of_pictures(ramp: tuple[float, ...], monkeypatch: pytest.Mon
     config = {"name": "tiny", "role": "archive", "network": net.tiled.to_dict(), "steps": steps}
     codec = ArchiveCodec(ModelInfo(Path("tiny"), config), quantised_tensors(net), CPU)
     data = b"head" + items(30).astype(np.uint8).tobytes()
-    monkeypatch.setenv(compiled.SWITCH, "never")
+    monkeypatch.setenv(jit.SWITCH, "never")
     payload = codec.encode(data)
     assert sum(codec.groups(payload)) > 3
-    monkeypatch.setenv(compiled.SWITCH, "always")
+    monkeypatch.setenv(jit.SWITCH, "always")
     assert codec.encode(data) == payload
     assert codec.decode(payload) == data
     assert len(codec.draw(3, np.random.SeedSequence(0))) == 3 * int(np.prod(SHAPE))

@@ -12,10 +12,10 @@ from PIL import Image
 
 import bfncodec
 from bfncodec.errors import DamagedError
-from bfncodec.header import PLANES, Method, Mode
-from bfncodec.tiles import Block, Planes, decode_tile, encode_tile
-from bfncodec.wide import ALL_LOW, Used, join, low_planes, natural_shift, split
-from bfncodec.wire import Reader
+from bfncodec.format.header import PLANES, Method, Mode
+from bfncodec.format.wire import Reader
+from bfncodec.images.byteplanes import ALL_LOW, Used, join, low_planes, natural_shift, split
+from bfncodec.images.classical import Block, Planes, decode_tile, encode_tile
 
 Pixels = np.ndarray[Any, Any]
 MODES = {1: Mode.I16, 2: Mode.LA16, 3: Mode.RGB16, 4: Mode.RGBA16}

@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from bfncodec import models, segments
+from bfncodec import models
 from bfncodec.codecs.archive import ArchiveCodec
-from bfncodec.codecs.gaussian import Grid, receiver
-from bfncodec.codecs.ramps import RampReceiver
+from bfncodec.codecs.receivers.parallel import Grid, receiver
+from bfncodec.codecs.receivers.sequence import RampReceiver
 from bfncodec.coding.ans import AnsStack
-from bfncodec.networks.denoiser import Denoiser, DenoiserConfig
-from bfncodec.networks.exact_denoiser import ExactDenoiser
-from bfncodec.networks.exact_sequence import ExactSequence
-from bfncodec.networks.sequence import SequenceConfig, SequenceDenoiser
-from bfncodec.training.quantise import export, quantised_tensors
+from bfncodec.networks.parallel.exact import ExactDenoiser
+from bfncodec.networks.parallel.model import Denoiser, DenoiserConfig
+from bfncodec.networks.sequence.exact import ExactSequence
+from bfncodec.networks.sequence.model import SequenceConfig, SequenceDenoiser
+from bfncodec.segments import segments
+from bfncodec.training.export import export, quantised_tensors
 
 CPU = torch.device("cpu")
 _SMALL: dict[str, Any] = {"width": 8, "hidden": 16, "blocks": 2}

@@ -19,27 +19,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bfncodec import lzmaraw
 from bfncodec.codecs import chain
 from bfncodec.codecs.base import Codec, Progress
 from bfncodec.codecs.chain import GROUP, Chain
-from bfncodec.codecs.gaussian import GaussianReceiver, Grid, receiver, sums_of
-from bfncodec.codecs.paths import game, realised_path
-from bfncodec.codecs.ramps import RampReceiver
-from bfncodec.codecs.wavefronts import LineReceiver
+from bfncodec.codecs.receivers.parallel import GaussianReceiver, Grid, receiver, sums_of
+from bfncodec.codecs.receivers.paths import game, realised_path
+from bfncodec.codecs.receivers.sequence import RampReceiver
+from bfncodec.codecs.receivers.wavefront import LineReceiver
 from bfncodec.coding.ans import AnsStack, EmptyStackError, RandomStack
 from bfncodec.coding.bitsback import Floats, Ints, draw_items, pop_items, push_items
 from bfncodec.errors import DamagedError, SalvageableError, Salvaged
 from bfncodec.flow.report import CodeLength
+from bfncodec.format import lzmaraw
 from bfncodec.models import ModelInfo
-from bfncodec.networks import exact_sequence
-from bfncodec.networks.denoiser import DenoiserConfig
-from bfncodec.networks.exact_denoiser import ExactDenoiser, stored_shapes
-from bfncodec.networks.exact_sequence import ExactSequence
-from bfncodec.networks.exact_tiles import ExactTiles
-from bfncodec.networks.sequence import SequenceConfig
-from bfncodec.networks.stored import check_shapes
-from bfncodec.networks.tiles import TiledConfig
+from bfncodec.networks.parallel.exact import ExactDenoiser, stored_shapes
+from bfncodec.networks.parallel.model import DenoiserConfig
+from bfncodec.networks.sequence import exact as exact_sequence
+from bfncodec.networks.sequence.exact import ExactSequence
+from bfncodec.networks.sequence.model import SequenceConfig
+from bfncodec.networks.storage import check_shapes
+from bfncodec.networks.wavefront.exact import ExactTiles
+from bfncodec.networks.wavefront.model import TiledConfig
 
 GROUPS = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)  # few sizes make few runs
 DRAWS = 4  # of noise, for an estimate of L^n

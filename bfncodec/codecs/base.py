@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from bfncodec.arguments import bytes_of, check_callables
 from bfncodec.errors import DamagedError, InputError, ModelError
 from bfncodec.flow.report import CodeLength
 from bfncodec.models import ModelInfo
-from bfncodec.networks.torch_threads import torch_threads
-from bfncodec.networks.undisturbed import undisturbed
+from bfncodec.runtime.arguments import bytes_of, check_callables
+from bfncodec.runtime.isolation import undisturbed
+from bfncodec.runtime.threads import torch_threads
 
 CHECKSUM_BYTES = 4
 Item = TypeVar("Item")

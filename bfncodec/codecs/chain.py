@@ -16,11 +16,11 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from bfncodec import lzmaraw
 from bfncodec.codecs.base import check_size
 from bfncodec.coding import parity
 from bfncodec.errors import DamagedError
-from bfncodec.wire import Reader, varint
+from bfncodec.format import lzmaraw
+from bfncodec.format.wire import Reader, varint
 
 GROUP = 64  # items that are coded side by side at most
 MOST_GROUPS = 1 << 20  # of a chain

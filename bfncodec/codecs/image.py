@@ -17,19 +17,19 @@ from bfncodec.codecs.base import Codec, Progress, check_size, silent
 from bfncodec.codecs.threads import in_threads
 from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.cdf import NIBBLE, Intervals
-from bfncodec.coding.direct import RangeDecoder, RangeEncoder, SymbolSource, information
-from bfncodec.compiled import pays
+from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, SymbolSource, information
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.flow.report import CodeLength
-from bfncodec.imagehead import ImageHead
+from bfncodec.format.imagehead import ImageHead
+from bfncodec.format.wire import Reader
 from bfncodec.models import ModelInfo
-from bfncodec.networks.convnet import CODING_ORDER, ConvNetConfig
-from bfncodec.networks.exact_convnet import ExactConvNet, Pass, Pixels, stored_shapes
-from bfncodec.networks.stored import check_shapes
-from bfncodec.wire import Reader
+from bfncodec.networks.convnet.exact import ExactConvNet, Pass, Pixels, stored_shapes
+from bfncodec.networks.convnet.model import CODING_ORDER, ConvNetConfig
+from bfncodec.networks.storage import check_shapes
+from bfncodec.runtime.jit import pays
 
 if TYPE_CHECKING:
-    from bfncodec.networks.convnet_compiled import CompiledConvNet
+    from bfncodec.networks.convnet.compiled import CompiledConvNet
 
 Ints = NDArray[np.int32]
 Coded = TypeVar("Coded", bytes, NDArray[np.uint8])
@@ -130,7 +130,7 @@ class ImageCodec(Codec[Image]):
 
     @cached_property
     def _compiled(self) -> CompiledConvNet:
-        from bfncodec.networks.convnet_compiled import CompiledConvNet
+        from bfncodec.networks.convnet.compiled import CompiledConvNet
 
         return CompiledConvNet(self.network)
 

@@ -17,18 +17,18 @@ from bfncodec.codecs.base import Codec, Progress, check_size, silent
 from bfncodec.codecs.threads import Team
 from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_intervals
-from bfncodec.coding.contexts import BITS, ContextMixer, bit_frequencies, bit_intervals, bits_of
-from bfncodec.coding.direct import RangeDecoder, RangeEncoder, SymbolSource, information
-from bfncodec.compiled import pays
+from bfncodec.coding.mixing.contexts import BITS, ContextMixer, bit_frequencies, bit_intervals, bits_of
+from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, SymbolSource, information
 from bfncodec.flow.report import CodeLength
+from bfncodec.format.wire import Reader, varint
 from bfncodec.models import ModelInfo
-from bfncodec.networks.exact_transformer import ExactTransformer, Pass, stored_shapes
-from bfncodec.networks.stored import check_shapes
-from bfncodec.networks.transformer import FAR, TransformerConfig
-from bfncodec.wire import Reader, varint
+from bfncodec.networks.storage import check_shapes
+from bfncodec.networks.transformer.exact import ExactTransformer, Pass, stored_shapes
+from bfncodec.networks.transformer.model import FAR, TransformerConfig
+from bfncodec.runtime.jit import pays
 
 if TYPE_CHECKING:
-    from bfncodec.networks.transformer_compiled import CompiledPass, CompiledTransformer
+    from bfncodec.networks.transformer.compiled import CompiledPass, CompiledTransformer
 
 SYMBOLS = 256
 BATCH_LANES = 128  # lanes of all items together that are coded at once
@@ -197,7 +197,7 @@ class TextCodec(Codec[bytes]):
 
     @cached_property
     def _compiled(self) -> CompiledTransformer:
-        from bfncodec.networks.transformer_compiled import CompiledTransformer
+        from bfncodec.networks.transformer.compiled import CompiledTransformer
 
         return CompiledTransformer(self.network)
 
@@ -265,7 +265,7 @@ def _mixers(batch: Sequence[Lanes], sizes: Sequence[int], loops: bool) -> list[C
     """The contexts of each item that learns from itself."""
     kind = ContextMixer
     if loops:
-        from bfncodec.coding.contexts_compiled import CompiledMixer
+        from bfncodec.coding.mixing.compiled import CompiledMixer
 
         kind = CompiledMixer
     return [kind(sizes[lanes.item], len(lanes.lengths) * lanes.teeth) if lanes.mixed else None for lanes in batch]

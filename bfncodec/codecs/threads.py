@@ -14,7 +14,7 @@ from threading import Event, Lock
 from typing import TypeVar
 
 from bfncodec.codecs.base import Progress
-from bfncodec.networks.torch_threads import set_threads, torch_threads
+from bfncodec.runtime.threads import set_threads, torch_threads
 
 Group = TypeVar("Group")
 Result = TypeVar("Result")

@@ -1,7 +1,7 @@
 """A stack of bits: asymmetric numeral systems, which bits-back coding needs.
 
 Pushing a symbol and popping it under the same distribution leave the stack as it was, to the bit, and popping from any
-bits draws from the distribution. Frequencies are integers as in :mod:`bfncodec.coding.direct`.
+bits draws from the distribution. Frequencies are integers as in :mod:`bfncodec.coding.rangecoder`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from bfncodec.coding.direct import summarise
+from bfncodec.coding.rangecoder import summarise
 from bfncodec.errors import DamagedError
 
 _WORD = 32
@@ -133,7 +133,7 @@ class RandomStack(AnsStack):
         super().__init__(self._words(_LEAST_WORDS), borrowed=True)
 
     def decode_rows(self, frequencies: NDArray[np.float32]) -> NDArray[np.int32]:
-        """`pop_rows`: see :class:`bfncodec.coding.direct.SymbolSource`."""
+        """`pop_rows`: see :class:`bfncodec.coding.rangecoder.SymbolSource`."""
         return self.pop_rows(frequencies)
 
     def _reserve(self, symbols: int) -> None:

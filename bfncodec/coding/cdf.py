@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bfncodec.coding.direct import PRECISION, total
+from bfncodec.coding.rangecoder import PRECISION, total
 
 NIBBLE = 16
 SUM_BITS = 30  # cumulative distributions of bytes come in units of 2^-30

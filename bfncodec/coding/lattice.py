@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.coding.ans import AnsStack
-from bfncodec.coding.direct import summarise, total
+from bfncodec.coding.rangecoder import summarise, total
+from bfncodec.coding.tables import NORMAL_BITS, NORMAL_LIMIT, NORMAL_STEPS, normal_table
 from bfncodec.errors import DamagedError
-from bfncodec.networks.tables import NORMAL_BITS, NORMAL_LIMIT, NORMAL_STEPS, normal_table
 
 FRACTIONS = 256  # of a unit: how finely a fixed kernel knows its mean
 HALF = 16  # units on either side of the mean in a window

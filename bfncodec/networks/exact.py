@@ -13,7 +13,7 @@ Why each operation here is exact (the rule of the whole path):
 - Square roots are those of float64, rounded to float32 (:func:`rounded_root`): libraries do not round theirs of float32
   as they should.
 - Reductions are maxima, or sums of integers that stay exact in their type.
-- exp2 and the logistic function are integer tables (:mod:`bfncodec.networks.tables`).
+- exp2 and the logistic function are integer tables (:mod:`bfncodec.coding.tables`).
 
 docs/exactness.md lists every tensor operation of the path with its reason; tests/test_exactness.py checks the path.
 """

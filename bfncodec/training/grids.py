@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bfncodec.networks.denoiser import DenoiserConfig
-from bfncodec.training import gaussian
+from bfncodec.networks.parallel.model import DenoiserConfig
+from bfncodec.training.tasks import parallel
 
 SIZES = (8, 16, 32, 64, 128)  # steps of the grids that are stored
 CANDIDATES = 160  # accuracies a step may begin or end at
@@ -55,7 +55,7 @@ def grids(
 def candidates(config: DenoiserConfig) -> Floats:
     """Accuracies from 0 to the network's last, evenly on its clock, and closer at the beginning."""
     t = torch.linspace(0, 1, CANDIDATES, dtype=torch.float64)
-    betas: Floats = gaussian.step_accuracy(config, t).numpy()
+    betas: Floats = parallel.step_accuracy(config, t).numpy()
     betas[0], betas[-1] = 0.0, config.beta
     return betas
 
@@ -86,11 +86,11 @@ def _costs_from(
     x, _, noise, fresh = batch
     shape = (-1, *[1] * (noise.ndim - 1))
     accuracy = torch.full((len(x),), beta, device=x.device).view(shape)
-    s = gaussian.sum_of_samples(x, accuracy, noise, config)
-    p = gaussian.output(network, s, accuracy, torch.full((len(x),), config.clock(beta), device=x.device), config)
-    step, end = gaussian.TERMS[config.kind]
+    s = parallel.sum_of_samples(x, accuracy, noise, config)
+    p = parallel.output(network, s, accuracy, torch.full((len(x),), config.clock(beta), device=x.device), config)
+    step, end = parallel.TERMS[config.kind]
     kl = [_pairs(step, x, p, torch.tensor(b - beta, dtype=torch.float32), fresh) for b in later]
-    return np.array(kl) / gaussian.LN2, float(end(x, p, config.classes).mean()) / gaussian.LN2
+    return np.array(kl) / parallel.LN2, float(end(x, p, config.classes).mean()) / parallel.LN2
 
 
 def _pairs(step: Callable[..., Tensor], x: Tensor, p: Any, alpha: Tensor, fresh: Tensor) -> float:

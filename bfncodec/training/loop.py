@@ -25,9 +25,9 @@ from bfncodec.models import CONFIG, WEIGHTS, search_path
 from bfncodec.training import plot
 from bfncodec.training.clock import Clock
 from bfncodec.training.config import TrainConfig, make, read_config
+from bfncodec.training.export import export
 from bfncodec.training.processes import device_of, start_processes
-from bfncodec.training.quantise import export
-from bfncodec.training.tasks import TASKS
+from bfncodec.training.tasks.tasks import TASKS
 from bfncodec.training.trainer import Trainer
 
 Say = Callable[[str], None]

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from bfncodec.devices import device_named
+from bfncodec.runtime.devices import device_named
 
 
 def start_processes() -> int:

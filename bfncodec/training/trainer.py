@@ -13,16 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from bfncodec.errors import InputError
+from bfncodec.files.atomic import place
 from bfncodec.models import find
-from bfncodec.places import place
 from bfncodec.training.agreement import Computation, Way, chosen
 from bfncodec.training.clock import Clock
 from bfncodec.training.config import TrainConfig
 from bfncodec.training.draws import Draws
+from bfncodec.training.export import restored_state
 from bfncodec.training.muon import Muon
 from bfncodec.training.processes import average_gradients
-from bfncodec.training.quantise import restored_state
-from bfncodec.training.tasks import Task
+from bfncodec.training.tasks.tasks import Task
 
 
 class Trainer:

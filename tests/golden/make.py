@@ -14,10 +14,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import bfncodec
-from bfncodec import segments
 from bfncodec.api import Models, encode_frame
-from bfncodec.arrays import arrays_of
-from bfncodec.imagefiles import read_file
+from bfncodec.content.arrays import arrays_of
+from bfncodec.images.files import read_file
+from bfncodec.segments import segments
 
 HERE = Path(__file__).parent
 ALL_ROADS = "Alle Wege führen nach Rom, alle Wege führen weiter. \ud800" * 9

@@ -1,0 +1,1 @@
+"""Measuring models: bits by term, samples, plots."""

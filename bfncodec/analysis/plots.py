@@ -1,0 +1,79 @@
+"""Pictures of measurements; matplotlib is an extra and imported only here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bfncodec.analysis.measurement import Measurement
+from bfncodec.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bfncodec.flow.report import CodeLength
+
+__all__ = ["plot_steps", "require_matplotlib"]
+
+MOST_NAMES = 10  # files a legend has room for, and colours there are
+
+
+def require_matplotlib() -> None:
+    """Raise InputError, naming the pip command, where matplotlib is not installed."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise InputError("a plot needs matplotlib: pip install 'bfncodec[plot]'") from error
+
+
+def plot_steps(measured: Sequence[tuple[str, Measurement]], target: Path) -> None:
+    """Bits of every step of each named measurement that has any, and their sum so far beside the size of the file.
+
+    OutputError where the image file cannot be written.
+    """
+    require_matplotlib()
+    from matplotlib.figure import Figure  # no pyplot: no window, no global state
+
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    steps, sums = figure.subplots(2, sharex=True, height_ratios=[3, 2])
+    drawn = [(name, found, found.ideal) for name, found in measured if found.ideal is not None]
+    for number, (name, found, ideal) in enumerate(drawn):
+        label = f"{Path(name).name}: ideal {ideal.bits / 8:,.0f} bytes, file {found.container_bytes:,} bytes"
+        color = f"C{number % MOST_NAMES}"
+        _draw_steps(steps, ideal.kl, color)
+        _draw_sums(sums, ideal, found.container_bytes, label, color)
+    steps.set(title="Where the bits of $L^n$ go", ylabel="KL($p_S$ || $p_R$), bits per step", ylim=(0, None))
+    sums.set(xlabel="step i of the schedule", ylabel="sum so far, bytes\n(dashed: the file)", ylim=(0, None))
+    for axes in (steps, sums):
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.yaxis.set_major_formatter("{x:,.10g}")
+    if not drawn:
+        steps.text(0.5, 0.5, "no model coded any of it", transform=steps.transAxes, ha="center")
+    elif len(drawn) <= MOST_NAMES:
+        figure.legend(loc="outside lower center")
+    try:
+        figure.savefig(target, dpi=150)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{target} cannot be written: {error}") from error
+
+
+def _draw_steps(axes: Any, kl: NDArray[np.float64], color: str) -> None:
+    """Every step faintly, their running mean on top: single steps of a text are mostly noise."""
+    import numpy as np
+
+    step, mean = np.arange(1, len(kl) + 1), np.ones(max(1, len(kl) // 50))
+    axes.plot(step, kl, linewidth=0.6, alpha=0.4, color=color)
+    smooth = np.convolve(kl, mean, "same") / np.convolve(np.ones(len(kl)), mean, "same")  # fewer at both ends
+    axes.plot(step, smooth, linewidth=1.6, color=color)
+
+
+def _draw_sums(axes: Any, ideal: CodeLength, file_bytes: int, label: str, color: str) -> None:
+    """The sum of the steps so far, the reconstruction after the last one, and the size of the file."""
+    import numpy as np
+
+    step = np.minimum(np.arange(1, len(ideal.kl) + 2), len(ideal.kl))
+    axes.plot(step, np.cumsum([*ideal.kl, ideal.reconstruction]) / 8, linewidth=1.6, color=color, label=label)
+    axes.axhline(file_bytes, linewidth=0.8, linestyle="--", color=color)

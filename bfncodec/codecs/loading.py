@@ -1,0 +1,88 @@
+"""Models at work: `load` gives the codec of a model."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from bfncodec import models
+from bfncodec.errors import BfncodecError, ModelError
+from bfncodec.models import ModelInfo
+from bfncodec.runtime.arguments import check_machine, check_model
+from bfncodec.runtime.devices import device_named
+
+SPIN = "GOMP_SPINCOUNT"
+
+
+def load(model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", threads: int | None = None) -> Any:
+    """The codec of a model.
+
+    model: name, identity, directory or what :mod:`bfncodec.models` found. device: "cpu", "cuda" or "cuda:1". threads:
+    CPU threads that a call of the codec may use, None for as many as torch is set to; that setting stays as it is.
+    Files do not depend on either. In a forked process calls use one thread.
+
+    Raises ModelNotFoundError, ModelError (files missing or broken), InputError (no such device or number of threads).
+
+    >>> codec = load("text")
+    >>> codec.decode(codec.encode(b"to be or not to be"))
+    b'to be or not to be'
+
+    Payloads hold neither the model's name nor a checksum, so a damaged one decodes to something else; with
+    ``checksum=True``, on both sides, four more bytes make that a DamagedError:
+
+    >>> payload = codec.encode(b"to be or not to be", checksum=True)
+    >>> codec.decode(payload, checksum=True)
+    b'to be or not to be'
+
+    Short records, rows of a database say, take their ideal bits,
+    rounded up to bytes, and one byte for their length (two from 128 bytes on). Each decodes alone:
+
+    >>> payloads = codec.encode_batch([b"to be", b"or not to be"])
+    >>> codec.decode_batch(payloads[1:])
+    [b'or not to be']
+    """
+    _import_torch()
+
+    from safetensors.torch import load_file
+
+    from bfncodec.codecs.archive import ArchiveCodec
+    from bfncodec.codecs.image import ImageCodec
+    from bfncodec.codecs.text import TextCodec
+    from bfncodec.networks.storage import check_tensors
+
+    check_machine(device, threads)
+    if not isinstance(model, (bytes, ModelInfo)):
+        check_model(model)
+    info = model if isinstance(model, ModelInfo) else models.find(model)
+    place = device_named(device)
+    codec = {"image": ImageCodec, "text": TextCodec, "archive": ArchiveCodec}[info.role]
+    try:
+        tensors = load_file(info.weights)
+        check_tensors(info.config["network"], tensors)
+        made: Any = codec(info, tensors, place)
+    except (BfncodecError, MemoryError):
+        raise
+    except Exception as error:  # a broken configuration may have any value anywhere
+        raise ModelError(
+            f"{info.path}: the weights do not fit the configuration ({type(error).__name__}: {error}); "
+            "export the model again"
+        ) from error
+    made.threads = threads
+    return made
+
+
+def _import_torch() -> None:
+    """Import torch so that its threads do not spin long while they wait.
+
+    They starve each other where processors are shared (ten times slower, measured); threads that sleep at once make
+    short steps slow. GNU OpenMP reads the variable when torch is first imported, and never again.
+    """
+    if "torch" in sys.modules or SPIN in os.environ:
+        return
+    os.environ[SPIN] = "20000"
+    try:
+        import torch  # noqa: F401
+    finally:
+        del os.environ[SPIN]

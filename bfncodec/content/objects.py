@@ -1,0 +1,265 @@
+"""Objects to contents and back, and the comparison of what comes back with what was given.
+
+Only what comes back equal and of the same type is taken; for everything else an error says what to pass instead.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bfncodec.content.types import Arrays, Content, Folder, Plain, Wrapper
+from bfncodec.errors import DamagedError, InputError
+from bfncodec.format.header import ARRAY_TYPES, MAX_DIMENSIONS, Kind, Origin, Tag
+from bfncodec.format.limits import Limits
+from bfncodec.images.picture import Picture, array_of_picture, image_of_picture, picture_of_array, picture_of_image
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    Array = np.ndarray[Any, Any]
+
+__all__ = ["content_of", "object_of", "same_object"]
+
+_LOG = logging.getLogger("bfncodec")
+_EXPECTED = "expected bytes, str, an array of numbers or a Pillow image"
+_NOT_KEPT = "would come back as its base type"
+
+
+# ---- from objects -----------------------------------------------------------------------------
+
+
+def content_of(data: Any) -> Content:
+    """The content of bytes, bytearray, a memoryview of bytes, str, an array of numbers or a Pillow image.
+
+    Raises InputError, which says what to pass instead, for anything that would not come back equal and of its type.
+    """
+    if type(data) is bytes:
+        return Plain(data)
+    if type(data) is bytearray:
+        return Plain(bytes(data), wrapper=Wrapper.BYTEARRAY)
+    if type(data) is memoryview:
+        return Plain(_bytes_of_view(data), wrapper=Wrapper.MEMORYVIEW)
+    if type(data) is str:
+        return Plain(data.encode("utf-8", "surrogatepass"), Kind.STR)
+    numpy, pillow = sys.modules.get("numpy"), sys.modules.get("PIL.Image")  # there, if data is of them
+    if numpy is not None and type(data) is numpy.ndarray:
+        return _content_of_array(data)
+    if pillow is not None and isinstance(data, pillow.Image):
+        if data.width * data.height > Limits().pixels:
+            raise InputError(f"expected at most {Limits().pixels} pixels, found {data.width} x {data.height}: cut it")
+        return picture_of_image(data)
+    raise InputError(f"{_EXPECTED}, found {_name_of(data)}: {_advice(data)}")
+
+
+def _bytes_of_view(view: memoryview) -> bytes:
+    try:
+        is_plain = view.format == "B" and view.ndim == 1
+        shown = f"format {view.format!r} and {view.ndim} dimensions"
+        data = view.tobytes()
+    except ValueError as error:  # a view that was released
+        raise InputError(f"expected a memoryview of bytes, found one that cannot be read: {error}") from error
+    if not is_plain:
+        raise InputError(
+            f"expected a memoryview of bytes in one dimension, found {shown}: "
+            "pass view.tobytes() or numpy.asarray(view)"
+        )
+    return data
+
+
+def _content_of_array(array: Array) -> Content:
+    name = _type_name(array)
+    if name is None:
+        raise InputError(f"expected an array of numbers, found dtype {array.dtype}: {_advice_on_type(array)}")
+    if array.ndim > MAX_DIMENSIONS:
+        raise InputError(
+            f"expected an array of at most {MAX_DIMENSIONS} dimensions, found {array.ndim}: reshape it, "
+            "and keep its shape beside it"
+        )
+    picture = picture_of_array(array)
+    if picture is not None and picture.pixels.shape[0] * picture.pixels.shape[1] <= Limits().pixels:
+        return picture
+    return Plain(array.tobytes(), Kind.ARRAY, name, tuple(map(int, array.shape)))
+
+
+def _type_name(array: Array) -> str | None:
+    """The array's type as headers have it, None for one they have not."""
+    import numpy as np
+
+    name = array.dtype.str.lstrip("<|")
+    if name not in ARRAY_TYPES or array.dtype.metadata is not None:
+        return None
+    return name if np.dtype(array.dtype.str) == array.dtype else None
+
+
+# ---- what to pass instead ---------------------------------------------------------------------
+
+
+def _name_of(data: object) -> str:
+    """The type of an object as its users write it."""
+    kind = type(data)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _advice(data: object) -> str:
+    """Return what to pass instead of an object that is not taken."""
+    if isinstance(data, str):
+        return f"it {_NOT_KEPT}; pass str(data), or data.value of an enum"
+    if isinstance(data, (bytes, bytearray)):
+        return f"it {_NOT_KEPT}; pass bytes(data)"
+    if isinstance(data, Path):
+        return "pass data.read_bytes(), or call bfncodec.compress_file(data)"
+    if _is_a(data, "torch", "Tensor"):
+        return "pass tensor.numpy(), or tensor.detach().cpu().numpy()"
+    if _is_a(data, "numpy", "ndarray"):
+        return _advice_on_subclass(data)
+    if _is_a(data, "numpy", "generic"):
+        return "pass numpy.asarray(data), an array without dimensions"
+    if isinstance(data, Mapping):
+        return "files by their path are taken with a model of pictures of one shape: name one"
+    if _is_a(data, "mmap", "mmap"):
+        return "pass data[:]"
+    if _is_a(data, "array", "array"):
+        return "pass numpy.asarray(data), or data.tobytes()"
+    if callable(getattr(data, "read", None)):
+        return "pass data.read()"
+    if hasattr(data, "to_numpy"):
+        return "pass data.to_numpy()"
+    if hasattr(data, "__array__") or hasattr(data, "__array_interface__") or isinstance(data, (list, tuple)):
+        return "pass numpy.asarray(data)"
+    return "turn it into bytes first"
+
+
+def _is_a(data: object, module: str, name: str) -> bool:
+    """Return whether it is an instance of a class of a module that need not have been imported."""
+    found = getattr(sys.modules.get(module), name, None)
+    return isinstance(found, type) and isinstance(data, found)
+
+
+def _advice_on_subclass(array: Any) -> str:
+    import numpy as np
+
+    if isinstance(array, np.ma.MaskedArray):
+        return "pass numpy.asarray(data.data) and numpy.ma.getmaskarray(data), each alone"
+    return f"it {_NOT_KEPT}; pass numpy.asarray(data)"
+
+
+def _advice_on_type(array: Array) -> str:
+    dtype = array.dtype
+    if dtype.metadata is not None:
+        return "its metadata would be lost; pass array.view(array.dtype.str)"
+    if dtype.names is not None:
+        return "pass each of its fields, array[name]"
+    if dtype.hasobject:
+        return "pass arrays of numbers, or bytes"
+    if dtype.kind in "mM":
+        return f"pass array.view('{dtype.str[0]}i8'), and keep the unit beside it"
+    if dtype.kind in "fc":
+        return f"pass array.astype('{'float64' if dtype.kind == 'f' else 'complex128'}') if that is enough"
+    return "pass array.tobytes(), and keep dtype and shape beside it"
+
+
+# ---- back to objects --------------------------------------------------------------------------
+
+
+def object_of(content: Content) -> Any:
+    """The inverse of :func:`content_of`; the bytes of a picture that was a file, and of each file of a folder.
+
+    Where a file that was to come back byte for byte does not, the log says so.
+    """
+    if isinstance(content, Folder):
+        from bfncodec.content.folder import make_files
+
+        return _told(content, make_files(content))
+    if isinstance(content, Arrays):
+        return content.file
+    if isinstance(content, Plain):
+        return _object_of_plain(content)
+    if content.origin.is_array:
+        return array_of_picture(content)
+    if content.origin is Origin.OBJECT:
+        return image_of_picture(content)
+    from bfncodec.images.files import write_file
+
+    return _told(content, write_file(content))
+
+
+def _told(content: Content, made: Any) -> Any:
+    if not is_identical(content, made) and content.header.extra(Tag.SOURCE) is not None:
+        _LOG.warning(
+            "the same picture, but not byte for byte the file that was compressed: zlib of this machine codes otherwise"
+        )
+    return made
+
+
+def is_identical(content: Content, made: Any) -> bool:
+    """Return whether a file, or the files by path, made of a content are what was compressed, byte for byte."""
+    promised = content.header.extra(Tag.SOURCE)
+    if isinstance(content, Folder):
+        from bfncodec.content.folder import checksum
+
+        return promised == checksum(made)
+    if isinstance(content, Picture) and content.header.is_file_of_pixels:
+        return promised == zlib.crc32(made).to_bytes(4, "little")
+    return True
+
+
+def _object_of_plain(content: Plain) -> Any:
+    if content.kind is Kind.BYTES:
+        return {Wrapper.BYTEARRAY: bytearray, Wrapper.MEMORYVIEW: memoryview}.get(content.wrapper, bytes)(content.data)
+    if content.kind is Kind.STR:
+        try:
+            return content.data.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError as error:
+            raise DamagedError(f"expected UTF-8 text, found {error.reason} at byte {error.start}") from error
+    import numpy as np
+
+    order = "" if content.dtype.startswith(">") else "<"
+    return np.frombuffer(content.data, order + content.dtype).reshape(content.shape).copy()
+
+
+# ---- comparison -------------------------------------------------------------------------------
+
+
+def same_object(given: Any, made: Any) -> bool:
+    """Return whether what came back is equal to what was given, to the bit, and of its type.
+
+    A Pillow image that was opened from a file comes back as a plain ``PIL.Image.Image``: compared are mode, pixels,
+    palette and info. Of files by path picture files may be packed otherwise: pixels and all beside them are compared.
+    """
+    pillow = sys.modules.get("PIL.Image")
+    if pillow is not None and isinstance(given, pillow.Image):
+        return type(made) is pillow.Image and _same_image(given, made)
+    if isinstance(given, Mapping):
+        return isinstance(made, dict) and set(given) == set(made) and all(_same_file(given[k], made[k]) for k in made)
+    if type(given) is not type(made):
+        return False
+    if _is_a(given, "numpy", "ndarray"):
+        shape = given.dtype.str, given.shape
+        return shape == (made.dtype.str, made.shape) and given.tobytes() == made.tobytes()
+    return bool(given == made)
+
+
+def _same_image(given: Image.Image, made: Image.Image) -> bool:
+    if (given.mode, given.size) != (made.mode, made.size) or given.tobytes() != made.tobytes():
+        return False
+    if given.mode == "P" and given.getpalette(rawmode=None) != made.getpalette(rawmode=None):
+        return False
+    return set(given.info) == set(made.info) and all(
+        _same_value(given.info[name], made.info[name]) for name in made.info
+    )
+
+
+def _same_value(given: object, made: object) -> bool:
+    return bool(given == made) or repr(given) == repr(made)  # NaN does not equal itself
+
+
+def _same_file(given: bytes, made: bytes) -> bool:
+    from bfncodec.images.files import same_file
+
+    return same_file(bytes(given), made)

@@ -1,0 +1,119 @@
+"""Parts of a content: some lines of a text, and a region of a picture as a picture of its own.
+
+Each says where in the content it lies, and so which segments it takes. Of a region's metadata palette, transparency,
+colour profile and the like, resolution and text are kept. EXIF and XMP, which tell of another size and may hold another
+picture, and chunks of unknown meaning are dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from operator import index
+from typing import TYPE_CHECKING
+
+from bfncodec.errors import DamagedError, InputError
+from bfncodec.format.header import Axes, Box, Header, Kind, Origin, Tag
+from bfncodec.format.lineindex import split_lines
+from bfncodec.images.files import FORMAT_NAMES, filter_file
+from bfncodec.images.info import filter_info
+
+if TYPE_CHECKING:
+    from bfncodec.images.picture import Picture
+
+__all__ = ["LineRange", "Part", "Region", "part_of", "with_true_extras"]
+
+
+@dataclass(frozen=True)
+class Region:
+    """Columns from x, rows from y on, in pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def box(self) -> Box:
+        """Rows and columns."""
+        return (self.y, self.y + self.height), (self.x, self.x + self.width)
+
+    def place(self, header: Header, axes: Axes) -> Box:
+        """Rows and columns. Raises InputError unless it is some of a picture, and within it."""
+        if header.kind is not Kind.IMAGE:
+            raise InputError("expected a picture to take a region of, found none: leave the region out")
+        (height, _), (width, _) = axes
+        if not (0 <= self.x < self.x + self.width <= width and 0 <= self.y < self.y + self.height <= height):
+            raise InputError(
+                f"expected a region within {width} x {height} pixels, "
+                f"found {self.width} x {self.height} at {self.x}, {self.y}"
+            )
+        return self.box
+
+
+@dataclass(frozen=True)
+class LineRange:
+    """Lines from the first to the last, counted from 1."""
+
+    first: int
+    last: int
+
+    def place(self, header: Header, axes: Axes) -> Box:
+        """The bytes of the blocks that have these lines: all of a file of one segment.
+
+        Raises InputError for content that is not cut after lines, or has less of them.
+        """
+        apart = header.extra(Tag.FILES) is not None or header.extra(Tag.MOVED) is not None
+        if header.kind not in (Kind.BYTES, Kind.STR) or apart:
+            raise InputError("expected bytes or text to take lines of, found none: leave the lines out")
+        ((length, parts),) = axes
+        lines = header.lines
+        if lines is None:
+            if parts > 1:
+                raise InputError("expected a file compressed with --lines (lines=True), found one without: take all")
+            return ((0, length),)
+        self._check(lines.total)
+        edges = lines.edges(length)
+        return ((edges[lines.block_of(self.first)], edges[lines.block_of(self.last) + 1]),)
+
+    def of(self, block: bytes, header: Header, number: int) -> bytes:
+        """Those that are in a block of that number. InputError where that is all of a file, and it has less lines."""
+        found, lines = split_lines(block), header.lines
+        before = lines.before[number] if lines else 0
+        if lines is None:
+            self._check(len(found))
+        elif len(found) != lines.counts[number]:
+            raise DamagedError(f"expected {lines.counts[number]} lines in block {number + 1}, found {len(found)}")
+        return b"".join(found[max(self.first - 1 - before, 0) : self.last - before])
+
+    def _check(self, total: int) -> None:
+        if not 1 <= self.first <= self.last <= total:
+            raise InputError(f"expected lines within the {total} there are, found {self.first} to {self.last}")
+
+
+Part = Region | LineRange
+
+
+def part_of(crop: tuple[int, int, int, int] | None, line: int | tuple[int, int] | None) -> Part | None:
+    """The part of a content that :func:`bfncodec.decompress` is asked for. InputError for what is none."""
+    if crop is not None and line is not None:
+        raise InputError("expected a region of a picture or lines of a text, found both: leave one out")
+    try:
+        if crop is not None:
+            x, y, width, height = (index(number) for number in crop)
+            return Region(x, y, width, height)
+        if line is not None:
+            first, last = (line, line) if isinstance(line, int) else (index(number) for number in line)
+            return LineRange(first, last)
+    except (TypeError, ValueError) as error:
+        wanted = "a region x, y, width, height" if crop is not None else "a line, or the first and the last of several"
+        raise InputError(f"expected {wanted}, found {line if crop is None else crop!r}") from error
+    return None
+
+
+def with_true_extras(part: Picture, whole: tuple[int, int]) -> Picture:
+    """A picture cut out of another, of height and width ``whole``, whose extras it still has, with its own."""
+    if part.pixels.shape[:2] == whole:
+        return part
+    if part.origin is Origin.OBJECT:
+        return replace(part, extras=filter_info(part.extras))
+    return replace(part, extras=filter_file(part, whole)) if part.origin in FORMAT_NAMES else part

@@ -1,0 +1,307 @@
+"""Targets: files and folders put where they belong, whole or not at all.
+
+A result is written beside its target under a hidden name, forced to disk, looked at there, and only then given the
+target's name; the folder's entry is forced to disk, too. Whatever goes wrong before, a signal included, leaves the
+target as it was. Only a process that is killed, or a machine that stops, leaves the hidden file behind:
+``.<12 letters>.bfn.part`` (and, of a folder that was being replaced or removed, ``.<12 letters>.bfn.old``).
+What is neither file nor folder is written to as it is: a device, a pipe, an open file of this process.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from bfncodec.errors import OutputError
+from bfncodec.format.container import SUFFIX
+
+__all__ = [
+    "check_folder",
+    "check_outside",
+    "check_target",
+    "check_written",
+    "descriptor",
+    "is_leftover",
+    "is_stream",
+    "leftover_name",
+    "make_folder",
+    "place",
+    "place_folder",
+]
+
+_WRITERS = 16  # files forced to disk at once, which takes a twentieth of the time of one after the other
+_LINKS = 40  # that are followed, as on Linux
+_LEFTOVER = re.compile(rf"\.[0-9a-f]{{12}}{re.escape(SUFFIX)}\.(part|old)")
+_DESCRIPTORS = re.compile(r"/proc/(\d+)(/task/\d+)?/fd|/dev/fd")
+
+
+# ---- what is there ------------------------------------------------------------------------------
+
+
+def check_target(target: Path, source: Path, force: bool, folder: bool = False) -> None:
+    """Before any work: refuse to write over the source, over anything else without force, or a file over a folder."""
+    if folder:
+        check_folder(target, force)
+        check_outside(source, target)
+        return
+    with _writing(target):
+        if is_stream(target) or not os.path.lexists(target):
+            return
+        if source.exists() and target.exists() and source.samefile(target):
+            raise OutputError(f"{target} is the source itself: name another target")
+        if target.is_dir():
+            raise OutputError(f"{target} is a folder: name a file in it")
+        if not force:
+            raise _exists(target)
+
+
+def check_folder(target: Path, force: bool) -> None:
+    """Refuse to write a folder over anything without force, and ever where things stop working."""
+    if is_stream(target):
+        raise OutputError(f"{target} cannot hold a folder: name another target")
+    if os.path.lexists(target) and not force:
+        raise _exists(target)
+    if target.is_dir() and Path.cwd().is_relative_to(target.resolve()):
+        raise OutputError(f"{target} is the folder you are in: name another target")
+
+
+def check_outside(path: Path, folder: Path) -> None:
+    """Refuse to mix up a folder with what is made of it, or it of."""
+    if path.resolve().is_relative_to(folder.resolve()):
+        raise OutputError(f"{path} is in the folder {folder}: name a target elsewhere")
+
+
+def _exists(target: Path) -> OutputError:
+    return OutputError(f"{target} exists already", python="force=True replaces it", command="use -f to replace it")
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """Return what goes wrong on the disk is said of the target, by the name that the caller knows."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{target} cannot be written: {error.strerror or error}") from error
+
+
+def leftover_name(path: Path, kind: str) -> Path:
+    """A hidden name beside a path, for what is not there yet (part) or about to go (old)."""
+    return path.with_name(f".{secrets.token_hex(6)}{SUFFIX}.{kind}")
+
+
+def is_leftover(name: str) -> bool:
+    """Return whether it is the name of what a killed process left behind."""
+    return _LEFTOVER.fullmatch(name) is not None
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether it is written to as it is, never replaced: a device, a pipe, an open file of this process."""
+    if descriptor(path) is not None:
+        return True
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def descriptor(path: Path) -> int | None:
+    """The number of the open file of this process that a path stands for, as /dev/stdout and /dev/fd/3 do.
+
+    Such a path may lead to a file that a shell has opened for this process: to replace it would take it away from all
+    others who write there. OutputError for the open files of other processes.
+    """
+    for _ in range(_LINKS):
+        found = _DESCRIPTORS.fullmatch(os.path.realpath(path.parent)) if path.name.isdecimal() else None
+        if found is not None:
+            if found[1] not in (None, str(os.getpid())):
+                raise OutputError(f"{path} is a file that another process has open: name the file itself")
+            return int(path.name)
+        if not path.is_symlink():
+            return None
+        path = path.parent / path.readlink()
+    return None
+
+
+# ---- files --------------------------------------------------------------------------------------
+
+
+def place(
+    target: Path,
+    data: bytes,
+    *,
+    force: bool = False,
+    like: os.stat_result | None = None,
+    check: Callable[[bytes], None] | None = None,
+) -> None:
+    """Put a file where it belongs, whole or not at all. OutputError where that fails.
+
+    like: whose permissions and modification time it gets. check: is given what can be read back
+    from the disk and raises where that is not good, before the target exists.
+    """
+    with _writing(target):
+        if is_stream(target):
+            _write_stream(target, data)
+            return
+        real = Path(os.path.realpath(target))
+        beside = leftover_name(real, "part")
+        try:
+            _write_synced(beside, data, like)
+            if check is not None:
+                check(beside.read_bytes())
+            _give_name(beside, real, target, force)
+            _sync_folder(real.parent)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def check_written(made: bytes, written: bytes) -> None:
+    """Raise OutputError where the disk gives back something else."""
+    if written != made:
+        raise OutputError("what was written reads back as something else: the disk may be failing")
+
+
+def _give_name(beside: Path, real: Path, target: Path, force: bool) -> None:
+    """Let a file appear as the target. Without force nothing is replaced that another process put there meanwhile."""
+    if not force:
+        try:
+            os.link(beside, real)
+            return
+        except FileExistsError:
+            raise _exists(target) from None
+        except OSError as error:  # a file system without hard links
+            if os.path.lexists(real):
+                raise _exists(target) from error
+    beside.replace(real)
+
+
+def _write_synced(path: Path, data: bytes, like: os.stat_result | None) -> None:
+    regular = like is not None and stat.S_ISREG(like.st_mode)
+    mode = 0o600 if regular else 0o666  # nobody reads meanwhile what only its owner may
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(data)
+        file.flush()
+        if like is not None and regular:
+            path.chmod(stat.S_IMODE(like.st_mode))
+            os.utime(path, ns=(like.st_atime_ns, like.st_mtime_ns))
+        os.fsync(file.fileno())
+
+
+def _write_stream(path: Path, data: bytes) -> None:
+    number = descriptor(path)
+    with path.open("wb") if number is None else os.fdopen(os.dup(number), "wb") as file:
+        file.write(data)
+
+
+# ---- folders ------------------------------------------------------------------------------------
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are not there, to last. OutputError where that fails."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in made:
+            _sync_folder(path.parent)
+    except OSError as error:
+        what = "is there and no folder" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
+        raise OutputError(f"folder {folder} cannot be made: {what}") from error
+
+
+def place_folder(target: Path, files: Mapping[str, bytes], *, force: bool = False, check: bool = False) -> None:
+    """Put a folder with these files where it belongs, whole or not at all. OutputError where that fails.
+
+    force: what is there already, file or folder, is gone then. check: read every file back before.
+    """
+    check_folder(target, force)
+    with _writing(target):
+        real = Path(os.path.realpath(target))
+        beside = leftover_name(real, "part")
+        try:
+            _write_folder(beside, files)
+            if check:
+                for name, data in files.items():
+                    check_written(data, (beside / name).read_bytes())
+            check_folder(target, force)
+            _exchange(beside, real)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+
+
+def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """The files, and the names of all of them, on the disk."""
+    folder.mkdir()
+    folders = {folder} | {(folder / name).parent for name in files}
+    for parent in folders:
+        parent.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        for _ in pool.map(lambda name: _write_synced(folder / name, files[name], None), files):
+            pass  # a failure is raised here
+    for top, _, _ in os.walk(folder):
+        _sync_folder(Path(top))
+
+
+def _exchange(new: Path, target: Path) -> None:
+    """Give a folder the target's name, to last; what had that name is gone, or has it again if that fails."""
+    old, swapped = new.with_suffix(".old"), False
+    try:
+        if os.path.lexists(target):
+            swapped = _swapped(new, target)
+            if not swapped:
+                target.rename(old)
+        if not swapped:
+            new.rename(target)
+        _sync_folder(target.parent)
+    except BaseException:
+        if swapped:
+            _swapped(new, target)
+        elif os.path.lexists(old):
+            if os.path.lexists(target):
+                target.rename(new)
+            old.rename(target)
+        raise
+    gone = new if swapped else old
+    try:
+        if gone.is_dir():
+            shutil.rmtree(gone)
+        elif os.path.lexists(gone):
+            gone.unlink()
+    except OSError as error:
+        raise OutputError(f"{target} is written, but what it replaced is still there as {gone}: remove it") from error
+
+
+def _swapped(one: Path, other: Path) -> bool:
+    """Let two names change places in one step, so that none of them is ever without what it stands for.
+
+    False where the system, or its file system, cannot: only Linux is asked, and Python has no name for it.
+    """
+    import ctypes
+
+    function = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    return function is not None and function(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
+
+
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+_CANNOT = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF, errno.EISDIR}
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder last. Some systems cannot, and there it is not needed; a failing disk is an error."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise

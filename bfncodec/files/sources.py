@@ -1,0 +1,102 @@
+"""Sources: the bytes of files on disk, and removing a file only while it is the one that was read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from bfncodec.errors import InputError, OutputError
+from bfncodec.format.wire import Source
+
+__all__ = ["Identity", "Slices", "check_unchanged", "opened", "read", "read_known", "remove"]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What tells a file, and a state of it, from others: a change of content changes one of these."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int  # nanoseconds
+    changed: int  # of content, name or permissions: no program can set this one back
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> Identity:
+        """The identity of a file that was looked at."""
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+    def has_content_of(self, other: Identity) -> bool:
+        """Return whether nothing was written in between; names and permissions may have changed."""
+        return self == replace(other, changed=self.changed)
+
+
+def read(path: Path) -> bytes:
+    """A file's bytes; InputError where they cannot be read, or where they change meanwhile."""
+    return read_known(path)[0]
+
+
+def read_known(path: Path) -> tuple[bytes, Identity]:
+    """A file's bytes with its identity. Errors as :func:`read`."""
+    try:
+        with path.open("rb") as file:
+            before = os.fstat(file.fileno())
+            data = file.read()
+            after = os.fstat(file.fileno())
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}") from error
+    known = Identity.of(after)
+    if stat.S_ISREG(after.st_mode) and not known.has_content_of(Identity.of(before)):
+        raise InputError("was changed while it was read: try again when no other program writes to it")
+    return data, known
+
+
+class Slices:
+    """The bytes of a file, read where they are asked for."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.read_bytes = file, 0
+
+    def __len__(self) -> int:
+        return self.file.seek(0, os.SEEK_END)
+
+    def __getitem__(self, span: slice, /) -> bytes:
+        start, stop, _ = span.indices(len(self))
+        self.file.seek(start)
+        data = self.file.read(max(stop - start, 0))
+        self.read_bytes += len(data)
+        return data
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Source]:
+    """A file's bytes, which stay there until they are asked for; those of a pipe are read at once."""
+    if not path.is_file():
+        yield read(path)
+        return
+    try:
+        with path.open("rb") as file:
+            yield Slices(file)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}") from error
+
+
+def check_unchanged(path: Path, known: Identity) -> None:
+    """Raise OutputError unless a path still leads to the file that was read, as it was."""
+    if Identity.of(path.stat()) != known:
+        raise OutputError("the result is written, but the source was changed since it was read: it is kept")
+
+
+def remove(path: Path, known: Identity) -> None:
+    """Remove a source that is still what was read. OutputError where it is not, which keeps it, or cannot be."""
+    try:
+        check_unchanged(path, known)
+        path.unlink()
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"the result is written, but the source cannot be removed: {reason}") from error

@@ -1,0 +1,1 @@
+"""The file format: headers, segments, checksums and limits. Nothing here imports NumPy, torch or PIL."""

@@ -1,0 +1,92 @@
+"""Raw LZMA with its size in front: the fallback for bytes, and for large metadata.
+
+Layout: varint content size; one byte ``(pb * 5 + lp) * 9 + lc`` as in .lzma files; an LZMA1
+stream with end marker, to the end. The dictionary is the content rounded up to a power of two,
+at least 4 KiB and at most 64 MiB, so it need not be written.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bfncodec.errors import DamagedError
+from bfncodec.format.wire import Reader, Source, varint
+
+__all__ = ["MAX_RATIO", "pack", "unpack", "unpack_first"]
+
+MAX_RATIO = 16_384  # content bytes per stream byte; LZMA itself ends at about 7,000
+_PIECE = 1 << 16  # bytes of a stream that are read at once
+_SMALL = 1 << 16  # below this, trying every variant costs nothing worth mentioning
+_VARIANTS = ((3, 0, 2), (0, 0, 0), (3, 1, 1))  # lc, lp, pb: general, short text, 16-bit samples
+
+
+def pack(data: bytes) -> bytes:
+    """``data`` as the smallest LZMA variant."""
+    import lzma
+
+    variants = _VARIANTS if len(data) <= _SMALL else _VARIANTS[:1]
+    streams = (
+        bytes([(pb * 5 + lp) * 9 + lc]) + lzma.compress(data, lzma.FORMAT_RAW, filters=_filters(len(data), lc, lp, pb))
+        for lc, lp, pb in variants
+    )
+    return varint(len(data)) + min(streams, key=len)
+
+
+def unpack(blob: bytes, limit: int | None = None) -> bytes:
+    """Return what :func:`pack` was given. ``limit``: the largest content size to accept, in bytes.
+
+    Raises :class:`DamagedError` when the stream is cut off, changed, or larger than it may be.
+    """
+    data, used = unpack_first(blob, limit)
+    if used != len(blob):
+        raise DamagedError(f"an LZMA stream does not end after the {len(data)} bytes it declares")
+    return data
+
+
+def unpack_first(blob: Source, limit: int | None = None) -> tuple[bytes, int]:
+    """The content of a stream at the beginning of something, and how many bytes that stream takes.
+
+    Errors as :func:`unpack`.
+    """
+    import lzma
+
+    reader = Reader(blob)
+    size = reader.varint("an LZMA content size")
+    props = reader.byte("LZMA properties")
+    bound = min(MAX_RATIO * (len(blob) - reader.offset), size if limit is None else limit)
+    if size > bound:
+        raise DamagedError(f"an LZMA stream declares {size} bytes where at most {bound} can be")
+    lc, lp, pb = props % 9, props // 9 % 5, props // 45
+    if lc + lp > 4 or pb > 4:
+        raise DamagedError(f"LZMA properties {props} do not exist")
+    decoder = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_filters(size, lc, lp, pb))
+    data, at = bytearray(), reader.offset
+    try:
+        while not decoder.eof and len(data) <= size:
+            piece = blob[at : at + _PIECE] if decoder.needs_input else b""
+            if decoder.needs_input and not piece:
+                break
+            at += len(piece)
+            data += decoder.decompress(piece, max_length=size + 1 - len(data))
+    except (lzma.LZMAError, EOFError) as error:
+        raise DamagedError(f"an LZMA stream is damaged: {error}") from error
+    if len(data) != size or not decoder.eof:
+        raise DamagedError(f"an LZMA stream does not end after the {size} bytes it declares")
+    return bytes(data), at - len(decoder.unused_data)
+
+
+def _filters(size: int, lc: int, lp: int, pb: int) -> list[dict[str, Any]]:
+    import lzma
+
+    dictionary = min(1 << 26, max(1 << 12, 1 << max(size - 1, 1).bit_length()))
+    preset = 9 | lzma.PRESET_EXTREME
+    return [
+        {
+            "id": lzma.FILTER_LZMA1,
+            "preset": preset,
+            "dict_size": dictionary,
+            "lc": lc,
+            "lp": lp,
+            "pb": pb,
+        }
+    ]

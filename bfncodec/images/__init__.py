@@ -1,0 +1,1 @@
+"""Pictures: pixels with their metadata, picture files, and what codes pixels without a model."""

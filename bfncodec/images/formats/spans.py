@@ -1,0 +1,65 @@
+"""Spans: every byte of a picture file, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from bfncodec.format.header import Limits
+from bfncodec.images.picture import Picture
+
+__all__ = ["Parsed", "Role", "Span", "UnfitError", "check_size"]
+
+
+class UnfitError(ValueError):
+    """The file is better kept as bytes: something in it would not come back."""
+
+
+class Role(Enum):
+    """Why a byte of a file comes back.
+
+    KEPT: it is stored. PIXELS: it codes pixels, which are coded anew. DERIVED: it follows from the others, as sizes,
+    places, checksums of what codes pixels and zeros between them do.
+    """
+
+    KEPT = "kept"
+    PIXELS = "pixels"
+    DERIVED = "derived"
+
+
+Span = tuple[Role, bytes]
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A file taken apart: its bytes as spans, in order, and the picture that is made of them."""
+
+    spans: tuple[Span, ...]
+    picture: Picture
+
+    @classmethod
+    def of(cls, data: bytes, spans: Iterable[Span], picture: Picture) -> Parsed:
+        """Parts of a file. Raises UnfitError unless the spans are all of its bytes."""
+        found = tuple(spans)
+        if b"".join(body for _, body in found) != data:
+            raise UnfitError("not every byte is accounted for")
+        return cls(found, picture)
+
+    @property
+    def kept(self) -> bytes:
+        """The bytes that any file of the same content has, one after the other."""
+        return b"".join(body for role, body in self.spans if role is Role.KEPT)
+
+    def same(self, other: Parsed) -> bool:
+        """Equality of pixels, their mode, and everything beside them."""
+        import numpy as np
+
+        one, two = self.picture, other.picture
+        return one.mode is two.mode and self.kept == other.kept and np.array_equal(one.pixels, two.pixels)
+
+
+def check_size(width: int, height: int) -> None:
+    """Raise UnfitError for a picture without pixels, or with more than are decoded."""
+    if not 0 < width * height <= Limits().pixels:
+        raise UnfitError(f"{width} x {height} pixels")

@@ -1,0 +1,1 @@
+"""Masked convolutions for pictures under the erasure sender: trained, with integers, compiled."""

@@ -1,0 +1,321 @@
+"""Causal masked-convolution network for the wavefront schedule: the trainable network.
+
+Pixel (r, c) is revealed at step c + 2r. Everything the network computes at a pixel depends only on pixels of earlier
+steps, because each 3x3 convolution reads the pixel itself, its left neighbour and the three above (`BLOCK_TAPS`), and
+the first layer, which reads pixel values, leaves out the pixel itself (`INPUT_TAPS`). The integer twin that files are
+coded with is in :mod:`bfncodec.networks.convnet.exact`.
+
+Inside a pixel the channels are predicted in the order green, red, blue, each given the ones before it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# (row, column) offsets with column + 2 row < 0: revealed at an earlier step.
+INPUT_TAPS = tuple((-r, c) for r in range(4) for c in range(-3, min(3, 2 * r - 1) + 1))
+BLOCK_TAPS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 0))
+CODING_ORDER = (1, 0, 2)  # green, red, blue
+FAR = 1 << 20  # lines that no image has
+REACH = 3  # rows and columns that INPUT_TAPS look back
+OUTSIDE = 128  # value of the pixels above the image
+INPUT_SCALE = 32.0  # divides differences of pixel values
+MEAN_SCALE = 16.0  # unit of the network's offsets to the predicted mean, in levels
+LOG_SCALE_BIAS = 2.0  # initial log2 of the logistic scale, in levels
+LOG_SCALE_RANGE = (-5.0, 7.0)  # log2 of the logistic scale, in levels
+UNITS = 127  # of int8 weights and features
+FLOOR = 2.0**-20  # probability given to the uniform distribution, as the coder's integer frequencies do
+
+
+@dataclass(frozen=True)
+class ConvNetConfig:
+    """Shape of the network; stored in a model's config.json."""
+
+    width: int = 64
+    hidden: int = 128
+    blocks: int = 6
+    mixtures: int = 4
+    dilations: tuple[int, ...] = (1,)  # distance of the taps of the blocks' convolutions, in turn
+    bits: int = 8  # of the integer twin's weights, 8 or 16, but for the first and last layers, which have 16
+
+    @property
+    def features(self) -> int:
+        return 3 * len(INPUT_TAPS) + 3 + 3 * REACH
+
+    def outputs(self, k: int) -> int:
+        """Numbers that describe the k-th coded channel: weight, mean, scale of each component, one slope per earlier
+        channel.
+        """
+        return 3 * self.mixtures + k
+
+    def dilation(self, block: int) -> int:
+        """Distance of the taps of a block's convolution: a multiple of BLOCK_TAPS is revealed earlier if these are."""
+        return self.dilations[block % len(self.dilations)]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ConvNetConfig:
+        return cls(**{**values, "dilations": tuple(values.get("dilations", (1,)))})
+
+
+def pad_known(x: Tensor) -> Tensor:
+    """Surround an image by values the receiver knows. x: [B, 3, H, W] -> [B, 3, H + 3, W + 6].
+
+    Above: grey. Left of row r: the first pixel of row r - 1; right of it: the last pixel of row r, which is read only
+    from lower rows, when it is known.
+    """
+    height = x.shape[2]
+    y = F.pad(x, (0, 0, REACH, 0), value=OUTSIDE)
+    left = F.pad(y[..., :1], (0, 0, 1, 0), value=OUTSIDE)[:, :, : height + REACH]
+    return torch.cat([left.expand(-1, -1, -1, REACH), y, y[..., -1:].expand(-1, -1, -1, REACH)], 3)
+
+
+def predictor(west: Tensor, north: Tensor, north_east: Tensor, north_west: Tensor) -> Tensor:
+    """The simple causal predictor the network corrects: integers in, integers in [0, 255] out, exact in float32."""
+    total = west * 2 + north * 2 + north_east - north_west + 2
+    return torch.floor(total * 0.25).clamp(0, 255)
+
+
+def edge_flags(height: int, width: int, device: torch.device | None = None) -> Tensor:
+    """Nine flags that tell the network how near the borders are. float32 0/1 [9, H, W]."""
+    r = torch.arange(height, device=device)[:, None].expand(height, width)
+    c = torch.arange(width, device=device)[None].expand(height, width)
+    near = [distance < k for distance in (r, c, width - 1 - c) for k in range(1, REACH + 1)]
+    return torch.stack(near).float()
+
+
+def features(x: Tensor, just_before: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Integer inputs of the network and the simple prediction. x: float [B, 3, H, W] with integer values 0..255.
+
+    just_before: of the same shape, what the network sees of the pixels of the step just before, where that is not x.
+
+    Returns (features [B, F, H, W], integers in [-128, 127]; base [B, 3, H, W], integers in [0, 255]).
+    """
+    seen = taps_of(x)
+    if just_before is not None:
+        late = (lags(x.shape[2], x.shape[3]) == 1).to(x.device)
+        seen = torch.where(late[:, None, None], taps_of(just_before), seen)
+    base = predictor(*(seen[INPUT_TAPS.index(t)] for t in ((0, -1), (-1, 0), (-1, 1), (-1, -1))))
+    differences = (seen - base).clamp(-127, 127).transpose(0, 1).flatten(1, 2)
+    flags = edge_flags(x.shape[2], x.shape[3], x.device) * 127
+    return torch.cat([differences, base - 128, flags.expand(len(x), -1, -1, -1)], 1), base
+
+
+def taps_of(x: Tensor) -> Tensor:
+    """Return what stands at INPUT_TAPS of every pixel, [22, B, 3, H, W]."""
+    height, width = x.shape[2:]
+    p = pad_known(x)
+    return torch.stack([p[:, :, REACH + r : REACH + r + height, REACH + c : REACH + c + width] for r, c in INPUT_TAPS])
+
+
+def lags(height: int, width: int) -> Tensor:
+    """How many steps before a pixel what stands at INPUT_TAPS was revealed, int64 [22, H, W]; large above the image."""
+    line = torch.arange(width) + 2 * torch.arange(height)[:, None]
+    known = taps_of((line - FAR).float().expand(1, 1, -1, -1))[:, 0, 0].long() + FAR
+    return torch.where(known > FAR, FAR, line - known)
+
+
+class MaxNorm(torch.autograd.Function):
+    """x / max|x| over the last dimension: the norm whose integer twin needs no scale, so that the five taps of a
+    convolution share one, and whose reduction is exact in any order.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        largest, where = x.abs().max(-1, keepdim=True)
+        inverse = largest.clamp_min(1e-6).reciprocal()
+        y = x * inverse
+        ctx.save_for_backward(y, inverse, where)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (g,) = grads
+        y, inverse, where = ctx.saved_tensors
+        through_max = (g * y).sum(-1, keepdim=True, dtype=torch.float32).to(g.dtype) * inverse
+        result: Tensor = (g * inverse).scatter_add_(-1, where, -through_max * torch.sign(y.gather(-1, where)))
+        return result
+
+
+def max_norm(x: Tensor) -> Tensor:
+    """Implements `MaxNorm`."""
+    return MaxNorm.apply(x)  # type: ignore[no-any-return,no-untyped-call]
+
+
+def rounded_rows(weight: Tensor) -> Tensor:
+    """A matrix as files are coded with it: of each row integers up to 127 and a scale. Gradients pass as if it were not
+    rounded (straight through).
+    """
+    scale = weight.detach().abs().amax(1, keepdim=True).clamp_min(1e-8) / UNITS
+    return weight + ((weight.detach() / scale).round() * scale - weight.detach())
+
+
+def rounded_features(x: Tensor) -> Tensor:
+    """The features of each pixel in units of 1/127 of the largest. Gradients pass straight through."""
+    fixed = x.detach().float()
+    scale = fixed.abs().amax(-1, keepdim=True).clamp_min(1e-6) / UNITS
+    return x + ((fixed / scale).round() * scale - fixed).to(x.dtype)
+
+
+class CausalConv(nn.Module):
+    """Masked 3x3 convolution over BLOCK_TAPS. [B, H, W, in] -> [B, H, W, out]; the weight is stored as the matrix
+    [out, 5 in].
+    """
+
+    def __init__(self, inputs: int, outputs: int, dilation: int) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.weight = nn.Parameter(torch.randn(outputs, 5 * inputs) * (3 / math.sqrt(5 * inputs)))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor, earlier: Tensor | None = None, rounded: bool = False) -> Tensor:
+        """earlier: what stands at the pixels before, where that is not x; rounded: see `ConvNet.rounded`."""
+        outputs, inputs = self.weight.shape[0], x.shape[-1]
+        weight = (rounded_rows(self.weight) if rounded else self.weight).view(outputs, 5, inputs)
+        taps, own = weight[:, :4], weight[:, 4:]
+        kernel = torch.cat([taps, own if earlier is None else torch.zeros_like(own), torch.zeros_like(own)], 1)
+        kernel = kernel.view(outputs, 2, 3, inputs).permute(0, 3, 1, 2)
+        d = self.dilation
+        padded = F.pad(x if earlier is None else earlier, (0, 0, d, d, d, 0)).permute(0, 3, 1, 2)
+        y = F.conv2d(padded, kernel, self.bias, dilation=d).permute(0, 2, 3, 1)
+        return y if earlier is None else y + F.linear(x, own[:, 0])
+
+
+class Block(nn.Module):
+    """A convolution, a rectifier and a matrix, added to what came in."""
+
+    def __init__(self, config: ConvNetConfig, dilation: int) -> None:
+        super().__init__()
+        self.conv = CausalConv(config.width, config.hidden, dilation)
+        self.out = nn.Linear(config.hidden, config.width)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, h: Tensor, earlier: Tensor | None = None, rounded: bool = False) -> tuple[Tensor, Tensor]:
+        """(what comes out, the features that the convolution read). earlier, rounded: see `CausalConv`."""
+        features = max_norm(h)
+        if not rounded:
+            return h + self.out(F.relu(self.conv(features, earlier))), features
+        features = rounded_features(features)
+        hidden = rounded_features(F.relu(self.conv(features, earlier, rounded)))
+        return h + F.linear(hidden, rounded_rows(self.out.weight), self.out.bias), features
+
+
+class ConvNet(nn.Module):
+    """Parameters of p_O for every pixel of an image, in one pass."""
+
+    PARTS: ClassVar = {"trunk": (3, 1), "conv": (1, len(BLOCK_TAPS))}
+    """Matrices made of several: how many below and beside each other."""
+
+    def __init__(self, config: ConvNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.rounded = False  # whether weights and features of 8 bits are rounded as the integer twin rounds them
+        w = config.width
+        self.input = nn.Linear(config.features, w)
+        self.blocks = nn.ModuleList(Block(config, config.dilation(i)) for i in range(config.blocks))
+        self.trunk = nn.Linear(w, 3 * w)  # one hidden layer for each channel
+        self.inside = nn.Parameter(torch.randn(3, w) * 0.5)  # how G enters R, G enters B, R enters B
+        self.heads = nn.ModuleList(nn.Linear(w, config.outputs(k)) for k in range(3))
+        for head in self.heads:
+            nn.init.zeros_(head.weight)  # type: ignore[arg-type]
+            head.bias.data.copy_(self._initial_bias(head.out_features))  # type: ignore[operator,arg-type]
+
+    @property
+    def fine(self) -> tuple[str, ...]:
+        """Matrices whose integer twins get 16 bits: those that touch pixel values, where 8 cost 1% of the bits of
+        smooth images, or all.
+        """
+        return ("",) if self.config.bits == 16 else ("input", "heads.")
+
+    def _initial_bias(self, outputs: int) -> Tensor:
+        k = self.config.mixtures
+        slopes = torch.eye(1, outputs - 3 * k).flatten() if outputs > 3 * k else torch.zeros(0)
+        spread = torch.linspace(-1, 1, k) / MEAN_SCALE
+        return torch.cat([torch.zeros(k), spread, torch.full((k,), LOG_SCALE_BIAS), slopes])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: float [B, 3, H, W] with integer values, or [B, 1, H, W] for grey images, which the network sees as three
+        equal channels of which only the first coded one needs bits. Returns -log2 p_O of each pixel and coded channel,
+        float32, of the shape of x.
+        """
+        channels = x.shape[1]
+        x = x.expand(-1, 3, -1, -1)
+        inputs, base = features(x)
+        hidden, _ = self.trunk_of(inputs)
+        values, base = in_coding_order(x), in_coding_order(base)
+        error = values - base
+        outs = self.outputs_of(hidden, error, channels)
+        bits = [logistic_bits(components(out, base[:, k], error[:, :k]), values[:, k]) for k, out in enumerate(outs)]
+        return torch.stack(bits, 1)
+
+    def trunk_of(self, inputs: Tensor, earlier: Sequence[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
+        """(what all channels are made of, [B, H, W, 3 C], the features that every block read). inputs: [B, F, H, W], of
+        `features`; earlier: features of every block at the pixels before, where another network has them.
+        """
+        h = self.input((inputs / INPUT_SCALE).permute(0, 2, 3, 1))
+        read = []
+        for i, block in enumerate(self.blocks):
+            h, features = block(h, earlier[i] if earlier else None, self.rounded)
+            read.append(features)
+        if not self.rounded:
+            return self.trunk(max_norm(h)), read
+        return F.linear(rounded_features(max_norm(h)), rounded_rows(self.trunk.weight), self.trunk.bias), read
+
+    def outputs_of(self, hidden: Tensor, error: Tensor, channels: int = 3) -> Iterator[Tensor]:
+        """What `components` takes of each channel, float32 [B, 3K + ..., H, W]. error: of what is told of each channel
+        to those after it, [B, 3, H, W], in coding order.
+        """
+        small = scaled(error).to(hidden.dtype).unsqueeze(-1)  # [B, 3, H, W, 1]
+        inside = self.inside.to(hidden.dtype)
+        entering = ((), ((0, inside[0]),), ((0, inside[1]), (1, inside[2])))
+        for k, z in enumerate(hidden.chunk(3, -1)[:channels]):
+            for j, row in entering[k]:
+                z = z + small[:, j] * row
+            z = F.relu(z)
+            yield self.heads[k](rounded_features(z) if self.rounded else z).permute(0, 3, 1, 2).float()
+
+
+class Components(NamedTuple):
+    """A mixture of logistics: logarithms of the weights, means, and log2 of the scales, [B, K, H, W], in levels."""
+
+    weight: Tensor
+    mean: Tensor
+    log_scale: Tensor
+
+
+def components(out: Tensor, base: Tensor, errors: Tensor) -> Components:
+    """out: [B, 3K + E, H, W]; base: [B, H, W]; errors, one for each of the E slopes: [B, E, H, W]"""
+    k = (out.shape[1] - errors.shape[1]) // 3
+    weight, offset, log_scale, slopes = out[:, :k], out[:, k : 2 * k], out[:, 2 * k : 3 * k], out[:, 3 * k :]
+    centre = base + (slopes * errors).sum(1)
+    return Components(weight, centre.unsqueeze(1) + offset * MEAN_SCALE, log_scale.clamp(*LOG_SCALE_RANGE))
+
+
+def logistic_bits(p: Components, value: Tensor) -> Tensor:
+    """-log2 of the probabilities of levels [B, H, W] under discretised logistic mixtures."""
+    value, inverse = value.unsqueeze(1), torch.exp2(-p.log_scale)
+    distance = value - p.mean
+    upper = torch.where(value > 254.5, 60.0, inverse * (distance + 0.5))
+    lower = torch.where(value < 0.5, -60.0, inverse * (distance - 0.5))
+    found = (torch.softmax(p.weight, 1) * (torch.sigmoid(upper) - torch.sigmoid(lower))).sum(1)
+    return -torch.log2(found.clamp_min(0) * (1 - FLOOR) + FLOOR / 256)
+
+
+def in_coding_order(x: Tensor) -> Tensor:
+    """Channels [B, 3, H, W] in the order in which they are coded."""
+    return x[:, list(CODING_ORDER)]
+
+
+def scaled(error: Tensor) -> Tensor:
+    """Differences of pixel values as the network reads them."""
+    return error.clamp(-127, 127) / INPUT_SCALE

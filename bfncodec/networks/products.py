@@ -1,0 +1,170 @@
+"""What lies between integer products, compiled: norms, quantisers, scales.
+
+Everything here is what :mod:`bfncodec.networks.exact` does, operation by operation; products themselves are
+:mod:`bfncodec.networks.kernels`. Largest values are found among the bits of floats, which have the order of
+the floats where these are not negative.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numpy.typing import NDArray
+
+from bfncodec.networks.exact import LARGEST, LEAST_SQUARE, TINY, ExactLinear
+from bfncodec.networks.kernels import Kernel, packed_product, signed, store
+from bfncodec.runtime.jit import compiled, intrinsic
+
+MOST = np.float32(LARGEST)
+FINE = np.float32(2 * LARGEST)
+LEAST = np.float32(TINY)
+LEAST_MEAN = np.float32(LEAST_SQUARE)
+ONE = np.float32(1)
+LOWEST = np.int32(-(1 << 31))
+_INT = ir.IntType(32)
+Floats = NDArray[np.float32]
+
+
+class Linear(NamedTuple):
+    """An `ExactLinear`, packed. Where it is fine, the columns of its second matrix follow those of the first."""
+
+    panels: NDArray[np.int8]  # see `Kernel.pack`
+    start: NDArray[np.int32]
+    scale: Floats  # [out]
+    bias: Floats  # [out]
+    fine: bool
+
+
+def linear_of(linear: ExactLinear, kernel: Kernel) -> Linear:
+    """The matrix packed for a kernel. Zeros stand for no bias: adding them changes no value, but for a zero's sign."""
+    scale = linear.scale.numpy()
+    bias = np.zeros_like(scale) if linear.bias is None else linear.bias.numpy()
+    return Linear(*kernel.pack(linear.weight.numpy()), scale, bias, linear.weight.shape[1] > len(scale))
+
+
+# ---- bits of floats -----------------------------------------------------------------------------
+
+
+@intrinsic
+def _larger(typing: Any, most: Any, x: Any) -> Any:
+    """The larger of the bits of a float32, int32, and those of |x|."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        bits = builder.and_(builder.bitcast(values[1], _INT), ir.Constant(_INT, 0x7FFFFFFF))
+        return builder.select(builder.icmp_signed(">", bits, values[0]), bits, values[0])
+
+    return types.int32(types.int32, types.float32), generate
+
+
+@intrinsic
+def as_float(typing: Any, bits: Any) -> Any:
+    """The float32 of these bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.bitcast(values[0], ir.FloatType())
+
+    return types.float32(types.int32), generate
+
+
+@intrinsic
+def higher(typing: Any, most: Any, x: Any) -> Any:
+    """The larger of a rank, int32, and that of a float32; `of_rank` is the float again."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        rank = _flip(builder, builder.bitcast(values[1], _INT))
+        return builder.select(builder.icmp_signed(">", rank, values[0]), rank, values[0])
+
+    return types.int32(types.int32, types.float32), generate
+
+
+@intrinsic
+def of_rank(typing: Any, rank: Any) -> Any:
+    """The float32 of this rank."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.bitcast(_flip(builder, values[0]), ir.FloatType())
+
+    return types.float32(types.int32), generate
+
+
+def _flip(builder: Any, bits: Any) -> Any:
+    """The bits of floats in the order of the floats; its own inverse."""
+    sign = builder.ashr(bits, ir.Constant(_INT, 31))
+    return builder.xor(bits, builder.lshr(sign, ir.Constant(_INT, 1)))
+
+
+@intrinsic
+def _add_square(typing: Any, total: Any, x: Any) -> Any:
+    """total + x^2, int32 of int32 and int8."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        wide = builder.sext(values[1], _INT)
+        return builder.add(values[0], builder.mul(wide, wide))
+
+    return types.int32(types.int32, types.int8), generate
+
+
+# ---- what networks are made of ------------------------------------------------------------------
+
+
+@compiled
+def multiply(a: Any, linear: Any, out: Any, rows: Any) -> None:
+    """The first rows of a, [N, K] in the kernel's dtype, times the matrix: to out, int32 [N, panels COLUMNS]."""
+    packed_product(a, linear.panels, linear.start, out, rows)
+
+
+@compiled
+def most_of(x: Any) -> Any:
+    """The largest of one row, float32 [C]."""
+    most = LOWEST
+    for i in range(len(x)):
+        most = higher(most, x[i])
+    return of_rank(most)
+
+
+@compiled
+def finish(sums: Any, unit: Any, linear: Any, y: Any) -> None:
+    """What `ExactLinear` makes of one row of sums, int32 [panels COLUMNS], whose unit is this: float32 [out], to y."""
+    outputs = len(linear.scale)
+    if linear.fine:
+        for i in range(outputs):
+            total = np.float32(sums[outputs + i]) / FINE + np.float32(sums[i])
+            y[i] = total * unit * linear.scale[i] + linear.bias[i]
+    else:
+        for i in range(outputs):
+            y[i] = np.float32(sums[i]) * unit * linear.scale[i] + linear.bias[i]
+
+
+@compiled
+def largest(x: Any) -> Any:
+    """`exact.largest` of one row, float32 [C]"""
+    most = np.int32(0)
+    for i in range(len(x)):
+        most = _larger(most, x[i])
+    return max(as_float(most), LEAST)
+
+
+@compiled
+def quantise(x: Any, q: Any) -> Any:
+    """`exact.Quantiser.rows` of one row, float32 [C], to q, [C] in the kernel's dtype. Returns the value of a unit."""
+    m = largest(x)
+    factor = MOST / m
+    for i in range(len(x)):
+        store(np.rint(x[i] * factor), q, i)
+    return m / MOST
+
+
+@compiled
+def quantise_rms_norm(x: Any, q: Any) -> Any:
+    """`exact.RmsNorm` of one row, float32 [C], to q, [C] in the kernel's dtype. Returns the value of one
+    unit.
+    """
+    quantise(x, q)
+    total = np.int32(0)
+    for i in range(len(x)):
+        total = _add_square(total, signed(q[i]))
+    mean = max(np.float32(total) / np.float32(len(x)), LEAST_MEAN)
+    return ONE / np.sqrt(mean)

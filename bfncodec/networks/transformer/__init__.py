@@ -1,0 +1,1 @@
+"""Transformers for text under the erasure sender: trained, with integers, compiled."""

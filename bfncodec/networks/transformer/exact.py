@@ -1,0 +1,267 @@
+"""The integer implementation of the `Transformer`: keys and values are cached, any number of steps run at a time.
+
+Windows are coded side by side. Encoding advances many steps in one call, decoding one step; both run the same code, and
+because nothing in it depends on how rows are grouped (see :mod:`bfncodec.networks.exact`) both see the same
+distributions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bfncodec.coding import tables
+from bfncodec.networks.exact import (
+    LARGEST,
+    ExactLinear,
+    Quantiser,
+    RmsNorm,
+    constant,
+)
+from bfncodec.networks.storage import Shapes, coarse_shapes, linear_shapes, table_rows
+from bfncodec.networks.transformer.model import COARSE, FAR, TransformerConfig, ngram_hash, rotations
+
+WEIGHT_TOTAL = 1 << 16  # attention weights are integers that sum to about this
+SUM_BITS = 24  # sums of exponentials stay below 2^24, where float32 adds integers exactly
+
+
+@dataclass(frozen=True)
+class ExactEmbedding:
+    """Rows of int8 with a scale each, of one table or of several of the same width.
+
+    They are looked up and never multiplied with one another, so that tables may be stored in 4 bits
+    (:func:`bfncodec.networks.storage.table_rows`).
+    """
+
+    rows: Tensor
+    scale: Tensor
+
+    @classmethod
+    def load(cls, tensors: dict[str, Tensor], names: Sequence[str], device: torch.device) -> ExactEmbedding:
+        rows = torch.cat([table_rows(tensors, name) for name in names]).to(device)
+        scale = torch.cat([tensors[f"{name}.s"] for name in names]).float().to(device)
+        return cls(rows, scale[:, None])
+
+    def __call__(self, index: Tensor) -> Tensor:
+        """index: int64 [N] -> float32 [N, d]"""
+        return self.rows.index_select(0, index).float().mul_(self.scale.index_select(0, index))
+
+
+@dataclass(frozen=True)
+class ExactNgrams:
+    """The n-gram tables, one behind the other: rows of all orders are looked up at once."""
+
+    table: ExactEmbedding
+    seen: Tensor  # which symbols of a history each order sees, bool [orders, R]
+    bits: Tensor  # log2 of each table's rows, int64 [orders]
+    first: Tensor  # row of each table, int64 [orders]
+
+    @classmethod
+    def load(cls, config: TransformerConfig, tensors: dict[str, Tensor], device: torch.device) -> ExactNgrams:
+        table = ExactEmbedding.load(tensors, [f"ngram.{i}" for i in range(len(config.ngrams))], device)
+        orders, bits = (torch.tensor(values, device=device) for values in zip(*config.ngrams, strict=True))
+        reach, rows = int(orders.max()), 1 << bits
+        return cls(table, torch.arange(reach, device=device) >= reach - orders[:, None], bits, rows.cumsum(0) - rows)
+
+    def __call__(self, history: Tensor) -> Tensor:
+        """history: int64 [N, R], oldest first -> float32 [N, d]"""
+        known = torch.where(self.seen, history[:, None], -1)
+        row = ngram_hash(known, known.shape[2], self.bits).add_(self.first)
+        return self.table(row.reshape(-1)).view(len(history), -1)
+
+
+@dataclass(frozen=True)
+class ExactBlock:
+    """Weights of one layer."""
+
+    qkv: ExactLinear
+    out: ExactLinear
+    up: ExactLinear
+    down: ExactLinear
+    key_scale: Tensor  # float32 [H, 1, 1], steps of the table of exponentials for one unit of each head's logits
+    value_steps: Tensor  # float32 [H, 1], integers for a value of 1
+    value: Tensor  # float32 [H, 1, 1], what one unit of weight times value is worth
+    exp2: Tensor  # the table of exponentials for attention, float32
+
+
+def stored_shapes(config: TransformerConfig) -> Shapes:
+    """Names and shapes of the tensors a model of this shape is made of."""
+    d, inner = config.width, config.expansion * config.width
+    shapes = linear_shapes("embed", config.symbols + 1, d, bias=False) | linear_shapes("head", config.symbols, d)
+    for i, (_, bits) in enumerate(config.ngrams):
+        name, rows, columns = f"ngram.{i}", 1 << bits, d // len(config.ngrams)
+        coarse = config.ngram_bits == COARSE
+        shapes |= coarse_shapes(name, rows, columns) if coarse else linear_shapes(name, rows, columns, bias=False)
+    for i in range(config.layers):
+        for part, outputs, inputs in (("qkv", 3 * d, d), ("out", d, d), ("up", inner, d), ("down", d, inner)):
+            shapes |= linear_shapes(f"blocks.{i}.{part}", outputs, inputs, bias=False)
+        shapes[f"blocks.{i}.gain"] = (config.heads,)
+    half = config.head_width // 2
+    tables = {"rope": (2, config.window, half), "far": (2, FAR, half), "value_cap": (config.layers, config.heads)}
+    return shapes | tables
+
+
+class ExactTransformer:
+    """Weights on a device; `start` begins a pass."""
+
+    def __init__(self, config: TransformerConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.quantise = Quantiser.on(device)
+        self.norm, self.head_norm = (RmsNorm.of(width, device) for width in (config.width, config.head_width))
+        # Steps of the table of exponentials for a logit of 1.
+        self.steps = constant(tables.LOG2_E * tables.EXP2_STEPS, device)
+        self.embed = ExactEmbedding.load(tensors, ["embed"], device)
+        self.ngrams = ExactNgrams.load(config, tensors, device) if config.ngrams else None
+        self.exp2 = torch.from_numpy(tables.exp2_table()).to(device)
+        self.blocks = [self._block(tensors, i) for i in range(config.layers)]
+        self.head = ExactLinear.load(tensors, "head", device)
+        self.near, self.far = (tensors[name].to(device).float() / (1 << 14) for name in ("rope", "far"))
+
+    def _block(self, tensors: dict[str, Tensor], i: int) -> ExactBlock:
+        name = f"blocks.{i}"
+        qkv, out, up, down = (
+            ExactLinear.load(tensors, f"{name}.{part}", self.device) for part in ("qkv", "out", "up", "down")
+        )
+        gain, cap = tensors[f"{name}.gain"].to(self.device), tensors["value_cap"][i].to(self.device)
+        key_scale = gain * constant(tables.LOG2_E * tables.EXP2_STEPS / self.config.head_width, self.device)
+        value = cap / constant(LARGEST * WEIGHT_TOTAL, self.device)
+        # As many bits as sums over the slots that are looked at may have; what is masked weighs 0.
+        drop = max(0, tables.EXP2_BITS - SUM_BITS + (self.config.spans(1)[i] - 1).bit_length())
+        exp2 = ((self.exp2 + (1 << drop >> 1)) >> drop).float()
+        steps = (LARGEST / cap)[:, None]
+        return ExactBlock(qkv, out, up, down, key_scale[:, None, None], steps, value[:, None, None], exp2)
+
+    def start(self, windows: int, teeth: int, steps: int, block: int = 1) -> Pass:
+        """A pass over windows of `teeth` teeth of `steps` symbols each, at most `block` steps in one call."""
+        return Pass(self, windows, teeth, steps, block)
+
+
+@dataclass(frozen=True)
+class Ring:
+    """How far the slots of a layer look back, and how many steps its keys and values are kept for."""
+
+    span: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class View:
+    """n slots of some steps in a ring: where their keys go, how many slots of it are in use, and True where one may not
+    look, [n, slots].
+    """
+
+    place: slice | Tensor
+    slots: int
+    mask: Tensor | None
+
+
+class Pass:
+    """What the receiver of some windows knows: the symbols revealed, and the keys and values made of the latest of
+    them, in rings as long as a slot looks back.
+    """
+
+    def __init__(self, network: ExactTransformer, windows: int, teeth: int, steps: int, block: int) -> None:
+        config, device = network.config, network.device
+        self.network, self.windows, self.teeth, self.steps = network, windows, teeth, steps
+        self.rings = [Ring(span, min(steps, span + block - 1)) for span in config.spans(teeth)]
+        self.reach = max([1, *(n for n, _ in config.ngrams)])
+        # Symbols of each tooth after `reach` start symbols.
+        self.symbols = torch.full(
+            (windows, teeth, self.reach + steps), config.symbols, dtype=torch.int16, device=device
+        )
+        heads, width, slots = config.heads, config.head_width, [teeth * ring.steps for ring in self.rings]
+        self.keys = [torch.zeros(windows, heads, count, width, device=device) for count in slots]
+        self.key_scale = [torch.zeros(windows, heads, 1, count, device=device) for count in slots]
+        self.values = [torch.zeros(windows, heads, count, width, device=device) for count in slots]
+
+    def reveal(self, first: int, symbols: Tensor) -> None:
+        """The receiver's update: symbols of steps first … are now known. Integers [B, m, k]"""
+        self.symbols[:, :, self.reach + first : self.reach + first + symbols.shape[2]] = symbols
+
+    @torch.inference_mode()
+    def predict(self, first: int, last: int) -> Tensor:
+        """Weights of p_O for the symbols of steps [first, last), int32 [B, (last - first) m, symbols] in step-major
+        order.
+
+        Needs every symbol of steps before last - 1 revealed, and is to be called for all steps in order.
+        """
+        network, count = self.network, (last - first) * self.teeth
+        x = self._embed(first, last)
+        rope = self._rope(first, last)
+        views = {ring: self._view(ring, first, last) for ring in set(self.rings)}
+        for i, block in enumerate(network.blocks):
+            y = self._attend(i, block.qkv(*network.norm(x)), rope, views[self.rings[i]])
+            x += block.out(*network.quantise.rows(y))
+            hidden = block.up(*network.norm(x)).clamp_min_(0)
+            x += block.down(*network.quantise.positive(hidden.mul_(hidden)))
+        logits = network.head(*network.norm(x))
+        steps = ((logits.amax(1, keepdim=True) - logits) * network.steps).round_()
+        weights = network.exp2[steps.clamp_max_(len(network.exp2) - 1).long()]
+        return weights.view(self.windows, count, -1)
+
+    def _embed(self, first: int, last: int) -> Tensor:
+        """Return what each slot's tooth has revealed before it. float32 [B n, d], slots step-major."""
+        network = self.network
+        history = self.symbols[:, :, first : last - 1 + self.reach].unfold(2, self.reach, 1)  # [B, m, k, reach]
+        history = history.transpose(1, 2).reshape(-1, self.reach).long()
+        x = network.embed(history[:, -1])
+        return x if network.ngrams is None else x.add_(network.ngrams(history))
+
+    def _rope(self, first: int, last: int) -> Tensor:
+        """Rotations of the slots of steps [first, last), [2, n, 1, 1, hd]."""
+        device = self.network.device
+        position = torch.arange(first, last, device=device)[:, None]
+        position = position + torch.arange(self.teeth, device=device) * self.steps
+        turn = rotations(self.network.near, self.network.far, position.reshape(-1))
+        cos, sin = turn[:, :, None, None]  # [n, 1, 1, hd/2]
+        return torch.stack([torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)])
+
+    def _view(self, ring: Ring, first: int, last: int) -> View:
+        """Where the slots of steps [first, last) go in a ring, and what they see of it."""
+        device, teeth = self.network.device, self.teeth
+        begin, end = first % ring.steps * teeth, (first % ring.steps + last - first) * teeth
+        place: slice | Tensor = slice(begin, end)
+        if end > ring.steps * teeth:
+            place = torch.arange(begin, end, device=device) % (ring.steps * teeth)
+        kept = min(last, ring.steps)
+        if last - first == 1 and kept <= ring.span:
+            return View(place, kept * teeth, None)
+        # The step that each slot of the ring holds: the latest one, below `last`, that belongs there.
+        slot = torch.arange(kept * teeth, device=device) // teeth
+        held = last - 1 - (last - 1 - slot) % ring.steps
+        back = torch.arange(first, last, device=device).repeat_interleave(teeth)[:, None] - held[None]
+        return View(place, kept * teeth, (back < 0) | (back >= ring.span))
+
+    def _attend(self, i: int, qkv: Tensor, rope: Tensor, view: View) -> Tensor:
+        """Attention of layer i; new keys and values join the ring. qkv: float32 [B n, 3 d] -> float32 [B n, d]"""
+        config, block = self.network.config, self.network.blocks[i]
+        qkv = qkv.view(self.windows, -1, 3, config.heads, config.head_width)
+        qk, scale = self.network.head_norm.integers(_turn(qkv[:, :, :2], rope))
+        (q, k), (q_scale, k_scale) = (x.transpose(1, 3).unbind(2) for x in (qk, scale))  # [B, H, n, hd], [B, H, n, 1]
+        v = (qkv[:, :, 2] * block.value_steps).round_().clamp_(-LARGEST, LARGEST)
+        self.keys[i][:, :, view.place] = k
+        self.values[i][:, :, view.place] = v.transpose(1, 2)
+        self.key_scale[i][:, :, 0, view.place] = (k_scale * block.key_scale)[..., 0]
+        # int8 times int8 in float32: sums below 2^24, exact.
+        score = q @ self.keys[i][:, :, : view.slots].transpose(2, 3)
+        score.mul_(self.key_scale[i][:, :, :, : view.slots])
+        if view.mask is not None:
+            score.masked_fill_(view.mask, -torch.inf)
+        y = (_softmax(score, q_scale, block.exp2) @ self.values[i][:, :, : view.slots]).mul_(block.value)
+        return y.transpose(1, 2).reshape(-1, config.width)
+
+
+def _softmax(score: Tensor, q_scale: Tensor, exp2: Tensor) -> Tensor:
+    """Integer weights that sum to about 2^16. score: float32 [B, H, n, slots]; q_scale: float32 [B, H, n, 1]"""
+    steps = torch.sub(score.amax(-1, keepdim=True), score, out=score).mul_(q_scale).clamp_max_(len(exp2) - 1)
+    e = exp2.index_select(0, steps.int().view(-1)).view(steps.shape)
+    return e.mul_(WEIGHT_TOTAL / e.sum(-1, keepdim=True)).round_()
+
+
+def _turn(x: Tensor, rope: Tensor) -> Tensor:
+    """Rotate by position. [B, n, 2, H, hd]"""
+    a, b = x.chunk(2, -1)
+    return (x * rope[0]).add_(torch.cat([b, a], -1).mul_(rope[1]))

@@ -1,0 +1,1 @@
+"""Networks for pictures whose lines begin one after the other, each sent in a few noisy steps."""

@@ -1,0 +1,105 @@
+"""The integer twin of :class:`bfncodec.networks.wavefront.model.TiledNet`, and what it makes of samples."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bfncodec.coding import tables
+from bfncodec.networks.convnet.exact import (
+    MEAN_LIMIT,
+    MEAN_STEPS,
+    ExactConvNet,
+    Pass,
+    in_proportion,
+    stored_shapes,
+)
+from bfncodec.networks.storage import check_shapes
+from bfncodec.networks.wavefront.model import FIRST, TiledConfig
+from bfncodec.runtime.jit import pays
+
+BLOCK = 1 << 12  # pixels whose places are made ready at once
+PIXEL_SECONDS = 4e-4  # that one takes without compiled loops, roughly
+UNIT = 2.0**-6  # of what components are likely by: 2^14 of weight, times 2^20 of the table
+SHARES = 16  # of a mixture's unit of weight: what a component has that the network gives none
+Floats = NDArray[np.float64]
+
+
+class ExactTiles:
+    """The networks of a model, and how they are used."""
+
+    def __init__(self, config: TiledConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
+        self.config, self.device = config, device
+        two, width = bool(config.noise), config.network.width
+        shapes = stored_shapes(config.network, slopes=3 if two else 0)
+        if two:
+            shapes |= {"own": (3, 3 * width)}
+            shapes |= {FIRST + name: shape for name, shape in stored_shapes(config.network).items()}
+        check_shapes(tensors, shapes)
+        first = {name.removeprefix(FIRST): tensor for name, tensor in tensors.items() if name.startswith(FIRST)}
+        self.settling = ExactConvNet(config.network, tensors, device)
+        self.sampling = ExactConvNet(config.network, first, device) if two else None
+
+    def start(self, items: int, keep: bool = False) -> tuple[Pass, Pass | None]:
+        """A pass over the tiles of some items, line by line, for the steps that settle pixels, and the same for those
+        that sample them; with compiled loops where they pay. keep: see `ExactConvNet.start`.
+        """
+        sizes = [self.config.tile] * (self.config.tiles * items)
+        able = self.device.type == "cpu" and pays(PIXEL_SECONDS * items * prod(self.config.shape[:2]))
+        settling, sampling = self._compiled if able else (self.settling, self.sampling)
+        run: Pass = settling.start(sizes, BLOCK, single=True, keep=keep)
+        return run, None if sampling is None else run.seen_by(sampling)
+
+    @cached_property
+    def _compiled(self) -> tuple[Any, Any]:
+        from bfncodec.networks.convnet.compiled import CompiledConvNet
+
+        return CompiledConvNet(self.settling), self.sampling and CompiledConvNet(self.sampling)
+
+
+class Normal:
+    """A mixture of logistics as if its components were normal, in levels, and samples of it with noise of a deviation.
+
+    Everything here is one correctly rounded operation of float64 on each number, or a table of integers: products,
+    quotients, sums of two, square roots, and what is rounded to integers.
+    """
+
+    def __init__(self, mixture: Any, noise: float) -> None:
+        weight, mean, inverse = mixture.components()
+        self.mixture, self.noise = mixture, noise
+        self.weight = weight.astype(np.int64) * SHARES + 1  # [K, N]
+        self.mean: Floats = mean.astype(np.float64) / MEAN_STEPS
+        self.inverse: Floats = inverse.astype(np.float64)
+        scale = (tables.LOGISTIC_STEPS / MEAN_STEPS) / self.inverse
+        self.own: Floats = scale * scale * tables.LOGISTIC_VARIANCE
+        self.variance: Floats = self.own + noise * noise  # of samples
+
+    def prior(self) -> NDArray[np.int32]:
+        """Integers in proportion to the weights, [N, K]."""
+        found: NDArray[np.int32] = self.weight.T.astype(np.int32)
+        return found
+
+    def given(self, sample: Floats) -> NDArray[np.int32]:
+        """The same given samples [N]. Of the nearest it is not 0, all sum to less than 2^29."""
+        away = sample - self.mean
+        steps = away * away / self.variance * (tables.LOG2_E * tables.EXP2_STEPS / 2)
+        steps -= np.minimum.reduce(steps)
+        table = tables.exp2_table()
+        near = table.take(np.rint(np.minimum(steps, len(table))).astype(np.int64), mode="clip")
+        density = self.noise / np.sqrt(self.variance) * UNIT
+        found: NDArray[np.int32] = (self.weight * near * density).astype(np.int32)
+        return found.T
+
+    def posterior(self, sample: Floats) -> Any:
+        """The mixture given samples [N]; components stay logistic."""
+        mean = self.mean + self.own / self.variance * (sample - self.mean)
+        mean = np.rint(mean * MEAN_STEPS).clip(-MEAN_LIMIT, MEAN_LIMIT)
+        inverse = self.inverse * (np.sqrt(self.variance) / self.noise)
+        weight = in_proportion(self.given(sample).T)
+        return self.mixture.with_components(weight, mean.astype(np.float32), inverse.astype(np.float32))

@@ -1,0 +1,192 @@
+"""Arrays of numbers without a model: bytes of one significance together, each such plane as LZMA or stored.
+
+Neighbouring numbers share their high bytes and differ in the low ones; told apart, the former take next to nothing.
+Where numbers are close to those before them, their differences are told apart instead. Everything is integers: what
+numbers mean does not matter, and every bit comes back. The encoder stands above its decoder.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import IntEnum
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from bfncodec.errors import DamagedError
+from bfncodec.format import lzmaraw
+from bfncodec.format.header import Method
+from bfncodec.format.wire import Reader, varint
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+__all__ = ["Form", "decode", "encode", "forms_of"]
+
+_WIDTHS = (1, 2, 4, 8, 16)  # bytes of an element
+_BIG_ENDIAN = 8  # in the byte of a form
+_SAMPLE = 1 << 18  # bytes that choose a form
+_SMALL = 1 << 16  # bytes up to which every form is tried
+_THREADS = 2
+
+
+class Kind(IntEnum):
+    """What planes are made of."""
+
+    ELEMENTS = 0
+    DIFFERENCES = 1
+    BITS = 2
+
+
+@dataclass(frozen=True)
+class Form:
+    """How bytes become planes: elements of ``width`` bytes, and for differences how many elements back."""
+
+    kind: Kind
+    width: int
+    big_endian: bool = False
+    lag: int = 0
+
+    @property
+    def dtype(self) -> str:
+        """The elements as unsigned integers, for NumPy."""
+        return f"{'>' if self.big_endian else '<'}u{self.width}"
+
+    def write(self) -> bytes:
+        """The bytes of the form."""
+        byte = self.kind << 4 | (_BIG_ENDIAN if self.big_endian else 0) | _WIDTHS.index(self.width)
+        return bytes([byte]) + (varint(self.lag) if self.kind is Kind.DIFFERENCES else b"")
+
+    @classmethod
+    def read(cls, reader: Reader, size: int) -> Form:
+        """The inverse of :meth:`write`, for content of so many bytes. DamagedError for a form that cannot be."""
+        byte = reader.byte("a form")
+        kind, width = byte >> 4, byte & 7
+        if kind > max(Kind) or width >= len(_WIDTHS):
+            raise DamagedError(f"an array's form {byte:#04x} cannot be")
+        lag = reader.varint("a lag") if kind == Kind.DIFFERENCES else 0
+        form = cls(Kind(kind), _WIDTHS[width], bool(byte & _BIG_ENDIAN), lag)
+        wide = form.kind is Kind.DIFFERENCES and (form.width > 8 or not 1 <= lag <= max(size // form.width, 1))
+        if size % form.width or wide or (form.kind is Kind.BITS and form.width > 1):
+            raise DamagedError(f"{size} bytes cannot be an array of form {byte:#04x} and lag {lag}")
+        return form
+
+    def planes(self, data: bytes) -> list[Array]:
+        """The planes of bytes, the least significant of differences first. uint8 [n] each"""
+        import numpy as np
+
+        if self.kind is Kind.BITS:
+            return [np.packbits(np.frombuffer(data, np.uint8))]
+        if self.kind is Kind.DIFFERENCES:
+            data = self._differences(np.frombuffer(data, self.dtype)).tobytes()
+        return list(np.ascontiguousarray(np.frombuffer(data, np.uint8).reshape(-1, self.width).T))
+
+    def sizes(self, size: int) -> list[int]:
+        """Bytes of each plane of content of so many bytes."""
+        return [ceil(size / 8)] if self.kind is Kind.BITS else [size // self.width] * self.width
+
+    def join(self, planes: Sequence[bytes], size: int) -> bytes:
+        """The inverse of :meth:`planes` for planes of the right sizes."""
+        import numpy as np
+
+        if self.kind is Kind.BITS:
+            return np.unpackbits(np.frombuffer(planes[0], np.uint8), count=size).tobytes()
+        data = np.stack([np.frombuffer(plane, np.uint8) for plane in planes], axis=1).tobytes()
+        return self._sums(np.frombuffer(data, f"<u{self.width}")) if self.kind is Kind.DIFFERENCES else data
+
+    def _differences(self, numbers: Array) -> Array:
+        """Each number less the one ``lag`` before it, the sign in the lowest bit. Little-endian."""
+        import numpy as np
+
+        little = numbers.astype(f"<u{self.width}")
+        found = little.copy()
+        found[self.lag :] -= little[: -self.lag]
+        signed = found.view(f"<i{self.width}")
+        return np.asarray((found << 1) ^ (signed >> (8 * self.width - 1)).view(found.dtype))
+
+    def _sums(self, differences: Array) -> bytes:
+        """The inverse of :meth:`_differences`, as the elements' bytes."""
+        import numpy as np
+
+        found = (differences >> 1) ^ (~(differences & 1) + 1)
+        rows = -(-len(found) // self.lag)
+        padded = np.zeros(rows * self.lag, found.dtype)
+        padded[: len(found)] = found
+        sums = np.cumsum(padded.reshape(rows, self.lag), axis=0, dtype=found.dtype)
+        return sums.reshape(-1)[: len(found)].astype(self.dtype).tobytes()
+
+
+def forms_of(dtype: str, shape: Sequence[int]) -> list[Form]:
+    """The forms worth trying for an array of that type, as headers name it."""
+    big, kind, width = dtype.startswith(">"), dtype.lstrip(">")[0], int(dtype.lstrip(">")[1:])
+    if kind == "b":
+        return [Form(Kind.BITS, 1)]
+    parts = 2 if kind == "c" else 1  # real and imaginary
+    lags = {parts, parts * shape[-1]} if len(shape) > 1 else {parts}
+    forms = [Form(Kind.ELEMENTS, width, big)] if width > 1 else []
+    return forms + [Form(Kind.DIFFERENCES, width // parts, big, lag) for lag in sorted(lags)]
+
+
+def encode(data: bytes, forms: Sequence[Form]) -> bytes:
+    """The smallest stream of planes; empty where there is none. The forms come from :func:`forms_of`."""
+    able = [form for form in forms if _fits(form, data)]
+    if len(data) > _SMALL and len(able) > 1:
+        able = [min(able, key=lambda form: _estimate(form, data))]
+    streams = [varint(len(data)) + form.write() + _write_planes(form.planes(data)) for form in able]
+    return min(streams, key=len, default=b"")
+
+
+def _fits(form: Form, data: bytes) -> bool:
+    if form.kind is Kind.BITS:
+        return bool(data) and max(data) <= 1
+    return len(data) // form.width > max(form.lag, 1)
+
+
+def _estimate(form: Form, data: bytes) -> int:
+    """About the bytes for some of the data in the middle."""
+    step = form.width * max(form.lag, 1)
+    start = max(0, (len(data) - _SAMPLE) // 2) // step * step
+    part = data[start : start + max(_SAMPLE // step, 2) * step]
+    planes = [plane.tobytes() for plane in form.planes(part)]
+    return sum(min(len(plane), len(zlib.compress(plane))) for plane in planes)
+
+
+def _write_planes(planes: Sequence[Array]) -> bytes:
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return b"".join(pool.map(_write_plane, [plane.tobytes() for plane in planes]))
+
+
+def _write_plane(plane: bytes) -> bytes:
+    method, payload = Method.STORED, plane
+    if len(plane) <= _SMALL or len(zlib.compress(plane, 1)) < len(plane):  # else noise
+        squeezed = lzmaraw.pack(plane)
+        method, payload = min((method, payload), (Method.LZMA, squeezed), key=lambda item: len(item[1]))
+    return varint(1 + len(payload)) + bytes([method]) + payload
+
+
+def decode(payload: bytes) -> bytes:
+    """The content of a stream that :func:`encode` made. DamagedError for what it cannot have made."""
+    reader = Reader(payload)
+    size = reader.varint("the size of an array")
+    form = Form.read(reader, size)
+    planes = list(_read_planes(reader, form.sizes(size)))
+    if reader.rest():
+        raise DamagedError("bytes after the last plane")
+    return form.join(planes, size)
+
+
+def _read_planes(reader: Reader, sizes: Sequence[int]) -> Iterator[bytes]:
+    for size in sizes:
+        block = Reader(reader.take(reader.varint("the size of a plane"), "a plane"))
+        method, payload = block.byte("a plane's method"), block.rest()
+        if method == Method.LZMA:
+            payload = lzmaraw.unpack(payload, limit=size)
+        elif method != Method.STORED:
+            raise DamagedError(f"a plane cannot be coded by method {method}")
+        if len(payload) != size:
+            raise DamagedError(f"expected a plane of {size} bytes, found {len(payload)}")
+        yield payload
