@@ -11,19 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from doubles import FakeCodec, FakeModels, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from strategies import MODES, arrays, contents, images, texts
 
 import bfncodec
 from bfncodec.errors import DamagedError, FormatError, InputError, ModelNotFoundError, NewerVersionError
 from bfncodec.format.container import unpack
 from bfncodec.format.header import Limits, Method
 from bfncodec.segments import segments
-
-GOLDEN = Path(__file__).parent / "golden"
+from support.doubles import FakeCodec, FakeModels, noise
+from support.places import GOLDEN
+from support.strategies import MODES, arrays, contents, images, texts
 
 
 def back(data: Any, **options: Any) -> Any:

@@ -8,23 +8,24 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import exactness
 import numpy as np
 import pytest
 import torch
-from exactness import Elsewhere, Guard, no_inexact_numpy
-from test_archive import noisy
-from test_codecs import TEXT, export_image, export_text
-from test_wavefronts import ONE, SHAPE, TWO, network
-from tiny import KINDS, export_archive
 
 import bfncodec
 from benchmarks.samples import coded, names
 from bfncodec.runtime import jit
 from bfncodec.runtime.isolation import undisturbed
 from bfncodec.training.export import export
+from support import exactness
+from support.archives import noisy
+from support.exactness import Elsewhere, Guard, no_inexact_numpy
+from support.models import TEXT, export_image, export_text
+from support.places import ROOT
+from support.tiny import KINDS, export_archive
+from support.wavefronts import ONE, SHAPE, TWO, network
 
-DOCS = Path(__file__).parents[1] / "docs" / "exactness.md"
+DOCS = ROOT / "docs" / "exactness.md"
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from doubles import noise
-from test_cli import ENVIRONMENT, TEXT
 
 import bfncodec
 from benchmarks.faults import Killer, folder_file, tree
@@ -27,6 +25,8 @@ from bfncodec.errors import BfncodecError
 from bfncodec.files import atomic, transfer
 from bfncodec.files.sources import Identity
 from bfncodec.files.transfer import Options, compress_file, decompress_file
+from support.commands import ENVIRONMENT, TEXT
+from support.doubles import noise
 
 PROGRAM = [sys.executable, "-m", "bfncodec"]
 REMOVE = Options(model="none", remove=True, force=True)

@@ -16,17 +16,12 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import fuzz
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from doubles import noise
-from forge import File, put_together, sealed, take_apart
-from fuzz_models import model_folders, use_model
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save
-from specimens import CODECS, LINES, MAKERS, TEXT, specimens
 
 import bfncodec
 from bfncodec import models
@@ -41,6 +36,13 @@ from bfncodec.format.header import Extra, Mode, Origin, Tag, write_extras
 from bfncodec.format.limits import Limits
 from bfncodec.format.wire import varint
 from bfncodec.images.byteplanes import join, split
+from support import fuzz
+from support.commands import ENVIRONMENT
+from support.doubles import noise
+from support.forge import File, put_together, sealed, take_apart
+from support.fuzz_models import model_folders, use_model
+from support.places import TESTS
+from support.specimens import CODECS, LINES, MAKERS, TEXT, specimens
 
 KINDS = [name for name in MAKERS if name != "joined"]  # which, cut between its files, is sound
 
@@ -548,9 +550,9 @@ def test_a_broken_model_does_not_hide_the_others(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("cases", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_forged_files_and_models(cases: int) -> None:
-    """A process of its own, as its memory is bounded. `python tests/fuzz.py --cases 1000000` is for a night."""
-    command = [sys.executable, Path(__file__).parent / "fuzz.py", "--cases", str(cases), "--seed", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    """A process of its own, as its memory is bounded. A million cases are for a night."""
+    command = [sys.executable, "-m", "support.fuzz", "--cases", str(cases), "--seed", "1"]
+    done = subprocess.run(command, cwd=TESTS, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert f"{cases} cases, seed 1: 0 faults" in done.stdout
 

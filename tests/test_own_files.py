@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from bfncodec.cli.main import main
 from bfncodec.training.loop import run
+from support.places import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 LICENCE = b"Permission is hereby granted, free of charge, to any person obtaining a copy of file %d.\n"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import lzma
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,11 +12,11 @@ import pytest
 import bfncodec
 from benchmarks import samples
 from bfncodec.errors import SalvageableError
+from support.places import GOLDEN, ROOT
 
-GOLDEN = Path(__file__).parent / "golden"
 sys.path.insert(0, str(GOLDEN))
 
-from make_models import DEMO, PROTECTED, archives, originals  # noqa: E402
+from make_models import DEMO, PROTECTED, archives, originals
 
 NAMES = list(originals())
 
@@ -54,12 +53,12 @@ def test_golden_chains_decode_for_ever(name: str) -> None:
 
 def test_all_models_together_weigh_at_most_60_megabytes() -> None:
     """In the repository, and in the wheel, which packs them as they are."""
-    files = [path for path in (GOLDEN.parents[1] / "models").rglob("*") if path.is_file()]
+    files = [path for path in (ROOT / "models").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 60_000_000
 
 
 def test_a_model_in_another_ones_weights_stores_none_of_its_own() -> None:
-    folder = GOLDEN.parents[1] / "models"
+    folder = ROOT / "models"
     contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*/*.safetensors")]
     assert len(set(contents)) == len(contents)
     assert bfncodec.load("cifar10-wavefront").info.weights == folder / "cifar10" / "model.safetensors"

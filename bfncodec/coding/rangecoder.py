@@ -3,7 +3,7 @@
 Frequencies are integers that sum to ``TOTAL(n) = 2^24 - n`` over the n symbols of an alphabet, zeros allowed; the
 coder adds one to each, so that every symbol stays codable. constriction does the coding: handed rows that sum to
 exactly that total it scales them by exactly 1, and no rounding happens between these integers and the bits (tested in
-tests/test_coding.py).
+tests/coding/test_rangecoder.py).
 
 A range coder ends with whole 32-bit words. `RangeEncoder.finish` instead writes the shortest byte string inside the
 final interval, which saves 4 to 7 bytes a file; the decoder reads zeros after the end.

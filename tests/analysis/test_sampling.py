@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_codecs import export_image, export_text
-from tiny import KINDS, archive_codec, export_archive
 
 import bfncodec
 from bfncodec import models
@@ -17,6 +15,8 @@ from bfncodec.analysis.sampling import as_file, sample
 from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.rangecoder import total
 from bfncodec.errors import InputError
+from support.models import export_image, export_text
+from support.tiny import KINDS, archive_codec, export_archive
 
 SHIPPED = [model.name for model in models.available()]
 # SHA-256 of items of tiny models whose weights come from integers, on any machine.

@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from doubles import noise
-from test_bitsback import values
-from test_wavefronts import SHAPE, TWO, full_stack, tiny
-from tiny import CONFIGS, KINDS, content, random_stack, tiny_receiver
 
 from benchmarks.gaussian import entropies
 from bfncodec.codecs.receivers.parallel import sums_of
 from bfncodec.codecs.receivers.paths import game, realised_path
 from bfncodec.coding.bitsback import push_items
+from support.doubles import noise
+from support.tiny import CONFIGS, KINDS, content, random_stack, tiny_receiver, values
+from support.wavefronts import SHAPE, TWO, full_stack, tiny
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from doubles import FakeCodec, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -41,6 +40,7 @@ from benchmarks.peers import against, array_images, main, spread, sums_of_green
 from benchmarks.processes import alone, own_peak
 from benchmarks.tables import sizes_plot, trade
 from benchmarks.texts import PIECES, content, cut, how_many, samples, sizes_report
+from support.doubles import FakeCodec, noise
 
 TEXT = (b"Batches make the same bytes as one at a time. " * 10)[:400]
 

@@ -17,8 +17,7 @@ from typing import Any
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
-from doubles import FakeModels, noise
+from click.testing import CliRunner
 from PIL import Image
 
 import bfncodec
@@ -26,10 +25,10 @@ import bfncodec.training
 from bfncodec.cli import batch
 from bfncodec.cli.main import main
 from bfncodec.cli.terminal import human_bytes
+from support.commands import ENVIRONMENT, TEXT, names, run
+from support.doubles import FakeModels, noise
 
 # Also where the package is not installed, as in a bare checkout.
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(bfncodec.__file__).parent.parent)}
-TEXT = b"to be or not to be, that is the question " * 20
 
 
 @pytest.fixture(autouse=True)
@@ -47,18 +46,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "noise.bin").write_bytes(noise(3, 900).tobytes())
     Image.fromarray(noise(4, 30, 20, 3)).save(tmp_path / "photo.png")
     return tmp_path
-
-
-def run(*args: str, code: int = 0, stdin: bytes = b"") -> Result:
-    """A command in this process; click's standalone mode off, as main() has it."""
-    result = CliRunner().invoke(main.cli, list(args), input=stdin)
-    assert result.exit_code == code, (result.output, result.exception)
-    assert "Traceback" not in result.output
-    return result
-
-
-def names(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
 # ---- compress and decompress --------------------------------------------------------------------
@@ -423,7 +410,7 @@ def test_help_and_list_load_nothing_heavy(folder: Path) -> None:
     for args in (["--help"], ["list", "photo.png.bfn"], ["models"]):
         code = (
             "import sys\n"
-            "from bfncodec import cli\n"
+            "from bfncodec.cli import main\n"
             f"assert not main.cli.main({args}, standalone_mode=False)\n"
             "assert not {'torch', 'numpy', 'PIL', 'matplotlib'} & set(sys.modules)"
         )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import math
 import zlib
 from collections.abc import Callable, Iterator
-from functools import cache
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -17,11 +15,10 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tiny import CONFIGS, KINDS, archive_codec, export_archive
 
 import bfncodec
 from bfncodec.codecs import chain
-from bfncodec.codecs.archive import GROUP, LETTERS, ArchiveCodec
+from bfncodec.codecs.archive import GROUP, ArchiveCodec
 from bfncodec.errors import BfncodecError, DamagedError, InputError, SalvageableError, Salvaged
 from bfncodec.format import lzmaraw
 from bfncodec.format.container import Coded, pack, unpack
@@ -29,8 +26,8 @@ from bfncodec.format.header import FINEST, Extra, Header, Kind, Limits, Method, 
 from bfncodec.format.wire import varint
 from bfncodec.segments import segments
 from bfncodec.segments.segments import encode_bytes
-
-ITEM = {kind: math.prod(config.shape) for kind, config in CONFIGS.items()}
+from support.archives import ITEM, archive, decode_damaged, noisy
+from support.tiny import CONFIGS, KINDS, archive_codec, export_archive
 
 
 @pytest.fixture(scope="module")
@@ -59,35 +56,6 @@ def two_threads() -> Iterator[Callable[[int], None]]:
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
-
-
-def archive(kind: str, size: int, seed: int = 0, like: str = "own") -> bytes:
-    """Bytes of a kind of data; `like` names another than its own."""
-    rng = np.random.default_rng(seed)
-    if like == "own":
-        like = {"levels": "slopes", "grey": "slopes", "binary": "two", "letters": "small", "ramps": "small"}[kind]
-    if like == "slopes":
-        return (np.cumsum(rng.integers(-9, 10, size)) % 256).astype(np.uint8).tobytes()
-    if like == "noise":
-        return rng.integers(0, 256, size, dtype=np.uint8).tobytes()
-    values = {
-        "small": LETTERS,
-        "capitals": b"aA bB",
-        "two": b"\0\xff",
-        "pair": b"\0\1",
-        "one": b"\7",
-        "zeros": b"\0",
-        "three": b"\0\1\2",
-        "no zero": b"\1\2",
-    }[like]
-    return np.frombuffer(values, np.uint8)[rng.integers(0, len(values), size)].tobytes()
-
-
-@cache
-def noisy(kind: str, items: int) -> bytes:
-    """Data that LZMA cannot shorten by much, so that the head is short and the chain long."""
-    like = {"levels": "noise", "grey": "noise", "binary": "two", "letters": "small", "ramps": "small"}[kind]
-    return archive(kind, items * ITEM[kind], 99, like)
 
 
 SHORT = {"levels": 9, "grey": 12, "binary": 14, "letters": 35, "ramps": 35}  # items: a head and a few groups
@@ -143,7 +111,7 @@ def test_a_chain_grows(codecs: dict[str, ArchiveCodec], kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_archive_is_as_long_as_its_game(codecs: dict[str, ArchiveCodec], kind: str) -> None:
     """The head, L^n of all other items, and nothing else. The chain drew its noise once: within 5%;
-    tests/test_bitsback.py has it to a part in a thousand."""
+    tests/coding/test_bitsback.py has it to a part in a thousand."""
     codec = codecs[kind]
     data = noisy(kind, 120)
     payload = codec.encode(data)
@@ -218,17 +186,6 @@ def damageable(codec: ArchiveCodec, kind: str) -> bytes:
         _payloads[kind] = codec.encode(noisy(kind, SHORT[kind]))
         assert len(codec._chain(_payloads[kind]).groups) > 1
     return _payloads[kind]
-
-
-def decode_damaged(codec: ArchiveCodec, payload: bytes, size: int) -> bool:
-    """Return whether the damage was noticed: bytes of the right size are left to the checksum above."""
-    try:
-        found = codec.decode(payload)
-    except BfncodecError as error:
-        assert str(error)  # noqa: PT017
-        return True
-    assert len(found) == size
-    return False
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,12 +9,9 @@ from threading import Event
 import numpy as np
 import pytest
 import torch
-from doubles import noise
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from strategies import samples
-from test_networks import randomise
 
 import bfncodec
 from bfncodec.codecs.image import BATCH_PIXELS, TRIED, TRIED_OF_SMALL, ImageCodec, _groups, turn, turn_back
@@ -24,6 +21,9 @@ from bfncodec.format.imagehead import ImageHead
 from bfncodec.format.wire import Reader, varint
 from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
 from bfncodec.training.export import export
+from support.doubles import noise
+from support.pairs import randomise
+from support.strategies import samples
 
 Image = NDArray[np.uint8]
 

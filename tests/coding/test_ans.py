@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from test_coding import SHAPES, bits, draws, intervals, rows
-from tiny import content, random_stack, random_words
 
 from bfncodec.coding.ans import AnsStack, EmptyStackError
 from bfncodec.coding.rangecoder import total
 from bfncodec.errors import DamagedError
+from support.frequencies import SHAPES, bits, draws, intervals, rows
+from support.tiny import content, random_stack, random_words
 
 LEAST = 3  # words that must be left
 

@@ -19,7 +19,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tiny import CONFIGS, CPU, KINDS, content, denoiser, grid, random_stack, random_words, tiny_receiver
 
 from bfncodec.codecs.receivers import parallel
 from bfncodec.codecs.receivers.parallel import BinaryReceiver, Bits, Classes, ClassReceiver, Grid, pair_weights, sums_of
@@ -32,9 +31,21 @@ from bfncodec.errors import DamagedError
 from bfncodec.networks.convnet.exact import mixture_weights
 from bfncodec.networks.parallel.exact import ExactDenoiser
 from bfncodec.training.export import quantised_tensors
+from support.tiny import (
+    CONFIGS,
+    CPU,
+    KINDS,
+    Ints,
+    content,
+    denoiser,
+    grid,
+    random_stack,
+    random_words,
+    tiny_receiver,
+    values,
+)
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 grids = st.lists(st.floats(0.01, 50), min_size=1, max_size=8).map(lambda a: (0.0, *np.cumsum(a).tolist()))
 kappas = st.sampled_from([1.0, 2.0, 27.0])
@@ -111,18 +122,6 @@ def test_the_end_of_the_game_is_the_whole_motion(betas: tuple[float, ...], kappa
 
 
 # --- everything comes back ---------------------------------------------------------------------
-
-
-def values(kind: str, items: int, seed: int) -> Ints:
-    """Items that look like something, as values [N]."""
-    config = CONFIGS[kind]
-    rng = np.random.default_rng(seed)
-    size = items * int(np.prod(config.shape))
-    if config.kind == "discrete":
-        return rng.integers(0, config.classes, size) * rng.integers(0, 2, size)
-    if config.kind == "binary":
-        return (rng.random(size) < 0.2).astype(np.int64)
-    return np.clip(np.cumsum(rng.integers(-20, 21, size)) % 512 - 128, 0, 255)  # black and white too
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tiny import content, random_stack
 
 from bfncodec.coding import tables
 from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.lattice import CELL, FRACTIONS, HALF, LEAST_VARIANCE, Kernel, Normals, kernel
 from bfncodec.coding.rangecoder import total
 from bfncodec.coding.tables import NORMAL_BITS, NORMAL_LIMIT, NORMAL_STEPS, normal_table
+from support.tiny import content, random_stack
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from doubles import noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bfncodec.coding import parity
+from support.doubles import noise
 
 SIZES = st.integers(1, 2000) | st.sampled_from([252, 253, 254, 506, 507, 100_000])
 

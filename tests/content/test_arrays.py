@@ -12,7 +12,6 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import archive_codec, export_archive, prefer_models
 
 import bfncodec
 from bfncodec.cli.main import main
@@ -23,6 +22,7 @@ from bfncodec.files.transfer import Options, compress_file, decompress_file
 from bfncodec.format.container import Coded, pack, unpack
 from bfncodec.format.header import Extra, Header, Kind, Method, Tag
 from bfncodec.format.wire import varint
+from support.tiny import archive_codec, export_archive, prefer_models
 
 RGB = "tiny-levels"
 SHAPE = (4, 4, 3)

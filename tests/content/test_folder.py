@@ -14,12 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from doubles import FakeModels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from tiny import archive_codec, export_archive, prefer_models
 
 import bfncodec
 from bfncodec.cli.main import main
@@ -33,6 +31,8 @@ from bfncodec.format.header import Extra, Header, Kind, Method, Mode, Origin, Ta
 from bfncodec.format.wire import varint
 from bfncodec.images.files import read_file, write_file
 from bfncodec.segments import segments
+from support.doubles import FakeModels
+from support.tiny import archive_codec, export_archive, prefer_models
 
 RGB, GREY, BINARY, LETTERS = "tiny-levels", "tiny-grey", "tiny-binary", "tiny-letters"
 OTHERS = {"notes.txt", "empty", "deep/er/large.png", "photo.jpg", "ragged.png"}

@@ -13,11 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from doubles import FakeModels, noise
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from strategies import arrays, number_arrays
 
 import bfncodec
 from bfncodec import api
@@ -26,6 +24,8 @@ from bfncodec.content.types import Plain
 from bfncodec.errors import InputError, NewerVersionError, OutputError
 from bfncodec.files.transfer import Options
 from bfncodec.format.header import ARRAY_TYPES, Header, Kind
+from support.doubles import FakeModels, noise
+from support.strategies import arrays, number_arrays
 
 
 def back(data: Any, **options: Any) -> Any:

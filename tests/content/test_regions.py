@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from doubles import FakeModels, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from strategies import arrays, images
 
 import bfncodec
 from bfncodec.api import encode_frame
@@ -21,6 +19,8 @@ from bfncodec.errors import DamagedError, InputError
 from bfncodec.files.transfer import Options, decompress_file, encode_data
 from bfncodec.images.files import read_file
 from bfncodec.segments import segments
+from support.doubles import FakeModels, noise
+from support.strategies import arrays, images
 
 Crop = tuple[int, int, int, int]
 

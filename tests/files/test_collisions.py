@@ -11,8 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from doubles import FakeModels
-from test_cli import ENVIRONMENT, TEXT, names, run
 
 import bfncodec
 from bfncodec.content.folder import read_folder
@@ -20,6 +18,8 @@ from bfncodec.errors import InputError, OutputError
 from bfncodec.files import atomic, collisions, sources, transfer
 from bfncodec.files.collisions import Step
 from bfncodec.files.transfer import Options, compress_file, decompress_file
+from support.commands import ENVIRONMENT, TEXT, names, run
+from support.doubles import FakeModels
 
 PROGRAM = [sys.executable, "-m", "bfncodec"]
 PLAIN = Options(model="none")

@@ -11,12 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from doubles import FakeModels, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from strategies import images
 
 import bfncodec
 from bfncodec.errors import DamagedError, InputError, OutputError
@@ -25,6 +23,8 @@ from bfncodec.files.transfer import Options, compress_file, decompress_file, enc
 from bfncodec.format.header import Kind, Mode, Origin
 from bfncodec.images.files import read_file, write_file
 from bfncodec.images.picture import Picture
+from support.doubles import FakeModels, noise
+from support.strategies import images
 
 PLAIN = Options(model="none")
 EXIF = b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"

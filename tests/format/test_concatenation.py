@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from doubles import FakeModels, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from test_cli import TEXT, run
 
 import bfncodec
 from bfncodec.errors import BfncodecError, DamagedError, InputError, NewerVersionError
@@ -22,6 +20,8 @@ from bfncodec.format import concatenation
 from bfncodec.format.concatenation import split
 from bfncodec.format.container import LONGEST_COMPACT, MAGIC, Coded, pack
 from bfncodec.format.header import Header, Kind, Method
+from support.commands import TEXT, run
+from support.doubles import FakeModels, noise
 
 NOISE = noise(7, 1900).tobytes()  # what a model codes, and nothing else can
 LONG = noise(11, 2 * LONGEST_COMPACT).tobytes()  # stored

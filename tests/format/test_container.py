@@ -5,7 +5,6 @@ from dataclasses import replace
 from math import prod
 
 import pytest
-from doubles import noise
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +26,7 @@ from bfncodec.format.header import (
     content_bytes,
 )
 from bfncodec.format.wire import MAX_VARINT, Reader, varint
+from support.doubles import noise
 
 MODEL = b"\x01\x02\x03\x04"
 TEXT = b"to be or not to be"

@@ -10,12 +10,9 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
-from doubles import FakeModels, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from strategies import texts
-from tiny import export_archive
 
 import bfncodec
 from bfncodec.cli.main import main
@@ -26,6 +23,9 @@ from bfncodec.format.header import Extra, Header, Kind, Tag
 from bfncodec.format.lineindex import LINE_BLOCK, Lines, split_lines
 from bfncodec.format.wire import varint
 from bfncodec.segments import segments
+from support.doubles import FakeModels, noise
+from support.strategies import texts
+from support.tiny import export_archive
 
 contents = st.lists(st.sampled_from([b"\n", b"\r", b"a", b"some words ", b"\0", b"\xff"]), max_size=60).map(b"".join)
 blocks = st.sampled_from([1, 2, 5, 20, 64, 1000])

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from doubles import noise
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -16,6 +15,7 @@ from bfncodec.format.header import PLANES, Method, Mode
 from bfncodec.format.wire import Reader
 from bfncodec.images.byteplanes import ALL_LOW, Used, join, low_planes, natural_shift, split
 from bfncodec.images.classical import Block, Planes, decode_tile, encode_tile
+from support.doubles import noise
 
 Pixels = np.ndarray[Any, Any]
 MODES = {1: Mode.I16, 2: Mode.LA16, 3: Mode.RGB16, 4: Mode.RGBA16}

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from doubles import FakeModels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -15,6 +14,7 @@ from PIL import Image
 import bfncodec
 from bfncodec.errors import InputError
 from bfncodec.segments import segments
+from support.doubles import FakeModels
 
 FRAME = 18
 MODES = ("RGB", "RGBA", "L", "LA", "P", "1")

@@ -11,11 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import picturefiles as made
 import pytest
 from click.testing import CliRunner
-from doubles import FakeModels, noise
-from picturefiles import png, slope, strips_of, tiff
 from PIL import Image
 
 import bfncodec
@@ -28,6 +25,9 @@ from bfncodec.format.header import Extra, Kind, Tag
 from bfncodec.images.files import read_file, same_file, write_file
 from bfncodec.images.formats import strips
 from bfncodec.images.picture import Picture
+from support import picturefiles as made
+from support.doubles import FakeModels, noise
+from support.picturefiles import png, slope, strips_of, tiff
 
 PLAIN = Options("none", level=1)
 IDENTICAL, SAME = "identical file", "same picture, file bytes differ"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,7 @@ import bfncodec
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.format.header import Extra, Tag
 from bfncodec.images.info import filter_info, read_info, write_info
-
-CASES = Path(__file__).parent / "cases"
+from support.places import CASES
 
 
 def back(image: Image.Image, **options: Any) -> Image.Image:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from doubles import noise
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
@@ -21,6 +20,7 @@ from bfncodec.format.header import Tag
 from bfncodec.images.files import read_file, write_file
 from bfncodec.images.palette import Palette
 from bfncodec.images.picture import Picture, image_of_picture, picture_of_image
+from support.doubles import noise
 
 
 def as_rising(numbers: bytes, size: int) -> bytes:

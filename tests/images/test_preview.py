@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from doubles import FakeModels, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from strategies import images
 
 import bfncodec
 from bfncodec.cli.main import main
@@ -21,6 +19,8 @@ from bfncodec.errors import DamagedError, FormatError, InputError
 from bfncodec.files.transfer import Options, decode_data, encode_data, verify
 from bfncodec.format.header import Tag
 from bfncodec.images import preview
+from support.doubles import FakeModels, noise
+from support.strategies import images
 
 
 def scene(height: int = 300, width: int = 400) -> np.ndarray[Any, Any]:
@@ -173,7 +173,7 @@ def test_the_command(folder: Path) -> None:
 
 def test_a_preview_loads_no_torch(folder: Path) -> None:
     code = (
-        "import sys\nfrom bfncodec import cli\n"
+        "import sys\nfrom bfncodec.cli import main\n"
         "assert not main.cli.main(['preview', 'with.png.bfn', '-o', 'x.png'], standalone_mode=False)\n"
         "assert 'torch' not in sys.modules"
     )

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from doubles import noise
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
@@ -22,6 +21,7 @@ from bfncodec.files.transfer import Options, compress_file, decompress_file, enc
 from bfncodec.format.header import Kind
 from bfncodec.images.files import read_file
 from bfncodec.images.strip import stripped, stripped_file
+from support.doubles import noise
 
 
 def shown(image: Image.Image) -> Any:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from doubles import noise
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from test_contexts import one_hot, reader, rows, state, texts, uniform
-from test_networks import CPU, conv_pair, pixels, symbols, text_pair, text_weights
+
+from support.doubles import noise
+from support.mixing import one_hot, reader, rows, state, texts, uniform
+from support.pairs import CPU, conv_pair, pixels, symbols, text_pair, text_weights
+from support.places import DEMO_FILES
 
 pytest.importorskip("numba")
 
@@ -42,7 +43,6 @@ from bfncodec.networks.products import finish, linear_of, most_of, multiply, qua
 from bfncodec.networks.transformer.compiled import CompiledTransformer
 from bfncodec.runtime import jit
 
-DEMO = Path(__file__).parents[1] / "benchmarks" / "demo_files"
 Floats = NDArray[np.float32]
 
 
@@ -292,7 +292,7 @@ def test_convnets_predict_the_same(shape: dict[str, Any], single: bool, kernel: 
 
 @pytest.mark.parametrize("name", ["text-fast", "text", "text-max", "photo-fast", "photo", "cifar10"])
 def test_payloads_are_the_same_with_loops_and_without(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (DEMO / "alice.txt").read_bytes()
+    text = (DEMO_FILES / "alice.txt").read_bytes()
     x: Any = [text[:700], text[900:1010], b"", b"x"]
     codec: Any = bfncodec.load(name)
     if isinstance(codec, ImageCodec):

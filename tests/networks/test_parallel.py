@@ -12,7 +12,6 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tiny import CONFIGS, CPU, DENOISERS, denoiser, exact, grid, tiny_receiver
 from torch import Tensor
 
 from bfncodec.codecs.receivers.parallel import level_output
@@ -35,6 +34,7 @@ from bfncodec.networks.parallel.model import (
 from bfncodec.networks.storage import check_shapes
 from bfncodec.training.export import quantised_tensors
 from bfncodec.training.tasks import parallel
+from support.tiny import CONFIGS, CPU, DENOISERS, denoiser, exact, grid, tiny_receiver
 
 SHARES = (0.0, 0.01, 0.3, 1.0)  # of the game's accuracy
 

@@ -13,8 +13,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from test_bitsback import values
-from tiny import CONFIGS, CPU, archive_codec, denoiser, exact, export_archive, tiny_receiver
 from torch import Tensor, nn
 
 import bfncodec
@@ -29,6 +27,7 @@ from bfncodec.networks.storage import check_shapes
 from bfncodec.training.export import quantised_tensors, restored_state
 from bfncodec.training.loop import run
 from bfncodec.training.tasks import sequence
+from support.tiny import CONFIGS, CPU, archive_codec, denoiser, exact, export_archive, tiny_receiver, values
 
 CONFIG: SequenceConfig = CONFIGS["ramps"]
 STEPS = range(CONFIG.schedule.n_steps)

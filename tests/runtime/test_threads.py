@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from doubles import noise
-from test_codecs import export_image, export_text
 
 import bfncodec
 from bfncodec.codecs.threads import in_threads
@@ -23,6 +21,8 @@ from bfncodec.errors import DamagedError, InputError
 from bfncodec.runtime import jit
 from bfncodec.runtime import threads as module
 from bfncodec.runtime.threads import set_threads, torch_threads
+from support.doubles import noise
+from support.models import export_image, export_text
 
 HERE, OTHERS = 3, 2  # threads of torch's in the thread that tests, and in those that begin
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from doubles import noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from bfncodec.format.header import ARRAY_TYPES, Method, Tag
 from bfncodec.format.wire import varint
 from bfncodec.segments import numbers, segments
 from bfncodec.segments.numbers import Form, Kind, decode, encode, forms_of
+from support.doubles import noise
 
 TYPES = sorted(set(ARRAY_TYPES) - {"u1", "u2"})
 
@@ -101,7 +101,7 @@ def test_large_arrays_are_cut_between_elements(monkeypatch: pytest.MonkeyPatch) 
 
 def test_bytes_of_numbers_may_go_through_a_named_model() -> None:
     """Arrays of elements of one byte only: others are refused."""
-    from doubles import FakeModels
+    from support.doubles import FakeModels
 
     models = FakeModels()
     for dtype in ("i1", "?"):

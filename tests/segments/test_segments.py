@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from doubles import FakeCodec, FakeModels, noise
 from PIL import Image
 
 import bfncodec
@@ -18,6 +17,7 @@ from bfncodec.format.header import Mode
 from bfncodec.format.limits import Limits, least_payload, plausible
 from bfncodec.images import classical
 from bfncodec.segments import segments
+from support.doubles import FakeCodec, FakeModels, noise
 
 WORDS = b"to be or not to be, that is the question " * 100
 

@@ -5,7 +5,7 @@ their condition, with the line of bfncodec that asked for them. `Elsewhere` make
 round differently round differently. Neither needs a GPU. As both watch the calling thread, codecs are to be loaded with
 threads=1, and compiled kernels switched off.
 
-    python tests/exactness.py
+    PYTHONPATH=tests python -m support.exactness
 
 prints the table in docs/exactness.md.
 """
@@ -27,7 +27,9 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-PACKAGE = Path(__file__).resolve().parents[1] / "bfncodec"
+from support.places import ROOT
+
+PACKAGE = ROOT / "bfncodec"
 LIMIT = {torch.float32: 1 << 24, torch.float64: 1 << 53}  # integers up to here are exact
 TYPES = {*LIMIT, torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64, torch.bool}
 ROUNDED = ("exp", "log", "log2", "log10", "log1p", "expm1", "exp2", "power", "sin", "cos", "tan", "tanh", "cbrt")

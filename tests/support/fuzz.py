@@ -1,11 +1,11 @@
 """Fuzzing: forged files and models, what becomes of them, and how much of the library that tried.
 
-    python tests/fuzz.py --cases 100000 --seed 1
+    PYTHONPATH=tests python -m support.fuzz --cases 100000 --seed 1
 
 A case is a small file of any kind, or a model directory, with some of its parts changed and all lengths and checksums
-made right again (:mod:`forge`). It must end in a content or in an error of :mod:`bfncodec.errors`, soon, and without
-taking more memory than the limits it is given allow. Files that reach lines of the library that none before did are
-kept and changed further. The same seed makes the same cases.
+made right again (:mod:`support.forge`). It must end in a content or in an error of :mod:`bfncodec.errors`, soon, and
+without taking more memory than the limits it is given allow. Files that reach lines of the library that none before
+did are kept and changed further. The same seed makes the same cases.
 """
 
 from __future__ import annotations
@@ -27,14 +27,13 @@ from tempfile import TemporaryDirectory
 from types import CodeType, FrameType
 from typing import Any
 
-import forge
-from specimens import CODECS, specimens
-
 import bfncodec
 from bfncodec.api import describe
 from bfncodec.errors import BfncodecError
 from bfncodec.files.transfer import Options, decode_data
 from bfncodec.format.limits import Limits
+from support import forge
+from support.specimens import CODECS, specimens
 
 PACKAGE = str(Path(bfncodec.__file__).parent) + os.sep
 SECONDS = 10.0  # of processor time that a case may take
@@ -123,7 +122,7 @@ def use_file(blob: bytes, rng: Random) -> Outcome:
 
 def use_model(folder: Path, rng: Random) -> Outcome:
     """Write a forged model and use it."""
-    import fuzz_models
+    from support import fuzz_models
 
     fuzz_models.forge_model(rng, folder)
     return outcome_of("model", partial(fuzz_models.use_model, folder))
@@ -228,8 +227,9 @@ def main() -> int:
     os.environ.setdefault("BFNCODEC_LOOPS", "never")
     specimens()
     if not given.no_models:
-        import fuzz_models
         import torch
+
+        from support import fuzz_models
 
         torch.set_num_threads(1)
         fuzz_models.model_folders()

@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from doubles import noise
-from forge import scrambled
 from safetensors.torch import load_file, save
-from test_codecs import export_image, export_text
-from test_wavefronts import network
-from tiny import KINDS, export_archive
 
 import bfncodec
 from bfncodec import models
 from bfncodec.training.export import export
+from support.doubles import noise
+from support.forge import scrambled
+from support.models import export_image, export_text
+from support.tiny import KINDS, export_archive
+from support.wavefronts import network
 
 VALUES: tuple[Any, ...] = (
     *(0, 1, 2, 3, 5, 7, 8, 16, 27, 64, 255, 256, 257, -1, -8, 1 << 20, 10**9, 1 << 31, 1 << 63, 10**30),

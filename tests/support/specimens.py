@@ -10,7 +10,6 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from doubles import FakeModelsAndArchive, noise
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -19,6 +18,7 @@ from bfncodec.api import encode_frame
 from bfncodec.content.arrays import arrays_of
 from bfncodec.files.transfer import Options, encode_data
 from bfncodec.segments import segments
+from support.doubles import FakeModelsAndArchive, noise
 
 CODECS = FakeModelsAndArchive((1, 3))
 TEXT = b"to be or not to be, that is the question\n" * 3

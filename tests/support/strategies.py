@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from doubles import noise
 from hypothesis import strategies as st
 from PIL import Image
 
 from bfncodec.format.header import ARRAY_TYPES
+from support.doubles import noise
 
 MODES = ("RGB", "RGBA", "L", "LA", "P", "1", "I;16")
 

@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from bfncodec import models
 from bfncodec.codecs.archive import ArchiveCodec
-from bfncodec.codecs.receivers.parallel import Grid, receiver
+from bfncodec.codecs.receivers.parallel import (
+    Grid,
+    receiver,
+)
 from bfncodec.codecs.receivers.sequence import RampReceiver
 from bfncodec.coding.ans import AnsStack
 from bfncodec.networks.parallel.exact import ExactDenoiser
@@ -21,6 +25,7 @@ from bfncodec.networks.sequence.model import SequenceConfig, SequenceDenoiser
 from bfncodec.segments import segments
 from bfncodec.training.export import export, quantised_tensors
 
+Ints = NDArray[np.int64]
 CPU = torch.device("cpu")
 _SMALL: dict[str, Any] = {"width": 8, "hidden": 16, "blocks": 2}
 CONFIGS: dict[str, Any] = {
@@ -124,3 +129,15 @@ def content(stack: AnsStack) -> float:
     number = int.from_bytes(stack.written().astype("<u4").tobytes(), "little")
     head = max(number.bit_length() - 60, 0)
     return head + float(np.log2(float(number >> head)))
+
+
+def values(kind: str, items: int, seed: int) -> Ints:
+    """Items that look like something, as values [N]."""
+    config = CONFIGS[kind]
+    rng = np.random.default_rng(seed)
+    size = items * int(np.prod(config.shape))
+    if config.kind == "discrete":
+        return rng.integers(0, config.classes, size) * rng.integers(0, 2, size)
+    if config.kind == "binary":
+        return (rng.random(size) < 0.2).astype(np.int64)
+    return np.clip(np.cumsum(rng.integers(-20, 21, size)) % 512 - 128, 0, 255)  # black and white too

@@ -34,8 +34,8 @@ from bfncodec.training.export import restored_state
 from bfncodec.training.loop import run
 from bfncodec.training.tasks.parallel import ItemSource, warped
 from bfncodec.training.trainer import Trainer
+from support.places import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 TEXT = """
 name = "tiny"
 role = "text"

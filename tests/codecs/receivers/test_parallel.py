@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tiny import CONFIGS, FEW, archive_codec, export_archive, tiny_receiver
 
 import bfncodec
 from bfncodec.codecs.receivers.parallel import LevelReceiver
@@ -22,6 +21,7 @@ from bfncodec.networks.wavefront.model import TiledConfig
 from bfncodec.training.config import make
 from bfncodec.training.tasks import parallel
 from bfncodec.training.tasks.parallel import ItemSource, level_end, load_arrays, network_of
+from support.tiny import CONFIGS, FEW, archive_codec, export_archive, tiny_receiver
 
 
 def some_levels(kind: str, items: int, seed: int = 0) -> NDArray[np.int64]:

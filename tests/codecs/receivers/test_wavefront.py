@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from doubles import noise
 from hypothesis import given
 from hypothesis import strategies as st
-from test_archive import decode_damaged
-from test_networks import CPU, pixels, randomise
 
 import bfncodec
 from bfncodec import models
@@ -26,46 +22,18 @@ from bfncodec.coding.bitsback import Part, draw_items, pop_items, push_items
 from bfncodec.errors import InputError
 from bfncodec.models import ModelInfo
 from bfncodec.networks.convnet.exact import MEAN_STEPS, Mixture, mixture_weights
-from bfncodec.networks.convnet.model import CODING_ORDER, ConvNet, ConvNetConfig
-from bfncodec.networks.wavefront.exact import ExactTiles, Normal
+from bfncodec.networks.convnet.model import CODING_ORDER
+from bfncodec.networks.wavefront.exact import Normal
 from bfncodec.networks.wavefront.model import BETA, FIRST, TiledConfig, TiledNet
 from bfncodec.runtime import jit
 from bfncodec.training.export import quantised_tensors, restored_state
 from bfncodec.training.loop import run
+from support.archives import decode_damaged
+from support.doubles import noise
+from support.pairs import CPU
+from support.wavefronts import ONE, SHAPE, TILE, TWO, exact, full_stack, items, network, tiny
 
-SHAPE, TILE = (4, 6, 3), (2, 3)
-ONE, TWO = (0.0, BETA), (0.0, 4096.0, BETA)
 ramps = pytest.mark.parametrize("ramp", [ONE, TWO], ids=["one step", "two steps"])
-
-
-def network(head: float = 0.5, ramp: tuple[float, ...] = ONE, dilations: tuple[int, ...] = (1,)) -> TiledNet:
-    shape = ConvNetConfig(width=8, hidden=8, blocks=len(dilations), mixtures=2, dilations=dilations)
-    found = TiledNet(TiledConfig(SHAPE, TILE, shape, ramp)).eval()
-    randomise(found, 0, head)
-    if found.tiled.noise:
-        found.first = ConvNet(shape).eval()
-        randomise(found.first, 1, head)
-        found.own.data *= head
-    return found
-
-
-def exact(of: TiledNet) -> ExactTiles:
-    """The twin, by way of what is stored."""
-    config = TiledConfig.from_dict(json.loads(json.dumps(of.tiled.to_dict())))
-    assert config == of.tiled
-    return ExactTiles(config, quantised_tensors(of), CPU)
-
-
-def tiny(head: float = 0.5, ramp: tuple[float, ...] = ONE) -> LineReceiver:
-    return LineReceiver(exact(network(head, ramp)))
-
-
-def items(count: int) -> Any:
-    return pixels(3, count, *SHAPE[:2]).astype(np.int64).reshape(-1)
-
-
-def full_stack(words: int = 4000) -> AnsStack:
-    return AnsStack(np.random.default_rng(1).integers(1, 1 << 32, words, dtype=np.uint32), borrowed=True)
 
 
 @ramps

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from doubles import noise
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -31,7 +30,6 @@ from bfncodec.coding.mixing.contexts import (
     TYPICAL,
     WAYS,
     ContextMixer,
-    Read,
     bit_frequencies,
     bit_intervals,
     bits_of,
@@ -42,21 +40,13 @@ from bfncodec.coding.mixing.contexts import (
 )
 from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, information, total
 from bfncodec.errors import DamagedError
+from support.doubles import noise
+from support.mixing import one_hot, reader, rows, state, texts, uniform
 
 Ints = NDArray[np.int64]
 Weights = NDArray[np.int32] | Callable[[int], NDArray[np.int32]]
 LANES = 3
 FULL = 1 << 20
-
-
-def uniform(lanes: int) -> NDArray[np.int32]:
-    return np.full((lanes, SYMBOLS), 1 << 16, np.int32)
-
-
-def one_hot(*symbols: int) -> NDArray[np.int32]:
-    weights = np.zeros((len(symbols), SYMBOLS), np.int32)
-    weights[np.arange(len(symbols)), symbols] = 1 << 20
-    return weights
 
 
 def spend(mixer: ContextMixer, text: NDArray[Any], weights: Weights | None = None) -> NDArray[np.float64]:
@@ -73,14 +63,6 @@ def spend(mixer: ContextMixer, text: NDArray[Any], weights: Weights | None = Non
     return bits
 
 
-def reader(decoder: RangeDecoder) -> Read:
-    return lambda ones: decoder.decode_rows(bit_frequencies(ones)).astype(np.int64)
-
-
-def state(mixer: ContextMixer) -> dict[str, bytes]:
-    return {name: value.tobytes() for name, value in vars(mixer).items() if isinstance(value, np.ndarray)}
-
-
 def counts(mixer: ContextMixer, past: list[int], lane: int = 0) -> list[dict[int, int]]:
     """Return what each context holds behind these symbols: how often which came."""
     history = np.array([([START] * REACH + past)[-REACH:]])
@@ -93,25 +75,6 @@ def counts(mixer: ContextMixer, past: list[int], lane: int = 0) -> list[dict[int
 
 
 # --- what is said can be coded ------------------------------------------------------------------
-
-rows = st.one_of(
-    st.integers(0, 255).map(lambda k: one_hot(k)[0]),
-    st.integers(0, 999).map(lambda seed: np.random.default_rng(seed).integers(0, 1 << 21, SYMBOLS)),  # sums near 2^28
-    st.integers(0, 999).map(lambda seed: 1 << np.random.default_rng(seed).integers(0, 21, SYMBOLS)),
-    st.integers(0, 255).map(lambda k: np.eye(SYMBOLS, dtype=int)[k]),  # the least that sums to something
-    st.sampled_from([np.ones(SYMBOLS, int), np.full(SYMBOLS, (1 << 21) - 1)]),
-)
-
-
-def texts(most: int) -> st.SearchStrategy[list[bytes]]:
-    """The symbols of some steps, those of all lanes, at most so many, together."""
-    return st.integers(1, most).flatmap(
-        lambda lanes: st.lists(
-            st.binary(min_size=lanes, max_size=lanes) | st.sampled_from([b"a" * lanes, b"\xff" * lanes]),
-            min_size=1,
-            max_size=40,
-        )
-    )
 
 
 @settings(max_examples=25, deadline=None)

@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import picturefiles as made
 import pytest
-from doubles import FakeModels, noise
-from picturefiles import IFD, LONG, SHORT, Block, chunk, numbers, png, png_of, slope, strips_of, tiff, tiles_of
 from PIL import Image
 
 import bfncodec
@@ -20,8 +17,11 @@ from bfncodec.files.transfer import Options, encode_data
 from bfncodec.format.header import Mode
 from bfncodec.images.files import read_file, write_file
 from bfncodec.images.formats import pngrows, strips
+from support import picturefiles as made
+from support.doubles import FakeModels, noise
+from support.picturefiles import IFD, LONG, SHORT, Block, chunk, numbers, png, png_of, slope, strips_of, tiff, tiles_of
+from support.places import CASES
 
-CASES = Path(__file__).parent / "cases"
 PLAIN = Options("none", level=1)
 
 

@@ -1,0 +1,1 @@
+"""What tests share: doubles, tiny models, strategies, forged files, and the fuzzer."""

@@ -1,0 +1,53 @@
+"""Weights, texts and readers for tests of byte contexts."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from bfncodec.coding.mixing.contexts import (
+    SYMBOLS,
+    ContextMixer,
+    Read,
+    bit_frequencies,
+)
+from bfncodec.coding.rangecoder import RangeDecoder
+
+
+def uniform(lanes: int) -> NDArray[np.int32]:
+    return np.full((lanes, SYMBOLS), 1 << 16, np.int32)
+
+
+def one_hot(*symbols: int) -> NDArray[np.int32]:
+    weights = np.zeros((len(symbols), SYMBOLS), np.int32)
+    weights[np.arange(len(symbols)), symbols] = 1 << 20
+    return weights
+
+
+def reader(decoder: RangeDecoder) -> Read:
+    return lambda ones: decoder.decode_rows(bit_frequencies(ones)).astype(np.int64)
+
+
+def state(mixer: ContextMixer) -> dict[str, bytes]:
+    return {name: value.tobytes() for name, value in vars(mixer).items() if isinstance(value, np.ndarray)}
+
+
+rows = st.one_of(
+    st.integers(0, 255).map(lambda k: one_hot(k)[0]),
+    st.integers(0, 999).map(lambda seed: np.random.default_rng(seed).integers(0, 1 << 21, SYMBOLS)),  # sums near 2^28
+    st.integers(0, 999).map(lambda seed: 1 << np.random.default_rng(seed).integers(0, 21, SYMBOLS)),
+    st.integers(0, 255).map(lambda k: np.eye(SYMBOLS, dtype=int)[k]),  # the least that sums to something
+    st.sampled_from([np.ones(SYMBOLS, int), np.full(SYMBOLS, (1 << 21) - 1)]),
+)
+
+
+def texts(most: int) -> st.SearchStrategy[list[bytes]]:
+    """The symbols of some steps, those of all lanes, at most so many, together."""
+    return st.integers(1, most).flatmap(
+        lambda lanes: st.lists(
+            st.binary(min_size=lanes, max_size=lanes) | st.sampled_from([b"a" * lanes, b"\xff" * lanes]),
+            min_size=1,
+            max_size=40,
+        )
+    )

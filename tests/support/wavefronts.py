@@ -1,0 +1,49 @@
+"""Tiny networks of the Gaussian sender for pixels line after line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from bfncodec.codecs.receivers.wavefront import LineReceiver
+from bfncodec.coding.ans import AnsStack
+from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
+from bfncodec.networks.wavefront.exact import ExactTiles
+from bfncodec.networks.wavefront.model import BETA, TiledConfig, TiledNet
+from bfncodec.training.export import quantised_tensors
+from support.pairs import CPU, pixels, randomise
+
+SHAPE, TILE = (4, 6, 3), (2, 3)
+ONE, TWO = (0.0, BETA), (0.0, 4096.0, BETA)
+
+
+def network(head: float = 0.5, ramp: tuple[float, ...] = ONE, dilations: tuple[int, ...] = (1,)) -> TiledNet:
+    shape = ConvNetConfig(width=8, hidden=8, blocks=len(dilations), mixtures=2, dilations=dilations)
+    found = TiledNet(TiledConfig(SHAPE, TILE, shape, ramp)).eval()
+    randomise(found, 0, head)
+    if found.tiled.noise:
+        found.first = ConvNet(shape).eval()
+        randomise(found.first, 1, head)
+        found.own.data *= head
+    return found
+
+
+def exact(of: TiledNet) -> ExactTiles:
+    """The twin, by way of what is stored."""
+    config = TiledConfig.from_dict(json.loads(json.dumps(of.tiled.to_dict())))
+    assert config == of.tiled
+    return ExactTiles(config, quantised_tensors(of), CPU)
+
+
+def tiny(head: float = 0.5, ramp: tuple[float, ...] = ONE) -> LineReceiver:
+    return LineReceiver(exact(network(head, ramp)))
+
+
+def items(count: int) -> Any:
+    return pixels(3, count, *SHAPE[:2]).astype(np.int64).reshape(-1)
+
+
+def full_stack(words: int = 4000) -> AnsStack:
+    return AnsStack(np.random.default_rng(1).integers(1, 1 << 32, words, dtype=np.uint32), borrowed=True)
