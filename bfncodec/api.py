@@ -60,6 +60,7 @@ from bfncodec.runtime.arguments import (
     check_type,
     whole_number,
 )
+from bfncodec.runtime.progress import Progress, silent
 from bfncodec.segments.segments import (
     TEXT_SEGMENT,
     Choice,
@@ -90,13 +91,6 @@ __all__ = [
     "open_file",
     "preview",
 ]
-
-Progress = Callable[[int], None]
-
-
-def _silent(done: int) -> None:
-    """No progress is shown."""
-
 
 # ---- where codecs come from -------------------------------------------------------------------
 
@@ -346,7 +340,7 @@ def encode_frame(
 ) -> bytes:
     """The file of a content. Arguments and errors as :func:`compress`; block is None where lines may be cut."""
     check_level(level)
-    progress = progress or _silent
+    progress = progress or silent
     lines = _cut_lines(content, block, model, codecs) if block is not None else None
     if isinstance(content, Picture):
         choice = _choose(model, "image", codecs, level)
@@ -532,7 +526,7 @@ def _decode_frame(
 ) -> Content:
     whole = _Whole(frame, part)
     reasons = {n: "not found" for n in whole.wanted if frame.segments[n] is None}
-    for number, content in decode(frame, codecs.identified, progress or _silent):
+    for number, content in decode(frame, codecs.identified, progress or silent):
         if not isinstance(content, FormatError):
             whole.put(number, content)
             continue

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bfncodec.codecs import chain
-from bfncodec.codecs.base import Codec, Progress
+from bfncodec.codecs.base import Codec
 from bfncodec.codecs.chain import GROUP, Chain
 from bfncodec.codecs.receivers.parallel import GaussianReceiver, Grid, receiver, sums_of
 from bfncodec.codecs.receivers.paths import game, realised_path
@@ -40,6 +40,7 @@ from bfncodec.networks.sequence.model import SequenceConfig
 from bfncodec.networks.storage import check_shapes
 from bfncodec.networks.wavefront.exact import ExactTiles
 from bfncodec.networks.wavefront.model import TiledConfig
+from bfncodec.runtime.progress import Progress
 
 GROUPS = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)  # few sizes make few runs
 DRAWS = 4  # of noise, for an estimate of L^n

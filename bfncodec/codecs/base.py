@@ -13,19 +13,13 @@ from bfncodec.flow.report import CodeLength
 from bfncodec.models import ModelInfo
 from bfncodec.runtime.arguments import bytes_of, check_callables
 from bfncodec.runtime.isolation import undisturbed
+from bfncodec.runtime.progress import Progress, silent
 from bfncodec.runtime.threads import torch_threads
 
 CHECKSUM_BYTES = 4
 Item = TypeVar("Item")
 P = ParamSpec("P")
 R = TypeVar("R")
-Progress = Callable[[int], None]
-"""Called now and then with the number of further symbols (bytes, pixels) that are done."""
-
-
-def silent(done: int) -> None:
-    """The progress of those who do not want to know."""
-
 
 _BY_VALUES = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, AssertionError, RuntimeError)
 _WORK = ("encode_items", "decode_items", "codelength", "ideal", "games", "draw")

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bfncodec.codecs.base import Codec, Progress, check_size, silent
+from bfncodec.codecs.base import Codec, check_size
 from bfncodec.codecs.threads import in_threads
 from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.cdf import NIBBLE, Intervals
@@ -27,6 +27,7 @@ from bfncodec.networks.convnet.exact import ExactConvNet, Pass, Pixels, stored_s
 from bfncodec.networks.convnet.model import CODING_ORDER, ConvNetConfig
 from bfncodec.networks.storage import check_shapes
 from bfncodec.runtime.jit import pays
+from bfncodec.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
     from bfncodec.networks.convnet.compiled import CompiledConvNet

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bfncodec.codecs.base import Codec, Progress, check_size, silent
+from bfncodec.codecs.base import Codec, check_size
 from bfncodec.codecs.threads import Team
 from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_intervals
@@ -26,6 +26,7 @@ from bfncodec.networks.storage import check_shapes
 from bfncodec.networks.transformer.exact import ExactTransformer, Pass, stored_shapes
 from bfncodec.networks.transformer.model import FAR, TransformerConfig
 from bfncodec.runtime.jit import pays
+from bfncodec.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
     from bfncodec.networks.transformer.compiled import CompiledPass, CompiledTransformer

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from threading import Event, Lock
 from typing import TypeVar
 
-from bfncodec.codecs.base import Progress
+from bfncodec.runtime.progress import Progress
 from bfncodec.runtime.threads import set_threads, torch_threads
 
 Group = TypeVar("Group")

@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
     Pixels = np.ndarray[Any, Any]
 
+from bfncodec.runtime.progress import Progress
+
 __all__ = [
     "TEXT_SEGMENT",
     "Choice",
@@ -64,9 +66,6 @@ __all__ = [
     "encode_numbers",
     "encode_pixels",
 ]
-
-Progress = Callable[[int], None]
-"""Called with the number of further bytes or subpixels done."""
 
 Cut = tuple[Axes, Grain]
 """Into how many parts bytes are cut, and where."""
