@@ -23,8 +23,14 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from bfncodec.codecs import protocol
+from bfncodec.models import DEFAULT_LEVEL
+from bfncodec.runtime.progress import Progress
+
 if TYPE_CHECKING:
     from PIL import Image
+
+    from bfncodec.flow.report import CodeLength
 
 Pixels = NDArray[np.uint8 | np.uint16]  # [H, W, 3], or [H, W] grey
 T = TypeVar("T")
@@ -451,9 +457,9 @@ class Ahead:
         self._models = bfncodec.Models()  # one for all calls: each model is read once
         self._codecs: dict[bytes, AheadCodec] = {}
 
-    def default(self, role: str, *level: int) -> AheadCodec | None:
+    def default(self, role: str, level: int = DEFAULT_LEVEL) -> AheadCodec | None:
         """As :class:`bfncodec.Models`."""
-        codec = self._models.default(role, *level)
+        codec = self._models.default(role, level)
         return None if codec is None else self._remembered(codec)
 
     def named(self, name: str) -> AheadCodec:
@@ -478,42 +484,59 @@ class Ahead:
                 if part is not None and part.model and len(frame.segments) == 1:
                     self.payloads.setdefault(part.model, []).append(part.payload)
 
-    def _remembered(self, codec: Any) -> AheadCodec:
+    def _remembered(self, codec: protocol.Codec[Any]) -> AheadCodec:
         return self._codecs.setdefault(codec.info.id, AheadCodec(codec, self))
 
 
-class AheadCodec:
+class AheadCodec(protocol.Codec[Any]):
     """A model's codec that codes ahead what comes next when it is asked for the first of it."""
 
-    def __init__(self, codec: Any, ahead: Ahead) -> None:
+    def __init__(self, codec: protocol.Codec[Any], ahead: Ahead) -> None:
+        self.info, self.capabilities = codec.info, codec.capabilities
         self._codec, self._ahead = codec, ahead
         self._payloads: dict[Any, bytes] = {}
         self._items: dict[bytes, Any] = {}
 
-    def __getattr__(self, name: str) -> Any:
-        """Everything else is as the model's codec has it."""
-        return getattr(self._codec, name)
-
-    def encode_batch(self, xs: Sequence[Any], *progress: Any, thorough: bool = False) -> list[bytes]:
-        """As the model's codec."""
-        options = {"thorough": True} if thorough else {}
+    def encode_batch(
+        self,
+        xs: Sequence[Any],
+        progress: Progress | None = None,
+        thorough: bool = False,
+        *,
+        checksum: bool = False,
+    ) -> list[bytes]:
+        """Return the same payloads as the model's codec; ``checksum`` is not for items coded ahead."""
         coming = {(_key(item), thorough): item for item in self._ahead.items}
         keys = [(_key(x), thorough) for x in xs]
         if not all(key in coming for key in keys):
-            return list(self._codec.encode_batch(xs, *progress, **options))
+            return self._codec.encode_batch(xs, progress, thorough, checksum=checksum)
         if not all(key in self._payloads for key in keys):
-            payloads = self._codec.encode_batch(list(coming.values()), *progress, **options)
+            payloads = self._codec.encode_batch(list(coming.values()), progress, thorough)
             self._payloads = dict(zip(coming, payloads, strict=True))
         return [self._payloads[key] for key in keys]
 
-    def decode_batch(self, payloads: Sequence[bytes], *progress: Any) -> list[Any]:
-        """As the model's codec."""
+    def decode_batch(
+        self, payloads: Sequence[bytes], progress: Progress | None = None, *, checksum: bool = False
+    ) -> list[Any]:
+        """Return the same items as the model's codec; ``checksum`` is not for items decoded ahead."""
         coming = self._ahead.payloads.get(self._codec.info.id, [])
         if not all(payload in coming for payload in payloads):
-            return list(self._codec.decode_batch(payloads, *progress))
+            return self._codec.decode_batch(payloads, progress, checksum=checksum)
         if not all(payload in self._items for payload in payloads):
-            self._items = dict(zip(coming, self._codec.decode_batch(coming, *progress), strict=True))
+            self._items = dict(zip(coming, self._codec.decode_batch(coming, progress), strict=True))
         return [self._items[payload] for payload in payloads]
+
+    def codelength(self, x: Any) -> CodeLength:
+        """Return the ideal bits by the model's codec."""
+        return self._codec.codelength(x)
+
+    def refusal(self, x: Any) -> str:
+        """Return why the model cannot code an item; empty if it can."""
+        return self._codec.refusal(x)
+
+    def verifies(self, payload: bytes) -> bool:
+        """Return whether the payload has sound checksums of its own."""
+        return self._codec.verifies(payload)
 
 
 def _key(item: Any) -> Any:

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import bfncodec
+from bfncodec.codecs.archive import ArchiveCodec
 from bfncodec.codecs.receivers.paths import realised_path
 from bfncodec.codecs.receivers.wavefront import LineGame, LineReceiver
 from bfncodec.coding.ans import AnsStack
@@ -103,9 +104,17 @@ def items_of(kind: str, path: Path, count: int) -> bytes:
     return array.tobytes()
 
 
+def archive_codec(model: str, steps: int, threads: int | None = None) -> ArchiveCodec:
+    """Return the codec of a model of archives with that number of steps. Raises TypeError for another model."""
+    codec = bfncodec.load(model, threads=threads)
+    if not isinstance(codec, ArchiveCodec):
+        raise TypeError(f"model {model} codes no archives")
+    return codec.with_steps(steps)
+
+
 def measure(kind: str, model: str, data: bytes, steps: int, draws: int, threads: int | None) -> Row:
     """Encode, decode, compare, and play the game for the same items."""
-    codec = bfncodec.load(model, threads=threads).with_steps(steps)
+    codec = archive_codec(model, steps, threads)
     codec.encode(data[: 30 * prod(codec.config.shape)])  # what is done once is done before
     plain = codec.receiver
     chain = realised_path(plain)
@@ -220,8 +229,9 @@ def erasure_bytes(kind: str, model: str, data: bytes) -> int:
     codec = bfncodec.load(model)
     if kind == "text27":
         return len(codec.encode(data))
-    images = np.frombuffer(data, np.uint8).reshape(-1, *((32, 32, 3) if kind == "cifar10" else (28, 28, 1)))
-    return sum(len(payload) for k in range(0, len(images), 100) for payload in codec.encode_batch(images[k : k + 100]))
+    images = list(np.frombuffer(data, np.uint8).reshape(-1, *((32, 32, 3) if kind == "cifar10" else (28, 28, 1))))
+    payloads = (payload for k in range(0, len(images), 100) for payload in codec.encode_batch(images[k : k + 100]))
+    return sum(map(len, payloads))
 
 
 def plot(kind: str, rows: list[Row], data: bytes, path: Path) -> None:
@@ -242,7 +252,7 @@ def plot(kind: str, rows: list[Row], data: bytes, path: Path) -> None:
     left.set_xticks(steps, [str(n) for n in steps])
     left.legend()
     row = min(rows, key=lambda r: abs(r.steps - 32))
-    codec = bfncodec.load(row.model).with_steps(row.steps)
+    codec = archive_codec(row.model, row.steps)
     part = data[-min(256, row.items) * prod(codec.config.shape) :]
     ideal, (stack, _) = codec.ideal(codec.values(np.frombuffer(part, np.uint8))), bits_by_step(codec, part)
     index = np.arange(row.steps)

@@ -15,8 +15,8 @@ TYPE_CHECKING = False  # typing takes longer to import than all else here, and t
 if TYPE_CHECKING:
     from bfncodec.analysis.measurement import Measurement, measure
     from bfncodec.api import CodecSource, Damage, Description, Models, compress, decompress, describe, preview
-    from bfncodec.codecs.base import Codec
     from bfncodec.codecs.loading import load
+    from bfncodec.codecs.protocol import Codec
     from bfncodec.errors import (
         BfncodecError,
         DamagedError,
@@ -39,7 +39,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "api": ("CodecSource", "Damage", "Description", "Models", "compress", "decompress", "describe", "preview"),
     "codecs.loading": ("load",),
-    "codecs.base": ("Codec",),
+    "codecs.protocol": ("Codec",),
     "errors": (
         "BfncodecError",
         "DamagedError",

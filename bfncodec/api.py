@@ -12,8 +12,9 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from bfncodec.codecs.protocol import Codec
 from bfncodec.content.arrays import read_places
-from bfncodec.content.folder import Places, folder_of, item_shape, read_files
+from bfncodec.content.folder import Places, folder_of, picture_shape, read_files
 from bfncodec.content.objects import content_of, object_of, same_object
 from bfncodec.content.regions import LineRange, Part, part_of, with_true_extras
 from bfncodec.content.types import Arrays, Content, Folder, Plain
@@ -64,7 +65,6 @@ from bfncodec.runtime.progress import Progress, silent
 from bfncodec.segments.segments import (
     TEXT_SEGMENT,
     Choice,
-    Codec,
     Plan,
     decode,
     encode_bytes,
@@ -98,13 +98,13 @@ __all__ = [
 class CodecSource(Protocol):
     """Finds codecs; give one of your own to :func:`compress` to code with models that are not on disk."""
 
-    def default(self, role: str, level: int = DEFAULT_LEVEL) -> Codec | None:
+    def default(self, role: str, level: int = DEFAULT_LEVEL) -> Codec[Any] | None:
         """The codec for "image" or "text" at a level when the caller names none; None where there is none."""
 
-    def named(self, name: str) -> Codec:
+    def named(self, name: str) -> Codec[Any]:
         """The codec of a model's name; ModelNotFoundError where there is none."""
 
-    def identified(self, identity: bytes) -> Codec:
+    def identified(self, identity: bytes) -> Codec[Any]:
         """The codec of the four bytes that files carry; ModelNotFoundError where there is none."""
 
 
@@ -118,9 +118,9 @@ class Models:
     def __init__(self, device: str = "cpu", threads: int | None = None) -> None:
         check_machine(device, threads)
         self.device, self.threads = device, threads
-        self._loaded: dict[bytes, Codec] = {}
+        self._loaded: dict[bytes, Codec[Any]] = {}
 
-    def default(self, role: str, level: int = DEFAULT_LEVEL) -> Codec | None:
+    def default(self, role: str, level: int = DEFAULT_LEVEL) -> Codec[Any] | None:
         from bfncodec import models
 
         try:
@@ -128,19 +128,19 @@ class Models:
         except ModelNotFoundError:
             return None
 
-    def named(self, name: str) -> Codec:
+    def named(self, name: str) -> Codec[Any]:
         from bfncodec import models
 
         return self._load(models.find(name))
 
-    def identified(self, identity: bytes) -> Codec:
+    def identified(self, identity: bytes) -> Codec[Any]:
         if identity not in self._loaded:
             from bfncodec import models
 
             self._load(models.find(identity))
         return self._loaded[identity]
 
-    def _load(self, info: Any) -> Codec:
+    def _load(self, info: Any) -> Codec[Any]:
         if info.id not in self._loaded:
             from bfncodec.codecs.loading import load
 
@@ -379,7 +379,7 @@ def _cut_lines(content: Content, block: int, model: str, codecs: CodecSource) ->
         raise InputError("expected bytes or text to cut after lines, found a picture: its file may be taken as bytes")
     if isinstance(content, Folder | Arrays) or content.kind is Kind.ARRAY:
         raise InputError("expected bytes or text to cut after lines, found an array or a folder")
-    if model not in ("auto", "none") and codecs.named(model).info.role == "archive":
+    if model not in ("auto", "none") and codecs.named(model).capabilities.codes_archives:
         raise InputError(f"model {model} codes items of one shape, not lines: name another, or auto")
     if not 1 <= block <= TEXT_SEGMENT:
         raise InputError(f"expected blocks of lines of 1 to {TEXT_SEGMENT} bytes, found {block}")
@@ -414,7 +414,7 @@ def _content_of(data: Any, model: str, codecs: CodecSource) -> Content:
     if model in ("auto", "none") or not all(isinstance(path, str) for path in data):
         raise InputError(f"expected files by path and a model of pictures of one shape, found model {model}: name one")
     files = {path: bytes_of(file, f"the bytes of {path}") for path, file in data.items()}
-    return folder_of(files, item_shape(codecs.named(model)))
+    return folder_of(files, picture_shape(codecs.named(model).capabilities.item_shape, model))
 
 
 def _plan_apart(content: Folder | Arrays, choice: Choice, progress: Progress) -> Plan:
@@ -640,9 +640,9 @@ def _choose(model: str, role: str, codecs: CodecSource, level: int) -> Choice:
     if model == "auto":
         return Choice(lambda: codecs.default(role, level), level=level)
     codec = codecs.named(model)
-    if codec.info.role != role and (codec.info.role, role) != ("archive", "text"):
-        what = {"image": "a picture", "text": "bytes or text", "archive": "arrays or text of many items"}
-        raise InputError(f"model {model} codes {what[codec.info.role]}, found {what[role]}: name another, or auto")
+    if codec.capabilities.codes_pictures is not (role == "image"):
+        found = "a picture" if role == "image" else "bytes or text"
+        raise InputError(f"model {model} codes {codec.capabilities.content}, found {found}: name another, or auto")
     return Choice(lambda: codec, forced=True, level=level)
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import bfncodec
+from bfncodec.codecs.protocol import Capabilities
 from bfncodec.errors import DamagedError, FormatError, InputError, ModelNotFoundError, NewerVersionError
 from bfncodec.format.container import unpack
 from bfncodec.format.header import Limits, Method
@@ -133,8 +134,8 @@ def test_tiles_are_chosen_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_codecs_are_given_a_bounded_number_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "_MODEL_TILE", 20)
-    monkeypatch.setattr(segments, "_BATCH", {"image": 1000, "text": 1000})
     models = FakeModels()
+    models.codecs["image"].capabilities = Capabilities(channels=(3,), batch=1000)
     bfncodec.compress(noise(30, 100, 60, 3), "photo", codecs=models)
     assert models.codecs["image"].batches == [800] * 7 + [400]
 
@@ -209,14 +210,12 @@ def test_the_level_finds_the_model_and_its_effort() -> None:
 
 
 def test_codecs_without_more_effort_are_not_asked_for_it() -> None:
-    class Plain(FakeCodec):
-        def encode_batch(self, xs: Any, progress: Any) -> list[bytes]:  # type: ignore[override]
-            return super().encode_batch(xs, progress)
-
     models = FakeModels()
-    models.codecs["image"] = Plain("image")
+    models.codecs["image"].capabilities = Capabilities(channels=(3,))
     array = noise(3, 30, 30, 3)
     blob = bfncodec.compress(array, level=9, codecs=models)
+    assert models.codecs["image"].batches
+    assert not models.codecs["image"].thorough
     assert equal(bfncodec.decompress(blob, codecs=models), array)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from bfncodec.api import CodecSource, Models, encode_frame
+from bfncodec.codecs.protocol import Codec
 from bfncodec.content.objects import content_of
 from bfncodec.content.types import Content
 from bfncodec.errors import InputError
@@ -16,10 +17,8 @@ from bfncodec.format.limits import OF_WRITERS
 from bfncodec.images.picture import Picture
 from bfncodec.runtime.arguments import check_codecs, check_model, whole_number
 from bfncodec.segments.modelled import close, opened
-from bfncodec.segments.segments import Codec, channels_of
 
 if TYPE_CHECKING:
-    from bfncodec.codecs.archive import ArchiveCodec
     from bfncodec.flow.report import CodeLength
 
 DRAWS = 4  # of the sender's noise
@@ -118,12 +117,12 @@ def measure_frame(content: Content, blob: bytes, codecs: CodecSource, draws: int
             continue
         codec = codecs.identified(part.model)
         for piece, payload in _pieces(content, part, codec):
-            ideal, along, initial, parity = _account(codec, piece, payload, draws)
-            lengths.append(ideal)
-            path += along
-            seed += initial
-            protection += parity
-            model += 8 * len(payload) - initial - parity
+            found = codec.account(piece, payload, draws)
+            lengths.append(found.ideal)
+            path += found.path
+            seed += found.initial
+            protection += found.protection
+            model += 8 * len(payload) - found.initial - found.protection
             plain -= 8 * len(payload)
     return Measurement(
         ideal=CodeLength.joined(lengths) if lengths else None,
@@ -137,21 +136,12 @@ def measure_frame(content: Content, blob: bytes, codecs: CodecSource, draws: int
     )
 
 
-def _account(codec: Codec, piece: Any, payload: bytes, draws: int) -> tuple[CodeLength, float, int, int]:
-    """(L^n, bits of the file's own path, initial bits, bits of protection) of what a codec was given."""
-    if codec.info.role == "archive":
-        found = cast("ArchiveCodec", codec).account(piece, payload, draws)
-        return found.ideal, found.path, found.initial, found.protection
-    ideal = codec.codelength(piece)
-    return ideal, ideal.bits, 0, 0
-
-
-def _pieces(content: Content, part: Segment, codec: Codec) -> Iterator[tuple[Any, bytes]]:
+def _pieces(content: Content, part: Segment, codec: Codec[Any]) -> Iterator[tuple[Any, bytes]]:
     """Return what the codec was given for a segment, each with the payload that it made of it."""
     if not isinstance(content, Picture):
         yield content.data[slice(*part.box[0])], part.payload
         return
     (top, bottom), (left, right) = part.box
     tile = content.pixels[top:bottom, left:right]
-    inputs = opened(tile, content.mode, channels_of(codec)).inputs
+    inputs = opened(tile, content.mode, codec.capabilities.channels).inputs
     yield from zip(inputs, close(part.payload, content.mode, *tile.shape[:2]).payloads, strict=False)

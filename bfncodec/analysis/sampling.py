@@ -8,13 +8,15 @@ and p_O draws the data at the end. The bits come from a stack, for the erasure s
 
 from __future__ import annotations
 
-from math import ceil, prod, sqrt
+from math import ceil, sqrt
 from typing import TYPE_CHECKING, Any
 
 from bfncodec.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from bfncodec.codecs.protocol import Codec
 
     Pixels = np.ndarray[Any, Any]
 
@@ -24,7 +26,7 @@ _IMAGE_SIDES = (64, 64)
 _TEXT_BYTES = 512
 
 
-def sample(codec: Any, count: int, size: tuple[int, ...] | None = None, seed: int | None = None) -> list[Any]:
+def sample(codec: Codec[Any], count: int, size: tuple[int, ...] | None = None, seed: int | None = None) -> list[Any]:
     """Draw `count` items: images uint8 [H, W, 3] (or [H, W, 1]) or texts as bytes.
 
     size: (height, width) of images, (bytes,) of texts; models of items of one shape know their own. seed: the same
@@ -43,32 +45,31 @@ def sample(codec: Any, count: int, size: tuple[int, ...] | None = None, seed: in
     if count < 1 or (seed is not None and seed < 0):
         raise InputError(f"expected 1 item or more and a seed from 0, found {count} and {seed}")
     source = np.random.SeedSequence(seed)
-    if codec.info.role == "archive":
-        if size is not None and tuple(size) != tuple(codec.config.shape[: len(size)]):
-            raise InputError(
-                f"model {codec.info.name} makes items of shape {list(codec.config.shape)}, found {list(size)}: "
-                "leave the size out"
-            )
-        return _items(codec, codec.draw(count, source))
-    sides = size or (_IMAGE_SIDES if codec.info.role == "image" else (_TEXT_BYTES,))
-    if len(sides) != (2 if codec.info.role == "image" else 1) or min(sides) < 1:
+    able = codec.capabilities
+    if able.codes_archives:
+        return _sample_items(codec, count, size, source)
+    sides = size or (_IMAGE_SIDES if able.codes_pictures else (_TEXT_BYTES,))
+    if len(sides) != (2 if able.codes_pictures else 1) or min(sides) < 1:
         raise InputError(
-            f"expected {'HEIGHTxWIDTH' if codec.info.role == 'image' else 'a number of bytes'} as the size, "
+            f"expected {'HEIGHTxWIDTH' if able.codes_pictures else 'a number of bytes'} as the size, "
             f"found {'x'.join(map(str, sides))}"
         )
-    drawn: list[Any] = codec.draw(count, sides if codec.info.role == "image" else sides[0], source)
-    return drawn
+    return codec.draw(count, sides, source)
 
 
-def _items(codec: Any, data: bytes) -> list[Any]:
+def _sample_items(
+    codec: Codec[Any], count: int, size: tuple[int, ...] | None, source: np.random.SeedSequence
+) -> list[Any]:
+    """Return items of an archive: uint8 of their shape, or bytes if they are letters."""
     import numpy as np
 
-    shape = codec.config.shape
-    size = prod(shape)
-    pieces = [data[k : k + size] for k in range(0, len(data), size)]
-    if len(shape) == 1:
-        return pieces
-    return [np.frombuffer(piece, np.uint8).reshape(shape) for piece in pieces]
+    shape = codec.capabilities.item_shape
+    if size is not None and tuple(size) != shape[: len(size)]:
+        raise InputError(
+            f"model {codec.info.name} makes items of shape {list(shape)}, found {list(size)}: leave the size out"
+        )
+    items = codec.draw(count, (), source)
+    return items if len(shape) == 1 else [np.frombuffer(item, np.uint8).reshape(shape) for item in items]
 
 
 def grid(images: list[Pixels], gap: int = 2) -> Pixels:

@@ -10,7 +10,7 @@ import math
 import zlib
 from collections.abc import Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bfncodec.codecs import chain
-from bfncodec.codecs.base import Codec
+from bfncodec.codecs.base import ModelCodec
 from bfncodec.codecs.chain import GROUP, Chain
+from bfncodec.codecs.protocol import Account, Capabilities
 from bfncodec.codecs.receivers.parallel import GaussianReceiver, Grid, receiver, sums_of
 from bfncodec.codecs.receivers.paths import game, realised_path
 from bfncodec.codecs.receivers.sequence import RampReceiver
@@ -51,19 +52,7 @@ END = b"\x01"  # after the borrowed bytes, before the zeros that fill up a word
 Bytes = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Account:
-    """Bits of a payload. ideal: L^n of the items that the model coded; path: what these items cost by densities with
-    the noise that the payload drew; initial: the head, coded without the model; protection: parity and checksums.
-    """
-
-    ideal: CodeLength
-    path: float
-    initial: int
-    protection: int
-
-
-class ArchiveCodec(Codec[bytes]):
+class ArchiveCodec(ModelCodec[bytes]):
     """Items of a fixed shape as bytes, one after the other: images [H, W, C] row by row, binary images of two byte
     values, or text of small letters and spaces.
 
@@ -81,6 +70,7 @@ class ArchiveCodec(Codec[bytes]):
         if self.config.kind == "discrete" and self.config.classes != len(LETTERS):
             raise ValueError(f"expected {len(LETTERS)} classes of letters, found {self.config.classes}")
         self.receiver: Any = self._receiver(int(info.config["steps"]))
+        self.capabilities = Capabilities(item_shape=tuple(self.config.shape))
         self.item = prod(self.config.shape)
         self.sums = sums_of(self.config)
 
@@ -216,13 +206,14 @@ class ArchiveCodec(Codec[bytes]):
     def _binary(self) -> bool:
         return self.config.kind == "binary"
 
-    def draw(self, count: int, seed: np.random.SeedSequence) -> bytes:
-        """Samples of the model: so many items, one after the other."""
+    def draw(self, count: int, size: tuple[int, ...], seed: np.random.SeedSequence) -> list[bytes]:
+        """Return samples of the model, the bytes of one item each; `GROUP` of them are drawn at a time."""
         parts, sizes = [], [min(GROUP, count - first) for first in range(0, count, GROUP)]
         for items, own in zip(sizes, seed.spawn(len(sizes)), strict=True):
             values = draw_items(RandomStack(own), items * self.sums, self.receiver.game, self.receiver.begin())
             parts.append(self._to_bytes(values, 255).tobytes())
-        return b"".join(parts)
+        data = b"".join(parts)
+        return [data[start : start + self.item] for start in range(0, len(data), self.item)]
 
     # ---- encoder and decoder --------------------------------------------------------------------
 

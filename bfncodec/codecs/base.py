@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
+from bfncodec.codecs.protocol import Codec
 from bfncodec.errors import DamagedError, InputError, ModelError
-from bfncodec.flow.report import CodeLength
-from bfncodec.models import ModelInfo
 from bfncodec.runtime.arguments import bytes_of, check_callables
 from bfncodec.runtime.isolation import undisturbed
 from bfncodec.runtime.progress import Progress, silent
@@ -46,8 +45,8 @@ def _blamed(work: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-class Codec(ABC, Generic[Item]):
-    """A model at work: items to payloads and back.
+class ModelCodec(Codec[Item]):
+    """A codec with a network: batching, checks of arguments and checksums of payloads.
 
     A payload holds its own sizes and the range-coded body, nothing else: no magic number, no checksum, no model
     identity. Damaged, cut off or given to another model it decodes to a wrong item, mostly without an error.
@@ -55,7 +54,6 @@ class Codec(ABC, Generic[Item]):
     decoder of any machine reproduces the item exactly.
     """
 
-    info: ModelInfo
     threads: int | None = None
     """CPU threads that a call may use, None for as many as torch has where it is called."""
 
@@ -76,14 +74,6 @@ class Codec(ABC, Generic[Item]):
     @abstractmethod
     def decode_items(self, payloads: Sequence[bytes], progress: Progress) -> list[Item]:
         """Inverse of `encode_items`. Raises DamagedError where sizes are impossible."""
-
-    @abstractmethod
-    def codelength(self, x: Item) -> CodeLength:
-        """L^n of an item: ideal bits by step, from the exact network, without coding."""
-
-    def refusal(self, x: Item) -> str:
-        """Why the model cannot code an item of the right type; empty where it can."""
-        return ""
 
     def check(self, x: Item) -> None:
         """Raise InputError for what is no item of the right type: bytes, unless a codec has others."""
@@ -118,14 +108,6 @@ class Codec(ABC, Generic[Item]):
         check_callables(progress=progress)
         return self.decode_items(list(map(self._checked, found)) if checksum else found, progress or silent)
 
-    def encode(self, x: Item, progress: Progress | None = None, *, checksum: bool = False) -> bytes:
-        """The payload of one item. Arguments and errors as for `encode_batch`."""
-        return self.encode_batch([x], progress, checksum=checksum)[0]
-
-    def decode(self, payload: bytes, progress: Progress | None = None, *, checksum: bool = False) -> Item:
-        """Inverse of `encode`. Arguments and errors as for `decode_batch`."""
-        return self.decode_batch([payload], progress, checksum=checksum)[0]
-
     def _checksum(self, payload: bytes) -> bytes:
         """CRC-32 of the model's identity and the payload: it is checked before any work is done."""
         return zlib.crc32(payload, zlib.crc32(self.info.id)).to_bytes(CHECKSUM_BYTES, "little")
@@ -152,7 +134,7 @@ def _with_own_threads(method: Callable[..., Any]) -> Callable[..., Any]:
     """A method of a codec, in as many threads as the codec may use."""
 
     @wraps(method)
-    def call(self: Codec[Any], *args: Any, **kwargs: Any) -> Any:
+    def call(self: ModelCodec[Any], *args: Any, **kwargs: Any) -> Any:
         with torch_threads(self.threads):
             return method(self, *args, **kwargs)
 

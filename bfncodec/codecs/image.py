@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bfncodec.codecs.base import Codec, check_size
+from bfncodec.codecs.base import ModelCodec, check_size
+from bfncodec.codecs.protocol import Capabilities
 from bfncodec.codecs.threads import in_threads
 from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.cdf import NIBBLE, Intervals
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int32]
 Coded = TypeVar("Coded", bytes, NDArray[np.uint8])
 Image = NDArray[np.uint8]  # [H, W, C], C = 3 for RGB, 1 for grey
+CALL_PIXELS = 1 << 23  # in one call, of which two batches keep all threads busy
 BATCH_PIXELS = 1 << 22  # images coded side by side hold about this many pixels together
 BLOCK_PIXELS = 1 << 12  # pixels the network sees at once when encoding
 ENCODE_SECONDS, DECODE_SECONDS = 1e-5, 3e-5  # that a pixel takes without compiled loops, roughly
@@ -46,7 +48,7 @@ SMALL = 1 << 12  # pixels
 _KINDS = {1: "a grey", 3: "an RGB"}
 
 
-class ImageCodec(Codec[Image]):
+class ImageCodec(ModelCodec[Image]):
     """uint8 [H, W, 3] images, any size from 1 x 1, and grey ones, [H, W, 1], where the model knows them.
 
     Payload: an `ImageHead`, then the nibbles of all pixels, line by line: of each line the high nibbles of green, its
@@ -58,6 +60,7 @@ class ImageCodec(Codec[Image]):
         self.channels: tuple[int, ...] = tuple(info.config.get("channels", (3,)))
         if not self.channels or not set(self.channels) <= {1, 3}:
             raise ValueError(f"expected channels of 1 and 3, found {list(self.channels)}")
+        self.capabilities = Capabilities(channels=self.channels, batch=CALL_PIXELS, thorough=True)
         config = ConvNetConfig.from_dict(dict(info.config["network"]))
         check_shapes(tensors, stored_shapes(config))
         self.network = ExactConvNet(config, tensors, device)
@@ -85,9 +88,10 @@ class ImageCodec(Codec[Image]):
         images = self._decode_all([_turned_shape(head) for head in heads], list(map(RangeDecoder, bodies)), progress)
         return [turn_back(image, head.orientation) for image, head in zip(images, heads, strict=True)]
 
-    def draw(self, count: int, size: tuple[int, int], seed: np.random.SeedSequence) -> list[Image]:
+    def draw(self, count: int, size: tuple[int, ...], seed: np.random.SeedSequence) -> list[Image]:
         """Samples of the model: images of (height, width), in colour where the model knows colour."""
-        shapes = [(*size, max(self.channels))] * count
+        height, width = size
+        shapes = [(height, width, max(self.channels))] * count
         return self._decode_all(shapes, [RandomStack(own) for own in seed.spawn(count)], silent)
 
     def codelength(self, x: Image) -> CodeLength:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bfncodec import models
+from bfncodec.codecs.protocol import Codec
 from bfncodec.errors import BfncodecError, ModelError
 from bfncodec.models import ModelInfo
 from bfncodec.runtime.arguments import check_machine, check_model
 from bfncodec.runtime.devices import device_named
 
+if TYPE_CHECKING:
+    from bfncodec.codecs.base import ModelCodec
+
 SPIN = "GOMP_SPINCOUNT"
 
 
-def load(model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", threads: int | None = None) -> Any:
+def load(
+    model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", threads: int | None = None
+) -> Codec[Any]:
     """The codec of a model.
 
     model: name, identity, directory or what :mod:`bfncodec.models` found. device: "cpu", "cuda" or "cuda:1". threads:
@@ -57,11 +63,11 @@ def load(model: str | bytes | Path | ModelInfo = "photo", device: str = "cpu", t
         check_model(model)
     info = model if isinstance(model, ModelInfo) else models.find(model)
     place = device_named(device)
-    codec = {"image": ImageCodec, "text": TextCodec, "archive": ArchiveCodec}[info.role]
+    kinds: dict[str, type[Any]] = {"image": ImageCodec, "text": TextCodec, "archive": ArchiveCodec}
     try:
         tensors = load_file(info.weights)
         check_tensors(info.config["network"], tensors)
-        made: Any = codec(info, tensors, place)
+        made: ModelCodec[Any] = kinds[info.role](info, tensors, place)
     except (BfncodecError, MemoryError):
         raise
     except Exception as error:  # a broken configuration may have any value anywhere

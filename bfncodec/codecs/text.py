@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bfncodec.codecs.base import Codec, check_size
+from bfncodec.codecs.base import ModelCodec, check_size
+from bfncodec.codecs.protocol import Capabilities
 from bfncodec.codecs.threads import Team
 from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_intervals
@@ -74,7 +75,7 @@ class Coded:
     step: NDArray[np.int64]
 
 
-class TextCodec(Codec[bytes]):
+class TextCodec(ModelCodec[bytes]):
     """Byte strings of any length, in any encoding.
 
     Payload: varint length, then the symbols. The text is cut into lanes of nearly equal length, as the table `lanes`
@@ -83,6 +84,8 @@ class TextCodec(Codec[bytes]):
     a lane has follows from the length of the text, by the table `coding_teeth`. Where the config has a table
     `contexts`, texts of `contexts.least` bytes and more learn from themselves.
     """
+
+    capabilities = Capabilities(batch=1 << 20)
 
     def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.info, self.device = info, device
@@ -105,9 +108,9 @@ class TextCodec(Codec[bytes]):
         sizes, bodies = zip(*map(_split, payloads), strict=True) if payloads else ((), ())
         return self._decode_all(sizes, [RangeDecoder(body) for body in bodies], progress)
 
-    def draw(self, count: int, size: int, seed: np.random.SeedSequence) -> list[bytes]:
-        """Samples of the model: texts of so many bytes."""
-        return self._decode_all([size] * count, [RandomStack(own) for own in seed.spawn(count)], silent)
+    def draw(self, count: int, size: tuple[int, ...], seed: np.random.SeedSequence) -> list[bytes]:
+        """Return samples of the model: texts of ``size[0]`` bytes."""
+        return self._decode_all(list(size) * count, [RandomStack(own) for own in seed.spawn(count)], silent)
 
     def _decode_all(self, sizes: Sequence[int], sources: Sequence[SymbolSource], progress: Progress) -> list[bytes]:
         """The texts of these sizes that sources of symbols, one for each, give."""

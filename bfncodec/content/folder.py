@@ -13,7 +13,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bfncodec.content.paths import bad_path, unusable_path
 from bfncodec.content.types import Entry, Folder
@@ -23,16 +22,13 @@ from bfncodec.format.header import Extra, Header, Kind, Mode, Origin, Tag, read_
 from bfncodec.format.wire import Reader, varint
 from bfncodec.images.picture import Picture
 
-if TYPE_CHECKING:
-    from bfncodec.segments.segments import Codec
-
 __all__ = [
     "Places",
     "Shape",
     "checksum",
     "folder_of",
-    "item_shape",
     "make_files",
+    "picture_shape",
     "read_files",
     "read_folder",
     "write_files",
@@ -97,17 +93,18 @@ def _refuse(path: str, what: str) -> None:
 # ---- files to content and back ----------------------------------------------------------------
 
 
-def item_shape(codec: Codec) -> Shape:
-    """The pictures a model of archives codes. InputError for a model that codes none."""
-    config = codec.info.config if codec.info.role == "archive" else {"network": {}}
-    shape = tuple(config["network"].get("shape", ()))
+def picture_shape(shape: tuple[int, ...], model: str) -> Shape:
+    """Return the shape of a model's items as that of pictures.
+
+    shape: ``()`` for a model of other things than archives. Raises InputError for what is no shape of a picture.
+    """
     if len(shape) != 3 or shape[2] not in _MODES:
         raise InputError(
-            f"model {codec.info.name} codes no pictures of one shape, so no folder",
+            f"model {model} codes no pictures of one shape, so no folder",
             python="compress the files in it",
             command="use -r to take the files in it",
         )
-    return shape
+    return shape[0], shape[1], shape[2]
 
 
 def folder_of(files: Mapping[str, bytes], shape: Shape, exact: bool = False) -> Folder:

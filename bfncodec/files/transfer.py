@@ -30,8 +30,9 @@ from bfncodec.api import (
     open_file,
     preview,
 )
+from bfncodec.codecs.protocol import Capabilities
 from bfncodec.content.arrays import arrays_of, is_npz
-from bfncodec.content.folder import Shape, folder_of, item_shape, read_folder
+from bfncodec.content.folder import Shape, folder_of, picture_shape, read_folder
 from bfncodec.content.objects import is_identical, object_of
 from bfncodec.content.regions import Part, part_of
 from bfncodec.content.types import Content, Folder, Plain, same_content
@@ -222,7 +223,8 @@ def encode_folder(
 
 def _item_shape(options: Options, codecs: CodecSource) -> Shape:
     """The pictures that the model codes; InputError, before anything is read, where it codes none of one shape."""
-    if _role(options.model, codecs) != "archive":
+    asked = _capabilities(options.model, codecs)
+    if asked is None or not asked.codes_archives:
         raise InputError("is a folder", python="compress the files in it", command="use -r to take the files in it")
     if options.block is not None:
         raise InputError(
@@ -230,7 +232,7 @@ def _item_shape(options: Options, codecs: CodecSource) -> Shape:
             python="compress the files in it",
             command="use -r to take the files in it",
         )
-    return item_shape(codecs.named(options.model))
+    return picture_shape(asked.item_shape, options.model)
 
 
 def _encode_files(
@@ -366,20 +368,20 @@ def _becomes(content: Content, source: bytes | Mapping[str, bytes]) -> bool:
 
 
 def _classify(data: bytes, options: Options, codecs: CodecSource) -> Content:
-    role = _role(options.model, codecs)
-    if role == "archive" and is_npz(data):
-        return arrays_of(data, tuple(codecs.named(options.model).info.config["network"]["shape"]))
+    asked = _capabilities(options.model, codecs)
+    if asked is not None and asked.codes_archives and is_npz(data):
+        return arrays_of(data, asked.item_shape)
     in_lines = options.exact and options.block is not None
-    if in_lines or role in ("text", "archive"):  # even a picture file is to be coded by it
+    if in_lines or (asked is not None and not asked.codes_pictures):  # even a picture file is to be coded by it
         return Plain(data)
     from bfncodec.images.files import read_file
 
     return read_file(data, options.exact) or Plain(data)
 
 
-def _role(model: str, codecs: CodecSource) -> str:
-    """Return what the model that the caller named codes; empty where none is named."""
-    return "" if model in ("auto", "none") else codecs.named(model).info.role
+def _capabilities(model: str, codecs: CodecSource) -> Capabilities | None:
+    """Return what the model that the caller named can code, None if none is named."""
+    return None if model in ("auto", "none") else codecs.named(model).capabilities
 
 
 def _dims(content: Content) -> int:

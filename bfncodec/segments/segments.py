@@ -17,11 +17,11 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from inspect import signature
 from itertools import compress, groupby
 from math import prod
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from bfncodec.codecs.protocol import Codec
 from bfncodec.errors import DamagedError, FormatError, InputError, SalvageableError, Salvaged
 from bfncodec.format import lzmaraw
 from bfncodec.format.container import Coded, Frame, Segment
@@ -48,9 +48,6 @@ from bfncodec.segments.numbers import forms_of
 if TYPE_CHECKING:
     import numpy as np
 
-    from bfncodec.flow.report import CodeLength
-    from bfncodec.models import ModelInfo
-
     Pixels = np.ndarray[Any, Any]
 
 from bfncodec.runtime.progress import Progress
@@ -58,9 +55,7 @@ from bfncodec.runtime.progress import Progress
 __all__ = [
     "TEXT_SEGMENT",
     "Choice",
-    "Codec",
     "Plan",
-    "channels_of",
     "decode",
     "encode_bytes",
     "encode_numbers",
@@ -79,7 +74,6 @@ _PLAIN_SEGMENT = 1 << 24  # bytes LZMA codes at once
 _MODEL_TILE = 512  # side of the largest tile an image model codes at once
 _PLAIN_TILE = 16_383  # side of the largest tile WebP codes at once
 _PLAIN_PIXELS = 1 << 24  # of such a tile
-_BATCH = {"image": 1 << 23, "text": 1 << 20, "archive": 1}  # pixels or bytes handed to a codec at once
 _ASK = 512 * 512  # pixels up to which the model codes a picture without being asked first: asking takes a third as long
 _COMPARING = 4  # tiles compared with WebP at once, which lets other threads run meanwhile
 _SEGMENT_COST = 12  # bytes of frame a segment takes, twice its head
@@ -98,26 +92,6 @@ _NOISE = 7.9  # bits a sample that a model expects: above, a picture is noise
 _RANDOM = 7.6  # bits a byte of LZMA: above, the content is compressed already
 
 
-class Codec(Protocol):
-    """What a model's codec must offer here; see :func:`bfncodec.load`."""
-
-    @property
-    def info(self) -> ModelInfo:
-        """The model."""
-
-    def encode_batch(self, xs: Sequence[Any], progress: Progress | None = None) -> list[bytes]:
-        """One payload for each x: bytes for text, ``uint8 [H, W, 3]`` for images, and ``[H, W, 1]`` where an attribute
-        ``channels`` has 1 as well as 3. An argument ``thorough``, where it has one, asks for more time and less bytes.
-        A method ``refusal``, where it has one, says why the model cannot code an x, nothing where it can.
-        """
-
-    def decode_batch(self, payloads: Sequence[bytes], progress: Progress | None = None) -> list[Any]:
-        """The inverse; :class:`DamagedError` for sizes that cannot be."""
-
-    def codelength(self, x: Any) -> CodeLength:
-        """The ideal number of bits, without coding."""
-
-
 @dataclass(frozen=True)
 class Choice:
     """The codec to use, whether to use it without asking a sample, and how much time to take, from 1 to 9.
@@ -125,7 +99,7 @@ class Choice:
     find: gives the codec, None for none; called only where a model may win, as loading one takes a while.
     """
 
-    find: Callable[[], Codec | None]
+    find: Callable[[], Codec[Any] | None]
     forced: bool = False
     level: int = DEFAULT_LEVEL
     wanted: bool = True  # whether a caller who asks why no model was used wants one
@@ -198,34 +172,33 @@ def encode_numbers(data: bytes, dtype: str, shape: Sequence[int], progress: Prog
     return Plan(axes, tuple(coded), grain if item > 1 else FINEST)
 
 
-def _by_model(pieces: Sequence[bytes], codec: Codec, plain: Sequence[Coded], progress: Progress) -> list[Coded]:
+def _by_model(pieces: Sequence[bytes], codec: Codec[Any], plain: Sequence[Coded], progress: Progress) -> list[Coded]:
     """Segments by the model or, where that is smaller, without. plain: the pieces coded without it."""
     coded = list(plain)
     asked = [n for n, piece in enumerate(pieces) if _may_pay(len(piece), len(plain[n].payload))]
     progress(sum(map(len, pieces)) - sum(len(pieces[n]) for n in asked))
-    for batch in _batches(asked, lambda n: len(pieces[n]), _BATCH[codec.info.role]):
+    for batch in _batches(asked, lambda n: len(pieces[n]), codec.capabilities.batch):
         for n, payload in zip(batch, codec.encode_batch([pieces[n] for n in batch], progress), strict=True):
             if _wins(len(pieces[n]), len(payload), len(plain[n].payload)):
                 coded[n] = Coded(Method.MODEL, payload, plain[n].crc, codec.info.id)
     return coded
 
 
-def _check_able(codec: Codec, pieces: Sequence[bytes]) -> None:
+def _check_able(codec: Codec[Any], pieces: Sequence[bytes]) -> None:
     """Refuse a model that was named and can code none of the pieces."""
-    refusal = getattr(codec, "refusal", lambda piece: "")
-    reasons = [refusal(piece) for piece in pieces]
+    reasons = [codec.refusal(piece) for piece in pieces]
     if all(reasons):
         raise InputError(f"model {codec.info.name} {reasons[0]}: name another, or auto")
 
 
-def _tell_unused(codec: Codec, plan: Plan, choice: Choice) -> None:
+def _tell_unused(codec: Codec[Any], plan: Plan, choice: Choice) -> None:
     """Tell where a model codes nothing, as all takes less without it; unasked only of one that the caller named."""
     if not any(part.method is Method.MODEL for part in plan.coded):
         size, level = sum(len(part.payload) for part in plan.coded), logging.INFO if choice.forced else logging.DEBUG
         _LOG.log(level, "model %s was not used: without it the data take less, %d bytes", codec.info.name, size)
 
 
-def _tell_unasked(codec: Codec | None, beyond: bool) -> None:
+def _tell_unasked(codec: Codec[Any] | None, beyond: bool) -> None:
     """Tell who wants to know why no model was asked for all of the content. beyond: for what is known without any."""
     if beyond:
         _LOG.debug("no model was asked: the data are random, too short, or take next to nothing without")
@@ -242,11 +215,11 @@ def _wins(symbols: int, payload: int, plain: int) -> bool:
     return payload + ID_BYTES < plain and payload >= least_payload(symbols)
 
 
-def _cuts(data: bytes, codec: Codec) -> tuple[Axes, Items]:
+def _cuts(data: bytes, codec: Codec[Any]) -> tuple[Axes, Items]:
     """Where bytes are cut for a model. Archives are cut between items: a segment is what a chain begins anew with."""
-    if codec.info.role != "archive":
+    if not codec.capabilities.codes_archives:
         return ((len(data), _parts(len(data), TEXT_SEGMENT)),), FINEST
-    size = prod(codec.info.config["network"]["shape"])
+    size = prod(codec.capabilities.item_shape)
     first = _first_item(data, size)
     items = (len(data) - first) // size
     return ((len(data), min(max(items, 1), _parts(len(data), _ARCHIVE_SEGMENT))),), (size, first)
@@ -282,7 +255,7 @@ def _beyond_models(data: bytes, plain: Plan) -> bool:
     return not any(_may_pay(size, len(coded.payload)) for size, coded in zip(sizes, plain.coded, strict=True))
 
 
-def _text_may_win(data: bytes, codec: Codec, rate: float) -> bool:
+def _text_may_win(data: bytes, codec: Codec[Any], rate: float) -> bool:
     """Compare model and LZMA on two pieces, unless the content is hardly more than that. Whole texts learn more from
     themselves, the one way or the other, so the model may be a bit worse. rate: bits a byte of the whole without it.
 
@@ -327,18 +300,18 @@ def encode_pixels(pixels: Pixels, mode: Mode, choice: Choice, progress: Progress
     return plan
 
 
-def _image_codec(pixels: Pixels, mode: Mode, choice: Choice) -> tuple[Codec | None, list[bool]]:
+def _image_codec(pixels: Pixels, mode: Mode, choice: Choice) -> tuple[Codec[Any] | None, list[bool]]:
     """The codec for a picture, None where it is not to be asked; and which tiles it is to be asked about."""
     served = serves((1, 3), mode)
     asked = [served and _tile_may_pay(_crop(pixels, box), mode) for box in boxes(_model_grid(pixels))]
     codec = choice.find() if choice.forced or any(asked) else None
-    if codec is not None and choice.forced and not serves(channels_of(codec), mode):
+    if codec is not None and choice.forced and not serves(codec.capabilities.channels, mode):
         raise InputError(f"model {codec.info.name} codes no pictures of mode {mode.pil}: convert it, or name auto")
     if codec is None or choice.forced:
         if codec is None and served and not any(asked):
             _tell_unasked(None, beyond=True)
         return codec, asked
-    wins = serves(channels_of(codec), mode) and _image_may_win(pixels, mode, codec)
+    wins = serves(codec.capabilities.channels, mode) and _image_may_win(pixels, mode, codec)
     if not wins:
         _tell_unasked(codec, beyond=False)
     return codec if wins else None, asked
@@ -349,17 +322,12 @@ def _tile_may_pay(tile: Pixels, mode: Mode) -> bool:
     return not least_payload(tile.nbytes) or _may_pay(tile.nbytes, quick_size(tile, mode))
 
 
-def channels_of(codec: Codec) -> tuple[int, ...]:
-    """How many channels the pictures may have that an image model codes."""
-    return tuple(getattr(codec, "channels", (3,)))
-
-
 def _model_grid(pixels: Pixels) -> Axes:
     return _grid(pixels, _MODEL_TILE, _MODEL_TILE)
 
 
 def _model_pixels(
-    pixels: Pixels, mode: Mode, codec: Codec, asked: Sequence[bool], choice: Choice, progress: Progress
+    pixels: Pixels, mode: Mode, codec: Codec[Any], asked: Sequence[bool], choice: Choice, progress: Progress
 ) -> Plan:
     """Tiles, each by the model or, where that is smaller or the model is not asked, without."""
     axes = _model_grid(pixels)
@@ -370,8 +338,9 @@ def _model_pixels(
         plain = list(pool.map(lambda tile: _plain_tile(tile, None, mode, search), others))
     progress(sum(tile.size for tile in others))
     coded: list[Coded] = []
-    for batch in _batches(list(compress(tiles, asked)), lambda tile: tile.shape[0] * tile.shape[1], _BATCH["image"]):
-        parts = [opened(tile, mode, channels_of(codec)) for tile in batch]
+    limit = codec.capabilities.batch
+    for batch in _batches(list(compress(tiles, asked)), lambda tile: tile.shape[0] * tile.shape[1], limit):
+        parts = [opened(tile, mode, codec.capabilities.channels) for tile in batch]
         inputs = [x for part in parts for x in part.inputs]
         work, total = sum(x.shape[0] * x.shape[1] for x in inputs), sum(tile.size for tile in batch)
         payloads = iter(_encode(codec, inputs, _spread(progress, work, total), choice))
@@ -382,9 +351,9 @@ def _model_pixels(
     return Plan(axes, tuple(next(by_model if ask else without) for ask in asked))
 
 
-def _encode(codec: Codec, xs: Sequence[Any], progress: Progress, choice: Choice) -> list[bytes]:
-    thorough = choice.level >= _THOROUGH_LEVEL and "thorough" in signature(codec.encode_batch).parameters
-    return codec.encode_batch(xs, progress, **({"thorough": True} if thorough else {}))
+def _encode(codec: Codec[Any], xs: Sequence[Any], progress: Progress, choice: Choice) -> list[bytes]:
+    thorough = choice.level >= _THOROUGH_LEVEL and codec.capabilities.thorough
+    return codec.encode_batch(xs, progress, thorough=thorough)
 
 
 def _plain_pixels(pixels: Pixels, mode: Mode, choice: Choice, beat: int | None = None) -> Plan:
@@ -411,7 +380,7 @@ def _smaller_tile(tile: Pixels, mode: Mode, made: tuple[Method, bytes], model: b
     return plain
 
 
-def _image_may_win(pixels: Pixels, mode: Mode, codec: Codec) -> bool:
+def _image_may_win(pixels: Pixels, mode: Mode, codec: Codec[Any]) -> bool:
     """Let the model and WebP code up to four small pieces."""
     height, width = pixels.shape[:2]
     if height * width <= _ASK:
@@ -419,7 +388,8 @@ def _image_may_win(pixels: Pixels, mode: Mode, codec: Codec) -> bool:
     side, ideal, plain, samples = 80, 0.0, 0, 0
     for row in {max(0, height // 4 - side // 2), max(0, 3 * height // 4 - side // 2)}:
         for column in {max(0, width // 4 - side // 2), max(0, 3 * width // 4 - side // 2)}:
-            piece = opened(pixels[row : row + side, column : column + side], mode, channels_of(codec)).inputs[0]
+            crop = pixels[row : row + side, column : column + side]
+            piece = opened(crop, mode, codec.capabilities.channels).inputs[0]
             ideal += codec.codelength(piece).bits
             plain += 8 * estimate_tile(piece)
             samples += piece.size
@@ -429,7 +399,7 @@ def _image_may_win(pixels: Pixels, mode: Mode, codec: Codec) -> bool:
 # ---- decoding ---------------------------------------------------------------------------------
 
 
-def decode(frame: Frame, codecs: Callable[[bytes], Codec], progress: Progress) -> Iterator[tuple[int, Any]]:
+def decode(frame: Frame, codecs: Callable[[bytes], Codec[Any]], progress: Progress) -> Iterator[tuple[int, Any]]:
     """Every segment's number with its content (bytes or pixels) or the FormatError it ended in.
 
     ``codecs`` finds the codec of a model's identity. Segments that are None are left out.
@@ -437,17 +407,17 @@ def decode(frame: Frame, codecs: Callable[[bytes], Codec], progress: Progress) -
     found = [(number, part) for number, part in enumerate(frame.segments) if part is not None]
     for model, group in groupby(found, key=lambda item: item[1].model):
         codec = codecs(model) if model else None
-        if codec is not None and (codec.info.role == "image") is not (frame.header.kind is Kind.IMAGE):
+        if codec is not None and codec.capabilities.codes_pictures is not (frame.header.kind is Kind.IMAGE):
             error = DamagedError(f"model {codec.info.name} cannot code {frame.header.kind.name.lower()}")
             yield from ((number, error) for number, _ in group)
             continue
-        limit = _BATCH[codec.info.role] if codec else 1
+        limit = codec.capabilities.batch if codec else 1
         for batch in _batches(list(group), lambda item: _area(item[1].box), limit):
             yield from _decode_batch(frame, codec, batch, progress)
 
 
 def _decode_batch(
-    frame: Frame, codec: Codec | None, batch: list[tuple[int, Segment]], progress: Progress
+    frame: Frame, codec: Codec[Any] | None, batch: list[tuple[int, Segment]], progress: Progress
 ) -> Iterator[tuple[int, Any]]:
     mode = frame.header.mode
     try:
@@ -471,10 +441,9 @@ def _decode_batch(
             yield number, _despite(error, segment, content, codec)
 
 
-def _despite(error: FormatError, segment: Segment, content: Any, codec: Codec | None) -> FormatError:
+def _despite(error: FormatError, segment: Segment, content: Any, codec: Codec[Any] | None) -> FormatError:
     """Return what a wrong checksum of the file means where an archive's payload has right ones of its own."""
-    verifies = getattr(codec, "verifies", None)  # archives have it, if the codec is one of ours
-    if verifies is None or not verifies(segment.payload):
+    if codec is None or not codec.verifies(segment.payload):
         return error
     return SalvageableError(f"{error}, but all items match their own", lambda: Salvaged(content, ()))
 
@@ -489,7 +458,7 @@ def _decode_plain(segment: Segment, mode: Mode) -> Any:
     return segment.payload
 
 
-def _decode_model(segments: list[Segment], mode: Mode, codec: Codec, progress: Progress) -> list[Any]:
+def _decode_model(segments: list[Segment], mode: Mode, codec: Codec[Any], progress: Progress) -> list[Any]:
     if len(segments[0].box) == 1:
         return codec.decode_batch([segment.payload for segment in segments], progress)
     parts = [close(segment.payload, mode, *_sides(segment.box)) for segment in segments]

@@ -346,7 +346,7 @@ def cut_to(monkeypatch: pytest.MonkeyPatch, kind: str, items: int) -> None:
 
 def test_samples_are_coded_by_the_model(on_path: Path) -> None:
     """Return what random bits decode to, no other coder knows anything about."""
-    data = archive_codec(on_path / "tiny-binary", "binary").draw(200, np.random.SeedSequence(0))
+    data = b"".join(archive_codec(on_path / "tiny-binary", "binary").draw(200, (), np.random.SeedSequence(0)))
     assert len(data) == 200 * ITEM["binary"]
     blob = bfncodec.compress(data, model="tiny-binary", threads=1)
     assert coded_by_model(blob) == [True]
@@ -449,7 +449,7 @@ def test_pictures_are_not_for_archive_models(on_path: Path) -> None:
 
 
 def test_archives_are_never_chosen_unasked(on_path: Path) -> None:
-    data = archive_codec(on_path / "tiny-binary", "binary").draw(200, np.random.SeedSequence(0))
+    data = b"".join(archive_codec(on_path / "tiny-binary", "binary").draw(200, (), np.random.SeedSequence(0)))
     blob = bfncodec.compress(np.frombuffer(data, np.uint8).reshape(200, 4, 4, 1), threads=1)
     assert coded_by_model(blob) == [False]
 

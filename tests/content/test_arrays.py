@@ -45,7 +45,7 @@ def _here(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def items(models: Path, count: int) -> np.ndarray[Any, Any]:
     """Return what the model believes in: [count, 4, 4, 3]."""
     codec = archive_codec(models / "levels", "levels")
-    return np.frombuffer(codec.draw(count, np.random.SeedSequence(5)), np.uint8).reshape(count, *SHAPE)
+    return np.frombuffer(b"".join(codec.draw(count, (), np.random.SeedSequence(5))), np.uint8).reshape(count, *SHAPE)
 
 
 def saved(**arrays: Any) -> bytes:

@@ -61,7 +61,7 @@ def _model_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 def items(models: Path, kind: str, count: int) -> np.ndarray[Any, Any]:
     """Return what a model believes in: [count, 4, 4, C]."""
     codec = archive_codec(models / kind, kind)
-    data = codec.draw(count, np.random.SeedSequence(5))
+    data = b"".join(codec.draw(count, (), np.random.SeedSequence(5)))
     return np.frombuffer(data, np.uint8).reshape(count, *codec.config.shape)
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from bfncodec.codecs.protocol import Capabilities, Codec
 from bfncodec.errors import DamagedError, ModelNotFoundError
 from bfncodec.flow.report import CodeLength
 from bfncodec.format.imagehead import ImageHead
 from bfncodec.format.wire import Reader, varint
+from bfncodec.runtime.progress import Progress, silent
 
 
 def noise(seed: int, *shape: int) -> np.ndarray[Any, Any]:
@@ -31,32 +33,35 @@ class FakeInfo:
         return zlib.crc32(self.name.encode()).to_bytes(4, "little")
 
 
-class FakeCodec:
+class FakeCodec(Codec[Any]):
     """Noise of a seed below 10 takes 5 bytes and one for each 128 symbols; all else is stored."""
 
     def __init__(self, role: str, channels: tuple[int, ...] = (3,)) -> None:
         self.info = FakeInfo({"image": "photo", "text": "text"}[role], role)
-        self.channels = channels
+        self.capabilities = (
+            Capabilities(channels, batch=1 << 23, thorough=True) if role == "image" else Capabilities(batch=1 << 20)
+        )
         self.batches: list[int] = []  # symbols handed over at once
         self.decoded = 0  # payloads
         self.thorough = False  # whether it was asked to be, last
 
-    def encode_batch(self, xs: Sequence[Any], progress: Callable[[int], None], thorough: bool = False) -> list[bytes]:
+    def encode_batch(
+        self, xs: Sequence[Any], progress: Progress | None = None, thorough: bool = False, *, checksum: bool = False
+    ) -> list[bytes]:
         self.thorough = thorough
-        assert self.info.role != "image" or all(x.shape[2] in self.channels for x in xs)
+        assert self.info.role != "image" or all(x.shape[2] in self.capabilities.channels for x in xs)
         self.batches.append(sum(len(x) if isinstance(x, bytes) else x.shape[0] * x.shape[1] for x in xs))
-        return [self._encode(x, progress) for x in xs]
+        return [self._encode(x, progress or silent) for x in xs]
 
-    def decode_batch(self, payloads: Sequence[bytes], progress: Callable[[int], None]) -> list[Any]:
+    def decode_batch(
+        self, payloads: Sequence[bytes], progress: Progress | None = None, *, checksum: bool = False
+    ) -> list[Any]:
         self.decoded += len(payloads)
-        return [self._decode(payload, progress) for payload in payloads]
+        return [self._decode(payload, progress or silent) for payload in payloads]
 
     def codelength(self, x: Any) -> CodeLength:
-        bits = 8.0 * len(self._encode(x, lambda done: None))
+        bits = 8.0 * len(self._encode(x, silent))
         return CodeLength(np.array([bits - 3, 1.0]), 2.0, len(x) if isinstance(x, bytes) else x.size)
-
-    def refusal(self, x: Any) -> str:
-        return ""
 
     def _encode(self, x: Any, progress: Callable[[int], None]) -> bytes:
         shape = (len(x),) if self.info.role != "image" else x.shape
@@ -76,7 +81,7 @@ class FakeCodec:
         else:
             head = ImageHead.read(reader)
             shape = head.height, head.width, head.channels
-            if head.channels not in self.channels:
+            if head.channels not in self.capabilities.channels:
                 raise DamagedError("channels that cannot be")
         progress(int(np.prod(shape[:2])))
         flag = reader.byte("a flag")
@@ -119,7 +124,8 @@ class FakeArchive(FakeCodec):
 
     def __init__(self, shape: tuple[int, int, int] = (4, 4, 3)) -> None:
         super().__init__("text")
-        self.info = FakeInfo("archive", "archive", {"network": {"shape": list(shape)}})
+        self.info = FakeInfo("archive", "archive")
+        self.capabilities = Capabilities(item_shape=shape)
 
 
 class FakeModelsAndArchive(FakeModels):

@@ -169,7 +169,7 @@ def test_an_archive_of_pictures(ramp: tuple[float, ...], monkeypatch: pytest.Mon
     monkeypatch.setenv(jit.SWITCH, "always")
     assert codec.encode(data) == payload
     assert codec.decode(payload) == data
-    assert len(codec.draw(3, np.random.SeedSequence(0))) == 3 * int(np.prod(SHAPE))
+    assert list(map(len, codec.draw(3, (), np.random.SeedSequence(0)))) == 3 * [int(np.prod(SHAPE))]
     with pytest.raises(ValueError, match=f"grids of {steps} steps"):
         codec.with_steps(32)
 
