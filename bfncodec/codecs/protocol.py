@@ -126,9 +126,11 @@ class Codec(Protocol[Item]):
     ) -> list[bytes]:
         """Return one payload for each item.
 
-        progress: called with the number of further bytes, or pixels of pictures, that are coded. thorough: take several times as long for fewer bytes, where the codec can. checksum: end each payload in four
-        bytes that `decode_batch` checks; the container, which has checksums of its own, never asks for them. Raises
-        InputError for an item of another type than the codec's.
+        progress: called with the number of further bytes, or pixels of pictures, that are coded. thorough: take several
+        times as long for fewer bytes, where the codec can. checksum: end each payload in four bytes that `decode_batch`
+        checks; the container, which has checksums of its own, never asks for them.
+
+        Raises InputError for an item of another type than the codec's.
         """
 
     @abstractmethod
