@@ -31,7 +31,7 @@ import click
 from benchmarks.samples import coded, names
 
 ROOT = Path(__file__).parents[1]
-KERNELS = "BFNCODEC_LOOPS"
+KERNELS = "BFNCODEC_JIT"
 Digests = dict[str, str]
 
 

@@ -14,7 +14,7 @@ import torch
 
 import bfncodec
 from benchmarks.samples import coded, names
-from bfncodec.runtime import jit
+from bfncodec.networks import acceleration
 from bfncodec.runtime.isolation import undisturbed
 from bfncodec.training.export import export
 from support import exactness
@@ -31,7 +31,7 @@ DOCS = ROOT / "docs" / "exactness.md"
 @pytest.fixture(autouse=True)
 def torch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without compiled kernels, which the guard cannot see."""
-    monkeypatch.setenv(jit.SWITCH, "never")
+    monkeypatch.setenv(acceleration.SWITCH, "never")
 
 
 # --- every kind of codec, with random weights --------------------------------------------------

@@ -24,10 +24,10 @@ from bfncodec.flow.report import CodeLength
 from bfncodec.format.imagehead import ImageHead
 from bfncodec.format.wire import Reader
 from bfncodec.models import ModelInfo
-from bfncodec.networks.convnet.exact import ExactConvNet, Pass, Pixels, stored_shapes
+from bfncodec.networks.acceleration import kernels_pay
+from bfncodec.networks.convnet.exact import ConvNetState, ExactConvNet, StepPixels, stored_shapes
 from bfncodec.networks.convnet.model import CODING_ORDER, ConvNetConfig
 from bfncodec.networks.storage import check_shapes
-from bfncodec.runtime.jit import pays
 from bfncodec.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class ImageCodec(ModelCodec[Image]):
 
     def _fastest(self, seconds: float) -> ExactConvNet | CompiledConvNet:
         """The network for work that takes about so long without compiled loops."""
-        return self._compiled if self.device.type == "cpu" and pays(seconds) else self.network
+        return self._compiled if self.device.type == "cpu" and kernels_pay(seconds) else self.network
 
     @cached_property
     def _compiled(self) -> CompiledConvNet:
@@ -198,7 +198,7 @@ class ImageCodec(ModelCodec[Image]):
         pieces = np.split(values, np.cumsum(sizes)[:-1])
         return [piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
-    def _intervals(self, images: Sequence[Image]) -> Iterator[tuple[Pixels, Ints, Ints, Ints]]:
+    def _intervals(self, images: Sequence[Image]) -> Iterator[tuple[StepPixels, Ints, Ints, Ints]]:
         """Some lines after the other: their pixels; their symbols, the frequencies below and those of the symbols,
         int32 [S, n] for the S = 2 C symbols of a pixel.
         """
@@ -214,7 +214,7 @@ class ImageCodec(ModelCodec[Image]):
             for k, c in enumerate(_coded_channels(channels)):
                 value = known[:, c].astype(np.int32)
                 intervals += prediction.channel(k).intervals(value)
-                prediction.tell(k, value)
+                prediction.condition(k, value)
             yield (
                 pixels,
                 np.stack([i.symbol for i in intervals]),
@@ -223,7 +223,7 @@ class ImageCodec(ModelCodec[Image]):
             )
 
     def _decode_line(
-        self, run: Pass, pixels: Pixels, channels: int, sources: Sequence[SymbolSource]
+        self, run: ConvNetState, pixels: StepPixels, channels: int, sources: Sequence[SymbolSource]
     ) -> NDArray[np.uint8]:
         """One step: the pixels of one line of every image. Returns uint8 [n, C]."""
         count = len(pixels.cell)
@@ -238,7 +238,7 @@ class ImageCodec(ModelCodec[Image]):
             high = _decode_symbols(mixture.high(), pieces)
             low = _decode_symbols(mixture.low(high), pieces)
             line[:, c] = high * NIBBLE + low
-            prediction.tell(k, line[:, c])
+            prediction.condition(k, line[:, c])
         return line
 
 
@@ -308,7 +308,7 @@ def _lines(shape: tuple[int, ...]) -> int:
 
 def _coding_order(counts: NDArray[np.int64], symbols: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where the symbols [symbols, n] of some lines stand when each image has its own together, line by line, in a line
-    symbol by symbol; and how many each image has. counts: [lines, images], see `Pixels`.
+    symbol by symbol; and how many each image has. counts: [lines, images], see `StepPixels`.
     """
     by_image = counts.T
     ends = np.cumsum(by_image).reshape(by_image.shape).T

@@ -23,14 +23,14 @@ from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, SymbolSource,
 from bfncodec.flow.report import CodeLength
 from bfncodec.format.wire import Reader, varint
 from bfncodec.models import ModelInfo
+from bfncodec.networks.acceleration import kernels_pay
 from bfncodec.networks.storage import check_shapes
-from bfncodec.networks.transformer.exact import ExactTransformer, Pass, stored_shapes
+from bfncodec.networks.transformer.exact import ExactTransformer, TransformerState, stored_shapes
 from bfncodec.networks.transformer.model import FAR, TransformerConfig
-from bfncodec.runtime.jit import pays
 from bfncodec.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from bfncodec.networks.transformer.compiled import CompiledPass, CompiledTransformer
+    from bfncodec.networks.transformer.compiled import CompiledTransformer, CompiledTransformerState
 
 SYMBOLS = 256
 BATCH_LANES = 128  # lanes of all items together that are coded at once
@@ -197,7 +197,7 @@ class TextCodec(ModelCodec[bytes]):
     def _loops(self, batch: Sequence[Lanes], seconds: float) -> bool:
         """Return whether compiled loops are to code a batch, which takes about so long without them."""
         able = batch[0].teeth == 1 and self.device.type == "cpu"
-        return able and pays(seconds)
+        return able and kernels_pay(seconds)
 
     @cached_property
     def _compiled(self) -> CompiledTransformer:
@@ -243,10 +243,10 @@ def _side_by_side(batch: Sequence[Lanes], lanes: Lanes) -> bool:
     return same and sum(len(other.lengths) for other in (*batch, lanes)) <= BATCH_LANES
 
 
-def _weights(first: int, last: int) -> Callable[[Pass | CompiledPass], NDArray[np.int32]]:
+def _weights(first: int, last: int) -> Callable[[TransformerState | CompiledTransformerState], NDArray[np.int32]]:
     """Return what a run predicts for these steps, int32 [B, (last - first) m, 256]."""
 
-    def work(run: Pass | CompiledPass) -> NDArray[np.int32]:
+    def work(run: TransformerState | CompiledTransformerState) -> NDArray[np.int32]:
         found: NDArray[np.int32] = run.predict(first, last).cpu().numpy()
         return found
 

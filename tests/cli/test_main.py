@@ -424,7 +424,7 @@ def test_errors_are_single_lines(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("quiet", [False, True])
 def test_what_is_logged_while_a_file_is_at_work_is_said(quiet: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    log = logging.getLogger("bfncodec.runtime.jit")
+    log = logging.getLogger("bfncodec.networks.acceleration")
     call = batch.Call(quiet)
     with call.each("a"):
         log.info("compiling")

@@ -491,7 +491,7 @@ def exact_image_bits(network: ExactConvNet, images: NDArray[np.uint8]) -> float:
             value = values[:, c]
             found = nibble_intervals(prediction.channel(k).below, value)
             bits += sum(float(information(i.frequency).sum()) for i in found)
-            prediction.tell(k, value)
+            prediction.condition(k, value)
     return bits
 
 

@@ -25,7 +25,7 @@ from bfncodec.codecs.image import ImageCodec
 from bfncodec.coding.mixing.compiled import CompiledMixer
 from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
 from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder
-from bfncodec.networks import exact
+from bfncodec.networks import acceleration, exact
 from bfncodec.networks.convnet.compiled import CompiledConvNet
 from bfncodec.networks.convnet.model import CODING_ORDER
 from bfncodec.networks.kernels import (
@@ -41,7 +41,7 @@ from bfncodec.networks.kernels import (
 )
 from bfncodec.networks.products import finish, linear_of, most_of, multiply, quantise, quantise_rms_norm
 from bfncodec.networks.transformer.compiled import CompiledTransformer
-from bfncodec.runtime import jit
+from bfncodec.runtime.jit import compiled
 
 Floats = NDArray[np.float32]
 
@@ -134,12 +134,12 @@ def test_sums_are_finished_as_they_are_without_loops(seed: int, fine: bool, bias
         np.testing.assert_array_equal(y, linear(torch.from_numpy(x), torch.from_numpy(unit)).numpy())
 
 
-@jit.compiled
+@compiled
 def sum_of_values(keys: Any, weight: Any, rows: Any, count: Any, parts: Any, out: Any) -> None:
     weighted_sum(keys, weight, rows, count, parts, out)
 
 
-@jit.compiled
+@compiled
 def scores_of_keys(query: Any, keys: Any, blocks: Any, start: Any, out: Any) -> None:
     key_scores(query, keys, blocks, start, out)
 
@@ -261,7 +261,7 @@ def described(network: Any, images: Sequence[NDArray[np.uint8]], single: bool) -
             edges = np.tile(np.array([0, 100, 256], np.int32), (len(value), 1))
             rows = [*intervals, *channel.high().T, *channel.low(value >> 4).T, *channel.below(edges).T]
             found[part.place, k] = np.stack(rows, 1)
-            prediction.tell(k, value)
+            prediction.condition(k, value)
         if single:
             run.reveal(part, known)
     return found
@@ -300,36 +300,37 @@ def test_payloads_are_the_same_with_loops_and_without(name: str, monkeypatch: py
         x = [image for image in x if image.shape[2] in codec.channels]
     payloads = {}
     for switch in ("always", "never"):
-        monkeypatch.setenv(jit.SWITCH, switch)
+        monkeypatch.setenv(acceleration.SWITCH, switch)
         payloads[switch] = codec.encode_batch(x)
     assert payloads["always"] == payloads["never"]
-    monkeypatch.setenv(jit.SWITCH, "always")
+    monkeypatch.setenv(acceleration.SWITCH, "always")
     for found, wanted in zip(codec.decode_batch(payloads["never"]), x, strict=True):
         assert np.array_equal(found, wanted)
 
 
-def test_short_work_goes_without_loops(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(jit.SWITCH, raising=False)
+def test_short_work_goes_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(acceleration.SWITCH, raising=False)
+    seconds = 0.1, acceleration.LOADING_SECONDS + 1, acceleration.COMPILING_SECONDS + 1
     kept = [False]
-    monkeypatch.setattr(jit, "_kept", lambda: kept[0])
-    monkeypatch.setattr(jit, "_loaded", lambda: False)
-    assert [jit.pays(s) for s in (0.1, jit.LOADING + 1, jit.COMPILING + 1)] == [False, False, True]
+    monkeypatch.setattr(acceleration, "_compiled_before", lambda: kept[0])
+    monkeypatch.setattr(acceleration, "_loaded", lambda: False)
+    assert [acceleration.kernels_pay(s) for s in seconds] == [False, False, True]
     kept[0] = True
-    assert [jit.pays(s) for s in (0.1, jit.LOADING + 1, jit.COMPILING + 1)] == [False, True, True]
-    monkeypatch.setattr(jit, "_loaded", lambda: True)
-    assert [jit.pays(s) for s in (0.01, 0.1)] == [False, True]
-    monkeypatch.setenv(jit.SWITCH, "never")
-    assert not jit.pays(1e9)
-    monkeypatch.setenv(jit.SWITCH, "always")
-    assert jit.pays(0)
-    monkeypatch.setattr(jit, "_works", lambda: False)
-    assert not jit.pays(1e9)
+    assert [acceleration.kernels_pay(s) for s in seconds] == [False, True, True]
+    monkeypatch.setattr(acceleration, "_loaded", lambda: True)
+    assert [acceleration.kernels_pay(s) for s in (0.01, 0.1)] == [False, True]
+    monkeypatch.setenv(acceleration.SWITCH, "never")
+    assert not acceleration.kernels_pay(1e9)
+    monkeypatch.setenv(acceleration.SWITCH, "always")
+    assert acceleration.kernels_pay(0)
+    monkeypatch.setattr(acceleration, "_numba_works", lambda: False)
+    assert not acceleration.kernels_pay(1e9)
 
 
 def test_a_numba_that_does_not_load_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
-    jit._works.cache_clear()
+    acceleration._numba_works.cache_clear()
     try:
-        assert not jit._works()
+        assert not acceleration._numba_works()
     finally:
-        jit._works.cache_clear()
+        acceleration._numba_works.cache_clear()

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 import bfncodec
+from bfncodec.networks.acceleration import SWITCH
 from bfncodec.runtime.isolation import undisturbed
-from bfncodec.runtime.jit import SWITCH
 
 TEXT = b"It was the best of times, it was the worst of times, it was the age of wisdom. " * 5
 PICTURE = np.random.default_rng(0).integers(0, 9, (12, 17, 3)).cumsum(1).astype(np.uint8)

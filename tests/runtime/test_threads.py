@@ -18,7 +18,7 @@ import torch
 import bfncodec
 from bfncodec.codecs.threads import in_threads
 from bfncodec.errors import DamagedError, InputError
-from bfncodec.runtime import jit
+from bfncodec.networks import acceleration
 from bfncodec.runtime import threads as module
 from bfncodec.runtime.threads import set_threads, torch_threads
 from support.doubles import noise
@@ -175,7 +175,7 @@ assert torch.get_num_threads() == 2
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("switch", ["never", "always"])
 def test_forked_children_code_what_their_parent_did(folder: Path, switch: str) -> None:
-    environment = os.environ | {jit.SWITCH: switch}
+    environment = os.environ | {acceleration.SWITCH: switch}
     subprocess.run([sys.executable, "-c", FORKS, str(folder)], env=environment, check=True, timeout=120)
 
 

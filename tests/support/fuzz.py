@@ -224,7 +224,7 @@ def main() -> int:
     parser.add_argument("--no-models", action="store_true", help="files only: twice as fast")
     parser.add_argument("--keep", type=Path, help="folder for what failed")
     given = parser.parse_args()
-    os.environ.setdefault("BFNCODEC_LOOPS", "never")
+    os.environ.setdefault("BFNCODEC_JIT", "never")
     specimens()
     if not given.no_models:
         import torch

@@ -78,7 +78,7 @@ def cumulative(prediction: Prediction, known: Ints) -> Ints:
     found = []
     for k, c in enumerate(CODING_ORDER):
         found.append(prediction.channel(k).below(np.repeat(INNER, len(known), 0)))
-        prediction.tell(k, known[:, c])
+        prediction.condition(k, known[:, c])
     return np.stack(found)
 
 

@@ -36,7 +36,7 @@ from bfncodec.coding.cdf import NIBBLE, byte_bits, softmax_frequencies
 from bfncodec.coding.lattice import Normals
 from bfncodec.coding.rangecoder import total
 from bfncodec.flow import CodeLength
-from bfncodec.networks.convnet.exact import Front, Pass, Pixels, Prediction
+from bfncodec.networks.convnet.exact import ConvNetState, Front, Prediction, StepPixels
 from bfncodec.networks.convnet.model import CODING_ORDER
 from bfncodec.networks.wavefront.exact import BLOCK, ExactTiles, Normal
 from bfncodec.networks.wavefront.model import LEVELS, TiledConfig
@@ -80,10 +80,10 @@ class LineReceiver:
 
     _known: bool  # whether all levels are
     _foreseen: dict[int, Prediction]  # of every line, where its levels are known
-    _lines: Iterator[Pixels]
-    _pixels: dict[int, Pixels]  # of the lines that are being sent
-    _settling: Pass
-    _sampling: Pass | None
+    _lines: Iterator[StepPixels]
+    _pixels: dict[int, StepPixels]  # of the lines that are being sent
+    _settling: ConvNetState
+    _sampling: ConvNetState | None
 
     def target(self, x: NDArray[np.integer]) -> Floats:
         """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
@@ -107,7 +107,7 @@ class LineReceiver:
         """Implements :class:`bfncodec.coding.bitsback.Receiver`; all steps are asked about what is known here."""
         return Nearest(self, last)
 
-    def raw(self, run: Pass, pixels: Pixels) -> Prediction:
+    def raw(self, run: ConvNetState, pixels: StepPixels) -> Prediction:
         """Return what the network makes of the pixels of a line."""
         return run.predict(pixels)
 
@@ -169,7 +169,7 @@ class LineReceiver:
         missed = int((_middle(own.levels(game.phases, s[-1])) != target).sum())
         return CodeLength(kl, float(24 * missed), len(target))
 
-    def _line(self, line: int) -> Pixels:
+    def _line(self, line: int) -> StepPixels:
         """The pixels of a line, which is the next to begin or one that has begun."""
         if line not in self._pixels:
             if not self._known:
@@ -273,7 +273,7 @@ class Settled(LinePart):
             mixture = self._mixture(k, samples)
             high = stack.pop_rows(mixture.high())
             drawn.append(high * NIBBLE + stack.pop_rows(mixture.low(high)))
-            self.prediction.tell(k, drawn[k])
+            self.prediction.condition(k, drawn[k])
         levels = by_item(np.stack(drawn).astype(np.int64), len(sent))
         sent[:] = self._noise.pop(stack, self._mean(levels)).reshape(sent.shape)
 
@@ -295,7 +295,7 @@ class Settled(LinePart):
         if not self.part.phase:
             return None
         samples = by_channel(self.receiver.sample(self.part.phase, self.before))
-        self.prediction.sample(samples.astype(np.float32))
+        self.prediction.condition_on_samples(samples.astype(np.float32))
         return samples
 
     def _mixtures(self, values: NDArray[np.integer]) -> list[Any]:
@@ -303,7 +303,7 @@ class Settled(LinePart):
         found, samples = [], self._begin()
         for k, value in enumerate(values):
             found.append(self._mixture(k, samples))
-            self.prediction.tell(k, value)
+            self.prediction.condition(k, value)
         return found
 
     def _mixture(self, k: int, samples: Floats | None) -> Any:
@@ -345,7 +345,7 @@ class Sampled(LinePart):
                 sums[k][at] = chosen.pop(stack)
             sample = self.receiver.sample(1, sums[k])
             stack.push_rows(latent, softmax_frequencies(normal.given(sample)))
-            self.prediction.tell(k, sample.astype(np.float32))
+            self.prediction.condition(k, sample.astype(np.float32))
         sent[:] = by_item(sums, len(sent))
 
     def bits(self, after: NDArray[Any], target: Floats) -> float:
@@ -365,7 +365,7 @@ class Sampled(LinePart):
         found = []
         for k, sample in enumerate(samples):
             found.append(self._normal(k))
-            self.prediction.tell(k, sample.astype(np.float32))
+            self.prediction.condition(k, sample.astype(np.float32))
         return found
 
     def _normal(self, k: int) -> Normal:
@@ -425,13 +425,13 @@ def _middle(levels: NDArray[np.integer]) -> Floats:
     return np.asarray((levels + 0.5) * (2 / LEVELS) - 1, np.float64)
 
 
-def _lines(config: TiledConfig) -> list[Pixels]:
+def _lines(config: TiledConfig) -> list[StepPixels]:
     """The pixels of each line, of one item."""
     front = Front([config.tile] * config.tiles, BLOCK, True, [1])
     return [pixels for first, last in front.blocks for pixels in front.pixels(first, last).line_by_line()]
 
 
-def _order(config: TiledConfig, lines: list[Pixels]) -> Ints:
+def _order(config: TiledConfig, lines: list[StepPixels]) -> Ints:
     """Place in an item, row by row, of its dimensions in the order in which they are sent: line by line, channel by
     channel, tile by tile.
     """

@@ -19,11 +19,11 @@ from bfncodec.networks.convnet.exact import (
     NEAREST,
     WEIGHT_TOTAL,
     WORD,
+    ConvNetState,
     ExactConvNet,
     Floats,
     Longs,
-    Pass,
-    Pixels,
+    StepPixels,
     _edges,
     _inverse_table,
 )
@@ -63,7 +63,7 @@ TOTAL = total(NIBBLE)
 Ints = NDArray[np.int32]
 
 
-class Blocks(NamedTuple):
+class PackedBlocks(NamedTuple):
     """The blocks' convolutions or the layers after them: `Linear`s of one shape, behind each other."""
 
     panels: NDArray[np.int8]  # [blocks, panels, K / group, COLUMNS, group]
@@ -77,8 +77,8 @@ class Weights(NamedTuple):
     """An `ExactConvNet`."""
 
     input: Linear
-    convs: Blocks
-    outs: Blocks
+    convs: PackedBlocks
+    outs: PackedBlocks
     trunk: Linear
     kinds: Longs  # which of the dilations each block has
 
@@ -137,17 +137,17 @@ class CompiledConvNet:
             for linear, part in zip(network.heads, entering, strict=True)
         ]
 
-    def start(self, sizes: Any, block: int, single: bool = False, keep: bool = False) -> CompiledPass:
+    def start(self, sizes: Any, block: int, single: bool = False, keep: bool = False) -> CompiledConvNetState:
         """Implements `ExactConvNet.start`."""
-        return CompiledPass(self, sizes, block, single, keep)
+        return CompiledConvNetState(self, sizes, block, single, keep)
 
 
-def _blocks(linears: list[Linear]) -> Blocks:
+def _blocks(linears: list[Linear]) -> PackedBlocks:
     panels, start, scale, bias, fine = zip(*linears, strict=True)
-    return Blocks(np.stack(panels), np.stack(start), np.stack(scale), np.stack(bias), fine[0])
+    return PackedBlocks(np.stack(panels), np.stack(start), np.stack(scale), np.stack(bias), fine[0])
 
 
-class CompiledPass(Pass):
+class CompiledConvNetState(ConvNetState):
     """The same as its parent, on its cells."""
 
     def __init__(self, compiled: CompiledConvNet, sizes: Any, block: int, single: bool, keep: bool = False) -> None:
@@ -155,14 +155,14 @@ class CompiledPass(Pass):
         self.compiled = compiled
         self.room = _room(compiled.weights, compiled.network.config.width, compiled.kernel)
 
-    def seen_by(self, network: CompiledConvNet) -> CompiledPass:
-        """Implements `Pass.seen_by`."""
-        other = super().seen_by(network.network)
+    def shared_with(self, network: CompiledConvNet) -> CompiledConvNetState:
+        """Implements `ConvNetState.shared_with`."""
+        other = super().shared_with(network.network)
         other.compiled = network
         return other
 
-    def predict(self, pixels: Pixels) -> CompiledPrediction:  # type: ignore[override]
-        """Implements `Pass.predict`."""
+    def predict(self, pixels: StepPixels) -> CompiledPrediction:  # type: ignore[override]
+        """Implements `ConvNetState.predict`."""
         count, width = len(pixels.cell), self.network.config.width
         base, trunk = np.empty((count, WORD), np.int16), np.empty((count, 3 * width), np.float32)
         _advance(
@@ -208,7 +208,7 @@ class CompiledPrediction:
         self.errors = np.zeros((TOLD + len(CODING_ORDER), len(trunk)), np.float32)
 
     def channel(self, k: int) -> CompiledMixture:
-        """Distribution of the k-th coded channel, after k calls of `tell`."""
+        """Distribution of the k-th coded channel, after k calls of `condition`."""
         config, count = self.compiled.network.config, len(self.trunk)
         found = CompiledMixture(
             np.empty((count, config.mixtures), np.int32),
@@ -221,15 +221,15 @@ class CompiledPrediction:
         _describe(head, self.trunk, k, base, self.errors, q, found.weight, found.mean, found.inverse)
         return found
 
-    def sample(self, value: Floats) -> None:
-        """Implements `exact_convnet.Prediction.sample`."""
+    def condition_on_samples(self, value: Floats) -> None:
+        """Implements `exact_convnet.Prediction.condition_on_samples`."""
         own = self.errors[TOLD:]
         own[:] = value - self.base[:, CODING_ORDER].T.astype(np.float32)
         for error, entering in zip(own, self.compiled.own, strict=True):
             _enter(entering, error, self.trunk)
 
-    def tell(self, k: int, value: NDArray[Any]) -> None:
-        """Implements `exact_convnet.Prediction.tell`."""
+    def condition(self, k: int, value: NDArray[Any]) -> None:
+        """Implements `exact_convnet.Prediction.condition`."""
         if k < TOLD:
             self.errors[k] = value.astype(np.float32) - self.base[:, CODING_ORDER[k]].astype(np.float32)
             _enter(
@@ -300,7 +300,7 @@ def _advance(
     base: Any,
     trunk: Any,
 ) -> None:
-    """`Pass.predict`, some pixels after the other: each needs what those of earlier lines left in the cells."""
+    """`ConvNetState.predict`, some pixels after the other: each needs what those of earlier lines left in the cells."""
     for i in range(len(cells)):
         for b in beside:
             cells[i, b] = 0
@@ -322,7 +322,7 @@ def _advance(
 
 @compiled
 def _features(values: Any, inputs: Any, cell: Any, flags: Any, x: Any, base: Any) -> None:
-    """`Pass._inputs` of one pixel. values: uint8 [cells, WORD]"""
+    """`ConvNetState._inputs` of one pixel. values: uint8 [cells, WORD]"""
     count = len(values)
     for c in range(WORD):
         west, north = (
@@ -431,7 +431,7 @@ def _share(logits: Any, exp2: Any, weight: Any) -> None:
 
 @compiled
 def _enter(entering: Any, error: Any, trunk: Any) -> None:
-    """`Prediction.tell`. entering: float32 [C']; error: float32 [N]; trunk: [N, C']"""
+    """`Prediction.condition`. entering: float32 [C']; error: float32 [N]; trunk: [N, C']"""
     for n in range(len(error)):
         small = min(max(error[n], -MOST), MOST) / SMALL
         for c in range(len(entering)):

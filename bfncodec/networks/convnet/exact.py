@@ -52,7 +52,7 @@ Longs = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Pixels:
+class StepPixels:
     """The pixels of some lines: line by line, in a line image by image, by increasing row. int64 [n] where nothing else
     is said.
     """
@@ -67,13 +67,13 @@ class Pixels:
     beside: Longs  # [lines, m]: cells of these lines to the right of the images, as far as convolutions read them
     near: tuple[Longs, ...]  # [n, 5] each: cells of the taps of every dilation
 
-    def line_by_line(self) -> Iterator[Pixels]:
+    def line_by_line(self) -> Iterator[StepPixels]:
         """The same, each line that has pixels on its own."""
         start = 0
         for i, end in enumerate(self.counts.sum(1).cumsum().tolist()):
             if start < end:
                 at = slice(start, end)
-                yield Pixels(
+                yield StepPixels(
                     self.counts[i : i + 1],
                     self.line[at],
                     self.place[at],
@@ -107,7 +107,7 @@ class Front:
         self.width, self.reach = width, max(REACH, *dilations)
         self.first = np.clip((line - width + 2) // 2, 0, height)  # [lines, images]: rows above are complete
         self.counts = np.maximum(np.minimum(line // 2 + 1, height) - self.first, 0)
-        # Above each image there are rows that hold nothing, below it one where `Pass.reveal` may write for nobody.
+        # Above each image there are rows that hold nothing; below it one that nobody reads, where `reveal` may write.
         ends = np.cumsum(height + self.reach + 1)
         self.rows, self.top = int(ends[-1]), ends - height - 1
         self.start = np.cumsum(height * width) - height * width
@@ -129,7 +129,7 @@ class Front:
                 first = line
         return found
 
-    def pixels(self, first: int, last: int) -> Pixels:
+    def pixels(self, first: int, last: int) -> StepPixels:
         """The pixels of lines [first, last)."""
         counts, above = self.counts[first:last], self.first[first:last]
         lines = np.arange(first, last)[:, None]
@@ -147,7 +147,7 @@ class Front:
         flags = (np.stack([row, column, room], 1)[:, :, None] < _NEAR).reshape(-1, 3 * REACH)
         top = lines * self.rows % self.cells + self.top
         cell = own(top) + row
-        return Pixels(
+        return StepPixels(
             counts,
             line,
             place=own(self.start) + row * width + column,
@@ -180,7 +180,7 @@ def stored_shapes(config: ConvNetConfig, slopes: int = 0) -> Shapes:
 
 
 class ExactConvNet:
-    """Weights on a device; shared by any number of `Pass`es."""
+    """Weights on a device; shared by any number of `ConvNetState`es."""
 
     def __init__(self, config: ConvNetConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.config, self.device, self.quantise = config, device, Quantiser.on(device)
@@ -201,16 +201,18 @@ class ExactConvNet:
         # How samples of a pixel's channels enter all, [3, 3 C], where there are any.
         self.own = tensors["own"].to(device) if "own" in tensors else inside.new_zeros(0, 3 * config.width)
 
-    def start(self, sizes: Sequence[tuple[int, int]], block: int, single: bool = False, keep: bool = False) -> Pass:
+    def start(
+        self, sizes: Sequence[tuple[int, int]], block: int, single: bool = False, keep: bool = False
+    ) -> ConvNetState:
         """A pass over images of these (height, width): as many lines at a time as hold `block` pixels, or single lines,
         which are made ready in such blocks. keep: the cells of all lines, so that any can be predicted again.
         """
-        return Pass(self, sizes, block, single, keep)
+        return ConvNetState(self, sizes, block, single, keep)
 
 
 def by_words(weight: Tensor) -> Tensor:
-    """Columns of the first matrix in the order in which `Pass` has the features, pixels in words: int8 [out, F] ->
-    int8 [out, F']
+    """Return the first matrix with its columns in the order of `ConvNetState._inputs`, whose pixels are words of four
+    bytes. int8 [out, F] -> int8 [out, F']
     """
     outputs, words = weight.shape[0], len(INPUT_TAPS) + 1  # the taps, and the simple prediction
     values = F.pad(weight[:, : 3 * words].reshape(outputs, words, 3), (0, WORD - 3))
@@ -324,7 +326,7 @@ def _edges() -> Floats:
     return edges
 
 
-class Pass:
+class ConvNetState:
     """One pass over some images. Holds the cells of the values known so far and of the features of every layer."""
 
     def __init__(
@@ -342,19 +344,19 @@ class Pass:
         self.cells = torch.zeros(shape, dtype=torch.int8, device=network.device)
         self.layers = [(as_words(layer), kinds.index(d)) for layer, d in zip(self.cells, dilations, strict=True)]
 
-    def seen_by(self, network: Any) -> Self:
+    def shared_with(self, network: Any) -> Self:
         """The same cells for another network of the same shape, which is of the kind that began the pass."""
         other = copy(self)
         other.network = network
         return other
 
-    def blocks(self) -> Iterator[Pixels]:
+    def blocks(self) -> Iterator[StepPixels]:
         """All pixels, as many at a time as were asked for: what `predict` and `reveal` take, in this order."""
         for first, last in self.front.blocks:
             pixels = self.front.pixels(first, last)
             yield from pixels.line_by_line() if self.single else (pixels,)
 
-    def reveal(self, pixels: Pixels, values: NDArray[np.uint8]) -> None:
+    def reveal(self, pixels: StepPixels, values: NDArray[np.uint8]) -> None:
         """The receiver's update: these pixels are now known. values: uint8 [n, 3] RGB, or [n, 1] grey, which is three
         equal channels. With the pixels at their ends rows get their surroundings, see `convnet.pad_known`.
         """
@@ -367,7 +369,7 @@ class Pass:
             end = ends.nonzero()[0]
             self.values[(pixels.value_cell[end, None] + cells) % self.front.value_cells] = word[end]
 
-    def predict(self, pixels: Pixels) -> Prediction:
+    def predict(self, pixels: StepPixels) -> Prediction:
         """p_O of the pixels, which may depend on each other only through what `reveal` was told."""
         network = self.network
         inputs, base = self._inputs(pixels)
@@ -383,7 +385,7 @@ class Pass:
     def _index(self, cells: Longs) -> Tensor:
         return torch.from_numpy(cells.reshape(-1)).to(self.network.device)
 
-    def _inputs(self, pixels: Pixels) -> tuple[Tensor, Tensor]:
+    def _inputs(self, pixels: StepPixels) -> tuple[Tensor, Tensor]:
         """Features as `by_words` has them, int8 [n, F'], and the simple prediction, int16 [n, 4]; see
         `convnet.features`.
         """
@@ -411,18 +413,18 @@ class Prediction:
         self.own: list[Floats] = []
 
     def channel(self, k: int) -> Mixture:
-        """Distribution of the k-th coded channel, after k calls of `tell`."""
+        """Distribution of the k-th coded channel, after k calls of `condition`."""
         hidden = self.trunk[:, k * self.width : (k + 1) * self.width].clamp_min(0)
         out = self.network.heads[k](*self.network.quantise.positive(hidden)).t().contiguous().cpu().numpy()
         return mixture(out, self.base[CODING_ORDER[k]], [*self.errors, *self.own], self.network.config.mixtures)
 
-    def sample(self, value: Floats) -> None:
+    def condition_on_samples(self, value: Floats) -> None:
         """Samples of the pixels themselves are known, in levels, channels in coding order: float32 [3, N]."""
         self.own = [own - self.base[c] for c, own in zip(CODING_ORDER, value, strict=True)]
         for error, entering in zip(self.own, self.network.own, strict=True):
             self.trunk += self._small(error) * entering
 
-    def tell(self, k: int, value: NDArray[Any]) -> None:
+    def condition(self, k: int, value: NDArray[Any]) -> None:
         """The k-th coded channel is now known, or a sample of it. value: [N]"""
         if k + 1 == len(CODING_ORDER):
             return

@@ -190,7 +190,7 @@ class CausalConv(nn.Module):
         return y if earlier is None else y + F.linear(x, own[:, 0])
 
 
-class Block(nn.Module):
+class ConvBlock(nn.Module):
     """A convolution, a rectifier and a matrix, added to what came in."""
 
     def __init__(self, config: ConvNetConfig, dilation: int) -> None:
@@ -222,7 +222,7 @@ class ConvNet(nn.Module):
         self.rounded = False  # whether weights and features of 8 bits are rounded as the integer twin rounds them
         w = config.width
         self.input = nn.Linear(config.features, w)
-        self.blocks = nn.ModuleList(Block(config, config.dilation(i)) for i in range(config.blocks))
+        self.blocks = nn.ModuleList(ConvBlock(config, config.dilation(i)) for i in range(config.blocks))
         self.trunk = nn.Linear(w, 3 * w)  # one hidden layer for each channel
         self.inside = nn.Parameter(torch.randn(3, w) * 0.5)  # how G enters R, G enters B, R enters B
         self.heads = nn.ModuleList(nn.Linear(w, config.outputs(k)) for k in range(3))

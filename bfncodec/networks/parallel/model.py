@@ -151,7 +151,7 @@ def class_features(s: Tensor, theta: Tensor, unit: Tensor) -> Tensor:
     return integer(torch.cat([theta * LARGEST, s * unit], -1)).unsqueeze(1)
 
 
-class Block(nn.Module):
+class DenoiserBlock(nn.Module):
     """A convolution, the clock's gain and bias, a rectifier and a matrix, added to what came in."""
 
     def __init__(self, config: DenoiserConfig, dilation: int) -> None:
@@ -185,7 +185,7 @@ class Denoiser(nn.Module):
         self.config = config
         self.input = nn.Linear(config.features, config.width)
         self.blocks = nn.ModuleList(
-            Block(config, config.dilations[i % len(config.dilations)]) for i in range(config.blocks)
+            DenoiserBlock(config, config.dilations[i % len(config.dilations)]) for i in range(config.blocks)
         )
         self.head = nn.Linear(config.width, config.outputs)
         self.clock = nn.Parameter(torch.zeros(KNOTS, config.blocks, 2, config.hidden))

@@ -150,7 +150,7 @@ def near_features(theta: Tensor, s: Tensor, unit: Tensor, asked: Asked, config: 
     return features.mul_(inside.view(-1, 1)).view(len(position), -1)
 
 
-class Block(nn.Module):
+class SequenceBlock(nn.Module):
     """A matrix, the gain and bias of the symbol's phase, a rectifier and a matrix, added to what came in."""
 
     def __init__(self, config: SequenceConfig) -> None:
@@ -183,7 +183,7 @@ class SequenceDenoiser(nn.Module):
         self.mix = nn.Linear(len(config.ngrams) * config.ngram_width, config.width, bias=False)
         self.near = nn.Linear(len(config.near) * 2 * config.classes, config.width, bias=False)
         self.place = nn.Parameter(torch.zeros(config.tooth, config.width))
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        self.blocks = nn.ModuleList(SequenceBlock(config) for _ in range(config.blocks))
         self.phase = nn.Parameter(torch.zeros(config.steps_of_ramp, config.blocks * 2 * config.hidden))
         self.head = nn.Linear(config.width, config.classes)
         nn.init.normal_(self.window.weight, std=0.1)

@@ -120,9 +120,9 @@ class CompiledTransformer:
             network.exp2.numpy(),
         )
 
-    def start(self, windows: int, teeth: int, steps: int, block: int = 1) -> CompiledPass:
+    def start(self, windows: int, teeth: int, steps: int, block: int = 1) -> CompiledTransformerState:
         """Implements `ExactTransformer.start`; teeth must be 1, and any number of steps goes in one call."""
-        return CompiledPass(self, windows, steps)
+        return CompiledTransformerState(self, windows, steps)
 
 
 def _embedding(network: ExactTransformer) -> Embedding:
@@ -153,8 +153,8 @@ def _layer(block: ExactBlock, kernel: Kernel) -> Layer:
     )
 
 
-class CompiledPass:
-    """The same as `exact_transformer.Pass`."""
+class CompiledTransformerState:
+    """The same as `exact_transformer.TransformerState`."""
 
     def __init__(self, compiled: CompiledTransformer, windows: int, steps: int) -> None:
         self.compiled, config = compiled, compiled.network.config
@@ -165,11 +165,11 @@ class CompiledPass:
         self.room = _room(compiled, max(ring.key_scale.shape[2] for ring in self.rings))
 
     def reveal(self, first: int, symbols: Tensor) -> None:
-        """Implements `exact_transformer.Pass.reveal`."""
+        """Implements `exact_transformer.TransformerState.reveal`."""
         self.symbols[:, self.reach + first : self.reach + first + symbols.shape[2]] = symbols[:, 0].numpy()
 
     def predict(self, first: int, last: int) -> Tensor:
-        """Implements `exact_transformer.Pass.predict`."""
+        """Implements `exact_transformer.TransformerState.predict`."""
         own, count = self.compiled, last - first
         found = np.empty((self.windows * count, own.network.config.symbols), np.int32)
         _forward(own.weights, self.rings, self.symbols, self.reach, first, count, self.room, found)
@@ -215,7 +215,7 @@ def _room(compiled: CompiledTransformer, slots: int) -> Room:
 
 @compiled
 def _forward(weights: Any, rings: Any, symbols: Any, reach: Any, first: Any, count: Any, room: Any, found: Any) -> None:
-    """`Pass.predict`: all steps of a window, then those of the next, some rows together."""
+    """`TransformerState.predict`: all steps of a window, then those of the next, some rows together."""
     for start in range(0, len(found), TOGETHER):
         row = np.arange(start, min(start + TOGETHER, len(found)))
         window, step = row // count, first + row % count

@@ -134,9 +134,9 @@ class ExactTransformer:
         steps = (LARGEST / cap)[:, None]
         return ExactBlock(qkv, out, up, down, key_scale[:, None, None], steps, value[:, None, None], exp2)
 
-    def start(self, windows: int, teeth: int, steps: int, block: int = 1) -> Pass:
+    def start(self, windows: int, teeth: int, steps: int, block: int = 1) -> TransformerState:
         """A pass over windows of `teeth` teeth of `steps` symbols each, at most `block` steps in one call."""
-        return Pass(self, windows, teeth, steps, block)
+        return TransformerState(self, windows, teeth, steps, block)
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class View:
     mask: Tensor | None
 
 
-class Pass:
+class TransformerState:
     """What the receiver of some windows knows: the symbols revealed, and the keys and values made of the latest of
     them, in rings as long as a slot looks back.
     """

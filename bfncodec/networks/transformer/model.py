@@ -118,7 +118,7 @@ class Slots:
     teeth: int
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Attention and a layer of squared rectifiers, each added to what came in."""
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -194,7 +194,7 @@ class Transformer(nn.Module):
         part = config.width // max(1, len(config.ngrams))
         self.embed = nn.Embedding(config.symbols + 1, config.width)
         self.ngram = nn.ModuleList(nn.Embedding(1 << bits, part) for _, bits in config.ngrams)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.layers))
         self.coarse = ("ngram.",) if config.ngram_bits == COARSE else ()
         self.head = nn.Linear(config.width, config.symbols)
         nn.init.normal_(self.embed.weight, std=1.0)

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bfncodec.coding import tables
+from bfncodec.networks.acceleration import kernels_pay
 from bfncodec.networks.convnet.exact import (
     MEAN_LIMIT,
     MEAN_STEPS,
+    ConvNetState,
     ExactConvNet,
-    Pass,
     in_proportion,
     stored_shapes,
 )
 from bfncodec.networks.storage import check_shapes
 from bfncodec.networks.wavefront.model import FIRST, TiledConfig
-from bfncodec.runtime.jit import pays
 
 BLOCK = 1 << 12  # pixels whose places are made ready at once
 PIXEL_SECONDS = 4e-4  # that one takes without compiled loops, roughly
@@ -46,15 +46,15 @@ class ExactTiles:
         self.settling = ExactConvNet(config.network, tensors, device)
         self.sampling = ExactConvNet(config.network, first, device) if two else None
 
-    def start(self, items: int, keep: bool = False) -> tuple[Pass, Pass | None]:
+    def start(self, items: int, keep: bool = False) -> tuple[ConvNetState, ConvNetState | None]:
         """A pass over the tiles of some items, line by line, for the steps that settle pixels, and the same for those
         that sample them; with compiled loops where they pay. keep: see `ExactConvNet.start`.
         """
         sizes = [self.config.tile] * (self.config.tiles * items)
-        able = self.device.type == "cpu" and pays(PIXEL_SECONDS * items * prod(self.config.shape[:2]))
+        able = self.device.type == "cpu" and kernels_pay(PIXEL_SECONDS * items * prod(self.config.shape[:2]))
         settling, sampling = self._compiled if able else (self.settling, self.sampling)
-        run: Pass = settling.start(sizes, BLOCK, single=True, keep=keep)
-        return run, None if sampling is None else run.seen_by(sampling)
+        run: ConvNetState = settling.start(sizes, BLOCK, single=True, keep=keep)
+        return run, None if sampling is None else run.shared_with(sampling)
 
     @cached_property
     def _compiled(self) -> tuple[Any, Any]:

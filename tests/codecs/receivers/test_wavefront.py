@@ -21,11 +21,11 @@ from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.bitsback import Part, draw_items, pop_items, push_items
 from bfncodec.errors import InputError
 from bfncodec.models import ModelInfo
+from bfncodec.networks import acceleration
 from bfncodec.networks.convnet.exact import MEAN_STEPS, Mixture, mixture_weights
 from bfncodec.networks.convnet.model import CODING_ORDER
 from bfncodec.networks.wavefront.exact import Normal
 from bfncodec.networks.wavefront.model import BETA, FIRST, TiledConfig, TiledNet
-from bfncodec.runtime import jit
 from bfncodec.training.export import quantised_tensors, restored_state
 from bfncodec.training.loop import run
 from support.archives import decode_damaged
@@ -62,10 +62,10 @@ def test_the_chain_gives_back_data_and_stack(
     receiver, x = LineReceiver(exact(network(0.5, ramp, dilations))), items(count)
     before, stacks = full_stack().returned(), [full_stack(), full_stack()]
     for stack, switch in zip(stacks, ["always", "never"], strict=True):
-        monkeypatch.setenv(jit.SWITCH, switch)
+        monkeypatch.setenv(acceleration.SWITCH, switch)
         push_items(stack, x, len(x), receiver.game, receiver.begin())
     np.testing.assert_array_equal(stacks[0].written(), stacks[1].written())
-    monkeypatch.setenv(jit.SWITCH, ["always", "never"][count % 2])
+    monkeypatch.setenv(acceleration.SWITCH, ["always", "never"][count % 2])
     restored = AnsStack(stacks[0].written())
     np.testing.assert_array_equal(pop_items(restored, len(x), receiver.game, receiver.begin()), x)
     np.testing.assert_array_equal(restored.returned(), before)
@@ -163,10 +163,10 @@ def test_an_archive_of_pictures(ramp: tuple[float, ...], monkeypatch: pytest.Mon
     config = {"name": "tiny", "role": "archive", "network": net.tiled.to_dict(), "steps": steps}
     codec = ArchiveCodec(ModelInfo(Path("tiny"), config), quantised_tensors(net), CPU)
     data = b"head" + items(30).astype(np.uint8).tobytes()
-    monkeypatch.setenv(jit.SWITCH, "never")
+    monkeypatch.setenv(acceleration.SWITCH, "never")
     payload = codec.encode(data)
     assert sum(codec.groups(payload)) > 3
-    monkeypatch.setenv(jit.SWITCH, "always")
+    monkeypatch.setenv(acceleration.SWITCH, "always")
     assert codec.encode(data) == payload
     assert codec.decode(payload) == data
     assert list(map(len, codec.draw(3, (), np.random.SeedSequence(0)))) == 3 * [int(np.prod(SHAPE))]
