@@ -12,13 +12,10 @@ from math import ceil, sqrt
 from typing import TYPE_CHECKING, Any
 
 from bfncodec.errors import InputError
+from bfncodec.runtime.arrays import Pixels
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from bfncodec.codecs.protocol import Codec
-
-    Pixels = np.ndarray[Any, Any]
 
 __all__ = ["as_file", "grid", "sample"]
 

@@ -17,12 +17,11 @@ from bfncodec.errors import DamagedError, InputError
 from bfncodec.format.header import ARRAY_TYPES, MAX_DIMENSIONS, Kind, Origin, Tag
 from bfncodec.format.limits import Limits
 from bfncodec.images.picture import Picture, array_of_picture, image_of_picture, picture_of_array, picture_of_image
+from bfncodec.runtime.arrays import Array
 
 if TYPE_CHECKING:
-    import numpy as np
     from PIL import Image
 
-    Array = np.ndarray[Any, Any]
 
 __all__ = ["content_of", "object_of", "same_object"]
 

@@ -8,16 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log2
-from typing import TYPE_CHECKING, Any
 
 from bfncodec.errors import DamagedError
 from bfncodec.format import lzmaraw
 from bfncodec.format.wire import Reader, varint
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Pixels = np.ndarray[Any, Any]
+from bfncodec.runtime.arrays import Pixels
 
 __all__ = ["ALL_LOW", "Used", "join", "low_planes", "natural_shift", "split"]
 

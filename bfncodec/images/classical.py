@@ -11,19 +11,18 @@ import io
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bfncodec.errors import DamagedError, reading
 from bfncodec.format import lzmaraw
 from bfncodec.format.header import PLANES, VP8L, Header, Kind, Method, Mode, lengths
 from bfncodec.format.wire import Reader, varint
 from bfncodec.images.byteplanes import ALL_LOW, Used, join, low_planes, natural_shift, split
+from bfncodec.runtime.arrays import Pixels
 
 if TYPE_CHECKING:
-    import numpy as np
     from PIL import Image
 
-    Pixels = np.ndarray[Any, Any]
 
 __all__ = [
     "CAREFUL",

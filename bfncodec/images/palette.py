@@ -17,17 +17,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
 
 from bfncodec.errors import DamagedError, NewerVersionError
 from bfncodec.format.wire import Reader, varint
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Ints = np.ndarray[Any, np.dtype[np.int64]]
-    Floats = np.ndarray[Any, Any]
-    Pixels = np.ndarray[Any, Any]
+from bfncodec.runtime.arrays import Floats, Floats32, Ints, Pixels
 
 __all__ = ["Palette"]
 
@@ -130,7 +123,7 @@ def _encode(entries: list[Entry], translucent: int, rising: bool) -> bytes:
     coder = RangeEncoder()
     numbers = iter([number for place, entry in enumerate(entries) for number in entry[place >= translucent :]])
 
-    def code(frequencies: Floats) -> int:
+    def code(frequencies: Floats32) -> int:
         number = next(numbers)
         coder.encode_rows(np.array([number]), frequencies)
         return number
@@ -153,7 +146,7 @@ class _Walk:
     code: given the frequencies of a number's values, float32 [1, 256], the number.
     """
 
-    def __init__(self, count: int, rising: bool, code: Callable[[Floats], int]) -> None:
+    def __init__(self, count: int, rising: bool, code: Callable[[Floats32], int]) -> None:
         import numpy as np
 
         self.count, self.rising, self.code = count, rising, code
@@ -246,7 +239,7 @@ def _weigh(weights: Ints, odds: Floats) -> Ints:
     return learned
 
 
-def _frequencies(mixed: Ints, guess: int) -> Floats:
+def _frequencies(mixed: Ints, guess: int) -> Floats32:
     """Mixed odds as the coder wants them, float32 [1, 256]; what rounding takes is the guess's."""
     import numpy as np
 
@@ -254,5 +247,5 @@ def _frequencies(mixed: Ints, guess: int) -> Floats:
 
     frequencies = mixed * total(_VALUES) // mixed.sum()
     frequencies[guess] += total(_VALUES) - frequencies.sum()
-    row: Floats = frequencies[None].astype(np.float32)
+    row: Floats32 = frequencies[None].astype(np.float32)
     return row

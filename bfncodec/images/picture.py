@@ -16,12 +16,11 @@ from bfncodec.format.header import Extra, Header, Kind, Mode, Origin, Tag, write
 from bfncodec.images.classical import estimate_tile, from_image, to_image
 from bfncodec.images.info import read_info, write_info
 from bfncodec.images.palette import Palette
+from bfncodec.runtime.arrays import Pixels
 
 if TYPE_CHECKING:
-    import numpy as np
     from PIL import Image
 
-    Pixels = np.ndarray[Any, Any]
 
 __all__ = [
     "Picture",

@@ -8,17 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from bfncodec.errors import DamagedError
 from bfncodec.format.header import PLANES, Method, Mode
 from bfncodec.format.wire import Reader
 from bfncodec.images.classical import Block, Planes, joined, parted, read_planes
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Pixels = np.ndarray[Any, Any]
+from bfncodec.runtime.arrays import Pixels
 
 __all__ = ["Closed", "Open", "close", "opened", "serves"]
 

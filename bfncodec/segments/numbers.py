@@ -13,17 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
 from math import ceil
-from typing import TYPE_CHECKING, Any
 
 from bfncodec.errors import DamagedError
 from bfncodec.format import lzmaraw
 from bfncodec.format.header import Method
 from bfncodec.format.wire import Reader, varint
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
+from bfncodec.runtime.arrays import Array
 
 __all__ = ["Form", "decode", "encode", "forms_of"]
 

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import compress, groupby
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bfncodec.codecs.protocol import Codec
 from bfncodec.errors import DamagedError, FormatError, InputError, SalvageableError, Salvaged
@@ -40,17 +40,12 @@ from bfncodec.images.classical import (
     to_samples,
 )
 from bfncodec.models import DEFAULT_LEVEL, ID_BYTES
+from bfncodec.runtime.arrays import Pixels
+from bfncodec.runtime.progress import Progress
 from bfncodec.segments.modelled import close, opened, serves
 from bfncodec.segments.numbers import decode as decode_planes
 from bfncodec.segments.numbers import encode as encode_planes
 from bfncodec.segments.numbers import forms_of
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Pixels = np.ndarray[Any, Any]
-
-from bfncodec.runtime.progress import Progress
 
 __all__ = [
     "TEXT_SEGMENT",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
 
 from bfncodec.format.header import Extra, Mode, Origin, Tag
 from bfncodec.format.wire import Reader, varint
@@ -17,11 +16,7 @@ from bfncodec.images.formats.pngrows import best_filtered, filtered, pack_rows, 
 from bfncodec.images.formats.spans import Parsed, Role, Span, UnfitError, check_size
 from bfncodec.images.palette import Palette
 from bfncodec.images.picture import Picture, with_palette
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Pixels = np.ndarray[Any, Any]
+from bfncodec.runtime.arrays import Pixels
 
 __all__ = ["MAGIC", "bare", "filter_chunks", "pack_chunks", "parse", "unpack_chunks", "write"]
 

@@ -8,12 +8,8 @@ from the bytes to the left, above, and above to the left. Rows here are uint8 ``
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    Rows = np.ndarray[Any, Any]
+from bfncodec.runtime.arrays import Bytes, Pixels
 
 __all__ = ["best_filtered", "filtered", "pack_rows", "unfiltered", "unpack_rows"]
 
@@ -25,7 +21,7 @@ _BAND = 1 << 20  # bytes that are filtered at once
 # ---- filters ----------------------------------------------------------------------------------
 
 
-def filtered(rows: Rows, filters: Rows, step: int) -> Rows:
+def filtered(rows: Bytes, filters: Bytes, step: int) -> Bytes:
     """The differences that a PNG file stores for rows by these filters: uint8 ``[H, B]``."""
     import numpy as np
 
@@ -39,7 +35,7 @@ def filtered(rows: Rows, filters: Rows, step: int) -> Rows:
     return out
 
 
-def best_filtered(rows: Rows, step: int) -> tuple[Rows, Rows]:
+def best_filtered(rows: Bytes, step: int) -> tuple[Bytes, Bytes]:
     """Filters and differences of rows, each by the filter whose differences have the least sum of absolute values.
 
     Of equal ones the filter with the lowest number is taken. Differences count as signed bytes.
@@ -59,7 +55,7 @@ def best_filtered(rows: Rows, step: int) -> tuple[Rows, Rows]:
     return filters, out
 
 
-def unfiltered(differences: Rows, filters: Rows, step: int) -> Rows:
+def unfiltered(differences: Bytes, filters: Bytes, step: int) -> Bytes:
     """The inverse of :func:`filtered`, one slanted line of pixels after the other. ValueError for unknown filters."""
     import numpy as np
 
@@ -81,7 +77,7 @@ def unfiltered(differences: Rows, filters: Rows, step: int) -> Rows:
     return known.reshape(height + 1, row, step)[1:, 1:].reshape(height, size)
 
 
-def _chosen(filters: Rows, left: Rows, above: Rows, corner: Rows) -> Rows:
+def _chosen(filters: Bytes, left: Bytes, above: Bytes, corner: Bytes) -> Bytes:
     """Return what each row's own filter predicts of its pixel ``[H, step]``."""
     import numpy as np
 
@@ -92,7 +88,7 @@ def _chosen(filters: Rows, left: Rows, above: Rows, corner: Rows) -> Rows:
     return out
 
 
-def _predicted(number: int, left: Rows, above: Rows, corner: Rows) -> Rows:
+def _predicted(number: int, left: Bytes, above: Bytes, corner: Bytes) -> Bytes:
     """Return what a filter predicts of bytes, uint8."""
     import numpy as np
 
@@ -109,7 +105,7 @@ def _predicted(number: int, left: Rows, above: Rows, corner: Rows) -> Rows:
     )
 
 
-def _bands(rows: Rows) -> Iterator[tuple[slice, Rows]]:
+def _bands(rows: Bytes) -> Iterator[tuple[slice, Bytes]]:
     """Consecutive rows, and those above each of them: zeros above the first."""
     import numpy as np
 
@@ -120,7 +116,7 @@ def _bands(rows: Rows) -> Iterator[tuple[slice, Rows]]:
         yield band, np.concatenate([first[None], rows[top : band.stop - 1]])
 
 
-def _shifted(rows: Rows, step: int) -> Rows:
+def _shifted(rows: Bytes, step: int) -> Bytes:
     """The bytes one pixel to the left, zeros beyond the edge."""
     import numpy as np
 
@@ -132,29 +128,29 @@ def _shifted(rows: Rows, step: int) -> Rows:
 # ---- samples ----------------------------------------------------------------------------------
 
 
-def pack_rows(pixels: Rows, depth: int) -> Rows:
+def pack_rows(pixels: Pixels, depth: int) -> Bytes:
     """Pixels ``[H, W, C]`` as rows of bytes: samples of 1, 2, 4, 8 or 16 bits, from the highest bit on."""
     import numpy as np
 
     height = len(pixels)
     if depth == 16:
         return np.ascontiguousarray(pixels, ">u2").view(np.uint8).reshape(height, -1)
-    flat: Rows = np.ascontiguousarray(pixels, np.uint8).reshape(height, -1)
+    flat: Bytes = np.ascontiguousarray(pixels, np.uint8).reshape(height, -1)
     if depth == 8:
         return flat
     each = 8 // depth
     flat = np.pad(flat, ((0, 0), (0, -flat.shape[1] % each))).reshape(height, -1, each)
     shifts = np.arange(8 - depth, -1, -depth, dtype=np.uint8)
-    packed: Rows = np.bitwise_or.reduce((flat & ((1 << depth) - 1)) << shifts, axis=2)
+    packed: Bytes = np.bitwise_or.reduce((flat & ((1 << depth) - 1)) << shifts, axis=2)
     return packed.astype(np.uint8)
 
 
-def unpack_rows(rows: Rows, depth: int, width: int, channels: int) -> Rows:
+def unpack_rows(rows: Bytes, depth: int, width: int, channels: int) -> Pixels:
     """The inverse of :func:`pack_rows`."""
     import numpy as np
 
     height = len(rows)
-    out: Rows = np.ascontiguousarray(rows)
+    out: Pixels = np.ascontiguousarray(rows)
     if depth == 16:
         out = out.view(">u2").astype(np.uint16)
     elif depth < 8:

@@ -10,18 +10,12 @@ import re
 import struct
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 from bfncodec.format.header import Extra, Mode, Origin, Tag
 from bfncodec.format.wire import Reader, varint
 from bfncodec.images.classical import from_image, from_samples, to_samples
 from bfncodec.images.formats.spans import Parsed, Role, UnfitError, check_size
 from bfncodec.images.picture import Picture
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Pixels = np.ndarray[Any, Any]
 
 __all__ = ["parse_bmp", "parse_ppm", "write"]
 

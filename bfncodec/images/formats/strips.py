@@ -10,14 +10,9 @@ import io
 import struct
 import zlib
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
 
 from bfncodec.images.formats.spans import UnfitError
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Rows = np.ndarray[Any, Any]
+from bfncodec.runtime.arrays import Pixels
 
 __all__ = ["DEFLATE", "LZW", "PACKBITS", "RAW", "decode", "encode", "integrate", "predict", "reversed_bits"]
 
@@ -65,14 +60,14 @@ def reversed_bits(strip: bytes) -> bytes:
     return strip.translate(_REVERSED)
 
 
-def predict(samples: Rows) -> Rows:
+def predict(samples: Pixels) -> Pixels:
     """Differences of samples ``[H, W, C]`` to the pixel on their left, as Predictor 2 has them."""
     out = samples.copy()
     out[:, 1:] -= samples[:, :-1]
     return out
 
 
-def integrate(differences: Rows) -> Rows:
+def integrate(differences: Pixels) -> Pixels:
     """The inverse of :func:`predict`."""
     import numpy as np
 

@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from math import prod
-from typing import TYPE_CHECKING, Any
 
 from bfncodec.format.header import Extra, Mode, Origin, Tag
 from bfncodec.format.wire import Reader, varint
@@ -28,11 +27,7 @@ from bfncodec.images.formats import strips
 from bfncodec.images.formats.pngrows import pack_rows, unpack_rows
 from bfncodec.images.formats.spans import Parsed, Role, UnfitError, check_size
 from bfncodec.images.picture import Picture
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Pixels = np.ndarray[Any, Any]
+from bfncodec.runtime.arrays import Pixels
 
 __all__ = ["colours", "filter_tags", "parse", "write"]
 

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bfncodec.format.header import VP8L, Extra, Mode, Origin, Tag
 from bfncodec.format.wire import Reader
 from bfncodec.images.formats.png import pack_chunks, unpack_chunks
 from bfncodec.images.formats.spans import Parsed, Role, Span, UnfitError, check_size
 from bfncodec.images.picture import Picture
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Pixels = np.ndarray[Any, Any]
+from bfncodec.runtime.arrays import Pixels
 
 __all__ = ["bare", "filter_chunks", "parse", "write"]
 
