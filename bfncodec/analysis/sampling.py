@@ -15,6 +15,8 @@ from bfncodec.errors import InputError
 from bfncodec.runtime.arrays import Pixels
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from bfncodec.codecs.protocol import Codec
 
 __all__ = ["as_file", "grid", "sample"]
