@@ -309,6 +309,7 @@ def interrupt(count: int, rng: random.Random) -> Counter[str]:
                 duration = time.monotonic() - began
                 continue
             assert b"Traceback" not in said, said.decode()
+            assert said.count(b"\n") <= 1, f"exit code {code}, more than a line: {said.decode()}"
             assert not [path for path in folder.iterdir() if is_leftover(path.name)], "something is left"
             left = tree(folder)
             whole = "x.bfn" in left and bfncodec.decompress(left["x.bfn"]) == text

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from bfncodec.cli.signals import SIGNALS, SIGPIPE, Stopped
 from bfncodec.errors import BfncodecError, InputError, OutputError
 
 if TYPE_CHECKING:
@@ -21,12 +22,10 @@ if TYPE_CHECKING:
     from bfncodec.files.transfer import Made, Options, Result
 
 __all__ = [
-    "SIGPIPE",
     "STDIN",
     "Call",
     "Direction",
     "Output",
-    "Stopped",
     "Transform",
     "abandon_stdout",
     "complain",
@@ -45,17 +44,6 @@ __all__ = [
 STDIN = Path("-")
 _EXPANSION, _LEAST_OUTPUT = 1000, 1 << 34
 _LOG = logging.getLogger("bfncodec")
-
-
-SIGPIPE = 13  # its number everywhere; Windows has no name for it
-
-
-class Stopped(BaseException):
-    """A signal asked the program to end, or would have; files are cleaned up on the way out."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 class _Listener(logging.Handler):
@@ -92,6 +80,7 @@ def tell(line: str) -> None:
 
 def report(line: str) -> None:
     """Return what a long work has to say on standard output; it goes on where nobody reads that any more."""
+    SIGNALS.check()
     with suppress(OSError):
         click.echo(line)
 
@@ -147,8 +136,9 @@ class Call:
             tell(line)
 
     def fail(self, name: str, message: str) -> None:
-        """Something went wrong with a file."""
+        """Something went wrong with a file. Stopped where a signal has come, which may be what is behind it."""
         self._clear()
+        SIGNALS.check()
         self.failed = True
         complain(f"{shown(name)}: {message}")
 
@@ -163,12 +153,14 @@ class Call:
     @contextmanager
     def each(self, name: str) -> Iterator[None]:
         """What goes wrong with one file is said in one line, and the next one follows. What is logged is said, too."""
+        SIGNALS.check()
         level = logging.DEBUG if self.verbose else logging.INFO
         listener, before = _Listener(self._note, level), _LOG.level
         _LOG.addHandler(listener)
         _LOG.setLevel(level)
         try:
             yield
+            SIGNALS.check()
         except BfncodecError as error:
             self.fail(name, error.for_command())
         except MemoryError:

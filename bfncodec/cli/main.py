@@ -13,7 +13,6 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -21,12 +20,10 @@ import click
 
 from bfncodec import __version__
 from bfncodec.cli.batch import (
-    SIGPIPE,
     STDIN,
     Call,
     Direction,
     Output,
-    Stopped,
     Transform,
     abandon_stdout,
     complain,
@@ -41,6 +38,7 @@ from bfncodec.cli.batch import (
     shown,
     write_stdout,
 )
+from bfncodec.cli.signals import SIGNALS, SIGPIPE, Stopped
 from bfncodec.errors import BfncodecError
 from bfncodec.format.lineindex import LINE_BLOCK
 from bfncodec.models import DEFAULT_LEVEL, LEVELS
@@ -65,56 +63,57 @@ _SLASHES = tuple(filter(None, (os.sep, os.altsep)))
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit. Never a traceback for what a user or a machine can cause."""
     open_closed_streams()
-    sys.unraisablehook = partial(_unheard, sys.unraisablehook)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a shell's background job
-            signal.signal(number, _stop)
+    SIGNALS.listen()
     sys.exit(_run(args))
 
 
-def _stop(number: int, frame: object) -> None:
-    raise Stopped(number)
-
-
-def _unheard(otherwise: Callable[[Any], object], found: Any) -> None:
-    """Where Python drops what a signal raised, as in a finaliser, the signal is sent once more."""
-    if isinstance(found.exc_value, Stopped):
-        os.kill(os.getpid(), found.exc_value.number)
-    else:
-        otherwise(found)
-
-
 def _run(args: Sequence[str] | None) -> int:
+    """The exit code of a command, after which a signal finds nothing to do any more."""
     try:
-        code = cli.main(args, prog_name="bfncodec", standalone_mode=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()
-        return code if isinstance(code, int) else 0
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        complain("interrupted")
-        return 128 + signal.SIGINT
+        code = _guarded(args)
+        SIGNALS.check()
+        SIGNALS.leave_at_once()
+        return code
     except Stopped as stopped:
+        SIGNALS.leave_at_once()
         if stopped.number == SIGPIPE:
             abandon_stdout()
         else:
             complain("interrupted" if stopped.number == signal.SIGINT else "terminated")
         return 128 + stopped.number
-    except BfncodecError as error:
+
+
+def _guarded(args: Sequence[str] | None) -> int:
+    """The exit code of a command; a line for what it raises. Stopped where a signal is behind that."""
+    try:
+        code = cli.main(args, prog_name="bfncodec", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except (KeyboardInterrupt, click.Abort) as error:
+        raise Stopped(signal.SIGINT) from error
+    except Exception as error:  # noqa: BLE001 - never a traceback
+        SIGNALS.check()
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    """Say in one line what went wrong; the exit code."""
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, BrokenPipeError):
+        raise Stopped(SIGPIPE) from error
+    if isinstance(error, BfncodecError):
         complain(error.for_command())
-    except MemoryError:
+    elif isinstance(error, MemoryError):
         complain("not enough memory")
-    except ImportError as error:
+    elif isinstance(error, ImportError):
         complain(f"the installation is not complete ({error}): pip install --upgrade bfncodec")
-    except BrokenPipeError:
-        abandon_stdout()
-        return 128 + SIGPIPE
-    except OSError as error:
+    elif isinstance(error, OSError):
         complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
         abandon_stdout()
-    except Exception as error:  # noqa: BLE001 - never a traceback
+    else:
         complain(internal_error(error))
     return 1
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TextIO
 
+from bfncodec.cli.signals import SIGNALS
+
 __all__ = ["Bar", "human_bytes", "human_time", "share", "summary", "table"]
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
@@ -86,11 +88,13 @@ class Bar:
 
     def start(self, total: int) -> None:
         """Work of that many bytes or subpixels begins."""
+        SIGNALS.check()
         self.total, self.done = total, 0
         self._began = time.monotonic()
 
     def advance(self, done: int) -> None:
         """So many more are done."""
+        SIGNALS.check()
         self.done += done
         now = time.monotonic()
         if self.shown and now - self._drawn >= _STEP:
