@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from bfncodec.errors import InputError
 from bfncodec.files.atomic import place
 from bfncodec.models import find
+from bfncodec.networks.storage import TrainableNetwork
 from bfncodec.training.agreement import Computation, Way, chosen
 from bfncodec.training.clock import Clock
 from bfncodec.training.config import TrainConfig
@@ -88,7 +89,7 @@ class Trainer:
             return [float(plain(to_device(batch, self.device))) for batch in self.task.validation]
 
     @contextmanager
-    def averaged(self) -> Iterator[nn.Module]:
+    def averaged(self) -> Iterator[TrainableNetwork]:
         """The network with its average weights, for as long as this lasts."""
         kept = {name: part.clone() for name, part in self.own.items()}
         self.network.load_state_dict(self.average, strict=False)
@@ -132,7 +133,7 @@ class Trainer:
             ) from error
 
 
-def begin_from(model: str, network: nn.Module) -> None:
+def begin_from(model: str, network: TrainableNetwork) -> None:
     """Give the network the weights of a model, as far as they reach. Raises InputError where they do not fit."""
     from safetensors.torch import load_file
 

@@ -13,11 +13,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from bfncodec.networks.storage import Export, TrainableNetwork
 
 # (row, column) offsets with column + 2 row < 0: revealed at an earlier step.
 INPUT_TAPS = tuple((-r, c) for r in range(4) for c in range(-3, min(3, 2 * r - 1) + 1))
@@ -210,11 +212,8 @@ class ConvBlock(nn.Module):
         return h + F.linear(hidden, rounded_rows(self.out.weight), self.out.bias), features
 
 
-class ConvNet(nn.Module):
+class ConvNet(TrainableNetwork):
     """Parameters of p_O for every pixel of an image, in one pass."""
-
-    PARTS: ClassVar = {"trunk": (3, 1), "conv": (1, len(BLOCK_TAPS))}
-    """Matrices made of several: how many below and beside each other."""
 
     def __init__(self, config: ConvNetConfig) -> None:
         super().__init__()
@@ -231,11 +230,10 @@ class ConvNet(nn.Module):
             head.bias.data.copy_(self._initial_bias(head.out_features))  # type: ignore[operator,arg-type]
 
     @property
-    def fine(self) -> tuple[str, ...]:
-        """Matrices whose integer twins get 16 bits: those that touch pixel values, where 8 cost 1% of the bits of
-        smooth images, or all.
-        """
-        return ("",) if self.config.bits == 16 else ("input", "heads.")
+    def export_as(self) -> Export:
+        """Matrices that touch pixel values have 16 bits, or all do: 8 cost 1% of the bits of smooth images."""
+        fine = ("",) if self.config.bits == 16 else ("input", "heads.")
+        return Export(fine=fine, grids={"trunk": (3, 1), "conv": (1, len(BLOCK_TAPS))})
 
     def _initial_bias(self, outputs: int) -> Tensor:
         k = self.config.mixtures

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bfncodec.networks.convnet.model import max_norm
+from bfncodec.networks.storage import Export, TrainableNetwork
 
 LARGEST = 127
 FEATURE_SCALE = 32.0  # divides integer features on their way into the network
@@ -174,11 +175,10 @@ class DenoiserBlock(nn.Module):
         return result
 
 
-class Denoiser(nn.Module):
+class Denoiser(TrainableNetwork):
     """Raw parameters of p_O for every dimension of an item."""
 
-    fine = ("input", "head")
-    """Matrices whose integer twins get 16 bits: they touch data."""
+    export_as = Export(fine=("input", "head"))
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from bfncodec.flow.schedule import Ramps
 from bfncodec.networks.convnet.model import max_norm
 from bfncodec.networks.parallel.model import FEATURE_SCALE, LARGEST, integer
+from bfncodec.networks.storage import Export, TrainableNetwork, folded
 from bfncodec.networks.transformer.model import ngram_hash
 
 SURE = 65  # units of theta, of 127, from which on a symbol counts as known: more than half, so that there is but one
@@ -167,13 +168,10 @@ class SequenceBlock(nn.Module):
         return result
 
 
-class SequenceDenoiser(nn.Module):
+class SequenceDenoiser(TrainableNetwork):
     """Logits of p_O, to which the sums are added, for every symbol that is asked for."""
 
-    fine = ("near", "mix", "head")
-    """Matrices whose integer twins get 16 bits: they touch data."""
-    tables = ("window", "ngram")
-    """Tables whose integer twins have a scale for each column."""
+    export_as = Export(fine=("near", "mix", "head"), by_column=("window", "ngram"))
 
     def __init__(self, config: SequenceConfig) -> None:
         super().__init__()
@@ -193,8 +191,8 @@ class SequenceDenoiser(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def fitted(self, name: str, stored: Tensor) -> Tensor:
-        """A tensor of a network under another schedule, as far as it holds under this one: places of the teeth that are
-        shorter, one phase for all. What a symbol shows of itself before its first step is nothing.
+        """Adapt a tensor of a network under another schedule: places of the teeth that are shorter, one phase for all,
+        nothing of what a symbol shows of itself (before its first step, that is nothing), fewer rows of n-grams.
         """
         if name == "place":
             return stored[: len(self.place)]
@@ -202,7 +200,7 @@ class SequenceDenoiser(nn.Module):
             return stored.expand(len(self.phase), -1)
         if name == "near.weight" and stored.shape[1] != self.near.in_features:
             return torch.zeros_like(self.near.weight)
-        return stored
+        return folded(stored, len(self.get_parameter(name))) if name.startswith("ngram.") else stored
 
     def forward(self, theta: Tensor, s: Tensor, unit: Tensor, asked: Asked) -> Tensor:
         """theta, s, unit: see `near_features` -> float [A, K]"""

@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bfncodec.networks.storage import Export, TrainableNetwork, folded
+
 FAR = 512  # windows that one text may be long: how far positions are known
 COARSE, FINE = 4, 8  # bits that a number of an n-gram table is stored in
 HASH_MULTIPLIER = 0x9E3779B1  # 2^32 / golden ratio: Knuth's multiplicative hash
@@ -182,7 +184,7 @@ def attend_by_spans(q: Tensor, k: Tensor, v: Tensor, span: int) -> Tensor:
     return y.reshape(batch, heads, length, width)
 
 
-class Transformer(nn.Module):
+class Transformer(TrainableNetwork):
     """Log-probabilities of every symbol of a window, for any comb schedule, in one pass."""
 
     rope: Tensor
@@ -195,7 +197,6 @@ class Transformer(nn.Module):
         self.embed = nn.Embedding(config.symbols + 1, config.width)
         self.ngram = nn.ModuleList(nn.Embedding(1 << bits, part) for _, bits in config.ngrams)
         self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.layers))
-        self.coarse = ("ngram.",) if config.ngram_bits == COARSE else ()
         self.head = nn.Linear(config.width, config.symbols)
         nn.init.normal_(self.embed.weight, std=1.0)
         for table in self.ngram:
@@ -205,6 +206,15 @@ class Transformer(nn.Module):
         near, far = rope_tables(config)
         self.register_buffer("rope", near, persistent=False)
         self.register_buffer("far", far, persistent=False)
+
+    @property
+    def export_as(self) -> Export:
+        """Tables of n-grams have 4 bits if the configuration asks for it."""
+        return Export(coarse=("ngram.",) if self.config.ngram_bits == COARSE else ())
+
+    def fitted(self, name: str, stored: Tensor) -> Tensor:
+        """Fold tables of n-grams that have more rows than this network's."""
+        return folded(stored, len(self.get_parameter(name))) if name.startswith("ngram.") else stored
 
     @torch.no_grad()
     def stored_tables(self, batches: Iterable[tuple[Tensor, int]]) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -29,6 +29,7 @@ from bfncodec.networks.convnet.model import (
     logistic_bits,
     scaled,
 )
+from bfncodec.networks.storage import Export
 
 LEVELS = 256
 DEVIATIONS = 12  # of the sender's noise, from one level to the next, when all is sent
@@ -125,9 +126,6 @@ class TiledNet(ConvNet):
     step.
     """
 
-    COPIES: ClassVar = {FIRST: ""}
-    """Parts that begin as others do, where the model to begin with has none."""
-
     def __init__(self, config: TiledConfig) -> None:
         super().__init__(config.network)
         self.tiled = config
@@ -138,8 +136,10 @@ class TiledNet(ConvNet):
             self.first = ConvNet(config.network)
 
     @property
-    def fine(self) -> tuple[str, ...]:
-        return super().fine + tuple(FIRST + part for part in super().fine if part)
+    def export_as(self) -> Export:
+        """The second network is stored as the first is, and begins a training as it does."""
+        one = super().export_as
+        return replace(one, fine=one.fine + tuple(FIRST + part for part in one.fine if part), copies={FIRST: ""})
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """Bits of each pixel and coded channel, with one sample of the sender's noise: -log2 p_O of the step that

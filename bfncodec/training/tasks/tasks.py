@@ -16,6 +16,7 @@ from bfncodec.errors import InputError
 from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
 from bfncodec.networks.parallel.model import Denoiser, DenoiserConfig
 from bfncodec.networks.sequence.model import SequenceConfig, SequenceDenoiser
+from bfncodec.networks.storage import TrainableNetwork
 from bfncodec.networks.transformer.model import COARSE, FINE, Transformer, TransformerConfig
 from bfncodec.networks.wavefront.model import FIRST, TiledConfig, TiledNet
 from bfncodec.training import grids
@@ -39,7 +40,7 @@ GRID_ITEMS = 64  # whose costs choose its step grids
 class Task:
     """What the loop needs to know of a kind of data."""
 
-    network: nn.Module
+    network: TrainableNetwork
     matrices: tuple[str, ...]  # prefixes of the parameters whose matrices Muon trains
     sample: Callable[[Draws], list[Any]]
     loss: Callable[[nn.Module, Any], Tensor]  # bits per dimension of a batch
