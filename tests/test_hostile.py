@@ -25,7 +25,7 @@ from safetensors.torch import save
 
 import bfncodec
 from bfncodec import models
-from bfncodec.cli.main import main
+from bfncodec.cli.main import _run, cli
 from bfncodec.content.arrays import arrays_of
 from bfncodec.content.folder import Places
 from bfncodec.content.paths import bad_path, unusable_path
@@ -62,7 +62,7 @@ def forged(name: str, **changes: Any) -> bytes:
 
 
 def run(*args: str, code: int = 0) -> str:
-    result = CliRunner().invoke(main.cli, list(args))
+    result = CliRunner().invoke(cli, list(args))
     assert result.exit_code == code, (result.output, result.exception)
     return result.stderr
 
@@ -614,7 +614,7 @@ def test_the_command_never_ends_in_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("bfncodec.cli.main.cli.main", lambda *args, **more: [].pop())
-    assert main._run(["models"]) == 1
+    assert _run(["models"]) == 1
     assert "internal error (IndexError: pop from empty list at test_hostile.py:" in capsys.readouterr().err
 
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from bfncodec import models
-from bfncodec.cli.main import main
+from bfncodec.cli.main import cli
 from bfncodec.errors import InputError, ModelError, ModelNotFoundError
 
 
@@ -81,13 +81,13 @@ def test_models_are_listed_with_the_levels_they_serve(folder: Path) -> None:
     put(folder, "photo")
     put(folder, "photo-fast", [2, 3])
     put(folder, "digits", role="archive")
-    lines = CliRunner().invoke(main.cli, ["models"]).stdout.splitlines()
+    lines = CliRunner().invoke(cli, ["models"]).stdout.splitlines()
     assert [line.split()[:3] for line in lines[1:]] == [
         ["digits", "archive", "-"],
         ["photo", "image", "1,4-9"],
         ["photo-fast", "image", "2-3"],
     ]
-    found = json.loads(CliRunner().invoke(main.cli, ["models", "--json"]).stdout)
+    found = json.loads(CliRunner().invoke(cli, ["models", "--json"]).stdout)
     assert [model["levels"] for model in found] == [[], [1, 4, 5, 6, 7, 8, 9], [2, 3]]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bfncodec.cli.main import main
+from bfncodec.cli.main import cli
 from bfncodec.training.loop import run
 from support.places import ROOT
 
@@ -28,7 +28,7 @@ def test_the_example_for_own_files_works_as_written(tmp_path: Path, monkeypatch:
     run(ROOT / "configs" / "own-files.toml", out="runs/models/copyrights", steps=2, say=lambda line: None)
 
     for command in _commands("compress", "decompress"):
-        result = CliRunner().invoke(main.cli, _expanded(command))
+        result = CliRunner().invoke(cli, _expanded(command))
         assert result.exit_code == 0, result.output
     held_out = Path("runs/copyrights/held-out/licence").read_bytes()
     assert Path("runs/restored/licence").read_bytes() == held_out

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bfncodec
-from bfncodec.cli.main import main
+from bfncodec.cli.main import cli
 from bfncodec.content.arrays import arrays_of, read_places, write_places
 from bfncodec.content.types import Arrays
 from bfncodec.errors import DamagedError, FormatError, InputError
@@ -55,7 +55,7 @@ def saved(**arrays: Any) -> bytes:
 
 
 def run(*args: str, code: int = 0) -> Result:
-    result = CliRunner().invoke(main.cli, list(args))
+    result = CliRunner().invoke(cli, list(args))
     assert result.exit_code == code, result.output
     return result
 

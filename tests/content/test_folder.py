@@ -20,7 +20,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import bfncodec
-from bfncodec.cli.main import main
+from bfncodec.cli.main import cli
 from bfncodec.content.folder import folder_of, read_files, write_files
 from bfncodec.content.types import Entry
 from bfncodec.errors import DamagedError, FormatError, InputError, NewerVersionError, OutputError
@@ -124,7 +124,7 @@ def expected(files: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def run(*args: str, code: int = 0, stdin: bytes = b"") -> Result:
-    result = CliRunner().invoke(main.cli, list(args), input=stdin)
+    result = CliRunner().invoke(cli, list(args), input=stdin)
     assert result.exit_code == code, (result.output, result.exception)
     return result
 

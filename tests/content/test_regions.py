@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 import bfncodec
 from bfncodec.api import encode_frame
-from bfncodec.cli.main import main
+from bfncodec.cli.main import cli
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.files.transfer import Options, decompress_file, encode_data
 from bfncodec.images.files import read_file
@@ -202,7 +202,7 @@ def test_of_a_file_only_what_is_needed_is_read(tmp_path: Path) -> None:
 
 
 def run(*args: str, code: int = 0) -> Any:
-    result = CliRunner().invoke(main.cli, ["decompress", *args])
+    result = CliRunner().invoke(cli, ["decompress", *args])
     assert result.exit_code == code, (result.output, result.exception)
     return result
 
@@ -231,5 +231,5 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_wrong_usage(args: list[str], message: str) -> None:
-    result = CliRunner().invoke(main.cli, ["decompress", *args], standalone_mode=False)
+    result = CliRunner().invoke(cli, ["decompress", *args], standalone_mode=False)
     assert message in str(result.exception)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import bfncodec
-from bfncodec.cli.main import main
+from bfncodec.cli.main import cli
 from bfncodec.errors import DamagedError, FormatError, InputError
 from bfncodec.files.transfer import Options, compress_file, decompress_file
 from bfncodec.format.container import Coded, pack, unpack
@@ -321,7 +321,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*args: str, code: int = 0, stdin: bytes = b"") -> Result:
-    result = CliRunner().invoke(main.cli, list(args), input=stdin)
+    result = CliRunner().invoke(cli, list(args), input=stdin)
     assert result.exit_code == code, (result.output, result.exception)
     return result
 
@@ -363,6 +363,6 @@ def test_what_the_command_refuses(folder: Path) -> None:
     ],
 )
 def test_wrong_usage(folder: Path, args: list[str], message: str) -> None:
-    result = CliRunner().invoke(main.cli, args, standalone_mode=False)
+    result = CliRunner().invoke(cli, args, standalone_mode=False)
     assert isinstance(result.exception, click.UsageError)
     assert message in str(result.exception)

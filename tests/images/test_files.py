@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import bfncodec
-from bfncodec.cli.main import main
+from bfncodec.cli.main import cli
 from bfncodec.content import objects
 from bfncodec.errors import OutputError
 from bfncodec.files import transfer
@@ -56,7 +56,7 @@ FILES = {
 
 
 def run(*args: str, code: int = 0) -> Any:
-    result = CliRunner().invoke(main.cli, list(args))
+    result = CliRunner().invoke(cli, list(args))
     assert result.exit_code == code, (result.output, result.exception)
     return result
 

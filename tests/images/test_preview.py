@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import bfncodec
-from bfncodec.cli.main import main
+from bfncodec.cli.main import cli
 from bfncodec.errors import DamagedError, FormatError, InputError
 from bfncodec.files.transfer import Options, decode_data, encode_data, verify
 from bfncodec.format.header import Tag
@@ -135,7 +135,7 @@ def test_previews_that_cannot_be() -> None:
 
 
 def run(*args: str, code: int = 0) -> Any:
-    result = CliRunner().invoke(main.cli, list(args))
+    result = CliRunner().invoke(cli, list(args))
     assert result.exit_code == code, (result.output, result.exception)
     return result
 
@@ -173,8 +173,8 @@ def test_the_command(folder: Path) -> None:
 
 def test_a_preview_loads_no_torch(folder: Path) -> None:
     code = (
-        "import sys\nfrom bfncodec.cli import main\n"
-        "assert not main.cli.main(['preview', 'with.png.bfn', '-o', 'x.png'], standalone_mode=False)\n"
+        "import sys\nfrom bfncodec.cli.main import cli\n"
+        "assert not cli.main(['preview', 'with.png.bfn', '-o', 'x.png'], standalone_mode=False)\n"
         "assert 'torch' not in sys.modules"
     )
     root = str(Path(bfncodec.__file__).parent.parent)

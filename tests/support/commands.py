@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 import bfncodec
 import bfncodec.training
-from bfncodec.cli.main import main
+from bfncodec.cli.main import cli
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(bfncodec.__file__).parent.parent)}
 TEXT = b"to be or not to be, that is the question " * 20
@@ -17,7 +17,7 @@ TEXT = b"to be or not to be, that is the question " * 20
 
 def run(*args: str, code: int = 0, stdin: bytes = b"") -> Result:
     """A command in this process; click's standalone mode off, as main() has it."""
-    result = CliRunner().invoke(main.cli, list(args), input=stdin)
+    result = CliRunner().invoke(cli, list(args), input=stdin)
     assert result.exit_code == code, (result.output, result.exception)
     assert "Traceback" not in result.output
     return result

@@ -1,0 +1,218 @@
+"""The plan of the package: rooms, the order in which they import each other, and what is loaded when."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import bfncodec
+from support.commands import ENVIRONMENT
+from support.imports import PACKAGE, Import, circles, imports, modules
+
+# From low to high; a module imports from its own room and from lower ones. Rooms on one line do not import each other.
+ROOMS = (
+    ("errors",),
+    ("runtime", "format"),
+    ("flow", "coding"),
+    ("networks",),
+    ("models",),
+    ("images",),
+    ("content",),
+    ("codecs",),
+    ("segments",),
+    ("api",),
+    ("files",),
+    ("analysis",),
+    ("",),  # the package itself, where the public names are
+    ("training",),
+    ("cli",),
+    ("__main__",),
+)
+LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
+PUBLIC = {"__init__", "__main__", "api", "errors", "models"}  # the only modules that lie in no room
+
+# What may be imported where it is used instead of at the head of a module, and why.
+HEAVY = {
+    "PIL": "looking at a file needs no pictures",
+    "constriction": "loads NumPy",
+    "llvmlite": "optional, and half a second",
+    "matplotlib": "optional, and a second",
+    "multiprocessing": "for trainings only",
+    "numba": "optional, and a second",
+    "numpy": "a tenth of a second; looking at a file needs no arrays",
+    "safetensors": "loads torch",
+    "torch": "a second and more; nothing but models needs it",
+}
+OPTIONAL = {
+    "ctypes": "for one call of Linux's",
+    "importlib": "public names are imported when they are first used",
+    "json": "for one option of three commands",
+    "lzma": "a Python may be built without it",
+    "resource": "not on Windows",
+}
+# Modules of the package are imported late if they load one of HEAVY themselves, or if they are listed here.
+LATE = {
+    ("bfncodec.__main__", "bfncodec.cli.main"): "signals are heard before anything is imported",
+    ("bfncodec.cli", "bfncodec"): "each command loads what it needs: --help and completion start at once",
+}
+
+# What is not yet as it should be. These tables only shrink: an entry that no longer occurs is to be taken out.
+KNOWN_UPWARD = {
+    ("bfncodec.content.folder", "bfncodec.files.sources"),
+    ("bfncodec.content.folder", "bfncodec.segments.segments"),
+    ("bfncodec.runtime.jit", "bfncodec.networks.kernels"),
+}
+KNOWN_CIRCLES = [
+    {"bfncodec.networks.kernels", "bfncodec.runtime.jit"},
+    {
+        "bfncodec.content.arrays",
+        "bfncodec.content.folder",
+        "bfncodec.content.types",
+        "bfncodec.segments.segments",
+    },
+]
+KNOWN_LATE = {
+    ("bfncodec.analysis.sampling", "io"),
+    ("bfncodec.api", "bfncodec.codecs.loading"),
+    ("bfncodec.api", "bfncodec.images.preview"),
+    ("bfncodec.api", "bfncodec.images.strip"),
+    ("bfncodec.api", "bfncodec.models"),
+    ("bfncodec.content.folder", "bfncodec.images.files"),
+    ("bfncodec.content.objects", "bfncodec.content.folder"),
+    ("bfncodec.content.objects", "bfncodec.images.files"),
+    ("bfncodec.content.types", "bfncodec.content.arrays"),
+    ("bfncodec.content.types", "bfncodec.content.folder"),
+    ("bfncodec.files.transfer", "bfncodec.images.files"),
+    ("bfncodec.files.transfer", "bfncodec.images.preview"),
+    ("bfncodec.files.transfer", "bfncodec.images.strip"),
+    ("bfncodec.images.files", "io"),
+    ("bfncodec.images.formats.png", "bfncodec.images.classical"),
+    ("bfncodec.images.formats.webp", "bfncodec.errors"),
+    ("bfncodec.images.formats.webp", "bfncodec.images.classical"),
+    ("bfncodec.segments.segments", "bfncodec.content.types"),
+}
+
+IMPORTS = [each for each in imports() if each.imported != "__future__"]
+
+
+def room(module: str) -> str:
+    return [*module.split("."), ""][1]
+
+
+def own(module: str) -> bool:
+    return module.split(".")[0] == PACKAGE
+
+
+def where(each: Import) -> str:
+    return f"{modules()[each.importer]}:{each.line} imports {each.imported}"
+
+
+@cache
+def heavy() -> set[str]:
+    """Return the modules of the package that load one of HEAVY with them, themselves or through others."""
+    loads = {(each.importer, each.imported) for each in IMPORTS if not each.deferred and not each.typing}
+    loads |= {(name, name.rpartition(".")[0]) for name in modules() if name.count(".") > 1}  # its room
+    found: set[str] = set()
+    while more := {a for a, b in loads if b in found or b.split(".")[0] in HEAVY} - found:
+        found |= more
+    return found
+
+
+def test_modules_lie_in_rooms() -> None:
+    loose = {path.stem for path in modules().values() if path.parent.name == PACKAGE}
+    assert loose == PUBLIC
+    assert {room(name) for name in modules()} == set(LEVEL), "a new room needs its place in ROOMS"
+
+
+def test_imports_lead_downward() -> None:
+    upward = [
+        each
+        for each in IMPORTS
+        if own(each.imported)
+        and room(each.importer) != room(each.imported)
+        and LEVEL[room(each.importer)] <= LEVEL[room(each.imported)]
+    ]
+    new = [where(each) for each in upward if (each.importer, each.imported) not in KNOWN_UPWARD]
+    assert not new, "a room imports from one that stands above it:\n" + "\n".join(new)
+    assert {(each.importer, each.imported) for each in upward} >= KNOWN_UPWARD, (
+        "take what is mended out of KNOWN_UPWARD"
+    )
+
+
+def test_no_modules_import_each_other() -> None:
+    """Neither when they are loaded, nor in functions, nor for types."""
+    found = circles((each.importer, each.imported) for each in IMPORTS if own(each.imported))
+    new = [sorted(circle) for circle in found if not any(circle <= known for known in KNOWN_CIRCLES)]
+    assert not new, f"modules that import each other: {new}"
+    mended = [sorted(circle) for circle in KNOWN_CIRCLES if circle not in found]
+    assert not mended, f"to be taken out of KNOWN_CIRCLES, or made smaller: {mended}; left are {found}"
+
+
+def allowed(each: Import) -> bool:
+    if each.imported in heavy() or each.imported.split(".")[0] in HEAVY | OPTIONAL:
+        return True
+    return any(each.importer.startswith(a) and each.imported.startswith(b) for a, b in LATE)
+
+
+def test_only_what_is_heavy_or_optional_is_imported_late() -> None:
+    late = [each for each in IMPORTS if each.deferred and not allowed(each)]
+    new = [where(each) for each in late if (each.importer, each.imported) not in KNOWN_LATE]
+    assert not new, "imports that belong at the head of their module:\n" + "\n".join(new)
+    mended = KNOWN_LATE - {(each.importer, each.imported) for each in late}
+    assert not mended, f"to be taken out of KNOWN_LATE: {sorted(mended)}"
+
+
+def test_circles_are_found() -> None:
+    assert not circles([("a", "b"), ("b", "c"), ("a", "c")])
+    assert circles([("a", "b"), ("b", "c"), ("c", "a"), ("c", "d")]) == [{"a", "b", "c"}]
+
+
+# ---- what is loaded when ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("args", [["--help"], ["list", "empty.bfn"], ["models"], None])
+def test_looking_at_files_loads_nothing_heavy(args: list[str] | None, tmp_path: Path) -> None:
+    blob = bfncodec.compress(b"", "none")
+    (tmp_path / "empty.bfn").write_bytes(blob)
+    asked = f"main.cli.main({args}, standalone_mode=False)" if args else f"bfncodec.describe({blob!r})"
+    code = (
+        f"import sys, bfncodec; from bfncodec.cli import main; {asked}\n"
+        "print({'torch', 'numpy', 'PIL', 'matplotlib', 'constriction', 'numba'} & set(sys.modules))"
+    )
+    assert output(code, tmp_path).endswith("set()\n")
+
+
+def test_compressing_bytes_imports_neither_numpy_nor_torch(tmp_path: Path) -> None:
+    code = "import sys, bfncodec; bfncodec.compress(b'abc', 'none'); print({'torch', 'numpy'} & set(sys.modules))"
+    assert output(code, tmp_path) == "set()\n"
+
+
+def output(code: str, folder: Path) -> str:
+    """Return what a fresh interpreter prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+# ---- public names -------------------------------------------------------------------------------
+
+
+def test_every_public_name_is_there() -> None:
+    assert sorted(bfncodec.__all__) == dir(bfncodec)
+    for name in bfncodec.__all__:
+        assert getattr(bfncodec, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = bfncodec.nonsense
+
+
+def test_type_checkers_see_the_public_names_and_no_others() -> None:
+    """The package imports them where only type checkers look."""
+    [block] = [node for node in ast.parse(modules()[PACKAGE].read_text()).body if isinstance(node, ast.If)]
+    seen = {alias.asname or alias.name for node in block.body for alias in node.names}  # type: ignore[attr-defined]
+    assert seen == set(bfncodec.__all__) - {"__version__"}
