@@ -15,7 +15,7 @@ from numba.core import types
 from numpy.typing import NDArray
 
 from bfncodec.networks.exact import LARGEST, LEAST_SQUARE, TINY, ExactLinear
-from bfncodec.networks.kernels import Kernel, packed_product, signed, store
+from bfncodec.networks.kernels import Kernel, multiply_packed, signed, store
 from bfncodec.runtime.jit import compiled, intrinsic
 
 MOST = np.float32(LARGEST)
@@ -113,7 +113,7 @@ def _add_square(typing: Any, total: Any, x: Any) -> Any:
 @compiled
 def multiply(a: Any, linear: Any, out: Any, rows: Any) -> None:
     """The first rows of a, [N, K] in the kernel's dtype, times the matrix: to out, int32 [N, panels COLUMNS]."""
-    packed_product(a, linear.panels, linear.start, out, rows)
+    multiply_packed(a, linear.panels, linear.start, out, rows)
 
 
 @compiled

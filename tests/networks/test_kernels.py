@@ -31,7 +31,7 @@ from bfncodec.networks.convnet.model import CODING_ORDER
 from bfncodec.networks.kernels import (
     BYTES,
     COLUMNS,
-    LANES,
+    SIMD_LANES,
     WORDS,
     Kernel,
     fastest,
@@ -49,13 +49,13 @@ Floats = NDArray[np.float32]
 # --- products and what goes between them --------------------------------------------------------
 
 
-KERNELS = [WORDS, BYTES] if LANES else [WORDS]
+KERNELS = [WORDS, BYTES] if SIMD_LANES else [WORDS]
 each_kernel = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
 
 
 def stored(kernel: Kernel, x: NDArray[np.int8]) -> NDArray[Any]:
     """Numbers as a kernel has them, with what the last group lacks."""
-    found = kernel.room(*x.shape)
+    found = kernel.buffer(*x.shape)
     found[:, : x.shape[1]] = x.astype(np.int16) + kernel.offset
     return found
 
@@ -140,8 +140,8 @@ def sum_of_values(keys: Any, weight: Any, rows: Any, count: Any, parts: Any, out
 
 
 @compiled
-def scores_of_keys(query: Any, keys: Any, blocks: Any, start: Any, out: Any) -> None:
-    key_scores(query, keys, blocks, start, out)
+def scores_of_keys(query: Any, keys: Any, blocks: Any, out: Any) -> None:
+    key_scores(query, keys, blocks, out)
 
 
 def beside(x: NDArray[Any], group: int) -> NDArray[Any]:
@@ -176,7 +176,7 @@ def test_products_with_keys_are_exact(kernel: Kernel, seed: int, blocks: int, gr
     packed = (keys.astype(np.int16) + kernel.offset).astype(kernel.keys).reshape(blocks, COLUMNS, groups, kernel.group)
     out = np.zeros((1, slots), np.int32)
     packed = np.ascontiguousarray(packed.transpose(0, 2, 1, 3))
-    scores_of_keys(query.astype(kernel.query), packed, blocks, np.zeros(slots, np.int32), out)
+    scores_of_keys(query.astype(kernel.query), packed, blocks, out)
     np.testing.assert_array_equal(out[0], keys.astype(np.int32) @ query[0].astype(np.int32))
 
 

@@ -185,7 +185,7 @@ class CompiledConvNetState(ConvNetState):
 def _room(weights: Weights, width: int, kernel: Kernel) -> Room:
     layers = [layer.panels for layer in (weights.input, weights.convs, weights.outs, weights.trunk)]
     sizes = [kernel.group * panels.shape[-3] for panels in layers]
-    inputs, taps, hidden, features = (kernel.room(TOGETHER, size) for size in sizes)
+    inputs, taps, hidden, features = (kernel.buffer(TOGETHER, size) for size in sizes)
     columns = COLUMNS * max(panels.shape[-4] for panels in layers)
     return Room(
         h=np.zeros((TOGETHER, width), np.float32),
@@ -217,7 +217,7 @@ class CompiledPrediction:
             self.compiled.heads[k].tables,
         )
         head, base = self.compiled.heads[k], self.base[:, CODING_ORDER[k]]
-        q = self.compiled.kernel.room(TOGETHER, self.trunk.shape[1] // 3)
+        q = self.compiled.kernel.buffer(TOGETHER, self.trunk.shape[1] // 3)
         _describe(head, self.trunk, k, base, self.errors, q, found.weight, found.mean, found.inverse)
         return found
 

@@ -98,7 +98,6 @@ class Room(NamedTuple):
     key: NDArray[np.int8]  # [hd]
     turned: Floats  # [hd]
     score: NDArray[np.int32]  # [1, S]
-    start: NDArray[np.int32]  # [S], zeros
     weight: Floats  # [S]
     parts: NDArray[np.uint8]  # [2, S], the weights' bytes
     total: NDArray[np.int32]  # [C]
@@ -197,16 +196,15 @@ def _room(compiled: CompiledTransformer, slots: int) -> Room:
     columns = COLUMNS * max(len(linear.panels) for linear in linears)
     return Room(
         x=np.zeros((TOGETHER, config.width), np.float32),
-        q=kernel.room(TOGETHER, config.width),
+        q=kernel.buffer(TOGETHER, config.width),
         unit=np.zeros(TOGETHER, np.float32),
         sums=np.zeros((TOGETHER, columns), np.int32),
         y=np.zeros((TOGETHER, columns), np.float32),
-        hidden=kernel.room(TOGETHER, config.width * config.expansion),
+        hidden=kernel.buffer(TOGETHER, config.width * config.expansion),
         query=np.zeros((1, -(-config.head_width // kernel.group) * kernel.group), kernel.query),
         key=np.zeros(config.head_width, np.int8),
         turned=np.zeros(config.head_width, np.float32),
         score=np.zeros((1, slots), np.int32),
-        start=np.zeros(slots, np.int32),
         weight=np.zeros(slots, np.float32),
         parts=np.zeros((2, slots), np.uint8),
         total=np.zeros(_filled(config.head_width), np.int32),
@@ -295,7 +293,7 @@ def _attend(layer: Any, ring: Any, near: Any, far: Any, window: Any, step: Any, 
         ring.key_scale[window, h, place] = quantise_rms_norm(room.turned, room.key) * layer.key_scale[h]
         keys, values = ring.keys[window, h], ring.values[window, h]
         _remember(room.key, v, layer.value_steps[h], place, keys, values)
-        key_scores(room.query, keys, -(-slots // COLUMNS), room.start, room.score)
+        key_scores(room.query, keys, -(-slots // COLUMNS), room.score)
         _softmax(room.score[0, :slots], ring.key_scale[window, h], query_unit, layer.exp2, room.weight[:slots])
         weighted_sum(keys, room.weight, values, slots, room.parts, room.total)
         for i in range(width):
