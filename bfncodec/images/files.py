@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 from bfncodec.errors import DamagedError, reading
 from bfncodec.format.header import Extra, Mode, Origin, Tag
-from bfncodec.images.classical import open_stream, to_image
 from bfncodec.images.formats import png, raw, tiff, webp
 from bfncodec.images.formats.spans import Parsed
 from bfncodec.images.picture import Picture, image_of_picture
+from bfncodec.images.samples import open_stream, to_image
 
 if TYPE_CHECKING:
     from PIL import Image

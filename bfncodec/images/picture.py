@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from bfncodec.errors import DamagedError, InputError, reading
 from bfncodec.format.header import Extra, Header, Kind, Mode, Origin, Tag, write_extras
-from bfncodec.images.classical import estimate_tile, from_image, to_image
+from bfncodec.images.classical import estimate_tile
 from bfncodec.images.info import read_info, write_info
 from bfncodec.images.palette import Palette
+from bfncodec.images.samples import from_image, to_image
 from bfncodec.runtime.arrays import Pixels
 
 if TYPE_CHECKING:

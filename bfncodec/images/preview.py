@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from bfncodec.errors import DamagedError, reading
 from bfncodec.format.header import Extra, Header, Mode, Tag
 from bfncodec.format.wire import Reader
-from bfncodec.images.classical import open_stream, to_image
 from bfncodec.images.files import blank_like
 from bfncodec.images.picture import bare_image
+from bfncodec.images.samples import open_stream, to_image
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -28,17 +28,9 @@ from bfncodec.format.container import Coded, Frame, Segment
 from bfncodec.format.header import FINEST, Axes, Box, Grain, Items, Kind, Method, Mode, boxes
 from bfncodec.format.limits import least_payload
 from bfncodec.format.lineindex import Lines
-from bfncodec.images.classical import (
-    CAREFUL,
-    FAST,
-    SLOWEST,
-    Search,
-    decode_tile,
-    encode_tile,
-    estimate_tile,
-    quick_size,
-    to_samples,
-)
+from bfncodec.images.classical import decode_tile, encode_tile, estimate_tile, quick_size
+from bfncodec.images.samples import to_samples
+from bfncodec.images.vp8l import CAREFUL, FAST, SLOWEST, Search
 from bfncodec.models import DEFAULT_LEVEL, ID_BYTES
 from bfncodec.runtime.arrays import Pixels
 from bfncodec.runtime.progress import Progress

@@ -15,7 +15,7 @@ from bfncodec.errors import InputError
 from bfncodec.flow.report import CodeLength
 from bfncodec.format.header import Mode
 from bfncodec.format.limits import Limits, least_payload, plausible
-from bfncodec.images import classical
+from bfncodec.images import classical, vp8l
 from bfncodec.segments import segments
 from support.doubles import FakeCodec, FakeModels, noise
 
@@ -145,13 +145,13 @@ def test_noise_is_not_for_models() -> None:
 
 def test_noise_is_not_searched_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     searches: list[tuple[int, int]] = []
-    webp = classical._webp
-    monkeypatch.setattr(classical, "_webp", lambda image, *search: searches.append(search) or webp(image, *search))
+    stream = vp8l._stream
+    monkeypatch.setattr(vp8l, "_stream", lambda image, search: searches.append(search) or stream(image, search))
     array = noise(30, 200, 200, 3)
-    classical.encode_tile(array, Mode.RGB, search=classical.SLOWEST)
-    assert searches == [classical.FAST]
-    classical.encode_tile(np.tile(array[:100], (2, 1, 1)), Mode.RGB, search=classical.SLOWEST)
-    assert searches[1:] == [classical.SLOWEST]
+    classical.encode_tile(array, Mode.RGB, search=vp8l.SLOWEST)
+    assert searches == [vp8l.FAST]
+    classical.encode_tile(np.tile(array[:100], (2, 1, 1)), Mode.RGB, search=vp8l.SLOWEST)
+    assert searches[1:] == [vp8l.SLOWEST]
 
 
 # ---- named --------------------------------------------------------------------------------------

@@ -227,7 +227,7 @@ def _decode(head: _Head, stream: bytes) -> Pixels:
 
 
 def _by_pillow(head: _Head, stream: bytes) -> Pixels:
-    from bfncodec.images.classical import from_image, open_stream
+    from bfncodec.images.samples import from_image, open_stream
 
     palette = [(b"PLTE", bytes(3 << head.depth))] if head.mode is Mode.P else []
     bare = MAGIC + b"".join(map(_chunk, [(b"IHDR", head.write()), *palette, (b"IDAT", stream), (b"IEND", b"")]))

@@ -13,9 +13,9 @@ from dataclasses import replace
 
 from bfncodec.format.header import Extra, Mode, Origin, Tag
 from bfncodec.format.wire import Reader, varint
-from bfncodec.images.classical import from_image, from_samples, to_samples
 from bfncodec.images.formats.spans import Parsed, Role, UnfitError, check_size
 from bfncodec.images.picture import Picture
+from bfncodec.images.samples import from_image, from_samples, to_samples
 
 __all__ = ["parse_bmp", "parse_ppm", "write"]
 

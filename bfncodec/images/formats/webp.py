@@ -91,7 +91,7 @@ def _chunks(data: bytes) -> Iterator[Chunk]:
 
 
 def _encode(picture: Picture) -> bytes:
-    from bfncodec.images.classical import to_image
+    from bfncodec.images.samples import to_image
 
     plain, image = io.BytesIO(), to_image(picture.pixels, picture.mode)
     image.save(plain, "WEBP", lossless=True, exact=True, method=4, quality=75)
@@ -100,7 +100,7 @@ def _encode(picture: Picture) -> bytes:
 
 def _decode(stream: bytes) -> tuple[Pixels, Mode]:
     """The pixels of a stream. Raises UnfitError where it has bytes that decoders do not need."""
-    from bfncodec.images.classical import from_image
+    from bfncodec.images.samples import from_image
 
     reader = Reader(stream)
     if reader.byte("a VP8L stream") != VP8L:
@@ -126,7 +126,7 @@ def _needs_all(stream: bytes, sides: tuple[int, int], pixels: Pixels) -> bool:
     import numpy as np
 
     from bfncodec.errors import DamagedError
-    from bfncodec.images.classical import from_image
+    from bfncodec.images.samples import from_image
 
     used = stream.rstrip(b"\0")
     if len(stream) - len(used) > _PADDING:
@@ -143,7 +143,7 @@ def _needs_all(stream: bytes, sides: tuple[int, int], pixels: Pixels) -> bool:
 
 
 def _open(stream: bytes, sides: tuple[int, int]) -> Any:
-    from bfncodec.images.classical import open_stream
+    from bfncodec.images.samples import open_stream
 
     return open_stream(_file([(b"VP8L", stream)]), "WEBP", f"of {sides}", lambda size: size == sides)
 
