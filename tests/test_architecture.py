@@ -86,10 +86,6 @@ KNOWN_LATE = {
     ("bfncodec.files.transfer", "bfncodec.images.files"),
     ("bfncodec.files.transfer", "bfncodec.images.preview"),
     ("bfncodec.files.transfer", "bfncodec.images.strip"),
-    ("bfncodec.images.files", "io"),
-    ("bfncodec.images.formats.png", "bfncodec.images.classical"),
-    ("bfncodec.images.formats.webp", "bfncodec.errors"),
-    ("bfncodec.images.formats.webp", "bfncodec.images.classical"),
     ("bfncodec.segments.segments", "bfncodec.content.types"),
 }
 

@@ -12,6 +12,7 @@ Everything else (lossy, animated, damaged, unknown) is not a picture, and its by
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -138,8 +139,6 @@ def filter_file(part: Picture, whole: tuple[int, int]) -> tuple[Extra, ...]:
 
 def _of_file_like(part: Picture, whole: tuple[int, int]) -> tuple[Extra, ...]:
     """Those of a file that Pillow writes with the palette and the resolution it finds in the other."""
-    import io
-
     if part.header.extra(Tag.LAYOUT) is None or (part.mode.is_wide and part.mode is not Mode.I16):
         return ()
     image, like = to_image(part.pixels, part.mode), blank_like(part, whole)

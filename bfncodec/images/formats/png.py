@@ -16,6 +16,7 @@ from bfncodec.images.formats.pngrows import best_filtered, filtered, pack_rows, 
 from bfncodec.images.formats.spans import Parsed, Role, Span, UnfitError, check_size
 from bfncodec.images.palette import Palette
 from bfncodec.images.picture import Picture, with_palette
+from bfncodec.images.samples import from_image, open_stream
 from bfncodec.runtime.arrays import Pixels
 
 __all__ = ["MAGIC", "bare", "filter_chunks", "pack_chunks", "parse", "unpack_chunks", "write"]
@@ -227,8 +228,6 @@ def _decode(head: _Head, stream: bytes) -> Pixels:
 
 
 def _by_pillow(head: _Head, stream: bytes) -> Pixels:
-    from bfncodec.images.samples import from_image, open_stream
-
     palette = [(b"PLTE", bytes(3 << head.depth))] if head.mode is Mode.P else []
     bare = MAGIC + b"".join(map(_chunk, [(b"IHDR", head.write()), *palette, (b"IDAT", stream), (b"IEND", b"")]))
     due = (head.width, head.height)

@@ -9,11 +9,13 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
+from bfncodec.errors import DamagedError
 from bfncodec.format.header import VP8L, Extra, Mode, Origin, Tag
 from bfncodec.format.wire import Reader
 from bfncodec.images.formats.png import pack_chunks, unpack_chunks
 from bfncodec.images.formats.spans import Parsed, Role, Span, UnfitError, check_size
 from bfncodec.images.picture import Picture
+from bfncodec.images.samples import from_image, open_stream, to_image
 from bfncodec.runtime.arrays import Pixels
 
 __all__ = ["bare", "filter_chunks", "parse", "write"]
@@ -91,8 +93,6 @@ def _chunks(data: bytes) -> Iterator[Chunk]:
 
 
 def _encode(picture: Picture) -> bytes:
-    from bfncodec.images.samples import to_image
-
     plain, image = io.BytesIO(), to_image(picture.pixels, picture.mode)
     image.save(plain, "WEBP", lossless=True, exact=True, method=4, quality=75)
     return dict(_chunks(plain.getvalue()))[b"VP8L"]
@@ -100,8 +100,6 @@ def _encode(picture: Picture) -> bytes:
 
 def _decode(stream: bytes) -> tuple[Pixels, Mode]:
     """The pixels of a stream. Raises UnfitError where it has bytes that decoders do not need."""
-    from bfncodec.images.samples import from_image
-
     reader = Reader(stream)
     if reader.byte("a VP8L stream") != VP8L:
         raise UnfitError("not a VP8L stream")
@@ -125,9 +123,6 @@ def _needs_all(stream: bytes, sides: tuple[int, int], pixels: Pixels) -> bool:
     """
     import numpy as np
 
-    from bfncodec.errors import DamagedError
-    from bfncodec.images.samples import from_image
-
     used = stream.rstrip(b"\0")
     if len(stream) - len(used) > _PADDING:
         return False
@@ -143,8 +138,6 @@ def _needs_all(stream: bytes, sides: tuple[int, int], pixels: Pixels) -> bool:
 
 
 def _open(stream: bytes, sides: tuple[int, int]) -> Any:
-    from bfncodec.images.samples import open_stream
-
     return open_stream(_file([(b"VP8L", stream)]), "WEBP", f"of {sides}", lambda size: size == sides)
 
 
