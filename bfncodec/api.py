@@ -13,11 +13,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from bfncodec.codecs.protocol import Codec
-from bfncodec.content.arrays import read_places
-from bfncodec.content.folder import Places, folder_of, picture_shape, read_files
+from bfncodec.content.arrays import Arrays, read_places
+from bfncodec.content.folder import FilePositions, Folder, folder_of, picture_shape, read_files
 from bfncodec.content.objects import content_of, object_of, same_object
 from bfncodec.content.regions import LineRange, Part, part_of, with_true_extras
-from bfncodec.content.types import Arrays, Content, Folder, Plain
+from bfncodec.content.types import Content, Plain
 from bfncodec.errors import (
     BfncodecError,
     DamagedError,
@@ -572,7 +572,7 @@ class _Whole:
         self.boxes = tuple(boxes(frame.axes, frame.header.grain))
         self.sides = tuple(length for length, _ in frame.axes)
         self.folder = read_files(frame.header, self.sides[0])
-        self.files = Places(self.folder[0]) if self.folder else None
+        self.files = FilePositions(self.folder[0]) if self.folder else None
         self.places = read_places(frame.header, self.sides[0])
         self.box = part.place(frame.header, frame.axes) if part else tuple((0, side) for side in self.sides)
         self.wanted = [n for n, box in enumerate(self.boxes) if part is None or overlap(self.box, box)]

@@ -20,10 +20,9 @@ import pytest
 import bfncodec
 from benchmarks.faults import Killer, folder_file, tree
 from bfncodec.cli import batch
-from bfncodec.content.folder import read_folder
 from bfncodec.errors import BfncodecError
 from bfncodec.files import atomic, transfer
-from bfncodec.files.sources import Identity
+from bfncodec.files.sources import Identity, read_folder
 from bfncodec.files.transfer import Options, compress_file, decompress_file
 from support.commands import ENVIRONMENT, TEXT
 from support.doubles import noise

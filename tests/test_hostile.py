@@ -27,7 +27,7 @@ import bfncodec
 from bfncodec import models
 from bfncodec.cli.main import _run, cli
 from bfncodec.content.arrays import arrays_of
-from bfncodec.content.folder import Places
+from bfncodec.content.folder import FilePositions
 from bfncodec.content.paths import bad_path, unusable_path
 from bfncodec.errors import BfncodecError, DamagedError, InputError, LimitError, ModelError
 from bfncodec.files.transfer import Options, decode_data
@@ -416,7 +416,7 @@ def test_what_is_lost_of_a_folder_of_many_files_is_found_in_time() -> None:
     file.extras = [(Tag.FILES, table)]
     file.axes, file.segments = [(count, count)], [(1 << 6, b"\1x")] * count
     lost: list[str] = []
-    with patch.object(Places, "within", autospec=True, side_effect=Places.within) as asked:
+    with patch.object(FilePositions, "within", autospec=True, side_effect=FilePositions.within) as asked:
         found = decompress(put_together(file), on_damage=lambda damage: lost.extend(damage.files))
     assert lost == paths
     assert found == {}

@@ -1,7 +1,6 @@
-"""Files of several arrays (.npz) as one content: the items of all their arrays lie together, behind everything else.
+"""Files of arrays as content: an .npz file with the items of all its arrays together, behind everything else.
 
-Nothing of a zip file has to be made again: who decodes moves the arrays back to their places. Writers stand above their
-readers.
+A decoder moves the arrays back to their places, so it need not write a zip file. Writers stand above their readers.
 """
 
 from __future__ import annotations
@@ -9,31 +8,77 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 
-from bfncodec.content.types import Arrays, Place, npy_head
+from bfncodec.content.types import Plain
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.format.header import Extra, Header, Kind, Tag
 from bfncodec.format.wire import Reader, varint
 
-__all__ = ["arrays_of", "is_npz", "read_places", "write_places"]
+__all__ = ["Arrays", "Place", "arrays_of", "is_npz", "npy_head", "read_places", "write_places"]
 
-_HEAD = 30  # bytes of a member's local head before its name
+Place = tuple[int, int]
+"""(start, size) in bytes of an array's data in its file."""
+
+_LOCAL_HEADER = 30  # bytes of a zip member's local header before its name
+
+
+@dataclass(frozen=True)
+class Arrays(Plain):
+    """A file whose arrays were moved behind everything else in it.
+
+    places: where in the file the data of each array were, in rising order.
+    """
+
+    places: tuple[Place, ...] = ()
+
+    @property
+    def first(self) -> int:
+        """Byte of the content at which the data of the first array begin."""
+        return len(self.data) - sum(size for _, size in self.places)
+
+    @property
+    def header(self) -> Header:
+        """Header of a file with this content."""
+        return Header(Kind.BYTES, extras=(write_places(self.places),))
+
+    @property
+    def file(self) -> bytes:
+        """Bytes of the file as it was."""
+        parts, other, moved, at = [], 0, self.first, 0
+        for start, size in self.places:
+            parts += [self.data[other : other + start - at], self.data[moved : moved + size]]
+            other, moved, at = other + start - at, moved + size, start + size
+        return b"".join([*parts, self.data[other : self.first]])
 
 
 def is_npz(data: bytes) -> bool:
-    """Return whether it is a zip file that begins with an array."""
-    return data.startswith(b"PK\3\4") and data[_HEAD : _HEAD + _lengths(data, 0)[0]].endswith(b".npy")
+    """Return whether bytes are a zip file that begins with an array."""
+    return data.startswith(b"PK\3\4") and data[_LOCAL_HEADER : _LOCAL_HEADER + _lengths(data, 0)[0]].endswith(b".npy")
 
 
 def _lengths(data: bytes, at: int) -> tuple[int, int]:
-    """Of a member's name, and of what stands between it and the content."""
-    return int.from_bytes(data[at + 26 : at + 28], "little"), int.from_bytes(data[at + 28 : at + _HEAD], "little")
+    """Return the lengths of the name of the member at a byte, and of the extra field behind it."""
+    name, extra = data[at + 26 : at + 28], data[at + 28 : at + _LOCAL_HEADER]
+    return int.from_bytes(name, "little"), int.from_bytes(extra, "little")
+
+
+def npy_head(data: bytes) -> int:
+    """Return the size of the head of a .npy file, 0 for other bytes."""
+    if not data.startswith(b"\x93NUMPY\x01") and not data.startswith(b"\x93NUMPY\x02"):
+        return 0
+    size = 2 if data[6] == 1 else 4
+    return 8 + size + int.from_bytes(data[8 : 8 + size], "little")
 
 
 def arrays_of(data: bytes, shape: tuple[int, ...]) -> Arrays:
-    """The content of an .npz file for a model of items of that shape. InputError where no array is of such items."""
+    """Return the content of an .npz file for a model of items of that shape.
+
+    Raises InputError for bytes that are no .npz file, and if none of its arrays consists of such items: uint8, in C
+    order, not compressed.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
             members = sorted(file.infolist(), key=lambda member: member.header_offset)
@@ -52,26 +97,26 @@ def arrays_of(data: bytes, shape: tuple[int, ...]) -> Arrays:
 
 
 def _items(data: bytes, member: zipfile.ZipInfo, item: int) -> Iterator[Place]:
-    """Where the items of a member are and how many bytes they take, if it is an array of such items."""
+    """Yield the place of a member's data if it is an array of items of that many bytes."""
     if member.compress_type != zipfile.ZIP_STORED or not member.filename.endswith(".npy"):
         return
-    start = member.header_offset + _HEAD + sum(_lengths(data, member.header_offset))
+    start = member.header_offset + _LOCAL_HEADER + sum(_lengths(data, member.header_offset))
     head = npy_head(data[start : start + 12])
     if not head or not 0 < head < member.file_size or start + member.file_size > len(data):
         return
     import numpy as np
 
-    said = io.BytesIO(data[start : start + head])
-    version = np.lib.format.read_magic(said)
+    stream = io.BytesIO(data[start : start + head])
+    version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran_order, dtype = read(said)
+    shape, fortran_order, dtype = read(stream)
     size = member.file_size - head
     if dtype == np.uint8 and not fortran_order and prod(shape[1:]) == item and 0 < size == prod(shape):
         yield start + head, size
 
 
 def _others(data: bytes, places: list[Place]) -> Iterator[bytes]:
-    """Return what is between the places."""
+    """Yield the bytes between the places."""
     at = 0
     for start, size in places:
         yield data[at:start]
@@ -83,7 +128,7 @@ def _others(data: bytes, places: list[Place]) -> Iterator[bytes]:
 
 
 def write_places(places: tuple[Place, ...]) -> Extra:
-    """The extra that says from where the arrays were moved: what lies before each, and its size."""
+    """Return the extra that holds the places: how many bytes lie between an array and the one before, and its size."""
     numbers, at = [len(places)], 0
     for start, size in places:
         numbers += [start - at, size]
@@ -92,7 +137,10 @@ def write_places(places: tuple[Place, ...]) -> Extra:
 
 
 def read_places(header: Header, size: int) -> tuple[Place, ...]:
-    """The places in a file of that many bytes, none where nothing was moved. DamagedError for what no writer writes."""
+    """Return the places in a file of ``size`` bytes, none if nothing was moved.
+
+    Raises DamagedError for a table that no writer writes.
+    """
     value = header.extra(Tag.MOVED)
     if value is None:
         return ()

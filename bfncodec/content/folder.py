@@ -1,36 +1,36 @@
-"""Folders: many files as one content, so that a model of items of one shape codes their pictures as one archive.
+"""Folders as content: many files as one, so that a model of items of one shape codes their pictures as one archive.
 
-A picture file whose pixels are one item of the model gives its pixels, and comes back as a picture file that was
-compressed alone does: same pixels and metadata, same format. Every other file gives its bytes. Bytes come first, so
-that the items end with the content. Writers stand above their readers. No numpy or PIL before pixels are at hand.
+A picture file whose pixels are one item of the model gives its pixels and comes back like a picture file that was
+compressed alone: same pixels, metadata and format. Every other file gives its bytes. Bytes come first, so that the
+items end with the content. Writers stand above their readers. No numpy or PIL before pixels are at hand.
 """
 
 from __future__ import annotations
 
-import os
 import zlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 
 from bfncodec.content.paths import bad_path, unusable_path
-from bfncodec.content.types import Entry, Folder
+from bfncodec.content.types import Plain
 from bfncodec.errors import DamagedError, InputError
-from bfncodec.files.sources import Identity, read_known
 from bfncodec.format.header import Extra, Header, Kind, Mode, Origin, Tag, read_extras, read_look, write_extras
 from bfncodec.format.wire import Reader, varint
+from bfncodec.images.files import read_file, write_file
 from bfncodec.images.picture import Picture
 
 __all__ = [
-    "Places",
+    "FileEntry",
+    "FilePositions",
+    "Folder",
     "Shape",
     "checksum",
     "folder_of",
     "make_files",
     "picture_shape",
     "read_files",
-    "read_folder",
     "write_files",
 ]
 
@@ -45,49 +45,85 @@ _SHOWN = 200  # characters of a path in an error
 _BYTES = 0  # in the place of a picture's format and mode
 
 
-# ---- files on disk ----------------------------------------------------------------------------
+@dataclass(frozen=True)
+class FileEntry:
+    """A file of a folder.
 
-
-def read_folder(
-    folder: Path, on_skip: Callable[[str, str], None] | None = None, known: dict[str, Identity] | None = None
-) -> dict[str, bytes]:
-    """Every file in a folder and the folders in it, by its path with slashes.
-
-    on_skip: given the path of what is neither file nor folder (a symbolic link, a pipe), and what it is; without it
-    that is an error. known: takes the identity of each file as it was read. Raises InputError, also where something
-    cannot be read and where there are no files.
+    Parameters
+    ----------
+    path
+        Relative path with slashes.
+    size
+        Bytes that the file has in the content.
+    origin
+        Format of a picture file; OBJECT for a file that is kept as its bytes.
+    mode, extras
+        Mode and metadata of a picture.
     """
-    found = {}
-    for path in _walk(folder, on_skip or _refuse):
-        name = path.relative_to(folder).as_posix()
-        try:
-            found[name], identity = read_known(path)
-        except InputError as error:
-            raise InputError(f"{name} {error}") from error
-        if known is not None:
-            known[name] = identity
-    if not found:
-        raise InputError("expected a folder with files, found none in it")
-    return found
+
+    path: str
+    size: int
+    origin: Origin = Origin.OBJECT
+    mode: Mode = Mode.RGB
+    extras: tuple[Extra, ...] = ()
+
+    @property
+    def is_picture(self) -> bool:
+        """The content has the pixels of the file instead of its bytes."""
+        return self.origin is not Origin.OBJECT
 
 
-def _walk(folder: Path, skip: Callable[[str, str], None]) -> Iterator[Path]:
-    def fail(error: OSError) -> None:
-        raise InputError(f"cannot be read: {error.filename}: {error.strerror or error}") from error
+@dataclass(frozen=True)
+class Folder(Plain):
+    """The files of a folder as one content: files kept as bytes, then the pixels of all others.
 
-    for top, inner, names in os.walk(folder, onerror=fail):
-        inner.sort()  # the order in which they are entered
-        for path in (Path(top, name) for name in sorted([*inner, *names])):
-            if path.is_symlink():
-                skip(str(path), "is a symbolic link")
-            elif path.is_file():
-                yield path
-            elif not path.is_dir():
-                skip(str(path), "is neither a file nor a folder")
+    Parameters
+    ----------
+    entries
+        Files in the order of their paths.
+    sides
+        Height and width of all pictures.
+    lost
+        Ranges of the content that could not be decoded.
+    source
+        CRC-32 of all files in their order if they come back byte for byte, else None.
+    """
+
+    entries: tuple[FileEntry, ...] = ()
+    sides: tuple[int, int] = (0, 0)
+    lost: tuple[Range, ...] = ()
+    source: bytes | None = None
+
+    @property
+    def first(self) -> int:
+        """Byte of the content at which the first picture begins."""
+        return sum(entry.size for entry in self.entries if not entry.is_picture)
+
+    @property
+    def header(self) -> Header:
+        """Header of a file with this content."""
+        source = () if self.source is None else (Extra(Tag.SOURCE, self.source),)
+        return Header(Kind.BYTES, extras=(write_files(self.entries, self.sides), *source))
 
 
-def _refuse(path: str, what: str) -> None:
-    raise InputError(f"{path} {what}, which is not kept: remove it first")
+class FilePositions:
+    """Where each file lies in the content: files kept as bytes come first.
+
+    entries: the files in the order of the content. starts: the byte at which each begins.
+    """
+
+    def __init__(self, entries: Sequence[FileEntry]) -> None:
+        self.entries = sorted(entries, key=lambda entry: entry.is_picture)
+        self.starts = list(accumulate((entry.size for entry in self.entries), initial=0))[: len(self.entries)]
+        self._ends = [start + entry.size for entry, start in zip(self.entries, self.starts, strict=True)]
+
+    def within(self, span: Range) -> tuple[str, ...]:
+        """Return the paths of the files that have bytes in a range of the content."""
+        start, stop = span
+        if start >= stop:
+            return ()
+        touched = self.entries[bisect_right(self._ends, start) : bisect_left(self.starts, stop)]
+        return tuple(sorted(entry.path for entry in touched if entry.size))
 
 
 # ---- files to content and back ----------------------------------------------------------------
@@ -108,7 +144,9 @@ def picture_shape(shape: tuple[int, ...], model: str) -> Shape:
 
 
 def folder_of(files: Mapping[str, bytes], shape: Shape, exact: bool = False) -> Folder:
-    """The content of files by path. exact: no file is taken for a picture that would not come back byte for byte.
+    """Return the content of files by path.
+
+    exact: keep a picture file as bytes unless it comes back byte for byte.
 
     Raises InputError for paths that lead elsewhere, and where no file is a picture of that shape.
     """
@@ -120,12 +158,12 @@ def folder_of(files: Mapping[str, bytes], shape: Shape, exact: bool = False) -> 
         picture = _item(files[path], shape, exact)
         if picture is None:
             plain.append(files[path])
-            entries.append(Entry(path, len(files[path])))
+            entries.append(FileEntry(path, len(files[path])))
         else:
             pixels.append(_pixel_bytes(picture))
             identical = identical and picture.header.extra(Tag.SOURCE) is not None
             extras = tuple(extra for extra in picture.extras if extra.tag != Tag.SOURCE)  # the folder has one for all
-            entries.append(Entry(path, len(pixels[-1]), picture.origin, picture.mode, extras))
+            entries.append(FileEntry(path, len(pixels[-1]), picture.origin, picture.mode, extras))
     if not pixels:
         height, width, channels = shape
         kind = f"{'an RGB' if channels == 3 else 'a grey'} picture of {width} x {height} pixels"
@@ -140,7 +178,7 @@ def folder_of(files: Mapping[str, bytes], shape: Shape, exact: bool = False) -> 
 
 
 def checksum(files: Mapping[str, bytes]) -> bytes:
-    """The CRC-32 of all files by their paths, little-endian."""
+    """Return the CRC-32 of all files in the order of their paths, little-endian."""
     crc = 0
     for path in sorted(files):
         crc = zlib.crc32(files[path], crc)
@@ -148,38 +186,19 @@ def checksum(files: Mapping[str, bytes]) -> bytes:
 
 
 def make_files(folder: Folder) -> dict[str, bytes]:
-    """The files by path; without those of which something is lost."""
-    places = Places(folder.entries)
-    lost = {path for box in folder.lost for path in places.within(box)}
+    """Return the files by path, without those of which something is lost."""
+    positions = FilePositions(folder.entries)
+    lost = {path for span in folder.lost for path in positions.within(span)}
     found = {
         entry.path: _make_file(entry, folder.data[start : start + entry.size], folder.sides)
-        for entry, start in zip(places.entries, places.starts, strict=True)
+        for entry, start in zip(positions.entries, positions.starts, strict=True)
         if entry.path not in lost
     }
     return {path: found[path] for path in sorted(found)}
 
 
-class Places:
-    """Where in the content each file is: files kept as bytes come first."""
-
-    def __init__(self, entries: Sequence[Entry]) -> None:
-        self.entries = sorted(entries, key=lambda entry: entry.is_picture)
-        self.starts = list(accumulate((entry.size for entry in self.entries), initial=0))[: len(self.entries)]
-        self._ends = [start + entry.size for entry, start in zip(self.entries, self.starts, strict=True)]
-
-    def within(self, box: Range) -> tuple[str, ...]:
-        """The paths of the files that have bytes in a part of the content."""
-        start, stop = box
-        if start >= stop:
-            return ()
-        touched = self.entries[bisect_right(self._ends, start) : bisect_left(self.starts, stop)]
-        return tuple(sorted(entry.path for entry in touched if entry.size))
-
-
 def _item(data: bytes, shape: Shape, exact: bool) -> Picture | None:
-    """The picture of a file that is an item; None for any other."""
-    from bfncodec.images.files import read_file
-
+    """Return the picture of a file that is one item, None for any other file."""
     picture = read_file(data, exact)
     if picture is None or picture.mode not in _MODES[shape[2]] or picture.pixels.shape != shape:
         return None
@@ -187,17 +206,15 @@ def _item(data: bytes, shape: Shape, exact: bool) -> Picture | None:
 
 
 def _pixel_bytes(picture: Picture) -> bytes:
-    """Black and white are 0 and 255, as in a grey picture."""
+    """Return the samples of a picture; black and white are 0 and 255, as in a grey one."""
     white = 255 if picture.mode is Mode.BILEVEL else 1
     return (picture.pixels * white).astype("u1").tobytes()
 
 
-def _make_file(entry: Entry, data: bytes, sides: tuple[int, int]) -> bytes:
+def _make_file(entry: FileEntry, data: bytes, sides: tuple[int, int]) -> bytes:
     if not entry.is_picture:
         return data
     import numpy as np
-
-    from bfncodec.images.files import write_file
 
     pixels = np.frombuffer(data, np.uint8).reshape(*sides, entry.mode.channels)
     if entry.mode is Mode.BILEVEL:
@@ -211,20 +228,20 @@ def _make_file(entry: Entry, data: bytes, sides: tuple[int, int]) -> bytes:
 # ---- the table of files -----------------------------------------------------------------------
 
 
-def write_files(entries: Sequence[Entry], sides: tuple[int, int]) -> Extra:
-    """The extra that says which files a content is: like beside like, as LZMA likes it."""
+def write_files(entries: Sequence[FileEntry], sides: tuple[int, int]) -> Extra:
+    """Return the extra that holds the table of files, field by field, which suits LZMA."""
     paths = b"".join(entry.path.encode() + b"\0" for entry in entries)
-    looks = bytes(entry.origin << 4 | entry.mode if entry.is_picture else _BYTES for entry in entries)
+    formats = bytes(entry.origin << 4 | entry.mode if entry.is_picture else _BYTES for entry in entries)
     sizes = b"".join(varint(entry.size) for entry in entries if not entry.is_picture)
     extras = b"".join(write_extras(entry.extras, squeeze=False) for entry in entries if entry.is_picture)
     head = b"".join(map(varint, [*sides, len(entries)]))
-    return Extra(Tag.FILES, head + paths + looks + sizes + extras)
+    return Extra(Tag.FILES, head + paths + formats + sizes + extras)
 
 
-def read_files(header: Header, size: int) -> tuple[tuple[Entry, ...], tuple[int, int]] | None:
-    """The files that content of that many bytes is and the sides of its pictures; None for content that is no folder.
+def read_files(header: Header, size: int) -> tuple[tuple[FileEntry, ...], tuple[int, int]] | None:
+    """Return the files in content of ``size`` bytes, and the sides of its pictures; None for content that is no folder.
 
-    Raises DamagedError for what no writer writes, above all for paths that lead out of the folder.
+    Raises DamagedError for a table that no writer writes, above all for paths that lead out of the folder.
     """
     value = header.extra(Tag.FILES)
     if value is None:
@@ -235,9 +252,9 @@ def read_files(header: Header, size: int) -> tuple[tuple[Entry, ...], tuple[int,
     if header.kind is not Kind.BYTES or not 0 < count <= len(value):
         raise DamagedError(f"a folder of {count} files cannot be in content of kind {header.kind.name.lower()}")
     paths = _read_paths(reader, count)
-    looks = [read_look(Reader(bytes([byte]))) if byte else None for byte in reader.take(count, "formats of files")]
-    sizes = [0 if look else reader.varint("the size of a file") for look in looks]
-    entries = tuple(_read_entry(reader, *found, sides) for found in zip(paths, looks, sizes, strict=True))
+    formats = [read_look(Reader(bytes([byte]))) if byte else None for byte in reader.take(count, "formats of files")]
+    sizes = [0 if found else reader.varint("the size of a file") for found in formats]
+    entries = tuple(_read_entry(reader, *found, sides) for found in zip(paths, formats, sizes, strict=True))
     total = sum(entry.size for entry in entries)
     if reader.rest() or total != size:
         raise DamagedError(f"expected files of {size} bytes, found {total}")
@@ -260,12 +277,12 @@ def _read_paths(reader: Reader, count: int) -> list[str]:
 
 
 def _read_entry(
-    reader: Reader, path: str, look: tuple[Origin, Mode] | None, size: int, sides: tuple[int, int]
-) -> Entry:
-    if look is None:
-        return Entry(path, size)
-    origin, mode = look
+    reader: Reader, path: str, form: tuple[Origin, Mode] | None, size: int, sides: tuple[int, int]
+) -> FileEntry:
+    if form is None:
+        return FileEntry(path, size)
+    origin, mode = form
     no_file = origin is Origin.OBJECT or origin.is_array
     if no_file or not any(mode in modes for modes in _MODES.values()) or not min(sides):
         raise DamagedError(f"{path!a}: a picture of origin {origin}, mode {mode.pil} and sides {sides} cannot be")
-    return Entry(path, sides[0] * sides[1] * mode.channels, origin, mode, read_extras(reader))
+    return FileEntry(path, sides[0] * sides[1] * mode.channels, origin, mode, read_extras(reader))

@@ -12,10 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bfncodec.content.types import Arrays, Content, Folder, Plain, Wrapper
+from bfncodec.content.arrays import Arrays
+from bfncodec.content.folder import Folder
+from bfncodec.content.types import Content, Plain, Wrapper
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.format.header import ARRAY_TYPES, MAX_DIMENSIONS, Kind, Origin, Tag
 from bfncodec.format.limits import Limits
+from bfncodec.images.files import same_file, write_file
 from bfncodec.images.picture import Picture, array_of_picture, image_of_picture, picture_of_array, picture_of_image
 from bfncodec.runtime.arrays import Array
 
@@ -172,8 +175,6 @@ def object_of(content: Content) -> Any:
     Where a file that was to come back byte for byte does not, the log says so.
     """
     if isinstance(content, Folder):
-        from bfncodec.content.folder import make_files
-
         return _told(content, make_files(content))
     if isinstance(content, Arrays):
         return content.file
@@ -183,8 +184,6 @@ def object_of(content: Content) -> Any:
         return array_of_picture(content)
     if content.origin is Origin.OBJECT:
         return image_of_picture(content)
-    from bfncodec.images.files import write_file
-
     return _told(content, write_file(content))
 
 
@@ -200,8 +199,6 @@ def is_identical(content: Content, made: Any) -> bool:
     """Return whether a file, or the files by path, made of a content are what was compressed, byte for byte."""
     promised = content.header.extra(Tag.SOURCE)
     if isinstance(content, Folder):
-        from bfncodec.content.folder import checksum
-
         return promised == checksum(made)
     if isinstance(content, Picture) and content.header.is_file_of_pixels:
         return promised == zlib.crc32(made).to_bytes(4, "little")
@@ -259,6 +256,4 @@ def _same_value(given: object, made: object) -> bool:
 
 
 def _same_file(given: bytes, made: bytes) -> bool:
-    from bfncodec.images.files import same_file
-
     return same_file(bytes(given), made)

@@ -1,10 +1,10 @@
-"""Sources: the bytes of files on disk, and removing a file only while it is the one that was read."""
+"""Sources: the bytes of files and folders on disk, and removal of a file only while it is the one that was read."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import BinaryIO
 from bfncodec.errors import InputError, OutputError
 from bfncodec.format.wire import Source
 
-__all__ = ["Identity", "Slices", "check_unchanged", "opened", "read", "read_known", "remove"]
+__all__ = ["Identity", "Slices", "check_unchanged", "opened", "read", "read_folder", "read_known", "remove"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,49 @@ def read_known(path: Path) -> tuple[bytes, Identity]:
     if stat.S_ISREG(after.st_mode) and not known.has_content_of(Identity.of(before)):
         raise InputError("was changed while it was read: try again when no other program writes to it")
     return data, known
+
+
+def read_folder(
+    folder: Path, on_skip: Callable[[str, str], None] | None = None, known: dict[str, Identity] | None = None
+) -> dict[str, bytes]:
+    """Return the bytes of every file in a folder and the folders in it, by its relative path with slashes.
+
+    on_skip: called with the path of what is neither file nor folder (a symbolic link, a pipe), and with what it is;
+    without it that is an error. known: receives the identity of each file as it was read.
+
+    Raises InputError if something cannot be read or kept, and for a folder without files.
+    """
+    found = {}
+    for path in _walk(folder, on_skip or _refuse):
+        name = path.relative_to(folder).as_posix()
+        try:
+            found[name], identity = read_known(path)
+        except InputError as error:
+            raise InputError(f"{name} {error}") from error
+        if known is not None:
+            known[name] = identity
+    if not found:
+        raise InputError("expected a folder with files, found none in it")
+    return found
+
+
+def _walk(folder: Path, skip: Callable[[str, str], None]) -> Iterator[Path]:
+    def fail(error: OSError) -> None:
+        raise InputError(f"cannot be read: {error.filename}: {error.strerror or error}") from error
+
+    for top, inner, names in os.walk(folder, onerror=fail):
+        inner.sort()  # the order in which they are entered
+        for path in (Path(top, name) for name in sorted([*inner, *names])):
+            if path.is_symlink():
+                skip(str(path), "is a symbolic link")
+            elif path.is_file():
+                yield path
+            elif not path.is_dir():
+                skip(str(path), "is neither a file nor a folder")
+
+
+def _refuse(path: str, what: str) -> None:
+    raise InputError(f"{path} {what}, which is not kept: remove it first")
 
 
 class Slices:

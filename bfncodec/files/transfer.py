@@ -32,10 +32,10 @@ from bfncodec.api import (
 )
 from bfncodec.codecs.protocol import Capabilities
 from bfncodec.content.arrays import arrays_of, is_npz
-from bfncodec.content.folder import Shape, folder_of, picture_shape, read_folder
+from bfncodec.content.folder import Folder, Shape, folder_of, picture_shape
 from bfncodec.content.objects import is_identical, object_of
 from bfncodec.content.regions import Part, part_of
-from bfncodec.content.types import Content, Folder, Plain, same_content
+from bfncodec.content.types import Content, Plain, same_content
 from bfncodec.errors import BfncodecError, InputError, OutputError, reading
 from bfncodec.files.atomic import (
     check_outside,
@@ -46,7 +46,7 @@ from bfncodec.files.atomic import (
     place,
     place_folder,
 )
-from bfncodec.files.sources import Identity, Slices, check_unchanged, opened, read, read_known, remove
+from bfncodec.files.sources import Identity, Slices, check_unchanged, opened, read, read_folder, read_known, remove
 from bfncodec.format.container import SUFFIX, unpack
 from bfncodec.format.header import NOWHERE, Header, Kind, Origin, Tag
 from bfncodec.format.limits import OF_WRITERS, Limits, check_limit

@@ -22,6 +22,7 @@ from math import prod
 from typing import Any
 
 from bfncodec.codecs.protocol import Codec
+from bfncodec.content.arrays import npy_head
 from bfncodec.errors import DamagedError, FormatError, InputError, SalvageableError, Salvaged
 from bfncodec.format import lzmaraw
 from bfncodec.format.container import Coded, Frame, Segment
@@ -214,8 +215,6 @@ def _cuts(data: bytes, codec: Codec[Any]) -> tuple[Axes, Items]:
 
 def _first_item(data: bytes, size: int) -> int:
     """Where items begin: after the head of a .npy file, else so that the last ends with the content."""
-    from bfncodec.content.types import npy_head
-
     return min(npy_head(data) or len(data) % size, len(data))
 
 

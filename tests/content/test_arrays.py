@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 import bfncodec
 from bfncodec.cli.main import cli
-from bfncodec.content.arrays import arrays_of, read_places, write_places
-from bfncodec.content.types import Arrays
+from bfncodec.content.arrays import Arrays, arrays_of, read_places, write_places
 from bfncodec.errors import DamagedError, FormatError, InputError
 from bfncodec.files.transfer import Options, compress_file, decompress_file
 from bfncodec.format.container import Coded, pack, unpack

@@ -21,8 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 
 import bfncodec
 from bfncodec.cli.main import cli
-from bfncodec.content.folder import folder_of, read_files, write_files
-from bfncodec.content.types import Entry
+from bfncodec.content.folder import FileEntry, folder_of, read_files, write_files
 from bfncodec.errors import DamagedError, FormatError, InputError, NewerVersionError, OutputError
 from bfncodec.files import atomic
 from bfncodec.files.transfer import Options, compress_file, decompress_file, encode_folder
@@ -558,11 +557,11 @@ def test_folders_are_bytes() -> None:
 
 
 def test_metadata_that_cannot_be_names_the_file() -> None:
-    entry = Entry("a", 1, Origin.PNG, Mode.L, (Extra(Tag.CHUNKS, b"half"),))
+    entry = FileEntry("a", 1, Origin.PNG, Mode.L, (Extra(Tag.CHUNKS, b"half"),))
     value = write_files([entry], (1, 1)).value
     with pytest.raises(DamagedError, match=r"^a: "):
         bfncodec.decompress(crafted(value))
-    bad = Entry("a", 1, Origin.PNG, Mode.BILEVEL)
+    bad = FileEntry("a", 1, Origin.PNG, Mode.BILEVEL)
     assert bfncodec.decompress(crafted(write_files([bad], (1, 1)).value))["a"].startswith(b"\x89PNG")
 
 
@@ -580,7 +579,7 @@ def test_tables_come_back(files: dict[str, Any]) -> None:
     entries = []
     for path, ((origin, mode), extras, size) in sorted(files.items()):
         plain = origin is Origin.OBJECT
-        entries.append(Entry(path, size) if plain else Entry(path, 4 * 5 * mode.channels, origin, mode, extras))
+        entries.append(FileEntry(path, size) if plain else FileEntry(path, 4 * 5 * mode.channels, origin, mode, extras))
     header = Header(Kind.BYTES, extras=(write_files(entries, (4, 5)),))
     folders = {"/".join(path.split("/")[:n]) for path in files for n in range(1, path.count("/") + 1)}
     if folders & files.keys():

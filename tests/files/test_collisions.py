@@ -13,10 +13,10 @@ from types import SimpleNamespace
 import pytest
 
 import bfncodec
-from bfncodec.content.folder import read_folder
 from bfncodec.errors import InputError, OutputError
 from bfncodec.files import atomic, collisions, sources, transfer
 from bfncodec.files.collisions import Step
+from bfncodec.files.sources import read_folder
 from bfncodec.files.transfer import Options, compress_file, decompress_file
 from support.commands import ENVIRONMENT, TEXT, names, run
 from support.doubles import FakeModels
