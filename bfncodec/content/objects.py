@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bfncodec.content.arrays import Arrays
-from bfncodec.content.folder import Folder
+from bfncodec.content.folder import Folder, checksum, make_files
 from bfncodec.content.types import Content, Plain, Wrapper
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.format.header import ARRAY_TYPES, MAX_DIMENSIONS, Kind, Origin, Tag
