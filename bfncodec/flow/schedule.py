@@ -184,6 +184,28 @@ class Wavefront(RevealSchedule):
         columns = np.arange(self.width, dtype=np.int64)[None, :]
         return (columns + 2 * rows).reshape(-1)
 
+    @cached_property
+    def first_row(self) -> NDArray[np.int64]:
+        """The row of the first pixel that each step reveals, int64 [n_steps]; a step reveals one pixel in each of some
+        consecutive rows.
+        """
+        return np.clip((np.arange(self.n_steps, dtype=np.int64) - self.width + 2) // 2, 0, self.height)
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """Pixels that each step reveals, int64 [n_steps]."""
+        last = np.minimum(np.arange(self.n_steps, dtype=np.int64) // 2, self.height - 1)
+        return np.maximum(last + 1 - self.first_row, 0)
+
+    @staticmethod
+    def lag(row: int, column: int) -> int:
+        """Return how many steps after a pixel its neighbour at a (row, column) offset is revealed; negative: before.
+
+        >>> Wavefront.lag(-1, 1)
+        -1
+        """
+        return column + 2 * row
+
 
 @dataclass(frozen=True)
 class Comb(RevealSchedule):

@@ -66,6 +66,15 @@ def test_wavefront_goes_down_slanted_lines(schedule: Wavefront) -> None:
         assert schedule.revealed(i).tolist() == [r * schedule.width + c for r, c in line]
 
 
+@given(wavefronts)
+def test_the_rows_of_a_line_follow_each_other(schedule: Wavefront) -> None:
+    assert schedule.counts.tolist() == np.diff(schedule.offsets).tolist()
+    for i, (first, count) in enumerate(zip(schedule.first_row.tolist(), schedule.counts.tolist(), strict=True)):
+        rows, columns = np.divmod(schedule.revealed(i), schedule.width)
+        assert rows.tolist() == list(range(first, first + count))
+        assert {Wavefront.lag(r, c) for r, c in zip(rows.tolist(), columns.tolist(), strict=True)} <= {i}
+
+
 @given(wavefronts, st.data())
 def test_wavefront_context(schedule: Wavefront, data: st.DataObject) -> None:
     r = data.draw(st.integers(0, schedule.height - 1))

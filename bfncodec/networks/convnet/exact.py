@@ -23,6 +23,7 @@ from torch import Tensor
 
 from bfncodec.coding import tables
 from bfncodec.coding.cdf import SUM_BITS, Intervals, high_frequencies, low_frequencies, nibble_intervals
+from bfncodec.flow.schedule import Wavefront
 from bfncodec.networks.convnet.model import (
     BLOCK_TAPS,
     CODING_ORDER,
@@ -46,6 +47,7 @@ WORD = 4  # bytes a pixel takes in its cell, so that it is read as one number: R
 # west, north, north-east, north-west
 NEAREST = tuple(INPUT_TAPS.index(t) for t in ((0, -1), (-1, 0), (-1, 1), (-1, -1)))
 INPUT_LINES = 4 * REACH  # lines before and behind those at hand that `INPUT_TAPS` read and `reveal` writes
+BLOCK_LINES = 3  # that `BLOCK_TAPS` look back, for a dilation of 1
 _NEAR = np.arange(1, REACH + 1)
 Floats = NDArray[np.float32]
 Longs = NDArray[np.int64]
@@ -53,22 +55,40 @@ Longs = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class StepPixels:
-    """The pixels of some lines: line by line, in a line image by image, by increasing row. int64 [n] where nothing else
-    is said.
+    """The pixels that some steps reveal: step by step, in a step image by image, by increasing row. n of them.
+
+    Attributes
+    ----------
+    counts
+        Number of pixels, int64 [steps, images].
+    line
+        The step that reveals each pixel, int64 [n].
+    place
+        Number among the pixels of all images: image after image, row by row. int64 [n]
+    ends
+        True where a pixel is the first, the last of its row, bool [2, n].
+    flags
+        Distances to the borders (see `convnet.model.edge_flags`) times 127, int8 [n, 9].
+    value_cell, cell
+        Cells that keep the pixel's values, its features, int64 [n] each.
+    beside
+        Cells right of the images that convolutions read at these steps, and that are to hold zeros. int64 [steps, m]
+    near
+        Cells of the features that convolutions read, for every dilation, int64 [n, 5] each.
     """
 
-    counts: Longs  # [lines, images]: how many there are
+    counts: Longs
     line: Longs
-    place: Longs  # among the pixels of all images: image after image, row by row
-    ends: NDArray[np.bool_]  # [2, n]: whether it is the first, the last of its row
-    flags: Tensor  # int8 [n, 9] (see `convnet.edge_flags`), times 127
-    value_cell: Longs  # where its value is kept
-    cell: Longs  # where its features are kept
-    beside: Longs  # [lines, m]: cells of these lines to the right of the images, as far as convolutions read them
-    near: tuple[Longs, ...]  # [n, 5] each: cells of the taps of every dilation
+    place: Longs
+    ends: NDArray[np.bool_]
+    flags: Tensor
+    value_cell: Longs
+    cell: Longs
+    beside: Longs
+    near: tuple[Longs, ...]
 
     def line_by_line(self) -> Iterator[StepPixels]:
-        """The same, each line that has pixels on its own."""
+        """The pixels of each step on their own, for steps that have any."""
         start = 0
         for i, end in enumerate(self.counts.sum(1).cumsum().tolist()):
             if start < end:
@@ -87,11 +107,64 @@ class StepPixels:
             start = end
 
 
-class Front:
-    """Lines of the wavefront through images that go side by side, and the cells of their pixels.
+@dataclass(frozen=True)
+class Lines:
+    """The wavefronts of several images that go side by side: line i holds what step i reveals of each.
 
-    sizes: (height, width) of each image; block: pixels to be had at once; single: whether only one line at a time needs
-    cells; dilations: of the convolutions that look back.
+    width: of each image, int64 [images]; start: pixels of the images before, [images]; first: the row of the first
+    pixel of each line, int64 [lines, images], and the height behind an image's last line; counts: the number of its
+    pixels, [lines, images].
+    """
+
+    width: Longs
+    start: Longs
+    first: Longs
+    counts: Longs
+
+    @classmethod
+    def of(cls, sizes: Sequence[tuple[int, int]]) -> Lines:
+        """The lines of images of these (height, width)."""
+        schedules = {size: Wavefront(*size) for size in dict.fromkeys(sizes)}
+        length = max(schedule.n_steps for schedule in schedules.values())
+        first = np.tile(np.array([height for height, _ in schedules], np.int64), (length, 1))
+        counts = np.zeros_like(first)
+        for k, schedule in enumerate(schedules.values()):
+            first[: schedule.n_steps, k], counts[: schedule.n_steps, k] = schedule.first_row, schedule.counts
+        number = {size: k for k, size in enumerate(schedules)}
+        column = [number[size] for size in sizes]
+        area = np.array([height * width for height, width in sizes], np.int64)
+        width = np.array([width for _, width in sizes], np.int64)
+        return cls(width, np.cumsum(area) - area, first[:, column], counts[:, column])
+
+    def ranges(self, block: int, most: int) -> list[tuple[int, int]]:
+        """Ranges [first, last) of lines that hold about `block` pixels, of at most `most` lines or one."""
+        ends = [0, *np.cumsum(self.counts.sum(1)).tolist()]
+        found, first = [], 0
+        for line in range(1, len(ends)):
+            if line + 1 == len(ends) or line - first >= most or ends[line + 1] - ends[first] > block:
+                if ends[line] > ends[first]:  # in an image one pixel wide every other line is empty
+                    found.append((first, line))
+                first = line
+        return found
+
+
+class Front:
+    """The cells that the latest lines of images are kept in.
+
+    A line has a cell for every row of every image, and the lines lie behind each other, the latest over the oldest::
+
+        line (step)   cells of image 0        cells of image 1
+                      ·  r0  r1  r2  ·        ·  r0  r1  ·       . . . . line i - 2
+                      ·  r0  r1  r2  ·        ·  r0  r1  ·       . . . . line i - 1
+                      ·  r0  r1  r2  ·        ·  r0  r1  ·       . . . . line i
+
+    Pixel (r, c) is on line c + 2 r, see :class:`bfncodec.flow.schedule.Wavefront`. So the pixel to its left is in the
+    cell above it in this table, the one above it one cell to the left and two lines up: each neighbour at a distance
+    that is the same for all pixels of all images. Cells that are no row of an image (·) and those of pixels outside
+    hold what convolutions are to read there.
+
+    sizes: (height, width) of each image; block: pixels to be had at once; single: whether one line at a time is worked
+    on, so that only those before need cells; dilations: of the convolutions; keep: the cells of all lines.
     """
 
     def __init__(
@@ -102,36 +175,21 @@ class Front:
         dilations: Sequence[int],
         keep: bool = False,
     ) -> None:
-        height, width = (np.array(side, np.int64) for side in zip(*sizes, strict=True))
-        line = np.arange((width + 2 * (height - 1)).max())[:, None]
-        self.width, self.reach = width, max(REACH, *dilations)
-        self.first = np.clip((line - width + 2) // 2, 0, height)  # [lines, images]: rows above are complete
-        self.counts = np.maximum(np.minimum(line // 2 + 1, height) - self.first, 0)
+        self.lines, self.reach = Lines.of(sizes), max(REACH, *dilations)
         # Above each image there are rows that hold nothing; below it one that nobody reads, where `reveal` may write.
+        height = np.array([height for height, _ in sizes], np.int64)
         ends = np.cumsum(height + self.reach + 1)
         self.rows, self.top = int(ends[-1]), ends - height - 1
-        self.start = np.cumsum(height * width) - height * width
-        self.blocks = self._blocks(block)
-        together = len(line) if keep else 1 if single else max(last - first for first, last in self.blocks)
+        self.blocks = self.lines.ranges(block, MOST_CELLS // self.rows)
+        every = len(self.lines.counts)
+        together = every if keep else 1 if single else max(last - first for first, last in self.blocks)
         self.value_cells = (together + INPUT_LINES) * self.rows
-        self.cells = (together + 3 * max(dilations)) * self.rows  # BLOCK_TAPS look back three lines
+        self.cells = (together + BLOCK_LINES * max(dilations)) * self.rows
         self.taps = [self.distances(BLOCK_TAPS, d) for d in dilations]
-
-    def _blocks(self, block: int) -> list[tuple[int, int]]:
-        """Ranges of lines: one each, or as many as hold `block` pixels and not too many cells."""
-        ends = [0, *np.cumsum(self.counts.sum(1)).tolist()]
-        most = MOST_CELLS // self.rows
-        found, first = [], 0
-        for line in range(1, len(ends)):
-            if line + 1 == len(ends) or line - first >= most or ends[line + 1] - ends[first] > block:
-                if ends[line] > ends[first]:  # in an image one pixel wide every other line is empty
-                    found.append((first, line))
-                first = line
-        return found
 
     def pixels(self, first: int, last: int) -> StepPixels:
         """The pixels of lines [first, last)."""
-        counts, above = self.counts[first:last], self.first[first:last]
+        counts, above = self.lines.counts[first:last], self.lines.first[first:last]
         lines = np.arange(first, last)[:, None]
         many = counts.reshape(-1)
         piece = np.repeat(np.arange(many.size), many)  # line and image of each pixel
@@ -141,17 +199,17 @@ class Front:
             return found
 
         row = np.arange(piece.size) + (above.reshape(-1) + many - many.cumsum())[piece]
-        line, width = own(lines), own(self.width)
-        column = line - 2 * row
-        room = width - 1 - column
-        flags = (np.stack([row, column, room], 1)[:, :, None] < _NEAR).reshape(-1, 3 * REACH)
+        line, width = own(lines), own(self.lines.width)
+        column = line - Wavefront.lag(1, 0) * row
+        right = width - 1 - column
+        flags = (np.stack([row, column, right], 1)[:, :, None] < _NEAR).reshape(-1, 3 * REACH)
         top = lines * self.rows % self.cells + self.top
         cell = own(top) + row
         return StepPixels(
             counts,
             line,
-            place=own(self.start) + row * width + column,
-            ends=np.stack([column == 0, room == 0]),
+            place=own(self.lines.start) + row * width + column,
+            ends=np.stack([column == 0, right == 0]),
             flags=torch.from_numpy(flags.astype(np.int8) * np.int8(LARGEST)),
             value_cell=own(lines * self.rows % self.value_cells + self.top) + row,
             cell=cell,
@@ -160,10 +218,10 @@ class Front:
         )
 
     def distances(self, taps: Sequence[tuple[int, int]], dilation: int = 1) -> Longs:
-        """From a pixel's cell to those of its neighbours at (row, column) offsets; beyond the last cell comes the
-        first.
+        """Distances from a pixel's cell to those of its neighbours at (row, column) offsets, int64 [taps]; behind the
+        last cell comes the first.
         """
-        return np.array([((column + 2 * row) * self.rows + row) * dilation for row, column in taps])
+        return np.array([(Wavefront.lag(row, column) * self.rows + row) * dilation for row, column in taps])
 
 
 def stored_shapes(config: ConvNetConfig, slopes: int = 0) -> Shapes:

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bfncodec.flow.schedule import Wavefront
 from bfncodec.networks.storage import Export, TrainableNetwork
 
 # (row, column) offsets with column + 2 row < 0: revealed at an earlier step.
@@ -121,7 +122,7 @@ def taps_of(x: Tensor) -> Tensor:
 
 def lags(height: int, width: int) -> Tensor:
     """How many steps before a pixel what stands at INPUT_TAPS was revealed, int64 [22, H, W]; large above the image."""
-    line = torch.arange(width) + 2 * torch.arange(height)[:, None]
+    line = torch.from_numpy(Wavefront(height, width).step_of).view(height, width)
     known = taps_of((line - FAR).float().expand(1, 1, -1, -1))[:, 0, 0].long() + FAR
     return torch.where(known > FAR, FAR, line - known)
 

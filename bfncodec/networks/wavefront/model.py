@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from bfncodec.coding import tables
+from bfncodec.flow.schedule import Wavefront
 from bfncodec.networks.convnet.model import (
     LOG_SCALE_RANGE,
     Components,
@@ -100,7 +101,7 @@ class TiledConfig:
     @property
     def lines(self) -> int:
         """Steps at which pixels are begun."""
-        return self.tile[1] + 2 * (self.tile[0] - 1)
+        return Wavefront(*self.tile).n_steps
 
     @property
     def steps(self) -> int:
