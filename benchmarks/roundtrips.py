@@ -18,7 +18,8 @@ from PIL import Image
 
 import bfncodec
 from bfncodec.api import Models
-from bfncodec.files.transfer import Options, encode_data
+from bfncodec.files.data import encode_data
+from bfncodec.files.options import Options
 
 SUFFIXES = {".png", ".apng", ".webp", ".bmp", ".ppm", ".pgm", ".pbm", ".tif", ".tiff"}
 OUTCOMES = ("identical", "same picture", "as bytes", "lost", "larger")

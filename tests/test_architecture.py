@@ -70,9 +70,6 @@ KNOWN_LATE = {
     ("bfncodec.api", "bfncodec.images.preview"),
     ("bfncodec.api", "bfncodec.images.strip"),
     ("bfncodec.api", "bfncodec.models"),
-    ("bfncodec.files.transfer", "bfncodec.images.files"),
-    ("bfncodec.files.transfer", "bfncodec.images.preview"),
-    ("bfncodec.files.transfer", "bfncodec.images.strip"),
 }
 
 IMPORTS = [each for each in imports() if each.imported != "__future__"]

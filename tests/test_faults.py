@@ -21,9 +21,10 @@ import bfncodec
 from benchmarks.faults import Killer, folder_file, tree
 from bfncodec.cli import batch
 from bfncodec.errors import BfncodecError
-from bfncodec.files import atomic, transfer
-from bfncodec.files.sources import Identity, read_folder
-from bfncodec.files.transfer import Options, compress_file, decompress_file
+from bfncodec.files import atomic
+from bfncodec.files.options import Options
+from bfncodec.files.sources import Identity, read_folder, remove_folder
+from bfncodec.files.transfer import compress_file, decompress_file
 from support.commands import ENVIRONMENT, TEXT
 from support.doubles import noise
 
@@ -138,7 +139,7 @@ def test_a_source_folder_is_whole_or_absent_at_any_step(tmp_path: Path) -> None:
     def remove(folder: Path) -> None:
         known: dict[str, Identity] = {}
         read_folder(folder, None, known)
-        transfer._remove_folder(folder, known, [])
+        remove_folder(folder, known, [])
 
     step, more = 0, True
     while more:
@@ -237,13 +238,13 @@ def test_a_folder_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pyte
 
 def test_a_source_that_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x").write_bytes(TEXT)
-    place = transfer.place
+    place = atomic.place
 
     def late(*args: Any, **given: Any) -> None:
         place(*args, **given)
         (tmp_path / "x").unlink()
 
-    monkeypatch.setattr(transfer, "place", late)
+    monkeypatch.setattr(atomic, "place", late)
     with pytest.raises(BfncodecError, match="the result is written, but the source cannot be removed: No such file"):
         compress_file(tmp_path / "x", options=REMOVE)
     assert bfncodec.decompress((tmp_path / "x.bfn").read_bytes()) == TEXT

@@ -30,7 +30,8 @@ from bfncodec.content.arrays import arrays_of
 from bfncodec.content.folder import FilePositions
 from bfncodec.content.paths import bad_path, unusable_path
 from bfncodec.errors import BfncodecError, DamagedError, InputError, LimitError, ModelError
-from bfncodec.files.transfer import Options, decode_data
+from bfncodec.files.data import decode_data
+from bfncodec.files.options import Options
 from bfncodec.format import lzmaraw
 from bfncodec.format.header import Extra, Mode, Origin, Tag, write_extras
 from bfncodec.format.limits import Limits
@@ -602,7 +603,7 @@ def test_not_even_a_fault_of_ours_stops_the_others(tmp_path: Path, monkeypatch: 
     def fails(blob: bytes, *args: Any, **more: Any) -> Any:
         return 1 // 0 if blob == specimens()["stored"] else real(blob, *args, **more)
 
-    monkeypatch.setattr("bfncodec.files.transfer.decode_data", fails)
+    monkeypatch.setattr("bfncodec.files.data.decode_data", fails)
     said = run("test", str(tmp_path / "first.bfn"), *paths, code=1)
     assert "first.bfn: internal error (ZeroDivisionError" in said
     assert "at test_hostile.py:" in said

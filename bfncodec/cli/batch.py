@@ -19,7 +19,7 @@ from bfncodec.errors import BfncodecError, InputError, OutputError
 if TYPE_CHECKING:
     from bfncodec.api import Damage, Models
     from bfncodec.cli.terminal import Bar
-    from bfncodec.files.transfer import Made, Options, Result
+    from bfncodec.files.options import Made, Options, Result
 
 __all__ = [
     "STDIN",
@@ -213,7 +213,7 @@ def expand(
 
     folders: a folder is treated as a file is.
     """
-    from bfncodec.files.transfer import own_name
+    from bfncodec.files.names import own_name
 
     for path in paths:
         if path == STDIN or not path.is_dir():
@@ -264,7 +264,7 @@ def is_stdout(path: Path) -> bool:
 
 def read_input(path: Path) -> bytes:
     """A file's bytes, or those of standard input."""
-    from bfncodec.files.transfer import read
+    from bfncodec.files.sources import read
 
     if path != STDIN:
         return read(path)
@@ -376,7 +376,7 @@ class Transform:
             self._check_terminal()
         elif self.output.is_folder:
             raise OutputError(f"{self.output.path} is a folder and standard input has no name: name a file in it")
-        from bfncodec.files.transfer import size_of
+        from bfncodec.files.options import size_of
 
         made = self.direction.data(path, options, self.codecs, bar)
         self.call.room -= 0 if self.direction.compresses else size_of(made)

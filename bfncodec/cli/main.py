@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from bfncodec.api import Description, Models
     from bfncodec.cli.terminal import Bar
     from bfncodec.content.types import Content
-    from bfncodec.files.transfer import Made, Options
+    from bfncodec.files.options import Made, Options
     from bfncodec.format.limits import Limits
 
 __all__ = ["cli", "main"]
@@ -289,7 +289,11 @@ def compress(files: tuple[Path, ...], **given: Any) -> int:
     A folder becomes one FOLDER.bfn where -m names a model of many pictures of one shape. All files in it are kept;
     names of empty folders, times and permissions are not.
     """
-    from bfncodec.files.transfer import Options, compress_file, compressed_name, taken, verify
+    from bfncodec.files.data import taken
+    from bfncodec.files.names import compressed_name
+    from bfncodec.files.options import Options
+    from bfncodec.files.transfer import compress_file
+    from bfncodec.files.verify import verify
 
     def data(path: Path, options: Options, codecs: Models, bar: Bar) -> bytes:
         source = _source(path)
@@ -324,7 +328,7 @@ def _source(path: Path) -> bytes | Path:
 
 def _encode(source: bytes | Path, options: Options, codecs: Models, bar: Bar) -> tuple[bytes, Content]:
     """The compressed file of bytes or of a folder, and its content."""
-    from bfncodec.files.transfer import encode_data, encode_folder
+    from bfncodec.files.data import encode_data, encode_folder
 
     if isinstance(source, Path):
         return encode_folder(source, options, codecs, bar)
@@ -340,14 +344,10 @@ def _encode(source: bytes | Path, options: Options, codecs: Models, bar: Bar) ->
 @_options(_running, _quiet, _verbose)
 def decompress(files: tuple[Path, ...], **given: Any) -> int:
     """Decompress FILES, each FILE.bfn to FILE, or to a folder where it was one; - or nothing is standard input."""
-    from bfncodec.files.transfer import (
-        Options,
-        decode_data,
-        decode_part,
-        decompress_file,
-        decompressed_name,
-        holds_folder,
-    )
+    from bfncodec.files.data import decode_data, decode_part, holds_folder
+    from bfncodec.files.names import decompressed_name
+    from bfncodec.files.options import Options
+    from bfncodec.files.transfer import decompress_file
 
     if given["salvage"] and given["remove"]:
         raise click.UsageError("--salvage keeps the source: leave out --rm")
@@ -397,7 +397,9 @@ def preview(file: Path, **given: Any) -> int:
 
     Large pictures have one in their file, others where --preview was given; of the rest the picture is decoded.
     """
-    from bfncodec.files.transfer import Options, preview_data, preview_file, preview_name
+    from bfncodec.files.names import preview_name
+    from bfncodec.files.options import Options
+    from bfncodec.files.preview import preview_data, preview_file
 
     call, output = Call(given["quiet"], given["verbose"]), given["output"]
     options = Options(force=given["force"], limits=_read_limits(given))
@@ -467,7 +469,8 @@ def _read_limits(given: dict[str, Any]) -> Limits:
 @_options(_recursive, _limits, _running, _quiet)
 def check(files: tuple[Path, ...], **given: Any) -> int:
     """Decode compressed FILES completely and say whether they are sound; nothing is written."""
-    from bfncodec.files.transfer import Options, decode_data, size_of
+    from bfncodec.files.data import decode_data
+    from bfncodec.files.options import Options, size_of
 
     call, codecs, options = Call(given["quiet"]), _models(given), Options(limits=_read_limits(given))
     for path, _ in expand(files, given["recursive"], _is_ours, call):
@@ -543,7 +546,7 @@ def measure(files: tuple[Path, ...], **given: Any) -> int:
     Nothing is written. Every line says what it counts.
     """
     from bfncodec.analysis.measurement import Measurement, measure_frame
-    from bfncodec.files.transfer import Options
+    from bfncodec.files.options import Options
 
     if given["plot"] is not None:
         from bfncodec.analysis.plots import require_matplotlib
@@ -701,7 +704,7 @@ def train(config: Path, out: Path | None, resume: bool, steps: int | None, minut
 def sample(model: str, count: int, size: str | None, seed: int | None, **given: Any) -> int:
     """Draw images or texts from MODEL: what it decodes random bits to."""
     from bfncodec.analysis.sampling import as_file, sample
-    from bfncodec.files.transfer import place
+    from bfncodec.files.atomic import place
 
     items = sample(_models(given).named(model), count, _sides(size), seed)
     made = as_file(items)

@@ -36,6 +36,7 @@ __all__ = [
     "make_folder",
     "place",
     "place_folder",
+    "write_like",
 ]
 
 _WRITERS = 16  # files forced to disk at once, which takes a twentieth of the time of one after the other
@@ -162,6 +163,17 @@ def place(
             _sync_folder(real.parent)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def write_like(
+    target: Path, data: bytes, like: Path, force: bool = False, check: Callable[[bytes], None] | None = None
+) -> None:
+    """Put a file where it belongs as :func:`place` does, with the permissions and time of the file it was made from."""
+    try:
+        found = like.stat()
+    except OSError:
+        found = None
+    place(target, data, force=force, like=found, check=check)
 
 
 def check_written(made: bytes, written: bytes) -> None:

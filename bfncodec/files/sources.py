@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from bfncodec.errors import InputError, OutputError
+from bfncodec.files.atomic import leftover_name
 from bfncodec.format.wire import Source
 
-__all__ = ["Identity", "Slices", "check_unchanged", "opened", "read", "read_folder", "read_known", "remove"]
+__all__ = [
+    "Identity",
+    "Slices",
+    "check_unchanged",
+    "opened",
+    "read",
+    "read_folder",
+    "read_known",
+    "remove",
+    "remove_folder",
+]
 
 
 @dataclass(frozen=True)
@@ -143,3 +154,34 @@ def remove(path: Path, known: Identity) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(f"the result is written, but the source cannot be removed: {reason}") from error
+
+
+def remove_folder(folder: Path, known: Mapping[str, Identity], skipped: Sequence[str]) -> None:
+    """Remove a folder of the files that were compressed; it is kept where one changed or others came.
+
+    It loses its name first, so that a process that is killed meanwhile never leaves a part of it, which would replace
+    the whole when it is compressed once more.
+    """
+    if skipped:
+        raise OutputError("compressed, but not removed, as something in it was left out")
+    try:
+        if folder.is_symlink():  # as with files: the name goes, not what it leads to
+            folder.unlink()
+            return
+        real = folder.resolve()
+        hidden = real.rename(leftover_name(real, "old"))
+        try:
+            for name, identity in known.items():
+                check_unchanged(hidden / name, identity)
+            found = [Path(top, name) for top, _, names in os.walk(hidden) for name in names]
+            if len(found) > len(known):
+                raise OutputError("compressed, but not removed, as something has come into it since")
+        except BaseException:
+            hidden.rename(real)
+            raise
+        for path in found:
+            path.unlink()
+        for top, _, _ in os.walk(hidden, topdown=False):
+            Path(top).rmdir()
+    except OSError as error:
+        raise OutputError(f"compressed, but the source cannot be removed: {error.strerror or error}") from error

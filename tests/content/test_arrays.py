@@ -17,7 +17,8 @@ import bfncodec
 from bfncodec.cli.main import cli
 from bfncodec.content.arrays import Arrays, arrays_of, read_places, write_places
 from bfncodec.errors import DamagedError, FormatError, InputError
-from bfncodec.files.transfer import Options, compress_file, decompress_file
+from bfncodec.files.options import Options
+from bfncodec.files.transfer import compress_file, decompress_file
 from bfncodec.format.container import Coded, pack, unpack
 from bfncodec.format.header import Extra, Header, Kind, Method, Tag
 from bfncodec.format.wire import varint

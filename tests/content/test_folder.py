@@ -24,7 +24,10 @@ from bfncodec.cli.main import cli
 from bfncodec.content.folder import FileEntry, folder_of, read_files, write_files
 from bfncodec.errors import DamagedError, FormatError, InputError, NewerVersionError, OutputError
 from bfncodec.files import atomic
-from bfncodec.files.transfer import Options, compress_file, decompress_file, encode_folder
+from bfncodec.files import data as files_data
+from bfncodec.files.data import encode_folder
+from bfncodec.files.options import Options
+from bfncodec.files.transfer import compress_file, decompress_file
 from bfncodec.format.container import Coded, pack, unpack
 from bfncodec.format.header import Extra, Header, Kind, Method, Mode, Origin, Tag
 from bfncodec.format.wire import varint
@@ -398,25 +401,21 @@ def test_links_are_left_out_and_keep_the_folder(folder: Path, tmp_path: Path) ->
 
 
 def test_only_what_was_compressed_is_removed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bfncodec.files import transfer
-
-    place = transfer.place
+    place = atomic.place
 
     def slow(*args: Any, **options: Any) -> None:
         place(*args, **options)
         (folder / "deep" / "later").write_bytes(b"x")
 
-    monkeypatch.setattr(transfer, "place", slow)
+    monkeypatch.setattr(atomic, "place", slow)
     before = found(folder)
     assert "something has come into it since" in run("compress", "-m", RGB, "--rm", "set", code=1).stderr
     assert found(folder) == before | {"deep/later": b"x"}
 
 
 def test_removed_only_when_verified(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bfncodec.files import transfer
-
-    encode = transfer.encode_frame
-    monkeypatch.setattr(transfer, "encode_frame", lambda *args: encode(*args)[:-20] + bytes(20))
+    encode = files_data.encode_frame
+    monkeypatch.setattr(files_data, "encode_frame", lambda *args: encode(*args)[:-20] + bytes(20))
     assert "does not decode" in run("compress", "-m", RGB, "--rm", "--no-verify", "set", code=1).stderr
     assert listing(folder.parent) == {"set"}
 

@@ -20,7 +20,7 @@ from bfncodec import api
 from bfncodec.content import objects
 from bfncodec.content.types import Plain
 from bfncodec.errors import InputError, NewerVersionError, OutputError
-from bfncodec.files.transfer import Options
+from bfncodec.files.options import Options
 from bfncodec.format.header import ARRAY_TYPES, Header, Kind
 from support.doubles import FakeModels, noise
 from support.strategies import arrays, number_arrays

@@ -16,7 +16,9 @@ import bfncodec
 from bfncodec.api import encode_frame
 from bfncodec.cli.main import cli
 from bfncodec.errors import DamagedError, InputError
-from bfncodec.files.transfer import Options, decompress_file, encode_data
+from bfncodec.files.data import encode_data
+from bfncodec.files.options import Options
+from bfncodec.files.transfer import decompress_file
 from bfncodec.images.files import read_file
 from bfncodec.segments import segments
 from support.doubles import FakeModels, noise

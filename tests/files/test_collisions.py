@@ -14,10 +14,12 @@ import pytest
 
 import bfncodec
 from bfncodec.errors import InputError, OutputError
-from bfncodec.files import atomic, collisions, sources, transfer
+from bfncodec.files import atomic, collisions, sources
+from bfncodec.files import data as files_data
 from bfncodec.files.collisions import Step
+from bfncodec.files.options import Options
 from bfncodec.files.sources import read_folder
-from bfncodec.files.transfer import Options, compress_file, decompress_file
+from bfncodec.files.transfer import compress_file, decompress_file
 from support.commands import ENVIRONMENT, TEXT, names, run
 from support.doubles import FakeModels
 
@@ -151,13 +153,13 @@ def test_a_source_that_changed_is_kept(
 ) -> None:
     source = folder / ("x" if direction == "compress" else "x.bfn")
     source.write_bytes(TEXT if direction == "compress" else bfncodec.compress(TEXT, "none"))
-    place = transfer.place
+    place = atomic.place
 
     def late(*args: object, **given: object) -> None:
         place(*args, **given)  # type: ignore[arg-type]
         change(source)  # type: ignore[operator]
 
-    monkeypatch.setattr(transfer, "place", late)
+    monkeypatch.setattr(atomic, "place", late)
     call = compress_file if direction == "compress" else decompress_file
     with pytest.raises(OutputError, match="was changed since it was read: it is kept"):
         call(source, options=REMOVE)
@@ -170,17 +172,17 @@ def test_a_folder_that_changed_is_kept(folder: Path) -> None:
     read_folder(folder / "d1", None, known)
     written_meanwhile(folder / "d1" / "y")
     with pytest.raises(OutputError, match="was changed"):
-        transfer._remove_folder(folder / "d1", known, [])
+        sources.remove_folder(folder / "d1", known, [])
     assert names(folder / "d1") == {"x", "y"}
     known.clear()
     read_folder(folder / "d1", None, known)
     (folder / "d1" / "deep").mkdir()
     (folder / "d1" / "deep" / "z").write_bytes(b"z")
     with pytest.raises(OutputError, match="something has come into it"):
-        transfer._remove_folder(folder / "d1", known, [])
+        sources.remove_folder(folder / "d1", known, [])
     assert names(folder / "d1") == {"x", "y", "deep/z"}
     (folder / "d1" / "deep" / "z").unlink()
-    transfer._remove_folder(folder / "d1", known, [])
+    sources.remove_folder(folder / "d1", known, [])
     assert not [path for path in folder.iterdir() if path.name not in ("d2", "out")]
 
 
@@ -188,7 +190,7 @@ def test_of_a_folder_only_the_name_that_was_given_is_removed(folder: Path) -> No
     known: dict[str, sources.Identity] = {}
     (folder / "link").symlink_to("d1")
     read_folder(folder / "link", None, known)
-    transfer._remove_folder(folder / "link", known, [])
+    sources.remove_folder(folder / "link", known, [])
     assert names(folder) == {"d1/x", "d2/x"}
     assert not (folder / "link").is_symlink()
 
@@ -210,8 +212,8 @@ def test_the_last_of_rm_and_keep_counts(folder: Path, args: list[str], removed: 
 
 
 def test_what_is_removed_is_verified(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encode = transfer.encode_frame
-    monkeypatch.setattr(transfer, "encode_frame", lambda *args: encode(*args)[:-1] + b"\1")
+    encode = files_data.encode_frame
+    monkeypatch.setattr(files_data, "encode_frame", lambda *args: encode(*args)[:-1] + b"\1")
     assert "does not decode" in run("compress", "--rm", "--no-verify", "d1/x", code=1).stderr
     assert (folder / "d1" / "x").exists()
 

@@ -18,8 +18,10 @@ from PIL.PngImagePlugin import PngInfo
 
 import bfncodec
 from bfncodec.errors import DamagedError, InputError, OutputError
-from bfncodec.files import transfer
-from bfncodec.files.transfer import Options, compress_file, decompress_file, encode_data
+from bfncodec.files import data as files_data
+from bfncodec.files.data import encode_data
+from bfncodec.files.options import Options
+from bfncodec.files.transfer import compress_file, decompress_file
 from bfncodec.format.header import Kind, Mode, Origin
 from bfncodec.images.files import read_file, write_file
 from bfncodec.images.picture import Picture
@@ -334,8 +336,8 @@ def test_nothing_is_left_behind_when_writing_fails(
 
 
 def test_a_result_that_does_not_verify_is_not_kept(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encode = transfer.encode_frame
-    monkeypatch.setattr(transfer, "encode_frame", lambda *args: encode(*args)[:-1] + b"\1")
+    encode = files_data.encode_frame
+    monkeypatch.setattr(files_data, "encode_frame", lambda *args: encode(*args)[:-1] + b"\1")
     with pytest.raises(OutputError, match="does not decode"):
         compress_file(source, options=Options("none", remove=True))
     assert left(source.parent) == {"text.txt"}
@@ -343,7 +345,7 @@ def test_a_result_that_does_not_verify_is_not_kept(source: Path, monkeypatch: py
 
 
 def test_another_content_does_not_verify(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "encode_frame", lambda *args: bfncodec.compress(b"something else", "none"))
+    monkeypatch.setattr(files_data, "encode_frame", lambda *args: bfncodec.compress(b"something else", "none"))
     with pytest.raises(OutputError, match="same content"):
         compress_file(source, options=PLAIN)
     assert left(source.parent) == {"text.txt"}

@@ -17,7 +17,8 @@ from PIL import Image
 import bfncodec
 from bfncodec.cli.main import cli
 from bfncodec.errors import DamagedError, FormatError, InputError
-from bfncodec.files.transfer import Options, compress_file, decompress_file
+from bfncodec.files.options import Options
+from bfncodec.files.transfer import compress_file, decompress_file
 from bfncodec.format.container import Coded, pack, unpack
 from bfncodec.format.header import Extra, Header, Kind, Tag
 from bfncodec.format.lineindex import LINE_BLOCK, Lines, split_lines

@@ -19,8 +19,11 @@ import bfncodec
 from bfncodec.cli.main import cli
 from bfncodec.content import objects
 from bfncodec.errors import OutputError
-from bfncodec.files import transfer
-from bfncodec.files.transfer import Options, compress_file, decompress_file, encode_data, verify
+from bfncodec.files import data as files_data
+from bfncodec.files.data import encode_data
+from bfncodec.files.options import Options
+from bfncodec.files.transfer import compress_file, decompress_file
+from bfncodec.files.verify import verify
 from bfncodec.format.header import Extra, Kind, Tag
 from bfncodec.images.files import read_file, same_file, write_file
 from bfncodec.images.formats import strips
@@ -155,7 +158,7 @@ def test_verification_sees_what_is_written(name: str, tmp_path: Path, monkeypatc
     for change in (darker, barer):
         with monkeypatch.context() as patch:
             patch.setattr(objects, "object_of", lambda content, change=change: write_file(change(content)))
-            patch.setattr(transfer, "object_of", objects.object_of)
+            patch.setattr(files_data, "object_of", objects.object_of)
             if write_file(change(content)) == write_file(content):
                 continue
             with pytest.raises(OutputError, match="same content"):

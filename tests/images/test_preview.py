@@ -16,7 +16,9 @@ from PIL import Image
 import bfncodec
 from bfncodec.cli.main import cli
 from bfncodec.errors import DamagedError, FormatError, InputError
-from bfncodec.files.transfer import Options, decode_data, encode_data, verify
+from bfncodec.files.data import decode_data, encode_data
+from bfncodec.files.options import Options
+from bfncodec.files.verify import verify
 from bfncodec.format.header import Tag
 from bfncodec.images import preview
 from support.doubles import FakeModels, noise

@@ -17,7 +17,9 @@ from PIL import Image, PngImagePlugin
 import bfncodec
 from bfncodec.api import Models
 from bfncodec.cli.main import cli
-from bfncodec.files.transfer import Options, compress_file, decompress_file, encode_data
+from bfncodec.files.data import encode_data
+from bfncodec.files.options import Options
+from bfncodec.files.transfer import compress_file, decompress_file
 from bfncodec.format.header import Kind
 from bfncodec.images.files import read_file
 from bfncodec.images.strip import stripped, stripped_file
@@ -132,7 +134,7 @@ def test_16_bits_stay_16_bits(colour: int, tmp_path: Path) -> None:
 
 def test_a_picture_that_is_kept_as_bytes_is_stripped_too(monkeypatch: pytest.MonkeyPatch) -> None:
     data = png(Image.new("L", (64, 64), 7))
-    monkeypatch.setattr("bfncodec.images.files.read_file", lambda *_: None)  # no picture: as bytes
+    monkeypatch.setattr("bfncodec.files.data.read_file", lambda *_: None)  # no picture: as bytes
     blob, content = encode_data(data, Options("none", strip=True), Models())
     assert content.header.kind is Kind.BYTES
     assert bfncodec.decompress(blob) == stripped_file(data)

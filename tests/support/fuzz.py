@@ -30,7 +30,8 @@ from typing import Any
 import bfncodec
 from bfncodec.api import describe
 from bfncodec.errors import BfncodecError
-from bfncodec.files.transfer import Options, decode_data
+from bfncodec.files.data import decode_data
+from bfncodec.files.options import Options
 from bfncodec.format.limits import Limits
 from support import forge
 from support.specimens import CODECS, specimens

@@ -16,7 +16,8 @@ from PIL.PngImagePlugin import PngInfo
 import bfncodec
 from bfncodec.api import encode_frame
 from bfncodec.content.arrays import arrays_of
-from bfncodec.files.transfer import Options, encode_data
+from bfncodec.files.data import encode_data
+from bfncodec.files.options import Options
 from bfncodec.segments import segments
 from support.doubles import FakeModelsAndArchive, noise
 

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 import bfncodec
-from bfncodec.files.transfer import Options, encode_data
+from bfncodec.files.data import encode_data
+from bfncodec.files.options import Options
 from bfncodec.format.header import Mode
 from bfncodec.images.files import read_file, write_file
 from bfncodec.images.formats import pngrows, strips

@@ -1,0 +1,211 @@
+"""Bytes of files made into those of compressed files, and back.
+
+Each encoder comes first, its decoder after all of them. :mod:`bfncodec.files.transfer` does the same from disk to disk.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+
+from bfncodec.api import CodecSource, Opened, decode_content, describe, encode_frame, open_file
+from bfncodec.codecs.protocol import Capabilities
+from bfncodec.content.arrays import arrays_of, is_npz
+from bfncodec.content.folder import Folder, Shape, folder_of, picture_shape
+from bfncodec.content.objects import object_of
+from bfncodec.content.types import Content, Plain
+from bfncodec.errors import InputError, reading
+from bfncodec.files.options import Made, Options, size_of
+from bfncodec.files.sources import opened, read_folder
+from bfncodec.format.container import unpack
+from bfncodec.format.header import Header, Kind, Origin, Tag
+from bfncodec.format.limits import OF_WRITERS, Limits, check_limit
+from bfncodec.format.wire import Source
+from bfncodec.images.files import read_file
+from bfncodec.images.picture import Picture
+from bfncodec.images.strip import stripped_file
+from bfncodec.runtime.progress import SILENT, Reporter
+
+__all__ = [
+    "decode_data",
+    "decode_opened",
+    "decode_part",
+    "dims_of",
+    "encode_data",
+    "encode_files",
+    "encode_folder",
+    "file_of",
+    "holds_folder",
+    "is_folder",
+    "item_shape",
+    "open_source",
+    "taken",
+]
+
+_SMALL = 1 << 20  # bytes of a picture file that is always coded as bytes, too
+
+
+def encode_data(
+    data: bytes, options: Options, codecs: CodecSource, reporter: Reporter | None = None
+) -> tuple[bytes, Content]:
+    """Return the compressed file of a file's bytes, and the content that it holds.
+
+    That is a picture where the picture takes less than the bytes, or is to have a preview. Bytes are tried only where
+    the file is small, or the picture's is not half as large, since LZMA takes long. Errors as
+    :func:`bfncodec.compress`.
+    """
+    reporter = reporter or SILENT
+    given, data = data, taken(data, options)
+    content = _classify(data, options, codecs)
+    if isinstance(content, Picture) and given != data:  # what comes back is not the file that was given
+        content = replace(content, extras=tuple(extra for extra in content.extras if extra.tag != Tag.SOURCE))
+    reporter.start(dims_of(content) * (1 + options.verify))
+    frame = encode_frame(
+        content, options.model, codecs, reporter.advance, options.level, options.preview, options.block
+    )
+    if isinstance(content, Picture) and not options.preview and (len(data) <= _SMALL or 2 * len(frame) > len(data)):
+        plain = Plain(data)
+        other = encode_frame(plain, "none", codecs)
+        if len(other) <= len(frame) - describe(frame, limits=OF_WRITERS).preview_bytes:  # bytes have none
+            return other, plain
+    return frame, content
+
+
+def taken(data: bytes, options: Options) -> bytes:
+    """Return the bytes to be compressed: those of the file, or of the stripped file of a picture."""
+    if not options.strip:
+        return data
+    return stripped_file(data)
+
+
+def _classify(data: bytes, options: Options, codecs: CodecSource) -> Content:
+    """Return what the bytes of a file are coded as: arrays or a picture where the model can have these, else bytes."""
+    asked = _capabilities(options.model, codecs)
+    if asked is not None and asked.codes_archives and is_npz(data):
+        return arrays_of(data, asked.item_shape)
+    in_lines = options.exact and options.block is not None
+    if in_lines or (asked is not None and not asked.codes_pictures):  # even a picture file is to be coded by it
+        return Plain(data)
+    return read_file(data, options.exact) or Plain(data)
+
+
+def _capabilities(model: str, codecs: CodecSource) -> Capabilities | None:
+    """Return what the model that the caller named can code, None if none is named."""
+    return None if model in ("auto", "none") else codecs.named(model).capabilities
+
+
+def encode_folder(
+    folder: Path, options: Options, codecs: CodecSource, reporter: Reporter | None = None
+) -> tuple[bytes, Folder]:
+    """Return the compressed file of all files in a folder, and the content that it holds.
+
+    Raises InputError where the model codes no folders, or a file in it can neither be read nor skipped.
+    """
+    shape = item_shape(options, codecs)
+    return encode_files(read_folder(folder, options.on_skip), shape, options, codecs, reporter)
+
+
+def item_shape(options: Options, codecs: CodecSource) -> Shape:
+    """Return the shape of the pictures that the model codes: height, width, channels.
+
+    Raises InputError, before anything is read, where it codes no pictures of one shape.
+    """
+    asked = _capabilities(options.model, codecs)
+    if asked is None or not asked.codes_archives:
+        raise InputError("is a folder", python="compress the files in it", command="use -r to take the files in it")
+    if options.block is not None:
+        raise InputError(
+            "is a folder, which is not cut after lines",
+            python="compress the files in it",
+            command="use -r to take the files in it",
+        )
+    return picture_shape(asked.item_shape, options.model)
+
+
+def encode_files(
+    files: Mapping[str, bytes], shape: Shape, options: Options, codecs: CodecSource, reporter: Reporter | None
+) -> tuple[bytes, Folder]:
+    """Return the compressed file of the files of a folder, by path, and the content that it holds."""
+    reporter = reporter or SILENT
+    content = folder_of(files, shape, options.exact)
+    reporter.start(dims_of(content) * (1 + options.verify))
+    return encode_frame(content, options.model, codecs, reporter.advance, options.level), content
+
+
+def decode_data(
+    blob: bytes, options: Options, codecs: CodecSource, reporter: Reporter | None = None
+) -> tuple[Made, Content]:
+    """Return the file's bytes again, or those of a folder's files, and the content they were made of.
+
+    Objects that were no file become one: arrays .npy, images PNG. Errors as :func:`bfncodec.decompress`.
+    """
+    return decode_opened(open_source(blob, options, codecs), options, codecs, reporter)
+
+
+def decode_part(source: Path, options: Options, codecs: CodecSource, reporter: Reporter | None = None) -> Made:
+    """Return the bytes of the part that the options name of a compressed file, and read no more than that takes."""
+    with opened(source) as blob:
+        found = open_source(blob, options, codecs)
+    return decode_opened(found, options, codecs, reporter)[0]
+
+
+def open_source(blob: Source, options: Options, codecs: CodecSource) -> Opened:
+    """Return a compressed file with its head read and checked, its payload not yet decoded."""
+    return open_file(blob, codecs, options.limits, options.on_damage, options.part)
+
+
+def decode_opened(
+    found: Opened, options: Options, codecs: CodecSource, reporter: Reporter | None
+) -> tuple[Made, Content]:
+    """Return what an opened file becomes, and the content. Raises LimitError for more output than the limits allow."""
+    reporter = reporter or SILENT
+    boxes = [part.box for frame in found.frames for part in frame.segments if part is not None]
+    channels = found.header.mode.channels if found.header.kind is Kind.IMAGE else 1
+    reporter.start(channels * sum(prod(stop - start for start, stop in box) for box in boxes))
+    content = decode_content(found, codecs, reporter.advance, options.on_damage, options.part)
+    made = file_of(content)
+    check_limit(
+        "bytes of output", size_of(made), (options.limits or Limits()).output, "output", "a larger --max-output"
+    )
+    return made, content
+
+
+def file_of(content: Content) -> Made:
+    """Return the bytes of the file, or files, that a content becomes."""
+    return object_of(content) if isinstance(content, Folder) else _file_bytes(content)
+
+
+def _file_bytes(content: Content) -> bytes:
+    """Return the bytes of the file; of an object that was none: text as UTF-8, arrays as .npy, images as PNG."""
+    if type(content) is Plain and content.kind is not Kind.ARRAY:
+        return content.data
+    made = object_of(content)
+    if isinstance(made, bytes):
+        return made
+    out = io.BytesIO()
+    if isinstance(content, Picture) and content.origin is Origin.OBJECT:
+        with reading("the picture cannot become a PNG file"):
+            made.save(out, "PNG")
+    else:
+        import numpy as np
+
+        np.save(out, made)
+    return out.getvalue()
+
+
+def holds_folder(blob: bytes, limits: Limits | None = None) -> bool:
+    """Return whether a compressed file becomes a folder. FormatErrors as :func:`bfncodec.decompress`."""
+    return is_folder(unpack(blob, limits, salvage=True).header)
+
+
+def is_folder(header: Header) -> bool:
+    """Return whether the file of a header becomes a folder."""
+    return header.extra(Tag.FILES) is not None
+
+
+def dims_of(content: Content) -> int:
+    """Return the bytes of a content, or the subpixels of a picture."""
+    return content.pixels.size if isinstance(content, Picture) else len(content.data)

@@ -1,0 +1,52 @@
+"""Names of targets: what a file is called once it is compressed, decompressed, or shown small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bfncodec.errors import InputError
+from bfncodec.format.container import SUFFIX
+
+__all__ = ["compressed_name", "decompressed_name", "has_suffix", "own_name", "preview_name"]
+
+
+def own_name(path: Path) -> Path:
+    """Return the path so that it ends in a name: ``.`` and ``..`` have none."""
+    return path.resolve() if path.name in ("", "..") else path
+
+
+def has_suffix(path: Path) -> bool:
+    """Return whether a path is named as compressed files are."""
+    return path.suffix == SUFFIX
+
+
+def compressed_name(source: Path) -> Path:
+    """Return the name of the compressed file of a file or folder.
+
+    Raises InputError for a name that ends in ``.bfn`` already, and for the root, which has none.
+
+    >>> compressed_name(Path("photo.png")).name
+    'photo.png.bfn'
+    """
+    source = own_name(source)
+    if not source.name:
+        raise InputError("expected a name to add .bfn to, found none: name a target")
+    if has_suffix(source):
+        raise InputError(f"already ends in {SUFFIX}; name a target to compress it again")
+    return source.with_name(source.name + SUFFIX)
+
+
+def decompressed_name(source: Path) -> Path:
+    """Return the name of what a compressed file becomes. Raises InputError for a name that does not end in ``.bfn``."""
+    if not has_suffix(source) or source.name == SUFFIX:
+        raise InputError(f"expected a name ending in {SUFFIX}; name a target to decompress it")
+    return source.with_suffix("")
+
+
+def preview_name(source: Path) -> Path:
+    """Return the name of the preview of a compressed picture.
+
+    >>> preview_name(Path("photo.png.bfn")).name
+    'photo.preview.png'
+    """
+    return (decompressed_name(source) if has_suffix(source) else source).with_suffix(".preview.png")
