@@ -30,10 +30,10 @@ from numpy.typing import NDArray
 
 import bfncodec
 from bfncodec.codecs.archive import ArchiveCodec
-from bfncodec.codecs.receivers.paths import realised_path
-from bfncodec.codecs.receivers.wavefront import LineGame, LineReceiver
+from bfncodec.codecs.receivers.realised import realised_path
+from bfncodec.codecs.receivers.wavefront import WavefrontReceiver
 from bfncodec.coding.ans import AnsStack
-from bfncodec.coding.bitsback import Game, push_items
+from bfncodec.coding.bitsback import LatticeFlow, push_items
 
 Floats = NDArray[np.float64]
 PAPER = {
@@ -120,7 +120,7 @@ def measure(kind: str, model: str, data: bytes, steps: int, draws: int, threads:
     chain = realised_path(plain)
     plain.raw = calls = Stopwatch(plain.raw)
     network = [calls]
-    if isinstance(plain, LineReceiver):  # its last layers wait for what is coded before
+    if isinstance(plain, WavefrontReceiver):  # its last layers wait for what is coded before
         plain.head = heads = Stopwatch(plain.head)  # type: ignore[assignment, method-assign]
         network.append(heads)
     codec.receiver = chain
@@ -150,7 +150,7 @@ def measure(kind: str, model: str, data: bytes, steps: int, draws: int, threads:
         real_error=sqrt(spread) / chained,
         path=sum(groups[-len(codec.groups(payload)) :]) / chained,
         seed_bits_per_dim_of_one_item=seed / item,
-        borrowed_bits_per_dim_of_one_item=codec.receiver.game.need(codec.sums) / item,
+        borrowed_bits_per_dim_of_one_item=codec.receiver.flow.initial_bits(codec.sums) / item,
         payload_bytes=len(payload),
         data_bytes=len(data),
         network_calls=network_calls,
@@ -167,32 +167,28 @@ def bits_by_step(codec: Any, data: bytes) -> tuple[tuple[float, ...], float]:
     A step pops s_i given s_{i+1} and pushes s_{i+1} given s_i: KL(p_S || p_R), and what the entropy of the sender's
     sums grows by, which the end of the game takes back. The sums are normal, so their entropies are known.
     """
-    game, item = codec.receiver.game, prod(codec.config.shape)
+    flow, item = codec.receiver.flow, prod(codec.config.shape)
     values = codec.values(np.frombuffer(data, np.uint8))
-    kl, reconstruction = np.zeros(game.steps), 0.0
+    kl, reconstruction = np.zeros(flow.n_steps), 0.0
     rng = np.random.default_rng(0)
     for first in range(0, len(values), 64 * item):
         part = values[first : first + 64 * item]
         sums = len(part) // item * codec.sums
-        entropy = sums * entropies(game)
-        stack = AnsStack(rng.integers(1, 1 << 32, int(game.need(sums) / 16), dtype=np.uint32), borrowed=True)
+        entropy = sums * entropies(flow)
+        stack = AnsStack(rng.integers(1, 1 << 32, int(flow.initial_bits(sums) / 16), dtype=np.uint32), borrowed=True)
         marks = [stack.bits]
-        push_items(stack, part, sums, game, codec.receiver.begin(), marks.append)
+        push_items(stack, part, sums, codec.receiver, marks.append)
         grown = np.diff(marks)
         reconstruction += grown[0] + entropy[-1]
         kl += grown[1:][::-1] - np.diff(entropy)
     return tuple(float(k) / len(values) for k in kl), reconstruction / len(values)
 
 
-def entropies(game: Game) -> Floats:
+def entropies(flow: LatticeFlow) -> Floats:
     """Bits of the sender's sums after 0 … n steps, averaged over the sums."""
-    betas, units = np.array(game.betas[1:]), np.array(game.units[1:])
-    of_phase = np.concatenate([[0.0], 0.5 * np.log2(2 * pi * e * game.kappa * betas) - np.log2(units)])
-    place = np.arange(game.length) % game.tooth
-    if isinstance(game, LineGame):
-        place = np.repeat(np.arange(game.tooth), np.diff(game.edges))
-    begun = np.arange(game.steps + 1)[:, None] - place
-    mean: Floats = of_phase[begun.clip(0, game.phases)].mean(1)
+    betas, units = np.array(flow.betas[1:]), np.array(flow.units[1:])
+    of_phase = np.concatenate([[0.0], 0.5 * np.log2(2 * pi * e * flow.kappa * betas) - np.log2(units)])
+    mean: Floats = np.array([of_phase[flow.schedule.phase(i)].mean() for i in range(flow.n_steps + 1)])
     return mean
 
 

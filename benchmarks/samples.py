@@ -70,9 +70,9 @@ def _through_a_stack(codec: Any) -> bytes:
     values = codec.values(np.frombuffer(data, np.uint8))
     words = np.random.default_rng(0).integers(0, 1 << 32, WORDS, dtype=np.uint64).astype(np.uint32)
     stack, receiver = AnsStack(words, borrowed=True), codec.receiver
-    push_items(stack, values, codec.sums, receiver.game, receiver.begin())
+    push_items(stack, values, codec.sums, receiver)
     pushed = stack.written()
-    check(pop_items(AnsStack(pushed), codec.sums, receiver.game, receiver.begin()), values)
+    check(pop_items(AnsStack(pushed), codec.sums, receiver), values)
     return pushed.tobytes()
 
 

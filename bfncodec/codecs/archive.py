@@ -23,10 +23,10 @@ from bfncodec.codecs import chain
 from bfncodec.codecs.base import ModelCodec
 from bfncodec.codecs.chain import GROUP, Chain
 from bfncodec.codecs.protocol import Account, Capabilities
-from bfncodec.codecs.receivers.parallel import GaussianReceiver, Grid, receiver, sums_of
-from bfncodec.codecs.receivers.paths import game, realised_path
-from bfncodec.codecs.receivers.sequence import RampReceiver
-from bfncodec.codecs.receivers.wavefront import LineReceiver
+from bfncodec.codecs.receivers.parallel import Grid, ParallelReceiver, parallel_receiver, sums_of
+from bfncodec.codecs.receivers.realised import realised_path
+from bfncodec.codecs.receivers.sequence import SequenceReceiver
+from bfncodec.codecs.receivers.wavefront import WavefrontReceiver
 from bfncodec.coding.ans import AnsStack, EmptyStackError, RandomStack
 from bfncodec.coding.bitsback import Floats, Ints, draw_items, pop_items, push_items
 from bfncodec.errors import DamagedError, SalvageableError, Salvaged
@@ -90,18 +90,18 @@ class ArchiveCodec(ModelCodec[bytes]):
     def _has_ramps(self) -> bool:
         return isinstance(self.network, ExactSequence | ExactTiles)
 
-    def _receiver(self, steps: int) -> GaussianReceiver | RampReceiver | LineReceiver:
+    def _receiver(self, steps: int) -> ParallelReceiver | SequenceReceiver | WavefrontReceiver:
         if isinstance(self.network, ExactSequence):
-            return RampReceiver(self.network)
+            return SequenceReceiver(self.network)
         if isinstance(self.network, ExactTiles):
-            return LineReceiver(self.network)
-        return receiver(self.network, Grid.read(self.info.config["grids"][str(steps)]))
+            return WavefrontReceiver(self.network)
+        return parallel_receiver(self.network, Grid.read(self.info.config["grids"][str(steps)]))
 
     def _receiver_of(self, coded: Chain) -> Any:
         if coded.narrow:
             return self.receiver
         old = copy(self.receiver)
-        old.game = replace(old.game, narrow=False)
+        old.flow = replace(old.flow, truncated=False)
         return old
 
     def encode_items(self, xs: Sequence[bytes], progress: Progress, thorough: bool) -> list[bytes]:
@@ -181,7 +181,7 @@ class ArchiveCodec(ModelCodec[bytes]):
     def _played(self, values: Ints, draws: int, seed: int) -> list[list[CodeLength]]:
         rng, size = np.random.default_rng(seed), PLAYED * self.item
         parts = [values[k : k + size] for k in range(0, len(values), size)]
-        return [[game(self.receiver, part, rng) for part in parts] for _ in range(draws)]
+        return [[self.receiver.play(part, rng, realised=True) for part in parts] for _ in range(draws)]
 
     def head_size(self, payload: bytes) -> int:
         """Bytes of the data that are in a payload's head."""
@@ -210,7 +210,7 @@ class ArchiveCodec(ModelCodec[bytes]):
         """Return samples of the model, the bytes of one item each; `GROUP` of them are drawn at a time."""
         parts, sizes = [], [min(GROUP, count - first) for first in range(0, count, GROUP)]
         for items, own in zip(sizes, seed.spawn(len(sizes)), strict=True):
-            values = draw_items(RandomStack(own), items * self.sums, self.receiver.game, self.receiver.begin())
+            values = draw_items(RandomStack(own), items * self.sums, self.receiver)
             parts.append(self._to_bytes(values, 255).tobytes())
         data = b"".join(parts)
         return [data[start : start + self.item] for start in range(0, len(data), self.item)]
@@ -270,7 +270,7 @@ class ArchiveCodec(ModelCodec[bytes]):
             for part in coded.parts():
                 at = right
                 for count in part:
-                    values = pop_items(stack, count * self.sums, receiver.game, receiver.begin())
+                    values = pop_items(stack, count * self.sums, receiver)
                     result[at : at + count * self.item] = self._to_bytes(values, coded.white or 0)
                     at += count * self.item
                     progress(count * self.item)
@@ -290,7 +290,7 @@ class ArchiveCodec(ModelCodec[bytes]):
 
     def _head(self, x: bytes, items: int, borrowed: int) -> tuple[int, bytes]:
         """(size of the head, its coded bytes): enough to begin with one item, and at least `borrowed` items."""
-        need = self.receiver.game.need(self.sums)
+        need = self.receiver.flow.initial_bits(self.sums)
         while True:
             head = len(x) - max(0, items - borrowed) * self.item
             seed = lzmaraw.pack(x[:head])
@@ -302,15 +302,13 @@ class ArchiveCodec(ModelCodec[bytes]):
         """Items from the last to the first, in groups as large as there are bits to borrow; returns the groups."""
         groups = []
         left = len(data) // self.item
-        need = self.receiver.game.need(self.sums)
+        need = self.receiver.flow.initial_bits(self.sums)
         while left:
             room = max(1, int(stack.bits / need))
             count = next(size for size in GROUPS if size <= room)
             count = left if left <= min(room, GROUP) else count
             part = data[(left - count) * self.item : left * self.item]
-            push_items(
-                stack, self._to_values(part, white), count * self.sums, self.receiver.game, self.receiver.begin()
-            )
+            push_items(stack, self._to_values(part, white), count * self.sums, self.receiver)
             groups.append(count)
             left -= count
             progress(count * self.item)

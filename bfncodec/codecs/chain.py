@@ -36,9 +36,9 @@ class Chain:
 
     size: bytes of the content. head: how many of them, the first, are coded without the model. white: the byte of
     binary data's 1, None for other data. groups: items of each group, in the order in which they were pushed. words:
-    the stack, the last to be popped first. narrow: whether the sender draws from narrow windows (`Game.narrow`).
-    checks: CRC-32 of the content of every `every` groups in the order of popping, and of the head; none in payloads
-    of before there were any.
+    the stack, the last to be popped first. narrow: whether the sender draws from narrow windows
+    (`LatticeFlow.truncated`). checks: CRC-32 of the content of every `every` groups in the order of popping, and of the
+    head; none in payloads of before there were any.
     """
 
     size: int

@@ -18,7 +18,17 @@ from bfncodec.flow.gaussian import (
     output_point,
 )
 from bfncodec.flow.report import CodeLength
-from bfncodec.flow.schedule import AccuracySchedule, Comb, Ramps, RevealSchedule, Schedule, Wavefront
+from bfncodec.flow.schedule import (
+    AccuracySchedule,
+    Comb,
+    GradualSchedule,
+    Group,
+    RevealSchedule,
+    Schedule,
+    Staggered,
+    StaggeredWavefront,
+    Wavefront,
+)
 from bfncodec.flow.simplex import NormalVectors, SimplexFlow, SimplexMixture
 
 __all__ = [
@@ -33,15 +43,18 @@ __all__ = [
     "ErasureFlow",
     "Flow",
     "GaussianFlow",
+    "GradualSchedule",
+    "Group",
     "NoisyAtoms",
     "Normal",
     "NormalVectors",
     "OutputDistribution",
-    "Ramps",
     "RevealSchedule",
     "Schedule",
     "SimplexFlow",
     "SimplexMixture",
+    "Staggered",
+    "StaggeredWavefront",
     "Sums",
     "Wavefront",
     "bin_centres",

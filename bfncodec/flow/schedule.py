@@ -4,7 +4,8 @@ A schedule owns the accuracy matrix alpha[i, d]. The paper sends every dimension
 accuracy at step i; here each dimension has its own, and one matrix describes the whole spectrum:
 
     all dimensions a little at a time     the paper, diffusion: `AccuracySchedule`
-    some dimensions fully at a time       `Wavefront` (images), `Comb` (text)
+    some dimensions a little at a time    `Staggered` (text), `StaggeredWavefront` (images)
+    some dimensions fully at a time       `Comb` (text), `Wavefront` (images)
     one dimension at a time               autoregression, for example `Comb(length, 1)`
 
 Steps are counted from 0: step i takes theta_i to theta_{i+1} with accuracy alpha[i], and theta_0 is
@@ -16,6 +17,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +50,92 @@ class Schedule(ABC):
 
 
 @dataclass(frozen=True)
-class AccuracySchedule(Schedule):
+class Group:
+    """Dimensions that one step takes from one phase to the next: those of a cohort, with `phase` of its steps done."""
+
+    cohort: int
+    phase: int
+
+
+class GradualSchedule(Schedule):
+    """A schedule that sends every dimension in w noisy steps, its phases, with the same accuracies for all.
+
+    Dimensions fall into cohorts; cohort c begins at step c, and so is in phase i - c at step i. A single cohort is the
+    paper's schedule; many are a staggered one, in which most dimensions are either known or not begun when a dimension
+    is sent. Subclasses say which dimensions are a cohort (`members`); everything else follows.
+
+    betas: accuracy spent on a dimension before its first step, 0, and after each of its steps, w + 1 increasing
+    numbers.
+    """
+
+    betas: tuple[float, ...]
+
+    @property
+    @abstractmethod
+    def cohorts(self) -> int:
+        """Number of cohorts."""
+
+    @abstractmethod
+    def members(self, cohort: int) -> slice:
+        """The dimensions of a cohort, as a slice of all; empty where there are none."""
+
+    @property
+    def phases(self) -> int:
+        """Steps in which a dimension is sent, w."""
+        return len(self.betas) - 1
+
+    @property
+    def n_steps(self) -> int:
+        return self.cohorts + self.phases - 1
+
+    @cached_property
+    def cohort_of(self) -> NDArray[np.int64]:
+        """The cohort of each dimension, which is the step at which it begins, int64 [D]."""
+        found = np.zeros(self.dims, np.int64)
+        for cohort in range(self.cohorts):
+            found[self.members(cohort)] = cohort
+        return found
+
+    def phase(self, i: int) -> NDArray[np.int64]:
+        """Steps that each dimension has behind it before step i, int64 [D], 0 to w."""
+        return np.clip(i - self.cohort_of, 0, self.phases)
+
+    def active(self, i: int) -> NDArray[np.int64]:
+        """The dimensions that step i sends, in increasing order."""
+        return np.flatnonzero((self.cohort_of <= i) & (i < self.cohort_of + self.phases))
+
+    def groups(self, i: int) -> list[Group]:
+        """What step i sends, by increasing phase: the cohort that began last comes first."""
+        phases = range(max(0, i - self.cohorts + 1), min(i + 1, self.phases))
+        return [Group(i - phase, phase) for phase in phases if self.size(i - phase)]
+
+    def size(self, cohort: int) -> int:
+        """Number of dimensions of a cohort."""
+        return len(range(self.dims)[self.members(cohort)])
+
+    def of(self, group: Group, values: NDArray[Any], channels: int = 1) -> NDArray[Any]:
+        """A view of what belongs to a group, [items, d, channels].
+
+        values: [N] numbers of any number of items, `channels` for each dimension.
+        """
+        return values.reshape(-1, self.dims, channels)[:, self.members(group.cohort)]
+
+    def accuracy(self, i: int) -> NDArray[np.float64]:
+        return self.beta(i + 1) - self.beta(i)
+
+    def beta(self, i: int) -> NDArray[np.float64]:
+        return np.array(self.betas)[self.phase(i)]
+
+
+def _check_betas(betas: tuple[float, ...]) -> None:
+    """Raise ValueError for accuracies that do not rise from 0."""
+    steps = np.diff(betas)
+    if betas[:1] != (0,) or not (np.isfinite(steps).all() and (steps > 0).all()):
+        raise ValueError(f"betas: expected increasing finite numbers from 0 on, found {betas}")
+
+
+@dataclass(frozen=True)
+class AccuracySchedule(GradualSchedule):
     """All dimensions a little at a time, at the same accuracy: the paper's schedules, and any other grid.
 
     Parameters
@@ -66,9 +154,7 @@ class AccuracySchedule(Schedule):
     dims: int = 1  # a default of its own, or dataclass would take the base class's property for one
 
     def __post_init__(self) -> None:
-        steps = np.diff(self.betas)
-        if self.betas[:1] != (0,) or not (np.isfinite(steps).all() and (steps > 0).all()):
-            raise ValueError(f"betas: expected increasing finite numbers from 0 on, found {self.betas}")
+        _check_betas(self.betas)
         if self.dims < 0:
             raise ValueError(f"dims: expected 0 or more, found {self.dims}")
 
@@ -97,14 +183,11 @@ class AccuracySchedule(Schedule):
         return cls(tuple(beta_1 * (i / n) ** 2 for i in range(n + 1)), dims)
 
     @property
-    def n_steps(self) -> int:
-        return len(self.betas) - 1
+    def cohorts(self) -> int:
+        return 1
 
-    def accuracy(self, i: int) -> NDArray[np.float64]:
-        return np.full(self.dims, self.betas[i + 1] - self.betas[i])
-
-    def beta(self, i: int) -> NDArray[np.float64]:
-        return np.full(self.dims, self.betas[i])
+    def members(self, cohort: int) -> slice:
+        return slice(None)
 
 
 class RevealSchedule(Schedule):
@@ -251,62 +334,86 @@ class Comb(RevealSchedule):
 
 
 @dataclass(frozen=True)
-class Ramps(Schedule):
-    """Symbols of a sequence that begin one after the other, each sent in a few steps: a comb of ramps.
+class Staggered(GradualSchedule):
+    """Symbols of a sequence that begin one after the other, each sent in a few noisy steps.
 
-    Symbol p begins at step p % tooth and is sent in w steps, whose accuracies are the same for all. So there are
-    tooth + w - 1 steps; when a symbol begins, those before it in its tooth are known, but for the last w - 1. A ramp
-    of one step is a `Comb` with noise; a tooth of one symbol is `AccuracySchedule`.
+    Symbol p begins at step p % period, so there are period + w - 1 steps; when a symbol begins, those before it in its
+    period are known, but for the last w - 1. With one step a symbol (w = 1) this is a noisy `Comb`; with a period of
+    one it is `AccuracySchedule`.
 
     Parameters
     ----------
     length
         Number of symbols.
-    tooth
+    period
         Symbols from one that begins at step 0 to the next.
-    ramp
+    betas
         Accuracy spent on a symbol before its first step, which is 0, and after each, w + 1 increasing numbers.
 
-    >>> ramps = Ramps(length=5, tooth=3, ramp=(0.0, 1.0, 4.0))
-    >>> ramps.n_steps, [ramps.accuracy(i).tolist() for i in range(ramps.n_steps)]
+    >>> schedule = Staggered(length=5, period=3, betas=(0.0, 1.0, 4.0))
+    >>> schedule.n_steps, [schedule.accuracy(i).tolist() for i in range(schedule.n_steps)]
     (4, [[1.0, 0.0, 0.0, 1.0, 0.0], [3.0, 1.0, 0.0, 3.0, 1.0], [0.0, 3.0, 1.0, 0.0, 3.0], [0.0, 0.0, 3.0, 0.0, 0.0]])
     """
 
     length: int
-    tooth: int
-    ramp: tuple[float, ...]
+    period: int
+    betas: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        AccuracySchedule(self.ramp)  # refuses what is no ramp
-        if self.length < 0 or self.tooth < 1 or len(self.ramp) < 2:
+        _check_betas(self.betas)
+        if self.length < 0 or self.period < 1 or len(self.betas) < 2:
             raise ValueError(
-                f"ramps: expected length >= 0, tooth >= 1 and a step or more, "
-                f"found {self.length}, {self.tooth} and {self.ramp}"
+                f"staggered: expected length >= 0, period >= 1 and a step or more, "
+                f"found {self.length}, {self.period} and {self.betas}"
             )
 
     @property
-    def n_steps(self) -> int:
-        return self.tooth + len(self.ramp) - 2
+    def cohorts(self) -> int:
+        return self.period
 
     @property
     def dims(self) -> int:
         return self.length
 
-    @cached_property
-    def place(self) -> NDArray[np.int64]:
-        """Position of each symbol in its tooth, and the step at which it begins, int64 [length]."""
-        return np.arange(self.length, dtype=np.int64) % self.tooth
+    def members(self, cohort: int) -> slice:
+        return slice(cohort, None, self.period)
 
-    def phase(self, i: int) -> NDArray[np.int64]:
-        """Steps of their ramps that symbols have behind them before step i, int64 [length], 0 ... w."""
-        return np.clip(i - self.place, 0, len(self.ramp) - 1)
 
-    def active(self, i: int) -> NDArray[np.int64]:
-        """The symbols that are sent at step i, in increasing order."""
-        return np.flatnonzero((self.place <= i) & (i < self.place + len(self.ramp) - 1))
+@dataclass(frozen=True)
+class StaggeredWavefront(GradualSchedule):
+    """Pixels of pictures whose slanted lines (see `Wavefront`) begin one after the other, each sent in a few noisy
+    steps.
 
-    def accuracy(self, i: int) -> NDArray[np.float64]:
-        return self.beta(i + 1) - self.beta(i)
+    Dimensions are numbered in the order in which they begin: all subpixels of line 0, then those of line 1, ... So a
+    cohort is a line, and a range.
 
-    def beta(self, i: int) -> NDArray[np.float64]:
-        return np.array(self.ramp)[self.phase(i)]
+    Parameters
+    ----------
+    edges
+        The first dimension of each line, and the number of dimensions.
+    betas
+        Accuracy spent on a pixel before its first step, which is 0, and after each, w + 1 increasing numbers.
+
+    >>> schedule = StaggeredWavefront(edges=(0, 1, 3, 4), betas=(0.0, 1.0, 4.0))
+    >>> schedule.n_steps, [schedule.accuracy(i).tolist() for i in range(schedule.n_steps)]
+    (4, [[1.0, 0.0, 0.0, 0.0], [3.0, 1.0, 1.0, 0.0], [0.0, 3.0, 3.0, 1.0], [0.0, 0.0, 0.0, 3.0]])
+    """
+
+    edges: tuple[int, ...]
+    betas: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        _check_betas(self.betas)
+        if self.edges[:1] != (0,) or any(low > high for low, high in pairwise(self.edges)):
+            raise ValueError(f"edges: expected numbers that do not fall, from 0 on, found {self.edges}")
+
+    @property
+    def cohorts(self) -> int:
+        return len(self.edges) - 1
+
+    @property
+    def dims(self) -> int:
+        return self.edges[-1]
+
+    def members(self, cohort: int) -> slice:
+        return slice(self.edges[cohort], self.edges[cohort + 1])

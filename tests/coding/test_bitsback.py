@@ -21,13 +21,22 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bfncodec.codecs.receivers import parallel
-from bfncodec.codecs.receivers.parallel import BinaryReceiver, Bits, Classes, ClassReceiver, Grid, pair_weights, sums_of
-from bfncodec.codecs.receivers.parallel import receiver as receiver_of
+from bfncodec.codecs.receivers.parallel import (
+    BinaryReceiver,
+    Bits,
+    Classes,
+    DiscreteReceiver,
+    Grid,
+    pair_weights,
+    sums_of,
+)
+from bfncodec.codecs.receivers.parallel import parallel_receiver as receiver_of
 from bfncodec.coding import bitsback, lattice
 from bfncodec.coding.ans import AnsStack, EmptyStackError
-from bfncodec.coding.bitsback import Game, pop_items, push_items
+from bfncodec.coding.bitsback import LatticeFlow, pop_items, push_items
 from bfncodec.coding.lattice import CELL, Normals
 from bfncodec.errors import DamagedError
+from bfncodec.flow import AccuracySchedule
 from bfncodec.networks.convnet.exact import mixture_weights
 from bfncodec.networks.parallel.exact import ExactDenoiser
 from bfncodec.training.export import quantised_tensors
@@ -75,12 +84,12 @@ def log_normal(y: float, mean: float, variance: float) -> float:
 @settings(max_examples=60)
 @given(betas=grids, kappa=kappas)
 def test_units_are_the_smaller_deviation(betas: tuple[float, ...], kappa: float) -> None:
-    game = Game(betas, kappa)
-    assert game.steps == len(betas) - 1 == len(game.units) - 1
-    for i in range(1, game.steps + 1):
+    game = LatticeFlow(AccuracySchedule(betas), kappa)
+    assert game.n_steps == len(betas) - 1 == len(game.units) - 1
+    for i in range(1, game.n_steps + 1):
         noise = kappa * (betas[i] - betas[i - 1])
         known = [noise]
-        if i < game.steps:  # 1 / variance of s_i given s_{i+1}: what came before and what comes after, added up
+        if i < game.n_steps:  # 1 / variance of s_i given s_{i+1}: what came before and what comes after, added up
             known.append(kappa / (1 / betas[i] + 1 / (betas[i + 1] - betas[i])))
         assert game.units[i] == pytest.approx(math.sqrt(min(known)))
 
@@ -90,9 +99,9 @@ def test_units_are_the_smaller_deviation(betas: tuple[float, ...], kappa: float)
 @pytest.mark.parametrize("betas", [geometric(400.0, 5), quadratic(9.0, 5), (0.0, 3.0, 3.01, 70.0, 71.0, 71.5)])
 def test_bridges_turn_the_motion_round(betas: tuple[float, ...], kappa: float) -> None:
     """q(s_i | s_{i+1}) q(s_{i+1} | x) = q(s_{i+1} | s_i, x) q(s_i | x), whatever x and the sums."""
-    game, rng = Game(betas, kappa), np.random.default_rng(0)
+    game, rng = LatticeFlow(AccuracySchedule(betas), kappa), np.random.default_rng(0)
     units: Any = game.units
-    for i in range(1, game.steps):
+    for i in range(1, game.n_steps):
         ratio, bridge = game.bridge(i)
         noise: Any = game.sample_kernel(i + 1)
         for _ in range(20):
@@ -111,11 +120,11 @@ def test_bridges_turn_the_motion_round(betas: tuple[float, ...], kappa: float) -
 @settings(max_examples=40)
 @given(betas=grids, kappa=kappas)
 def test_the_end_of_the_game_is_the_whole_motion(betas: tuple[float, ...], kappa: float) -> None:
-    game = Game(betas, kappa)
+    game = LatticeFlow(AccuracySchedule(betas), kappa)
     factor, deviation = game.end()
     assert factor * game.units[-1] == pytest.approx(betas[-1])
     assert float(deviation) * game.units[-1] == pytest.approx(math.sqrt(kappa * betas[-1]))  # type: ignore[arg-type]
-    for i in range(1, game.steps + 1):
+    for i in range(1, game.n_steps + 1):
         noise: Any = game.sample_kernel(i)
         assert noise * game.units[i] == pytest.approx(math.sqrt(kappa * (betas[i] - betas[i - 1])))
         assert noise > 0.999  # the lattice is fine enough: a unit is never more than a deviation
@@ -132,10 +141,10 @@ def test_items_and_the_stack_below_come_back(kind: str, seed: int, items: int, s
     x, sums = values(kind, items, seed), items * sums_of(CONFIGS[kind])
     below = random_words(seed, 40 + sums)
     stack = AnsStack(below, borrowed=True)
-    push_items(stack, x, sums, receiver.game, receiver)
+    push_items(stack, x, sums, receiver)
     assert stack.bits > 0
     other = AnsStack(stack.written())
-    found = pop_items(other, sums, receiver.game, receiver)
+    found = pop_items(other, sums, receiver)
     np.testing.assert_array_equal(found, x)
     np.testing.assert_array_equal(other.returned(), below)
 
@@ -147,17 +156,17 @@ def test_an_item_borrows_no_more_than_it_says(kind: str) -> None:
     sums = 20 * sums_of(CONFIGS[kind])
     stack = random_stack(1, 20 * sums)
     start = stack.bits
-    push_items(stack, values(kind, 20, 1), sums, receiver.game, receiver)
-    assert 0.3 < (start - stack.lowest) / receiver.game.need(sums) < 1
+    push_items(stack, values(kind, 20, 1), sums, receiver)
+    assert 0.3 < (start - stack.lowest) / receiver.flow.initial_bits(sums) < 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_too_few_bits_to_borrow_are_named(kind: str) -> None:
     receiver = tiny_receiver(kind)
     with pytest.raises(EmptyStackError):
-        push_items(random_stack(1, 5), values(kind, 3, 1), 3 * sums_of(CONFIGS[kind]), receiver.game, receiver)
+        push_items(random_stack(1, 5), values(kind, 3, 1), 3 * sums_of(CONFIGS[kind]), receiver)
     with pytest.raises(EmptyStackError):
-        pop_items(random_stack(1, 5), 3 * sums_of(CONFIGS[kind]), receiver.game, receiver)
+        pop_items(random_stack(1, 5), 3 * sums_of(CONFIGS[kind]), receiver)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -171,12 +180,12 @@ def test_sums_that_no_encoder_draws_are_damage(kind: str) -> None:
     if isinstance(step, Normals):  # both up: s_2 is then too far from all data
         second = np.rint(step.mean).astype(np.int64) + far
     else:  # up and down
-        second = np.full(sums, int(far * receiver.game.units[1] / receiver.game.units[2]) - far)
+        second = np.full(sums, int(far * receiver.flow.units[1] / receiver.flow.units[2]) - far)
     stack = random_stack(3, 100 + sums)
     step.push(stack, second)
     receiver.step(0, np.zeros(sums, np.int64)).push(stack, first)
     with pytest.raises(DamagedError):
-        pop_items(AnsStack(stack.written()), sums, receiver.game, receiver)
+        pop_items(AnsStack(stack.written()), sums, receiver)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -191,8 +200,8 @@ def test_data_the_model_rules_out_come_back(seed: int) -> None:
     one = receiver_of(exact, Grid.read(grid(config)))
     x = np.random.default_rng(seed).integers(0, 256, 8 * 16)
     stack = random_stack(seed, 3000)
-    push_items(stack, x, len(x), one.game, one)
-    np.testing.assert_array_equal(pop_items(stack, len(x), one.game, one), x)
+    push_items(stack, x, len(x), one)
+    np.testing.assert_array_equal(pop_items(stack, len(x), one), x)
     np.testing.assert_array_equal(stack.returned(), random_words(seed, 3000))
 
 
@@ -211,7 +220,7 @@ def test_real_bits_are_the_games(kind: str) -> None:
     for repetition in range(16):
         stack = random_stack(repetition, 2 * sums)
         start = content(stack)
-        push_items(stack, x, sums, receiver.game, receiver)
+        push_items(stack, x, sums, receiver)
         real.append(content(stack) - start)
         ideal.append(receiver.play(x, rng).bits)
     error = math.sqrt((np.var(real, ddof=1) + np.var(ideal, ddof=1)) / len(real))
@@ -226,7 +235,7 @@ class KnownBits(BinaryReceiver):
     """Independent bits, 1 with probability p: p_O is Bayes' posterior."""
 
     def __init__(self, p: float, betas: tuple[float, ...]) -> None:
-        self.prior, self.game = math.log(p / (1 - p)), Game(betas)
+        self.prior, self.flow = math.log(p / (1 - p)), LatticeFlow(AccuracySchedule(betas))
 
     def output(self, i: int, s: Floats) -> Bits:
         return Bits((self.prior + 2 * s).astype(np.float32))
@@ -237,12 +246,12 @@ class Alphabet:
     classes: int
 
 
-class KnownLetters(ClassReceiver):
+class KnownLetters(DiscreteReceiver):
     """Independent letters of known frequencies."""
 
     def __init__(self, p: Floats, betas: tuple[float, ...]) -> None:
         self.config: Any = Alphabet(len(p))
-        self.prior, self.game = np.log(p), Game(betas, float(len(p)))
+        self.prior, self.flow = np.log(p), LatticeFlow(AccuracySchedule(betas), float(len(p)))
 
     def output(self, i: int, s: Floats) -> Classes:
         return Classes((self.prior + s.reshape(-1, self.config.classes)).astype(np.float32))
@@ -252,23 +261,28 @@ class KnownNormal:
     """x = unit * k + mean for integers k, normal: sums and data are normal given whatever is known."""
 
     def __init__(self, unit: float, mean: float, variance: float, betas: tuple[float, ...]) -> None:
-        self.unit, self.mean, self.variance, self.game = unit, mean, variance, Game(betas)
+        self.unit, self.mean, self.variance, self.flow = unit, mean, variance, LatticeFlow(AccuracySchedule(betas))
 
     def target(self, x: Ints) -> Floats:
         return x * self.unit
 
+    def encoding(self, sums: int) -> KnownNormal:
+        return self
+
+    decoding = encoding
+
     def posterior(self, i: int, s: Floats) -> tuple[Floats, float]:
-        accuracy = self.game.betas[i] + 1 / self.variance
+        accuracy = self.flow.betas[i] + 1 / self.variance
         return (s + self.mean / self.variance) / accuracy, 1 / accuracy
 
     def step(self, i: int, before: Ints) -> Normals:
-        s = before * self.game.units[i]
+        s = before * self.flow.units[i]
         m, v = self.posterior(i, s)
-        alpha, unit = self.game.betas[i + 1] - self.game.betas[i], self.game.units[i + 1]
+        alpha, unit = self.flow.betas[i + 1] - self.flow.betas[i], self.flow.units[i + 1]
         return Normals((s + alpha * m) / unit, np.full(len(s), alpha + alpha**2 * v) / unit**2)
 
     def reconstruction(self, last: Ints) -> Normals:
-        m, v = self.posterior(self.game.steps, last * self.game.units[-1])
+        m, v = self.posterior(self.flow.n_steps, last * self.flow.units[-1])
         return Normals(m / self.unit, np.full(len(m), v / self.unit**2 + CELL))
 
 
@@ -276,9 +290,9 @@ def chain_bits(receiver: Any, x: Ints, sums: int, seed: int = 0) -> float:
     """Net bits of a chain of data [N] in one go; also checks that it comes back."""
     stack = random_stack(seed, sums // 2 + 100)
     start = content(stack)
-    push_items(stack, x, sums, receiver.game, receiver)
+    push_items(stack, x, sums, receiver)
     net = content(stack) - start
-    np.testing.assert_array_equal(pop_items(stack, sums, receiver.game, receiver), x)
+    np.testing.assert_array_equal(pop_items(stack, sums, receiver), x)
     return net
 
 
@@ -334,11 +348,11 @@ def test_random_bits_are_data_too(which: str) -> None:
     }[which]
     sums = count * (3 if which == "letters" else 1)
     stack = random_stack(5, 2 * sums)
-    x = pop_items(stack, sums, one.game, one)
+    x = pop_items(stack, sums, one)
     mean, deviation = {"bits": (0.9, 0.3), "letters": (1.6, 0.67), "normal": (0.2 / 0.03, 10.0)}[which]
     assert abs(x.mean() - mean) < 4 * deviation / math.sqrt(count)
     assert x.std() == pytest.approx(deviation, rel=0.08)
-    push_items(stack, x, sums, one.game, one)
+    push_items(stack, x, sums, one)
     np.testing.assert_array_equal(stack.returned(), random_words(5, 2 * sums))
 
 
@@ -348,8 +362,8 @@ def test_a_chain_of_what_is_known_borrows_what_it_says() -> None:
         receiver = KnownBits(0.9, betas)
         stack = random_stack(1, 3000)
         start = stack.bits
-        push_items(stack, x, len(x), receiver.game, receiver)
-        assert (start - stack.lowest) / receiver.game.need(len(x)) == pytest.approx(1, abs=0.12)
+        push_items(stack, x, len(x), receiver)
+        assert (start - stack.lowest) / receiver.flow.initial_bits(len(x)) == pytest.approx(1, abs=0.12)
 
 
 def test_grids_that_are_none_are_refused() -> None:
@@ -394,8 +408,8 @@ def test_levels_come_back_in_any_number_of_parts(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(parallel, "TOGETHER", together)
         monkeypatch.setattr(lattice, "_TOGETHER", together)
         stack = random_stack(1, 20 * sums)
-        push_items(stack, x, sums, receiver.game, receiver)
+        push_items(stack, x, sums, receiver)
         found.append(stack.written())
-        np.testing.assert_array_equal(pop_items(stack, sums, receiver.game, receiver), x)
+        np.testing.assert_array_equal(pop_items(stack, sums, receiver), x)
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])

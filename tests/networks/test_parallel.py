@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bfncodec.codecs.receivers.parallel import level_output
+from bfncodec.codecs.receivers.parallel import logistic_mixture
 from bfncodec.networks.parallel.exact import ExactDenoiser, Moment, gather, neighbours, stored_shapes
 from bfncodec.networks.parallel.model import (
     FEATURE_SCALE,
@@ -157,7 +157,7 @@ def test_scales_of_levels_are_correctly_rounded() -> None:
     raw = np.zeros((1, 6), np.float32)
     rng = np.random.default_rng(0)
     for beta in rng.uniform(0, 10_000, 5000).tolist():
-        found = level_output(raw, np.zeros(1), beta, 256)
+        found = logistic_mixture(raw, np.zeros(1), beta, 256)
         assert found.scales[found.level[0, 0]] == 1 / math.sqrt(1 + beta) / 2, f"beta {beta!r}"
 
 

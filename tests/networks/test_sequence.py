@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 import bfncodec
 from bfncodec import models
-from bfncodec.coding.bitsback import Game
+from bfncodec.coding.bitsback import LatticeFlow
 from bfncodec.errors import InputError
-from bfncodec.flow import AccuracySchedule, Comb, Ramps
+from bfncodec.flow import AccuracySchedule, Comb, Staggered
 from bfncodec.networks.parallel.model import STATE_UNITS
 from bfncodec.networks.sequence.exact import stored_shapes, symbols_of_step
 from bfncodec.networks.sequence.model import SequenceConfig, SequenceDenoiser, known_symbols, near_features
@@ -32,10 +32,10 @@ from support.tiny import CONFIGS, CPU, archive_codec, denoiser, exact, export_ar
 CONFIG: SequenceConfig = CONFIGS["ramps"]
 STEPS = range(CONFIG.schedule.n_steps)
 ramps = st.builds(
-    Ramps,
+    Staggered,
     length=st.integers(0, 40),
-    tooth=st.integers(1, 12),
-    ramp=st.lists(st.floats(0.01, 9), min_size=1, max_size=6).map(lambda a: (0.0, *np.cumsum(a).tolist())),
+    period=st.integers(1, 12),
+    betas=st.lists(st.floats(0.01, 9), min_size=1, max_size=6).map(lambda a: (0.0, *np.cumsum(a).tolist())),
 )
 
 
@@ -51,13 +51,13 @@ def sums(i: int, items: int = 6, seed: int = 0) -> Tensor:
 
 
 @given(ramps)
-def test_every_symbol_goes_up_its_ramp_once(schedule: Ramps) -> None:
+def test_every_symbol_goes_up_its_ramp_once(schedule: Staggered) -> None:
     steps = np.array([schedule.accuracy(i) for i in range(schedule.n_steps)])
     for p in range(schedule.length):
-        begins = p % schedule.tooth
+        begins = p % schedule.period
         assert not steps[:begins, p].any()
-        own = steps[begins : begins + len(schedule.ramp) - 1, p]
-        np.testing.assert_allclose(own.cumsum(), schedule.ramp[1:])
+        own = steps[begins : begins + len(schedule.betas) - 1, p]
+        np.testing.assert_allclose(own.cumsum(), schedule.betas[1:])
         assert not steps[begins + len(own) :, p].any()
     for i in range(schedule.n_steps):
         np.testing.assert_array_equal(np.flatnonzero(steps[i]), schedule.active(i))
@@ -65,24 +65,29 @@ def test_every_symbol_goes_up_its_ramp_once(schedule: Ramps) -> None:
 
 
 @given(ramps, st.integers(1, 3))
-def test_games_move_what_their_schedule_sends(schedule: Ramps, items: int) -> None:
-    game = Game(schedule.ramp, tooth=schedule.tooth, length=max(schedule.length, 1), classes=2)
-    assert game.steps == schedule.n_steps
+def test_games_move_what_their_schedule_sends(schedule: Staggered, items: int) -> None:
+    flow = LatticeFlow(schedule, channels=2)
+    assert flow.n_steps == schedule.n_steps
     if not schedule.length:
         return
     symbols = np.arange(items * schedule.length).repeat(2)
-    for i in range(game.steps):
-        for part in game.parts(i):
-            moved = game.of(part, symbols)[..., 0] % schedule.length
+    for i in range(flow.n_steps):
+        for part in schedule.groups(i):
+            moved = flow.of(part, symbols)[..., 0] % schedule.length
             assert (schedule.phase(i)[moved] == part.phase).all()
-        moved = np.concatenate([game.of(part, symbols).reshape(-1) for part in game.parts(i)] or [np.empty(0, int)])
+        moved = np.concatenate(
+            [flow.of(part, symbols).reshape(-1) for part in schedule.groups(i)] or [np.empty(0, int)]
+        )
         assert sorted(moved % schedule.length) == sorted(np.tile(schedule.active(i), 2 * items))
 
 
 def test_ramps_span_combs_and_the_papers_schedules() -> None:
-    comb, steep = Comb(10, 3), Ramps(10, 4, (0.0, 1.0))
+    comb, steep = Comb(10, 3), Staggered(10, 4, (0.0, 1.0))
     assert [steep.active(i).tolist() for i in range(4)] == [comb.revealed(i).tolist() for i in range(4)]
-    paper, flat = AccuracySchedule.quadratic(3.0, 5, dims=10), Ramps(10, 1, AccuracySchedule.quadratic(3.0, 5, 1).betas)
+    paper, flat = (
+        AccuracySchedule.quadratic(3.0, 5, dims=10),
+        Staggered(10, 1, AccuracySchedule.quadratic(3.0, 5, 1).betas),
+    )
     for i in range(6):
         np.testing.assert_array_equal(flat.beta(i), paper.beta(i))
 
@@ -90,7 +95,7 @@ def test_ramps_span_combs_and_the_papers_schedules() -> None:
 @pytest.mark.parametrize("given", [(-1, 4, (0.0, 1.0)), (4, 0, (0.0, 1.0)), (4, 4, (0.0,)), (4, 4, (0.0, 2.0, 1.0))])
 def test_what_is_no_ramp_is_refused(given: tuple[Any, ...]) -> None:
     with pytest.raises(ValueError, match="expected"):
-        Ramps(*given)
+        Staggered(*given)
 
 
 # --- the network ---------------------------------------------------------------------------------
@@ -194,7 +199,7 @@ def test_stored_tensors_are_of_the_shapes_that_are_expected() -> None:
 
 def test_other_numbers_of_steps_are_refused(tmp_path: Path) -> None:
     codec = archive_codec(export_archive(tmp_path / "tiny", "ramps"), "ramps")
-    assert codec.with_steps(CONFIG.schedule.n_steps).receiver.game == codec.receiver.game
+    assert codec.with_steps(CONFIG.schedule.n_steps).receiver.flow == codec.receiver.flow
     with pytest.raises(ValueError, match="found 99"):
         codec.with_steps(99)
 

@@ -12,11 +12,8 @@ from numpy.typing import NDArray
 
 from bfncodec import models
 from bfncodec.codecs.archive import ArchiveCodec
-from bfncodec.codecs.receivers.parallel import (
-    Grid,
-    receiver,
-)
-from bfncodec.codecs.receivers.sequence import RampReceiver
+from bfncodec.codecs.receivers.parallel import Grid, parallel_receiver
+from bfncodec.codecs.receivers.sequence import SequenceReceiver
 from bfncodec.coding.ans import AnsStack
 from bfncodec.networks.parallel.exact import ExactDenoiser
 from bfncodec.networks.parallel.model import Denoiser, DenoiserConfig
@@ -82,8 +79,8 @@ def grid(config: DenoiserConfig, steps: int = 6) -> dict[str, list[float]]:
 def tiny_receiver(kind: str, steps: int = 6, seed: int = 0) -> Any:
     network = exact(kind, seed)
     if kind == "ramps":
-        return RampReceiver(network)
-    return receiver(network, Grid.read(grid(network.config, steps)))
+        return SequenceReceiver(network)
+    return parallel_receiver(network, Grid.read(grid(network.config, steps)))
 
 
 def export_archive(out: Path, kind: str, seed: int = 0) -> Path:

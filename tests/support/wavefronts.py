@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bfncodec.codecs.receivers.wavefront import LineReceiver
+from bfncodec.codecs.receivers.wavefront import WavefrontReceiver
 from bfncodec.coding.ans import AnsStack
 from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
 from bfncodec.networks.wavefront.exact import ExactTiles
@@ -37,8 +37,8 @@ def exact(of: TiledNet) -> ExactTiles:
     return ExactTiles(config, quantised_tensors(of), CPU)
 
 
-def tiny(head: float = 0.5, ramp: tuple[float, ...] = ONE) -> LineReceiver:
-    return LineReceiver(exact(network(head, ramp)))
+def tiny(head: float = 0.5, ramp: tuple[float, ...] = ONE) -> WavefrontReceiver:
+    return WavefrontReceiver(exact(network(head, ramp)))
 
 
 def items(count: int) -> Any:

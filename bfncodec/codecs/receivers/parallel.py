@@ -1,4 +1,6 @@
-"""The receivers of the Gaussian game: from a network's numbers to integer distributions of sums and of data.
+"""Receivers of the Gaussian senders when all dimensions are sent side by side, as in the paper.
+
+They turn a network's output into integer distributions of sums (p_R) and of data (p_O).
 
 A batch of items is one long array here: data [N] in item order, sums [N], or [N K] for the classes of discrete data.
 """
@@ -9,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any, Self, cast
 
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 
 from bfncodec.coding import tables
 from bfncodec.coding.ans import AnsStack
-from bfncodec.coding.bitsback import Distribution, Floats, Game, Ints
+from bfncodec.coding.bitsback import Distribution, Floats, Ints, LatticeFlow
 from bfncodec.coding.cdf import (
     NIBBLE,
     SUM_BITS,
@@ -30,7 +32,7 @@ from bfncodec.coding.cdf import (
     softmax_frequencies,
 )
 from bfncodec.coding.lattice import Kernel, Normals
-from bfncodec.flow import AccuracySchedule, Atoms, CodeLength, Flow, GaussianFlow, SimplexFlow, Sums, play
+from bfncodec.flow import AccuracySchedule, Atoms, CodeLength, Flow, GaussianFlow, Normal, SimplexFlow, Sums, play
 from bfncodec.networks.convnet.exact import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL, Mixture, mixture_weights
 from bfncodec.networks.parallel.exact import ExactDenoiser, Moment
 from bfncodec.networks.parallel.model import MOST_CLASSES, SPREAD_RANGE, DenoiserConfig
@@ -42,7 +44,7 @@ TOGETHER = 8192  # numbers that are worked on at once: they stay in the processo
 
 @dataclass(frozen=True)
 class Grid:
-    """The steps of a game: accuracies spent, and where each is on the network's clock."""
+    """The steps of a schedule: accuracies spent, and the time of each that the network is told."""
 
     betas: tuple[float, ...]
     clocks: tuple[float, ...]
@@ -58,15 +60,25 @@ class Grid:
         return cls(betas, clocks)
 
 
-class GaussianReceiver(ABC):
-    """What all kinds of data share: the game, the network, and arrays in and out of it."""
+class ParallelReceiver(ABC):
+    """Receiver of data of which all dimensions are sent side by side: what all kinds of data share.
+
+    flow: the sender on lattices. theory: the same flow with real numbers, which says what a step costs.
+    """
+
+    theory: Flow[Any, Sums, Any]
 
     def __init__(self, network: ExactDenoiser, grid: Grid) -> None:
         self.network, self.config = network, network.config
         self.moments = [Moment(beta, clock) for beta, clock in zip(grid.betas, grid.clocks, strict=True)]
-        self.game = Game(grid.betas, float(self.config.classes if self.config.kind == "discrete" else 1))
+        self.schedule = AccuracySchedule(grid.betas)
+        self.flow = LatticeFlow(self.schedule, float(self.config.classes if self.config.kind == "discrete" else 1))
 
-    def begin(self) -> Self:
+    def encoding(self, sums: int) -> Self:
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`. Nothing is remembered."""
+        return self
+
+    def decoding(self, sums: int) -> Self:
         """Implements :class:`bfncodec.coding.bitsback.Receiver`. Nothing is remembered."""
         return self
 
@@ -83,53 +95,97 @@ class GaussianReceiver(ABC):
         """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
 
     @abstractmethod
-    def play(self, x: Ints, rng: np.random.Generator) -> CodeLength:
-        """L^n of data [N], by a Monte-Carlo estimate with noise from rng; the coder has no part in it."""
+    def observed(self, x: Ints) -> Any:
+        """Data [N] as `theory` has them."""
 
-    @property
-    def schedule(self) -> AccuracySchedule:
-        return AccuracySchedule(self.game.betas)
+    @abstractmethod
+    def output(self, i: int, s: Floats) -> Any:
+        """p_O with i steps behind. s: float64 [sums]"""
+
+    def belief(self, p_O: Any) -> Any:
+        """What `output` returned as `theory` has it: itself, or its probabilities."""
+        return p_O
+
+    @abstractmethod
+    def log_ratio(self, i: int, x: Ints, before: Ints, step: Any, after: Ints) -> float:
+        """log2 p_S/p_R of the sample that leads from `before` to `after`, by densities. step: what `step` returned."""
+
+    @abstractmethod
+    def surprise(self, x: Ints, p_O: Any) -> float:
+        """-log2 p_O(x) of what `reconstruction` returned, in bits, without the coder's rounding."""
+
+    def play(self, x: Ints, rng: np.random.Generator, realised: bool = False) -> CodeLength:
+        """L^n of data [N], by a Monte-Carlo estimate with noise from rng, see :func:`bfncodec.flow.play`. The coder has
+        no part in it.
+        """
+        return play(
+            self.theory,
+            self.schedule,
+            lambda theta, i: self.belief(self.output(i, theta.s.reshape(-1))),
+            self.observed(x),
+            rng,
+            realised,
+        )
 
     def alpha(self, i: int) -> float:
         """Accuracy of step i, from s_i to s_{i+1}."""
-        return self.game.betas[i + 1] - self.game.betas[i]
+        return self.flow.betas[i + 1] - self.flow.betas[i]
 
     def raw(self, i: int, s: Floats) -> NDArray[np.float32]:
-        """The network's numbers for sums with i steps behind them, float32 [N, parameters]. s: float64 [sums]"""
+        """Output of the network for sums with i steps behind them, float32 [N, parameters]. s: float64 [sums]"""
         shape = (*self.config.shape, self.config.classes) if self.config.kind == "discrete" else self.config.shape
         batch = torch.from_numpy(s.astype(np.float32).reshape(-1, *shape)).to(self.network.device)
         out: NDArray[np.float32] = self.network(batch, self.moments[i]).cpu().numpy()
         return out.reshape(-1, self.config.parameters)
 
     def sums(self, i: int, integers: Ints) -> Floats:
-        """Sums in their own measure."""
-        return cast("Floats", integers * self.game.units[i])
+        """Sums on the lattice of step i as real numbers, float64 [sums]."""
+        return cast("Floats", integers * self.flow.units[i])
 
 
-# ---- levels: a logistic mixture for each ------------------------------------------------------------
+# ---- discretised data: a logistic mixture for each subpixel -----------------------------------------
 
 
 @dataclass(frozen=True)
-class LevelOutput:
-    """p_O of so many levels as a logistic mixture over [-1, 1]: weights (integers that sum to 2^10) and means, [J, N]
-    each; scales are those of a table, by `level` [J, N].
+class LogisticMixture:
+    """p_O of discretised data as a mixture of J logistics over [-1, 1], an `OutputDistribution` of the flow.
+
+    weight: integers that sum to 2^10, centre: means of the components, level: row of `scales` for each, [J, N] each.
     """
 
     weight: NDArray[np.int32]
-    mean: Floats
+    centre: Floats
     level: Ints
     scales: Floats
     classes: int
 
+    @property
+    def mean(self) -> Floats:
+        """E x, [N]."""
+        return self._moments[0]
+
+    @property
+    def variance(self) -> Floats:
+        """Var x, [N]."""
+        return self._moments[1]
+
+    def log2_prob(self, x: Floats) -> Floats:
+        """log2 of the probability of the bins whose centres x are, [N]."""
+        return -self.discretised().bits(np.rint((x + 1) * (self.classes / 2) - 0.5).astype(np.int64))
+
+    @cached_property
+    def _moments(self) -> tuple[Floats, Floats]:
+        return self.moments()
+
     def moments(self) -> tuple[Floats, Floats]:
         """Mean and variance [N]; component after component, so that the order of additions is fixed."""
         share = self.weight * (1.0 / WEIGHT_TOTAL)
-        m = share[0] * self.mean[0]
-        for w, mean in zip(share[1:], self.mean[1:], strict=True):
+        m = share[0] * self.centre[0]
+        for w, mean in zip(share[1:], self.centre[1:], strict=True):
             m += w * mean
         v = np.zeros_like(m)
         variance = (self.scales * self.scales * tables.LOGISTIC_VARIANCE).take(self.level)
-        for w, mean, own in zip(share, self.mean, variance, strict=True):
+        for w, mean, own in zip(share, self.centre, variance, strict=True):
             away = mean - m
             away *= away
             away += own
@@ -137,17 +193,17 @@ class LevelOutput:
             v += away
         return m, v
 
-    def levels(self) -> Levels:
-        """The same in levels, as integers."""
+    def discretised(self) -> Discretised:
+        """The distribution of levels 0 … classes - 1, in integers."""
         half = self.classes / 2
-        mean = np.rint(((self.mean + 1) * half - 0.5) * MEAN_STEPS).clip(-MEAN_LIMIT, MEAN_LIMIT)
+        mean = np.rint(((self.centre + 1) * half - 0.5) * MEAN_STEPS).clip(-MEAN_LIMIT, MEAN_LIMIT)
         inverse = tables.LOGISTIC_STEPS / (self.scales * (half * MEAN_STEPS))
         mixture = Mixture(self.weight, mean.astype(np.float32), inverse.astype(np.float32).take(self.level))
-        return Levels(mixture, self.classes)
+        return Discretised(mixture, self.classes)
 
 
-def level_output(raw: NDArray[np.float32], s: Floats, beta: float, classes: int) -> LevelOutput:
-    """The integer twin of `training.gaussian.components`. raw: [N, 3 J]; s: [N]"""
+def logistic_mixture(raw: NDArray[np.float32], s: Floats, beta: float, classes: int) -> LogisticMixture:
+    """p_O from the network's output [N, 3 J] and the sums s [N]; training has it as `tasks.parallel.components`."""
     weight, shift, scale = np.split(np.ascontiguousarray(raw.T), 3)
     count = len(weight)
     spread, mu = 1 / math.sqrt(1 + beta), s * (1 / (1 + beta))
@@ -164,7 +220,7 @@ def level_output(raw: NDArray[np.float32], s: Floats, beta: float, classes: int)
     mean += mu
     weights = pair_weights(weight) if count == 2 else mixture_weights(weight)
     scales = powers * (spread * 2.0 ** (high - tables.EXP2_BITS))
-    return LevelOutput(weights, mean, level.astype(np.int64), scales, classes)
+    return LogisticMixture(weights, mean, level.astype(np.int64), scales, classes)
 
 
 def pair_weights(logits: NDArray[np.float32]) -> NDArray[np.int32]:
@@ -196,9 +252,9 @@ def pair_exponentials() -> tuple[Ints, Ints]:
 
 
 @dataclass(frozen=True)
-class Levels:
-    """Bytes below `classes` under a mixture of logistics, as two nibbles. Larger bytes have no part of the mixture, and
-    of the coder no more than the 2^-24 it gives to every symbol.
+class Discretised:
+    """Distribution of bytes below `classes`, coded as two nibbles. Larger bytes have no part of the mixture, and of the
+    coder no more than the 2^-24 it gives to every symbol.
     """
 
     mixture: Mixture
@@ -217,9 +273,9 @@ class Levels:
         ]
         return (np.concatenate(high) * NIBBLE + np.concatenate(low)).astype(np.int64)
 
-    def _part(self, at: slice) -> Levels:
+    def _part(self, at: slice) -> Discretised:
         p = self.mixture
-        return Levels(Mixture(p.weight[:, at], p.mean[:, at], p.inverse[:, at]), self.classes)
+        return Discretised(Mixture(p.weight[:, at], p.mean[:, at], p.inverse[:, at]), self.classes)
 
     def bits(self, x: Ints) -> Floats:
         """-log2 of the probabilities, without the coder's rounding."""
@@ -235,56 +291,48 @@ class Levels:
         return found
 
 
-@dataclass(frozen=True)
-class LevelBelief:
-    """p_O of levels as :class:`bfncodec.flow.gaussian.GaussianFlow` wants it."""
+class DiscretisedReceiver(ParallelReceiver):
+    """Receiver of discretised data: x in 0 … classes - 1, one sum each. p_R has the mean and variance of p_O."""
 
-    p: LevelOutput
-
-    @property
-    def mean(self) -> Floats:
-        return self.p.moments()[0]
-
-    @property
-    def variance(self) -> Floats:
-        return self.p.moments()[1]
-
-    def log2_prob(self, x: Floats) -> Floats:
-        return -self.p.levels().bits(np.rint((x + 1) * (self.p.classes / 2) - 0.5).astype(np.int64))
-
-
-class LevelReceiver(GaussianReceiver):
-    """Discretised data: x in 0 … classes - 1, one sum each; the receiver has the mean and variance of p_O."""
+    theory = GaussianFlow("moments")
 
     def target(self, x: NDArray[np.integer]) -> Floats:
+        """Centres of the bins of [-1, 1], float64 [N]."""
         return cast("Floats", (x + 0.5) * (2 / self.config.classes) - 1)
 
-    def output(self, i: int, s: Floats) -> LevelOutput:
-        """p_O with i steps behind."""
-        return level_output(self.raw(i, s), s, self.game.betas[i], self.config.classes)
+    def observed(self, x: Ints) -> Floats:
+        return self.target(x)
+
+    def output(self, i: int, s: Floats) -> LogisticMixture:
+        return logistic_mixture(self.raw(i, s), s, self.flow.betas[i], self.config.classes)
 
     def step(self, i: int, before: Ints) -> Normals:
         s = self.sums(i, before)
-        raw, alpha, unit = self.raw(i, s), self.alpha(i), self.game.units[i + 1]
+        raw, alpha, unit = self.raw(i, s), self.alpha(i), self.flow.units[i + 1]
         mean, variance = np.empty_like(s), np.empty_like(s)
         for first in range(0, len(s), TOGETHER):
             at = slice(first, first + TOGETHER)
-            m, v = level_output(raw[at], s[at], self.game.betas[i], self.config.classes).moments()
+            m, v = logistic_mixture(raw[at], s[at], self.flow.betas[i], self.config.classes).moments()
             mean[at] = (s[at] + alpha * m) * (1 / unit)
             variance[at] = (alpha + alpha * alpha * v) * (1 / (unit * unit))
         return Normals(mean, variance)
 
-    def reconstruction(self, last: Ints) -> Levels:
-        return self.output(self.game.steps, self.sums(self.game.steps, last)).levels()
+    def reconstruction(self, last: Ints) -> Discretised:
+        n = self.flow.n_steps
+        return self.output(n, self.sums(n, last)).discretised()
 
-    def play(self, x: Ints, rng: np.random.Generator) -> CodeLength:
-        def network(theta: Sums, i: int) -> LevelBelief:
-            return LevelBelief(self.output(i, theta.s))
+    def log_ratio(self, i: int, x: Ints, before: Ints, step: Normals, after: Ints) -> float:
+        alpha, unit, s = np.array([self.alpha(i)]), self.flow.units[i + 1], self.sums(i, before)
+        y = (self.sums(i + 1, after) - s) / alpha
+        p_R = Normal((step.mean * unit - s) / alpha, step.variance * (unit / alpha) ** 2)
+        p_S = self.theory.sender(self.observed(x), alpha)
+        return float((p_S.log2_prob(y) - p_R.log2_prob(y)).sum())
 
-        return play(GaussianFlow("moments"), self.schedule, network, self.target(x), rng)
+    def surprise(self, x: Ints, p_O: Discretised) -> float:
+        return float(p_O.bits(x).sum())
 
 
-# ---- classes: one of K, the receiver a mixture of K normals ----------------------------------------
+# ---- discrete data: one of K, the receiver a mixture of K normals -----------------------------------
 
 
 @dataclass(frozen=True)
@@ -346,28 +394,32 @@ def _bit_rows() -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class LatentSample:
-    """The exact receiver of classes: a mixture of K normals, its class a latent that is paid for and given back."""
+class MixtureStep:
+    """The exact receiver of a step of discrete data: a mixture of K normals, with the class as latent variable.
 
-    receiver: LatentReceiver
-    classes: Bits | Classes
+    Its bits are given back: the encoder draws the class from its posterior, given the sample, before it pays for the
+    sample and the class.
+    """
+
+    receiver: MixtureReceiver
+    p_O: Bits | Classes
     i: int
-    before: Floats  # the sums, in their own measure
+    before: Floats  # the sums as real numbers
 
     def push(self, stack: AnsStack, after: Ints) -> None:
-        latent = stack.pop_rows(self.classes.frequencies(self._evidence(after)))
+        latent = stack.pop_rows(self.p_O.frequencies(self._evidence(after)))
         self._noise.push(stack, after, self._mean(latent))
-        self.classes.push(stack, latent)
+        self.p_O.push(stack, latent)
 
     def pop(self, stack: AnsStack) -> Ints:
-        latent = self.classes.pop(stack)
+        latent = self.p_O.pop(stack)
         after = self._noise.pop(stack, self._mean(latent))
-        stack.push_rows(latent, self.classes.frequencies(self._evidence(after)))
+        stack.push_rows(latent, self.p_O.frequencies(self._evidence(after)))
         return after
 
     @property
     def _noise(self) -> Kernel:
-        return self.receiver.game.sample_kernel(self.i + 1)
+        return self.receiver.flow.sample_kernel(self.i + 1)
 
     def _evidence(self, after: Ints) -> NDArray[np.float32]:
         sample = self.receiver.sums(self.i + 1, after)
@@ -378,70 +430,94 @@ class LatentSample:
         mean = self.receiver.target(latent)
         mean *= self.receiver.alpha(self.i)
         mean += self.before
-        mean *= 1 / self.receiver.game.units[self.i + 1]
+        mean *= 1 / self.receiver.flow.units[self.i + 1]
         return mean
 
 
-class LatentReceiver(GaussianReceiver):
-    """What receivers of classes share: a mixture of normals."""
+class MixtureReceiver(ParallelReceiver):
+    """Receiver of classes: what binary and discrete data share."""
 
     @abstractmethod
     def evidence(self, sample: Floats) -> Floats:
         """ln N(sample | class) but for a constant, as the classes of `output` want it."""
 
     @abstractmethod
-    def output(self, i: int, s: Floats) -> Bits | Classes:
-        """p_O with i steps behind."""
+    def sample_of(self, s: Floats, i: int) -> Floats:
+        """y of `theory` for a difference s of sums that step i made."""
 
-    def step(self, i: int, before: Ints) -> LatentSample:
+    @abstractmethod
+    def output(self, i: int, s: Floats) -> Bits | Classes:
+        """p_O with i steps behind, in integers. s: float64 [sums]"""
+
+    def step(self, i: int, before: Ints) -> MixtureStep:
         s = self.sums(i, before)
-        return LatentSample(self, self.output(i, s), i, s)
+        return MixtureStep(self, self.output(i, s), i, s)
 
     def reconstruction(self, last: Ints) -> Bits | Classes:
-        return self.output(self.game.steps, self.sums(self.game.steps, last))
+        return self.output(self.flow.n_steps, self.sums(self.flow.n_steps, last))
+
+    def log_ratio(self, i: int, x: Ints, before: Ints, step: MixtureStep, after: Ints) -> float:
+        alpha, data = np.array([self.alpha(i)]), self.observed(x)
+        y = self.sample_of(self.sums(i + 1, after) - self.sums(i, before), i)
+        p_S, p_R = self.theory.sender(data, alpha), self.theory.receiver(self.belief(step.p_O), alpha)
+        return float((p_S.log2_prob(y) - p_R.log2_prob(y)).sum())
+
+    def surprise(self, x: Ints, p_O: Bits | Classes) -> float:
+        return -float(p_O.log2_p()[np.arange(len(x)), x].sum())
 
 
-class BinaryReceiver(LatentReceiver):
-    """Two classes as x in {0, 1}, one sum each with target -1 or 1."""
+class BinaryReceiver(MixtureReceiver):
+    """Receiver of binary data: x in {0, 1}, one sum each with target -1 or 1."""
+
+    theory = GaussianFlow("mixture", samples=2)
 
     def target(self, x: NDArray[np.integer]) -> Floats:
+        """-1 and 1, float64 [N]."""
         return cast("Floats", 2.0 * x - 1)
+
+    def observed(self, x: Ints) -> Floats:
+        return self.target(x)
 
     def evidence(self, sample: Floats) -> Floats:
         """ln N(sample | 1) but for a constant, the negative of ln N(sample | 0), [N]."""
         return sample
 
+    def sample_of(self, s: Floats, i: int) -> Floats:
+        return s / self.alpha(i)
+
     def output(self, i: int, s: Floats) -> Bits:
-        """p_O with i steps behind."""
         return Bits(self.raw(i, s)[:, 0] + (2 * s).astype(np.float32))
 
-    def play(self, x: Ints, rng: np.random.Generator) -> CodeLength:
-        def network(theta: Sums, i: int) -> Atoms:
-            return Atoms(np.array([-1.0, 1.0]), self.output(i, theta.s).log2_p())
-
-        return play(GaussianFlow("mixture", samples=2), self.schedule, network, self.target(x), rng)
+    def belief(self, p_O: Bits | Classes) -> Atoms:
+        return Atoms(np.array([-1.0, 1.0]), p_O.log2_p())
 
 
-class ClassReceiver(LatentReceiver):
-    """K classes, K sums for each symbol, with target K e_x - 1."""
+class DiscreteReceiver(MixtureReceiver):
+    """Receiver of discrete data: K classes, K sums for each symbol, with target K e_x - 1."""
+
+    def __init__(self, network: ExactDenoiser, grid: Grid) -> None:
+        super().__init__(network, grid)
+        self.theory = SimplexFlow(self.config.classes)
 
     def target(self, x: NDArray[np.integer]) -> Floats:
+        """K e_x - 1, float64 [N K]."""
         return class_targets(x, self.config.classes)
+
+    def observed(self, x: Ints) -> Ints:
+        return x
 
     def evidence(self, sample: Floats) -> Floats:
         """ln N(sample | class) but for a constant, [N, K]."""
         return sample.reshape(-1, self.config.classes)
 
+    def sample_of(self, s: Floats, i: int) -> Floats:
+        return self.evidence(s)
+
     def output(self, i: int, s: Floats) -> Classes:
-        """p_O with i steps behind."""
         return Classes(self.raw(i, s) + s.reshape(-1, self.config.classes).astype(np.float32))
 
-    def play(self, x: Ints, rng: np.random.Generator) -> CodeLength:
-        def network(theta: Sums, i: int) -> Floats:
-            return self.output(i, theta.s.reshape(-1)).log2_p()
-
-        flow: Flow[Any, Sums, Floats] = SimplexFlow(self.config.classes)  # its data are integers, its samples are not
-        return play(flow, self.schedule, network, x, rng)
+    def belief(self, p_O: Bits | Classes) -> Floats:
+        return p_O.log2_p()
 
 
 def class_targets(x: NDArray[np.integer], k: int) -> Floats:
@@ -451,10 +527,10 @@ def class_targets(x: NDArray[np.integer], k: int) -> Floats:
     return found
 
 
-def receiver(network: ExactDenoiser, grid: Grid) -> LevelReceiver | BinaryReceiver | ClassReceiver:
+def parallel_receiver(network: ExactDenoiser, grid: Grid) -> DiscretisedReceiver | BinaryReceiver | DiscreteReceiver:
     """The receiver of a network's kind of data."""
-    kinds: dict[str, type[LevelReceiver | BinaryReceiver | ClassReceiver]]
-    kinds = {"discretised": LevelReceiver, "binary": BinaryReceiver, "discrete": ClassReceiver}
+    kinds: dict[str, type[DiscretisedReceiver | BinaryReceiver | DiscreteReceiver]]
+    kinds = {"discretised": DiscretisedReceiver, "binary": BinaryReceiver, "discrete": DiscreteReceiver}
     return kinds[network.config.kind](network, grid)
 
 

@@ -1,15 +1,14 @@
-"""The receiver of letters that are sent one after the other: the Gaussian game under a schedule of ramps.
+"""Receiver of discrete data under a staggered schedule: symbols that begin one after the other.
 
-A step moves the sums of some symbols, those of each phase at their own accuracy; all others wait. Symbols that a step
-moves are always in the order of :meth:`bfncodec.coding.bitsback.Game.parts`: phase after phase, in each item after
-item.
+Each symbol is one of K classes and has K sums, as in :mod:`bfncodec.codecs.receivers.parallel`; a step sends only the
+symbols whose turn it is, so that the network is asked for these alone. Those before them in their period are then known
+but for the last w - 1, which is what makes few noisy steps as good as many.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,156 +16,150 @@ from numpy.typing import NDArray
 
 from bfncodec.codecs.receivers.parallel import Classes, class_targets
 from bfncodec.coding.ans import AnsStack
-from bfncodec.coding.bitsback import Floats, Game, Ints, Part
-from bfncodec.flow import CodeLength, Flow, Ramps, SimplexFlow, Sums, play
+from bfncodec.coding.bitsback import Floats, Ints, LatticeFlow
+from bfncodec.flow import CodeLength, Group, SimplexFlow, Staggered, Sums, play
 from bfncodec.networks.sequence.exact import ExactSequence
 
 
-class RampReceiver:
-    """K classes, K sums for each symbol; p_O of a step is that of the symbols it sends."""
+class SequenceReceiver:
+    """Receiver of a sequence of symbols. p_O of a step is that of the symbols it sends, group after group, [A, K]."""
 
     def __init__(self, network: ExactSequence) -> None:
         config = network.config
         self.network, self.config = network, config
-        self.game = Game(
-            config.ramp,
-            float(config.classes),
-            tooth=config.tooth,
-            length=config.shape[0],
-            classes=config.classes,
-        )
+        self.schedule: Staggered = config.schedule
+        self.flow = LatticeFlow(self.schedule, float(config.classes), config.classes)
+        self.theory = SimplexFlow(config.classes)
 
-    def begin(self) -> RampReceiver:
+    def encoding(self, sums: int) -> SequenceReceiver:
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`. Nothing is remembered."""
+        return self
+
+    def decoding(self, sums: int) -> SequenceReceiver:
         """Implements :class:`bfncodec.coding.bitsback.Receiver`. Nothing is remembered."""
         return self
 
     def target(self, x: NDArray[np.integer]) -> Floats:
-        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
+        """K e_x - 1, float64 [N K]."""
         return class_targets(x, self.config.classes)
 
-    def evidence(self, sample: Floats) -> Floats:
-        """ln N(sample | class) but for a constant, [N, K]."""
-        return sample.reshape(-1, self.config.classes)
+    def step(self, i: int, before: Ints) -> SequenceStep:
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
+        return SequenceStep(self, self.output(i, self.sums(i, before)), i, before)
 
-    @property
-    def schedule(self) -> Ramps:
-        """Accuracies of the game."""
-        return self.config.schedule
+    def reconstruction(self, last: Ints) -> Classes:
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
+        return self.output(self.flow.n_steps, self.sums(self.flow.n_steps, last))
+
+    def output(self, i: int, s: Floats) -> Classes:
+        """p_O with i steps behind. At the end symbols are as good as certain, and p_O is the input distribution."""
+        if i == self.flow.n_steps:
+            return Classes(s.reshape(-1, self.config.classes).astype(np.float32))
+        return Classes(self.raw(i, s) + self.sent(i, s).astype(np.float32))
 
     def raw(self, i: int, s: Floats) -> NDArray[np.float32]:
-        """The network's numbers for the symbols that step i sends, float32 [A, K]. s: float64 [sums]"""
+        """Output of the network for the symbols that step i sends, float32 [A, K]. s: float64 [sums]"""
         batch = torch.from_numpy(s.astype(np.float32).reshape(-1, *self.config.shape, self.config.classes))
         out: NDArray[np.float32] = self.network(batch.to(self.network.device), i).cpu().numpy()
         return out
 
     def sums(self, i: int, integers: Ints) -> Floats:
-        """Sums with i steps behind them in their own measure."""
-        unit = np.array(self.game.units)[self.schedule.phase(i)]
+        """Sums on their lattices with i steps behind as real numbers, float64 [sums]."""
+        unit = np.array(self.flow.units)[self.schedule.phase(i)]
         found: Floats = (integers.reshape(-1, *self.config.shape, self.config.classes) * unit[:, None]).reshape(-1)
         return found
 
-    def alpha(self, i: int) -> Floats:
-        """Accuracy of step i of each sum of an item, 0 of those it does not move, [L K]."""
-        return self.schedule.accuracy(i).repeat(self.config.classes)
+    def sent(self, i: int, sums: Floats) -> Floats:
+        """Of all sums those of the symbols that step i sends, float64 [A, K]."""
+        groups = [self.flow.of(group, sums).reshape(-1, self.config.classes) for group in self.schedule.groups(i)]
+        return np.concatenate(groups)
 
-    def moved(self, i: int, sums: NDArray[np.float64]) -> Floats:
-        """Of all sums those that step i moves, [A, K]."""
-        parts = [self.game.of(part, sums).reshape(-1, self.config.classes) for part in self.game.parts(i)]
-        return np.concatenate(parts)
+    def rows(self, i: int, items: int) -> Iterator[tuple[Group, slice]]:
+        """The groups that step i sends, with the rows of their symbols in what `output` returns."""
+        first = 0
+        for group in self.schedule.groups(i):
+            count = items * self.schedule.size(group.cohort)
+            yield group, slice(first, first + count)
+            first += count
 
-    def sent(self, i: int, x: Ints) -> Ints:
-        """Of all symbols [N] those that step i sends, [A]."""
-        return np.concatenate(
-            [
-                x.reshape(-1, self.game.length)[:, part.first :: self.game.tooth].reshape(-1)
-                for part in self.game.parts(i)
-            ]
-        )
-
-    def output(self, i: int, s: Floats) -> Classes:
-        """p_O with i steps behind. At the end letters are as good as certain, and p_O is the input distribution."""
-        if i == self.game.steps:
-            return Classes(s.reshape(-1, self.config.classes).astype(np.float32))
-        return Classes(self.raw(i, s) + self.moved(i, s).astype(np.float32))
-
-    def step(self, i: int, before: Ints) -> RampSample:
-        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
-        return RampSample(self, self.output(i, self.sums(i, before)), i, before)
-
-    def reconstruction(self, last: Ints) -> Classes:
-        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
-        return self.output(self.game.steps, self.sums(self.game.steps, last))
-
-    def play(self, x: Ints, rng: np.random.Generator) -> CodeLength:
-        """L^n of data [N], by a Monte-Carlo estimate with noise from rng; the coder has no part in it."""
+    def play(self, x: Ints, rng: np.random.Generator, realised: bool = False) -> CodeLength:
+        """L^n of data [N], by a Monte-Carlo estimate with noise from rng, see :func:`bfncodec.flow.play`. The coder has
+        no part in it.
+        """
         items = x.reshape(-1, *self.config.shape)
 
         def network(theta: Sums, i: int) -> Floats:
             p_O = self.output(i, theta.s.reshape(-1)).log2_p()
-            if i == self.game.steps:
+            if i == self.flow.n_steps:
                 return p_O.reshape(theta.s.shape)
-            every = np.full(
-                theta.s.shape, -np.log2(self.config.classes)
-            )  # of those that are not sent it does not matter
-            for part, rows in self.rows(i, len(items)):
-                self.game.of(part, every)[:] = p_O[rows].reshape(self.game.of(part, every).shape)
+            every = np.full(theta.s.shape, -np.log2(self.config.classes))  # those that are not sent cost nothing
+            for group, rows in self.rows(i, len(items)):
+                sent = self.flow.of(group, every)
+                sent[:] = p_O[rows].reshape(sent.shape)
             return every
 
-        flow: Flow[Any, Sums, Floats] = SimplexFlow(self.config.classes)  # its data are integers, its samples are not
-        return play(flow, self.schedule, network, items, rng)
+        return play(self.theory, self.schedule, network, items, rng, realised)  # type: ignore[misc]
 
-    def rows(self, i: int, items: int) -> Iterator[tuple[Part, slice]]:
-        """Parts of step i, with their symbols' rows in what `output` returns."""
-        first = 0
-        for part in self.game.parts(i):
-            count = items * len(range(part.first, self.game.length, self.game.tooth))
-            yield part, slice(first, first + count)
-            first += count
+    def log_ratio(self, i: int, x: Ints, before: Ints, step: SequenceStep, after: Ints) -> float:
+        """log2 p_S/p_R of the sample that leads from `before` to `after`, by densities."""
+        y, p_O, bits = self.sums(i + 1, after) - self.sums(i, before), step.p_O.log2_p(), 0.0
+        for group, rows in self.rows(i, len(x) // self.schedule.length):
+            alpha = np.array([self.flow.betas[group.phase + 1] - self.flow.betas[group.phase]])
+            sent, data = self.flow.of(group, y), self.schedule.of(group, x)[..., 0]
+            p_S, p_R = self.theory.sender(data, alpha), self.theory.receiver(p_O[rows].reshape(sent.shape), alpha)
+            bits += float((p_S.log2_prob(sent) - p_R.log2_prob(sent)).sum())
+        return bits
+
+    def surprise(self, x: Ints, p_O: Classes) -> float:
+        """-log2 p_O(x) of what `reconstruction` returned, in bits, without the coder's rounding."""
+        return -float(p_O.log2_p()[np.arange(len(x)), x].sum())
 
 
 @dataclass(frozen=True)
-class RampSample:
-    """The exact receiver of the symbols that a step sends, see `LatentSample` of the parallel receivers."""
+class SequenceStep:
+    """The exact receiver of the symbols that a step sends, a mixture as `MixtureStep` of the parallel receivers."""
 
-    receiver: RampReceiver
-    classes: Classes
+    receiver: SequenceReceiver
+    p_O: Classes
     i: int
     before: Ints
 
     def push(self, stack: AnsStack, after: Ints) -> None:
-        latent = stack.pop_rows(self.classes.frequencies(self._evidence(after)))
-        for part, rows in reversed(self._parts()):
-            kernel = self.receiver.game.sample_kernel(part.phase + 1)
-            kernel.push(stack, self.receiver.game.of(part, after).reshape(-1), self._mean(part, latent[rows]))
-        self.classes.push(stack, latent)
+        latent = stack.pop_rows(self.p_O.frequencies(self._evidence(after)))
+        flow = self.receiver.flow
+        for group, rows in reversed(self._groups()):
+            noise = flow.sample_kernel(group.phase + 1)
+            noise.push(stack, flow.of(group, after).reshape(-1), self._mean(group, latent[rows]))
+        self.p_O.push(stack, latent)
 
     def pop(self, stack: AnsStack) -> Ints:
-        latent, after = self.classes.pop(stack), self.before.copy()
-        for part, rows in self._parts():
-            moved = self.receiver.game.of(part, after)
-            kernel = self.receiver.game.sample_kernel(part.phase + 1)
-            moved[:] = kernel.pop(stack, self._mean(part, latent[rows])).reshape(moved.shape)
-        stack.push_rows(latent, self.classes.frequencies(self._evidence(after)))
+        latent, after = self.p_O.pop(stack), self.before.copy()
+        flow = self.receiver.flow
+        for group, rows in self._groups():
+            noise, sent = flow.sample_kernel(group.phase + 1), flow.of(group, after)
+            sent[:] = noise.pop(stack, self._mean(group, latent[rows])).reshape(sent.shape)
+        stack.push_rows(latent, self.p_O.frequencies(self._evidence(after)))
         return after
 
-    def _parts(self) -> list[tuple[Part, slice]]:
-        game = self.receiver.game
-        return list(self.receiver.rows(self.i, len(self.before) // (game.length * game.classes)))
+    def _groups(self) -> list[tuple[Group, slice]]:
+        receiver = self.receiver
+        return list(receiver.rows(self.i, len(self.before) // (receiver.schedule.length * receiver.config.classes)))
 
     def _evidence(self, after: Ints) -> NDArray[np.float32]:
-        game = self.receiver.game
+        """ln N(sample | class) but for a constant, [A, K]."""
+        flow = self.receiver.flow
         samples = [
-            game.of(part, after) * game.units[part.phase + 1] - game.of(part, self.before) * game.units[part.phase]
-            for part, _ in self._parts()
+            flow.of(group, after) * flow.units[group.phase + 1] - flow.of(group, self.before) * flow.units[group.phase]
+            for group, _ in self._groups()
         ]
         sample = np.concatenate([found.reshape(-1) for found in samples])
-        return self.receiver.evidence(sample).astype(np.float32)
+        return sample.reshape(-1, self.receiver.config.classes).astype(np.float32)
 
-    def _mean(self, part: Part, latent: NDArray[np.integer]) -> Floats:
-        """Where the samples of classes lead, in units of the phase they lead to."""
-        game = self.receiver.game
+    def _mean(self, group: Group, latent: NDArray[np.integer]) -> Floats:
+        """Means of the sums after the step under classes [A], in units of the phase that follows."""
+        flow = self.receiver.flow
         mean = self.receiver.target(latent)
-        mean *= game.betas[part.phase + 1] - game.betas[part.phase]
-        mean += game.of(part, self.before).reshape(-1) * game.units[part.phase]
-        mean *= 1 / game.units[part.phase + 1]
+        mean *= flow.betas[group.phase + 1] - flow.betas[group.phase]
+        mean += flow.of(group, self.before).reshape(-1) * flow.units[group.phase]
+        mean *= 1 / flow.units[group.phase + 1]
         return mean

@@ -1,29 +1,29 @@
-"""Pictures whose pixels the Gaussian sender sends one after the other: each step begins a slanted line of every tile.
+"""Receiver of pictures under a staggered wavefront: each step begins a slanted line of every tile.
 
-The network (:mod:`bfncodec.networks.wavefront.exact`) sees tiles as pictures of their own: pixel (r, c) of a tile is
-begun at step c + 2r, and sent in one step or two, all its levels together. A dimension of this game is a pixel, and p_O
-of a pixel that of its green, then of its red given the green, then of its blue given both.
+The networks (:mod:`bfncodec.networks.wavefront.exact`) see tiles as pictures of their own: pixel (r, c) of a tile
+begins at step c + 2r, and is sent in one step or two, all its channels together. p_O of a pixel is that of its green,
+then of its red given the green, then of its blue given both.
 
-The last step of a pixel has an accuracy that tells levels apart, so that
+The final step of a pixel has an accuracy that tells levels apart, so that
 
     p_R(y | theta) = sum over x of p_O(x | theta) N(y; x, 1/alpha)
 
-has 256^3 terms, of which all but that of the levels nearest to y are next to nothing: with `tiles.DEVIATIONS` between
-two levels, less than 2^-36 of it. The latent of bits-back coding is these levels, and takes no bits from the stack.
+has 256^3 terms, of which all but that of the levels nearest to y are next to nothing: with `DEVIATIONS` between two
+levels, less than 2^-36 of it. The latent variable of bits-back coding is these levels, and takes no bits from the
+stack. Given its past, a pixel's levels are thus coded one after the other: this is autoregression over lines, with the
+sender's noise around it.
 
-The first of two steps sends a sample that leaves levels open. There the receiver is a mixture of normals, one for each
-component of p_O, whose latent is the component, paid for and given back; channels follow each other here too, each
-given the samples of those before. In the last step the samples are evidence, which p_O takes in by Bayes' rule.
+The noisy step, where there is one, sends a sample that leaves levels open. There the receiver is a mixture of normals,
+one for each component of p_O, and the component is the latent variable; channels follow each other here too, each given
+the samples of those before. In the final step the samples are evidence, which p_O takes in by Bayes' rule.
 
-What the network has made of pixels whose levels are known depends on these levels alone. So who encodes, from the last
-step to the first, can have it all before it draws the samples.
+The network's output for pixels whose past is known depends on the past levels alone. So the encoder, who goes from the
+last step to the first, can have it all before it draws the samples.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,11 +31,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.coding.ans import AnsStack
-from bfncodec.coding.bitsback import Floats, Game, Ints, Part
+from bfncodec.coding.bitsback import Floats, Ints, LatticeFlow
 from bfncodec.coding.cdf import NIBBLE, byte_bits, softmax_frequencies
 from bfncodec.coding.lattice import Normals
 from bfncodec.coding.rangecoder import total
-from bfncodec.flow import CodeLength
+from bfncodec.flow import CodeLength, Group, StaggeredWavefront
 from bfncodec.networks.convnet.exact import ConvNetState, Front, Prediction, StepPixels
 from bfncodec.networks.convnet.model import CODING_ORDER
 from bfncodec.networks.wavefront.exact import BLOCK, ExactTiles, Normal
@@ -45,206 +45,234 @@ ALIKE = 1024  # samples that are coded together, those with the narrowest distri
 CHANNELS = len(CODING_ORDER)
 
 
-@dataclass(frozen=True)
-class LineGame(Game):
-    """A game in which sums of an item lie in the order of the lines that begin at each step.
+class WavefrontReceiver:
+    """Receiver of pictures [H, W, 3] of levels 0 … 255, one sum for each subpixel, line after line.
 
-    edges: where the sums of each line begin, and the end.
+    It remembers nothing itself: `encoding` and `decoding` give a session for one group of items, which holds the
+    networks' inference state.
     """
-
-    edges: tuple[int, ...] = (0, 1)
-
-    def of(self, part: Part, sums: NDArray[Any]) -> NDArray[Any]:
-        """A view of the sums of a line, [items, sums]: in each item green, red, blue."""
-        return sums.reshape(-1, self.length)[:, self.edges[part.first] : self.edges[part.first + 1]]
-
-    def _share(self, part: Part) -> float:
-        return (self.edges[part.first + 1] - self.edges[part.first]) / self.length
-
-
-class LineReceiver:
-    """Levels 0 … 255, one sum each, in items [H, W, 3]. `begin` it anew for every group of items."""
 
     def __init__(self, network: ExactTiles) -> None:
         self.network, self.config = network, network.config
         lines = _lines(self.config)
         self.order = _order(self.config, lines)
         edges = np.cumsum([0, *(CHANNELS * len(pixels.place) for pixels in lines)])
-        self.game = LineGame(self.config.ramp, tooth=len(lines), length=len(self.order), edges=tuple(edges.tolist()))
+        self.schedule = StaggeredWavefront(tuple(edges.tolist()), self.config.ramp)
+        self.flow = LatticeFlow(self.schedule)
 
-    def begin(self) -> LineReceiver:
-        """The receiver of a group: what it remembers is what the network was told of it."""
-        fresh = copy(self)
-        fresh._foreseen, fresh._known = {}, False
-        return fresh
+    def encoding(self, sums: int) -> Encoding:
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
+        return Encoding(self, sums // len(self.order))
 
-    _known: bool  # whether all levels are
-    _foreseen: dict[int, Prediction]  # of every line, where its levels are known
-    _lines: Iterator[StepPixels]
-    _pixels: dict[int, StepPixels]  # of the lines that are being sent
-    _settling: ConvNetState
-    _sampling: ConvNetState | None
+    def decoding(self, sums: int) -> Decoding:
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
+        return Decoding(self, sums // len(self.order))
 
     def target(self, x: NDArray[np.integer]) -> Floats:
-        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
-        return _middle(x.reshape(-1, len(self.order))[:, self.order]).reshape(-1)
+        """Centres of the bins of [-1, 1] in the order of the schedule, float64 [N]."""
+        return _centre(x.reshape(-1, len(self.order))[:, self.order]).reshape(-1)
 
     def levels(self, phase: int, sums: NDArray[Any]) -> Ints:
         """The levels nearest to sums in units with so many steps behind them, of the same shape."""
         return np.rint(self.sample(phase, sums)).clip(0, LEVELS - 1).astype(np.int64)
 
     def sample(self, phase: int, sums: NDArray[Any]) -> Floats:
-        """Sums in units with so many steps behind them as what they say of the levels."""
-        middle = sums * (self.game.units[phase] / self.game.betas[phase])
-        found: Floats = (middle + 1) * (LEVELS / 2) - 0.5
+        """Sums in units with so many steps behind them as the noisy levels that they amount to."""
+        mean = sums * (self.flow.units[phase] / self.flow.betas[phase])
+        found: Floats = (mean + 1) * (LEVELS / 2) - 0.5
         return found
 
-    def step(self, i: int, before: NDArray[Any]) -> LineStep:
-        """Implements :class:`bfncodec.coding.bitsback.Receiver`. Steps go upwards where items are not known yet."""
-        return LineStep(self, i, before)
-
-    def reconstruction(self, last: Ints) -> Nearest:
-        """Implements :class:`bfncodec.coding.bitsback.Receiver`; all steps are asked about what is known here."""
-        return Nearest(self, last)
-
-    def raw(self, run: ConvNetState, pixels: StepPixels) -> Prediction:
-        """Return what the network makes of the pixels of a line."""
-        return run.predict(pixels)
+    def raw(self, state: ConvNetState, pixels: StepPixels) -> Prediction:
+        """Output of a network for the pixels of a line."""
+        return state.predict(pixels)
 
     def head(self, prediction: Prediction, k: int) -> Any:
-        """Return what it makes of their k-th channel in coding order, after those before it: a mixture."""
+        """p_O of their k-th channel in coding order, given those before it: a mixture."""
         return prediction.channel(k)
 
-    def start(self, items: int, keep: bool = False) -> None:
-        """Begin with items of which nothing is known; keep: so that what is foreseen can be asked for again."""
-        self._settling, self._sampling = self.network.start(items, keep)
-        self._lines, self._pixels = self._settling.blocks(), {}
-
-    def foresee(self, sums: NDArray[Any]) -> None:
-        """Return what the network makes of all levels, for who knows where they lead."""
-        self.start(len(sums) // len(self.order), keep=self.game.phases > 1)
-        self._known = True
-        for line in range(self.game.tooth):
-            pixels = self._line(line)
-            self._foreseen[line] = self.raw(self._settling, pixels)
-            self.reveal(line, self.levels(self.game.phases, self.game.of(Part(line, 0), sums)))
-
-    def settling(self, line: int) -> Prediction:
-        """p_O of a line's levels, which may be had once."""
-        return self._foreseen.pop(line) if self._known else self.raw(self._settling, self._line(line))
-
-    def sampling(self, line: int, before: NDArray[Any]) -> Prediction:
-        """p_O of a line that begins. before: all sums [N], of which those of the line just before are samples."""
-        assert self._sampling is not None
-        if self._known and line:  # the network was told its levels, which are not known yet at this step
-            self.reveal(line - 1, self.levels(1, self.game.of(Part(line - 1, 1), before)))
-        return self.raw(self._sampling, self._line(line))
-
-    def reveal(self, line: int, levels: Ints) -> None:
-        """Levels of a line, [items, sums], are known, or samples that were rounded to levels."""
-        values = by_channel(levels)[np.argsort(CODING_ORDER)].T.astype(np.uint8)
-        self._settling.reveal(self._line(line), values)
-
-    def play(self, x: Ints, rng: np.random.Generator) -> CodeLength:
-        """L^n of data [N], by a Monte-Carlo estimate with noise from rng; the coder has no part in it."""
-        game, target = self.game, self.target(x)
+    def play(self, x: Ints, rng: np.random.Generator, realised: bool = True) -> CodeLength:
+        """L^n of data [N], by a Monte-Carlo estimate with noise from rng; the coder has no part in it. Always by the
+        samples that were drawn: there is no closed form of the KL.
+        """
+        flow, target = self.flow, self.target(x)
         s = [np.zeros_like(target)]
-        for alpha in np.diff(game.betas):
+        for alpha in np.diff(flow.betas):
             s.append(s[-1] + alpha * target + np.sqrt(alpha) * rng.standard_normal(len(target)))
-        return self.cost(target, [sums / unit for sums, unit in zip(s, game.units, strict=True)])
+        return self.cost(target, [sums / unit for sums, unit in zip(s, flow.units, strict=True)])
 
     def cost(self, target: Floats, s: list[NDArray[Any]]) -> CodeLength:
-        """log2 p_S/p_R of a game, step by step, and its reconstruction, by densities. target: see `target`; s: sums
-        after 0 … w of their phases, in units, [N] each.
+        """log2 p_S/p_R of all samples, step by step, and the reconstruction, by densities.
+
+        target: see `target`; s: sums after 0 … w of their phases, in units, [N] each.
         """
-        own, game = self.begin(), self.game
-        kl = np.zeros(game.steps)
-        own.foresee(s[-1])
-        for i in range(game.steps - 1, -1, -1):
+        flow, schedule = self.flow, self.schedule
+        session, kl = self.encoding(len(target)), np.zeros(schedule.n_steps)
+        session.observe(s[-1])
+        for i in range(schedule.n_steps - 1, -1, -1):
             before, after = np.zeros_like(target), np.zeros_like(target)
-            for part in game.parts(i):
-                game.of(part, before)[:] = game.of(part, s[part.phase])
-                game.of(part, after)[:] = game.of(part, s[part.phase + 1])
-            kl[i] = LineStep(own, i, before).bits(after, target)
-        missed = int((_middle(own.levels(game.phases, s[-1])) != target).sum())
+            for group in schedule.groups(i):
+                flow.of(group, before)[:] = flow.of(group, s[group.phase])
+                flow.of(group, after)[:] = flow.of(group, s[group.phase + 1])
+            kl[i] = session.step(i, before).bits(after, target)
+        missed = int((_centre(self.levels(schedule.phases, s[-1])) != target).sum())
         return CodeLength(kl, float(24 * missed), len(target))
+
+
+class Session(ABC):
+    """What sender or receiver know of one group of items while it is coded."""
+
+    def __init__(self, receiver: WavefrontReceiver, items: int, keep: bool) -> None:
+        self.receiver, self.flow, self.schedule = receiver, receiver.flow, receiver.schedule
+        self._final, self._noisy = receiver.network.start(items, keep)
+        self._lines = self._final.blocks()
+        self._pixels: dict[int, StepPixels] = {}  # of the lines that may still be asked for
+
+    def target(self, x: NDArray[np.integer]) -> Floats:
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
+        return self.receiver.target(x)
+
+    def step(self, i: int, before: NDArray[Any]) -> WavefrontStep:
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
+        return WavefrontStep(self, i, before)
+
+    @abstractmethod
+    def final(self, line: int) -> Prediction:
+        """p_O of a line's levels before their final step. It can be had once."""
+
+    @abstractmethod
+    def noisy(self, line: int, before: NDArray[Any]) -> Prediction:
+        """p_O of a line that begins. before: all sums [N], of which those of the line just before are samples."""
+
+    def observe_line(self, line: int, levels: Ints) -> None:
+        """Tell the networks the levels of a line, [items, n, 1], or samples that were rounded to levels."""
+        values = by_channel(levels)[np.argsort(CODING_ORDER)].T.astype(np.uint8)
+        self._final.reveal(self._line(line), values)
 
     def _line(self, line: int) -> StepPixels:
         """The pixels of a line, which is the next to begin or one that has begun."""
         if line not in self._pixels:
-            if not self._known:
-                self._pixels.pop(line - self.game.phases, None)
             self._pixels[line] = next(self._lines)
         return self._pixels[line]
 
 
-@dataclass(frozen=True)
-class LineStep:
-    """The receiver of the sums that a step sends: of the line that began before, and of the one that begins."""
+class Encoding(Session):
+    """The side that knows the items. Steps go downwards, so the network runs over all lines before the first."""
 
-    receiver: LineReceiver
+    def __init__(self, receiver: WavefrontReceiver, items: int) -> None:
+        super().__init__(receiver, items, keep=receiver.schedule.phases > 1)
+        self._predictions: dict[int, Prediction] = {}
+
+    def reconstruction(self, last: Ints) -> NearestLevels:
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
+        self.observe(last)
+        return NearestLevels(self.receiver, last)
+
+    def observe(self, sums: NDArray[Any]) -> None:
+        """Run the network once over all levels, which are those nearest to the last sums [N], in units."""
+        for line in range(self.schedule.cohorts):
+            self._predictions[line] = self.receiver.raw(self._final, self._line(line))
+            last = self.flow.of(Group(line, 0), sums)
+            self.observe_line(line, self.receiver.levels(self.schedule.phases, last))
+
+    def final(self, line: int) -> Prediction:
+        return self._predictions.pop(line)
+
+    def noisy(self, line: int, before: NDArray[Any]) -> Prediction:
+        assert self._noisy is not None
+        if line:  # the network has observed its levels, which are not known yet at this step
+            samples = self.flow.of(Group(line - 1, 1), before)
+            self.observe_line(line - 1, self.receiver.levels(1, samples))
+        return self.receiver.raw(self._noisy, self._line(line))
+
+
+class Decoding(Session):
+    """The side that learns the items line by line. Steps go upwards."""
+
+    def __init__(self, receiver: WavefrontReceiver, items: int) -> None:
+        super().__init__(receiver, items, keep=False)
+
+    def reconstruction(self, last: Ints) -> NearestLevels:
+        """Implements :class:`bfncodec.coding.bitsback.Receiver`."""
+        return NearestLevels(self.receiver, last)
+
+    def final(self, line: int) -> Prediction:
+        return self.receiver.raw(self._final, self._line(line))
+
+    def noisy(self, line: int, before: NDArray[Any]) -> Prediction:
+        assert self._noisy is not None
+        return self.receiver.raw(self._noisy, self._line(line))
+
+    def _line(self, line: int) -> StepPixels:
+        if line not in self._pixels:
+            self._pixels.pop(line - self.schedule.phases, None)  # its final step is over
+        return super()._line(line)
+
+
+@dataclass(frozen=True)
+class WavefrontStep:
+    """The receiver of what a step sends: the final step of one line, and the noisy step of the line that begins."""
+
+    session: Session
     i: int
     before: NDArray[Any]
 
     def push(self, stack: AnsStack, after: Ints) -> None:
-        for part in reversed(self._parts()):
-            part.push(stack, after)
+        for line in reversed(self._sent()):
+            line.push(stack, after)
 
     def pop(self, stack: AnsStack) -> Ints:
-        receiver, after = self.receiver, self.before.copy()
-        if self.i == 0:
-            receiver.start(len(after) // receiver.game.length)
-        parts = self._parts()
-        for part in parts:
-            part.pop(stack, after)
-        for part in parts:
-            receiver.reveal(part.line, part.known(after))
+        after, sent = self.before.copy(), self._sent()
+        for line in sent:
+            line.pop(stack, after)
+        for line in sent:
+            self.session.observe_line(line.number, line.known(after))
         return after
 
     def bits(self, after: NDArray[Any], target: Floats) -> float:
-        """log2 p_S/p_R of sums, by densities; target: see `LineReceiver.target`."""
-        return sum(part.bits(after, target) for part in self._parts())
+        """log2 p_S/p_R of sums, by densities; target: see `WavefrontReceiver.target`."""
+        return sum(line.bits(after, target) for line in self._sent())
 
-    def _parts(self) -> list[LinePart]:
-        """What the step moves, that which began first first. Both networks are asked before anything is moved."""
-        receiver, game = self.receiver, self.receiver.game
-        found: list[LinePart] = []
-        for part in reversed(game.parts(self.i)):
-            before, line = game.of(part, self.before), part.first
-            if part.phase + 1 == game.phases:
-                found.append(Settled(receiver, part, before, receiver.settling(line)))
+    def _sent(self) -> list[LineStep]:
+        """The lines that the step sends, that which began first first. Both networks are asked before anything is
+        coded.
+        """
+        session, found = self.session, list[LineStep]()
+        for group in reversed(session.schedule.groups(self.i)):
+            before, number = session.flow.of(group, self.before), group.cohort
+            if group.phase + 1 == session.schedule.phases:
+                found.append(FinalStep(session.receiver, group, before, session.final(number)))
             else:
-                found.append(Sampled(receiver, part, before, receiver.sampling(line, self.before)))
+                found.append(NoisyStep(session.receiver, group, before, session.noisy(number, self.before)))
         return found
 
 
 @dataclass(frozen=True)
-class LinePart(ABC):
-    """What a step moves of a line. before: its sums, [items, sums]; prediction: what the network makes of what is known
-    before the step. It is of use once: for one of `push`, `pop` and `bits`.
+class LineStep(ABC):
+    """What a step sends of one line. before: its sums, [items, n, 1]; prediction: the network's output given what is
+    known before the step. It is of use once: for one of `push`, `pop` and `bits`.
     """
 
-    receiver: LineReceiver
-    part: Part
+    receiver: WavefrontReceiver
+    group: Group
     before: NDArray[Any]
     prediction: Prediction
 
     @property
-    def line(self) -> int:
+    def number(self) -> int:
         """Number of the line."""
-        return self.part.first
+        return self.group.cohort
 
     def sent(self, sums: NDArray[Any]) -> NDArray[Any]:
-        """A view of its sums among all, [items, sums]."""
-        return self.receiver.game.of(self.part, sums)
+        """A view of the line's sums among all, [items, n, 1]."""
+        return self.receiver.flow.of(self.group, sums)
 
     @abstractmethod
     def push(self, stack: AnsStack, after: Ints) -> None:
-        """Pay for the line's sums."""
+        """Encode the line's sums."""
 
     @abstractmethod
     def pop(self, stack: AnsStack, after: Ints) -> None:
-        """Draw the line's sums, into `after`."""
+        """Decode the line's sums, into `after`."""
 
     @abstractmethod
     def bits(self, after: NDArray[Any], target: Floats) -> float:
@@ -252,11 +280,11 @@ class LinePart(ABC):
 
     def known(self, after: NDArray[Any]) -> Ints:
         """The levels nearest to the line's sums."""
-        return self.receiver.levels(self.part.phase + 1, self.sent(after))
+        return self.receiver.levels(self.group.phase + 1, self.sent(after))
 
 
-class Settled(LinePart):
-    """The step that settles the levels of a line."""
+class FinalStep(LineStep):
+    """The final step of a line: its accuracy tells levels apart, so the latent variable of bits-back is the levels."""
 
     def push(self, stack: AnsStack, after: Ints) -> None:
         levels = self.known(after)
@@ -278,11 +306,11 @@ class Settled(LinePart):
         sent[:] = self._noise.pop(stack, self._mean(levels)).reshape(sent.shape)
 
     def bits(self, after: NDArray[Any], target: Floats) -> float:
-        """Those of the levels, and those of the sample under the nearest."""
-        game, levels = self.receiver.game, self.known(after)
-        alpha = game.betas[-1] - game.betas[-2]
-        sample = self.sent(after) * game.units[-1] - self.before * game.units[-2]
-        away, own = sample - alpha * _middle(levels), sample - alpha * self.sent(target)
+        """Bits of the levels under p_O, and log2 p_S/p_R of the sample given the nearest levels."""
+        flow, levels = self.receiver.flow, self.known(after)
+        alpha = flow.betas[-1] - flow.betas[-2]
+        sample = self.sent(after) * flow.units[-1] - self.before * flow.units[-2]
+        away, own = sample - alpha * _centre(levels), sample - alpha * self.sent(target)
         beyond = (away * away - own * own) / (2 * alpha * np.log(2))
         values = by_channel(levels)
         mixtures = self._mixtures(values)
@@ -291,15 +319,15 @@ class Settled(LinePart):
         )
 
     def _begin(self) -> Floats | None:
-        """The network sees the pixels' own samples, [3, n], if there were any."""
-        if not self.part.phase:
+        """Give the network the pixels' own samples, [3, n], if there was a noisy step; return them."""
+        if not self.group.phase:
             return None
-        samples = by_channel(self.receiver.sample(self.part.phase, self.before))
+        samples = by_channel(self.receiver.sample(self.group.phase, self.before))
         self.prediction.condition_on_samples(samples.astype(np.float32))
         return samples
 
     def _mixtures(self, values: NDArray[np.integer]) -> list[Any]:
-        """p_O of all channels, whose levels are known: [3, n]"""
+        """p_O of all channels given their levels, [3, n]."""
         found, samples = [], self._begin()
         for k, value in enumerate(values):
             found.append(self._mixture(k, samples))
@@ -312,19 +340,22 @@ class Settled(LinePart):
 
     @property
     def _noise(self) -> Any:
-        return self.receiver.game.sample_kernel(self.receiver.game.phases)
+        return self.receiver.flow.sample_kernel(self.receiver.flow.phases)
 
     def _mean(self, levels: Ints) -> Floats:
-        """Where samples of levels lead, in units."""
-        game = self.receiver.game
-        mean = _middle(levels) * (game.betas[-1] - game.betas[-2])
-        mean += self.before * game.units[-2]
-        mean /= game.units[-1]
+        """Means of the sums after the step under levels, in units."""
+        flow = self.receiver.flow
+        mean = _centre(levels) * (flow.betas[-1] - flow.betas[-2])
+        mean += self.before * flow.units[-2]
+        mean /= flow.units[-1]
         return mean.reshape(-1)
 
 
-class Sampled(LinePart):
-    """The step that sends a sample of each pixel of a line, from which p_O has the levels still open."""
+class NoisyStep(LineStep):
+    """The noisy step of a line: it sends a sample of each subpixel that leaves its level open.
+
+    The receiver is a mixture of normals, one for each component of p_O, and the component is the latent variable.
+    """
 
     def push(self, stack: AnsStack, after: Ints) -> None:
         sums = by_channel(self.sent(after))
@@ -361,7 +392,7 @@ class Sampled(LinePart):
         return bits
 
     def _normals(self, samples: Floats) -> list[Normal]:
-        """Mixtures of all channels, whose samples are known: [3, n]"""
+        """Mixtures of all channels given their samples, [3, n]."""
         found = []
         for k, sample in enumerate(samples):
             found.append(self._normal(k))
@@ -372,10 +403,10 @@ class Sampled(LinePart):
         return Normal(self.receiver.head(self.prediction, k), self.receiver.config.noise)
 
     def _alike(self, normal: Normal, latent: NDArray[np.integer]) -> list[tuple[Ints, Normals]]:
-        """Sums, by their places, whose distributions are about as wide as each other's, and these distributions."""
-        game, own = self.receiver.game, np.arange(len(latent))
+        """Parts of the sums, by their places, with distributions of about one width, and these distributions."""
+        flow, own = self.receiver.flow, np.arange(len(latent))
         # one level of the mean is so many units of the sum
-        unit = game.betas[1] / game.units[1] * (2 / LEVELS)
+        unit = flow.betas[1] / flow.units[1] * (2 / LEVELS)
         mean = (normal.mean[latent, own] - (LEVELS - 1) / 2) * unit
         variance = normal.variance[latent, own] * (unit * unit)
         order = np.argsort(variance, kind="stable")
@@ -384,14 +415,13 @@ class Sampled(LinePart):
 
 
 @dataclass(frozen=True)
-class Nearest:
-    """p_O at the end: the levels nearest to the sums, for next to certain."""
+class NearestLevels:
+    """p_O at the end: the levels nearest to the sums are as good as certain."""
 
-    receiver: LineReceiver
+    receiver: WavefrontReceiver
     last: Ints
 
     def push(self, stack: AnsStack, x: Ints) -> None:
-        self.receiver.foresee(self.last)
         away = x - self._near() + 1
         stack.push_rows(away, self._rows(len(away)))
 
@@ -400,10 +430,10 @@ class Nearest:
         return np.asarray((near + stack.pop_rows(self._rows(len(near))) - 1).clip(0, LEVELS - 1))
 
     def _near(self) -> Ints:
-        """In the order of the data."""
+        """The nearest levels in the order of the data, [N]."""
         order = self.receiver.order
         near = np.empty((len(self.last) // len(order), len(order)), np.int64)
-        near[:, order] = self.receiver.levels(self.receiver.game.phases, self.last).reshape(near.shape)
+        near[:, order] = self.receiver.levels(self.receiver.flow.phases, self.last).reshape(near.shape)
         return near.reshape(-1)
 
     def _rows(self, count: int) -> NDArray[np.float32]:
@@ -411,17 +441,17 @@ class Nearest:
 
 
 def by_channel(line: NDArray[Any]) -> NDArray[Any]:
-    """Of the pixels of a line, [items, 3 n], each channel: [3, items n]"""
+    """The channels of a line, [items, 3 n, 1] -> [3, items n]."""
     return line.reshape(len(line), CHANNELS, -1).transpose(1, 0, 2).reshape(CHANNELS, -1)
 
 
 def by_item(values: NDArray[Any], items: int) -> NDArray[Any]:
     """Inverse of `by_channel`."""
-    return values.reshape(CHANNELS, items, -1).transpose(1, 0, 2).reshape(items, -1)
+    return values.reshape(CHANNELS, items, -1).transpose(1, 0, 2).reshape(items, -1, 1)
 
 
-def _middle(levels: NDArray[np.integer]) -> Floats:
-    """Of the bins of levels, over [-1, 1]."""
+def _centre(levels: NDArray[np.integer]) -> Floats:
+    """Centres of the bins of levels over [-1, 1]."""
     return np.asarray((levels + 0.5) * (2 / LEVELS) - 1, np.float64)
 
 

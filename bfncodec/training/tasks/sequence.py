@@ -35,7 +35,7 @@ def loss(network: nn.Module, batch: tuple[Tensor, ...], config: SequenceConfig) 
     x, time, noise, fresh = batch
     schedule, ramp = config.schedule, torch.tensor(config.ramp, device=x.device)
     step = (time * schedule.n_steps).long()
-    place = torch.from_numpy(schedule.place).to(x.device)
+    place = torch.from_numpy(schedule.cohort_of).to(x.device)
     phase = (step[:, None] - place).clamp(0, config.steps_of_ramp)
     sent = (step[:, None] >= place) & (phase < config.steps_of_ramp)
     item, position = sent.nonzero(as_tuple=True)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 import bfncodec
-from bfncodec.codecs.receivers.parallel import LevelReceiver
+from bfncodec.codecs.receivers.parallel import DiscretisedReceiver
 from bfncodec.errors import InputError, ModelError
 from bfncodec.flow.gaussian import bin_centres
 from bfncodec.networks.convnet.exact import WEIGHT_TOTAL
@@ -48,22 +48,22 @@ def test_the_coded_p_o_sums_to_one(kind: str) -> None:
     np.testing.assert_allclose(total, 1, atol=1e-6)
 
 
-def papers_loss(receiver: LevelReceiver, k: NDArray[np.int64], rng: np.random.Generator) -> float:
+def papers_loss(receiver: DiscretisedReceiver, k: NDArray[np.int64], rng: np.random.Generator) -> float:
     """L^n by the paper's equations (section 5) in float64, from mixtures of logistic functions: y_i ~ N(x, 1/alpha);
     the receiver is a normal distribution of the mean and variance of p_O.
     """
     K = receiver.config.classes
     x, s, bits = bin_centres(K)[k], np.zeros(len(k)), 0.0
-    for i in range(receiver.game.steps):
+    for i in range(receiver.flow.n_steps):
         alpha, p = receiver.alpha(i), receiver.output(i, s)
         share, scale = p.weight / WEIGHT_TOTAL, p.scales[p.level]
-        m = (share * p.mean).sum(0)
-        v = 1 / alpha + (share * (scale**2 * math.pi**2 / 3 + p.mean**2)).sum(0) - m**2
+        m = (share * p.centre).sum(0)
+        v = 1 / alpha + (share * (scale**2 * math.pi**2 / 3 + p.centre**2)).sum(0) - m**2
         bits += float(((np.log(v * alpha) + (1 / alpha + (x - m) ** 2) / v - 1) / 2).sum()) / math.log(2)
         s += alpha * (x + rng.standard_normal(len(k)) / math.sqrt(alpha))
-    p = receiver.output(receiver.game.steps, s)
+    p = receiver.output(receiver.flow.n_steps, s)
     edges = np.concatenate([[-np.inf], np.linspace(-1, 1, K + 1)[1:-1], [np.inf]])
-    cdf = [1 / (1 + np.exp(-((e - p.mean) / p.scales[p.level]).clip(-700, 700))) for e in (edges[k], edges[k + 1])]
+    cdf = [1 / (1 + np.exp(-((e - p.centre) / p.scales[p.level]).clip(-700, 700))) for e in (edges[k], edges[k + 1])]
     return bits - float(np.log2(((cdf[1] - cdf[0]) * p.weight / WEIGHT_TOTAL).sum(0)).sum())
 
 
@@ -79,18 +79,18 @@ def test_what_is_trained_is_what_is_coded(kind: str) -> None:
     """-ln p_O at the end of the game, by the trainable network's formula and in the coder's integers."""
     receiver, k = tiny_receiver(kind), some_levels(kind, 4)
     x = receiver.target(k)
-    s = receiver.game.betas[-1] * x + np.random.default_rng(0).standard_normal(len(x)) * 20
-    p: Any = receiver.output(receiver.game.steps, s)
+    s = receiver.flow.betas[-1] * x + np.random.default_rng(0).standard_normal(len(x)) * 20
+    p: Any = receiver.output(receiver.flow.n_steps, s)
     trained = level_end(
         torch.from_numpy(x).float(),
         (
             torch.log(torch.from_numpy(p.weight.T / WEIGHT_TOTAL).float()),
-            torch.from_numpy(p.mean.T).float(),
+            torch.from_numpy(p.centre.T).float(),
             torch.log2(torch.from_numpy(p.scales[p.level].T)).float(),
         ),
         receiver.config.classes,
     )
-    coded = p.levels().bits(k) * math.log(2)
+    coded = p.discretised().bits(k) * math.log(2)
     np.testing.assert_allclose(trained.numpy()[coded < 8], coded[coded < 8], atol=0.05)
 
 

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 import bfncodec
 from bfncodec import models
 from bfncodec.codecs.archive import ArchiveCodec
-from bfncodec.codecs.receivers.wavefront import LineReceiver
+from bfncodec.codecs.receivers.wavefront import WavefrontReceiver
 from bfncodec.coding import tables
 from bfncodec.coding.ans import AnsStack
-from bfncodec.coding.bitsback import Part, draw_items, pop_items, push_items
+from bfncodec.coding.bitsback import draw_items, pop_items, push_items
 from bfncodec.errors import InputError
+from bfncodec.flow import Group
 from bfncodec.models import ModelInfo
 from bfncodec.networks import acceleration
 from bfncodec.networks.convnet.exact import MEAN_STEPS, Mixture, mixture_weights
@@ -40,11 +41,11 @@ ramps = pytest.mark.parametrize("ramp", [ONE, TWO], ids=["one step", "two steps"
 def test_every_dimension_is_sent_once_and_lines_in_their_order(ramp: tuple[float, ...]) -> None:
     receiver = tiny(ramp=ramp)
     assert sorted(receiver.order) == list(range(np.prod(SHAPE)))
-    assert receiver.game.tooth == TILE[1] + 2 * (TILE[0] - 1)
-    assert receiver.game.steps == receiver.config.steps == receiver.game.tooth + len(ramp) - 2
+    assert receiver.schedule.cohorts == TILE[1] + 2 * (TILE[0] - 1)
+    assert receiver.flow.n_steps == receiver.config.steps == receiver.schedule.cohorts + len(ramp) - 2
     step = np.zeros(SHAPE, int).reshape(-1)
-    for i in range(receiver.game.tooth):
-        sent = receiver.game.of(Part(i, 0), receiver.order)[0]
+    for i in range(receiver.schedule.cohorts):
+        sent = receiver.flow.of(Group(i, 0), receiver.order)[0]
         step[sent] = i
         assert list(sent[:: len(sent) // 3] % 3) == list(CODING_ORDER)
     row, column = np.mgrid[: SHAPE[0], : SHAPE[1]]
@@ -59,15 +60,15 @@ def test_the_chain_gives_back_data_and_stack(
     count: int, dilations: tuple[int, ...], ramp: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With compiled loops as without, which write the same."""
-    receiver, x = LineReceiver(exact(network(0.5, ramp, dilations))), items(count)
+    receiver, x = WavefrontReceiver(exact(network(0.5, ramp, dilations))), items(count)
     before, stacks = full_stack().returned(), [full_stack(), full_stack()]
     for stack, switch in zip(stacks, ["always", "never"], strict=True):
         monkeypatch.setenv(acceleration.SWITCH, switch)
-        push_items(stack, x, len(x), receiver.game, receiver.begin())
+        push_items(stack, x, len(x), receiver)
     np.testing.assert_array_equal(stacks[0].written(), stacks[1].written())
     monkeypatch.setenv(acceleration.SWITCH, ["always", "never"][count % 2])
     restored = AnsStack(stacks[0].written())
-    np.testing.assert_array_equal(pop_items(restored, len(x), receiver.game, receiver.begin()), x)
+    np.testing.assert_array_equal(pop_items(restored, len(x), receiver), x)
     np.testing.assert_array_equal(restored.returned(), before)
 
 
@@ -76,8 +77,8 @@ def test_extreme_levels_come_back(ramp: tuple[float, ...]) -> None:
     receiver = tiny(20.0, ramp)
     x = np.where(noise(1, 4 * int(np.prod(SHAPE))) > 127, 255, 0).astype(np.int64)
     stack = full_stack()
-    push_items(stack, x, len(x), receiver.game, receiver.begin())
-    np.testing.assert_array_equal(pop_items(AnsStack(stack.written()), len(x), receiver.game, receiver.begin()), x)
+    push_items(stack, x, len(x), receiver)
+    np.testing.assert_array_equal(pop_items(AnsStack(stack.written()), len(x), receiver), x)
 
 
 @ramps
@@ -86,12 +87,12 @@ def test_the_chain_costs_what_the_game_says(ramp: tuple[float, ...]) -> None:
     receiver = tiny(0.1, ramp)
     x = 100 + (noise(7, 240, *SHAPE) % 5).astype(np.int64).reshape(-1)
     ideal = receiver.play(x, np.random.default_rng(0))
-    assert ideal.kl.shape == (receiver.game.steps,)
+    assert ideal.kl.shape == (receiver.flow.n_steps,)
     assert ideal.dims == len(x)
     assert ideal.reconstruction == 0  # no level was missed
     stack = full_stack(160_000)
     begun = stack.bits
-    push_items(stack, x, len(x), receiver.game, receiver.begin())
+    push_items(stack, x, len(x), receiver)
     assert stack.bits - begun == pytest.approx(ideal.bits, rel=0.005 if len(ramp) == 3 else 0.003, abs=64)
 
 
@@ -109,7 +110,7 @@ def test_the_float_network_costs_what_the_integers_do(ramp: tuple[float, ...]) -
     levels, rng = torch.from_numpy(x).float().permute(0, 3, 1, 2), np.random.default_rng(3)
     with torch.no_grad():
         bits = net(levels, torch.from_numpy(rng.standard_normal(levels.shape)).float())
-    played = LineReceiver(exact(net)).play(x.reshape(-1), rng)
+    played = WavefrontReceiver(exact(net)).play(x.reshape(-1), rng)
     assert float(bits.mean()) == pytest.approx(played.bits_per_dim, rel=0.01)
 
 
@@ -142,7 +143,7 @@ def test_sums_tell_levels_apart() -> None:
     receiver = tiny()
     x = np.tile(np.arange(256), 9)[: 32 * int(np.prod(SHAPE))]
     x = x[: len(x) // 72 * 72]
-    unit = receiver.game.units[1]
+    unit = receiver.flow.units[1]
     sums = np.rint(receiver.target(x) * (BETA / unit)).astype(np.int64)
     for away in (-5, 0, 5):  # deviations
         np.testing.assert_array_equal(receiver.levels(1, sums + away), x.reshape(-1, 72)[:, receiver.order].reshape(-1))
@@ -151,7 +152,7 @@ def test_sums_tell_levels_apart() -> None:
 @ramps
 def test_random_bits_decode_to_pictures(ramp: tuple[float, ...]) -> None:
     receiver = tiny(ramp=ramp)
-    drawn = draw_items(full_stack(), 2 * len(receiver.order), receiver.game, receiver.begin())
+    drawn = draw_items(full_stack(), 2 * len(receiver.order), receiver)
     assert drawn.shape == (2 * len(receiver.order),)
     assert ((drawn >= 0) & (drawn < 256)).all()
 
