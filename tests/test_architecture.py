@@ -18,7 +18,8 @@ from support.imports import PACKAGE, Import, circles, imports, modules
 ROOMS = (
     ("errors",),
     ("runtime", "format"),
-    ("flow", "coding"),
+    ("flow",),
+    ("coding",),
     ("networks",),
     ("models",),
     ("images",),
