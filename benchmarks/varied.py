@@ -2,8 +2,8 @@
 
     python -m benchmarks.varied data/photos/val data/varied --side 192
 
-One square of each photograph, changed as `[[validation]] vary = true` changes its crops (docs/training.md), in PNG.
-Seeded: the same photographs make the same files.
+One square of each photograph in PNG, changed as `[[validation]] vary = true` changes its crops
+(docs/guide/training.md). Seeded: the same photographs make the same files.
 """
 
 from __future__ import annotations

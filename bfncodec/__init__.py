@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bfncodec.format.limits import NO_LIMITS, Limits
     from bfncodec.models import ModelInfo, available
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "api": ("CodecSource", "Damage", "Description", "Models", "compress", "decompress", "describe", "preview"),

@@ -1,17 +1,28 @@
-"""Pages of Markdown: every link to a file or a heading of the project leads somewhere, and the README stays short."""
+"""Pages of Markdown: links, paths and names in them exist, examples run, figures are those that the script draws."""
 
 from __future__ import annotations
 
+import ast
 import re
+import runpy
 from pathlib import Path
 
 import pytest
 
 from support.places import ROOT
 
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md"), *ROOT.glob("models/*/README.md")])
+TOP = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+PAGES = sorted([*TOP, *ROOT.glob("docs/**/*.md"), *ROOT.glob("models/*/README.md")])
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"(?<![\w/.])(?:bfncodec|benchmarks|configs|docs|examples|models|tests)/[\w./-]*\w")
+NAME = re.compile(r"\bbfncodec(?:\.\w+)+")
+BENCHMARK = re.compile(r"python -m (benchmarks\.\w+)")
+
+
+def relative(page: Path) -> str:
+    return str(page.relative_to(ROOT))
 
 
 def anchors(page: Path) -> set[str]:
@@ -20,7 +31,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PAGES, ids=relative)
 def test_links_lead_somewhere(page: Path) -> None:
     for link in LINK.findall(CODE.sub("", page.read_text(encoding="utf-8"))):
         if link.startswith(("http://", "https://", "mailto:")):
@@ -31,5 +42,60 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), f"{page.name}: {link}"
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=relative)
+def test_files_that_are_named_exist(page: Path) -> None:
+    text = LINK.sub("", page.read_text(encoding="utf-8"))
+    named = {*FILE.findall(text), *(f"{module.replace('.', '/')}.py" for module in BENCHMARK.findall(text))}
+    missing = [path for path in named if not (ROOT / path).exists() and not list(ROOT.glob(f"{path}.py"))]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=relative)
+def test_names_of_the_package_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    missing = [name for name in set(NAME.findall(text)) if not is_defined(name.split("."))]
+    assert not [name for name in missing if name != "bfncodec.fish"]
+
+
+def is_defined(parts: list[str]) -> bool:
+    """Whether a dotted name is a module, something defined in one, or a public name of the package."""
+    for cut in range(len(parts), 0, -1):
+        stem = ROOT.joinpath(*parts[:cut])
+        file = stem.with_suffix(".py") if stem.with_suffix(".py").exists() else stem / "__init__.py"
+        if file.exists():
+            return cut == len(parts) or _defines(file, parts[cut])
+    return False
+
+
+def _defines(file: Path, name: str) -> bool:
+    """Whether a module defines, imports or lists a name."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    found = {getattr(node, "name", None) for node in ast.walk(tree)}
+    found |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return name in found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_examples_that_say_what_comes_out_run(page: Path) -> None:
+    for block in PYTHON.findall(page.read_text(encoding="utf-8")):
+        if "assert " in block:
+            exec(compile(block, str(page), "exec"), {})
+
+
 def test_the_readme_is_short() -> None:
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 120
+    assert max(map(len, lines)) <= 120
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    docs = ROOT / "docs"
+    assert not [page for page in docs.glob("**/*.md") if f" {page.relative_to(docs).as_posix()}\n" not in settings]
+
+
+def test_figures_are_those_that_the_script_draws() -> None:
+    folder = ROOT / "docs" / "figures"
+    figures = runpy.run_path(str(folder / "draw.py"))["FIGURES"]
+    for name, draw in figures.items():
+        assert (folder / f"{name}.svg").read_text(encoding="utf-8") == draw(), name

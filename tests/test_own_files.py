@@ -1,4 +1,4 @@
-"""The example of docs/own-files.md: its configuration trains, and its commands find the model."""
+"""The example of docs/guide/own-files.md: its configuration trains, and its commands find the model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_example_for_own_files_works_as_written(tmp_path: Path, monkeypatch:
 
 def _commands(*names: str) -> list[list[str]]:
     """The arguments of these bfncodec commands of the example."""
-    lines = (ROOT / "docs" / "own-files.md").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "docs" / "guide" / "own-files.md").read_text(encoding="utf-8").splitlines()
     commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("bfncodec ")]
     found = [command for command in commands if command[0] in names]
     assert len(found) == len(names)

@@ -237,14 +237,18 @@ def moves() -> list[tuple[str, str, float]]:
     alpha = [0.0, *(BETAS[i] - BETAS[i - 1] for i in range(1, n + 1))]
     bridge = [BETAS[i] * alpha[i + 1] / BETAS[i + 1] for i in range(n)]
     unit = [1.0, *(math.sqrt(min(alpha[i], bridge[i]) if i < n else alpha[i]) for i in range(1, n + 1))]
-    known: Callable[[int], float] = lambda i: 1 / (1 + BETAS[i])  # noqa: E731 - variance of the belief
-    found = [(f"pop s_{{{n}}}", "x", -_entropy(BETAS[n], unit[n])), ("push x", f"s_{{{n}}}", _entropy(known(n), 1 / 128))]
+    belief = [1 / (1 + beta) for beta in BETAS]  # its variance
+    found = [(f"pop {_sum(n)}", "x", -_entropy(BETAS[n], unit[n])), ("push x", _sum(n), _entropy(belief[n], 1 / 128))]
     for i in range(n - 1, -1, -1):
         if i:
-            found.append((f"pop s_{{{i}}}", f"s_{{{i + 1}}}", -_entropy(bridge[i], unit[i])))
-        paid = _entropy(alpha[i + 1] + alpha[i + 1] ** 2 * known(i), unit[i + 1])
-        found.append((f"push s_{{{i + 1}}}", f"s_{{{i}}}" if i else "0", paid))
+            found.append((f"pop {_sum(i)}", _sum(i + 1), -_entropy(bridge[i], unit[i])))
+        paid = _entropy(alpha[i + 1] + alpha[i + 1] ** 2 * belief[i], unit[i + 1])
+        found.append((f"push {_sum(i + 1)}", _sum(i) if i else "0", paid))
     return found
+
+
+def _sum(i: int) -> str:
+    return f"s_{{{i}}}"
 
 
 def _entropy(variance: float, unit: float) -> float:
@@ -252,36 +256,49 @@ def _entropy(variance: float, unit: float) -> float:
     return 0.5 * math.log2(2 * math.pi * math.e * variance / unit**2)
 
 
+BASE, SCALE, INITIAL = 230, 14.5, 3.0  # place of an empty stack, pixels a bit, bits to begin with
+
+
+def _height(bits: float) -> float:
+    return BASE - SCALE * bits
+
+
 def bits_back() -> str:
     """The stack of one number while it is encoded, move by move."""
-    svg, base, scale, first = Svg(940, 340, "Bits on the stack while one number is encoded in three steps"), 230, 14.5, 3.0
-    height = lambda bits: base - scale * bits  # noqa: E731
-    x, level, found = 150, first, moves()
-    svg.path(f"M60 {base}H900", stroke=LINE)
-    svg.path(f"M100 {_n(height(first))}H{x + 88 * len(found) - 10}", stroke=RED, dash="2 4", width=1)
-    svg.text(80, height(first) - 10, "initial bits", size=12, fill=PALE)
-    svg.rect(60, height(first), 40, scale * first, LIGHT_GREY, LINE)
-    svg.text(80, base + 20, "before", size=13)
+    svg = Svg(940, 340, "Bits on the stack while one number is encoded in three steps")
+    left, level, found = 150, INITIAL, moves()
+    end = left + 88 * len(found)
+    svg.path(f"M60 {BASE}H900", stroke=LINE)
+    svg.path(f"M100 {_n(_height(INITIAL))}H{end - 10}", stroke=RED, dash="2 4", width=1)
+    svg.text(80, _height(INITIAL) - 10, "initial bits", size=12, fill=PALE)
+    svg.rect(60, _height(INITIAL), 40, SCALE * INITIAL, LIGHT_GREY, LINE)
+    svg.text(80, BASE + 20, "before", size=13)
     for what, given, bits in found:
-        after = level + bits
-        pops = bits < 0
-        top = height(max(level, after))
-        svg.rect(x, height(min(level, after)), 52, base - height(min(level, after)), LIGHT_GREY, "none")
-        svg.rect(x, top, 52, scale * abs(bits), LIGHT_BLUE if pops else LIGHT_ORANGE, BLUE if pops else ORANGE)
-        svg.text(x + 26, top + scale * abs(bits) / 2 + 5, f"{'−' if pops else '+'}{abs(bits):.1f}", size=12)
-        svg.path(f"M{x + 52} {_n(height(after))}H{x + 88}", stroke=LINE, dash="3 3", width=1)
-        svg.text(x + 26, base + 20, what, size=13, fill=BLUE if pops else ORANGE)
-        svg.text(x + 26, base + 38, f"given {given}", size=12, fill=PALE)
-        level, x = after, x + 88
-    grown = level - first
-    svg.path(f"M{x - 10} {_n(height(first))}V{_n(height(level) + 2)}", stroke=RED, head=True)
-    svg.text(x, height(first + grown / 2) - 2, "grown by", size=13, fill=RED, anchor="start")
-    svg.text(x, height(first + grown / 2) + 16, f"Lⁿ = {grown:.1f}", size=13, fill=RED, anchor="start")
+        _move(svg, left, level, bits)
+        svg.text(left + 26, BASE + 20, what, size=13, fill=BLUE if bits < 0 else ORANGE)
+        svg.text(left + 26, BASE + 38, f"given {given}", size=12, fill=PALE)
+        level, left = level + bits, left + 88
+    middle = _height((INITIAL + level) / 2)
+    svg.path(f"M{end - 10} {_n(_height(INITIAL))}V{_n(_height(level) + 2)}", stroke=RED, head=True)
+    svg.text(end, middle - 2, "grown by", size=13, fill=RED, anchor="start")
+    svg.text(end, middle + 16, f"Lⁿ = {level - INITIAL:.1f}", size=13, fill=RED, anchor="start")
+    encoder = "the encoder: a pop draws from the sender, a push pays the receiver"
+    decoder = "the decoder: each pop undone by a push, each push by a pop, in the opposite order"
     svg.path("M150 290H820", head=True)
-    svg.text(160, 308, "the encoder: a pop draws from the sender, a push pays the receiver", size=12, anchor="start")
+    svg.text(160, 308, encoder, size=12, anchor="start")
     svg.path("M820 318H150", head=True)
-    svg.text(812, 334, "the decoder: each pop undone by a push, each push by a pop, in the opposite order", 12, INK, "end")
+    svg.text(812, 334, decoder, size=12, anchor="end")
     return svg.file()
+
+
+def _move(svg: Svg, left: float, level: float, bits: float) -> None:
+    """A push or pop at a level of the stack: what lies below it, what it adds or takes, and where it leads."""
+    after, (fill, stroke) = level + bits, (LIGHT_BLUE, BLUE) if bits < 0 else (LIGHT_ORANGE, ORANGE)
+    top, bottom = _height(max(level, after)), _height(min(level, after))
+    svg.rect(left, bottom, 52, BASE - bottom, LIGHT_GREY, "none")
+    svg.rect(left, top, 52, bottom - top, fill, stroke)
+    svg.text(left + 26, (top + bottom) / 2 + 5, f"{'−' if bits < 0 else '+'}{abs(bits):.1f}", size=12)
+    svg.path(f"M{left + 52} {_n(_height(after))}H{left + 88}", stroke=LINE, dash="3 3", width=1)
 
 
 FIGURES: dict[str, Callable[[], str]] = {

@@ -28,7 +28,7 @@ from bfncodec.training.tasks import parallel, sequence, wavefront
 CODING_TEETH = ((0, 1),)
 """From which length of a text (bytes) its windows are coded with how many teeth, of the schedules a model was trained
 for. Files of many lanes keep a machine busy without more teeth, and each tooth costs some bits at its beginning
-(docs/training.md).
+(docs/guide/training.md).
 """
 CONTEXTS = {"least": 512}
 """Texts of how many bytes and more learn from themselves."""
