@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bfncodec.coding.rangecoder import summarise
 from bfncodec.errors import DamagedError
+from bfncodec.runtime.arrays import Floats32, Ints32, Words
 
 _WORD = 32
 _MOST_BITS = 24  # that one symbol takes from a stack
@@ -25,7 +26,7 @@ class EmptyStackError(DamagedError):
 class AnsStack:
     """Last in, first out. Arrays are pushed so that popping gives them in their own order."""
 
-    def __init__(self, words: NDArray[np.uint32], borrowed: bool = False) -> None:
+    def __init__(self, words: Words, borrowed: bool = False) -> None:
         """A stack as `written` gave it, uint32 [M]; or, borrowed, any bits to begin with, which `returned` gives back.
 
         Raises DamagedError for words that no stack can be.
@@ -44,11 +45,11 @@ class AnsStack:
         """Bits on the stack."""
         return int(self._coder.num_words()) * _WORD
 
-    def written(self) -> NDArray[np.uint32]:
+    def written(self) -> Words:
         """Everything on the stack, uint32 [M]."""
         return np.asarray(self._coder.get_compressed(), dtype=np.uint32)
 
-    def returned(self) -> NDArray[np.uint32]:
+    def returned(self) -> Words:
         """The borrowed bits, when everything has been popped, uint32 [M]. Raises DamagedError if these cannot be
         they.
         """
@@ -59,7 +60,7 @@ class AnsStack:
                 "expected a stack of whole words after the last symbol, found parts of one: the payload is damaged"
             ) from error
 
-    def push_rows(self, symbols: NDArray[np.integer], frequencies: NDArray[np.float32]) -> None:
+    def push_rows(self, symbols: NDArray[np.integer], frequencies: Floats32) -> None:
         """Push symbols [N] under frequencies [N, n], float32 holding integers, rows sum to total(n)."""
         if len(symbols):
             self._coder.encode_reverse(symbols.astype(np.int32), self._family, np.ascontiguousarray(frequencies))
@@ -72,21 +73,21 @@ class AnsStack:
             rows, middle = summarise(below.astype(np.int64), frequency.astype(np.int64), symbol, symbols)
             self._coder.encode_reverse(middle, self._family, rows)
 
-    def pop_rows(self, frequencies: NDArray[np.float32]) -> NDArray[np.int32]:
+    def pop_rows(self, frequencies: Floats32) -> Ints32:
         """Symbols [N] under frequencies [N, n]. Raises EmptyStackError."""
         if not len(frequencies):
             return np.zeros(0, np.int32)
         self._reserve(len(frequencies))
-        symbols: NDArray[np.int32] = self._coder.decode(self._family, np.ascontiguousarray(frequencies))
+        symbols: Ints32 = self._coder.decode(self._family, np.ascontiguousarray(frequencies))
         self._check()
         return symbols
 
-    def pop_inner_rows(self, frequencies: NDArray[np.float32]) -> NDArray[np.int32] | None:
+    def pop_inner_rows(self, frequencies: Floats32) -> Ints32 | None:
         """As `pop_rows`, but if any symbol is the first or the last of its row, nothing is popped. Raises
         EmptyStackError.
         """
         self._reserve(len(frequencies))
-        symbols: NDArray[np.int32] = self._coder.decode(self._family, frequencies)
+        symbols: Ints32 = self._coder.decode(self._family, frequencies)
         if symbols.min() == 0 or symbols.max() == frequencies.shape[1] - 1:
             # Exact even where there was nothing left to pop: the coder's state then shrinks, and grows again.
             self._coder.encode_reverse(symbols, self._family, frequencies)
@@ -132,7 +133,7 @@ class RandomStack(AnsStack):
         self._bits = np.random.PCG64(seed)
         super().__init__(self._words(_LEAST_WORDS), borrowed=True)
 
-    def decode_rows(self, frequencies: NDArray[np.float32]) -> NDArray[np.int32]:
+    def decode_rows(self, frequencies: Floats32) -> Ints32:
         """`pop_rows`: see :class:`bfncodec.coding.rangecoder.SymbolSource`."""
         return self.pop_rows(frequencies)
 
@@ -143,6 +144,6 @@ class RandomStack(AnsStack):
             words = np.concatenate([self._words(max(needed, held)), self.written()])
             self._coder = constriction.stream.stack.AnsCoder(words)
 
-    def _words(self, count: int) -> NDArray[np.uint32]:
+    def _words(self, count: int) -> Words:
         drawn = np.asarray(self._bits.random_raw(-(-count // 2)), dtype="<u8")
         return drawn.view("<u4").astype(np.uint32)

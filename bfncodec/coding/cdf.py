@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.coding.rangecoder import PRECISION, total
+from bfncodec.runtime.arrays import Floats, Floats32, Ints32
 
 NIBBLE = 16
 SUM_BITS = 30  # cumulative distributions of bytes come in units of 2^-30
-Ints = NDArray[np.int32]
 _STEPS = np.arange(NIBBLE + 1, dtype=np.int32)
 _HIGH_EDGES = _STEPS * NIBBLE
 _LOW_EDGES = _HIGH_EDGES[:NIBBLE, None] + _STEPS  # [high nibble, 17]
-Below = Callable[[Ints], Ints]
+Below = Callable[[Ints32], Ints32]
 """2^30 P(x < value) for values int32 [N, B] or [1, B] in 0 … 256: int32 [N, B], 0 at 0 and 2^30 at 256."""
 
 
@@ -31,12 +31,12 @@ Below = Callable[[Ints], Ints]
 class Intervals:
     """What the encoder needs of some symbols: int32 [N] each."""
 
-    below: Ints  # sum of the frequencies of the symbols before
-    frequency: Ints
+    below: Ints32  # sum of the frequencies of the symbols before
+    frequency: Ints32
     symbol: NDArray[np.integer]
 
 
-def nibble_intervals(below: Below, value: Ints) -> tuple[Intervals, Intervals]:
+def nibble_intervals(below: Below, value: Ints32) -> tuple[Intervals, Intervals]:
     """High and low nibble of bytes the encoder knows. value: int32 [N]"""
     high, low = value >> 4, value & 15
     start = high * NIBBLE
@@ -48,19 +48,19 @@ def nibble_intervals(below: Below, value: Ints) -> tuple[Intervals, Intervals]:
     return _interval(coarse, high), _interval(fine, low)
 
 
-def byte_bits(below: Below, value: NDArray[np.integer]) -> NDArray[np.float64]:
+def byte_bits(below: Below, value: NDArray[np.integer]) -> Floats:
     """-log2 of the probabilities of bytes [N], without the coder's rounding."""
     c = below(np.stack([value, value + 1], 1).astype(np.int32)).astype(np.float64)
-    found: NDArray[np.float64] = SUM_BITS - np.log2(np.maximum(c[:, 1] - c[:, 0], 1))
+    found: Floats = SUM_BITS - np.log2(np.maximum(c[:, 1] - c[:, 0], 1))
     return found
 
 
-def high_frequencies(below: Below) -> NDArray[np.float32]:
+def high_frequencies(below: Below) -> Floats32:
     """Frequencies of the high nibble, float32 [N, 16]."""
     return _differences(_coarse(below(_HIGH_EDGES[None])))
 
 
-def low_frequencies(below: Below, high: Ints) -> NDArray[np.float32]:
+def low_frequencies(below: Below, high: Ints32) -> Floats32:
     """Frequencies of the low nibble given the high one, float32 [N, 16]."""
     c = below(_LOW_EDGES.take(high, 0))
     c -= c[:, :1].copy()
@@ -69,7 +69,7 @@ def low_frequencies(below: Below, high: Ints) -> NDArray[np.float32]:
     return _differences(fine)
 
 
-def softmax_frequencies(weight: Ints) -> NDArray[np.float32]:
+def softmax_frequencies(weight: Ints32) -> Floats32:
     """Frequencies in proportion to integer weights. weight: int32 [N, n], nonnegative, sum below 2^29 -> float32
     [N, n].
 
@@ -85,7 +85,7 @@ def softmax_frequencies(weight: Ints) -> NDArray[np.float32]:
     return frequency.astype(np.float32)
 
 
-def softmax_intervals(weight: Ints, symbol: NDArray[np.integer]) -> Intervals:
+def softmax_intervals(weight: Ints32, symbol: NDArray[np.integer]) -> Intervals:
     """Symbols the encoder knows, under the frequencies of `softmax_frequencies`. symbol: int [N]"""
     frequency = softmax_frequencies(weight).astype(np.int32)
     row = np.arange(len(symbol))
@@ -93,25 +93,25 @@ def softmax_intervals(weight: Ints, symbol: NDArray[np.integer]) -> Intervals:
     return Intervals(np.cumsum(frequency, 1, dtype=np.int32)[row, symbol] - own, own, symbol)
 
 
-def _differences(edges: Ints) -> NDArray[np.float32]:
+def _differences(edges: Ints32) -> Floats32:
     return (edges[:, 1:] - edges[:, :-1]).astype(np.float32)
 
 
-def _interval(edges: Ints, symbol: Ints) -> Intervals:
+def _interval(edges: Ints32, symbol: Ints32) -> Intervals:
     return Intervals(edges[:, 0], edges[:, 1] - edges[:, 0], symbol)
 
 
-def _coarse(c: Ints) -> Ints:
+def _coarse(c: Ints32) -> Ints32:
     """2^30 units to coder units: 2^30 goes to total(16) = 2^24 - 16, monotone."""
     c = c >> (SUM_BITS - PRECISION)
     return c - (c >> (PRECISION - 4))
 
 
-def _fine(c: Ints, width: Ints, step: Ints) -> Ints:
+def _fine(c: Ints32, width: Ints32, step: Ints32) -> Ints32:
     """Cumulative distribution inside a nibble, rescaled from `width` to total(16), which the caller sets at step 16.
     Each symbol gets one more unit of 2^-30 first, so that a nibble the network thinks impossible is still a
     distribution.
     """
     share = total(NIBBLE) / (width + NIBBLE).astype(np.float64)
-    scaled: Ints = ((c + step) * share).astype(np.int32)  # rounds down
+    scaled: Ints32 = ((c + step) * share).astype(np.int32)  # rounds down
     return scaled

@@ -19,15 +19,15 @@ import zlib
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from bfncodec.runtime.arrays import Bytes, Ints
 
 ROWS = 253  # data bytes of a column
 _POLYNOMIAL = 0x11D  # x^8 + x^4 + x^3 + x^2 + 1, for which alpha = x is primitive
 _CRC = 4
-Bytes = NDArray[np.uint8]
 
 
-def _powers() -> NDArray[np.int64]:
+def _powers() -> Ints:
     """alpha^k for k = 0 ... 254."""
     found = [1]
     for _ in range(254):
@@ -77,7 +77,7 @@ def read(protected: bytes) -> Read | None:
     return Read(repaired, block, sound, max(damaged, 1))
 
 
-def _repaired(block: bytes, sums: NDArray[np.uint8]) -> tuple[bytes, int]:
+def _repaired(block: bytes, sums: Bytes) -> tuple[bytes, int]:
     """The block with what its sums say was changed put right, and how many columns do not agree with them."""
     p, q = (own ^ stored for own, stored in zip(_sums(block), sums, strict=True))
     column = np.flatnonzero((p != 0) & (q != 0))  # if only one differs, it is the sum that is damaged

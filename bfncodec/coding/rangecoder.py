@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.errors import DamagedError
+from bfncodec.runtime.arrays import Floats, Floats32, Ints, Ints32
 
 PRECISION = 24
 _WORD, _STATE = 32, 64
@@ -28,16 +29,16 @@ def total(symbols: int) -> int:
     return (1 << PRECISION) - symbols
 
 
-def information(frequency: NDArray[np.integer]) -> NDArray[np.float64]:
+def information(frequency: NDArray[np.integer]) -> Floats:
     """Bits that a symbol of this frequency costs: -log2((frequency + 1) / 2^24)."""
-    result: NDArray[np.float64] = PRECISION - np.log2(frequency.astype(np.float64) + 1)
+    result: Floats = PRECISION - np.log2(frequency.astype(np.float64) + 1)
     return result
 
 
 class SymbolSource(Protocol):
     """Gives symbols, one call after the other: those of a payload (`RangeDecoder`), or of random bits."""
 
-    def decode_rows(self, frequencies: NDArray[np.float32]) -> NDArray[np.int32]:
+    def decode_rows(self, frequencies: Floats32) -> Ints32:
         """The next symbols [N] under frequencies [N, n], float32 holding integers, rows sum to total(n)."""
 
 
@@ -48,7 +49,7 @@ class RangeEncoder:
         self._coder = constriction.stream.queue.RangeEncoder()
         self._family = constriction.stream.model.Categorical(perfect=False)
 
-    def encode_rows(self, symbols: NDArray[np.integer], frequencies: NDArray[np.float32]) -> None:
+    def encode_rows(self, symbols: NDArray[np.integer], frequencies: Floats32) -> None:
         """Append symbols [N] under frequencies [N, n], float32 holding integers, rows sum to total(n)."""
         if len(symbols):
             self._coder.encode(symbols.astype(np.int32), self._family, np.ascontiguousarray(frequencies))
@@ -90,12 +91,12 @@ class RangeDecoder:
         self._coder = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, dtype=">u4").astype(np.uint32))
         self._family = constriction.stream.model.Categorical(perfect=False)
 
-    def decode_rows(self, frequencies: NDArray[np.float32]) -> NDArray[np.int32]:
+    def decode_rows(self, frequencies: Floats32) -> Ints32:
         """The next symbols [N] under frequencies [N, n], float32 holding integers, rows sum to total(n)."""
         if not len(frequencies):
             return np.zeros(0, np.int32)
         try:
-            symbols: NDArray[np.int32] = self._coder.decode(self._family, np.ascontiguousarray(frequencies))
+            symbols: Ints32 = self._coder.decode(self._family, np.ascontiguousarray(frequencies))
         except AssertionError as error:
             raise DamagedError(
                 "expected a range-coded payload, found bits no encoder writes: the payload is damaged"
@@ -103,9 +104,7 @@ class RangeDecoder:
         return symbols
 
 
-def summarise(
-    below: NDArray[np.int64], frequency: NDArray[np.int64], symbol: NDArray[np.integer], symbols: int
-) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+def summarise(below: Ints, frequency: Ints, symbol: NDArray[np.integer], symbols: int) -> tuple[Floats32, Ints32]:
     """Three frequencies [N, 3] and the symbol's place among them, with the interval that the whole row would give it.
 
     The coder's interval of class j starts at (sum of frequencies before j) + j, so the classes that stand for `symbol`

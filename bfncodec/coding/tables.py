@@ -11,7 +11,8 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+
+from bfncodec.runtime.arrays import Ints32
 
 _CONTEXT = Context(prec=30, rounding=ROUND_HALF_EVEN)
 _LN2 = _CONTEXT.ln(Decimal(2))
@@ -30,7 +31,7 @@ _PI = Decimal("3.14159265358979323846264338327950288")
 
 
 @lru_cache(maxsize=1)
-def exp2_table() -> NDArray[np.int32]:
+def exp2_table() -> Ints32:
     """2^(EXP2_BITS - i / EXP2_STEPS) rounded, i = 0 … 21 EXP2_STEPS; the last entries are 0."""
     values = []
     with localcontext(_CONTEXT):
@@ -42,7 +43,7 @@ def exp2_table() -> NDArray[np.int32]:
 
 
 @lru_cache(maxsize=1)
-def logistic_table() -> NDArray[np.int32]:
+def logistic_table() -> Ints32:
     """2^LOGISTIC_BITS / (1 + exp(-z)) rounded, for z = (i - LIMIT STEPS) / STEPS, i = 0 … 2 LIMIT STEPS; 0 and 2^BITS
     at the ends.
     """
@@ -59,7 +60,7 @@ def logistic_table() -> NDArray[np.int32]:
 
 
 @lru_cache(maxsize=1)
-def normal_table() -> NDArray[np.int32]:
+def normal_table() -> Ints32:
     """2^NORMAL_BITS times the normal distribution function at z = (i - LIMIT STEPS) / STEPS, rounded, i = 0 … 2 LIMIT
     STEPS.
 

@@ -39,6 +39,7 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from bfncodec.networks.exact import LARGEST
+from bfncodec.runtime.arrays import Array, Ints32
 from bfncodec.runtime.jit import compiled, intrinsic
 
 cgutils: Any = untyped
@@ -79,7 +80,7 @@ class Kernel:
     keys: type[np.generic]
     beside: int
 
-    def pack(self, weight: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
+    def pack(self, weight: NDArray[np.int8]) -> tuple[NDArray[np.int8], Ints32]:
         """Return int8 [K, M] as panels, int8 [P, K / g, COLUMNS, g] padded with zeros, and the number that the sum of
         each column starts with, int32 [P COLUMNS].
         """
@@ -90,7 +91,7 @@ class Kernel:
         start = -self.offset * padded.sum(0, dtype=np.int32)
         return np.ascontiguousarray(panels), start.astype(np.int32)
 
-    def buffer(self, rows: int, columns: int) -> NDArray[Any]:
+    def buffer(self, rows: int, columns: int) -> Array:
         """Return zeros as left factors, [rows, columns rounded up to whole groups] in the kernel's dtype."""
         return np.full((rows, -(-columns // self.group) * self.group), self.offset, self.dtype)
 

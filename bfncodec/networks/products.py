@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bfncodec.networks.exact import LARGEST, LEAST_SQUARE, TINY, ExactLinear
 from bfncodec.networks.kernels import Kernel, multiply_packed, signed, store
+from bfncodec.runtime.arrays import Floats32, Ints32
 from bfncodec.runtime.jit import compiled, intrinsic
 
 MOST = np.float32(LARGEST)
@@ -25,16 +26,15 @@ LEAST_MEAN = np.float32(LEAST_SQUARE)
 ONE = np.float32(1)
 LOWEST = np.int32(-(1 << 31))
 _INT = ir.IntType(32)
-Floats = NDArray[np.float32]
 
 
 class Linear(NamedTuple):
     """An `ExactLinear`, packed. Where it is fine, the columns of its second matrix follow those of the first."""
 
     panels: NDArray[np.int8]  # see `Kernel.pack`
-    start: NDArray[np.int32]
-    scale: Floats  # [out]
-    bias: Floats  # [out]
+    start: Ints32
+    scale: Floats32  # [out]
+    bias: Floats32  # [out]
     fine: bool
 
 

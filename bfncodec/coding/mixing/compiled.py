@@ -32,7 +32,6 @@ from bfncodec.coding.mixing.contexts import (
     WAYS,
     WEIGHT_BITS,
     ContextMixer,
-    Ints,
     Read,
     _levels,
     _stretched,
@@ -41,6 +40,7 @@ from bfncodec.coding.mixing.contexts import (
 )
 from bfncodec.coding.rangecoder import PRECISION
 from bfncodec.coding.tables import LOGISTIC_BITS
+from bfncodec.runtime.arrays import Bytes, Ints, Ints32
 from bfncodec.runtime.jit import compiled
 
 HASH, SHORT_HASH = np.uint64(_HASH), _SHORT_HASH
@@ -56,7 +56,7 @@ LEAST_SET = 1 << 8  # places of the set of slots that a step has counted in
 class Mixer(NamedTuple):
     """The arrays of a `ContextMixer`, which the loops change, and tables."""
 
-    table: NDArray[np.uint8]
+    table: Bytes
     words: NDArray[np.uint64]  # the same
     history: Ints
     salt: NDArray[np.uint64]
@@ -78,7 +78,7 @@ class Step(NamedTuple):
 
     below: Ints  # [L, SYMBOLS + 1]
     slot: Ints  # [O, L]
-    row: NDArray[np.uint8]  # [O, L, ROW]
+    row: Bytes  # [O, L, ROW]
     words: NDArray[np.uint64]  # the same
     ways: Ints  # [O, L]: in use, or some more
     node: Ints  # [L]
@@ -90,7 +90,7 @@ class Step(NamedTuple):
     chance: Ints  # [BITS, L]
     gradient: Ints  # as the mixer's weights
     decided: Ints  # as the mixer's decisions, zeros
-    judged: NDArray[np.uint8]  # as the mixer's states, zeros
+    judged: Bytes  # as the mixer's states, zeros
     counted: Ints  # a set of slots, zeros where nothing is
 
 
@@ -118,7 +118,7 @@ class CompiledMixer(ContextMixer):
         )
         self._step = _room(self, lanes)
 
-    def encode(self, weight: NDArray[np.int32], lanes: Ints, symbols: Ints) -> Ints:
+    def encode(self, weight: Ints32, lanes: Ints, symbols: Ints) -> Ints:
         """Implements `ContextMixer.encode`."""
         mixer, step, bits = self._mixer, self._step, bits_of(symbols)
         _find(mixer, step, weight, lanes)
@@ -128,7 +128,7 @@ class CompiledMixer(ContextMixer):
         _learn(mixer, step, lanes, symbols)
         return step.chance[:, : len(lanes)] << (PRECISION - LOGISTIC_BITS)
 
-    def decode(self, weight: NDArray[np.int32], lanes: Ints, read: Read) -> Ints:
+    def decode(self, weight: Ints32, lanes: Ints, read: Read) -> Ints:
         """Implements `ContextMixer.decode`."""
         mixer, step, count = self._mixer, self._step, len(lanes)
         _find(mixer, step, weight, lanes)

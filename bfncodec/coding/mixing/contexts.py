@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from bfncodec.coding.cdf import Intervals
 from bfncodec.coding.rangecoder import PRECISION, total
 from bfncodec.coding.tables import LOGISTIC_BITS, LOGISTIC_LIMIT, LOGISTIC_STEPS, logistic_table
+from bfncodec.runtime.arrays import Bytes, Floats, Floats32, Ints, Ints32
 
 SHARED = (2, 3, 4, 6, 9, 12, 16, 24)  # bytes of context
 OWN = (2, 3, 4, 6)  # of contexts that each lane counts for itself
@@ -65,9 +66,7 @@ _HASH, _SHORT_HASH = 0x9E3779B97F4A7C15, 0x9E3779B1
 _POWERS = np.array([pow(0xD6E8FEB86659FD93, k + 1, 1 << 64) for k in range(REACH)], np.uint64)
 _LEFT = np.arange(BITS, 0, -1)[:, None]  # bits of a symbol that are not known before each
 _ALIKE = ((1 << np.arange(BITS, -1, -1)) - 1).astype(np.uint8)  # largest difference of symbols with the same first bits
-Ints = NDArray[np.int64]
 Counts = NDArray[np.int16]
-Bytes = NDArray[np.uint8]
 Read = Callable[[Ints], Ints]
 """Given the frequencies of a 1 among `total(2)`, int64 [L]: the next bit of each lane, [L]."""
 
@@ -103,7 +102,7 @@ def bits_of(symbols: Ints) -> Ints:
     return (symbols >> (_LEFT - 1)) & 1
 
 
-def bit_frequencies(ones: Ints) -> NDArray[np.float32]:
+def bit_frequencies(ones: Ints) -> Floats32:
     """Frequencies of bits for the decoder, float32 [L, 2]. ones: those of a 1, int64 [L]"""
     rows = np.empty((len(ones), 2), np.float32)
     np.subtract(total(2), ones, out=rows[:, 0], casting="unsafe")
@@ -143,7 +142,7 @@ def _levels() -> Ints:
     return np.searchsorted(LEVELS, np.arange(WAYS * MOST_COUNT + 1), side="right") - 1
 
 
-def first_chances(order: int) -> NDArray[np.float64]:
+def first_chances(order: int) -> Floats:
     """Probability of a 1 to begin with, [STATES], after a context of so many bytes: longer ones are surer of what they
     saw.
     """
@@ -187,7 +186,7 @@ class ContextMixer:
         self.after_one = np.zeros(SYMBOLS * SYMBOLS, np.int64)
         self.after_two = np.zeros(1 << min(self.bits, NUDGE_BITS), np.int64)
 
-    def encode(self, weight: NDArray[np.int32], lanes: Ints, symbols: Ints) -> Ints:
+    def encode(self, weight: Ints32, lanes: Ints, symbols: Ints) -> Ints:
         """Learn the next symbols [L] of some lanes. Returns the frequencies of a 1 among `total(2)` that each of their
         bits had, int64 [BITS, L], the high bits first.
 
@@ -204,7 +203,7 @@ class ContextMixer:
         self._learn(found, guess, symbols)
         return guess.chance << (PRECISION - LOGISTIC_BITS)
 
-    def decode(self, weight: NDArray[np.int32], lanes: Ints, read: Read) -> Ints:
+    def decode(self, weight: Ints32, lanes: Ints, read: Read) -> Ints:
         """The inverse: the symbols [L] whose bits `read` gives, one call for each bit."""
         found = self._find(weight, lanes)
         counts, seen = found.counts, found.counts.sum(0, dtype=np.int16)
@@ -222,7 +221,7 @@ class ContextMixer:
         self._learn(found, Guess(*map(np.concatenate, zip(*guesses, strict=True))), symbols)
         return symbols
 
-    def _find(self, weight: NDArray[np.int32], lanes: Ints) -> Found:
+    def _find(self, weight: Ints32, lanes: Ints) -> Found:
         below = np.zeros((len(lanes), SYMBOLS + 1), np.int64)
         weight.cumsum(1, out=below[:, 1:])
         history = self.history.take(lanes, 0)

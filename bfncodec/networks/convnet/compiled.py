@@ -1,14 +1,15 @@
-"""The loops of :mod:`bfncodec.networks.convnet.exact`.
+"""Compiled kernels of the masked convolutional network :mod:`bfncodec.networks.convnet.exact`.
 
-Some pixels go through the whole network together, so that what they make stays in the processor's caches.
+Some pixels go through all layers together, so that their features stay in the processor's caches. All classes and
+functions equal those of `exact` that they are named after, to the bit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bfncodec.coding import tables
 from bfncodec.coding.cdf import NIBBLE, SUM_BITS, Intervals
@@ -21,11 +22,9 @@ from bfncodec.networks.convnet.exact import (
     WORD,
     ConvNetState,
     ExactConvNet,
-    Floats,
-    Longs,
     StepPixels,
-    _edges,
-    _inverse_table,
+    byte_edges,
+    inverse_scales,
 )
 from bfncodec.networks.convnet.model import (
     CODING_ORDER,
@@ -37,18 +36,11 @@ from bfncodec.networks.convnet.model import (
 )
 from bfncodec.networks.exact import LARGEST
 from bfncodec.networks.kernels import COLUMNS, Kernel, fastest, signed, store
-from bfncodec.networks.products import (
-    MOST,
-    Linear,
-    finish,
-    linear_of,
-    most_of,
-    multiply,
-    quantise,
-)
+from bfncodec.networks.products import MOST, Linear, finish, linear_of, most_of, multiply, quantise
+from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
 from bfncodec.runtime.jit import compiled
 
-TOLD = len(CODING_ORDER) - 1  # channels that others are told
+CONDITIONS = len(CODING_ORDER) - 1  # channels that others are conditioned on
 TOGETHER = 24  # pixels that go through the network at once
 TAPS = len(INPUT_TAPS)
 FLAGS = 3 * REACH
@@ -60,64 +52,98 @@ SMALL = np.float32(INPUT_SCALE)
 NONE = np.float32(0)
 ONE = np.float32(1)
 TOTAL = total(NIBBLE)
-Ints = NDArray[np.int32]
 
 
 class PackedBlocks(NamedTuple):
-    """The blocks' convolutions or the layers after them: `Linear`s of one shape, behind each other."""
+    """The convolutions of all blocks or the layers after them: `Linear`s of one shape, behind each other."""
 
-    panels: NDArray[np.int8]  # [blocks, panels, K / group, COLUMNS, group]
-    start: Ints  # [blocks, panels COLUMNS]
-    scale: Floats  # [blocks, out]
-    bias: Floats  # [blocks, out]
+    panels: Array  # int8 [blocks, P, K / group, COLUMNS, group]
+    start: Ints32  # [blocks, P COLUMNS]
+    scale: Floats32  # [blocks, out]
+    bias: Floats32  # [blocks, out]
     fine: bool
 
 
 class Weights(NamedTuple):
-    """An `ExactConvNet`."""
+    """The layers of an `ExactConvNet` up to its trunk."""
 
     input: Linear
     convs: PackedBlocks
     outs: PackedBlocks
     trunk: Linear
-    kinds: Longs  # which of the dilations each block has
+    kinds: Ints  # number of each block's dilation
 
 
 class Tables(NamedTuple):
-    """Implements `exact_convnet.mixture`."""
+    """The integer tables of mixtures of logistics."""
 
-    exp2: Ints
-    inverse: Floats
-    edges: Floats
-    logistic: Ints
+    exp2: Ints32
+    inverse: Floats32  # `exact.inverse_scales`
+    edges: Floats32  # `exact.byte_edges`
+    logistic: Ints32
 
 
 class Head(NamedTuple):
-    """What makes the distribution of one channel out of the trunk."""
+    """The last layers of one channel."""
 
     linear: Linear
-    entering: Floats  # how the channel enters those after it, [C times these]
+    entering: Floats32  # weights with which the channel enters those after it, [C times their number]
     tables: Tables
 
 
-class Room(NamedTuple):
-    """Where pixels are worked on."""
+class Cells(NamedTuple):
+    """The inference state: what is kept of the latest lines, see `exact.Front`."""
 
-    h: Floats  # [N, C]
-    inputs: NDArray[Any]  # [N, F'], as the kernel has them, like the three below
-    taps: NDArray[Any]  # [N, 5 C]
-    hidden: NDArray[Any]  # [N, H]
-    features: NDArray[Any]  # [N, C]
-    unit: Floats  # [N]
-    sums: Ints  # [N, the most columns]
-    y: Floats  # [the most columns]
+    values: Bytes  # [cells, WORD]
+    distances: Ints  # from a pixel's cell to those that INPUT_TAPS read, [TAPS]
+    features: Array  # int8 [blocks, cells, C]
+
+
+class Positions(NamedTuple):
+    """The cells of some pixels, see `exact.StepPixels`."""
+
+    value_cell: Ints  # [n]
+    cell: Ints  # [n]
+    beside: Ints  # [m]
+    near: Ints  # [dilations, n, 5]
+    flags: Array  # int8 [n, FLAGS]
+
+
+class Trunk(NamedTuple):
+    """The network's output before the heads, n pixels."""
+
+    base: Array  # prediction by the plain causal predictor, int16 [n, WORD]
+    hidden: Floats32  # hidden layers of the three channels, [n, 3 C]
+
+
+class Workspace(NamedTuple):
+    """Buffers for N = TOGETHER pixels; those without a dtype hold left factors of the kernel."""
+
+    h: Floats32  # residual stream, [N, C]
+    inputs: Array  # [N, F']
+    taps: Array  # [N, 5 C]
+    hidden: Array  # [N, H]
+    features: Array  # [N, C]
+    unit: Floats32  # value of one unit of each row, [N]
+    sums: Ints32  # [N, the most columns]
+    y: Floats32  # [the most columns]
+
+
+class Components(NamedTuple):
+    """Mixtures of K logistics, pixels before components: [n, K] each, see `exact.Mixture`."""
+
+    weight: Ints32
+    mean: Floats32
+    inverse: Floats32
 
 
 class CompiledConvNet:
-    """Weights packed for loops; `start` begins a pass."""
+    """Weights packed for a kernel.
+
+    network: of which the weights are; kernel: None for the fastest of this processor.
+    """
 
     def __init__(self, network: ExactConvNet, kernel: Kernel | None = None) -> None:
-        """kernel: None for the fastest of this processor."""
         self.network = network
         self.kernel = kernel = kernel or fastest()
         config = network.config
@@ -125,35 +151,44 @@ class CompiledConvNet:
         found = sorted(set(dilations))
         kinds = np.array([found.index(d) for d in dilations], np.int64)
         convs, outs = (
-            _blocks([linear_of(linear, kernel) for linear in part]) for part in (network.convs, network.outs)
+            _packed_blocks([linear_of(linear, kernel) for linear in part]) for part in (network.convs, network.outs)
         )
         first, trunk = linear_of(network.input, kernel), linear_of(network.trunk, kernel)
         self.weights = Weights(first, convs, outs, trunk, kinds)
         self.own = network.own.numpy()
-        parts = tables.exp2_table(), _inverse_table(), _edges(), tables.logistic_table()
+        own_tables = Tables(tables.exp2_table(), inverse_scales(), byte_edges(), tables.logistic_table())
         entering = [*(part.numpy() for part in network.entering), np.zeros(0, np.float32)]
         self.heads = [
-            Head(linear_of(linear, kernel), part, Tables(*parts))
+            Head(linear_of(linear, kernel), part, own_tables)
             for linear, part in zip(network.heads, entering, strict=True)
         ]
 
-    def start(self, sizes: Any, block: int, single: bool = False, keep: bool = False) -> CompiledConvNetState:
+    def start(
+        self, sizes: Sequence[tuple[int, int]], block: int, single: bool = False, keep: bool = False
+    ) -> CompiledConvNetState:
         """Implements `ExactConvNet.start`."""
         return CompiledConvNetState(self, sizes, block, single, keep)
 
 
-def _blocks(linears: list[Linear]) -> PackedBlocks:
+def _packed_blocks(linears: list[Linear]) -> PackedBlocks:
     panels, start, scale, bias, fine = zip(*linears, strict=True)
     return PackedBlocks(np.stack(panels), np.stack(start), np.stack(scale), np.stack(bias), fine[0])
 
 
 class CompiledConvNetState(ConvNetState):
-    """The same as its parent, on its cells."""
+    """The inference state, on whose cells kernels work."""
 
-    def __init__(self, compiled: CompiledConvNet, sizes: Any, block: int, single: bool, keep: bool = False) -> None:
+    def __init__(
+        self,
+        compiled: CompiledConvNet,
+        sizes: Sequence[tuple[int, int]],
+        block: int,
+        single: bool,
+        keep: bool = False,
+    ) -> None:
         super().__init__(compiled.network, sizes, block, single, keep)
         self.compiled = compiled
-        self.room = _room(compiled.weights, compiled.network.config.width, compiled.kernel)
+        self.workspace = _workspace(compiled.weights, compiled.network.config.width, compiled.kernel)
 
     def shared_with(self, network: CompiledConvNet) -> CompiledConvNetState:
         """Implements `ConvNetState.shared_with`."""
@@ -164,30 +199,21 @@ class CompiledConvNetState(ConvNetState):
     def predict(self, pixels: StepPixels) -> CompiledPrediction:  # type: ignore[override]
         """Implements `ConvNetState.predict`."""
         count, width = len(pixels.cell), self.network.config.width
-        base, trunk = np.empty((count, WORD), np.int16), np.empty((count, 3 * width), np.float32)
-        _advance(
-            self.compiled.weights,
-            self.values.view(np.uint8).reshape(-1, WORD),
-            self.inputs[:, 0],
-            self.cells.numpy(),
-            pixels.value_cell,
-            pixels.cell,
-            pixels.beside.reshape(-1),
-            np.stack(pixels.near),
-            pixels.flags.numpy(),
-            self.room,
-            base,
-            trunk,
-        )
-        return CompiledPrediction(self.compiled, trunk, base)
+        trunk = Trunk(np.empty((count, WORD), np.int16), np.empty((count, 3 * width), np.float32))
+        cells = Cells(self.values.view(np.uint8).reshape(-1, WORD), self.inputs[:, 0], self.cells.numpy())
+        flags: Any = pixels.flags.numpy()
+        near = np.stack(pixels.near)
+        positions = Positions(pixels.value_cell, pixels.cell, pixels.beside.reshape(-1), near, flags)
+        _advance(self.compiled.weights, cells, positions, self.workspace, trunk)
+        return CompiledPrediction(self.compiled, trunk)
 
 
-def _room(weights: Weights, width: int, kernel: Kernel) -> Room:
+def _workspace(weights: Weights, width: int, kernel: Kernel) -> Workspace:
     layers = [layer.panels for layer in (weights.input, weights.convs, weights.outs, weights.trunk)]
     sizes = [kernel.group * panels.shape[-3] for panels in layers]
     inputs, taps, hidden, features = (kernel.buffer(TOGETHER, size) for size in sizes)
     columns = COLUMNS * max(panels.shape[-4] for panels in layers)
-    return Room(
+    return Workspace(
         h=np.zeros((TOGETHER, width), np.float32),
         inputs=inputs,
         taps=taps,
@@ -200,85 +226,81 @@ def _room(weights: Weights, width: int, kernel: Kernel) -> Room:
 
 
 class CompiledPrediction:
-    """The same as `exact_convnet.Prediction`."""
+    """p_O of some pixels, channel after channel, as `exact.Prediction` has it."""
 
-    def __init__(self, compiled: CompiledConvNet, trunk: Floats, base: NDArray[np.int16]) -> None:
-        self.compiled, self.trunk, self.base = compiled, trunk, base
-        # Of the channels told, of the samples of all.
-        self.errors = np.zeros((TOLD + len(CODING_ORDER), len(trunk)), np.float32)
+    def __init__(self, compiled: CompiledConvNet, trunk: Trunk) -> None:
+        self.compiled, self.trunk = compiled, trunk
+        # Differences to `base` of the channels that were conditioned on, then of the samples of all channels.
+        self.errors = np.zeros((CONDITIONS + len(CODING_ORDER), len(trunk.hidden)), np.float32)
 
     def channel(self, k: int) -> CompiledMixture:
-        """Distribution of the k-th coded channel, after k calls of `condition`."""
-        config, count = self.compiled.network.config, len(self.trunk)
-        found = CompiledMixture(
-            np.empty((count, config.mixtures), np.int32),
-            np.empty((count, config.mixtures), np.float32),
-            np.empty((count, config.mixtures), np.float32),
-            self.compiled.heads[k].tables,
-        )
-        head, base = self.compiled.heads[k], self.base[:, CODING_ORDER[k]]
-        q = self.compiled.kernel.buffer(TOGETHER, self.trunk.shape[1] // 3)
-        _describe(head, self.trunk, k, base, self.errors, q, found.weight, found.mean, found.inverse)
-        return found
+        """Implements `exact.Prediction.channel`."""
+        config, (count, columns) = self.compiled.network.config, self.trunk.hidden.shape
+        weight = np.empty((count, config.mixtures), np.int32)
+        mean, inverse = (np.empty((count, config.mixtures), np.float32) for _ in range(2))
+        found = Components(weight, mean, inverse)
+        head, buffer = self.compiled.heads[k], self.compiled.kernel.buffer(TOGETHER, columns // 3)
+        base = self.trunk.base[:, CODING_ORDER[k]]
+        _describe(head, self.trunk.hidden, k, base, self._conditions(k), buffer, found)
+        return CompiledMixture(found, head.tables)
 
-    def condition_on_samples(self, value: Floats) -> None:
-        """Implements `exact_convnet.Prediction.condition_on_samples`."""
-        own = self.errors[TOLD:]
-        own[:] = value - self.base[:, CODING_ORDER].T.astype(np.float32)
+    def _conditions(self, k: int) -> Floats32:
+        """Return the differences that the slopes of the k-th channel belong to, [slopes, n]."""
+        return np.concatenate([self.errors[:k], self.errors[CONDITIONS:]])
+
+    def condition_on_samples(self, value: Floats32) -> None:
+        """Implements `exact.Prediction.condition_on_samples`."""
+        own = self.errors[CONDITIONS:]
+        own[:] = value - self.trunk.base[:, CODING_ORDER].T.astype(np.float32)
         for error, entering in zip(own, self.compiled.own, strict=True):
-            _enter(entering, error, self.trunk)
+            _enter(entering, error, self.trunk.hidden)
 
-    def condition(self, k: int, value: NDArray[Any]) -> None:
-        """Implements `exact_convnet.Prediction.condition`."""
-        if k < TOLD:
-            self.errors[k] = value.astype(np.float32) - self.base[:, CODING_ORDER[k]].astype(np.float32)
-            _enter(
-                self.compiled.heads[k].entering,
-                self.errors[k],
-                self.trunk[:, (k + 1) * self.compiled.network.config.width :],
-            )
+    def condition(self, k: int, value: Array) -> None:
+        """Implements `exact.Prediction.condition`."""
+        if k < CONDITIONS:
+            width = self.compiled.network.config.width
+            self.errors[k] = value.astype(np.float32) - self.trunk.base[:, CODING_ORDER[k]].astype(np.float32)
+            _enter(self.compiled.heads[k].entering, self.errors[k], self.trunk.hidden[:, (k + 1) * width :])
 
 
 class CompiledMixture(NamedTuple):
-    """The same as `exact_convnet.Mixture`, with pixels before components."""
+    """Mixtures of logistics in integers, as `exact.Mixture` has them."""
 
-    weight: Ints  # [N, K]
-    mean: Floats
-    inverse: Floats
+    parts: Components
     tables: Tables
 
-    def components(self) -> tuple[Ints, Floats, Floats]:
-        """Implements `Mixture.components`."""
-        return self.weight.T, self.mean.T, self.inverse.T
+    def components(self) -> tuple[Ints32, Floats32, Floats32]:
+        """Implements `exact.Mixture.components`."""
+        return self.parts.weight.T, self.parts.mean.T, self.parts.inverse.T
 
-    def with_components(self, weight: Ints, mean: Floats, inverse: Floats) -> CompiledMixture:
-        """Implements `Mixture.with_components`."""
+    def with_components(self, weight: Ints32, mean: Floats32, inverse: Floats32) -> CompiledMixture:
+        """Implements `exact.Mixture.with_components`."""
         flat = np.ascontiguousarray
-        return CompiledMixture(flat(weight.T), flat(mean.T), flat(inverse.T), self.tables)
+        return CompiledMixture(Components(flat(weight.T), flat(mean.T), flat(inverse.T)), self.tables)
 
-    def below(self, value: Ints) -> Ints:
-        """Implements `Mixture.below`. value: int32 [N, B]"""
+    def below(self, value: Ints32) -> Ints32:
+        """Implements `exact.Mixture.below`, for int32 [N, B] alone."""
         found = np.empty_like(value)
-        _cumulative(self.weight, self.mean, self.inverse, self.tables, value, found)
+        _cumulative(self.parts, self.tables, value, found)
         return found
 
-    def intervals(self, value: Ints) -> tuple[Intervals, Intervals]:
-        """Implements `Mixture.intervals`."""
+    def intervals(self, value: Ints32) -> tuple[Intervals, Intervals]:
+        """Implements `exact.Mixture.intervals`."""
         found = np.empty((4, len(value)), np.int32)
-        _intervals(self.weight, self.mean, self.inverse, self.tables, value, found)
+        _intervals(self.parts, self.tables, value, found)
         high, low = value >> 4, value & 15
         return Intervals(found[0], found[1], high), Intervals(found[2], found[3], low)
 
-    def high(self) -> Floats:
-        """Implements `Mixture.high`."""
-        rows = np.empty((len(self.mean), NIBBLE), np.float32)
-        _high(self.weight, self.mean, self.inverse, self.tables, rows)
+    def high(self) -> Floats32:
+        """Implements `exact.Mixture.high`."""
+        rows = np.empty((len(self.parts.mean), NIBBLE), np.float32)
+        _high(self.parts, self.tables, rows)
         return rows
 
-    def low(self, high: Ints) -> Floats:
-        """Implements `Mixture.low`."""
-        rows = np.empty((len(self.mean), NIBBLE), np.float32)
-        _low(self.weight, self.mean, self.inverse, self.tables, high, rows)
+    def low(self, high: Ints32) -> Floats32:
+        """Implements `exact.Mixture.low`."""
+        rows = np.empty((len(self.parts.mean), NIBBLE), np.float32)
+        _low(self.parts, self.tables, high, rows)
         return rows
 
 
@@ -286,55 +308,41 @@ class CompiledMixture(NamedTuple):
 
 
 @compiled
-def _advance(
-    weights: Any,
-    values: Any,
-    inputs: Any,
-    cells: Any,
-    value_cell: Any,
-    cell: Any,
-    beside: Any,
-    near: Any,
-    flags: Any,
-    room: Any,
-    base: Any,
-    trunk: Any,
-) -> None:
-    """`ConvNetState.predict`, some pixels after the other: each needs what those of earlier lines left in the cells."""
-    for i in range(len(cells)):
-        for b in beside:
-            cells[i, b] = 0
-    for start in range(0, len(cell), TOGETHER):
-        rows = min(TOGETHER, len(cell) - start)
+def _advance(weights: Weights, cells: Cells, pixels: Positions, work: Workspace, out: Trunk) -> None:
+    """`ConvNetState.predict`, some pixels after the other: each reads what those of earlier lines left in the cells."""
+    for i in range(len(cells.features)):
+        for b in pixels.beside:
+            cells.features[i, b] = 0
+    for start in range(0, len(pixels.cell), TOGETHER):
+        rows = min(TOGETHER, len(pixels.cell) - start)
         for n in range(rows):
-            _features(values, inputs, value_cell[start + n], flags[start + n], room.inputs[n], base[start + n])
-        multiply(room.inputs, weights.input, room.sums, rows)
+            _features(cells, pixels.value_cell[start + n], pixels.flags[start + n], work.inputs[n], out.base[start + n])
+        multiply(work.inputs, weights.input, work.sums, rows)
         for n in range(rows):
-            finish(room.sums[n], ONE, weights.input, room.h[n])
-        for i in range(len(cells)):
-            _block(weights, i, cells[i], cell, near[weights.kinds[i]], start, rows, room)
+            finish(work.sums[n], ONE, weights.input, work.h[n])
+        for i in range(len(cells.features)):
+            near = pixels.near[weights.kinds[i]]
+            _block(weights, i, cells.features[i], pixels.cell[start:], near[start:], rows, work)
         for n in range(rows):
-            quantise(room.h[n], room.features[n])
-        multiply(room.features, weights.trunk, room.sums, rows)
+            quantise(work.h[n], work.features[n])
+        multiply(work.features, weights.trunk, work.sums, rows)
         for n in range(rows):
-            finish(room.sums[n], ONE, weights.trunk, trunk[start + n])
+            finish(work.sums[n], ONE, weights.trunk, out.hidden[start + n])
 
 
 @compiled
-def _features(values: Any, inputs: Any, cell: Any, flags: Any, x: Any, base: Any) -> None:
-    """`ConvNetState._inputs` of one pixel. values: uint8 [cells, WORD]"""
-    count = len(values)
+def _features(cells: Cells, cell: int, flags: Array, x: Array, base: Array) -> None:
+    """`ConvNetState._inputs` of one pixel: to x, a row of left factors, and base, int16 [WORD]."""
+    values, distances, count = cells.values, cells.distances, len(cells.values)
     for c in range(WORD):
-        west, north = (
-            np.int64(values[(cell + inputs[WEST]) % count, c]),
-            np.int64(values[(cell + inputs[NORTH]) % count, c]),
-        )
-        east = np.int64(values[(cell + inputs[NORTH_EAST]) % count, c])
-        corner = np.int64(values[(cell + inputs[NORTH_WEST]) % count, c])
+        west = np.int64(values[(cell + distances[WEST]) % count, c])
+        north = np.int64(values[(cell + distances[NORTH]) % count, c])
+        east = np.int64(values[(cell + distances[NORTH_EAST]) % count, c])
+        corner = np.int64(values[(cell + distances[NORTH_WEST]) % count, c])
         base[c] = min(max((2 * (west + north) + east - corner + 2) >> 2, 0), 255)
         store(base[c] - 128, x, TAPS * WORD + c)
     for t in range(TAPS):
-        near = values[(cell + inputs[t]) % count]
+        near = values[(cell + distances[t]) % count]
         for c in range(WORD):
             store(min(max(np.int64(near[c]) - base[c], -LARGEST), LARGEST), x, t * WORD + c)
     for i in range(FLAGS):
@@ -342,35 +350,38 @@ def _features(values: Any, inputs: Any, cell: Any, flags: Any, x: Any, base: Any
 
 
 @compiled
-def _block(weights: Any, i: Any, cells: Any, cell: Any, near: Any, start: Any, rows: Any, room: Any) -> None:
-    """h of some pixels through the i-th block."""
-    width = cells.shape[1]
+def _block(weights: Weights, i: int, features: Array, cell: Ints, near: Ints, rows: int, work: Workspace) -> None:
+    """The i-th block: h of some pixels becomes h + out(relu(conv(features))).
+
+    features: the block's cells, int8 [cells, C]; cell, near: those of the pixels, [rows …] and [rows …, 5].
+    """
+    width, conv, last = features.shape[1], _layer(weights.convs, i), _layer(weights.outs, i)
     for n in range(rows):
-        quantise(room.h[n], room.features[n])
-        own = cells[cell[start + n]]
+        quantise(work.h[n], work.features[n])
+        own = features[cell[n]]
         for c in range(width):
-            own[c] = signed(room.features[n, c])
+            own[c] = signed(work.features[n, c])
     for n in range(rows):
         for t in range(near.shape[1]):
-            found, taps = cells[near[start + n, t]], room.taps[n, t * width : (t + 1) * width]
+            found, taps = features[near[n, t]], work.taps[n, t * width : (t + 1) * width]
             for c in range(width):
                 store(found[c], taps, c)
-    multiply(room.taps, _one_of(weights.convs, i), room.sums, rows)
-    hidden = room.y[: weights.convs.scale.shape[1]]
+    multiply(work.taps, conv, work.sums, rows)
+    hidden = work.y[: len(conv.scale)]
     for n in range(rows):
-        finish(room.sums[n], ONE, _one_of(weights.convs, i), hidden)
+        finish(work.sums[n], ONE, conv, hidden)
         for c in range(len(hidden)):
             hidden[c] = max(hidden[c], NONE)
-        room.unit[n] = quantise(hidden, room.hidden[n])
-    multiply(room.hidden, _one_of(weights.outs, i), room.sums, rows)
+        work.unit[n] = quantise(hidden, work.hidden[n])
+    multiply(work.hidden, last, work.sums, rows)
     for n in range(rows):
-        finish(room.sums[n], room.unit[n], _one_of(weights.outs, i), room.y)
+        finish(work.sums[n], work.unit[n], last, work.y)
         for c in range(width):
-            room.h[n, c] += room.y[c]
+            work.h[n, c] += work.y[c]
 
 
 @compiled
-def _one_of(blocks: Any, i: Any) -> Any:
+def _layer(blocks: PackedBlocks, i: int) -> Linear:
     return Linear(blocks.panels[i], blocks.start[i], blocks.scale[i], blocks.bias[i], blocks.fine)
 
 
@@ -379,136 +390,144 @@ def _one_of(blocks: Any, i: Any) -> Any:
 
 @compiled
 def _describe(
-    head: Any, trunk: Any, k: Any, base: Any, errors: Any, q: Any, weight: Any, mean: Any, inverse: Any
+    head: Head, trunk: Floats32, k: int, base: Array, errors: Floats32, buffer: Array, found: Components
 ) -> None:
-    """`Prediction.channel`. q: room for TOGETHER rows of the trunk, as the kernel has them."""
-    count, width, mixtures = len(trunk), trunk.shape[1] // 3, weight.shape[1]
-    outputs = len(head.linear.scale)
-    hidden = np.empty(width, np.float32)
+    """`Prediction.channel` of the k-th channel. trunk: [n, 3 C]; base: [n]; errors, one line for each slope: [slopes,
+    n]; buffer: left factors, [TOGETHER, C]; the mixtures go to `found`.
+    """
+    count, width, mixtures = len(trunk), trunk.shape[1] // 3, found.weight.shape[1]
+    hidden, out = np.empty(width, np.float32), np.empty(len(head.linear.scale), np.float32)
     sums = np.empty((TOGETHER, COLUMNS * len(head.linear.panels)), np.int32)
-    unit, out = np.empty(TOGETHER, np.float32), np.empty(outputs, np.float32)
-    last = np.int64(len(head.tables.inverse) - 1)
+    unit = np.empty(TOGETHER, np.float32)
     for start in range(0, count, TOGETHER):
         rows = min(TOGETHER, count - start)
         for n in range(rows):
             for c in range(width):
                 hidden[c] = max(trunk[start + n, k * width + c], NONE)
-            unit[n] = quantise(hidden, q[n])
-        multiply(q, head.linear, sums, rows)
+            unit[n] = quantise(hidden, buffer[n])
+        multiply(buffer, head.linear, sums, rows)
         for n in range(rows):
             at = start + n
             finish(sums[n], unit[n], head.linear, out)
             centre = np.float32(base[at])
-            for j in range(outputs - 3 * mixtures):
-                centre += out[3 * mixtures + j] * errors[j if j < k else TOLD + j - k, at]
-            for m in range(mixtures):
-                value = np.rint((out[mixtures + m] * OFFSET + centre) * FIXED)
-                mean[at, m] = min(max(value, -FAR_MEAN), FAR_MEAN)
-                level = np.rint((min(out[2 * mixtures + m], MOST_LOG) - LEAST_LOG) * LOG_STEPS)
-                inverse[at, m] = head.tables.inverse[min(max(np.int64(level), 0), last)]
-            _share(out[:mixtures], head.tables.exp2, weight[at])
+            for j in range(len(out) - 3 * mixtures):
+                centre += out[3 * mixtures + j] * errors[j, at]
+            _components(out, centre, head.tables, found.mean[at], found.inverse[at])
+            _weights(out[:mixtures], head.tables.exp2, found.weight[at])
 
 
 @compiled
-def _step(less: Any, last: Any) -> Any:
-    return min(max(np.int64(np.rint(less * STEPS)), 0), last)
+def _components(out: Floats32, centre: Any, tables: Tables, mean: Floats32, inverse: Floats32) -> None:
+    """`exact.mixture` of one pixel: means and inverse scales of its K components. out: what a head gives."""
+    mixtures = len(mean)
+    for m in range(mixtures):
+        value = np.rint((out[mixtures + m] * OFFSET + centre) * FIXED)
+        mean[m] = min(max(value, -FAR_MEAN), FAR_MEAN)
+        level = np.rint((min(out[2 * mixtures + m], MOST_LOG) - LEAST_LOG) * LOG_STEPS)
+        inverse[m] = _entry(tables.inverse, level)
 
 
 @compiled
-def _share(logits: Any, exp2: Any, weight: Any) -> None:
-    """`exact_convnet.mixture_weights` of one pixel."""
-    most, total, last = most_of(logits), np.int64(0), np.int64(len(exp2) - 1)
+def _entry(table: Array, index: Any) -> Any:
+    """Return the entry at a whole number that is a float, or at the nearer end of the table."""
+    place: Any = min(max(np.int64(index), 0), len(table) - 1)
+    return table[place]
+
+
+@compiled
+def _weights(logits: Floats32, exp2: Ints32, weight: Ints32) -> None:
+    """`exact.mixture_weights` of one pixel, [K]."""
+    most, total = most_of(logits), np.int64(0)
     for m in range(len(logits)):
-        total += exp2[_step(most - logits[m], last)]
+        total += _entry(exp2, np.rint((most - logits[m]) * STEPS))
         weight[m] = 0
     whole, share, before = np.float64(total), np.int64(0), np.int64(0)
     for m in range(len(logits)):
-        share += exp2[_step(most - logits[m], last)]
+        share += _entry(exp2, np.rint((most - logits[m]) * STEPS))
         edge = np.int64(np.float64(share) * np.float64(WEIGHT_TOTAL) / whole)
         weight[m] = edge - before
         before = edge
 
 
 @compiled
-def _enter(entering: Any, error: Any, trunk: Any) -> None:
-    """`Prediction.condition`. entering: float32 [C']; error: float32 [N]; trunk: [N, C']"""
+def _enter(entering: Floats32, error: Floats32, hidden: Floats32) -> None:
+    """`Prediction.condition`: hidden += small(error) entering. entering: [C']; error: [n]; hidden: [n, C']"""
     for n in range(len(error)):
         small = min(max(error[n], -MOST), MOST) / SMALL
         for c in range(len(entering)):
-            trunk[n, c] += small * entering[c]
+            hidden[n, c] += small * entering[c]
 
 
 @compiled
-def _below(weight: Any, mean: Any, inverse: Any, tables: Any, value: Any) -> Any:
-    """`Mixture.below` of one value for one pixel."""
-    last = np.int64(len(tables.logistic) - 1)
-    half, found = np.float32(last // 2), np.int64(0)
-    for m in range(len(mean)):
-        index = np.floor((tables.edges[value] - mean[m]) * inverse[m]) + half
-        found += np.int64(tables.logistic[min(max(np.int64(index), 0), last)]) * weight[m]
+def _below(parts: Components, n: int, tables: Tables, value: Any) -> Any:
+    """`Mixture.below` of one value for the n-th pixel."""
+    half, found = np.float32(len(tables.logistic) // 2), np.int64(0)
+    for m in range(parts.mean.shape[1]):
+        index = np.floor((tables.edges[value] - parts.mean[n, m]) * parts.inverse[n, m]) + half
+        found += np.int64(_entry(tables.logistic, index)) * parts.weight[n, m]
     return found
 
 
 @compiled
-def _cumulative(weight: Any, mean: Any, inverse: Any, tables: Any, value: Any, found: Any) -> None:
+def _cumulative(parts: Components, tables: Tables, value: Ints32, found: Ints32) -> None:
+    """`Mixture.below`. value, found: [n, B]"""
     for n in range(len(value)):
         for b in range(value.shape[1]):
-            found[n, b] = _below(weight[n], mean[n], inverse[n], tables, value[n, b])
+            found[n, b] = _below(parts, n, tables, value[n, b])
 
 
 @compiled
 def _coarse(c: Any) -> Any:
-    """`cdf._coarse`"""
+    """`cdf._coarse` of one value."""
     c >>= SUM_BITS - PRECISION
     return c - (c >> (PRECISION - 4))
 
 
 @compiled
 def _fine(c: Any, width: Any, step: Any) -> Any:
-    """`cdf._fine`"""
+    """`cdf._fine` of one value, and total(16) at step 16."""
     if step == NIBBLE:
         return TOTAL
     return np.int64(np.float64(c + step) * (np.float64(TOTAL) / np.float64(width + NIBBLE)))
 
 
 @compiled
-def _intervals(weight: Any, mean: Any, inverse: Any, tables: Any, value: Any, found: Any) -> None:
-    """`cdf.nibble_intervals`: below and frequency of high nibbles, then of low ones, [4, N]."""
+def _intervals(parts: Components, tables: Tables, value: Ints32, found: Ints32) -> None:
+    """`cdf.nibble_intervals`: below and frequency of high nibbles, then of low ones, to found, [4, n]. value: [n]"""
     for n in range(len(value)):
-        w, m, i = weight[n], mean[n], inverse[n]
         v = np.int64(value[n])
         start, low = v // NIBBLE * NIBBLE, v % NIBBLE
-        first, end = _below(w, m, i, tables, start), _below(w, m, i, tables, start + NIBBLE)
+        first, end = _below(parts, n, tables, start), _below(parts, n, tables, start + NIBBLE)
         found[0, n] = _coarse(first)
         found[1, n] = _coarse(end) - found[0, n]
-        below = _fine(_below(w, m, i, tables, v) - first, end - first, low)
-        above = _fine(_below(w, m, i, tables, v + 1) - first, end - first, low + 1)
+        below = _fine(_below(parts, n, tables, v) - first, end - first, low)
+        above = _fine(_below(parts, n, tables, v + 1) - first, end - first, low + 1)
         found[2, n] = below
         found[3, n] = above - below
 
 
 @compiled
-def _high(weight: Any, mean: Any, inverse: Any, tables: Any, rows: Any) -> None:
-    """`cdf.high_frequencies`"""
+def _high(parts: Components, tables: Tables, rows: Floats32) -> None:
+    """`cdf.high_frequencies`, to rows, [n, 16]."""
     for n in range(len(rows)):
         before = np.int64(0)
         for high in range(NIBBLE):
-            edge = _coarse(_below(weight[n], mean[n], inverse[n], tables, (high + 1) * NIBBLE))
+            edge = _coarse(_below(parts, n, tables, (high + 1) * NIBBLE))
             rows[n, high] = edge - before
             before = edge
 
 
 @compiled
-def _low(weight: Any, mean: Any, inverse: Any, tables: Any, highs: Any, rows: Any) -> None:
-    """`cdf.low_frequencies`"""
+def _low(parts: Components, tables: Tables, highs: Ints32, rows: Floats32) -> None:
+    """`cdf.low_frequencies` given the high nibbles [n], to rows, [n, 16]."""
     for n in range(len(rows)):
         start = np.int64(highs[n]) * NIBBLE
-        first = _below(weight[n], mean[n], inverse[n], tables, start)
-        width = _below(weight[n], mean[n], inverse[n], tables, start + NIBBLE) - first
+        first = _below(parts, n, tables, start)
+        width = _below(parts, n, tables, start + NIBBLE) - first
         before = np.int64(0)
         for low in range(NIBBLE):
             edge = np.int64(TOTAL)
             if low + 1 < NIBBLE:
-                edge = _fine(_below(weight[n], mean[n], inverse[n], tables, start + low + 1) - first, width, low + 1)
+                edge = _fine(_below(parts, n, tables, start + low + 1) - first, width, low + 1)
             rows[n, low] = edge - before
             before = edge

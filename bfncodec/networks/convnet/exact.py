@@ -37,6 +37,7 @@ from bfncodec.networks.convnet.model import (
 )
 from bfncodec.networks.exact import LARGEST, ExactLinear, Quantiser
 from bfncodec.networks.storage import Shapes, linear_shapes
+from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
 
 MEAN_STEPS = 64  # fixed point of predicted means: units of 1/64 level
 WEIGHT_TOTAL = 1 << (SUM_BITS - tables.LOGISTIC_BITS)  # mixture weights are integers that sum to this, 2^10
@@ -49,8 +50,6 @@ NEAREST = tuple(INPUT_TAPS.index(t) for t in ((0, -1), (-1, 0), (-1, 1), (-1, -1
 INPUT_LINES = 4 * REACH  # lines before and behind those at hand that `INPUT_TAPS` read and `reveal` writes
 BLOCK_LINES = 3  # that `BLOCK_TAPS` look back, for a dilation of 1
 _NEAR = np.arange(1, REACH + 1)
-Floats = NDArray[np.float32]
-Longs = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -77,15 +76,15 @@ class StepPixels:
         Cells of the features that convolutions read, for every dilation, int64 [n, 5] each.
     """
 
-    counts: Longs
-    line: Longs
-    place: Longs
+    counts: Ints
+    line: Ints
+    place: Ints
     ends: NDArray[np.bool_]
     flags: Tensor
-    value_cell: Longs
-    cell: Longs
-    beside: Longs
-    near: tuple[Longs, ...]
+    value_cell: Ints
+    cell: Ints
+    beside: Ints
+    near: tuple[Ints, ...]
 
     def line_by_line(self) -> Iterator[StepPixels]:
         """The pixels of each step on their own, for steps that have any."""
@@ -116,10 +115,10 @@ class Lines:
     pixels, [lines, images].
     """
 
-    width: Longs
-    start: Longs
-    first: Longs
-    counts: Longs
+    width: Ints
+    start: Ints
+    first: Ints
+    counts: Ints
 
     @classmethod
     def of(cls, sizes: Sequence[tuple[int, int]]) -> Lines:
@@ -194,8 +193,8 @@ class Front:
         many = counts.reshape(-1)
         piece = np.repeat(np.arange(many.size), many)  # line and image of each pixel
 
-        def own(of_piece: Longs) -> Longs:
-            found: Longs = np.broadcast_to(of_piece, counts.shape).reshape(-1)[piece]
+        def own(of_piece: Ints) -> Ints:
+            found: Ints = np.broadcast_to(of_piece, counts.shape).reshape(-1)[piece]
             return found
 
         row = np.arange(piece.size) + (above.reshape(-1) + many - many.cumsum())[piece]
@@ -217,7 +216,7 @@ class Front:
             near=tuple((cell[:, None] + taps) % self.cells for taps in self.taps),
         )
 
-    def distances(self, taps: Sequence[tuple[int, int]], dilation: int = 1) -> Longs:
+    def distances(self, taps: Sequence[tuple[int, int]], dilation: int = 1) -> Ints:
         """Distances from a pixel's cell to those of its neighbours at (row, column) offsets, int64 [taps]; behind the
         last cell comes the first.
         """
@@ -277,7 +276,7 @@ def by_words(weight: Tensor) -> Tensor:
     return torch.cat([values.reshape(outputs, -1), weight[:, 3 * words :]], 1)
 
 
-def mixture(out: Floats, base: Floats, errors: Sequence[Floats], mixtures: int) -> Mixture:
+def mixture(out: Floats32, base: Floats32, errors: Sequence[Floats32], mixtures: int) -> Mixture:
     """Integer mixture of logistics from the k-th head. out: float32 [3K + k, N]; base and each of the k errors:
     float32 [N].
     """
@@ -298,11 +297,11 @@ def mixture(out: Floats, base: Floats, errors: Sequence[Floats], mixtures: int) 
     level *= np.float32(tables.EXP2_STEPS)
     np.rint(level, out=level)
     # What is below the range counts as its lower end, too.
-    return Mixture(mixture_weights(logits), mean, _inverse_table().take(level.astype(np.int64), mode="clip"))
+    return Mixture(mixture_weights(logits), mean, inverse_scales().take(level.astype(np.int64), mode="clip"))
 
 
 @lru_cache(maxsize=1)
-def _inverse_table() -> Floats:
+def inverse_scales() -> Floats32:
     """1/scale in table steps in 1/64 level, by the level of the scale: the table of exp2 holds 2^(20 - level/64) where
     1/scale is 2^(-low - level/64).
     """
@@ -311,7 +310,7 @@ def _inverse_table() -> Floats:
     return tables.exp2_table().astype(np.float32) * unit
 
 
-def mixture_weights(logits: Floats) -> NDArray[np.int32]:
+def mixture_weights(logits: Floats32) -> Ints32:
     """Integers in proportion to exp(logits) that sum to WEIGHT_TOTAL. float32 [K, N] -> int32 [K, N]"""
     steps = np.maximum.reduce(logits) - logits
     steps *= np.float32(tables.LOG2_E * tables.EXP2_STEPS)
@@ -319,13 +318,13 @@ def mixture_weights(logits: Floats) -> NDArray[np.int32]:
     return in_proportion(tables.exp2_table().take(steps.astype(np.int64), mode="clip"))
 
 
-def in_proportion(numbers: NDArray[np.integer]) -> NDArray[np.int32]:
+def in_proportion(numbers: NDArray[np.integer]) -> Ints32:
     """Integers that sum to WEIGHT_TOTAL in proportion to others, which are not negative and sum to less than 2^36.
     [K, N] -> int32 [K, N]
     """
     share = np.add.accumulate(numbers, 0, dtype=np.float64)
     # The quotient of integers below 2^36 is never so close to the next integer that it is rounded to it.
-    edge: NDArray[np.int32] = (share * np.float64(WEIGHT_TOTAL) / share[-1]).astype(np.int32)
+    edge: Ints32 = (share * np.float64(WEIGHT_TOTAL) / share[-1]).astype(np.int32)
     edge[1:] -= edge[:-1].copy()
     return edge
 
@@ -336,48 +335,48 @@ class Mixture:
     inverse scale (table steps in 1/64 level): float32 [K, N].
     """
 
-    weight: NDArray[np.int32]
-    mean: Floats
-    inverse: Floats
+    weight: Ints32
+    mean: Floats32
+    inverse: Floats32
 
-    def components(self) -> tuple[NDArray[np.int32], Floats, Floats]:
+    def components(self) -> tuple[Ints32, Floats32, Floats32]:
         """Weights, means and inverse scales, [K, N] each."""
         return self.weight, self.mean, self.inverse
 
-    def with_components(self, weight: NDArray[np.int32], mean: Floats, inverse: Floats) -> Mixture:
+    def with_components(self, weight: Ints32, mean: Floats32, inverse: Floats32) -> Mixture:
         """Another of the same kind."""
         return Mixture(weight, mean, inverse)
 
-    def below(self, value: NDArray[np.int32]) -> NDArray[np.int32]:
+    def below(self, value: Ints32) -> Ints32:
         """2^30 P(x < value), monotone in value, see `cdf.Below`. value: int32 [N, B] or [1, B] in 0 … 256 -> int32
         [N, B]
         """
         table = tables.logistic_table()
-        edge = _edges().take(value)  # [N, B]
+        edge = byte_edges().take(value)  # [N, B]
         index = edge - self.mean[:, :, None]  # [K, N, B]
         index *= self.inverse[:, :, None]
         np.floor(index, out=index)
         index += np.float32((len(table) - 1) // 2)
         cumulative = table.take(index.astype(np.int64), mode="clip")
         cumulative *= self.weight[:, :, None]
-        result: NDArray[np.int32] = np.add.reduce(cumulative, 0, dtype=np.int32)
+        result: Ints32 = np.add.reduce(cumulative, 0, dtype=np.int32)
         return result
 
-    def intervals(self, value: NDArray[np.int32]) -> tuple[Intervals, Intervals]:
+    def intervals(self, value: Ints32) -> tuple[Intervals, Intervals]:
         """Of the high and the low nibbles of these bytes, int32 [N]."""
         return nibble_intervals(self.below, value)
 
-    def high(self) -> Floats:
+    def high(self) -> Floats32:
         """Frequencies of the high nibbles, float32 [N, 16]."""
         return high_frequencies(self.below)
 
-    def low(self, high: NDArray[np.int32]) -> Floats:
+    def low(self, high: Ints32) -> Floats32:
         """Frequencies of the low nibbles behind these high ones, float32 [N, 16]."""
         return low_frequencies(self.below, high)
 
 
 @lru_cache(maxsize=1)
-def _edges() -> Floats:
+def byte_edges() -> Floats32:
     """The lower edges of the values 0 … 256, in units of the mean: nothing is below 0, everything is below 256."""
     edges = np.arange(257, dtype=np.float32) * np.float32(MEAN_STEPS) - np.float32(MEAN_STEPS // 2)
     edges[0], edges[-1] = -FAR, FAR
@@ -414,7 +413,7 @@ class ConvNetState:
             pixels = self.front.pixels(first, last)
             yield from pixels.line_by_line() if self.single else (pixels,)
 
-    def reveal(self, pixels: StepPixels, values: NDArray[np.uint8]) -> None:
+    def reveal(self, pixels: StepPixels, values: Bytes) -> None:
         """The receiver's update: these pixels are now known. values: uint8 [n, 3] RGB, or [n, 1] grey, which is three
         equal channels. With the pixels at their ends rows get their surroundings, see `convnet.pad_known`.
         """
@@ -440,7 +439,7 @@ class ConvNetState:
             h += out(*network.quantise.positive(conv(taps).clamp_min_(0)))
         return Prediction(network, network.trunk(network.quantise.max_norm(h)), base)
 
-    def _index(self, cells: Longs) -> Tensor:
+    def _index(self, cells: Ints) -> Tensor:
         return torch.from_numpy(cells.reshape(-1)).to(self.network.device)
 
     def _inputs(self, pixels: StepPixels) -> tuple[Tensor, Tensor]:
@@ -466,9 +465,9 @@ class Prediction:
 
     def __init__(self, network: ExactConvNet, trunk: Tensor, base: Tensor) -> None:
         self.network, self.trunk, self.width = network, trunk, network.config.width
-        self.base: Floats = base.numpy().T.astype(np.float32)
-        self.errors: list[Floats] = []
-        self.own: list[Floats] = []
+        self.base: Floats32 = base.numpy().T.astype(np.float32)
+        self.errors: list[Floats32] = []
+        self.own: list[Floats32] = []
 
     def channel(self, k: int) -> Mixture:
         """Distribution of the k-th coded channel, after k calls of `condition`."""
@@ -476,21 +475,21 @@ class Prediction:
         out = self.network.heads[k](*self.network.quantise.positive(hidden)).t().contiguous().cpu().numpy()
         return mixture(out, self.base[CODING_ORDER[k]], [*self.errors, *self.own], self.network.config.mixtures)
 
-    def condition_on_samples(self, value: Floats) -> None:
+    def condition_on_samples(self, value: Floats32) -> None:
         """Samples of the pixels themselves are known, in levels, channels in coding order: float32 [3, N]."""
         self.own = [own - self.base[c] for c, own in zip(CODING_ORDER, value, strict=True)]
         for error, entering in zip(self.own, self.network.own, strict=True):
             self.trunk += self._small(error) * entering
 
-    def condition(self, k: int, value: NDArray[Any]) -> None:
+    def condition(self, k: int, value: Array) -> None:
         """The k-th coded channel is now known, or a sample of it. value: [N]"""
         if k + 1 == len(CODING_ORDER):
             return
-        error: Floats = value.astype(np.float32) - self.base[CODING_ORDER[k]]
+        error: Floats32 = value.astype(np.float32) - self.base[CODING_ORDER[k]]
         self.errors.append(error)
         self.trunk[:, (k + 1) * self.width :] += self._small(error) * self.network.entering[k]
 
-    def _small(self, error: Floats) -> Tensor:
+    def _small(self, error: Floats32) -> Tensor:
         """Differences of pixel values as the network reads them, [N, 1]."""
         given = torch.from_numpy(error).to(self.network.device)
         return given.clamp(-LARGEST, LARGEST).div_(INPUT_SCALE).unsqueeze(1)

@@ -13,7 +13,6 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bfncodec.coding import tables
@@ -31,6 +30,7 @@ from bfncodec.networks.parallel.model import (
     settings_at,
 )
 from bfncodec.networks.storage import Shapes, linear_shapes
+from bfncodec.runtime.arrays import Ints
 
 
 def stored_shapes(config: DenoiserConfig) -> Shapes:
@@ -141,7 +141,7 @@ def neighbours(
             found.append(np.where(inside, (r + dr) * columns + c + dc, -1))
     one = np.stack(found, 1)  # [positions, taps]
     item = np.arange(batch)[:, None, None] * (rows * columns)
-    every: NDArray[np.int64] = np.where(one < 0, batch * rows * columns, one + item)
+    every: Ints = np.where(one < 0, batch * rows * columns, one + item)
     return torch.from_numpy(every.reshape(batch * rows * columns, -1)).to(device)
 
 

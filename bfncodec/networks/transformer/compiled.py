@@ -18,7 +18,6 @@ from bfncodec.coding import tables
 from bfncodec.networks.kernels import COLUMNS, Kernel, fastest, key_scores, store, weighted_sum
 from bfncodec.networks.products import (
     MOST,
-    Floats,
     Linear,
     finish,
     linear_of,
@@ -29,22 +28,22 @@ from bfncodec.networks.products import (
 )
 from bfncodec.networks.transformer.exact import WEIGHT_TOTAL, ExactBlock, ExactTransformer
 from bfncodec.networks.transformer.model import HASH_MULTIPLIER
+from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
 from bfncodec.runtime.jit import compiled
 
 TOGETHER = 24  # rows that go through the network at once
 TOTAL = np.float32(WEIGHT_TOTAL)
 NONE = np.float32(0)
 STEPS = np.float32(tables.LOG2_E * tables.EXP2_STEPS)
-Ints = NDArray[np.int64]
 
 
 class Embedding(NamedTuple):
     """The symbol before and the n-gram tables, one behind the other."""
 
     rows: NDArray[np.int8]
-    scale: Floats
+    scale: Floats32
     tables: NDArray[np.int8]  # [rows of all tables, width / orders]
-    table_scale: Floats
+    table_scale: Floats32
     orders: Ints
     bits: Ints
     first: Ints
@@ -57,10 +56,10 @@ class Layer(NamedTuple):
     out: Linear
     up: Linear
     down: Linear
-    key_scale: Floats  # [H]
-    value_steps: Floats  # [H]
-    value: Floats  # [H]
-    exp2: NDArray[np.int32]
+    key_scale: Floats32  # [H]
+    value_steps: Floats32  # [H]
+    value: Floats32  # [H]
+    exp2: Ints32
 
 
 class Weights(NamedTuple):
@@ -69,9 +68,9 @@ class Weights(NamedTuple):
     embedding: Embedding
     layers: tuple[Layer, ...]
     head: Linear
-    near: Floats  # rotations, see `transformer.rotations`
-    far: Floats
-    exp2: NDArray[np.int32]
+    near: Floats32  # rotations, see `transformer.rotations`
+    far: Floats32
+    exp2: Ints32
 
 
 class Ring(NamedTuple):
@@ -79,8 +78,8 @@ class Ring(NamedTuple):
     128 more; C is hd and what fills its last COLUMNS; values of some slots lie beside each other.
     """
 
-    keys: NDArray[Any]  # [B, H, S / COLUMNS, hd / group, COLUMNS, group]
-    key_scale: Floats  # [B, H, S]
+    keys: Array  # [B, H, S / COLUMNS, hd / group, COLUMNS, group]
+    key_scale: Floats32  # [B, H, S]
     values: NDArray[np.int8]  # [B, H, S / group, C, group]
     slots: int  # that are looked at
 
@@ -88,19 +87,19 @@ class Ring(NamedTuple):
 class Room(NamedTuple):
     """Where rows are worked on."""
 
-    x: Floats  # [N, d]
-    q: NDArray[Any]  # [N, d], as the kernel has it
-    unit: Floats  # [N]
-    sums: NDArray[np.int32]  # [N, the most columns]
-    y: Floats  # [N, the most columns]
-    hidden: NDArray[Any]  # [N, inner], as the kernel has it
-    query: NDArray[Any]  # [1, hd]
+    x: Floats32  # [N, d]
+    q: Array  # [N, d], as the kernel has it
+    unit: Floats32  # [N]
+    sums: Ints32  # [N, the most columns]
+    y: Floats32  # [N, the most columns]
+    hidden: Array  # [N, inner], as the kernel has it
+    query: Array  # [1, hd]
     key: NDArray[np.int8]  # [hd]
-    turned: Floats  # [hd]
-    score: NDArray[np.int32]  # [1, S]
-    weight: Floats  # [S]
-    parts: NDArray[np.uint8]  # [2, S], the weights' bytes
-    total: NDArray[np.int32]  # [C]
+    turned: Floats32  # [hd]
+    score: Ints32  # [1, S]
+    weight: Floats32  # [S]
+    parts: Bytes  # [2, S], the weights' bytes
+    total: Ints32  # [C]
 
 
 class CompiledTransformer:

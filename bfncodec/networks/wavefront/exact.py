@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bfncodec.coding import tables
@@ -23,12 +22,12 @@ from bfncodec.networks.convnet.exact import (
 )
 from bfncodec.networks.storage import check_shapes
 from bfncodec.networks.wavefront.model import FIRST, TiledConfig
+from bfncodec.runtime.arrays import Floats, Ints32
 
 BLOCK = 1 << 12  # pixels whose places are made ready at once
 PIXEL_SECONDS = 4e-4  # that one takes without compiled loops, roughly
 UNIT = 2.0**-6  # of what components are likely by: 2^14 of weight, times 2^20 of the table
 SHARES = 16  # of a mixture's unit of weight: what a component has that the network gives none
-Floats = NDArray[np.float64]
 
 
 class ExactTiles:
@@ -80,12 +79,12 @@ class Normal:
         self.own: Floats = scale * scale * tables.LOGISTIC_VARIANCE
         self.variance: Floats = self.own + noise * noise  # of samples
 
-    def prior(self) -> NDArray[np.int32]:
+    def prior(self) -> Ints32:
         """Integers in proportion to the weights, [N, K]."""
-        found: NDArray[np.int32] = self.weight.T.astype(np.int32)
+        found: Ints32 = self.weight.T.astype(np.int32)
         return found
 
-    def given(self, sample: Floats) -> NDArray[np.int32]:
+    def given(self, sample: Floats) -> Ints32:
         """The same given samples [N]. Of the nearest it is not 0, all sum to less than 2^29."""
         away = sample - self.mean
         steps = away * away / self.variance * (tables.LOG2_E * tables.EXP2_STEPS / 2)
@@ -93,7 +92,7 @@ class Normal:
         table = tables.exp2_table()
         near = table.take(np.rint(np.minimum(steps, len(table))).astype(np.int64), mode="clip")
         density = self.noise / np.sqrt(self.variance) * UNIT
-        found: NDArray[np.int32] = (self.weight * near * density).astype(np.int32)
+        found: Ints32 = (self.weight * near * density).astype(np.int32)
         return found.T
 
     def posterior(self, sample: Floats) -> Any:
