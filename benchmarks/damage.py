@@ -82,7 +82,7 @@ def salvage(blob: bytes, data: bytes, item: int) -> Salvage:
     told: list[tuple[int, int]] = []
     started = time.perf_counter()
     try:
-        found = bfncodec.decompress(blob, on_damage=lambda damage: told.append(damage.box[0]))
+        found = bfncodec.decompress(blob, on_damage=lambda damage: told.append(damage.extent[0]))
     except bfncodec.DamagedError:
         return Salvage(len(data) // item, 0, time.perf_counter() - started)
     seconds = time.perf_counter() - started

@@ -29,26 +29,15 @@ from bfncodec.errors import (
     SalvageableError,
     Salvaged,
 )
+from bfncodec.format.axes import FINEST, NOWHERE, Extent, Items, extents, overlap
 from bfncodec.format.concatenation import follower, is_joinable, split
 from bfncodec.format.container import Frame, pack, unpack
-from bfncodec.format.header import (
-    FINEST,
-    NOWHERE,
-    Box,
-    Header,
-    Items,
-    Kind,
-    Method,
-    Origin,
-    Tag,
-    boxes,
-    check_together,
-    content_bytes,
-    overlap,
-    write_grain,
-)
+from bfncodec.format.extras import Tag
+from bfncodec.format.header import Header, write_granularity
+from bfncodec.format.kinds import Kind, Method, Origin
 from bfncodec.format.limits import OF_WRITERS, Limits
 from bfncodec.format.lineindex import LINE_BLOCK, Lines
+from bfncodec.format.sizes import check_together, content_bytes
 from bfncodec.format.wire import Source
 from bfncodec.images.picture import Picture
 from bfncodec.models import DEFAULT_LEVEL, check_level
@@ -350,8 +339,8 @@ def encode_frame(
     else:
         plan = _plan_plain(content, model, codecs, level, progress, lines)
     header = content.header
-    if plan.grain != FINEST and len(plan.coded) > 1:
-        header = replace(header, extras=(*header.extras, write_grain(plan.grain)))
+    if plan.granularity != FINEST and len(plan.coded) > 1:
+        header = replace(header, extras=(*header.extras, write_granularity(plan.granularity)))
     if isinstance(content, Picture) and preview is not False:
         header = _with_preview(header, content, plan, preview)
     return pack(header, plan.axes, plan.coded)
@@ -424,12 +413,13 @@ def _plan_apart(content: Folder | Arrays, choice: Choice, progress: Progress) ->
     items = encode_bytes(pixels, choice, progress)
     if not plain:
         return items
-    size, first, *_ = cast("Items", items.grain)
-    if first:  # pixels that look like the head of an array file
+    assert isinstance(items.granularity, Items)
+    size = items.granularity.size
+    if items.granularity.first:  # pixels that look like the head of an array file
         items, size = encode_bytes(pixels, none, progress), 1
     others = encode_bytes(plain, none, progress)
     parts = len(others.coded) + len(items.coded)
-    return Plan(((len(content.data), parts),), others.coded + items.coded, (size, len(plain), len(others.coded)))
+    return Plan(((len(content.data), parts),), others.coded + items.coded, Items(size, len(plain), len(others.coded)))
 
 
 def decode_frame(
@@ -539,8 +529,8 @@ def _decode_frame(
     for number, reason in sorted(reasons.items()):
         if on_damage is None or (count == 1 and number not in whole.salvaged):
             raise DamagedError(reason if count == 1 else f"segment {number + 1} of {count}: {reason}")
-        for box in whole.lost_in(number):
-            on_damage(Damage(number, count, box, reason, whole.files_in(box)))
+        for extent in whole.lost_in(number):
+            on_damage(Damage(number, count, extent, reason, whole.files_in(extent)))
     return whole.content()
 
 
@@ -554,14 +544,14 @@ class Damage:
 
     segment: int
     count: int
-    box: Box
+    extent: Extent
     reason: str
     files: tuple[str, ...] = ()
 
     @property
     def repaired(self) -> bool:
         """Return whether nothing is lost."""
-        return any(start == stop for start, stop in self.box)
+        return any(start == stop for start, stop in self.extent)
 
 
 class _Whole:
@@ -569,21 +559,21 @@ class _Whole:
 
     def __init__(self, frame: Frame, part: Part | None) -> None:
         self.header, self.part = frame.header, part
-        self.boxes = tuple(boxes(frame.axes, frame.header.grain))
+        self.extents = tuple(extents(frame.axes, frame.header.granularity))
         self.sides = tuple(length for length, _ in frame.axes)
         self.folder = read_files(frame.header, self.sides[0])
         self.files = FilePositions(self.folder[0]) if self.folder else None
         self.places = read_places(frame.header, self.sides[0])
-        self.box = part.place(frame.header, frame.axes) if part else tuple((0, side) for side in self.sides)
-        self.wanted = [n for n, box in enumerate(self.boxes) if part is None or overlap(self.box, box)]
+        self.extent = part.place(frame.header, frame.axes) if part else tuple((0, side) for side in self.sides)
+        self.wanted = [n for n, extent in enumerate(self.extents) if part is None or overlap(self.extent, extent)]
         if frame.header.kind is Kind.IMAGE:
             import numpy as np
 
             dtype = np.uint16 if frame.header.mode.is_wide else np.uint8
-            shape = (stop - start for start, stop in self.box)
+            shape = (stop - start for start, stop in self.extent)
             self.pixels = np.zeros((*shape, frame.header.mode.channels), dtype)
         self.pieces: dict[int, bytes] = {}
-        self.salvaged: dict[int, tuple[Box, ...]] = {}  # what is lost of segments of which something was had
+        self.salvaged: dict[int, tuple[Extent, ...]] = {}  # what is lost of segments of which something was had
         self.found = 0
 
     def put(self, number: int, content: Any) -> None:
@@ -593,7 +583,7 @@ class _Whole:
             self.pieces[number] = lines.of(content, self.header, number) if lines else content
             return
         here, there = [], []  # where it is in the whole, and in itself
-        for (start, stop), (first, last) in zip(self.box, self.boxes[number], strict=True):
+        for (start, stop), (first, last) in zip(self.extent, self.extents[number], strict=True):
             low, high = max(start, first), min(stop, last)
             here.append(slice(low - start, high - start))
             there.append(slice(low - first, high - first))
@@ -602,35 +592,35 @@ class _Whole:
     def put_salvaged(self, number: int, found: Salvaged) -> None:
         """Return what could be had of a segment of bytes."""
         self.put(number, found.content)
-        start = self.boxes[number][0][0]
+        start = self.extents[number][0][0]
         self.salvaged[number] = tuple(((start + first, start + last),) for first, last in found.lost)
 
-    def lost_in(self, number: int) -> tuple[Box, ...]:
+    def lost_in(self, number: int) -> tuple[Extent, ...]:
         """The places in a damaged segment that are lost; an empty one, where nothing is."""
-        box = self.boxes[number]
-        return self.salvaged.get(number, (box,)) or (((box[0][0], box[0][0]),),)
+        extent = self.extents[number]
+        return self.salvaged.get(number, (extent,)) or (((extent[0][0], extent[0][0]),),)
 
-    def files_in(self, box: Box) -> tuple[str, ...]:
+    def files_in(self, extent: Extent) -> tuple[str, ...]:
         """Files of a folder that have bytes there."""
-        return self.files.within(box[0]) if self.files else ()
+        return self.files.within(extent[0]) if self.files else ()
 
     def content(self) -> Content:
         header = self.header
         if header.kind is Kind.IMAGE:
-            dropped = {Tag.PREVIEW} if self.found == len(self.boxes) else {Tag.PREVIEW, Tag.SOURCE}
+            dropped = {Tag.PREVIEW} if self.found == len(self.extents) else {Tag.PREVIEW, Tag.SOURCE}
             extras = tuple(extra for extra in header.extras if extra.tag not in dropped)
             picture = Picture(self.pixels, header.mode, header.origin, extras)
             return with_true_extras(picture, (self.sides[0], self.sides[1])) if self.part else picture
         data = b"".join(self.pieces[n] if n in self.pieces else self._zeros(n) for n in self.wanted)
         if self.folder:
-            damaged = {n for n in range(len(self.boxes)) if n not in self.pieces} | set(self.salvaged)
-            lost = tuple(box[0] for number in sorted(damaged) for box in self.lost_in(number))
+            damaged = {n for n in range(len(self.extents)) if n not in self.pieces} | set(self.salvaged)
+            lost = tuple(extent[0] for number in sorted(damaged) for extent in self.lost_in(number))
             source = None if lost else header.extra(Tag.SOURCE)
             return Folder(data, entries=self.folder[0], sides=self.folder[1], lost=lost, source=source)
         return Arrays(data, places=self.places) if self.places else Plain.of(header, data)
 
     def _zeros(self, number: int) -> bytes:
-        ((start, stop),) = self.boxes[number]
+        ((start, stop),) = self.extents[number]
         return bytes(stop - start)
 
 

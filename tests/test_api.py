@@ -16,7 +16,8 @@ import bfncodec
 from bfncodec.codecs.protocol import Capabilities
 from bfncodec.errors import DamagedError, FormatError, InputError, ModelNotFoundError, NewerVersionError
 from bfncodec.format.container import unpack
-from bfncodec.format.header import Limits, Method
+from bfncodec.format.kinds import Method
+from bfncodec.format.limits import Limits
 from bfncodec.segments import segments
 from support.doubles import FakeCodec, FakeModels, noise
 from support.places import GOLDEN
@@ -356,7 +357,7 @@ def test_a_damaged_segment_loses_only_itself(segmented: bytes) -> None:
     data, lost = noise(1, 300).tobytes(), []
     bad = segmented.replace(data[150:160], bytes(10))
     assert bfncodec.decompress(bad, on_damage=lost.append) == data[:100] + bytes(100) + data[200:]
-    assert [(damage.segment, damage.count, damage.box) for damage in lost] == [(1, 3, ((100, 200),))]
+    assert [(damage.segment, damage.count, damage.extent) for damage in lost] == [(1, 3, ((100, 200),))]
     assert "checksum" in lost[0].reason
 
 
@@ -370,7 +371,7 @@ def test_a_damaged_tile_loses_only_itself(monkeypatch: pytest.MonkeyPatch) -> No
     found = bfncodec.decompress(bytes(blob), on_damage=lost.append, codecs=models)
     array[:20, 20:] = 0
     assert equal(found, array)
-    assert [damage.box for damage in lost] == [((0, 20), (20, 40))]
+    assert [damage.extent for damage in lost] == [((0, 20), (20, 40))]
 
 
 def test_limits_can_be_set() -> None:

@@ -33,7 +33,8 @@ from bfncodec.errors import BfncodecError, DamagedError, InputError, LimitError,
 from bfncodec.files.data import decode_data
 from bfncodec.files.options import Options
 from bfncodec.format import lzmaraw
-from bfncodec.format.header import Extra, Mode, Origin, Tag, write_extras
+from bfncodec.format.extras import Extra, Tag, write_extras
+from bfncodec.format.kinds import Mode, Origin
 from bfncodec.format.limits import Limits
 from bfncodec.format.wire import varint
 from bfncodec.images.byteplanes import join, split

@@ -12,7 +12,7 @@ from bfncodec.content.objects import content_of
 from bfncodec.content.types import Content
 from bfncodec.errors import InputError
 from bfncodec.format.container import Segment, unpack
-from bfncodec.format.header import Method
+from bfncodec.format.kinds import Method
 from bfncodec.format.limits import OF_WRITERS
 from bfncodec.images.picture import Picture
 from bfncodec.runtime.arguments import check_codecs, check_model, whole_number
@@ -139,9 +139,9 @@ def measure_frame(content: Content, blob: bytes, codecs: CodecSource, draws: int
 def _pieces(content: Content, part: Segment, codec: Codec[Any]) -> Iterator[tuple[Any, bytes]]:
     """Return what the codec was given for a segment, each with the payload that it made of it."""
     if not isinstance(content, Picture):
-        yield content.data[slice(*part.box[0])], part.payload
+        yield content.data[slice(*part.extent[0])], part.payload
         return
-    (top, bottom), (left, right) = part.box
+    (top, bottom), (left, right) = part.extent
     tile = content.pixels[top:bottom, left:right]
     inputs = opened(tile, content.mode, codec.capabilities.channels).inputs
     yield from zip(inputs, close(part.payload, content.mode, *tile.shape[:2]).payloads, strict=False)

@@ -416,7 +416,7 @@ class Transform:
             if damage.repaired:
                 self.call.fail(name, f"{which} was damaged and nothing of it is lost: {damage.reason}")
                 return
-            where = ", ".join(f"{start}..{stop - 1}" for start, stop in damage.box)
+            where = ", ".join(f"{start}..{stop - 1}" for start, stop in damage.extent)
             self.call.fail(name, f"{which} ({where}) is lost: {damage.reason}")
             for file in [file for file in damage.files if file not in told]:
                 told.add(file)

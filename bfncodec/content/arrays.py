@@ -14,7 +14,9 @@ from math import prod
 
 from bfncodec.content.types import Plain
 from bfncodec.errors import DamagedError, InputError
-from bfncodec.format.header import Extra, Header, Kind, Tag
+from bfncodec.format.extras import Extra, Tag
+from bfncodec.format.header import Header
+from bfncodec.format.kinds import Kind
 from bfncodec.format.wire import Reader, varint
 
 __all__ = ["Arrays", "Place", "arrays_of", "is_npz", "npy_head", "read_places", "write_places"]

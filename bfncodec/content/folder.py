@@ -16,7 +16,9 @@ from itertools import accumulate
 from bfncodec.content.paths import bad_path, unusable_path
 from bfncodec.content.types import Plain
 from bfncodec.errors import DamagedError, InputError
-from bfncodec.format.header import Extra, Header, Kind, Mode, Origin, Tag, read_extras, read_look, write_extras
+from bfncodec.format.extras import Extra, Tag, read_extras, write_extras
+from bfncodec.format.header import Header, read_origin_and_mode
+from bfncodec.format.kinds import Kind, Mode, Origin
 from bfncodec.format.wire import Reader, varint
 from bfncodec.images.files import read_file, write_file
 from bfncodec.images.picture import Picture
@@ -252,7 +254,9 @@ def read_files(header: Header, size: int) -> tuple[tuple[FileEntry, ...], tuple[
     if header.kind is not Kind.BYTES or not 0 < count <= len(value):
         raise DamagedError(f"a folder of {count} files cannot be in content of kind {header.kind.name.lower()}")
     paths = _read_paths(reader, count)
-    formats = [read_look(Reader(bytes([byte]))) if byte else None for byte in reader.take(count, "formats of files")]
+    formats = [
+        read_origin_and_mode(Reader(bytes([byte]))) if byte else None for byte in reader.take(count, "formats of files")
+    ]
     sizes = [0 if found else reader.varint("the size of a file") for found in formats]
     entries = tuple(_read_entry(reader, *found, sides) for found in zip(paths, formats, sizes, strict=True))
     total = sum(entry.size for entry in entries)

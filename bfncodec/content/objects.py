@@ -16,7 +16,8 @@ from bfncodec.content.arrays import Arrays
 from bfncodec.content.folder import Folder, checksum, make_files
 from bfncodec.content.types import Content, Plain, Wrapper
 from bfncodec.errors import DamagedError, InputError
-from bfncodec.format.header import ARRAY_TYPES, MAX_DIMENSIONS, Kind, Origin, Tag
+from bfncodec.format.extras import Tag
+from bfncodec.format.kinds import ARRAY_TYPES, MAX_DIMENSIONS, Kind, Origin
 from bfncodec.format.limits import Limits
 from bfncodec.images.files import same_file, write_file
 from bfncodec.images.picture import Picture, array_of_picture, image_of_picture, picture_of_array, picture_of_image

@@ -12,7 +12,10 @@ from operator import index
 from typing import TYPE_CHECKING
 
 from bfncodec.errors import DamagedError, InputError
-from bfncodec.format.header import Axes, Box, Header, Kind, Origin, Tag
+from bfncodec.format.axes import Axes, Extent
+from bfncodec.format.extras import Tag
+from bfncodec.format.header import Header
+from bfncodec.format.kinds import Kind, Origin
 from bfncodec.format.lineindex import split_lines
 from bfncodec.images.files import FORMAT_NAMES, filter_file
 from bfncodec.images.info import filter_info
@@ -33,11 +36,11 @@ class Region:
     height: int
 
     @property
-    def box(self) -> Box:
+    def extent(self) -> Extent:
         """Rows and columns."""
         return (self.y, self.y + self.height), (self.x, self.x + self.width)
 
-    def place(self, header: Header, axes: Axes) -> Box:
+    def place(self, header: Header, axes: Axes) -> Extent:
         """Rows and columns. Raises InputError unless it is some of a picture, and within it."""
         if header.kind is not Kind.IMAGE:
             raise InputError("expected a picture to take a region of, found none: leave the region out")
@@ -47,7 +50,7 @@ class Region:
                 f"expected a region within {width} x {height} pixels, "
                 f"found {self.width} x {self.height} at {self.x}, {self.y}"
             )
-        return self.box
+        return self.extent
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class LineRange:
     first: int
     last: int
 
-    def place(self, header: Header, axes: Axes) -> Box:
+    def place(self, header: Header, axes: Axes) -> Extent:
         """The bytes of the blocks that have these lines: all of a file of one segment.
 
         Raises InputError for content that is not cut after lines, or has less of them.

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from bfncodec.errors import NewerVersionError
-from bfncodec.format.header import Extra, Header, Kind, Tag
+from bfncodec.format.extras import Extra, Tag
+from bfncodec.format.header import Header
+from bfncodec.format.kinds import Kind
 from bfncodec.images.picture import Picture
 
 __all__ = ["Content", "Plain", "Wrapper", "same_content"]

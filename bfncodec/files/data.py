@@ -21,7 +21,9 @@ from bfncodec.errors import InputError, reading
 from bfncodec.files.options import Made, Options, size_of
 from bfncodec.files.sources import opened, read_folder
 from bfncodec.format.container import unpack
-from bfncodec.format.header import Header, Kind, Origin, Tag
+from bfncodec.format.extras import Tag
+from bfncodec.format.header import Header
+from bfncodec.format.kinds import Kind, Origin
 from bfncodec.format.limits import OF_WRITERS, Limits, check_limit
 from bfncodec.format.wire import Source
 from bfncodec.images.files import read_file
@@ -162,9 +164,9 @@ def decode_opened(
 ) -> tuple[Made, Content]:
     """Return what an opened file becomes, and the content. Raises LimitError for more output than the limits allow."""
     reporter = reporter or SILENT
-    boxes = [part.box for frame in found.frames for part in frame.segments if part is not None]
+    extents = [part.extent for frame in found.frames for part in frame.segments if part is not None]
     channels = found.header.mode.channels if found.header.kind is Kind.IMAGE else 1
-    reporter.start(channels * sum(prod(stop - start for start, stop in box) for box in boxes))
+    reporter.start(channels * sum(prod(stop - start for start, stop in extent) for extent in extents))
     content = decode_content(found, codecs, reporter.advance, options.on_damage, options.part)
     made = file_of(content)
     check_limit(

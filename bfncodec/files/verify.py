@@ -8,7 +8,7 @@ from bfncodec.api import CodecSource, decode_frame
 from bfncodec.content.types import Content, same_content
 from bfncodec.errors import BfncodecError, OutputError
 from bfncodec.files.data import file_of
-from bfncodec.format.header import Tag
+from bfncodec.format.extras import Tag
 from bfncodec.format.limits import OF_WRITERS
 from bfncodec.images.files import same_file
 from bfncodec.runtime.progress import SILENT, Reporter

@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from bfncodec.errors import FormatError, InputError
 from bfncodec.format import lzmaraw
 from bfncodec.format.container import LONGEST_COMPACT, MAGIC, Compact, read_compact, segmented_end, unpack
-from bfncodec.format.header import Header, Kind, Method, Tag
+from bfncodec.format.extras import Tag
+from bfncodec.format.header import Header
+from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.limits import OF_WRITERS, Limits
 from bfncodec.format.wire import Source
 

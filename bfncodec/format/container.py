@@ -13,23 +13,11 @@ from dataclasses import dataclass
 from math import prod
 
 from bfncodec.errors import DamagedError, FormatError, LimitError, NewerVersionError, NotOursError
-from bfncodec.format.header import (
-    NOWHERE,
-    Axes,
-    Box,
-    Header,
-    Kind,
-    Method,
-    boxes,
-    check_axes,
-    check_memory,
-    check_payload,
-    lengths,
-    overlap,
-    read_header,
-    write_header,
-)
+from bfncodec.format.axes import NOWHERE, Axes, Extent, extents, overlap
+from bfncodec.format.header import Header, read_header, write_header
+from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.limits import Limits
+from bfncodec.format.sizes import check_axes, check_memory, check_payload, declared_sizes
 from bfncodec.format.wire import Reader, Source, varint
 
 __all__ = [
@@ -78,7 +66,7 @@ class Segment:
     model: bytes
     crc: int  # of content, prefix, payload
     prefix: bytes  # every other byte that decides what the payload means
-    box: Box
+    extent: Extent
 
     def check(self, content: bytes) -> None:
         """Raise :class:`DamagedError` unless ``content`` is what the encoder was given."""
@@ -96,7 +84,7 @@ class Frame:
     segments: tuple[Segment | None, ...]
 
 
-Place = Callable[[Header, Axes], Box]
+Place = Callable[[Header, Axes], Extent]
 """Says, of content of that kind and size, which part is wanted."""
 
 
@@ -104,7 +92,7 @@ Place = Callable[[Header, Axes], Box]
 
 
 def pack(header: Header, axes: Axes, coded: Sequence[Coded]) -> bytes:
-    """The file of these segments, in the order of :func:`boxes`."""
+    """The file of these segments, in the order of :func:`extents`."""
     if len(coded) > 1 or (header.kind in (Kind.BYTES, Kind.STR) and len(coded[0].payload) > LONGEST_COMPACT):
         return _pack_segmented(header, axes, coded)
     return _pack_compact(header, coded[0])
@@ -193,13 +181,13 @@ def _unpack_compact(blob: Source, limits: Limits, place: Place | None) -> Frame:
     head = read_compact(blob, limits)
     header, method = head.header, head.method
     payload = blob[head.payload_start : len(blob)]
-    axes = tuple((length, 1) for length in lengths(header, method, payload))
+    axes = tuple((length, 1) for length in declared_sizes(header, method, payload))
     check_axes(header, axes, limits)
     wanted = place(header, axes) if place is not None else None
     check_memory(header, axes, NOWHERE if wanted == NOWHERE else None, limits)  # of a part all is decoded
-    box = next(boxes(axes))
-    check_payload(header, method, payload, box, limits)
-    return Frame(header, axes, (Segment(method, payload, head.model, head.crc, head.prefix, box),))
+    extent = next(extents(axes))
+    check_payload(header, method, payload, extent, limits)
+    return Frame(header, axes, (Segment(method, payload, head.model, head.crc, head.prefix, extent),))
 
 
 # ---- segmented: several -----------------------------------------------------------------------
@@ -253,14 +241,14 @@ def _unpack_segmented(blob: Source, limits: Limits, salvage: bool, place: Place 
             raise
         entries, indexed = _walk(blob, head, count), False
     segments: list[Segment | None] = []
-    for number, box in enumerate(boxes(head.axes, head.header.grain)):
-        if wanted is not None and not overlap(wanted, box):
+    for number, extent in enumerate(extents(head.axes, head.header.granularity)):
+        if wanted is not None and not overlap(wanted, extent):
             segments.append(None)
             continue
         try:
             if number >= len(entries):
                 raise DamagedError("not found")
-            segments.append(_segment(blob, head, number, entries[number], box, limits, salvage and indexed))
+            segments.append(_segment(blob, head, number, entries[number], extent, limits, salvage and indexed))
         except FormatError as error:
             if not salvage or isinstance(error, LimitError):
                 raise error.within(f"segment {number + 1} of {count}") from error
@@ -359,7 +347,9 @@ def _walk(blob: Source, head: _Head, count: int) -> list[_Entry]:
     return entries
 
 
-def _segment(blob: Source, head: _Head, number: int, entry: _Entry, box: Box, limits: Limits, trusted: bool) -> Segment:
+def _segment(
+    blob: Source, head: _Head, number: int, entry: _Entry, extent: Extent, limits: Limits, trusted: bool
+) -> Segment:
     """trusted: whether the index, which has a checksum of its own, is believed where the entry differs from it."""
     start = entry.start - 4 - len(entry.head)
     if not trusted and _read_entry(Reader(blob, start), start) != entry:
@@ -369,7 +359,7 @@ def _segment(blob: Source, head: _Head, number: int, entry: _Entry, box: Box, li
     if which >= used:
         raise DamagedError(f"model number {which} where there are {used}")
     payload = blob[entry.start : entry.stop]
-    check_payload(head.header, method, payload, box, limits)
+    check_payload(head.header, method, payload, extent, limits)
     model = head.models[which] if method is Method.MODEL else b""
     prefix = head.crc + number.to_bytes(4, "little") + entry.head
-    return Segment(method, payload, model, entry.crc, prefix, box)
+    return Segment(method, payload, model, entry.crc, prefix, extent)

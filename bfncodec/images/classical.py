@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 from bfncodec.errors import DamagedError
 from bfncodec.format import lzmaraw
-from bfncodec.format.header import PLANES, VP8L, Header, Kind, Method, Mode, lengths
+from bfncodec.format.header import Header
+from bfncodec.format.kinds import PLANES, VP8L, Kind, Method, Mode
+from bfncodec.format.sizes import declared_sizes
 from bfncodec.format.wire import Reader, varint
 from bfncodec.images.byteplanes import ALL_LOW, Used, join, low_planes, natural_shift, split
 from bfncodec.images.samples import from_image, from_samples, open_stream, to_image, to_samples
@@ -149,7 +151,7 @@ class Block:
     def check(self, height: int, width: int, channels: int) -> None:
         """Raise DamagedError unless the payload declares these sides."""
         header = Header(Kind.IMAGE, mode=_plane_mode(channels))
-        if lengths(header, self.method, self.payload) != (height, width):
+        if declared_sizes(header, self.method, self.payload) != (height, width):
             raise DamagedError("a plane is not of its tile's size")
 
     def decode(self, height: int, width: int, channels: int) -> Pixels:

@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bfncodec.errors import DamagedError, reading
-from bfncodec.format.header import Extra, Mode, Origin, Tag
+from bfncodec.format.extras import Extra, Tag
+from bfncodec.format.kinds import Mode, Origin
 from bfncodec.images.formats import png, raw, tiff, webp
 from bfncodec.images.formats.spans import Parsed
 from bfncodec.images.picture import Picture, image_of_picture

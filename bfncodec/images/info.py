@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from bfncodec.errors import InputError, reading
-from bfncodec.format.header import Extra, Tag
+from bfncodec.format.extras import Extra, Tag
 
 __all__ = ["filter_info", "read_info", "write_info"]
 

@@ -12,7 +12,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bfncodec.errors import DamagedError, InputError, reading
-from bfncodec.format.header import Extra, Header, Kind, Mode, Origin, Tag, write_extras
+from bfncodec.format.extras import Extra, Tag, write_extras
+from bfncodec.format.header import Header
+from bfncodec.format.kinds import Kind, Mode, Origin
 from bfncodec.images.classical import estimate_tile
 from bfncodec.images.info import read_info, write_info
 from bfncodec.images.palette import Palette

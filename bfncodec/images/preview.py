@@ -7,7 +7,9 @@ import zlib
 from typing import TYPE_CHECKING
 
 from bfncodec.errors import DamagedError, reading
-from bfncodec.format.header import Extra, Header, Mode, Tag
+from bfncodec.format.extras import Extra, Tag
+from bfncodec.format.header import Header
+from bfncodec.format.kinds import Mode
 from bfncodec.format.wire import Reader
 from bfncodec.images.files import blank_like
 from bfncodec.images.picture import bare_image

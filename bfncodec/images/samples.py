@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bfncodec.errors import DamagedError, reading
-from bfncodec.format.header import Mode
+from bfncodec.format.kinds import Mode
 from bfncodec.runtime.arrays import Pixels
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bfncodec.errors import InputError
-from bfncodec.format.header import Mode, Origin
+from bfncodec.format.kinds import Mode, Origin
 from bfncodec.images.files import read_file
 from bfncodec.images.formats import png, webp
 from bfncodec.images.picture import Picture, check_frames

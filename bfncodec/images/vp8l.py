@@ -10,7 +10,7 @@ import io
 from typing import TYPE_CHECKING
 
 from bfncodec.errors import DamagedError
-from bfncodec.format.header import Mode
+from bfncodec.format.kinds import Mode
 from bfncodec.images.samples import from_image, open_stream, to_image
 from bfncodec.runtime.arrays import Pixels
 

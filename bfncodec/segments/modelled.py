@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bfncodec.errors import DamagedError
-from bfncodec.format.header import PLANES, Method, Mode
+from bfncodec.format.kinds import PLANES, Method, Mode
 from bfncodec.format.wire import Reader
 from bfncodec.images.classical import Block, Planes, joined, parted, read_planes
 from bfncodec.runtime.arrays import Pixels

@@ -16,7 +16,7 @@ from math import ceil
 
 from bfncodec.errors import DamagedError
 from bfncodec.format import lzmaraw
-from bfncodec.format.header import Method
+from bfncodec.format.kinds import Method
 from bfncodec.format.wire import Reader, varint
 from bfncodec.runtime.arrays import Array
 

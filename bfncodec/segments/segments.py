@@ -25,8 +25,9 @@ from bfncodec.codecs.protocol import Codec
 from bfncodec.content.arrays import npy_head
 from bfncodec.errors import DamagedError, FormatError, InputError, SalvageableError, Salvaged
 from bfncodec.format import lzmaraw
+from bfncodec.format.axes import FINEST, Axes, Extent, Granularity, Items, extents
 from bfncodec.format.container import Coded, Frame, Segment
-from bfncodec.format.header import FINEST, Axes, Box, Grain, Items, Kind, Method, Mode, boxes
+from bfncodec.format.kinds import Kind, Method, Mode
 from bfncodec.format.limits import least_payload
 from bfncodec.format.lineindex import Lines
 from bfncodec.images.classical import decode_tile, encode_tile, estimate_tile, quick_size
@@ -50,7 +51,7 @@ __all__ = [
     "encode_pixels",
 ]
 
-Cut = tuple[Axes, Grain]
+Cut = tuple[Axes, Granularity]
 """Into how many parts bytes are cut, and where."""
 
 _LOG = logging.getLogger("bfncodec")
@@ -109,7 +110,7 @@ class Plan:
 
     axes: Axes
     coded: tuple[Coded, ...]
-    grain: Grain = FINEST
+    granularity: Granularity = FINEST
 
     @property
     def size(self) -> int:
@@ -134,13 +135,13 @@ def encode_bytes(data: bytes, choice: Choice, progress: Progress, lines: Lines |
             _tell_unasked(codec, beyond)
         progress(len(data))
         return plain
-    axes, grain = cut or _cuts(data, codec)
-    pieces = [data[slice(*box[0])] for box in boxes(axes, grain)]
+    axes, granularity = cut or _cuts(data, codec)
+    pieces = [data[slice(*extent[0])] for extent in extents(axes, granularity)]
     if choice.forced:
         _check_able(codec, pieces)
-    same = (axes, grain) == (plain.axes, plain.grain)
+    same = (axes, granularity) == (plain.axes, plain.granularity)
     coded = _by_model(pieces, codec, plain.coded if same else [_plain_piece(piece) for piece in pieces], progress)
-    plan = min(Plan(axes, tuple(coded), grain), plain, key=lambda plan: plan.size)
+    plan = min(Plan(axes, tuple(coded), granularity), plain, key=lambda plan: plan.size)
     _tell_unused(codec, plan, choice)
     return plan
 
@@ -149,15 +150,15 @@ def encode_numbers(data: bytes, dtype: str, shape: Sequence[int], progress: Prog
     """Segments of an array's elements: planes of their bytes, LZMA or stored. dtype: as headers name it."""
     forms = forms_of(dtype, shape)
     item = int(dtype.lstrip(">")[1:])
-    axes, grain = ((len(data), _parts(len(data), _PLAIN_SEGMENT)),), (item, 0)
+    axes, granularity = ((len(data), _parts(len(data), _PLAIN_SEGMENT)),), Items(item)
     coded = []
-    for ((start, stop),) in boxes(axes, grain):
+    for ((start, stop),) in extents(axes, granularity):
         piece = data[start:stop]
         plain, planes = _plain_piece(piece), encode_planes(piece, forms)
         smaller = planes and len(planes) < len(plain.payload)
         coded.append(Coded(Method.PICTURE, planes, plain.crc) if smaller else plain)
         progress(len(piece))
-    return Plan(axes, tuple(coded), grain if item > 1 else FINEST)
+    return Plan(axes, tuple(coded), granularity if item > 1 else FINEST)
 
 
 def _by_model(pieces: Sequence[bytes], codec: Codec[Any], plain: Sequence[Coded], progress: Progress) -> list[Coded]:
@@ -210,7 +211,7 @@ def _cuts(data: bytes, codec: Codec[Any]) -> tuple[Axes, Items]:
     size = prod(codec.capabilities.item_shape)
     first = _first_item(data, size)
     items = (len(data) - first) // size
-    return ((len(data), min(max(items, 1), _parts(len(data), _ARCHIVE_SEGMENT))),), (size, first)
+    return ((len(data), min(max(items, 1), _parts(len(data), _ARCHIVE_SEGMENT))),), Items(size, first)
 
 
 def _first_item(data: bytes, size: int) -> int:
@@ -222,8 +223,10 @@ def _plain_bytes(data: bytes) -> Plan:
     return _plain_blocks(data, ((len(data), _parts(len(data), _PLAIN_SEGMENT)),), FINEST)
 
 
-def _plain_blocks(data: bytes, axes: Axes, grain: Grain) -> Plan:
-    return Plan(axes, tuple(_plain_piece(data[slice(*box[0])]) for box in boxes(axes, grain)), grain)
+def _plain_blocks(data: bytes, axes: Axes, granularity: Granularity) -> Plan:
+    return Plan(
+        axes, tuple(_plain_piece(data[slice(*extent[0])]) for extent in extents(axes, granularity)), granularity
+    )
 
 
 def _plain_piece(data: bytes) -> Coded:
@@ -237,7 +240,7 @@ def _beyond_models(data: bytes, plain: Plan) -> bool:
     bits = 8 * plain.size
     if len(data) <= _TINY or (len(data) > _SHORT and not _LEAST * len(data) < bits <= _RANDOM * len(data)):
         return True
-    sizes = (stop - start for ((start, stop),) in boxes(plain.axes, plain.grain))
+    sizes = (stop - start for ((start, stop),) in extents(plain.axes, plain.granularity))
     return not any(_may_pay(size, len(coded.payload)) for size, coded in zip(sizes, plain.coded, strict=True))
 
 
@@ -289,7 +292,7 @@ def encode_pixels(pixels: Pixels, mode: Mode, choice: Choice, progress: Progress
 def _image_codec(pixels: Pixels, mode: Mode, choice: Choice) -> tuple[Codec[Any] | None, list[bool]]:
     """The codec for a picture, None where it is not to be asked; and which tiles it is to be asked about."""
     served = serves((1, 3), mode)
-    asked = [served and _tile_may_pay(_crop(pixels, box), mode) for box in boxes(_model_grid(pixels))]
+    asked = [served and _tile_may_pay(_crop(pixels, extent), mode) for extent in extents(_model_grid(pixels))]
     codec = choice.find() if choice.forced or any(asked) else None
     if codec is not None and choice.forced and not serves(codec.capabilities.channels, mode):
         raise InputError(f"model {codec.info.name} codes no pictures of mode {mode.pil}: convert it, or name auto")
@@ -317,7 +320,7 @@ def _model_pixels(
 ) -> Plan:
     """Tiles, each by the model or, where that is smaller or the model is not asked, without."""
     axes = _model_grid(pixels)
-    tiles = [_crop(pixels, box) for box in boxes(axes)]
+    tiles = [_crop(pixels, extent) for extent in extents(axes)]
     search = choice.search if len(tiles) == 1 else choice.tile_search
     others = [tile for tile, ask in zip(tiles, asked, strict=True) if not ask]
     with ThreadPoolExecutor(_COMPARING) as pool:
@@ -346,7 +349,7 @@ def _plain_pixels(pixels: Pixels, mode: Mode, choice: Choice, beat: int | None =
     """Tiles without a model. beat: as for :func:`encode_tile`, for all of them together."""
     columns = min(pixels.shape[1], _PLAIN_TILE)
     axes = _grid(pixels, min(_PLAIN_PIXELS // columns, _PLAIN_TILE), columns)
-    tiles = [_crop(pixels, box) for box in boxes(axes)]
+    tiles = [_crop(pixels, extent) for extent in extents(axes)]
     shares = [None if beat is None else beat * tile.size // pixels.size for tile in tiles]
     return Plan(axes, tuple(_plain_tile(*part, mode, choice.search) for part in zip(tiles, shares, strict=True)))
 
@@ -398,7 +401,7 @@ def decode(frame: Frame, codecs: Callable[[bytes], Codec[Any]], progress: Progre
             yield from ((number, error) for number, _ in group)
             continue
         limit = codec.capabilities.batch if codec else 1
-        for batch in _batches(list(group), lambda item: _area(item[1].box), limit):
+        for batch in _batches(list(group), lambda item: _area(item[1].extent), limit):
             yield from _decode_batch(frame, codec, batch, progress)
 
 
@@ -409,7 +412,9 @@ def _decode_batch(
     try:
         if codec is None:
             contents = [_decode_plain(segment, mode) for _, segment in batch]
-            progress(sum(_area(segment.box) * (mode.channels if len(segment.box) == 2 else 1) for _, segment in batch))
+            progress(
+                sum(_area(segment.extent) * (mode.channels if len(segment.extent) == 2 else 1) for _, segment in batch)
+            )
         else:
             contents = _decode_model([segment for _, segment in batch], mode, codec, progress)
     except FormatError as error:
@@ -421,7 +426,7 @@ def _decode_batch(
         return
     for (number, segment), content in zip(batch, contents, strict=True):
         try:
-            segment.check(content if len(segment.box) == 1 else to_samples(content, mode))
+            segment.check(content if len(segment.extent) == 1 else to_samples(content, mode))
             yield number, content
         except FormatError as error:
             yield number, _despite(error, segment, content, codec)
@@ -435,8 +440,8 @@ def _despite(error: FormatError, segment: Segment, content: Any, codec: Codec[An
 
 
 def _decode_plain(segment: Segment, mode: Mode) -> Any:
-    if len(segment.box) == 2:
-        return decode_tile(segment.method, segment.payload, mode, *_sides(segment.box))
+    if len(segment.extent) == 2:
+        return decode_tile(segment.method, segment.payload, mode, *_sides(segment.extent))
     if segment.method is Method.LZMA:
         return lzmaraw.unpack(segment.payload)
     if segment.method is Method.PICTURE:
@@ -445,11 +450,11 @@ def _decode_plain(segment: Segment, mode: Mode) -> Any:
 
 
 def _decode_model(segments: list[Segment], mode: Mode, codec: Codec[Any], progress: Progress) -> list[Any]:
-    if len(segments[0].box) == 1:
+    if len(segments[0].extent) == 1:
         return codec.decode_batch([segment.payload for segment in segments], progress)
-    parts = [close(segment.payload, mode, *_sides(segment.box)) for segment in segments]
+    parts = [close(segment.payload, mode, *_sides(segment.extent)) for segment in segments]
     payloads = [payload for part in parts for payload in part.payloads]
-    areas = [_area(segment.box) for segment in segments]
+    areas = [_area(segment.extent) for segment in segments]
     work = sum(area * len(part.payloads) for area, part in zip(areas, parts, strict=True))
     made = iter(codec.decode_batch(payloads, _spread(progress, work, sum(areas) * mode.channels)))
     return [part.finish([next(made) for _ in part.payloads]) for part in parts]
@@ -468,17 +473,17 @@ def _grid(pixels: Pixels, rows: int, columns: int) -> Axes:
     return (height, _parts(height, rows)), (width, _parts(width, columns))
 
 
-def _crop(pixels: Pixels, box: Box) -> Pixels:
-    (top, bottom), (left, right) = box
+def _crop(pixels: Pixels, extent: Extent) -> Pixels:
+    (top, bottom), (left, right) = extent
     return pixels[top:bottom, left:right]
 
 
-def _sides(box: Box) -> tuple[int, ...]:
-    return tuple(stop - start for start, stop in box)
+def _sides(extent: Extent) -> tuple[int, ...]:
+    return tuple(stop - start for start, stop in extent)
 
 
-def _area(box: Box) -> int:
-    return prod(_sides(box))
+def _area(extent: Extent) -> int:
+    return prod(_sides(extent))
 
 
 def _spread(progress: Progress, work: int, total: int) -> Progress:

@@ -21,12 +21,17 @@ from bfncodec.codecs import chain
 from bfncodec.codecs.archive import GROUP, ArchiveCodec
 from bfncodec.errors import BfncodecError, DamagedError, InputError, SalvageableError, Salvaged
 from bfncodec.format import lzmaraw
+from bfncodec.format.axes import FINEST, Items, extents
 from bfncodec.format.container import Coded, pack, unpack
-from bfncodec.format.header import FINEST, Extra, Header, Kind, Limits, Method, Mode, Tag, write_grain
+from bfncodec.format.extras import Extra, Tag
+from bfncodec.format.header import Header, write_granularity
+from bfncodec.format.kinds import Kind, Method, Mode
+from bfncodec.format.limits import Limits
 from bfncodec.format.wire import varint
 from bfncodec.segments import segments
 from bfncodec.segments.segments import encode_bytes
 from support.archives import ITEM, archive, decode_damaged, noisy
+from support.doubles import FakeArchive
 from support.tiny import CONFIGS, KINDS, archive_codec, export_archive
 
 
@@ -361,7 +366,7 @@ def test_arrays_of_items_come_back(monkeypatch: pytest.MonkeyPatch, kind: str) -
     array = random_items(kind, 32)
     blob = bfncodec.compress(array, model=f"tiny-{kind}", threads=1)
     assert coded_by_model(blob) == [True] * 3
-    edges = [part.box[0][1] / ITEM[kind] for part in unpack(blob).segments if part]
+    edges = [part.extent[0][1] / ITEM[kind] for part in unpack(blob).segments if part]
     assert edges == [10, 21, 32]
     check(blob, array)
 
@@ -374,8 +379,8 @@ def test_npy_files_are_cut_between_items(monkeypatch: pytest.MonkeyPatch, whole:
     data = npy(random_items("levels", 30))[: None if whole else -5]
     blob = bfncodec.compress(data, model="tiny-levels", threads=1)
     assert coded_by_model(blob) == [True] * 3
-    assert unpack(blob).header.grain == (48, 128)
-    edges = [part.box[0] for part in unpack(blob).segments if part]
+    assert unpack(blob).header.granularity == Items(48, 128)
+    edges = [part.extent[0] for part in unpack(blob).segments if part]
     ends = [128 + 10 * 48, 128 + 20 * 48] if whole else [128 + 9 * 48, 128 + 19 * 48]
     assert edges == [(0, ends[0]), (ends[0], ends[1]), (ends[1], len(data))]
     check(blob, data)
@@ -386,7 +391,7 @@ def test_text_is_cut_so_that_the_last_item_ends_with_it(monkeypatch: pytest.Monk
     cut_to(monkeypatch, "letters", 40)
     text = "abc" + noisy("letters", 80).decode()
     blob = bfncodec.compress(text, model="tiny-letters", threads=1)
-    assert unpack(blob).header.grain == (8, 3)
+    assert unpack(blob).header.granularity == Items(8, 3)
     assert coded_by_model(blob) == [True] * 3
     check(blob, text)
 
@@ -395,29 +400,21 @@ def test_text_is_cut_so_that_the_last_item_ends_with_it(monkeypatch: pytest.Monk
 @given(size=st.integers(0, 3000), largest=st.integers(1, 500), item=st.sampled_from(KINDS), head=st.booleans())
 def test_cuts_are_between_items(size: int, largest: int, item: str, head: bool) -> None:
     """Segments tile the content and begin where an item does, whatever the sizes; and readers find them again."""
-    from bfncodec.format.header import boxes, check_axes
-
-    class Info:
-        role = "archive"
-        config = {"network": {"shape": list(CONFIGS[item].shape)}}  # noqa: RUF012
-        id = b"abcd"
-
-    class Fake:
-        info = Info()
+    from bfncodec.format.sizes import check_axes
 
     data = (npy(np.zeros((5, 4), np.uint8)) if head else b"") + bytes(size)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segments, "_ARCHIVE_SEGMENT", largest)
-        axes, grain = segments._cuts(data, Fake())  # type: ignore[arg-type]
-    assert grain[0] == ITEM[item]
-    edges = [box[0] for box in boxes(axes, grain)]
+        axes, granularity = segments._cuts(data, FakeArchive(CONFIGS[item].shape))
+    assert granularity.size == ITEM[item]
+    edges = [extent[0] for extent in extents(axes, granularity)]
     assert (edges[0][0], edges[-1][1]) == (0, len(data))
     assert all(stop == start for (_, stop), (start, _) in pairwise(edges))
     assert all(start < stop for start, stop in edges) or not data
-    assert all((start - grain[1]) % grain[0] == 0 for start, _ in edges[1:])
+    assert all((start - granularity.first) % granularity.size == 0 for start, _ in edges[1:])
     if len(edges) > 1:
-        header = Header(Kind.BYTES, extras=(write_grain(grain),))
-        assert header.grain == grain
+        header = Header(Kind.BYTES, extras=(write_granularity(granularity),))
+        assert header.granularity == granularity
         check_axes(header, axes, Limits())
 
 
@@ -492,7 +489,7 @@ def segment_at(blob: bytes, number: int) -> tuple[int, int, tuple[int, int]]:
     """Where its payload begins in a file and how long it is, and its byte range of the content."""
     part = unpack(blob).segments[number]
     assert part is not None
-    return blob.index(part.payload), len(part.payload), part.box[0]
+    return blob.index(part.payload), len(part.payload), part.extent[0]
 
 
 @pytest.mark.usefixtures("winning")
@@ -508,7 +505,7 @@ def test_salvage_repairs_a_flipped_bit(monkeypatch: pytest.MonkeyPatch, damaged:
         with pytest.raises(DamagedError, match=f"segment {damaged + 1} of 3.*all .* items"):
             bfncodec.decompress(flipped, threads=1)
         found, damages = salvage(flipped)
-        assert [(d.segment, d.count, d.box, d.repaired) for d in damages] == [(damaged, 3, ((start, start),), True)]
+        assert [(d.segment, d.count, d.extent, d.repaired) for d in damages] == [(damaged, 3, ((start, start),), True)]
         assert found == data
 
 
@@ -527,7 +524,7 @@ def test_salvage_loses_what_is_popped_after_the_damage(monkeypatch: pytest.Monke
     assert {(d.segment, d.count, d.repaired) for d in damages} == {(damaged, 3, False)}
     expected = bytearray(data)
     for d in damages:
-        ((first, last),) = d.box
+        ((first, last),) = d.extent
         assert start <= first < last <= stop
         expected[first:last] = bytes(last - first)
     assert found == bytes(expected)
@@ -546,7 +543,7 @@ def test_a_file_of_one_segment_is_salvaged_too(monkeypatch: pytest.MonkeyPatch) 
         found, damages = salvage(damaged)
         same = (found == data).reshape(200, -1).all(1)
         assert same.sum() > 30
-        lost = sum((d.box[0][1] - d.box[0][0]) // ITEM["grey"] for d in damages)
+        lost = sum((d.extent[0][1] - d.extent[0][0]) // ITEM["grey"] for d in damages)
         assert same.sum() >= 200 - lost
     wrong_checksum = blob[:4] + bytes([blob[4] ^ 1]) + blob[5:]
     with pytest.raises(DamagedError, match="all items match"):
@@ -562,14 +559,14 @@ def test_a_file_that_was_cut_off_keeps_its_first_items(monkeypatch: pytest.Monke
     array = random_items("grey", 30)
     blob = bfncodec.compress(array, model="tiny-grey", threads=1)
     found, damages = salvage(blob[: len(blob) * 9 // 10])
-    ((start, stop),) = damages[0].box
+    ((start, stop),) = damages[0].extent
     assert [d.segment for d in damages] == [2]
     assert (start % ITEM["grey"], stop) == (0, array.size)
     np.testing.assert_array_equal(found.reshape(-1)[:start], array.reshape(-1)[:start])
     assert not found.reshape(-1)[start:].any()
 
 
-# --- grain -------------------------------------------------------------------------------------
+# --- granularity -------------------------------------------------------------------------------
 
 
 def plain_file(parts: int, length: int, extra: Extra | None, kind: Kind = Kind.BYTES) -> bytes:
@@ -597,9 +594,9 @@ def plain_file(parts: int, length: int, extra: Extra | None, kind: Kind = Kind.B
         b"\x80\x80",
     ],
 )
-def test_impossible_grains_are_damage(value: bytes) -> None:
+def test_impossible_granularities_are_damage(value: bytes) -> None:
     for parts in (1, 3):
-        blob = plain_file(parts, 100, Extra(Tag.GRAIN, value))
+        blob = plain_file(parts, 100, Extra(Tag.ITEMS, value))
         if parts == 1 and value in (bytes([40, 0]), bytes([33, 2]), bytes([10, 71]), bytes([1, 98])):
             assert unpack(blob).axes == ((100, 1),)
             continue
@@ -608,15 +605,15 @@ def test_impossible_grains_are_damage(value: bytes) -> None:
                 read(blob)
 
 
-def test_possible_grains_are_read() -> None:
-    for grain in ((33, 1), (10, 70), (1, 97), (2, 9)):
-        blob = plain_file(3, 100, write_grain(grain))
+def test_possible_granularities_are_read() -> None:
+    for granularity in (Items(33, 1), Items(10, 70), Items(1, 97), Items(2, 9)):
+        blob = plain_file(3, 100, write_granularity(granularity))
         frame = unpack(blob, salvage=True)  # its segments are made up
-        assert frame.header.grain == grain
-    assert unpack(plain_file(3, 100, None), salvage=True).header.grain == FINEST
+        assert frame.header.granularity == granularity
+    assert unpack(plain_file(3, 100, None), salvage=True).header.granularity == FINEST
 
 
 def test_pictures_have_no_grain() -> None:
-    blob = plain_file(1, 100, write_grain((10, 0)), Kind.IMAGE)
+    blob = plain_file(1, 100, write_granularity((10, 0)), Kind.IMAGE)
     with pytest.raises(DamagedError):
         bfncodec.decompress(blob)

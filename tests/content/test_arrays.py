@@ -20,7 +20,9 @@ from bfncodec.errors import DamagedError, FormatError, InputError
 from bfncodec.files.options import Options
 from bfncodec.files.transfer import compress_file, decompress_file
 from bfncodec.format.container import Coded, pack, unpack
-from bfncodec.format.header import Extra, Header, Kind, Method, Tag
+from bfncodec.format.extras import Extra, Tag
+from bfncodec.format.header import Header
+from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.wire import varint
 from support.tiny import archive_codec, export_archive, prefer_models
 

@@ -29,7 +29,9 @@ from bfncodec.files.data import encode_folder
 from bfncodec.files.options import Options
 from bfncodec.files.transfer import compress_file, decompress_file
 from bfncodec.format.container import Coded, pack, unpack
-from bfncodec.format.header import Extra, Header, Kind, Method, Mode, Origin, Tag
+from bfncodec.format.extras import Extra, Tag
+from bfncodec.format.header import Header
+from bfncodec.format.kinds import Kind, Method, Mode, Origin
 from bfncodec.format.wire import varint
 from bfncodec.images.files import read_file, write_file
 from bfncodec.segments import segments
@@ -229,8 +231,10 @@ def test_large_other_files_are_cut(models: Path, monkeypatch: pytest.MonkeyPatch
     parts = [part for part in unpack(blob).segments if part]
     others = -(-content.first // 100)
     assert others > 3
-    assert [part.box[0][0] for part in parts[: others + 1]] == [content.first * k // others for k in range(others + 1)]
-    assert [part.box[0][0] for part in parts[others:]] == [content.first + 48 * k for k in (0, 6, 13)]
+    assert [part.extent[0][0] for part in parts[: others + 1]] == [
+        content.first * k // others for k in range(others + 1)
+    ]
+    assert [part.extent[0][0] for part in parts[others:]] == [content.first + 48 * k for k in (0, 6, 13)]
     assert bfncodec.decompress(blob) == expected(files)
 
 

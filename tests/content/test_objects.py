@@ -21,7 +21,8 @@ from bfncodec.content import objects
 from bfncodec.content.types import Plain
 from bfncodec.errors import InputError, NewerVersionError, OutputError
 from bfncodec.files.options import Options
-from bfncodec.format.header import ARRAY_TYPES, Header, Kind
+from bfncodec.format.header import Header
+from bfncodec.format.kinds import ARRAY_TYPES, Kind
 from support.doubles import FakeModels, noise
 from support.strategies import arrays, number_arrays
 

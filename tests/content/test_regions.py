@@ -96,7 +96,7 @@ def test_damage_matters_where_the_region_is() -> None:
     assert np.array_equal(bfncodec.decompress(bytes(blob), crop=(0, 0, 20, 40)), array[:, :20])
     lost: list[bfncodec.Damage] = []
     found = bfncodec.decompress(bytes(blob), crop=(15, 15, 10, 10), on_damage=lost.append)
-    assert [damage.box for damage in lost] == [((20, 40), (20, 40))]
+    assert [damage.extent for damage in lost] == [((20, 40), (20, 40))]
     assert np.array_equal(found[:5], array[15:20, 15:25])
     assert not found[5:, 5:].any()
     cut = bytes(blob[: blob.index(array[20:, :20].tobytes()[:60])])

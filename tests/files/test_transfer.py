@@ -22,7 +22,7 @@ from bfncodec.files import data as files_data
 from bfncodec.files.data import encode_data
 from bfncodec.files.options import Options
 from bfncodec.files.transfer import compress_file, decompress_file
-from bfncodec.format.header import Kind, Mode, Origin
+from bfncodec.format.kinds import Kind, Mode, Origin
 from bfncodec.images.files import read_file, write_file
 from bfncodec.images.picture import Picture
 from support.doubles import FakeModels, noise

@@ -19,7 +19,8 @@ from bfncodec.errors import BfncodecError, DamagedError, InputError, NewerVersio
 from bfncodec.format import concatenation
 from bfncodec.format.concatenation import split
 from bfncodec.format.container import LONGEST_COMPACT, MAGIC, Coded, pack
-from bfncodec.format.header import Header, Kind, Method
+from bfncodec.format.header import Header
+from bfncodec.format.kinds import Kind, Method
 from support.commands import TEXT, run
 from support.doubles import FakeModels, noise
 

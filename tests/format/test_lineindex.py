@@ -20,7 +20,9 @@ from bfncodec.errors import DamagedError, FormatError, InputError
 from bfncodec.files.options import Options
 from bfncodec.files.transfer import compress_file, decompress_file
 from bfncodec.format.container import Coded, pack, unpack
-from bfncodec.format.header import Extra, Header, Kind, Tag
+from bfncodec.format.extras import Extra, Tag
+from bfncodec.format.header import Header
+from bfncodec.format.kinds import Kind
 from bfncodec.format.lineindex import LINE_BLOCK, Lines, split_lines
 from bfncodec.format.wire import varint
 from bfncodec.segments import segments
@@ -114,7 +116,7 @@ def test_what_is_not_cut_after_lines_has_no_table() -> None:
     table = Extra(Tag.LINES, bytes([6, 0, 0, 1, 1, 1]))
     for header in (
         Header(Kind.ARRAY, shape=(18,), extras=(table,)),
-        Header(Kind.BYTES, extras=(table, Extra(Tag.GRAIN, bytes([1, 0])))),
+        Header(Kind.BYTES, extras=(table, Extra(Tag.ITEMS, bytes([1, 0])))),
     ):
         with pytest.raises(DamagedError, match="cut after lines"):
             unpack(pack(header, ((18, 3),), [stored(b"abcde\n")] * 3))

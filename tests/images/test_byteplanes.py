@@ -11,7 +11,7 @@ from PIL import Image
 
 import bfncodec
 from bfncodec.errors import DamagedError
-from bfncodec.format.header import PLANES, Method, Mode
+from bfncodec.format.kinds import PLANES, Method, Mode
 from bfncodec.format.wire import Reader
 from bfncodec.images.byteplanes import ALL_LOW, Used, join, low_planes, natural_shift, split
 from bfncodec.images.classical import Block, Planes, decode_tile, encode_tile

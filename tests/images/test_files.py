@@ -24,7 +24,8 @@ from bfncodec.files.data import encode_data
 from bfncodec.files.options import Options
 from bfncodec.files.transfer import compress_file, decompress_file
 from bfncodec.files.verify import verify
-from bfncodec.format.header import Extra, Kind, Tag
+from bfncodec.format.extras import Extra, Tag
+from bfncodec.format.kinds import Kind
 from bfncodec.images.files import read_file, same_file, write_file
 from bfncodec.images.formats import strips
 from bfncodec.images.picture import Picture

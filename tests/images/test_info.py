@@ -16,7 +16,7 @@ from PIL.TiffImagePlugin import IFDRational
 
 import bfncodec
 from bfncodec.errors import DamagedError, InputError
-from bfncodec.format.header import Extra, Tag
+from bfncodec.format.extras import Extra, Tag
 from bfncodec.images.info import filter_info, read_info, write_info
 from support.places import CASES
 

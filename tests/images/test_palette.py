@@ -16,7 +16,7 @@ from PIL import Image
 import bfncodec
 from bfncodec.api import Models, encode_frame
 from bfncodec.errors import BfncodecError, DamagedError, FormatError, NewerVersionError
-from bfncodec.format.header import Tag
+from bfncodec.format.extras import Tag
 from bfncodec.images.files import read_file, write_file
 from bfncodec.images.palette import Palette
 from bfncodec.images.picture import Picture, image_of_picture, picture_of_image

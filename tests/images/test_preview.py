@@ -19,7 +19,7 @@ from bfncodec.errors import DamagedError, FormatError, InputError
 from bfncodec.files.data import decode_data, encode_data
 from bfncodec.files.options import Options
 from bfncodec.files.verify import verify
-from bfncodec.format.header import Tag
+from bfncodec.format.extras import Tag
 from bfncodec.images import preview
 from support.doubles import FakeModels, noise
 from support.strategies import images
@@ -122,7 +122,9 @@ def test_previews_that_cannot_be() -> None:
     def header(value: bytes) -> Any:
         import zlib
 
-        from bfncodec.format.header import Extra, Header, Kind
+        from bfncodec.format.extras import Extra
+        from bfncodec.format.header import Header
+        from bfncodec.format.kinds import Kind
 
         return Header(Kind.IMAGE, extras=(Extra(Tag.PREVIEW, zlib.crc32(value).to_bytes(4, "little") + value),))
 

@@ -20,7 +20,7 @@ from bfncodec.cli.main import cli
 from bfncodec.files.data import encode_data
 from bfncodec.files.options import Options
 from bfncodec.files.transfer import compress_file, decompress_file
-from bfncodec.format.header import Kind
+from bfncodec.format.kinds import Kind
 from bfncodec.images.files import read_file
 from bfncodec.images.strip import stripped, stripped_file
 from support.doubles import noise

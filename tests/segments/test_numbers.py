@@ -13,7 +13,8 @@ import bfncodec
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.format import lzmaraw
 from bfncodec.format.container import unpack
-from bfncodec.format.header import ARRAY_TYPES, Method, Tag
+from bfncodec.format.extras import Tag
+from bfncodec.format.kinds import ARRAY_TYPES, Method
 from bfncodec.format.wire import varint
 from bfncodec.segments import numbers, segments
 from bfncodec.segments.numbers import Form, Kind, decode, encode, forms_of
@@ -83,16 +84,16 @@ def test_large_arrays_are_cut_between_elements(monkeypatch: pytest.MonkeyPatch) 
     array = slope("<f8", 37, 11)
     blob = bfncodec.compress(array)
     frame = unpack(blob)
-    assert frame.header.extra(Tag.GRAIN) == b"\x08\x00"
+    assert frame.header.extra(Tag.ITEMS) == b"\x08\x00"
     assert len(frame.segments) == 4
-    assert all(part.box[0][0] % 8 == 0 for part in frame.segments if part)
+    assert all(part.extent[0][0] % 8 == 0 for part in frame.segments if part)
     found = bfncodec.decompress(blob)
     assert found.tobytes() == array.tobytes()
     at = next(part.payload for part in frame.segments if part)
     lost: list[Any] = []
     bad = bfncodec.decompress(blob.replace(at[-9:], bytes(9)), on_damage=lost.append)
     assert len(lost) == 1
-    ((start, stop),) = lost[0].box
+    ((start, stop),) = lost[0].extent
     good = np.ones(array.size, bool)
     good[start // 8 : stop // 8] = False
     assert np.array_equal(bad.ravel()[good], array.ravel()[good])
@@ -159,7 +160,7 @@ def test_impossible_streams_are_damage(stream: bytes) -> None:
 def test_a_stream_is_of_arrays_only() -> None:
     from bfncodec.format.container import Coded, pack
     from bfncodec.format.header import Header
-    from bfncodec.format.header import Kind as Given
+    from bfncodec.format.kinds import Kind as Given
 
     stream = varint(4) + b"\x00" + BLOCK
     blob = pack(Header(Given.BYTES), ((4, 1),), [Coded(Method.PICTURE, stream, 0)])

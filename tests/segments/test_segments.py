@@ -13,7 +13,7 @@ from PIL import Image
 import bfncodec
 from bfncodec.errors import InputError
 from bfncodec.flow.report import CodeLength
-from bfncodec.format.header import Mode
+from bfncodec.format.kinds import Mode
 from bfncodec.format.limits import Limits, least_payload, plausible
 from bfncodec.images import classical, vp8l
 from bfncodec.segments import segments

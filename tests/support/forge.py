@@ -17,7 +17,7 @@ from unittest.mock import patch
 from bfncodec.errors import BfncodecError, DamagedError
 from bfncodec.format import lzmaraw
 from bfncodec.format.container import MAGIC, Segment
-from bfncodec.format.header import Tag, write_extras
+from bfncodec.format.extras import Tag, write_extras
 from bfncodec.format.wire import MAX_VARINT, Reader, varint
 
 INTERESTING = (0, 1, 2, 3, 4, 7, 8, 15, 16, 63, 64, 127, 128, 255, 256, 300, 4095, 4096, 4097, 16_383, 16_384, 65_535)

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 from PIL import Image
 
-from bfncodec.format.header import ARRAY_TYPES
+from bfncodec.format.kinds import ARRAY_TYPES
 from support.doubles import noise
 
 MODES = ("RGB", "RGBA", "L", "LA", "P", "1", "I;16")

@@ -10,7 +10,8 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from bfncodec.format.header import Extra, Mode, Origin, Tag
+from bfncodec.format.extras import Extra, Tag
+from bfncodec.format.kinds import Mode, Origin
 from bfncodec.format.wire import Reader, varint
 from bfncodec.images.formats.pngrows import best_filtered, filtered, pack_rows, unfiltered, unpack_rows
 from bfncodec.images.formats.spans import Parsed, Role, Span, UnfitError, check_size

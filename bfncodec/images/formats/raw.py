@@ -11,7 +11,8 @@ import struct
 import warnings
 from dataclasses import replace
 
-from bfncodec.format.header import Extra, Mode, Origin, Tag
+from bfncodec.format.extras import Extra, Tag
+from bfncodec.format.kinds import Mode, Origin
 from bfncodec.format.wire import Reader, varint
 from bfncodec.images.formats.spans import Parsed, Role, UnfitError, check_size
 from bfncodec.images.picture import Picture

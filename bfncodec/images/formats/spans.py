@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from bfncodec.format.header import Limits
+from bfncodec.format.limits import Limits
 from bfncodec.images.picture import Picture
 
 __all__ = ["Parsed", "Role", "Span", "UnfitError", "check_size"]

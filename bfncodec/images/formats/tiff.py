@@ -21,7 +21,8 @@ from functools import cached_property
 from itertools import accumulate, pairwise
 from math import prod
 
-from bfncodec.format.header import Extra, Mode, Origin, Tag
+from bfncodec.format.extras import Extra, Tag
+from bfncodec.format.kinds import Mode, Origin
 from bfncodec.format.wire import Reader, varint
 from bfncodec.images.formats import strips
 from bfncodec.images.formats.pngrows import pack_rows, unpack_rows

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from bfncodec.errors import DamagedError
-from bfncodec.format.header import VP8L, Extra, Mode, Origin, Tag
+from bfncodec.format.extras import Extra, Tag
+from bfncodec.format.kinds import VP8L, Mode, Origin
 from bfncodec.format.wire import Reader
 from bfncodec.images.formats.png import pack_chunks, unpack_chunks
 from bfncodec.images.formats.spans import Parsed, Role, Span, UnfitError, check_size

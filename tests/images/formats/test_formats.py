@@ -15,7 +15,7 @@ from PIL import Image
 import bfncodec
 from bfncodec.files.data import encode_data
 from bfncodec.files.options import Options
-from bfncodec.format.header import Mode
+from bfncodec.format.kinds import Mode
 from bfncodec.images.files import read_file, write_file
 from bfncodec.images.formats import pngrows, strips
 from support import picturefiles as made
