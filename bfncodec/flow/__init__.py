@@ -17,7 +17,7 @@ from bfncodec.flow.gaussian import (
     output_normal,
     output_point,
 )
-from bfncodec.flow.report import CodeLength
+from bfncodec.flow.report import CodeLength, StepCosts
 from bfncodec.flow.schedule import (
     AccuracySchedule,
     Comb,
@@ -55,6 +55,7 @@ __all__ = [
     "SimplexMixture",
     "Staggered",
     "StaggeredWavefront",
+    "StepCosts",
     "Sums",
     "Wavefront",
     "bin_centres",

@@ -68,3 +68,27 @@ class CodeLength:
         reconstruction = sum(part.reconstruction for part in parts)
         error = math.hypot(*(part.error for part in parts))
         return cls(kl, float(reconstruction), sum(part.dims for part in parts), error)
+
+
+class StepCosts:
+    """Bits by step, added up while data are coded: what each step of a revealing schedule costs.
+
+    The erasure sender reveals dimensions exactly, so KL(p_S || p_R) of a step is the sum of -log2 p_O(x_d | theta) over
+    the dimensions that it reveals, and nothing is left to reconstruct.
+
+    >>> costs = StepCosts(2)
+    >>> costs.add(np.array([0, 0, 1]), np.array([1.0, 2.0, 0.5]))
+    >>> costs.total(dims=3).kl.tolist()
+    [3.0, 0.5]
+    """
+
+    def __init__(self, n_steps: int) -> None:
+        self.kl = np.zeros(n_steps)
+
+    def add(self, step: NDArray[np.int64], bits: NDArray[np.float64]) -> None:
+        """Count so many bits [N] of what is revealed at these steps [N]."""
+        self.kl += np.bincount(step, weights=bits, minlength=len(self.kl))
+
+    def total(self, dims: int) -> CodeLength:
+        """L^n of data of so many dimensions."""
+        return CodeLength(self.kl, 0.0, dims)

@@ -292,28 +292,43 @@ class Wavefront(RevealSchedule):
 
 @dataclass(frozen=True)
 class Comb(RevealSchedule):
-    """Symbols of a sequence, cut into equal teeth that are revealed side by side.
+    """Symbols of a sequence, cut into streams of nearly equal length, each cut into teeth; all advance side by side.
 
-    A tooth is S = ceil(length / teeth) symbols long (the last ones may be shorter, or missing where
-    the sequence is). Symbol p has index p % S in tooth p // S, and step i reveals the symbols of
-    index i of all teeth. So there are S steps; one tooth is left-to-right autoregression.
+    Stream k begins at symbol length k // streams and knows nothing of the others. Its teeth are S symbols long, and see
+    what the others have revealed; the last one may be shorter, or missing where the stream is. Step i reveals the
+    symbols of index i of all teeth of all streams, so there are S steps: those of the longest stream. A single tooth of
+    a single stream is left-to-right autoregression; many streams of one tooth each are as many autoregressions side by
+    side, which is what text files are.
+
+    The place of a symbol is a *slot* (stream, tooth, index).
 
     >>> comb = Comb(length=7, teeth=3)
     >>> comb.n_steps, [comb.revealed(i).tolist() for i in range(comb.n_steps)]
     (3, [[0, 3, 6], [1, 4], [2, 5]])
+    >>> Comb(length=7, streams=2).cut(bytes([1, 2, 3, 4, 5, 6, 7])).tolist()
+    [[[1, 2, 3, 0]], [[4, 5, 6, 7]]]
     """
 
     length: int
     teeth: int = 1
+    streams: int = 1
 
     def __post_init__(self) -> None:
-        if self.length < 0 or self.teeth < 1:
-            raise ValueError(f"comb: expected length >= 0 and teeth >= 1, found {self.length} and {self.teeth}")
+        if self.length < 0 or self.teeth < 1 or self.streams < 1:
+            raise ValueError(
+                f"comb: expected length >= 0, teeth >= 1 and streams >= 1, "
+                f"found {self.length}, {self.teeth} and {self.streams}"
+            )
 
-    @property
+    @cached_property
+    def edges(self) -> NDArray[np.int64]:
+        """The first symbol of each stream, and the length, int64 [streams + 1]."""
+        return np.array([self.length * k // self.streams for k in range(self.streams + 1)], np.int64)
+
+    @cached_property
     def tooth_length(self) -> int:
         """Symbols of a full tooth, S."""
-        return -(-self.length // self.teeth)
+        return -(-int(np.diff(self.edges).max()) // self.teeth)
 
     @property
     def n_steps(self) -> int:
@@ -325,12 +340,34 @@ class Comb(RevealSchedule):
 
     @cached_property
     def step_of(self) -> NDArray[np.int64]:
-        return np.arange(self.length, dtype=np.int64) % max(self.tooth_length, 1)
+        offset = np.arange(self.length, dtype=np.int64) - np.repeat(self.edges[:-1], np.diff(self.edges))
+        return offset % max(self.tooth_length, 1)
 
     @cached_property
     def tooth_of(self) -> NDArray[np.int64]:
-        """The tooth of each symbol, int64 [length]."""
-        return np.arange(self.length, dtype=np.int64) // max(self.tooth_length, 1)
+        """The tooth of each symbol in its stream, int64 [length]."""
+        offset = np.arange(self.length, dtype=np.int64) - np.repeat(self.edges[:-1], np.diff(self.edges))
+        return offset // max(self.tooth_length, 1)
+
+    def exists(self, steps: int) -> NDArray[np.bool_]:
+        """Which slots of so many steps hold a symbol, bool [streams, teeth, steps]."""
+        place = np.arange(self.teeth)[:, None] * self.n_steps + np.arange(steps)
+        inside = (place < np.diff(self.edges)[:, None, None]) & (np.arange(steps) < self.n_steps)
+        return np.asarray(inside)
+
+    def cut(self, symbols: bytes, steps: int = 0) -> NDArray[np.uint8]:
+        """The symbols by slots, uint8 [streams, teeth, S or `steps`]; zeros where there is none."""
+        found = np.zeros((self.streams, self.teeth, max(steps, self.n_steps)), np.uint8)
+        for stream, start, end in zip(found, self.edges, self.edges[1:], strict=False):
+            padded = np.zeros(self.teeth * self.n_steps, np.uint8)
+            padded[: end - start] = np.frombuffer(symbols, np.uint8, end - start, start)
+            stream[:, : self.n_steps] = padded.reshape(self.teeth, self.n_steps)
+        return found
+
+    def join(self, slots: NDArray[np.uint8]) -> bytes:
+        """Inverse of `cut`. slots: uint8 [streams, teeth, S or more]"""
+        parts = slots[:, :, : self.n_steps].reshape(len(slots), -1)
+        return b"".join(part[:count].tobytes() for part, count in zip(parts, np.diff(self.edges), strict=True))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 import bfncodec
 from bfncodec import models
 from bfncodec.codecs.image import ImageCodec
-from bfncodec.codecs.text import Lanes, TextCodec, _spans
+from bfncodec.codecs.streams import Sizes, _spans
+from bfncodec.codecs.text import TextCodec
 from bfncodec.codecs.threads import Team
 from bfncodec.coding.mixing.contexts import ContextMixer
 from bfncodec.errors import BfncodecError, DamagedError, InputError, ModelError, ModelNotFoundError
@@ -230,8 +231,7 @@ def test_texts_of_one_batch_decode_alone(text_codec: TextCodec) -> None:
 def test_batching_gives_the_same_bytes(text_codec: TextCodec, monkeypatch: pytest.MonkeyPatch) -> None:
     xs = [noise(i, 380).tobytes() for i in range(3)]
     payloads = text_codec.encode_batch(xs)
-    for name, value in (("BATCH_LANES", 7), ("ENCODE_LANES", 4), ("BLOCK_SLOTS", 50)):
-        monkeypatch.setattr(f"bfncodec.codecs.text.{name}", value)
+    monkeypatch.setattr(text_codec, "sizes", Sizes(batch=7, encode_streams=4, block=50))
     assert text_codec.encode_batch(xs) == payloads
     assert text_codec.decode_batch(payloads) == xs
 
@@ -305,17 +305,15 @@ def test_contexts_do_not_depend_on_how_lanes_are_run(
     before, payloads = torch.get_num_threads(), mixed_codec.encode_batch(xs)
     try:
         for threads, least in ((1, 32), (2, 1), (3, 4)):
-            for name in ("ENCODE_LEAST", "DECODE_LEAST"):
-                monkeypatch.setattr(f"bfncodec.codecs.text.{name}", least)
             codec = bfncodec.load(mixed_folder, threads=threads)
+            codec.sizes = Sizes(encode_least=least, decode_least=least)
             assert torch.get_num_threads() == before
             assert codec.encode_batch(xs) == payloads
             assert codec.decode_batch(payloads) == xs
             assert torch.get_num_threads() == before
     finally:
         torch.set_num_threads(before)
-    for name, value in (("BATCH_LANES", 3), ("ENCODE_LANES", 2), ("BLOCK_SLOTS", 50)):
-        monkeypatch.setattr(f"bfncodec.codecs.text.{name}", value)
+    monkeypatch.setattr(mixed_codec, "sizes", Sizes(batch=3, encode_streams=2, block=50))
     assert mixed_codec.encode_batch(xs) == payloads
     assert mixed_codec.decode_batch(payloads) == xs
 
@@ -376,17 +374,16 @@ def test_a_team_keeps_order_and_gives_the_threads_back(threads: int) -> None:
 @example(size=LEAST_MIXED - 1)
 @example(size=LEAST_MIXED)
 def test_lanes_cover_the_text(mixed_codec: TextCodec, size: int) -> None:
-    found = list(mixed_codec._lanes(3, size))
+    found = [batch.parts for batch in mixed_codec._batches([0, size])]
     assert len(found) == (size > 0)
-    for lanes in found:
-        assert isinstance(lanes, Lanes)
-        assert lanes.starts == tuple(sum(lanes.lengths[:k]) for k in range(len(lanes.lengths)))  # no gap, no overlap
-        assert sum(lanes.lengths) == size
-        assert 0 < min(lanes.lengths) <= max(lanes.lengths) <= min(lanes.lengths) + 1
-        assert max(lanes.lengths) <= FAR * WINDOW  # positions reach that far
-        assert len(lanes.lengths) == max(min(-(-size // LENGTH), MOST), -(-size // (FAR * WINDOW)))
-        assert max(lanes.lengths) <= LENGTH or len(lanes.lengths) >= MOST
-        assert (lanes.item, lanes.mixed) == (3, size >= LEAST_MIXED)
+    for (part,) in found:
+        edges, lengths = part.schedule.edges, np.diff(part.schedule.edges)
+        assert (edges[0], edges[-1]) == (0, size)
+        assert 0 < lengths.min() <= lengths.max() <= lengths.min() + 1
+        assert lengths.max() <= FAR * WINDOW  # positions reach that far
+        assert len(lengths) == max(min(-(-size // LENGTH), MOST), -(-size // (FAR * WINDOW)))
+        assert lengths.max() <= LENGTH or len(lengths) >= MOST
+        assert (part.item, part.mixed) == (1, size >= LEAST_MIXED)
 
 
 def test_a_symbol_attends_to_its_context_only(text_codec: TextCodec) -> None:

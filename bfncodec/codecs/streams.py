@@ -1,0 +1,167 @@
+"""Texts that are coded side by side: their streams, and the network's predictions for them.
+
+A text is cut into streams (:class:`bfncodec.flow.schedule.Comb`), which a network codes as one batch, also with the
+streams of other texts. Nothing that is written depends on what is coded beside it, nor on threads or blocks.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bfncodec.codecs.threads import Team
+from bfncodec.flow import Comb
+
+if TYPE_CHECKING:
+    from bfncodec.networks.transformer.compiled import CompiledTransformer
+    from bfncodec.networks.transformer.exact import ExactTransformer
+
+SYMBOLS = 256
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is coded at once. Nothing that is written depends on it.
+
+    batch: streams of all texts of a batch. encode_streams: streams the network sees at once when encoding; more fill no
+    more of the machine, and their KV cache less of the processor's. block: slots it sees at once when encoding.
+    encode_least, decode_least, kernels_least: streams that pay for a thread of their own when encoding, decoding, and
+    decoding with compiled kernels; short calls take turns at Python's lock.
+    """
+
+    batch: int = 128
+    encode_streams: int = 16
+    block: int = 1 << 10
+    encode_least: int = 8
+    decode_least: int = 32
+    kernels_least: int = 8
+
+    def steps(self, batch: Batch) -> int:
+        """Steps that are predicted at once when all symbols are known."""
+        return max(1, self.block // (min(batch.streams, self.encode_streams) * batch.teeth))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One text of a batch. item: its number; mixed: whether context models learn from it while it is coded."""
+
+    item: int
+    schedule: Comb
+    mixed: bool
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Texts that are coded side by side: one number of teeth, and a similar number of steps."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def teeth(self) -> int:
+        """Teeth of a stream."""
+        return self.parts[0].schedule.teeth
+
+    @property
+    def symbols(self) -> int:
+        """Symbols of all texts."""
+        return sum(part.schedule.length for part in self.parts)
+
+    @cached_property
+    def n_steps(self) -> int:
+        """Steps of the longest text."""
+        return max(part.schedule.n_steps for part in self.parts)
+
+    @cached_property
+    def rows(self) -> list[slice]:
+        """The streams of each text among all."""
+        edges = np.cumsum([0, *(part.schedule.streams for part in self.parts)]).tolist()
+        return [slice(start, end) for start, end in itertools.pairwise(edges)]
+
+    @property
+    def streams(self) -> int:
+        """Streams of all texts, B."""
+        return int(self.rows[-1].stop)
+
+    @cached_property
+    def exists(self) -> NDArray[np.bool_]:
+        """Which slots hold a symbol, bool [B, teeth, steps]."""
+        return np.concatenate([part.schedule.exists(self.n_steps) for part in self.parts])
+
+    def cut(self, texts: Sequence[bytes]) -> NDArray[np.uint8]:
+        """The symbols of all texts by slots, uint8 [B, teeth, steps]. texts: by the number of their items."""
+        return np.concatenate([part.schedule.cut(texts[part.item], self.n_steps) for part in self.parts])
+
+    def join(self, slots: NDArray[np.uint8]) -> list[bytes]:
+        """Inverse of `cut`: the texts, in the order of `parts`."""
+        return [part.schedule.join(slots[rows]) for part, rows in zip(self.parts, self.rows, strict=True)]
+
+    def admits(self, part: Part, most: int) -> bool:
+        """Return whether another text may join, to make `most` streams together. Only streams of one tooth may be
+        shorter than those beside them: where the second tooth begins, and so every position in it, follows from the
+        length of the first.
+        """
+        alike = part.schedule.teeth == self.teeth and (self.teeth == 1 or part.schedule.n_steps == self.n_steps)
+        return alike and self.streams + part.schedule.streams <= most
+
+
+def batches(parts: Sequence[Part], most: int) -> Iterator[Batch]:
+    """Texts to code side by side, in any order; a batch has at most so many streams, or one text."""
+    batch: Batch | None = None
+    for part in sorted(parts, key=lambda part: (part.schedule.teeth, part.schedule.n_steps)):
+        if batch is not None and batch.admits(part, most):
+            batch = Batch((*batch.parts, part))
+            continue
+        if batch is not None:
+            yield batch
+        batch = Batch((part,))
+    if batch is not None:
+        yield batch
+
+
+class Predictor:
+    """The network at work on the streams of a batch, in threads that each have streams of their own.
+
+    What it has observed is theta; `weights` are integers in proportion to the probabilities of p_O.
+    """
+
+    def __init__(
+        self,
+        network: ExactTransformer | CompiledTransformer,
+        device: torch.device,
+        batch: Batch,
+        team: Team,
+        parts: int = 1,
+        block: int = 1,
+    ) -> None:
+        """Begin with nothing observed. parts: number of parts of the streams that the network sees one at a time, at
+        least; block: steps that are predicted at once.
+        """
+        self.device, self.team, self.shape = device, team, (batch.streams, batch.teeth)
+        self.spans = _spans(batch.streams, parts, team.threads)
+        self.states: list[Any] = [
+            network.start(span.stop - span.start, batch.teeth, batch.n_steps, block) for span in self.spans
+        ]
+
+    def observe(self, first: int, symbols: NDArray[np.uint8]) -> None:
+        """Update theta: symbols of the steps from `first` on, uint8 [B, teeth, k], are known."""
+        for state, span in zip(self.states, self.spans, strict=True):
+            state.reveal(first, torch.from_numpy(symbols[span]).to(self.device))
+
+    def weights(self, first: int, last: int) -> NDArray[np.int32]:
+        """p_O of the steps [first, last), given the steps before each, int32 [B, last - first, teeth, 256]."""
+        found = self.team.each(lambda state: np.asarray(state.predict(first, last).cpu()), self.states)
+        streams, teeth = self.shape
+        return np.concatenate(found).reshape(streams, last - first, teeth, SYMBOLS)
+
+
+def _spans(count: int, parts: int, threads: int) -> list[slice]:
+    """So many streams in `parts` parts of nearly equal size, or some more, that each thread may have as many."""
+    parts = min(count, -(-parts // threads) * threads)
+    return [slice(count * k // parts, count * (k + 1) // parts) for k in range(parts)]
