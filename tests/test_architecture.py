@@ -68,8 +68,6 @@ KNOWN_CIRCLES: list[set[str]] = []
 KNOWN_LATE = {
     ("bfncodec.analysis.sampling", "io"),
     ("bfncodec.api", "bfncodec.codecs.loading"),
-    ("bfncodec.api", "bfncodec.images.preview"),
-    ("bfncodec.api", "bfncodec.images.strip"),
     ("bfncodec.api", "bfncodec.models"),
 }
 

@@ -17,7 +17,7 @@ from bfncodec.format.extras import Tag
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind, Origin
 from bfncodec.format.lineindex import split_lines
-from bfncodec.images.files import FORMAT_NAMES, filter_file
+from bfncodec.images.files import FORMAT_NAMES
 from bfncodec.images.info import filter_info
 
 if TYPE_CHECKING:
@@ -119,4 +119,8 @@ def with_true_extras(part: Picture, whole: tuple[int, int]) -> Picture:
         return part
     if part.origin is Origin.OBJECT:
         return replace(part, extras=filter_info(part.extras))
-    return replace(part, extras=filter_file(part, whole)) if part.origin in FORMAT_NAMES else part
+    if part.origin not in FORMAT_NAMES:
+        return part
+    from bfncodec.images.metadata import filter_file
+
+    return replace(part, extras=filter_file(part, whole))

@@ -65,7 +65,7 @@ def encode_tile(pixels: Pixels, mode: Mode, beat: int | None = None, search: Sea
 def decode_tile(method: Method, payload: bytes, mode: Mode, height: int, width: int) -> Pixels:
     """Return the pixels ``[H, W, C]`` that :func:`encode_tile` was given. DamagedError for a payload that holds others.
 
-    The sides are those that the payload declares (:func:`bfncodec.format.header.lengths`).
+    The sides are those that the payload declares (:func:`bfncodec.format.sizes.declared_sizes`).
     """
     if method is Method.PICTURE:
         decode = {VP8L: decode_vp8l, PLANES: _decode_planes}.get(payload[0], _decode_png)

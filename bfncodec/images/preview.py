@@ -11,7 +11,7 @@ from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Mode
 from bfncodec.format.wire import Reader
-from bfncodec.images.files import blank_like
+from bfncodec.images.metadata import blank_like
 from bfncodec.images.picture import bare_image
 from bfncodec.images.samples import open_stream, to_image
 

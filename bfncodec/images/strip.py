@@ -10,16 +10,16 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
 
 from bfncodec.errors import InputError
 from bfncodec.format.kinds import Mode, Origin
 from bfncodec.images.files import read_file
-from bfncodec.images.formats import png, webp
+from bfncodec.images.formats import webp
+from bfncodec.images.formats.png import file as png
 from bfncodec.images.picture import Picture, check_frames
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 _SEEN = "transparency"  # of a picture's info
 _OPAQUE = 255
@@ -79,8 +79,6 @@ def _with_least_palette_file(data: bytes) -> bytes:
 
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
-    from PIL import Image
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         with Image.open(io.BytesIO(data)) as image:
@@ -89,9 +87,6 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
 
 def _with_least_palette(image: Image.Image) -> Image.Image:
     """The colours that are used, by opacity, red, green and blue."""
-    import numpy as np
-    from PIL import Image
-
     seen = np.asarray(image.convert("RGBA"))
     keys = np.ascontiguousarray(seen[:, :, [3, 0, 1, 2]]).view(">u4")[:, :, 0]
     colours, numbers = np.unique(keys, return_inverse=True)

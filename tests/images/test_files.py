@@ -27,7 +27,7 @@ from bfncodec.files.verify import verify
 from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.kinds import Kind
 from bfncodec.images.files import read_file, same_file, write_file
-from bfncodec.images.formats import strips
+from bfncodec.images.formats.tiff import strips
 from bfncodec.images.picture import Picture
 from support import picturefiles as made
 from support.doubles import FakeModels, noise

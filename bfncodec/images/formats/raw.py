@@ -11,6 +11,9 @@ import struct
 import warnings
 from dataclasses import replace
 
+import numpy as np
+from PIL import Image
+
 from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.kinds import Mode, Origin
 from bfncodec.format.wire import Reader, varint
@@ -21,7 +24,7 @@ from bfncodec.images.samples import from_image, from_samples, to_samples
 __all__ = ["parse_bmp", "parse_ppm", "write"]
 
 _UP, _SWAP, _ALIGN, _INVERT = 1, 2, 4, 8
-"""How samples lie in a file, a sum of: rows bottom up; channels of a pixel (of 16 bits: the bytes of a sample) in
+"""How samples lie in a file, a sum of flags: rows bottom up; channels of a pixel (of 16 bits: the bytes of a sample) in
 reverse, opacity last; rows of a multiple of 4 bytes; bits inverted."""
 _BMP_LAYOUTS = (_UP | _SWAP | _ALIGN, _SWAP | _ALIGN)
 
@@ -37,9 +40,10 @@ _PPM_MODES = {
 
 
 def parse_bmp(data: bytes) -> Parsed:
-    """A BMP file taken apart. Pillow says what its samples are, which must then be found in it as they are."""
-    from PIL import Image
+    """Take a BMP file apart. Pillow says what its samples are, which must then be found in it as they are.
 
+    UnfitError, or what Pillow raises, for any other file.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a file Pillow complains about is kept as bytes
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -59,7 +63,7 @@ def parse_bmp(data: bytes) -> Parsed:
 
 
 def parse_ppm(data: bytes) -> Parsed:
-    """A PBM, PGM or PPM file of bare samples taken apart."""
+    """Take a PBM, PGM or PPM file of bare samples apart. UnfitError for any other."""
     head = _PPM_HEAD.match(data)
     if head is None:
         raise UnfitError("not a head of bare samples")
@@ -83,7 +87,7 @@ def parse_ppm(data: bytes) -> Parsed:
 
 
 def write(picture: Picture) -> bytes:
-    """The file of a picture; without a layout, one with the least head."""
+    """Return the file of a picture; without a layout, one with the least head."""
     packed = picture.header.extra(Tag.LAYOUT)
     if packed is None:
         layout, head, tail = _plain(picture)
@@ -95,7 +99,7 @@ def write(picture: Picture) -> bytes:
 
 
 def _parsed(data: bytes, bare: Picture, layout: int, start: int) -> Parsed:
-    """The file whose samples begin there. Raises UnfitError where they do not lie like that."""
+    """Return the parts of a file of which samples begin at ``start``. UnfitError where they do not lie as laid out."""
     samples = _lay_out(bare, layout)
     stop = start + len(samples)
     if data[start:stop] != samples:
@@ -112,9 +116,7 @@ def _ppm_layout(mode: Mode) -> int:
 
 
 def _lay_out(picture: Picture, layout: int) -> bytes:
-    """The samples as they lie in the file."""
-    import numpy as np
-
+    """Return the samples of a picture as they lie in a file. layout: a sum of flags."""
     pixels = picture.pixels[::-1] if layout & _UP else picture.pixels
     if layout & _SWAP and picture.mode.is_wide:
         pixels = pixels.byteswap()
@@ -130,7 +132,10 @@ def _lay_out(picture: Picture, layout: int) -> bytes:
 
 
 def _plain(picture: Picture) -> tuple[int, bytes, bytes]:
-    """Layout, head and tail of a file that says no more than it must; ValueError for a mode that needs a palette."""
+    """Return layout, head and tail of a file that says no more than it must.
+
+    KeyError for a mode that no PPM file has.
+    """
     height, width = picture.pixels.shape[:2]
     if picture.origin is Origin.PPM:
         number = {Mode.BILEVEL: b"4", Mode.L: b"5", Mode.I16: b"5", Mode.RGB: b"6", Mode.RGB16: b"6"}[picture.mode]

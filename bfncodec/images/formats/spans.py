@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+import numpy as np
+
 from bfncodec.format.limits import Limits
 from bfncodec.images.picture import Picture
 
@@ -40,7 +42,7 @@ class Parsed:
 
     @classmethod
     def of(cls, data: bytes, spans: Iterable[Span], picture: Picture) -> Parsed:
-        """Parts of a file. Raises UnfitError unless the spans are all of its bytes."""
+        """Return the parts of a file. UnfitError unless the spans are all of its bytes."""
         found = tuple(spans)
         if b"".join(body for _, body in found) != data:
             raise UnfitError("not every byte is accounted for")
@@ -52,9 +54,7 @@ class Parsed:
         return b"".join(body for role, body in self.spans if role is Role.KEPT)
 
     def same(self, other: Parsed) -> bool:
-        """Equality of pixels, their mode, and everything beside them."""
-        import numpy as np
-
+        """Return whether pixels, their mode, and everything beside them are equal."""
         one, two = self.picture, other.picture
         return one.mode is two.mode and self.kept == other.kept and np.array_equal(one.pixels, two.pixels)
 

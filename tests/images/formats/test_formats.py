@@ -17,7 +17,8 @@ from bfncodec.files.data import encode_data
 from bfncodec.files.options import Options
 from bfncodec.format.kinds import Mode
 from bfncodec.images.files import read_file, write_file
-from bfncodec.images.formats import pngrows, strips
+from bfncodec.images.formats.png import rows as pngrows
+from bfncodec.images.formats.tiff import lzw, packbits, strips
 from support import picturefiles as made
 from support.doubles import FakeModels, noise
 from support.picturefiles import IFD, LONG, SHORT, Block, chunk, numbers, png, png_of, slope, strips_of, tiff, tiles_of
@@ -46,7 +47,7 @@ def test_tiff_files_of_which_something_was_lost(path: Path) -> None:
     assert again(path.read_bytes()) == path.read_bytes()
 
 
-CODERS = {1: bytes, 5: strips._encode_lzw, 8: zlib.compress, 32946: lambda rows: zlib.compress(rows, 9)}
+CODERS = {1: bytes, 5: lzw.encode, 8: zlib.compress, 32946: lambda rows: zlib.compress(rows, 9)}
 ODD = bytes(range(33))
 
 
@@ -76,7 +77,7 @@ def test_tiff_comes_back_as_it_was(compression: int, order: str, first: bool) ->
 
 @pytest.mark.parametrize("orientation", range(2, 9))
 def test_a_turned_tiff_stays_as_it_is(orientation: int) -> None:
-    for code, compression in ((zlib.compress, 8), (made.other_deflate, 8), (strips._encode_lzw, 5), (bytes, 1)):
+    for code, compression in ((zlib.compress, 8), (made.other_deflate, 8), (lzw.encode, 5), (bytes, 1)):
         tags: Any = {259: numbers(SHORT, compression), 274: numbers(SHORT, orientation)}
         data = tiff(strips_of(slope(), 32, code), (40, 32), tags)
         found, wanted = again(data), Image.open(io.BytesIO(data))
@@ -96,9 +97,9 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("kind", UNKNOWN)
-@pytest.mark.parametrize("code", [zlib.compress, made.other_deflate, strips._encode_lzw, bytes])
+@pytest.mark.parametrize("code", [zlib.compress, made.other_deflate, lzw.encode, bytes])
 def test_what_tags_do_not_tell_of_comes_back(kind: str, code: Any) -> None:
-    compression = {bytes: 1, strips._encode_lzw: 5}.get(code, 8)
+    compression = {bytes: 1, lzw.encode: 5}.get(code, 8)
     given: Any = {"tags": {}} | UNKNOWN[kind]
     given["tags"] = given["tags"] | {259: numbers(SHORT, compression)}
     for first in (True, False):
@@ -112,7 +113,7 @@ def test_what_tags_do_not_tell_of_comes_back(kind: str, code: Any) -> None:
 @pytest.mark.parametrize("sides", [(40, 32), (32, 32), (16, 40)])
 def test_tiles_stay_tiles(pad: str, sides: tuple[int, int]) -> None:
     pixels = slope(sides[1], sides[0])
-    for code, compression in ((zlib.compress, 8), (made.other_deflate, 8), (strips._encode_lzw, 5), (bytes, 1)):
+    for code, compression in ((zlib.compress, 8), (made.other_deflate, 8), (lzw.encode, 5), (bytes, 1)):
         predictor = compression != 1
         tags: Any = {259: numbers(SHORT, compression), 317: numbers(SHORT, 1 + predictor)}
         data = tiff(tiles_of(pixels, 16, code, predictor, pad), sides, tags, tile=(16, 16))
@@ -173,7 +174,7 @@ def test_samples_of_every_kind(tags: Any, pixels: np.ndarray[Any, Any], order: s
 
 
 def test_bits_in_the_other_order() -> None:
-    for code, compression in ((zlib.compress, 8), (strips._encode_lzw, 5), (bytes, 1)):
+    for code, compression in ((zlib.compress, 8), (lzw.encode, 5), (bytes, 1)):
         coded = [strips.reversed_bits(strip) for strip in strips_of(slope(), 9, code)]
         tags: Any = {259: numbers(SHORT, compression), 266: numbers(SHORT, 2), 278: numbers(SHORT, 9)}
         picture = read_file(data := tiff(coded, (40, 32), tags))
@@ -237,7 +238,7 @@ def test_coders_write_what_libtiff_writes(compression: str, kind: int) -> None:
         _, (strip,) = made.tiff_values(data)
         assert strips.encode(rows.tobytes(), rows.shape[1], code, 0) == strip
         assert strips.decode(strip, rows.shape[1], code, rows.size) == rows.tobytes()
-        own = {5: strips._decode_lzw, 32773: strips._decode_packbits}[code]
+        own = {5: lzw.decode, 32773: packbits.decode}[code]
         assert own(strip, rows.size) == rows.tobytes()
         assert strips.encode(rows.tobytes(), rows.shape[1], code, 0, quick=True) == strip
 
@@ -427,9 +428,7 @@ def small_files() -> dict[str, bytes]:
         "bmp": saved(image, "BMP"),
         "ppm": b"P6\n# a comment\n7 6\n255\n" + pixels.tobytes(),
         "raw": tiff(strips_of(pixels, 4, bytes), (7, 6), {259: numbers(SHORT, 1)}),
-        "lzw": tiff(
-            strips_of(pixels, 4, strips._encode_lzw, True), (7, 6), {259: numbers(SHORT, 5), 317: numbers(SHORT, 2)}
-        ),
+        "lzw": tiff(strips_of(pixels, 4, lzw.encode, True), (7, 6), {259: numbers(SHORT, 5), 317: numbers(SHORT, 2)}),
         "deflate": tiff(strips_of(pixels, 4, zlib.compress), (7, 6), {34675: (7, ODD)}),
         "other deflate": tiff(tiles_of(pixels, 16, made.other_deflate), (7, 6), {34675: (7, ODD)}, tile=(16, 16)),
     }

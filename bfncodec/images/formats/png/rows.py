@@ -1,4 +1,4 @@
-"""Rows of PNG: pixels as packed bytes, filtered and back.
+"""Rows of PNG: pixels as packed bytes, filtered and back (PNG, third edition, sections 7.2 and 9).
 
 Every row of a PNG file begins with the number of its filter, and its bytes are differences to what that filter predicts
 from the bytes to the left, above, and above to the left. Rows here are uint8 ``[H, B]``, filters uint8 ``[H]``, and
@@ -8,6 +8,8 @@ from the bytes to the left, above, and above to the left. Rows here are uint8 ``
 from __future__ import annotations
 
 from collections.abc import Iterator
+
+import numpy as np
 
 from bfncodec.runtime.arrays import Bytes, Pixels
 
@@ -22,9 +24,7 @@ _BAND = 1 << 20  # bytes that are filtered at once
 
 
 def filtered(rows: Bytes, filters: Bytes, step: int) -> Bytes:
-    """The differences that a PNG file stores for rows by these filters: uint8 ``[H, B]``."""
-    import numpy as np
-
+    """Return the differences, uint8 ``[H, B]``, that filters make of rows. ValueError for unknown filters."""
     out = np.empty_like(rows)
     for band, above in _bands(rows):
         left, corner = _shifted(rows[band], step), _shifted(above, step)
@@ -36,12 +36,10 @@ def filtered(rows: Bytes, filters: Bytes, step: int) -> Bytes:
 
 
 def best_filtered(rows: Bytes, step: int) -> tuple[Bytes, Bytes]:
-    """Filters and differences of rows, each by the filter whose differences have the least sum of absolute values.
+    """Return filters and differences of rows, each by the filter whose differences have the least sum of magnitudes.
 
     Of equal ones the filter with the lowest number is taken. Differences count as signed bytes.
     """
-    import numpy as np
-
     filters, out = np.zeros(len(rows), np.uint8), np.empty_like(rows)
     for band, above in _bands(rows):
         around = (_shifted(rows[band], step), above, _shifted(above, step))
@@ -56,9 +54,10 @@ def best_filtered(rows: Bytes, step: int) -> tuple[Bytes, Bytes]:
 
 
 def unfiltered(differences: Bytes, filters: Bytes, step: int) -> Bytes:
-    """The inverse of :func:`filtered`, one slanted line of pixels after the other. ValueError for unknown filters."""
-    import numpy as np
+    """Return the rows of which :func:`filtered` made these differences, one slanted line of pixels after the other.
 
+    ValueError for unknown filters, or rows that are not of whole pixels.
+    """
     height, size = differences.shape
     if height and filters.max() >= _FILTERS:
         raise ValueError(f"filter {filters.max()} is not known")
@@ -78,9 +77,7 @@ def unfiltered(differences: Bytes, filters: Bytes, step: int) -> Bytes:
 
 
 def _chosen(filters: Bytes, left: Bytes, above: Bytes, corner: Bytes) -> Bytes:
-    """Return what each row's own filter predicts of its pixel ``[H, step]``."""
-    import numpy as np
-
+    """Return the prediction of each row's own filter of its pixel, uint8 ``[H, step]``."""
     out = np.zeros_like(left)
     for number in np.unique(filters):
         chosen = filters == number
@@ -89,9 +86,7 @@ def _chosen(filters: Bytes, left: Bytes, above: Bytes, corner: Bytes) -> Bytes:
 
 
 def _predicted(number: int, left: Bytes, above: Bytes, corner: Bytes) -> Bytes:
-    """Return what a filter predicts of bytes, uint8."""
-    import numpy as np
-
+    """Return a filter's prediction of bytes, uint8, given those around them. ValueError for an unknown filter."""
     if number < _AVERAGE:
         return (np.zeros_like(left), left, above)[number]
     if number == _AVERAGE:
@@ -106,9 +101,7 @@ def _predicted(number: int, left: Bytes, above: Bytes, corner: Bytes) -> Bytes:
 
 
 def _bands(rows: Bytes) -> Iterator[tuple[slice, Bytes]]:
-    """Consecutive rows, and those above each of them: zeros above the first."""
-    import numpy as np
-
+    """Yield slices of consecutive rows, and the rows above each of them, zeros above the first."""
     count = max(1, _BAND // max(1, rows.shape[1]))
     for top in range(0, len(rows), count):
         band = slice(top, min(top + count, len(rows)))
@@ -117,9 +110,7 @@ def _bands(rows: Bytes) -> Iterator[tuple[slice, Bytes]]:
 
 
 def _shifted(rows: Bytes, step: int) -> Bytes:
-    """The bytes one pixel to the left, zeros beyond the edge."""
-    import numpy as np
-
+    """Return the bytes one pixel to the left, zeros beyond the edge."""
     out = np.zeros_like(rows)
     out[:, step:] = rows[:, :-step]
     return out
@@ -129,9 +120,10 @@ def _shifted(rows: Bytes, step: int) -> Bytes:
 
 
 def pack_rows(pixels: Pixels, depth: int) -> Bytes:
-    """Pixels ``[H, W, C]`` as rows of bytes: samples of 1, 2, 4, 8 or 16 bits, from the highest bit on."""
-    import numpy as np
+    """Return pixels ``[H, W, C]`` as rows of bytes, uint8 ``[H, B]``.
 
+    depth: bits of a sample, 1, 2, 4, 8 or 16, of which the highest is first.
+    """
     height = len(pixels)
     if depth == 16:
         return np.ascontiguousarray(pixels, ">u2").view(np.uint8).reshape(height, -1)
@@ -146,9 +138,7 @@ def pack_rows(pixels: Pixels, depth: int) -> Bytes:
 
 
 def unpack_rows(rows: Bytes, depth: int, width: int, channels: int) -> Pixels:
-    """The inverse of :func:`pack_rows`."""
-    import numpy as np
-
+    """Return the pixels ``[H, W, C]`` of which :func:`pack_rows` made rows."""
     height = len(rows)
     out: Pixels = np.ascontiguousarray(rows)
     if depth == 16:

@@ -1,0 +1,84 @@
+"""Pixels of a PNG file to the stream in its IDAT chunks and back (PNG, third edition, sections 7, 9 and 10)."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+from bfncodec.format.kinds import Mode
+from bfncodec.images.formats.png.container import Head, png_file
+from bfncodec.images.formats.png.rows import best_filtered, filtered, pack_rows, unfiltered, unpack_rows
+from bfncodec.images.formats.spans import UnfitError
+from bfncodec.images.samples import from_image, open_stream
+from bfncodec.runtime.arrays import Bytes, Pixels
+
+__all__ = ["decode", "encode"]
+
+_LEVEL = 6  # of zlib
+
+
+def encode(head: Head, pixels: Pixels) -> bytes:
+    """Return pixels ``[H, W, C]`` as a zlib stream of filtered rows. Numbers of a palette and bits are not filtered."""
+    coder, out = zlib.compressobj(_LEVEL), []
+    for part in head.passes:
+        rows = pack_rows(pixels[part], head.depth)
+        if head.depth < 8 or head.mode is Mode.P:
+            filters = np.zeros(len(rows), np.uint8)
+        else:
+            filters, rows = best_filtered(rows, head.step)
+        out.append(coder.compress(np.concatenate([filters[:, None], rows], axis=1).tobytes()))
+    return b"".join([*out, coder.flush()])
+
+
+def decode(head: Head, stream: bytes) -> Pixels:
+    """Return the pixels ``[H, W, C]`` of a stream. UnfitError unless every bit of it is what they make it."""
+    found = _read_passes(head, stream)
+    if head.mode.is_wide and head.mode is not Mode.I16:
+        pixels = _unfilter_passes(head, found)
+    else:
+        pixels = _decode_by_pillow(head, stream)
+    for part, rows in zip(head.passes, found, strict=True):
+        made = filtered(pack_rows(pixels[part], head.depth), rows[:, 0], head.step)
+        if not np.array_equal(made, rows[:, 1:]):
+            raise UnfitError("pixels that are not what the file holds")
+    return pixels
+
+
+def _read_passes(head: Head, stream: bytes) -> list[Bytes]:
+    """Return the rows of each pass, uint8 ``[H, 1 + B]``, of which the first byte is the filter."""
+    sides = [(rows, 1 + head.row_bytes(columns)) for rows, columns in map(head.sides, head.passes)]
+    raw, at, passes = np.frombuffer(_inflate(stream, sum(rows * size for rows, size in sides)), np.uint8), 0, []
+    for rows, size in sides:
+        passes.append(raw[at : at + rows * size].reshape(rows, size))
+        at += rows * size
+    return passes
+
+
+def _unfilter_passes(head: Head, passes: list[Bytes]) -> Pixels:
+    """Return 16-bit pixels ``[H, W, C]`` of the rows of each pass."""
+    pixels = np.zeros((head.height, head.width, head.mode.channels), np.uint16)
+    for part, rows in zip(head.passes, passes, strict=True):
+        plain = unfiltered(rows[:, 1:], rows[:, 0], head.step)
+        pixels[part] = unpack_rows(plain, head.depth, head.sides(part)[1], head.mode.channels)
+    return pixels
+
+
+def _decode_by_pillow(head: Head, stream: bytes) -> Pixels:
+    palette = [(b"PLTE", bytes(3 << head.depth))] if head.mode is Mode.P else []
+    bare = png_file([(b"IHDR", head.write()), *palette, (b"IDAT", stream), (b"IEND", b"")])
+    size = (head.width, head.height)
+    image = open_stream(bare, "PNG", f"of {size}", lambda found: found == size)
+    if image.mode != head.mode.pil:
+        raise UnfitError(f"mode {image.mode} where {head.mode.pil} is expected")
+    return from_image(image, head.mode)
+
+
+def _inflate(stream: bytes, size: int) -> bytes:
+    """Return the content of a zlib stream. UnfitError unless it is all of these bytes, and has that size."""
+    coder = zlib.decompressobj()
+    made = coder.decompress(stream, size + 1)
+    made += coder.decompress(coder.unconsumed_tail, 1) if not coder.eof and len(made) == size else b""
+    if len(made) != size or not coder.eof or coder.unused_data:
+        raise UnfitError("a stream of another size, or something after it")
+    return made

@@ -1,0 +1,69 @@
+"""Metadata of picture files apart from their pixels: what of it holds for a region, and an image that has it alone."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from bfncodec.errors import reading
+from bfncodec.format.extras import Extra, Tag
+from bfncodec.format.kinds import Mode, Origin
+from bfncodec.images.files import FORMAT_NAMES, read_file, write_file
+from bfncodec.images.formats import webp
+from bfncodec.images.formats.png import file as png
+from bfncodec.images.formats.tiff import regions as tiff
+from bfncodec.images.picture import Picture, image_of_picture
+from bfncodec.images.samples import open_stream, to_image
+
+__all__ = ["blank_like", "filter_file"]
+
+
+def filter_file(part: Picture, whole: tuple[int, int]) -> tuple[Extra, ...]:
+    """Return the extras of a picture file that hold for a region of it too.
+
+    part: the region's pixels, the whole picture's extras. whole: height and width of that. DamagedError for extras that
+    cannot be.
+    """
+    if part.origin is Origin.PNG:
+        return png.filter_chunks(part)
+    if part.origin is Origin.WEBP:
+        return webp.filter_chunks(part)
+    with reading("the picture's metadata cannot be read"):
+        return tiff.filter_tags(part) if part.origin is Origin.TIFF else _filter_by_pillow(part, whole)
+
+
+def _filter_by_pillow(part: Picture, whole: tuple[int, int]) -> tuple[Extra, ...]:
+    """Return the extras of a BMP or PPM file that Pillow writes with the palette and the resolution of the whole."""
+    if part.header.extra(Tag.LAYOUT) is None or (part.mode.is_wide and part.mode is not Mode.I16):
+        return ()
+    image, like = to_image(part.pixels, part.mode), blank_like(part, whole)
+    if part.mode is Mode.P:
+        image.putpalette(like.getpalette() or [])
+    plain = {"dpi": like.info["dpi"]} if "dpi" in like.info else {}
+    out = io.BytesIO()
+    image.save(out, FORMAT_NAMES[part.origin], **plain)
+    made = read_file(out.getvalue())
+    return made.extras if made is not None and made.mode is part.mode else ()
+
+
+def blank_like(picture: Picture, whole: tuple[int, int]) -> Image.Image:
+    """Return a Pillow image with the palette and info of a picture, its pixels zeros, and its size of no meaning.
+
+    whole: height and width of the picture that its extras are of. DamagedError for extras that cannot be.
+    """
+    height, width = whole if picture.header.extra(Tag.LAYOUT) is not None else (1, 1)
+    blank = np.zeros((height, width, picture.mode.channels), picture.pixels.dtype)
+    like = replace(picture, pixels=blank)
+    if picture.origin not in FORMAT_NAMES:
+        return image_of_picture(like)
+    with reading("the picture's metadata cannot be read"):
+        if picture.origin is not Origin.TIFF:
+            size, name = (width, height), FORMAT_NAMES[picture.origin]
+            return open_stream(write_file(like), name, f"of {size}", lambda found: found == size)
+        image = to_image(blank, picture.mode)
+        if picture.mode is Mode.P:
+            image.putpalette(tiff.colours(picture))
+        return image
