@@ -59,7 +59,6 @@ OPTIONAL = {
 # Modules of the package are imported late if they load one of HEAVY themselves, or if they are listed here.
 LATE = {
     ("bfncodec.__main__", "bfncodec.cli.main"): "signals are heard before anything is imported",
-    ("bfncodec.cli", "bfncodec"): "each command loads what it needs: --help and completion start at once",
 }
 
 # What is not yet as it should be. These tables only shrink: an entry that no longer occurs is to be taken out.

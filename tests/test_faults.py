@@ -19,7 +19,7 @@ import pytest
 
 import bfncodec
 from benchmarks.faults import Killer, folder_file, tree
-from bfncodec.cli import batch
+from bfncodec.cli import streams
 from bfncodec.errors import BfncodecError
 from bfncodec.files import atomic
 from bfncodec.files.options import Options
@@ -362,7 +362,7 @@ def test_streams_that_take_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch, buf
     stream = io.BufferedWriter(Part()) if buffered else Part()
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=stream))
     data = noise(32, 30_500).tobytes()
-    batch.write_stdout(data)
+    streams.write_stdout(data)
     assert b"".join(taken) == data
 
 

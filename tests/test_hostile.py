@@ -604,7 +604,7 @@ def test_not_even_a_fault_of_ours_stops_the_others(tmp_path: Path, monkeypatch: 
     def fails(blob: bytes, *args: Any, **more: Any) -> Any:
         return 1 // 0 if blob == specimens()["stored"] else real(blob, *args, **more)
 
-    monkeypatch.setattr("bfncodec.files.data.decode_data", fails)
+    monkeypatch.setattr("bfncodec.cli.commands.test.decode_data", fails)
     said = run("test", str(tmp_path / "first.bfn"), *paths, code=1)
     assert "first.bfn: internal error (ZeroDivisionError" in said
     assert "at test_hostile.py:" in said

@@ -1,4 +1,4 @@
-"""What a person sees: sizes, times, tables, the summary line and the progress bar."""
+"""The look of what people read: sizes, times, tables, the summary line and the progress bar."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STEP = 0.1  # seconds between two pictures of the bar
 
 
 def human_bytes(count: float) -> str:
-    """A size in at most four digits: 831 B, 421 KiB, 1.13 MiB.
+    """Return a size in at most four digits: 831 B, 421 KiB, 1.13 MiB.
 
     >>> human_bytes(831), human_bytes(431_104), human_bytes(1_184_890)
     ('831 B', '421 KiB', '1.13 MiB')
@@ -32,7 +32,7 @@ def human_bytes(count: float) -> str:
 
 
 def human_time(seconds: float) -> str:
-    """Minutes and seconds, with hours where there are any.
+    """Return minutes and seconds, with hours where there are any.
 
     >>> human_time(75), human_time(3_725)
     ('1:15', '1:02:05')
@@ -42,17 +42,17 @@ def human_time(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def summary(name: str, plain_bytes: int, compressed_bytes: int, bits_per_dim: float, compressed: bool = True) -> str:
-    """The line for a file that was compressed, or else decompressed.
+def summary(plain_bytes: int, compressed_bytes: int, bits_per_dim: float, compressed: bool = True) -> str:
+    """Return what there is to say of a file that was compressed, or else decompressed.
 
-    >>> summary("kodim01.png", 1_184_890, 431_104, 2.9236)
-    'kodim01.png : 2.92 bpd  36.4% (1.13 MiB => 421 KiB)'
+    >>> summary(1_184_890, 431_104, 2.9236)
+    '2.92 bpd  36.4% (1.13 MiB => 421 KiB)'
     """
-    return f"{name} : {bits_per_dim:.2f} bpd  {share(plain_bytes, compressed_bytes, compressed)}"
+    return f"{bits_per_dim:.2f} bpd  {share(plain_bytes, compressed_bytes, compressed)}"
 
 
 def share(plain_bytes: int, compressed_bytes: int, compressed: bool = True) -> str:
-    """The compressed size as a part of the other, and both, the one that came out behind the arrow.
+    """Return the compressed size as a part of the other, and both, the one that came out behind the arrow.
 
     >>> share(1_184_890, 431_104, compressed=False)
     '36.4% (421 KiB => 1.13 MiB)'
@@ -63,7 +63,7 @@ def share(plain_bytes: int, compressed_bytes: int, compressed: bool = True) -> s
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell, the first to the left, the others to the right.
+    """Return columns as wide as their widest cell, the first to the left, the others to the right.
 
     >>> print(table(["file", "bits"], [["a.txt", "7"]]))
     file   bits
@@ -78,7 +78,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 class Bar:
-    """A progress bar on one line of a terminal, with rate and time left; nothing where ``shown`` is false."""
+    """A progress bar on one line of a terminal, with rate and time left; nothing where ``shown`` is false.
+
+    It is a :class:`bfncodec.runtime.progress.Reporter`. Where it is told of progress it raises Stopped if a signal has
+    come, in whatever thread that is.
+    """
 
     def __init__(self, name: str, shown: bool, stream: TextIO | None = None) -> None:
         self.name, self.shown, self.stream = name, shown, stream or sys.stderr
@@ -87,13 +91,13 @@ class Bar:
         self._width = 0
 
     def start(self, total: int) -> None:
-        """Work of that many bytes or subpixels begins."""
+        """Begin work of `total` bytes or subpixels."""
         SIGNALS.check()
         self.total, self.done = total, 0
         self._began = time.monotonic()
 
     def advance(self, done: int) -> None:
-        """So many more are done."""
+        """Count `done` further bytes or subpixels as done."""
         SIGNALS.check()
         self.done += done
         now = time.monotonic()

@@ -39,6 +39,7 @@ __all__ = [
     "encode_data",
     "encode_files",
     "encode_folder",
+    "encode_source",
     "file_of",
     "holds_folder",
     "is_folder",
@@ -108,6 +109,15 @@ def encode_folder(
     """
     shape = item_shape(options, codecs)
     return encode_files(read_folder(folder, options.on_skip), shape, options, codecs, reporter)
+
+
+def encode_source(
+    source: bytes | Path, options: Options, codecs: CodecSource, reporter: Reporter | None = None
+) -> tuple[bytes, Content]:
+    """Return the compressed file of the bytes of a file, or of a folder by its path, and the content that it holds."""
+    if isinstance(source, Path):
+        return encode_folder(source, options, codecs, reporter)
+    return encode_data(source, options, codecs, reporter)
 
 
 def item_shape(options: Options, codecs: CodecSource) -> Shape:

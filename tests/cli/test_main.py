@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,8 +23,8 @@ from PIL import Image
 
 import bfncodec
 import bfncodec.training
-from bfncodec.cli import batch
-from bfncodec.cli.main import cli
+from bfncodec.cli import call, commands, messages
+from bfncodec.cli.main import COMMANDS, cli
 from bfncodec.cli.terminal import human_bytes
 from support.commands import ENVIRONMENT, TEXT, names, run
 from support.doubles import FakeModels, noise
@@ -406,15 +407,14 @@ def test_progress_at_a_terminal(folder: Path) -> None:
 
 
 def test_errors_are_single_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    batch.complain("several\nlines")
+    messages.complain("several\nlines")
     assert capsys.readouterr().err == "bfncodec: several lines\n"
 
 
 @pytest.mark.parametrize("quiet", [False, True])
 def test_what_is_logged_while_a_file_is_at_work_is_said(quiet: bool, capsys: pytest.CaptureFixture[str]) -> None:
     log = logging.getLogger("bfncodec.networks.acceleration")
-    call = batch.Call(quiet)
-    with call.each("a"):
+    with call.Call(quiet).each("a"):
         log.info("compiling")
         log.debug("details")
     log.info("afterwards")
@@ -441,3 +441,23 @@ def test_shells_complete_commands(folder: Path) -> None:
     asked = ENVIRONMENT | {"_BFNCODEC_COMPLETE": "bash_complete", "COMP_WORDS": "bfncodec dec", "COMP_CWORD": "1"}
     done = subprocess.run([sys.executable, "-m", "bfncodec"], capture_output=True, check=True, env=asked)
     assert done.stdout.split() == [b"plain,decompress"]
+
+
+def test_completion_and_help_know_every_command_without_loading_it(folder: Path) -> None:
+    """The help lines stand in the group, so that neither loads a command, and say what the commands say."""
+    names = {path.stem for path in Path(commands.__file__).parent.glob("[a-z]*.py")}
+    assert names == set(COMMANDS)
+    for name, line in COMMANDS.items():
+        command = import_module(f"bfncodec.cli.commands.{name}").command
+        assert command.name == name
+        assert command.get_short_help_str(200) == click.Command(name, help=line).get_short_help_str(200)
+    loaded = "; print([name for name in sys.modules if name.startswith('bfncodec.cli.commands')])"
+    code = "import sys; from bfncodec.cli import main; main.cli.main(['--help'], standalone_mode=False)" + loaded
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=ENVIRONMENT)
+    assert done.stdout.endswith(b"[]\n")
+
+
+def test_shells_complete_options(folder: Path) -> None:
+    asked = {"_BFNCODEC_COMPLETE": "bash_complete", "COMP_WORDS": "bfncodec train --min", "COMP_CWORD": "2"}
+    done = subprocess.run([sys.executable, "-m", "bfncodec"], capture_output=True, check=True, env=ENVIRONMENT | asked)
+    assert done.stdout.split() == [b"plain,--minutes"]

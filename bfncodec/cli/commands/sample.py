@@ -1,0 +1,44 @@
+"""``bfncodec sample``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bfncodec.analysis.sampling import as_file, sample
+from bfncodec.cli import options as opt
+from bfncodec.cli.machine import models_of
+from bfncodec.cli.streams import write_stdout
+from bfncodec.files.atomic import place
+
+
+@click.command("sample")
+@click.argument("model")
+@click.option("-n", "--count", default=16, show_default=True, type=click.IntRange(1, 4096), help="How many.")
+@click.option("--size", default=None, help="Of images HEIGHTxWIDTH, of texts bytes.  [default: 64x64, 512]")
+@click.option("--seed", type=click.IntRange(0), help="The same seed gives the same samples.")
+@click.option("-o", "--output", type=opt.FileType(), help="PNG file of images, text file; - is standard output.")
+@opt.together(opt.force, opt.running)
+def command(model: str, count: int, size: str | None, seed: int | None, **given: Any) -> int:
+    """Draw images or texts from MODEL: what it decodes random bits to."""
+    items = sample(models_of(given).named(model), count, _sides(size), seed)
+    made = as_file(items)
+    output: Path | None = given["output"]
+    if output is None and not isinstance(items[0], bytes):
+        output = Path(f"{Path(model).name}.png")
+    if output is None or str(output) == "-":
+        write_stdout(made)
+    else:
+        place(output, made, force=given["force"])
+    return 0
+
+
+def _sides(size: str | None) -> tuple[int, ...] | None:
+    if size is None:
+        return None
+    try:
+        return tuple(int(side) for side in size.lower().split("x"))
+    except ValueError as error:
+        raise click.BadParameter(f"expected HEIGHTxWIDTH or a number of bytes, found {size}") from error

@@ -1,0 +1,32 @@
+"""``bfncodec test``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bfncodec.cli import options as opt
+from bfncodec.cli.call import Call
+from bfncodec.cli.machine import models_of
+from bfncodec.cli.messages import shown
+from bfncodec.cli.selection import expand
+from bfncodec.cli.streams import read_input
+from bfncodec.files.data import decode_data
+from bfncodec.files.names import has_suffix
+from bfncodec.files.options import Options, size_of
+
+
+@click.command("test")
+@opt.some_files
+@opt.together(opt.recursive, opt.limits, opt.running, opt.quiet)
+def command(files: tuple[Path, ...], **given: Any) -> int:
+    """Decode compressed FILES completely and say whether they are sound; nothing is written."""
+    call, codecs, options = Call(given["quiet"]), models_of(given), Options(limits=opt.limits_of(given))
+    for path, _ in expand(files, given["recursive"], has_suffix, call):
+        with call.each(str(path)):
+            made, _ = decode_data(read_input(path), options, codecs, call.bar(str(path)))
+            count = f"{len(made)} files, " if isinstance(made, dict) else ""
+            call.say(f"{shown(str(path))} : sound, {count}{size_of(made)} bytes")
+    return call.code

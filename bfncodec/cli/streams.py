@@ -1,0 +1,125 @@
+"""Standard input and output: bytes in, bytes, tables and JSON out, wherever they lead."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from bfncodec.cli.signals import SIGPIPE, Stopped
+from bfncodec.cli.terminal import table
+from bfncodec.errors import InputError, OutputError
+from bfncodec.files.atomic import descriptor
+from bfncodec.files.sources import read
+
+if TYPE_CHECKING:
+    from bfncodec.files.options import Made
+
+__all__ = [
+    "STDIN",
+    "abandon_stdout",
+    "is_stdout",
+    "no_place",
+    "open_closed_streams",
+    "print_json",
+    "print_line",
+    "print_table",
+    "read_input",
+    "read_source",
+    "write_stdout",
+]
+
+STDIN = Path("-")
+
+
+def read_input(path: Path) -> bytes:
+    """Return the bytes of a file, or those of standard input for ``-``. Raises InputError where they cannot be read."""
+    if path != STDIN:
+        return read(path)
+    if sys.stdin is None:
+        raise InputError("standard input is closed")
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}") from error
+
+
+def read_source(path: Path) -> bytes | Path:
+    """Return the bytes of a file or of standard input; a folder as it is. Errors as :func:`read_input`."""
+    return path if path != STDIN and path.is_dir() else read_input(path)
+
+
+def is_stdout(path: Path) -> bool:
+    """Return whether a path is another name of standard output.
+
+    It is written to then, never replaced: it may be a file that a shell's redirection has opened.
+    """
+    return path == STDIN or descriptor(path) == 1
+
+
+def write_stdout(data: Made) -> None:
+    """Write the bytes of a file to standard output.
+
+    Raises OutputError where that fails, and for a folder; Stopped where nobody reads any more.
+    """
+    if isinstance(data, dict):
+        raise no_place()
+    if sys.stdout is None:
+        raise OutputError("standard output is closed")
+    try:
+        _write_all(sys.stdout.buffer, data)
+    except BrokenPipeError as error:
+        raise Stopped(SIGPIPE) from error
+    except OSError as error:
+        abandon_stdout()
+        raise OutputError(f"standard output cannot be written: {error.strerror or error}") from error
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    """Write all of it: a stream without a buffer, as with PYTHONUNBUFFERED, may take a part and say only so."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
+    file.flush()
+
+
+def abandon_stdout() -> None:
+    """Write nothing more to standard output, so that Python does not try again, and complain, when it exits."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def open_closed_streams() -> None:
+    """Open the null device in the place of standard streams that are closed.
+
+    The next file to be opened would take the number of a closed one, and whatever libraries say would be written there.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+
+
+def no_place() -> OutputError:
+    """Return the error of a folder that is to go to standard output."""
+    return OutputError("holds a folder, which standard output cannot: name a place for it with -o")
+
+
+def print_line(text: str) -> None:
+    """Write results for people to standard output. Errors as :func:`write_stdout`."""
+    write_stdout((text + "\n").encode(errors="backslashreplace"))
+
+
+def print_json(value: object) -> None:
+    """Write results for programs to standard output. Errors as :func:`write_stdout`."""
+    print_line(json.dumps(value, indent=2))
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write rows under a head to standard output. Errors as :func:`write_stdout`."""
+    print_line(table(head, rows))
