@@ -4,7 +4,8 @@
 #   make demo    a photo and a text, compressed and decompressed by the trained models
 #   make test    all tests, one process a core   (ARGS="-m 'not slow'" for the quick ones)
 #   make lint    ruff and mypy
-#   make clean   remove .venv
+#   make docs    the documentation site, in site/, with every link checked
+#   make clean   remove .venv and site
 #
 # On Linux, PyPI's torch brings the CUDA libraries with it (some GB). For a machine without a GPU,
 # PyTorch's own CPU index has a small build of the same version:
@@ -19,7 +20,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.demo
@@ -32,8 +33,11 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) site
 
 # torch goes first and alone, so that TORCH may name another index for it and for nothing else.
 $(VENV)/.base: pyproject.toml requirements.txt
@@ -49,6 +53,6 @@ $(VENV)/.base: pyproject.toml requirements.txt
 	$(PIP) install --quiet --constraint requirements.txt --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.demo $(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(VENV)/.base
+$(VENV)/.demo $(VENV)/.test $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: $(VENV)/.base
 	$(PIP) install --quiet --constraint requirements.txt --no-build-isolation --editable '.[$*]'
 	@touch $@
