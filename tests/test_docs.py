@@ -18,6 +18,7 @@ CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"(?<![\w/.])(?:bfncodec|benchmarks|configs|docs|examples|models|tests)/[\w./-]*\w")
 NAME = re.compile(r"\bbfncodec(?:\.\w+)+")
+CLASS = re.compile(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)*)(?:\.(\w+))?(?:\([^`]*\))?`")
 BENCHMARK = re.compile(r"python -m (benchmarks\.\w+)")
 
 
@@ -55,6 +56,15 @@ def test_names_of_the_package_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     missing = [name for name in set(NAME.findall(text)) if not is_defined(name.split("."))]
     assert not [name for name in missing if name != "bfncodec.fish"]
+
+
+@pytest.mark.parametrize("name", ["concepts", "glossary"])
+def test_classes_and_methods_exist(name: str) -> None:
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    package = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "bfncodec").glob("**/*.py"))
+    for owner, member in CLASS.findall(text):
+        assert re.search(rf"^class {owner}\b", package, re.MULTILINE), owner
+        assert not member or re.search(rf"^    (def )?{member}\b", package, re.MULTILINE), f"{owner}.{member}"
 
 
 def is_defined(parts: list[str]) -> bool:

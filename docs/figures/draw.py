@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bfncodec.flow import AccuracySchedule, Comb, GaussianFlow, Ramps, Schedule, Wavefront
+from bfncodec.flow import AccuracySchedule, Comb, GaussianFlow, Schedule, Staggered, Wavefront
 
 INK, PALE, LINE = "#1f2933", "#66737f", "#9aa5b1"
 BLUE, ORANGE, GREEN, RED = "#3b74b9", "#d9822b", "#3f9162", "#b83b4b"
@@ -156,7 +156,7 @@ def matrices() -> str:
         ("autoregression", "one at a time, wholly", Comb(length=8, teeth=1)),
         ("comb of two teeth", "two at a time, wholly", Comb(length=8, teeth=2)),
         ("wavefront, 4 x 2 pixels", "slanted lines, wholly", Wavefront(height=2, width=4)),
-        ("staggered, two steps each", "some at a time, in part", Ramps(length=8, tooth=4, ramp=(0.0, 1.0, 4.0))),
+        ("staggered, two steps each", "some at a time, in part", Staggered(length=8, period=4, betas=(0.0, 1.0, 4.0))),
         ("the paper’s", "all, a little at a time", quadratic),
     ]
     svg = Svg(940, 300, "Accuracy matrices of five schedules")
