@@ -25,7 +25,7 @@ _THIN = 64  # samples of a slanted line, below which NumPy takes longer to begin
 
 @dataclass(frozen=True)
 class Used:
-    """Which 16-bit numbers occur: offset + factor·n for n = 0, 1, ...; or, where factor is 0, each a gap further.
+    """A set of 16-bit numbers, those that occur: offset + factor·n for n = 0, 1, ...; or any, where factor is 0.
 
     gaps: the gaps, uint16 little-endian, as an LZMA payload.
     """
@@ -36,7 +36,10 @@ class Used:
 
     @classmethod
     def by(cls, values: Pixels) -> Used:
-        """Of uint16 samples. A list of gaps, as scaled samples have them, is made where it saves twice its size."""
+        """Return the numbers among uint16 samples, of any shape.
+
+        A list of gaps, as scaled samples have them, is made where it saves twice its size.
+        """
         import numpy as np
 
         used = np.flatnonzero(np.bincount(values.ravel()))
@@ -50,19 +53,19 @@ class Used:
         return cls(offset, factor)
 
     def write(self) -> bytes:
-        """The bytes a file has of it."""
+        """Return the set as bytes."""
         return varint(self.offset) + varint(self.factor) + (b"" if self.factor else varint(len(self.gaps)) + self.gaps)
 
     @classmethod
     def read(cls, reader: Reader) -> Used:
-        """The inverse of :meth:`write`."""
+        """Read what :meth:`write` wrote. DamagedError for numbers beyond 16 bits."""
         offset, factor = reader.varint("the least sample"), reader.varint("a factor")
         if offset > _LARGEST or factor > _LARGEST:
             raise DamagedError(f"16-bit samples cannot begin at {offset} with factor {factor}")
         return cls(offset, factor, b"" if factor else reader.take(reader.varint("the size of gaps"), "gaps"))
 
     def numbers(self, values: Pixels) -> Pixels:
-        """The samples as uint16 numbers from 0 on."""
+        """Return the ranks of samples in the set, uint16 from 0 on."""
         import numpy as np
 
         if self.factor:
@@ -73,7 +76,7 @@ class Used:
         return table[values]
 
     def samples(self, numbers: Pixels) -> Pixels:
-        """The inverse of :meth:`numbers`; DamagedError for numbers that stand for nothing."""
+        """Return the samples, uint16, of these ranks. DamagedError for ranks that no sample has."""
         import numpy as np
 
         largest = int(numbers.max())
@@ -99,19 +102,22 @@ class Used:
 
 
 def natural_shift(numbers: Pixels) -> int:
-    """How many low bits there are if the high bits are to fit a byte."""
+    """Return how many low bits numbers have if their high bits are to fit a byte."""
     return max(0, int(numbers.max()).bit_length() - _BYTE)
 
 
 def low_planes(shift: int) -> int:
-    """Planes of low bits, or DamagedError for a shift that none has."""
+    """Return how many planes of low bits a shift makes, 0 to 2. DamagedError for a shift that no writer chooses."""
     if shift > _BYTE and shift != ALL_LOW:
         raise DamagedError(f"samples cannot be cut at bit {shift}")
     return 2 if shift == ALL_LOW else int(shift > 0)
 
 
 def split(numbers: Pixels, shift: int) -> tuple[Pixels | None, list[Pixels]]:
-    """uint16 ``[H, W, C]`` as high bits (None where the shift leaves none) and planes of low bits, uint8."""
+    """Split numbers, uint16 ``[H, W, C]``, at a bit.
+
+    Returns the high bits, None where the shift leaves none, and the planes of the low bits, all uint8 ``[H, W, C]``.
+    """
     import numpy as np
 
     high = None if shift == ALL_LOW else (numbers >> np.uint16(shift)).astype(np.uint8)
@@ -124,7 +130,10 @@ def split(numbers: Pixels, shift: int) -> tuple[Pixels | None, list[Pixels]]:
 
 
 def join(high: Pixels | None, low: list[Pixels], shift: int) -> Pixels:
-    """The inverse of :func:`split`, one slanted line of pixels after the other."""
+    """Return the numbers, uint16 ``[H, W, C]``, that :func:`split` was given.
+
+    One slanted line of pixels is made after the other: its neighbours to the left and above are then known.
+    """
     import numpy as np
 
     if high is not None and not shift:
@@ -150,7 +159,10 @@ def join(high: Pixels | None, low: list[Pixels], shift: int) -> Pixels:
 
 
 def _join_thin(base: Pixels, differences: Pixels, mask: int) -> Pixels:
-    """What :func:`join` makes, one sample after the other: of planes whose slanted lines are short this is sooner."""
+    """Return the numbers of :func:`join`, made one sample after the other.
+
+    This is faster where slanted lines are short. base: the high bits in their place. differences: to the predictions.
+    """
     import numpy as np
 
     samples = np.empty(base.shape, np.uint16)
@@ -171,7 +183,7 @@ def _join_thin(base: Pixels, differences: Pixels, mask: int) -> Pixels:
 
 
 def _padded(plane: Pixels) -> Pixels:
-    """A row and a column of zeros before a plane ``[H, W, C]``, which becomes ``[(H + 1)(W + 1), C]``."""
+    """Return a plane ``[H, W, C]`` behind a row and a column of zeros, as ``[(H + 1)(W + 1), C]``."""
     import numpy as np
 
     return np.pad(plane, ((1, 0), (1, 0), (0, 0))).reshape(-1, plane.shape[2])
@@ -182,7 +194,10 @@ def _centre(shift: int) -> int:
 
 
 def _median(left: Pixels, above: Pixels, corner: Pixels) -> Pixels:
-    """The median of left, above and left + above - corner: smooth slopes go on, edges stay."""
+    """Return the median of left, above and left + above - corner: smooth slopes go on, edges stay.
+
+    It is the median edge detector of LOCO-I (Weinberger, Seroussi and Sapiro, 2000).
+    """
     import numpy as np
 
     low, high = np.minimum(left, above), np.maximum(left, above)

@@ -23,7 +23,7 @@ _LONGEST = 1 << 13  # bits of a whole number
 
 
 def write_info(info: Mapping[Any, Any]) -> tuple[Extra, ...]:
-    """The extras that hold an image's info. InputError for a value that would not come back."""
+    """Return the extras that hold an image's info. InputError for a value that would not come back."""
     plain, rest, extras = {}, [], []
     for name, value in info.items():
         if type(name) is str and _is_plain(value):
@@ -37,7 +37,7 @@ def write_info(info: Mapping[Any, Any]) -> tuple[Extra, ...]:
 
 
 def read_info(extras: tuple[Extra, ...]) -> dict[Any, Any]:
-    """The inverse. DamagedError for what no writer writes."""
+    """Return the info that :func:`write_info` was given. DamagedError for extras that it does not make."""
     info: dict[Any, Any] = {}
     with reading("the picture's info cannot be read"):
         for extra in extras:
@@ -53,7 +53,7 @@ def read_info(extras: tuple[Extra, ...]) -> dict[Any, Any]:
 
 
 def filter_info(extras: tuple[Extra, ...]) -> tuple[Extra, ...]:
-    """The extras of a Pillow image that hold for a region of it too."""
+    """Return the extras of a Pillow image that hold for a region of it too. DamagedError for info that cannot be."""
     kept = tuple(extra for extra in extras if extra.tag not in (Tag.INFO, Tag.INFO_BYTES, Tag.INFO_TREE))
     with reading("the picture's info cannot be that of a region"):
         info = {name: value for name, value in read_info(extras).items() if name not in _FALSE_OF_REGIONS}
@@ -61,7 +61,10 @@ def filter_info(extras: tuple[Extra, ...]) -> tuple[Extra, ...]:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether JSON brings it back, but for a tuple, which becomes a list: numbers, strings, and a tuple of such."""
+    """Return whether JSON brings a value back: None, numbers, strings, and a tuple of such.
+
+    A tuple becomes a list, which :func:`read_info` makes a tuple again.
+    """
     if type(value) is tuple:
         return all(type(item) is not tuple and _is_plain(item) for item in value)
     return value is None or type(value) in (bool, float, str) or _is_whole(value)
@@ -75,7 +78,10 @@ def _is_whole(value: object) -> bool:
 
 
 def _node(value: Any, name: Any, depth: int) -> Any:
-    """A value as JSON: what is no number or string is a list, of which the first says what it is."""
+    """Return a value as JSON: one that is no number or string is a list, of which the first element names its type.
+
+    name: the name in the info, for the error. depth: of groups around the value. InputError for any other type.
+    """
     if value is None or type(value) in (bool, float, str) or _is_whole(value):
         return value
     if depth < _DEEPEST:
@@ -98,7 +104,7 @@ def _node(value: Any, name: Any, depth: int) -> Any:
 
 
 def _value(node: Any) -> Any:
-    """The inverse of :func:`_node`."""
+    """Return the value of which :func:`_node` made JSON. ValueError and others for JSON that it does not make."""
     if not isinstance(node, list):
         return node
     kind, *parts = node
@@ -122,7 +128,7 @@ def _value(node: Any) -> Any:
 
 
 def _numbers(value: Any) -> list[Any] | None:
-    """A ratio of whole numbers, as TIFF's resolutions are."""
+    """Return a ratio of whole numbers, as TIFF's resolutions are, as JSON; None for any other value."""
     if type(value) is Fraction and _is_whole(value.numerator) and _is_whole(value.denominator):
         return ["Fraction", value.numerator, value.denominator]
     from PIL.TiffImagePlugin import IFDRational
@@ -133,7 +139,7 @@ def _numbers(value: Any) -> list[Any] | None:
 
 
 def _text(value: Any) -> tuple[Any, ...] | None:
-    """Text of a PNG file that says its language: a subclass of str."""
+    """Return text, language and keyword of Pillow's text of a PNG file, a subclass of str; None for any other value."""
     from PIL.PngImagePlugin import iTXt
 
     if type(value) is not iTXt:

@@ -39,8 +39,8 @@ __all__ = [
 _RGBA = 4  # channels of a palette's entries
 _MOST = 256  # entries
 _FOUR, _AS_BYTES, _AS_NUMBER = 1, 2, 4
-"""Form of a palette, a sum: its entries are of four channels; info has the opacity, too, as bytes or as the number of
-the last entry that has one, the only one not opaque."""
+"""Form of an image's palette, a sum of flags: its entries are of four channels; the image's info has the opacity, too,
+as bytes, or as the number of the last entry that has one, the only one not opaque."""
 
 _ARRAY_MODES = {
     ("u1", 1): Mode.L,
@@ -56,7 +56,11 @@ _ARRAY_MODES = {
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """Pixels ``[H, W, C]`` (see :mod:`bfncodec.images.classical`), their mode, origin and metadata."""
+    """A picture with all that makes it the object or the file that it was.
+
+    pixels: ``[H, W, C]``, uint8 or, of wide modes, uint16 (:mod:`bfncodec.images.samples`). origin: the object or
+    format of a file. extras: its metadata.
+    """
 
     pixels: Pixels
     mode: Mode
@@ -65,17 +69,17 @@ class Picture:
 
     @property
     def header(self) -> Header:
-        """Return what the file's header says of it."""
+        """Header of a compressed file of the picture."""
         return Header(Kind.IMAGE, self.origin, self.mode, extras=self.extras)
 
     @cached_property
     def palette(self) -> Palette | None:
-        """The coded palette, None where there is none. DamagedError for one that cannot be."""
+        """The coded palette, None where there is none. DamagedError for a palette that cannot be."""
         value = self.header.extra(Tag.COLOURS) if self.mode is Mode.P else None
         return None if value is None else Palette.read(value)
 
     def same(self, other: Picture) -> bool:
-        """Equality of everything a file keeps."""
+        """Return whether everything that a file keeps is equal."""
         import numpy as np
 
         return self.header == other.header and np.array_equal(self.pixels, other.pixels)
@@ -85,7 +89,7 @@ class Picture:
 
 
 def picture_of_array(array: Pixels) -> Picture | None:
-    """An array that is a picture: ``[H, W]`` or ``[H, W, 2 to 4]``; None for any other."""
+    """Return an array ``[H, W]`` or ``[H, W, 2 to 4]`` of uint8 or uint16 as a picture, None for any other array."""
     channels = array.shape[2] if array.ndim == 3 else 1
     mode = _ARRAY_MODES.get((array.dtype.str[1:], channels))
     if mode is None or array.ndim not in (2, 3) or not array.size or array.shape[2:] == (1,):
@@ -96,7 +100,7 @@ def picture_of_array(array: Pixels) -> Picture | None:
 
 
 def array_of_picture(picture: Picture) -> Pixels:
-    """The inverse of :func:`picture_of_array`."""
+    """Return the array that :func:`picture_of_array` was given. DamagedError for one that cannot be big-endian."""
     pixels = picture.pixels[:, :, 0] if picture.mode.channels == 1 else picture.pixels
     if picture.origin is not Origin.BIG_ENDIAN_ARRAY:
         return pixels
@@ -109,11 +113,14 @@ def array_of_picture(picture: Picture) -> Pixels:
 
 # ---- palettes ---------------------------------------------------------------------------------
 
-_SAMPLE = 1 << 18  # pixels from which it is told how to number them
+_SAMPLE = 1 << 18  # pixels that decide which numbers take less, the palette's own or those along its chain
 
 
 def with_palette(plain: Picture, palette: Palette, rest: tuple[Extra, ...]) -> Picture:
-    """A picture with its palette as it is or coded, in place of all extras but ``rest``, whichever takes less."""
+    """Return a picture with its palette coded, or as it is, whichever takes less.
+
+    plain: the picture with its palette as it is. rest: its extras beside a coded palette.
+    """
     if not palette.can_be_coded:
         return plain
     chained, pixels = palette.along_chain(plain.pixels)
@@ -126,13 +133,13 @@ def with_palette(plain: Picture, palette: Palette, rest: tuple[Extra, ...]) -> P
 
 
 def bare_image(picture: Picture) -> Image.Image:
-    """The pixels as a Pillow image, with the numbers that its palette's entries have, but without that."""
+    """Return the pixels as a Pillow image without its palette, of which they have the own numbers."""
     palette = picture.palette
     return to_image(palette.own_numbers(picture.pixels) if palette else picture.pixels, picture.mode)
 
 
 def _estimate(pixels: Pixels) -> int:
-    """About the bytes that they take; of large pictures, that rows in the middle do."""
+    """Estimate the bytes that numbers of colours take, of a large picture those in the rows in the middle."""
     height, width = pixels.shape[:2]
     rows = min(height, max(1, _SAMPLE // width))
     top = (height - rows) // 2
@@ -143,7 +150,10 @@ def _estimate(pixels: Pixels) -> int:
 
 
 def picture_of_image(image: Image.Image) -> Picture:
-    """A Pillow image with palette, transparency and info. InputError for one that would not come back as it is."""
+    """Return a Pillow image as a picture, with palette, transparency and info.
+
+    InputError for an image that would not come back as it is, or cannot be read.
+    """
     mode = Mode.of(image.mode)
     if mode is None:
         modes = ", ".join(mode.pil for mode in Mode)
@@ -161,8 +171,20 @@ def picture_of_image(image: Image.Image) -> Picture:
     return replace(picture, extras=write_info(image.info))
 
 
+def image_of_picture(picture: Picture) -> Image.Image:
+    """Return the image that :func:`picture_of_image` was given. DamagedError for a palette or info that cannot be."""
+    image, value = bare_image(picture), picture.header.extra(Tag.PALETTE)
+    with reading("the picture's palette cannot be read"):
+        if picture.palette is not None:
+            _put_palette(image, picture.palette)
+        elif value is not None and picture.mode is Mode.P:
+            image.putpalette(value[1:], "RGBA" if value[0] == _RGBA else "RGB")
+    image.info.update(read_info(picture.extras))
+    return image
+
+
 def check_frames(image: Image.Image) -> None:
-    """Raise InputError for an image of several: only the one that is shown would come back."""
+    """Raise InputError for an image of several frames: only the one that is shown would come back."""
     try:
         frames = max(getattr(image, "n_frames", 1), len(image.info.get("sizes", ())))
     except (OSError, SyntaxError, ValueError, EOFError, TypeError) as error:
@@ -183,7 +205,10 @@ def _with_palette_of(image: Image.Image, picture: Picture, info: Mapping[Any, An
 
 
 def _palette_of(channels: int, entries: bytes, told: object) -> Palette:
-    """The palette of an image whose info tells that transparency, and in it what of that it can hold."""
+    """Return the palette of an image, with the transparency that its info tells, as far as a palette can hold it.
+
+    channels: of an entry, 3 or 4. told: the transparency as Pillow has it, bytes or a number, or anything else.
+    """
     four, colours, opacity = 0, entries, b""
     if channels == _RGBA:
         four, opacity = _FOUR, entries[_RGBA - 1 :: _RGBA]
@@ -196,22 +221,10 @@ def _palette_of(channels: int, entries: bytes, told: object) -> Palette:
 
 
 def _told(palette: Palette) -> bytes | int | None:
-    """The transparency in an image's info, None where the palette does not hold it."""
+    """Return the transparency as the info of an image has it, None where the palette does not hold it."""
     if palette.form & _AS_NUMBER:
         return len(palette.opacity) - 1
     return palette.opacity if palette.form & _AS_BYTES else None
-
-
-def image_of_picture(picture: Picture) -> Image.Image:
-    """The inverse of :func:`picture_of_image`. DamagedError for a palette or info that cannot be."""
-    image, value = bare_image(picture), picture.header.extra(Tag.PALETTE)
-    with reading("the picture's palette cannot be read"):
-        if picture.palette is not None:
-            _put_palette(image, picture.palette)
-        elif value is not None and picture.mode is Mode.P:
-            image.putpalette(value[1:], "RGBA" if value[0] == _RGBA else "RGB")
-    image.info.update(read_info(picture.extras))
-    return image
 
 
 def _put_palette(image: Image.Image, palette: Palette) -> None:

@@ -46,9 +46,9 @@ _FRAME = 9  # bytes: tag, sizes and checksum
 
 
 def preview_extra(picture: Picture, file_bytes: int | None = None) -> Extra | None:
-    """The preview a file holds. file_bytes: size of the file, of which it is to be next to nothing, or None.
+    """Return a preview of a picture for its file; None where the smallest would take too much of it.
 
-    None where it would not.
+    file_bytes: size of the file, of which the preview takes one byte in 2,000 at most; None for any preview.
     """
     image = scaled_down(picture)
     if image.has_transparency_data and image.getchannel("A").getextrema()[0] == 255:
@@ -62,7 +62,7 @@ def preview_extra(picture: Picture, file_bytes: int | None = None) -> Extra | No
 
 
 def find(header: Header) -> Image.Image | None:
-    """The preview in a file with that header, None where there is none. DamagedError where it cannot be read."""
+    """Return the preview in a file with this header, None where there is none. DamagedError where it cannot be read."""
     value = header.extra(Tag.PREVIEW)
     if value is None:
         return None
@@ -74,7 +74,7 @@ def find(header: Header) -> Image.Image | None:
 
 
 def _sides(data: bytes) -> tuple[int, int]:
-    """Width and height that a WebP file says it has."""
+    """Return width and height that a WebP file declares (RFC 9649, sections 2.5 to 2.7)."""
     head, chunk = Reader(data).take(_WEBP_HEAD, "a WebP file"), data[12:16]
     if chunk == b"VP8X":
         return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
@@ -85,7 +85,10 @@ def _sides(data: bytes) -> tuple[int, int]:
 
 
 def scaled_down(picture: Picture) -> Image.Image:
-    """A picture at the size of a large preview, in mode L, LA, RGB or RGBA."""
+    """Return a picture scaled down to 320 pixels a side at most, in mode L, LA, RGB or RGBA.
+
+    DamagedError for metadata that cannot be.
+    """
     with reading("the picture cannot be shown"):
         image = _shown(picture)
         image.thumbnail((_LARGEST, _LARGEST), reducing_gap=3.0)
@@ -93,7 +96,7 @@ def scaled_down(picture: Picture) -> Image.Image:
 
 
 def _shown(picture: Picture) -> Image.Image:
-    """A Pillow image of 8 bits a sample without a palette."""
+    """Return a picture as a Pillow image of 8 bits a sample, without a palette."""
     pixels, mode = picture.pixels, picture.mode
     if mode.is_wide:
         shift = max(0, int(pixels.max()).bit_length() - 8)

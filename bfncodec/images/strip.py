@@ -27,7 +27,7 @@ _BARE = {Origin.PNG: png.bare, Origin.WEBP: webp.bare}
 
 
 def stripped(image: Image.Image) -> Image.Image:
-    """The same pixels in the same mode, and nothing else. InputError for an image of several."""
+    """Return an image with its pixels and its mode alone. InputError for an image of several frames."""
     check_frames(image)
     if image.mode == "P":
         return _with_least_palette(image)
@@ -37,9 +37,9 @@ def stripped(image: Image.Image) -> Image.Image:
 
 
 def stripped_file(data: bytes) -> bytes:
-    """A PNG or WebP file of the same pixels; any other bytes as they are.
+    """Return a PNG or WebP file with its pixels alone, and any other bytes as they are.
 
-    Pixels are not coded again but for palettes. Raises InputError where they could not be kept.
+    Pixels are not coded again but for palettes. InputError where they depend on more than is kept.
     """
     picture = read_file(data)
     if picture is None or picture.origin not in _BARE:
@@ -55,7 +55,10 @@ def stripped_file(data: bytes) -> bytes:
 
 
 def _looks_the_same(picture: Picture, data: bytes, made: bytes) -> bool:
-    """Whether a stripped file has the picture's pixels; of palettes, the colours and opacities that they stand for."""
+    """Return whether a stripped file has a picture's pixels; of palettes, the colours and opacities they stand for.
+
+    data: the file of the picture. made: the stripped one.
+    """
     again = read_file(made)
     if again is None or again.mode is not picture.mode:
         return False
@@ -86,7 +89,7 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
 
 
 def _with_least_palette(image: Image.Image) -> Image.Image:
-    """The colours that are used, by opacity, red, green and blue."""
+    """Return an image of mode P with a palette of the colours it uses, sorted by opacity, red, green and blue."""
     seen = np.asarray(image.convert("RGBA"))
     keys = np.ascontiguousarray(seen[:, :, [3, 0, 1, 2]]).view(">u4")[:, :, 0]
     colours, numbers = np.unique(keys, return_inverse=True)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +14,9 @@ from bfncodec.format.kinds import PLANES, Method, Mode
 from bfncodec.format.wire import Reader
 from bfncodec.images.byteplanes import ALL_LOW, Used, join, low_planes, natural_shift, split
 from bfncodec.images.classical import Block, Planes, decode_tile, encode_tile
+from bfncodec.runtime.arrays import Pixels
 from support.doubles import noise
 
-Pixels = np.ndarray[Any, Any]
 MODES = {1: Mode.I16, 2: Mode.LA16, 3: Mode.RGB16, 4: Mode.RGBA16}
 
 

@@ -15,11 +15,11 @@ __all__ = ["Parsed", "Role", "Span", "UnfitError", "check_size"]
 
 
 class UnfitError(ValueError):
-    """The file is better kept as bytes: something in it would not come back."""
+    """A file is better kept as bytes: something in it would not come back."""
 
 
 class Role(Enum):
-    """Why a byte of a file comes back.
+    """Reason why a byte of a file comes back.
 
     KEPT: it is stored. PIXELS: it codes pixels, which are coded anew. DERIVED: it follows from the others, as sizes,
     places, checksums of what codes pixels and zeros between them do.

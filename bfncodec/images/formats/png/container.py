@@ -1,4 +1,4 @@
-"""Chunks of a PNG file, and its head (PNG, third edition, sections 5 and 11.2.1)."""
+"""Chunks of a PNG file, and its head (PNG, third edition, sections 5 and 11)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MODES = {
 
 _ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 _WHOLE = ((0, 0, 1, 1),)
-"""Passes: first row and column, and steps of rows and columns (section 8.1)."""
+"""Passes: first row and column, and steps of rows and columns (section 8)."""
 
 Pass = tuple[slice, slice]
 """Rows and columns of the pixels in a pass."""

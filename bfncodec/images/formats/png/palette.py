@@ -1,4 +1,4 @@
-"""The palette of a PNG file: its PLTE and tRNS chunks, coded or as they are (PNG, third edition, section 11.2)."""
+"""The palette of a PNG file: its PLTE and tRNS chunks, coded or as they are (PNG, third edition, section 11)."""
 
 from __future__ import annotations
 

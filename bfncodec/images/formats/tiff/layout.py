@@ -1,4 +1,4 @@
-"""How the pixels of a TIFF file are cut into strips or tiles, and how the samples of each lie in its bytes."""
+"""Pixels of a TIFF file to the bytes of its strips or tiles and back: how they are cut, and how samples lie in each."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _MODES = {
 
 @dataclass(frozen=True)
 class Layout:
-    """How pixels are cut and coded.
+    """A way in which pixels are cut and coded.
 
     order: of the bytes of a sample, "<" or ">". tile: rows and columns of a strip or tile. tiled: tiles, not strips.
     compression: see :mod:`.strips`. predictor: samples are differences. reverse: bits of a byte are in reverse order.
