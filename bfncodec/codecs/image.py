@@ -1,9 +1,16 @@
-"""RGB and grey images through the erasure sender on the wavefront schedule."""
+"""RGB and grey images through the erasure sender on the wavefront schedule.
+
+Each step of the schedule reveals a slanted line of pixels. The sender delivers them exactly, so the receiver's
+prediction p_R is the network's p_O, and the step costs KL(p_S || p_R) = -log2 p_O(x | theta): a range coder under p_O
+takes that, and needs no bits back. Inside a pixel channels follow each other, each given those before: p_O of a pixel
+is autoregressive in its channels, and the schedule is autoregressive in its lines.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
@@ -20,12 +27,12 @@ from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.cdf import NIBBLE, Intervals
 from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, SymbolSource, information
 from bfncodec.errors import DamagedError, InputError
-from bfncodec.flow.report import CodeLength
+from bfncodec.flow import CodeLength, StepCosts, Wavefront
 from bfncodec.format.imagehead import ImageHead
 from bfncodec.format.wire import Reader
 from bfncodec.models import ModelInfo
 from bfncodec.networks.acceleration import kernels_pay
-from bfncodec.networks.convnet.exact import ConvNetState, ExactConvNet, StepPixels, stored_shapes
+from bfncodec.networks.convnet.exact import ExactConvNet, Prediction, StepPixels, stored_shapes
 from bfncodec.networks.convnet.model import CODING_ORDER, ConvNetConfig
 from bfncodec.networks.storage import check_shapes
 from bfncodec.runtime.progress import Progress, silent
@@ -37,15 +44,26 @@ Ints = NDArray[np.int32]
 Coded = TypeVar("Coded", bytes, NDArray[np.uint8])
 Image = NDArray[np.uint8]  # [H, W, C], C = 3 for RGB, 1 for grey
 CALL_PIXELS = 1 << 23  # in one call, of which two batches keep all threads busy
-BATCH_PIXELS = 1 << 22  # images coded side by side hold about this many pixels together
-BLOCK_PIXELS = 1 << 12  # pixels the network sees at once when encoding
-ENCODE_SECONDS, DECODE_SECONDS = 1e-5, 3e-5  # that a pixel takes without compiled loops, roughly
-DECODE_LINE = 768  # pixels of the lines of all images: in shorter ones threads wait more than they share
+ENCODE_SECONDS, DECODE_SECONDS = 1e-5, 3e-5  # that a pixel takes without compiled kernels, roughly
 # Orientations that a thorough encoder tries: mirrored both ways; rows and columns exchanged, too, in small images only,
 # because that hardly ever wins.
 TRIED, TRIED_OF_SMALL = (0, 1, 2, 3), (4, 5, 6, 7)
-SMALL = 1 << 12  # pixels
 _KINDS = {1: "a grey", 3: "an RGB"}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is coded at once, in pixels.
+
+    batch: images coded side by side hold about so many together. block: pixels the network sees at once when encoding.
+    line: pixels of a line of all images; in shorter ones threads would wait more than they share. Nothing that is
+    written depends on these. small: images of at most so many pixels are tried in all orientations.
+    """
+
+    batch: int = 1 << 22
+    block: int = 1 << 12
+    line: int = 768
+    small: int = 1 << 12
 
 
 class ImageCodec(ModelCodec[Image]):
@@ -54,6 +72,8 @@ class ImageCodec(ModelCodec[Image]):
     Payload: an `ImageHead`, then the nibbles of all pixels, line by line: of each line the high nibbles of green, its
     low nibbles, then red's, then blue's, each by increasing row. A grey image has the nibbles of green only.
     """
+
+    sizes = Sizes()
 
     def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.info, self.device = info, device
@@ -76,7 +96,7 @@ class ImageCodec(ModelCodec[Image]):
         shared = _Shared(progress, len(TRIED))
         tried = [self._encode_turned(xs, orientation, shared) for orientation in TRIED]
         shortest = [min(payloads, key=len) for payloads in zip(*tried, strict=True)]
-        small = [i for i, x in enumerate(xs) if x.shape[0] * x.shape[1] <= SMALL]
+        small = [i for i, x in enumerate(xs) if x.shape[0] * x.shape[1] <= self.sizes.small]
         for orientation in TRIED_OF_SMALL:  # soon done, so they do not count as progress
             others = self._encode_turned([xs[i] for i in small], orientation, silent)
             for i, other in zip(small, others, strict=True):
@@ -96,10 +116,10 @@ class ImageCodec(ModelCodec[Image]):
 
     def codelength(self, x: Image) -> CodeLength:
         self.check(x)
-        kl = np.zeros(_lines(x.shape))
+        costs = StepCosts(Wavefront(*x.shape[:2]).n_steps)
         for pixels, _, _, frequency in self._intervals([x]):
-            kl += np.bincount(pixels.line, weights=information(frequency).sum(0), minlength=len(kl))
-        return CodeLength(kl, 0.0, x.size)
+            costs.add(pixels.line, information(frequency).sum(0))
+        return costs.total(x.size)
 
     def check(self, x: Image) -> None:
         if type(x) is np.ndarray and x.dtype == np.uint8 and x.ndim == 3 and x.size and x.shape[2] in self.channels:
@@ -130,7 +150,7 @@ class ImageCodec(ModelCodec[Image]):
         return [head.write() + body for head, body in zip(heads, bodies, strict=True)]
 
     def _fastest(self, seconds: float) -> ExactConvNet | CompiledConvNet:
-        """The network for work that takes about so long without compiled loops."""
+        """The network for work that takes about so long without compiled kernels."""
         return self._compiled if self.device.type == "cpu" and kernels_pay(seconds) else self.network
 
     @cached_property
@@ -150,7 +170,7 @@ class ImageCodec(ModelCodec[Image]):
         threads: int,
     ) -> list[Coded]:
         """Return what `work` makes of the images of these shapes, told by their indices, in the order of the shapes."""
-        groups = _groups(shapes, threads)
+        groups = _groups(shapes, threads, self.sizes.batch)
         alone = len(groups) == 1 < threads  # then torch's own threads are all that can help
         made = [work(groups[0], progress)] if alone else in_threads(work, groups, progress, threads)
         by_index = dict(zip(chain.from_iterable(groups), chain.from_iterable(made), strict=True))
@@ -181,7 +201,7 @@ class ImageCodec(ModelCodec[Image]):
 
         # Torch's threads would have next to nothing to share in a line; groups share the better the longer lines are.
         pixels, lines = sum(height * width for height, width, _ in shapes), max(map(_lines, shapes), default=0)
-        return self._in_groups(work, shapes, progress, 1 if pixels < DECODE_LINE * lines else self._threads())
+        return self._in_groups(work, shapes, progress, 1 if pixels < self.sizes.line * lines else self._threads())
 
     def _decode(
         self, sources: Sequence[SymbolSource], shapes: Sequence[tuple[int, int, int]], progress: Progress
@@ -189,32 +209,34 @@ class ImageCodec(ModelCodec[Image]):
         """The inverse of `_encode`, of images with one number of channels."""
         sizes = [height * width for height, width, _ in shapes]
         network = self._fastest(DECODE_SECONDS * sum(sizes))
-        run = network.start([shape[:2] for shape in shapes], BLOCK_PIXELS, single=True)
+        theta = network.start([shape[:2] for shape in shapes], self.sizes.block, single=True)
         values = np.empty((sum(sizes), shapes[0][2]), np.uint8)
-        for pixels in run.blocks():
-            values[pixels.place] = self._decode_line(run, pixels, values.shape[1], sources)
-            run.reveal(pixels, values[pixels.place])
+        for pixels in theta.blocks():  # a step of the schedule each
+            values[pixels.place] = self._decode_line(theta.predict(pixels), pixels, values.shape[1], sources)
+            theta.reveal(pixels, values[pixels.place])
             progress(len(pixels.cell))
         pieces = np.split(values, np.cumsum(sizes)[:-1])
         return [piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
     def _intervals(self, images: Sequence[Image]) -> Iterator[tuple[StepPixels, Ints, Ints, Ints]]:
-        """Some lines after the other: their pixels; their symbols, the frequencies below and those of the symbols,
-        int32 [S, n] for the S = 2 C symbols of a pixel.
+        """Intervals of p_O, some steps of the schedule at a time, which the encoder can take together as it knows x.
+
+        Yields the pixels that are revealed; their symbols, the frequencies below these and their own, int32 [S, n] for
+        the S = 2 C nibbles of a pixel.
         """
         network = self._fastest(ENCODE_SECONDS * sum(x.shape[0] * x.shape[1] for x in images))
-        run = network.start([x.shape[:2] for x in images], BLOCK_PIXELS)
+        theta = network.start([x.shape[:2] for x in images], self.sizes.block)
         channels = images[0].shape[2]
         values = np.concatenate([x.reshape(-1, channels) for x in images])
-        for pixels in run.blocks():
-            known = values[pixels.place]
-            run.reveal(pixels, known)
-            prediction = run.predict(pixels)
+        for pixels in theta.blocks():
+            revealed = values[pixels.place]
+            theta.reveal(pixels, revealed)  # a pixel still sees only what was revealed before its own step
+            p_O = theta.predict(pixels)
             intervals: list[Intervals] = []
             for k, c in enumerate(_coded_channels(channels)):
-                value = known[:, c].astype(np.int32)
-                intervals += prediction.channel(k).intervals(value)
-                prediction.condition(k, value)
+                value = revealed[:, c].astype(np.int32)
+                intervals += p_O.channel(k).intervals(value)
+                p_O.condition(k, value)
             yield (
                 pixels,
                 np.stack([i.symbol for i in intervals]),
@@ -223,22 +245,21 @@ class ImageCodec(ModelCodec[Image]):
             )
 
     def _decode_line(
-        self, run: ConvNetState, pixels: StepPixels, channels: int, sources: Sequence[SymbolSource]
+        self, p_O: Prediction, pixels: StepPixels, channels: int, sources: Sequence[SymbolSource]
     ) -> NDArray[np.uint8]:
-        """One step: the pixels of one line of every image. Returns uint8 [n, C]."""
+        """The pixels that one step reveals, one line of every image, uint8 [n, C]."""
         count = len(pixels.cell)
         ends = np.cumsum(pixels.counts[0]).tolist()
         pieces = [
             (s, slice(end - n, end)) for s, end, n in zip(sources, ends, pixels.counts[0].tolist(), strict=True) if n
         ]
-        prediction = run.predict(pixels)
         line = np.empty((count, channels), np.uint8)
         for k, c in enumerate(_coded_channels(channels)):
-            mixture = prediction.channel(k)
+            mixture = p_O.channel(k)
             high = _decode_symbols(mixture.high(), pieces)
             low = _decode_symbols(mixture.low(high), pieces)
             line[:, c] = high * NIBBLE + low
-            prediction.condition(k, line[:, c])
+            p_O.condition(k, line[:, c])
         return line
 
 
@@ -284,14 +305,14 @@ class _Shared:
         self.progress(whole)
 
 
-def _groups(shapes: Sequence[tuple[int, ...]], threads: int) -> list[list[int]]:
-    """Indices of images with one number of channels: groups of about BATCH_PIXELS, and one for each thread at least,
+def _groups(shapes: Sequence[tuple[int, ...]], threads: int, batch: int) -> list[list[int]]:
+    """Indices of images with one number of channels: groups of about `batch` pixels, and one for each thread at least,
     if there are so many. Images in a group have about as many lines, as lines are shorter where some have ended.
     """
     order = sorted(range(len(shapes)), key=lambda i: (shapes[i][2], _lines(shapes[i])))
     costs = [max(height * width, 64 * (height + 5)) for height, width, _ in shapes]  # cells of tiny images take more
     total, before = sum(costs), 0
-    count = threads * -(-total // (threads * BATCH_PIXELS))
+    count = threads * -(-total // (threads * batch))
     groups: dict[tuple[int, int, int], list[int]] = defaultdict(list)
     for i in order:
         share = (2 * before + costs[i]) * count // (2 * total)
@@ -301,9 +322,8 @@ def _groups(shapes: Sequence[tuple[int, ...]], threads: int) -> list[list[int]]:
 
 
 def _lines(shape: tuple[int, ...]) -> int:
-    """Steps of the wavefront."""
-    height, width, _ = shape
-    return width + 2 * (height - 1)
+    """Steps of the schedule of an image, [H, W, C]."""
+    return Wavefront(*shape[:2]).n_steps
 
 
 def _coding_order(counts: NDArray[np.int64], symbols: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import bfncodec
-from bfncodec.codecs.image import BATCH_PIXELS, TRIED, TRIED_OF_SMALL, ImageCodec, _groups, turn, turn_back
+from bfncodec.codecs.image import TRIED, TRIED_OF_SMALL, ImageCodec, Sizes, _groups, turn, turn_back
 from bfncodec.codecs.threads import in_threads
 from bfncodec.errors import DamagedError, InputError, ModelError
 from bfncodec.format.imagehead import ImageHead
@@ -125,7 +125,7 @@ def test_large_images_are_tried_in_fewer_orientations(both: ImageCodec, monkeypa
     ramp = np.add.outer(np.arange(24) ** 2, np.arange(31) * 3)[..., None] + np.arange(3)
     xs = [np.ascontiguousarray(turn(ramp.astype(np.uint8), o)[:k]) for o in range(8) for k in (9, 24)]
     of_all = both.encode_batch(xs, thorough=True)
-    monkeypatch.setattr("bfncodec.codecs.image.SMALL", 300)
+    monkeypatch.setattr(ImageCodec, "sizes", Sizes(small=300))
     some = both.encode_batch(xs, thorough=True)
     assert some == [both.encode_batch([x], thorough=True)[0] for x in xs]
     assert of_all != some
@@ -230,7 +230,7 @@ def test_one_thread_and_two_give_the_same_bytes(both: ImageCodec) -> None:
     st.integers(1, 4),
 )
 def test_groups_share_the_work(shapes: list[tuple[int, int, int]], threads: int) -> None:
-    groups = _groups(shapes, threads)
+    groups = _groups(shapes, threads, Sizes.batch)
     assert sorted(i for group in groups for i in group) == list(range(len(shapes)))
     for group in groups:
         assert len({shapes[i][2] for i in group}) == 1
@@ -240,10 +240,10 @@ def test_groups_share_the_work(shapes: list[tuple[int, int, int]], threads: int)
 
 def test_images_of_one_size_are_shared_out_evenly() -> None:
     for count, threads in ((4, 2), (7, 2), (9, 4), (1, 4)):
-        sizes = sorted(len(group) for group in _groups([(300, 200, 3)] * count, threads))
+        sizes = sorted(len(group) for group in _groups([(300, 200, 3)] * count, threads, Sizes.batch))
         assert len(sizes) == min(count, threads)
         assert sizes[-1] - sizes[0] <= 1
-    assert len(_groups([(512, 512, 3)] * 48, 1)) == 48 * 512 * 512 // BATCH_PIXELS
+    assert len(_groups([(512, 512, 3)] * 48, 1, 1 << 22)) == 48 * 512 * 512 >> 22
 
 
 @pytest.mark.parametrize("bad", [0, 1])

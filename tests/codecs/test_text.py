@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 import bfncodec
 from bfncodec import models
 from bfncodec.codecs.image import ImageCodec
+from bfncodec.codecs.image import Sizes as ImageSizes
 from bfncodec.codecs.streams import Sizes, _spans
 from bfncodec.codecs.text import TextCodec
 from bfncodec.codecs.threads import Team
@@ -155,8 +156,7 @@ def test_many_blocks_and_groups_give_the_same_bytes(image_codec: ImageCodec, mon
     """How many pixels the network sees at once, and how many images, is nobody's business but memory's."""
     xs = [noise(i, 20, 11, 3) for i in range(3)]
     payloads = image_codec.encode_batch(xs)
-    monkeypatch.setattr("bfncodec.codecs.image.BLOCK_PIXELS", 17)
-    monkeypatch.setattr("bfncodec.codecs.image.BATCH_PIXELS", 500)
+    monkeypatch.setattr(ImageCodec, "sizes", ImageSizes(batch=500, block=17))
     assert image_codec.encode_batch(xs) == payloads
     for x, back in zip(xs, image_codec.decode_batch(payloads), strict=True):
         np.testing.assert_array_equal(back, x)
