@@ -47,6 +47,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_files_that_are_named_exist(page: Path) -> None:
     text = LINK.sub("", page.read_text(encoding="utf-8"))
     named = {*FILE.findall(text), *(f"{module.replace('.', '/')}.py" for module in BENCHMARK.findall(text))}
+    named = {path for path in named if "NAME" not in path}
     missing = [path for path in named if not (ROOT / path).exists() and not list(ROOT.glob(f"{path}.py"))]
     assert not missing
 
@@ -90,6 +91,14 @@ def test_examples_that_say_what_comes_out_run(page: Path) -> None:
     for block in PYTHON.findall(page.read_text(encoding="utf-8")):
         if "assert " in block:
             exec(compile(block, str(page), "exec"), {})
+
+
+def test_the_table_of_rooms_is_that_of_the_imports() -> None:
+    tree = ast.parse((ROOT / "tests" / "test_architecture.py").read_text(encoding="utf-8"))
+    [order] = [node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "ROOMS"]
+    rooms = [room for rooms in ast.literal_eval(order) for room in rooms if room not in ("", "__main__")]
+    table = re.findall(r"^\| `(\w+)` \|", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert table == rooms
 
 
 def test_the_readme_is_short() -> None:
