@@ -91,7 +91,7 @@ def items_of(kind: str, path: Path, count: int) -> bytes:
     raw = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
     if kind == "text27":
         from bfncodec.codecs.archive import LETTERS
-        from bfncodec.training.tasks.parallel import to_letters
+        from bfncodec.training.items import to_letters
 
         letters = to_letters(np.frombuffer(raw, np.uint8))[: 256 * count]
         return np.frombuffer(LETTERS, np.uint8)[letters].tobytes()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Generic
 
 import torch
 import torch.nn.functional as F
@@ -17,17 +17,17 @@ from torch import Tensor, nn
 
 from bfncodec.training.muon import half_is_faster
 from bfncodec.training.processes import in_all
+from bfncodec.training.tasks.base import Batch
 
-Loss = Callable[[nn.Module, Any], Tensor]
 Say = Callable[[str], None]
 LOSS_TOLERANCE = 0.02  # of the loss
 LEAST_COSINE = 0.9  # between two gradients of the whole network
-DISTURBANCE = 0.02
+DISTURBANCE = 0.02  # standard deviation of the numbers that matrices of zeros are filled with
 
 
 @dataclass(frozen=True)
 class Way:
-    """How a loss is computed."""
+    """A way to compute a loss."""
 
     half: bool = False  # products of bfloat16
     compiled: bool = False
@@ -36,31 +36,32 @@ class Way:
         return f"{'bfloat16' if self.half else 'float32'}{', compiled' if self.compiled else ''}"
 
 
-class Computation:
-    """The loss of a network on a device, in some way."""
+class Computation(Generic[Batch]):
+    """The loss of a network on a device, computed in some way."""
 
-    def __init__(self, loss: Loss, network: nn.Module, device: torch.device, way: Way) -> None:
+    def __init__(
+        self, loss: Callable[[nn.Module, Batch], Tensor], network: nn.Module, device: torch.device, way: Way
+    ) -> None:
         self.loss, self.network, self.device, self.way = loss, network, device, way
-        self.run: Loss = torch.compile(loss, dynamic=False) if way.compiled else loss
+        self.run: Callable[[nn.Module, Batch], Tensor] = torch.compile(loss, dynamic=False) if way.compiled else loss
 
-    def __call__(self, batch: Any) -> Tensor:
+    def __call__(self, batch: Batch) -> Tensor:
+        """Return the loss of a batch on this device, a scalar."""
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.way.half):
             return self.run(self.network, batch)
 
 
-def chosen(
-    loss: Loss, network: nn.Module, device: torch.device, batches: Sequence[Any], compiling: bool, say: Say
-) -> Computation:
-    """The fastest way that agrees on these batches of a step, in all processes."""
-    half = Way(half=half_is_faster(device))
+def chosen(plain: Computation[Batch], batches: Sequence[Batch], compiling: bool, say: Say) -> Computation[Batch]:
+    """Return the fastest way that agrees with the plain one on these batches of a step, in all processes."""
+    half = Way(half=half_is_faster(plain.device))
     ways = [half] if half.half else []
-    if compiling and device.type != "cpu":
+    if compiling and plain.device.type != "cpu":
         ways.append(replace(half, compiled=True))
-    return taken(Computation(loss, network, device, Way()), ways, batches, say)
+    return taken(plain, ways, batches, say)
 
 
-def taken(best: Computation, ways: Sequence[Way], batches: Sequence[Any], say: Say) -> Computation:
-    """The last of these ways that agrees with the one before it that was taken, the first being `best`."""
+def taken(best: Computation[Batch], ways: Sequence[Way], batches: Sequence[Batch], say: Say) -> Computation[Batch]:
+    """Return the last of these ways that agrees with the one taken before it, the first being `best`."""
     with disturbed(best.network):
         for way in ways:
             fault, fast = disagreement(best, way, batches)
@@ -71,9 +72,12 @@ def taken(best: Computation, ways: Sequence[Way], batches: Sequence[Any], say: S
     return best
 
 
-def disagreement(plain: Computation, way: Way, batches: Sequence[Any]) -> tuple[str, Computation | None]:
-    """(in what the gradients of a way differ, or "", and the way). Compiled, it is tried on all batches, whose shapes
-    differ; else on the first.
+def disagreement(
+    plain: Computation[Batch], way: Way, batches: Sequence[Batch]
+) -> tuple[str, Computation[Batch] | None]:
+    """Return (how the gradients of a way differ, or "", and the way, or None).
+
+    Compiled, it is tried on all batches, whose shapes differ; else on the first.
     """
     try:
         fast = Computation(plain.loss, plain.network, plain.device, way)
@@ -89,8 +93,8 @@ def disagreement(plain: Computation, way: Way, batches: Sequence[Any]) -> tuple[
     return "", fast
 
 
-def gradient(computation: Computation, batch: Any) -> tuple[float, Tensor]:
-    """(loss, its gradient, float32 [weights]) of one batch."""
+def gradient(computation: Computation[Batch], batch: Batch) -> tuple[float, Tensor]:
+    """Return (loss of a batch, its gradient, float32 [weights])."""
     computation.network.zero_grad(set_to_none=True)
     loss = computation(batch)
     loss.backward()  # type: ignore[no-untyped-call]
@@ -101,8 +105,9 @@ def gradient(computation: Computation, batch: Any) -> tuple[float, Tensor]:
 
 @contextmanager
 def disturbed(network: nn.Module) -> Iterator[None]:
-    """The network with small numbers in matrices of zeros, for as long as this lasts: a new network has them at the end
-    of each block, and nothing that is wrong before them would be felt.
+    """Fill matrices of zeros with small numbers for as long as this lasts.
+
+    A new network has such matrices at the end of each block, and nothing that is wrong before them would be felt.
     """
     generator = torch.Generator().manual_seed(0)
     zeros = [p for p in network.parameters() if p.ndim == 2 and not p.detach().any()]

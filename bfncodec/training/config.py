@@ -1,19 +1,36 @@
-"""The tables of a training configuration."""
+"""A training configuration: a TOML file, its tables and what is wrong with them."""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bfncodec.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Config = TypeVar("Config", bound=DataclassInstance)
+
+Table = Mapping[str, Any]
+"""A table of a TOML file, not yet read as what it is to be."""
+
+SCHEDULES: Mapping[str, tuple[str, ...]] = {
+    "image": ("wavefront",),
+    "text": ("comb",),
+    "archive": ("parallel", "ramps", "wavefront"),
+}
+"""The schedules of each role of a model; the first is taken where a configuration names none."""
 
 
 @dataclass(frozen=True)
 class Lanes:
-    """The [lanes] table: texts are cut into lanes of at most `length` bytes, but not into more than `most`: enough to
-    keep a machine busy, few because each begins without a past.
+    """The [lanes] table: texts are cut into parallel streams of at most `length` bytes, but not into more than `most`.
+
+    Many streams keep a machine busy; each begins without a past, which costs bits.
     """
 
     length: int = 3072
@@ -22,17 +39,17 @@ class Lanes:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The [train] table of a training configuration."""
+    """The [train] table: how long a model is trained, and how."""
 
     steps: int = 10000
     minutes: float = 0.0  # of wall time, instead of steps, where not 0
-    batch: int = 8  # windows a step (text); images say theirs in each [[data]]
-    warmup: int = 100  # steps
-    decay: float = 0.5  # share of the training, at the end, over which the learning rate falls to zero
-    matrix_rate: float = 0.02  # Muon
-    rate: float = 0.002  # AdamW: embeddings, biases, first and last layers
-    ema: float = 0.998
-    clip: float = 1.0
+    batch: int = 8  # windows or items a step; image sources say theirs in each [[data]]
+    warmup: int = 100  # steps over which the learning rates rise from 0
+    decay: float = 0.5  # share of the training, at the end, over which the learning rates fall to 0
+    matrix_rate: float = 0.02  # learning rate of Muon: hidden matrices
+    rate: float = 0.002  # learning rate of AdamW: embeddings, biases, first and last layers
+    ema: float = 0.998  # decay of the exponential moving average of the weights, which is what is exported
+    clip: float = 1.0  # largest norm of a gradient
     rounded: float = 0.0  # share of the training, at the end, that sees rounded weights and features (image)
     validate_every: int = 500  # steps; a training of minutes is validated 20 times
     save_every: int = 200  # steps; a training of minutes is saved as often as it is validated
@@ -42,23 +59,53 @@ class TrainConfig:
     compile: bool = True  # torch.compile on a GPU, where it agrees with eager
 
 
-def read_config(path: str | Path) -> dict[str, Any]:
-    """A training configuration. Raises InputError for what is none."""
+@dataclass(frozen=True)
+class Settings:
+    """A whole training configuration; tables that depend on the role are read by its task."""
+
+    name: str
+    role: str
+    schedule: str
+    network: Table
+    data: Sequence[Table]
+    validation: Sequence[Table]
+    lanes: Lanes
+    train: TrainConfig
+    levels: Sequence[int] | None = None  # first and last level at which the model serves its kind of data unasked
+
+
+def read_config(path: str | Path) -> Settings:
+    """Read a training configuration. Raises InputError for what is none, with the key that is wrong."""
     try:
-        settings = tomllib.loads(Path(path).read_text())
+        tables = tomllib.loads(Path(path).read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a training configuration in TOML ({error})") from error
-    for key, allowed in (("name", None), ("role", ("image", "text", "archive")), ("data", None)):
-        if key not in settings or (allowed and settings[key] not in allowed):
-            raise InputError(
-                f"{path}: expected {key}{' to be one of ' + ', '.join(allowed) if allowed else ''}, "
-                f"found {settings.get(key)!r}"
-            )
-    return settings
+    for key in ("name", "role", "data"):
+        if key not in tables:
+            raise InputError(f"{path}: expected {key}, found {None!r}")
+    role: str = _one_of(path, "role", tables["role"], tuple(SCHEDULES))
+    return Settings(
+        name=tables["name"],
+        role=role,
+        schedule=_one_of(path, "schedule", tables.get("schedule", SCHEDULES[role][0]), SCHEDULES[role]),
+        network=tables.get("network", {}),
+        data=tables["data"],
+        validation=tables.get("validation", []),
+        lanes=make(Lanes, tables.get("lanes", {}), "lanes"),
+        train=make(TrainConfig, tables.get("train", {}), "train"),
+        levels=tables.get("levels"),
+    )
 
 
-def make(cls: type[Any], values: dict[str, Any], table: str) -> Any:
-    """A configuration dataclass from a TOML table. Raises InputError that names the key."""
+def _one_of(path: str | Path, key: str, value: str, allowed: tuple[str, ...]) -> str:
+    """Return `value`. Raises InputError where it is not allowed."""
+    if value not in allowed:
+        raise InputError(f"{path}: expected {key} to be one of {', '.join(allowed)}, found {value!r}")
+    return value
+
+
+def make(cls: type[Config], values: Table, table: str) -> Config:
+    """Make a configuration dataclass from the TOML table [`table`]. Raises InputError that names the key."""
     known = {f.name: f for f in fields(cls)}
     if unknown := sorted(set(values) - set(known)):
         raise InputError(
@@ -76,7 +123,7 @@ def make(cls: type[Any], values: dict[str, Any], table: str) -> Any:
     return cls(**{k: _frozen(v) for k, v in values.items()})
 
 
-KINDS: dict[str, Any] = {
+KINDS: Mapping[str, type | tuple[type, ...]] = {
     "int": int,
     "float": (int, float),
     "str": str,
@@ -84,7 +131,9 @@ KINDS: dict[str, Any] = {
     "tuple[str, ...]": list,
     "tuple[int, ...]": list,
 }
+"""What a TOML value has to be for a field of this type; fields of other types are checked by their dataclass."""
 
 
 def _frozen(value: Any) -> Any:
+    """Turn lists into tuples, at every depth."""
     return tuple(map(_frozen, value)) if isinstance(value, list) else value

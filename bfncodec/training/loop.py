@@ -1,38 +1,34 @@
 """Training: one loop for all networks.
 
-The loss is the code length itself, in bits per dimension: with the erasure sender L^n is the sum of -log2 p_O over
-the revealed dimensions (Graves et al. 2023, section 2; DESIGN of the flow in :mod:`bfncodec.flow.erasure`), whatever
-the schedule. Runs on the CPU, on one GPU, or on several through ``torchrun``; stops and resumes at any step with the
-same result.
+The loss is the code length itself, in bits per dimension: L^n of the flow that files are coded with (Graves et al.
+2023, eq. 16). With the erasure sender it is the sum of -log2 p_O over the revealed dimensions, whatever the schedule
+(:mod:`bfncodec.flow.erasure`). Runs on the CPU, on one GPU, or on several through ``torchrun``; stops and resumes at
+any step with the same result.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from bfncodec.errors import InputError
 from bfncodec.models import CONFIG, WEIGHTS, search_path
-from bfncodec.training import plot
+from bfncodec.training.agreement import Say
 from bfncodec.training.clock import Clock
-from bfncodec.training.config import TrainConfig, make, read_config
+from bfncodec.training.config import TrainConfig, read_config
 from bfncodec.training.export import export
 from bfncodec.training.processes import device_of, start_processes
-from bfncodec.training.tasks.tasks import TASKS
+from bfncodec.training.report import Report
+from bfncodec.training.tasks.table import task_of
 from bfncodec.training.trainer import Trainer
 
-Say = Callable[[str], None]
 CHECKPOINT = "checkpoint.pt"
-PLOTTED = 0.01  # of the time at most goes into pictures of the curve
 
 
 def run(
@@ -44,66 +40,63 @@ def run(
     minutes: float | None = None,
     say: Say = print,
 ) -> Path:
-    """Train from a TOML configuration and export the model directory; returns its path. steps or minutes: to train for
-    instead of the configuration's.
+    """Train from a TOML configuration and export the model directory; return its path.
+
+    out: the directory; unless given, the model's name. resume: go on from the checkpoint in it, if there is one. steps
+    or minutes: to train for instead of the configuration's. say: takes each line of progress.
 
     Raises InputError for a configuration or data that cannot be used.
     """
     began = time.monotonic()
     settings = read_config(config_path)
-    out = Path(out or settings["name"])
-    train = lasting(make(TrainConfig, settings.get("train", {}), "train"), steps, minutes)
-    if train.steps < 1 and train.minutes <= 0:
-        raise InputError("[train] of the training configuration: expected steps or minutes above 0")
+    settings = replace(settings, train=lasting(settings.train, steps, minutes))
+    out = Path(out or settings.name)
     rank = start_processes()
-    where = device_of(device, rank)
     if rank:
-        say = silent
-    torch.manual_seed(train.seed)  # before the network draws its weights
-    task = TASKS[settings["role"]](settings, train, where)
-    state = Trainer(task, train, where, rank, Clock(train, began, where))
+        say = _silent
+    where = device_of(device, rank)
+    torch.manual_seed(settings.train.seed)  # before the network draws its weights
+    task = task_of(settings, where)
+    state = Trainer(task, settings.train, where, rank, Clock(settings.train, began, where))
     if rank == 0:
         out.mkdir(parents=True, exist_ok=True)
     if resume and (out / CHECKPOINT).exists():
         state.load(out / CHECKPOINT)
         say(f"resuming at {state.clock.reached(state.step)} (--no-resume starts over)")
     weights = sum(p.numel() for p in state.network.parameters())
-    say(f"training {settings['name']}: {weights:,} weights, {state.clock.length}")
+    say(f"training {settings.name}: {weights:,} weights, {state.clock.length}")
     say(f"figures are bits per byte or subpixel; held out: {'; '.join(task.names) or 'nothing'}")
-    fit(state, out, settings["name"], say)
+    fit(state, out, settings.name, say)
     if rank == 0:
-        with state.averaged() as network:
-            export(network, {**task.config, **task.findings(network)}, out, task.tables(network))
-        named = os.path.join(out.parent, out.name)  # noqa: PTH118 - keeps ./, which tells a path from a name
-        say(f"model written to {out}: bfncodec compress -m {named} FILE")
-        say(
-            f"decompressing needs {CONFIG} and {WEIGHTS} of it in {search_path()[-3]}/{settings['name']}, "
-            f"or BFNCODEC_MODELS={out.parent}"
-        )
+        finish(state, out, settings.name, say)
     return out
 
 
 def lasting(config: TrainConfig, steps: int | None, minutes: float | None) -> TrainConfig:
-    """The configuration with another length, where one is given."""
+    """Return the configuration with another length, where one is given. Raises InputError for one without a length."""
     if steps:
-        return replace(config, steps=steps, minutes=0.0)
-    return replace(config, minutes=minutes) if minutes else config
+        config = replace(config, steps=steps, minutes=0.0)
+    elif minutes:
+        config = replace(config, minutes=minutes)
+    if config.steps < 1 and config.minutes <= 0:
+        raise InputError("[train] of the training configuration: expected steps or minutes above 0")
+    return config
 
 
-def silent(line: str) -> None:
-    """Return what the other processes of a group have to say: the first says it for all."""
+def _silent(line: str) -> None:
+    """Say nothing: of several processes the first says it for all."""
 
 
-def fit(state: Trainer, out: Path, title: str, say: Say) -> None:
-    """Train to the end, saving and reporting on the way."""
-    clock, report = state.clock, Report(state, out, title, say)
+def fit(state: Trainer[Any], out: Path, title: str, say: Say) -> None:
+    """Train to the end, saving and reporting on the way. Raises InputError where no time is left for a first step."""
+    clock = state.clock
     progress = clock.progress(state.step)
     if progress >= 1:
         if not state.step:
             raise InputError(f"no time is left to train: reading the data took all of the {clock.length}")
         return
     state.choose_way(say)
-    report.begin()
+    report = Report(state, out, title, say)
     while progress < 1:
         report.losses.append(state.advance(progress))
         if report.steps == 1 and state.rank == 0:
@@ -115,7 +108,7 @@ def fit(state: Trainer, out: Path, title: str, say: Say) -> None:
             state.save(out / CHECKPOINT)
 
 
-def rehearse_export(state: Trainer) -> None:
+def rehearse_export(state: Trainer[Any]) -> None:
     """Write the model once and forget it, so that what fails at the end fails at the beginning. The findings of archive
     models are left out: they take minutes.
     """
@@ -123,54 +116,14 @@ def rehearse_export(state: Trainer) -> None:
         export(network, state.task.config, Path(folder), state.task.tables(network))
 
 
-@dataclass
-class Report:
-    """What a training says of itself: lines, curve.jsonl and curve.png."""
-
-    state: Trainer
-    out: Path
-    title: str
-    say: Say
-    losses: list[Tensor] = field(default_factory=list)  # of the steps since the last report
-
-    def begin(self) -> None:
-        self.first, self.started = self.state.step, time.monotonic()
-        self.drawing = 0.0  # seconds spent on pictures
-
-    @property
-    def steps(self) -> int:
-        """Trained in this run."""
-        return self.state.step - self.first
-
-    def now(self, progress: float) -> None:
-        """Measure held-out bits and tell them."""
-        state = self.state
-        row: dict[str, Any] = {
-            "step": state.step,
-            "train": float(torch.stack(self.losses).mean()),
-            "validation": state.validate(),
-            "seconds": round(state.clock.seconds(), 1),
-        }
-        self.losses.clear()
-        pace = (time.monotonic() - self.started) / self.steps
-        left = state.clock.left(state.step, pace)
-        self.say(
-            f"step {state.step}{'' if state.config.minutes else f'/{state.config.steps}'}  train {row['train']:.4f}  "
-            f"held-out {' '.join(f'{v:.4f}' for v in row['validation'])}  {pace:.2f} s/step, "
-            f"{left / 60:.0f} min left, until {time.strftime('%H:%M', time.localtime(time.time() + left))}"
-        )
-        if state.rank == 0:
-            with (self.out / "curve.jsonl").open("a") as f:
-                f.write(json.dumps(row) + "\n")
-            self.draw(at_any_cost=progress >= 1)
-
-    def draw(self, at_any_cost: bool) -> None:
-        """Draw the curve, as often as it costs little; not without matplotlib."""
-        began = time.monotonic()
-        if self.drawing > PLOTTED * (began - self.started) and not at_any_cost:
-            return
-        try:
-            plot.draw(self.out / "curve.jsonl", self.out / "curve.png", self.title, self.state.task.names)
-        except ImportError:
-            self.drawing = float("inf")
-        self.drawing += time.monotonic() - began
+def finish(state: Trainer[Any], out: Path, name: str, say: Say) -> None:
+    """Export the averaged network, and say how it is used."""
+    task = state.task
+    with state.averaged() as network:
+        export(network, {**task.config, **task.findings(network)}, out, task.tables(network))
+    named = os.path.join(out.parent, out.name)  # noqa: PTH118 - keeps ./, which tells a path from a name
+    say(f"model written to {out}: bfncodec compress -m {named} FILE")
+    say(
+        f"decompressing needs {CONFIG} and {WEIGHTS} of it in {search_path()[-3]}/{name}, "
+        f"or BFNCODEC_MODELS={out.parent}"
+    )

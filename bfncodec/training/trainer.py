@@ -4,35 +4,45 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Generic, NamedTuple, cast
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bfncodec.errors import InputError
 from bfncodec.files.atomic import place
 from bfncodec.models import find
 from bfncodec.networks.storage import TrainableNetwork
-from bfncodec.training.agreement import Computation, Way, chosen
+from bfncodec.training.agreement import Computation, Say, Way, chosen
 from bfncodec.training.clock import Clock
 from bfncodec.training.config import TrainConfig
 from bfncodec.training.draws import Draws
 from bfncodec.training.export import restored_state
 from bfncodec.training.muon import Muon
 from bfncodec.training.processes import average_gradients
-from bfncodec.training.tasks.tasks import Task
+from bfncodec.training.tasks.base import Batch, Task
+
+ADAM_BETAS = (0.9, 0.98)
 
 
-class Trainer:
-    """Everything that a checkpoint keeps, and how it changes in a step."""
+class EarlierWay(NamedTuple):
+    """The precision of an earlier run, from its checkpoint."""
 
-    def __init__(self, task: Task, config: TrainConfig, device: torch.device, rank: int, clock: Clock) -> None:
+    device: str  # type of the device
+    half: bool
+
+
+class Trainer(Generic[Batch]):
+    """The state of a training, all of which a checkpoint keeps, and how it changes in a step."""
+
+    def __init__(self, task: Task[Batch], config: TrainConfig, device: torch.device, rank: int, clock: Clock) -> None:
         self.task, self.config, self.device, self.rank, self.clock = task, config, device, rank, clock
-        if config.rounded and not hasattr(task.network, "rounded"):
-            raise InputError("[train] of the training configuration: rounded is for image models alone")
+        if config.rounded:
+            task.round_features(False)  # raises for networks that cannot
         if config.start:
             begin_from(config.start, task.network)
         self.network = task.network.to(device)
@@ -42,55 +52,62 @@ class Trainer:
         self.average = {name: part.detach().clone() for name, part in self.own.items()}
         self.step = 0
         self.loss = Computation(task.loss, self.network, device, Way())
-        self.way: dict[str, Any] | None = None  # of an earlier run, which this one goes on with
+        self.earlier: EarlierWay | None = None  # of a run that this one resumes
 
-    def choose_way(self, say: Any) -> None:
-        """Find the fastest way that agrees with the plain one; a run that goes on on the same kind of device keeps its
-        precision.
-        """
+    def choose_way(self, say: Say) -> None:
+        """Find the fastest way that agrees with the plain one; a run that is resumed on a CPU keeps its precision."""
         batches = [to_device(batch, self.device) for batch in self.task.sample(self.draws(0))]
-        if self.way and self.way["device"] == self.device.type == "cpu":
-            self.loss = Computation(self.task.loss, self.network, self.device, Way(half=self.way["half"]))
+        plain = Computation(self.task.loss, self.network, self.device, Way())
+        if self.earlier and self.earlier.device == self.device.type == "cpu":
+            self.loss = Computation(plain.loss, plain.network, plain.device, Way(half=self.earlier.half))
         else:
-            self.loss = chosen(self.task.loss, self.network, self.device, batches, self.config.compile, say)
+            self.loss = chosen(plain, batches, self.config.compile, say)
 
     def draws(self, step: int) -> Draws:
-        """Random numbers of a step: they depend on its number alone, so that a resumed run is the same run."""
+        """Return the random numbers of a step: they depend on its number alone, so that a resumed run is the same."""
         return Draws(self.config.seed, step, self.rank, device=self.device)
 
     def advance(self, progress: float) -> Tensor:
-        """One step, at this progress from 0 to 1; returns its loss."""
+        """Train one step, at this progress from 0 to 1; return its loss in bits per dimension, a scalar."""
         self.set_rates(self.clock.factor(self.step, progress))
         if self.config.rounded:
-            self.network.rounded = progress >= 1 - self.config.rounded  # type: ignore[assignment]
+            self.task.round_features(progress >= 1 - self.config.rounded)
         for o in self.optimisers:
             o.zero_grad(set_to_none=True)
-        batches = self.task.sample(self.draws(self.step))
+        loss = self._accumulate_gradients(self.task.sample(self.draws(self.step)))
+        average_gradients(self.network)
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
+        for o in self.optimisers:
+            o.step()
+        self.step += 1
+        self._update_average()
+        return loss
+
+    def _accumulate_gradients(self, batches: Sequence[Batch]) -> Tensor:
+        """Add the gradients of the weighted mean of the batches' losses; return that mean."""
         weights = [self.task.weight(batch) for batch in batches]
         total = torch.zeros((), device=self.device)
         for batch, weight in zip(batches, weights, strict=True):
             loss = self.loss(to_device(batch, self.device)) * (weight / sum(weights))
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
-        average_gradients(self.network)
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
-        for o in self.optimisers:
-            o.step()
-        self.step += 1
+        return total
+
+    def _update_average(self) -> None:
+        """Move the exponential moving average (EMA) to the weights; its decay rises over the first steps."""
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_([*self.average.values()], [*self.own.values()], 1 - decay)
-        return total
 
     def validate(self) -> list[float]:
-        """Held-out bits per dimension of the averaged network, one figure for each validation set."""
+        """Return held-out bits per dimension of the averaged network, one figure for each validation set."""
         plain = Computation(self.task.loss, self.network, self.device, Way(half=self.loss.way.half))
         with self.averaged(), torch.no_grad():
             return [float(plain(to_device(batch, self.device))) for batch in self.task.validation]
 
     @contextmanager
     def averaged(self) -> Iterator[TrainableNetwork]:
-        """The network with its average weights, for as long as this lasts."""
+        """Give the network its average weights for as long as this lasts."""
         kept = {name: part.clone() for name, part in self.own.items()}
         self.network.load_state_dict(self.average, strict=False)
         try:
@@ -99,12 +116,13 @@ class Trainer:
             self.network.load_state_dict(kept, strict=False)
 
     def set_rates(self, factor: float) -> None:
+        """Set the learning rates of all parameters to `factor` times the configuration's."""
         for o, rates in zip(self.optimisers, self.rates, strict=True):
             for group, rate in zip(o.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint; what was there stays until it is complete."""
+        """Write a checkpoint; the file that was there stays until it is complete."""
         state = {
             "step": self.step,
             "seconds": self.clock.seconds(),
@@ -125,7 +143,8 @@ class Trainer:
             for o, s in zip(self.optimisers, state["optimisers"], strict=True):
                 o.load_state_dict(s)
             self.average = {name: state["average"][name] for name in self.own}
-            self.step, self.clock.before, self.way = state["step"], state["seconds"], state["way"]
+            self.step, self.clock.before = state["step"], state["seconds"]
+            self.earlier = EarlierWay(**state["way"])
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{path} is of another network than the configuration's: start over with --no-resume, "
@@ -135,8 +154,6 @@ class Trainer:
 
 def begin_from(model: str, network: TrainableNetwork) -> None:
     """Give the network the weights of a model, as far as they reach. Raises InputError where they do not fit."""
-    from safetensors.torch import load_file
-
     info = find(Path(model) if os.sep in model else model)
     try:
         network.load_state_dict(restored_state(network, load_file(info.weights)))
@@ -145,18 +162,18 @@ def begin_from(model: str, network: TrainableNetwork) -> None:
 
 
 def optimisers(network: nn.Module, matrices: tuple[str, ...], config: TrainConfig) -> list[torch.optim.Optimizer]:
-    """Muon for the hidden matrices, AdamW for the rest."""
+    """Return Muon for the hidden matrices, whose names begin with one of `matrices`, and AdamW for the rest."""
     named = list(network.named_parameters())
     hidden = [p for n, p in named if n.startswith(matrices) and p.ndim == 2]
     ids = {id(p) for p in hidden}
     rest = [p for _, p in named if id(p) not in ids]
     # fused: on a CPU an eighth of the time, which shows where tables of n-grams have most of the weights
-    adam = torch.optim.AdamW(rest, lr=config.rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    adam = torch.optim.AdamW(rest, lr=config.rate, betas=ADAM_BETAS, weight_decay=0.0, fused=True)
     return [Muon(hidden, lr=config.matrix_rate), adam]
 
 
-def to_device(batch: Any, device: torch.device) -> Any:
-    """A batch with its tensors on a device."""
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Return a batch with its tensors on a device."""
     if isinstance(batch, Tensor):
-        return batch.to(device)
-    return tuple(to_device(b, device) for b in batch) if isinstance(batch, tuple) else batch
+        return cast(Batch, batch.to(device))
+    return cast(Batch, tuple(part.to(device) if isinstance(part, Tensor) else part for part in batch))

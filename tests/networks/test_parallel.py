@@ -32,8 +32,8 @@ from bfncodec.networks.parallel.model import (
     windows,
 )
 from bfncodec.networks.storage import check_shapes
+from bfncodec.training import gaussian
 from bfncodec.training.export import quantised_tensors
-from bfncodec.training.tasks import parallel
 from support.tiny import CONFIGS, CPU, DENOISERS, denoiser, exact, grid, tiny_receiver
 
 SHARES = (0.0, 0.01, 0.3, 1.0)  # of the game's accuracy
@@ -120,7 +120,8 @@ def test_training_and_coding_read_the_same_features(kind: str, share: float, mon
         lambda f, clock: seen.append(f) or arrange(torch.zeros(12, *config.grid, config.outputs), config),
     )
     shape = (-1, *[1] * (s.ndim - 1))
-    parallel.output(network, s, torch.full((12,), at.beta).view(shape), torch.full((12,), at.clock), config)
+    beta, clock = torch.full((12,), at.beta).view(shape), torch.full((12,), at.clock)
+    gaussian.TERMS[config.kind].output(network, s, beta, clock, config)
     found = exact(kind).features(s, at.beta)
     assert found.shape == seen[0].shape == (12, *config.grid, config.features)
     difference = (found - seen[0]).abs()
@@ -137,9 +138,10 @@ def test_the_coders_belief_is_the_trained_one(kind: str, step: int) -> None:
     s = sums(config, 10, beta, 2)
     flat = s.double().numpy().reshape(-1)
     raw = torch.from_numpy(receiver.raw(step, flat)).view(10, *config.shape, config.parameters)
-    p: Any = parallel.output(lambda features, at: raw, s, torch.tensor(beta), torch.tensor(clock), config)
+    output = gaussian.TERMS[config.kind].output
+    p: Any = output(lambda features, at: raw, s, torch.tensor(beta), torch.tensor(clock), config)
     if config.kind == "discretised":
-        m, v = (t.double().numpy().reshape(-1) for t in parallel.moments(p))
+        m, v = (t.double().numpy().reshape(-1) for t in gaussian.moments(p))
         found = receiver.output(step, flat)
         assert found.weight.sum(0).tolist() == [1024] * len(m)
         np.testing.assert_allclose(found.moments()[0], m, atol=0.02 / math.sqrt(1 + beta))
@@ -321,7 +323,7 @@ def test_clocks_run_from_first_to_last_knot(kind: str) -> None:
     clocks = [config.clock(config.beta * share) for share in (0, 0.1, 0.5, 1, 1.0000001)]
     assert clocks == sorted(clocks)
     betas = torch.tensor([config.beta * share for share in (0, 0.1, 0.5, 1, 1.0000001)], dtype=torch.float64)
-    assert torch.allclose(parallel.clocks(config, betas), torch.tensor(clocks))
+    assert torch.allclose(gaussian.clocks(config, betas), torch.tensor(clocks))
     assert (clocks[0], clocks[-1]) == (0, KNOTS - 1)
 
 

@@ -225,6 +225,7 @@ def test_the_loss_is_the_games() -> None:
 TRAINING = """
 name = "tiny"
 role = "archive"
+schedule = "ramps"
 [network]
 kind = "discrete"
 shape = [24]

@@ -25,14 +25,15 @@ from bfncodec.cli.main import cli
 from bfncodec.errors import InputError
 from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
 from bfncodec.networks.transformer.model import Transformer, TransformerConfig, ngram_hash
-from bfncodec.training import agreement, loop
+from bfncodec.training import agreement, loop, plot
 from bfncodec.training.agreement import Computation, Way
-from bfncodec.training.config import TrainConfig, make, read_config
+from bfncodec.training.config import SCHEDULES, make, read_config
 from bfncodec.training.data import CropSampler, ImageSource, TextSource, WindowSampler
 from bfncodec.training.draws import Draws
 from bfncodec.training.export import restored_state
+from bfncodec.training.items import ItemSource, warped
 from bfncodec.training.loop import run
-from bfncodec.training.tasks.parallel import ItemSource, warped
+from bfncodec.training.tasks.table import TASKS
 from bfncodec.training.trainer import Trainer
 from support.places import ROOT
 
@@ -77,6 +78,7 @@ warmup = 1
 ARCHIVE = """
 name = "tiny"
 role = "archive"
+schedule = "parallel"
 [network]
 kind = "binary"
 shape = [8, 8, 1]
@@ -307,7 +309,7 @@ def test_a_training_of_minutes_ends_by_the_clock(tmp_path: Path, data: Path, mon
         return found
 
     monkeypatch.setattr(Trainer, "advance", slowly)
-    monkeypatch.setattr(loop.plot, "draw", lambda *given: None)
+    monkeypatch.setattr(plot, "draw", lambda *given: None)
     said: list[str] = []
 
     def killed(line: str) -> None:
@@ -462,6 +464,7 @@ def test_lanes_of_a_text_model_are_told_and_checked(tmp_path: Path, data: Path) 
     [
         ("text", 'name = "tiny"', "", "name"),
         ("text", 'role = "text"', 'role = "sound"', "role.*image, text.*sound"),
+        ("archive", 'schedule = "parallel"', 'schedule = "comb"', "schedule.*parallel, ramps, wavefront.*comb"),
         ("text", "[[data]]", "[[date]]", "expected data"),
         ("text", "width = 32", "widht = 32", r"\[network\].*widht.*width"),
         ("text", "warmup = 1", "warmap = 1", r"\[train\].*warmap"),
@@ -501,10 +504,13 @@ def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.toml")), ids=lambda path: path.stem)
 def test_the_configurations_that_ship_say_what_is_known(path: Path) -> None:
     settings = read_config(path)
-    make(TrainConfig, settings.get("train", {}), "train")
-    kind = {"image": ImageSource, "text": TextSource, "archive": ItemSource}[settings["role"]]
-    for table in ("data", "validation"):
-        assert [make(kind, values, table) for values in settings[table]]
+    kind: type[Any] = {"image": ImageSource, "text": TextSource, "archive": ItemSource}[settings.role]
+    for name, tables in (("data", settings.data), ("validation", settings.validation)):
+        assert [make(kind, values, name) for values in tables]
+
+
+def test_every_schedule_of_a_configuration_has_a_task() -> None:
+    assert set(TASKS) == {(role, schedule) for role, schedules in SCHEDULES.items() for schedule in schedules}
 
 
 # --- shipped models ----------------------------------------------------------------------------

@@ -1,8 +1,8 @@
-"""What the training loop needs for the Gaussian sender under a schedule of ramps: L^n as a loss in bits per symbol.
+"""Training of an archive model whose Gaussian sender sends symbol after symbol, under a staggered schedule.
 
 Every item of a batch plays one step; its loss is n times what that step costs the symbols it sends, spread over all of
-the item's, so that the mean over steps is L^n. At the end of the game p_O is the input distribution, and the
-reconstruction has nothing to train.
+the item's, so that the mean over steps is L^n (Graves et al. 2023, eq. 16). At the end of the game p_O is the input
+distribution, and the reconstruction has nothing to train.
 """
 
 from __future__ import annotations
@@ -13,12 +13,37 @@ from torch import Tensor, nn
 
 from bfncodec.errors import InputError
 from bfncodec.networks.parallel.model import STATE_UNITS
-from bfncodec.networks.sequence.model import Asked, SequenceConfig
-from bfncodec.training.tasks.parallel import LN2, class_end, class_step, sum_of_samples
+from bfncodec.networks.sequence.model import Asked, SequenceConfig, SequenceDenoiser
+from bfncodec.training.config import Settings, make
+from bfncodec.training.gaussian import LN2, class_end, class_step, sum_of_samples
+from bfncodec.training.items import ItemBatch
+from bfncodec.training.tasks.archive import ArchiveTask
+from bfncodec.training.tasks.base import described
+
+
+class SequenceTask(ArchiveTask):
+    """A denoiser of the symbols that are being sent."""
+
+    def __init__(self, settings: Settings, device: torch.device) -> None:
+        self.denoiser = make(SequenceConfig, settings.network, "network")
+        check(self.denoiser)
+        super().__init__(settings, self.denoiser)
+        self.network = SequenceDenoiser(self.denoiser)
+        self.config = described(
+            settings,
+            sender="gaussian",
+            schedule=settings.schedule,
+            steps=self.denoiser.schedule.n_steps,
+            network=self.denoiser.to_dict(),
+        )
+
+    def loss(self, network: nn.Module, batch: ItemBatch) -> Tensor:
+        """Return an estimate of L^n from one step of each item."""
+        return loss(network, batch, self.denoiser)
 
 
 def check(config: SequenceConfig) -> None:
-    """Refuse schedules that are none. Raises InputError."""
+    """Refuse schedules and data that cannot be. Raises InputError."""
     try:
         steps = config.schedule.n_steps
     except ValueError as error:
@@ -30,16 +55,11 @@ def check(config: SequenceConfig) -> None:
         )
 
 
-def loss(network: nn.Module, batch: tuple[Tensor, ...], config: SequenceConfig) -> Tensor:
-    """L^n in bits per symbol, averaged over the batch, from one step of each item."""
+def loss(network: nn.Module, batch: ItemBatch, config: SequenceConfig) -> Tensor:
+    """Return L^n in bits per symbol, averaged over the batch, from one step of each item."""
     x, time, noise, fresh = batch
-    schedule, ramp = config.schedule, torch.tensor(config.ramp, device=x.device)
-    step = (time * schedule.n_steps).long()
-    place = torch.from_numpy(schedule.cohort_of).to(x.device)
-    phase = (step[:, None] - place).clamp(0, config.steps_of_ramp)
-    sent = (step[:, None] >= place) & (phase < config.steps_of_ramp)
-    item, position = sent.nonzero(as_tuple=True)
-    asked = Asked(item, position, phase[sent])
+    ramp = torch.tensor(config.ramp, device=x.device)
+    phase, asked = sent_symbols(time, config)
     at = asked.at(x.shape[1])
     beta = F.embedding(phase, ramp[:, None])
     s = sum_of_samples(x, beta, noise, config)
@@ -48,11 +68,24 @@ def loss(network: nn.Module, batch: tuple[Tensor, ...], config: SequenceConfig) 
     target, own = x.flatten().index_select(0, at), fresh.flatten(0, 1).index_select(0, at)
     alpha = F.embedding(asked.phase, ramp.diff()[:, None])
     kl = (class_step(target, p, alpha, own) + class_step(target, p, alpha, -own)) / 2
-    return (kl.sum() * (schedule.n_steps / x.numel()) + end(x, noise, config)) / LN2
+    return (kl.sum() * (config.schedule.n_steps / x.numel()) + end(x, noise, config)) / LN2
+
+
+def sent_symbols(time: Tensor, config: SequenceConfig) -> tuple[Tensor, Asked]:
+    """Return (steps of their ramp that all symbols have behind them, int64 [B, L], the symbols that are sent), each
+    item at the step of its time [B].
+    """
+    schedule = config.schedule
+    step = (time * schedule.n_steps).long()
+    place = torch.from_numpy(schedule.cohort_of).to(time.device)
+    phase = (step[:, None] - place).clamp(0, config.steps_of_ramp)
+    sent = (step[:, None] >= place) & (phase < config.steps_of_ramp)
+    item, position = sent.nonzero(as_tuple=True)
+    return phase, Asked(item, position, phase[sent])
 
 
 @torch.no_grad()
 def end(x: Tensor, noise: Tensor, config: SequenceConfig) -> Tensor:
-    """-ln p_I(x) after the last step, averaged."""
+    """Return -ln p_I(x) after the last step, averaged over symbols, a scalar."""
     s = sum_of_samples(x, torch.tensor(config.ramp[-1], device=x.device), noise, config)
     return class_end(x, F.log_softmax(s, -1), config.classes).mean()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from bfncodec.flow.gaussian import bin_centres
 from bfncodec.networks.convnet.exact import WEIGHT_TOTAL
 from bfncodec.networks.parallel.model import Denoiser, DenoiserConfig
 from bfncodec.networks.wavefront.model import TiledConfig
-from bfncodec.training.config import make
+from bfncodec.training.gaussian import TERMS, level_end
+from bfncodec.training.items import ItemSampler, ItemSource, load_arrays
 from bfncodec.training.tasks import parallel
-from bfncodec.training.tasks.parallel import ItemSource, level_end, load_arrays, network_of
+from bfncodec.training.tasks.parallel import network_of
 from support.tiny import CONFIGS, FEW, archive_codec, export_archive, tiny_receiver
 
 
@@ -118,16 +120,16 @@ def test_more_levels_than_the_models_are_kept_without_it(tmp_path: Path, kind: s
 @pytest.mark.parametrize("classes", [2, 3, 16, 256])
 def test_training_takes_any_number_of_levels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes: int) -> None:
     table = {"kind": "discretised", "shape": [4, 4, 3], "classes": classes, "width": 8, "hidden": 16, "blocks": 1}
-    config = network_of({"network": table}, make)
+    config = network_of(table)
     np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, classes, (9, 4, 4, 3), np.uint8))
-    sampler = parallel.ItemSampler(ItemSource((str(tmp_path / "x.npy"),)), config, 16)
+    sampler = ItemSampler(ItemSource((str(tmp_path / "x.npy"),)), config, 16)
     told: list[int] = []
 
     def end(x: torch.Tensor, p: Any, levels: int) -> torch.Tensor:
         told.append(levels)
         return level_end(x, p, levels)
 
-    monkeypatch.setitem(parallel.TERMS, "discretised", (parallel.level_step, end))
+    monkeypatch.setitem(TERMS, "discretised", replace(TERMS["discretised"], end=end))
     batch = sampler(np.random.default_rng(1))
     levels = (batch[0].numpy() + 1) * classes / 2 - 0.5
     np.testing.assert_allclose(levels, levels.round(), atol=1e-4)
@@ -142,14 +144,14 @@ def test_training_takes_any_number_of_levels(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("classes", [-1, 0, 1, 257])
 def test_impossible_numbers_of_levels_are_refused(classes: int) -> None:
     with pytest.raises(InputError, match="2 to 256"):
-        network_of({"network": {"kind": "discretised", "classes": classes}}, make)
+        network_of({"kind": "discretised", "classes": classes})
     with pytest.raises(ValueError, match="2 to 256"):
         DenoiserConfig.from_dict({"kind": "discretised", "classes": classes})
 
 
 def test_what_has_bytes_or_letters_as_values_refuses_others(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="27"):
-        network_of({"network": {"kind": "discrete", "classes": 20}}, make)
+        network_of({"kind": "discrete", "classes": 20})
     with pytest.raises(ValueError, match="256 levels"):
         TiledConfig.from_dict({"shape": [8, 8, 3], "tile": [4, 4], "classes": 16})
 

@@ -199,6 +199,7 @@ def test_a_model_of_one_step_may_have_no_ramp_in_its_config() -> None:
 TRAINING = """
 name = "tiny"
 role = "archive"
+schedule = "wavefront"
 [network]
 shape = [4, 6, 3]
 tile = [2, 3]
