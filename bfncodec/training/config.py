@@ -131,7 +131,7 @@ KINDS: Mapping[str, type | tuple[type, ...]] = {
     "tuple[str, ...]": list,
     "tuple[int, ...]": list,
 }
-"""What a TOML value has to be for a field of this type; fields of other types are checked by their dataclass."""
+"""Types of TOML values by the types of the fields they are for; other fields are checked by their dataclass."""
 
 
 def _frozen(value: Any) -> Any:

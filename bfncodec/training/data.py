@@ -1,5 +1,6 @@
-"""Training data: random crops of images, random windows of text. Everything is held as bytes on the device that trains,
-and cut there.
+"""Training data of images and texts: random crops, random windows.
+
+Everything is held as bytes on the device that trains, and cut there.
 """
 
 from __future__ import annotations
@@ -36,14 +37,16 @@ class ImageSource:
 
     @property
     def side(self) -> int:
-        """Pixels of the image that a crop is made of, down and across."""
+        """Side in pixels of the square that is cut for a crop: varying one needs a margin."""
         return self.crop + (MARGIN if self.vary else 0)
 
 
 @dataclass(frozen=True)
 class TextSource:
-    """Text or any other bytes. `share`: of the windows drawn, of all sources or none; without it a source is drawn in
-    proportion to its length, `repeat` times as often.
+    """Text or any other bytes.
+
+    A source is drawn in proportion to its length, `repeat` times as often; or with probability `share`, in proportion
+    to the shares of the others, which all sources have or none.
     """
 
     paths: tuple[str, ...]
@@ -52,7 +55,7 @@ class TextSource:
 
 
 def load_images(source: ImageSource) -> list[NDArray[np.uint8]]:
-    """All images of a source as uint8 [H, W, 3]."""
+    """Load all images of a source as uint8 [H, W, 3]. Raises InputError for other arrays, and what is no image."""
     images: list[NDArray[np.uint8]] = []
     for path in expand(source.paths, (*IMAGE_SUFFIXES, ".npy")):
         if path.suffix == ".npy":
@@ -69,7 +72,7 @@ def load_images(source: ImageSource) -> list[NDArray[np.uint8]]:
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """An image file as uint8 [H, W, 3]."""
+    """Read an image file as uint8 [H, W, 3]. Raises InputError where it is none."""
     from PIL import Image
 
     try:
@@ -80,7 +83,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
 
 
 def load_text(paths: Sequence[str], suffixes: tuple[str, ...] = ()) -> NDArray[np.uint8]:
-    """All files joined, as bytes; .xz files are unpacked."""
+    """Load and join all files, uint8 [N]; .xz files are unpacked. Raises InputError where there are none."""
     parts = []
     for path in expand(paths, suffixes):
         raw = path.read_bytes()
@@ -91,7 +94,10 @@ def load_text(paths: Sequence[str], suffixes: tuple[str, ...] = ()) -> NDArray[n
 
 
 def expand(paths: Sequence[str], suffixes: tuple[str, ...]) -> list[Path]:
-    """Files named by paths: a folder stands for its files of the given suffixes (all files if none are given)."""
+    """Return the files named by paths: a folder stands for its files of the given suffixes (all if none are given).
+
+    Raises InputError for a path where nothing is.
+    """
     found: list[Path] = []
     for name in paths:
         matches = sorted(glob.glob(str(Path(name).expanduser())))  # noqa: PTH207 - Path.glob takes no absolute pattern
@@ -107,7 +113,7 @@ def expand(paths: Sequence[str], suffixes: tuple[str, ...]) -> list[Path]:
 
 
 def held(data: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """The data on the device, where they take at most half of its free memory; else in the machine's."""
+    """Return the data on the device, where they take at most half of its free memory; else in the machine's."""
     tensor = torch.from_numpy(data)
     if device.type == "cuda" and 2 * tensor.nbytes > torch.cuda.mem_get_info(device)[0]:
         return tensor
@@ -115,7 +121,7 @@ def held(data: NDArray[np.uint8], device: torch.device) -> Tensor:
 
 
 class Pictures:
-    """Images on a device, one after the other."""
+    """Images of any sizes held on a device as one row of pixels, uint8 [N, 3]."""
 
     def __init__(self, images: Sequence[NDArray[np.uint8]], device: torch.device | str = "cpu") -> None:
         self.height = np.array([image.shape[0] for image in images], np.int64)
@@ -126,7 +132,7 @@ class Pictures:
         self.device = self.pixels.device
 
     def cut(self, which: NDArray[np.int64], side: int, draws: Draws) -> Tensor:
-        """Squares of some images, each at a random place and flipped at random. uint8 [len(which), 3, side, side]"""
+        """Cut squares out of some images, at random places and flipped at random: uint8 [len(which), 3, side, side]."""
         numbers = []
         for first, height, width in zip(self.first[which], self.height[which], self.width[which], strict=True):
             row = draws.host.integers(height - side + 1)
@@ -139,8 +145,9 @@ class Pictures:
 
 
 class CropSampler:
-    """Random crops, flipped at random; an image is drawn in proportion to the square root of its pixels. pictures: of
-    the source, where they are loaded already.
+    """Random crops, flipped at random; an image is drawn in proportion to the square root of its pixels.
+
+    pictures: of the source, where they are loaded already. Raises InputError where no image is large enough.
     """
 
     def __init__(self, source: ImageSource, pictures: Pictures | None = None) -> None:
@@ -156,7 +163,7 @@ class CropSampler:
         self.cumulative = np.cumsum(share / share.sum())
 
     def __call__(self, draws: Draws) -> Tensor:
-        """float32 [batch, 3, crop, crop] of integers; [batch, 1, crop, crop] where the source is to be grey."""
+        """Draw a batch: float32 [B, 3, crop, crop] of integers; [B, 1, crop, crop] where the source is to be grey."""
         drawn = draws.host.random(self.source.batch) * self.cumulative[-1]
         which = np.searchsorted(self.cumulative, drawn, side="right").clip(0, len(self.cumulative) - 1)
         crops = self.pictures.cut(which, self.source.side, draws).float()
@@ -168,8 +175,8 @@ class CropSampler:
 
 
 def grey(x: Tensor, channels: NDArray[np.int64]) -> Tensor:
-    """float [B, 3, H, W] -> [B, 1, H, W]: of each image one channel for 0 ... 2, else its luma (ITU-R BT.601, rounded
-    as Pillow's mode L is).
+    """Make images grey: one channel of each for 0 ... 2 in `channels` [B], else its luma (ITU-R BT.601, rounded as
+    Pillow's mode L is). float [B, 3, H, W] -> [B, 1, H, W]
     """
     luma = ((x[:, 0] * 19595 + x[:, 1] * 38470 + x[:, 2] * 7471 + 32768) / 65536).floor()
     choice = torch.from_numpy(channels).to(x.device)
@@ -178,8 +185,12 @@ def grey(x: Tensor, channels: NDArray[np.int64]) -> Tensor:
 
 
 class WindowSampler:
-    """Random windows of several texts. shares: how often each is drawn, in proportion to its length unless said;
-    at_lines: every second window begins at the beginning of the line it fell into, as files do.
+    """Random windows of several texts, uint8 [N] each.
+
+    shares: how often each text is drawn, in proportion to the others; unless given, its length. at_lines: every second
+    window begins at the beginning of the line it fell into, as files do.
+
+    Raises InputError for a text shorter than a window.
     """
 
     def __init__(
@@ -205,7 +216,7 @@ class WindowSampler:
         self.data = held(np.concatenate(texts), torch.device(device))
 
     def __call__(self, draws: Draws) -> Tensor:
-        """int64 [batch, window]."""
+        """Draw a batch of windows, int64 [batch, window]."""
         if len(self.sizes) == 1:
             which = np.zeros(self.batch, np.int64)
         else:
@@ -221,5 +232,5 @@ class WindowSampler:
 
 
 def line_starts(text: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Where lines begin."""
+    """Return where lines begin, int64 [lines]."""
     return np.concatenate([[0], np.flatnonzero(text[:-1] == ord("\n")) + 1])

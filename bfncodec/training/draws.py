@@ -10,8 +10,9 @@ from torch import Tensor
 
 
 class Draws:
-    """Where a step takes its random numbers from: few on the host, many on the device where its data are. They depend
-    on the seed alone, so that a step can be repeated.
+    """The random numbers of a step: few on the host (`host`), many on the device where its data are.
+
+    They depend on the seed alone, so that a step can be repeated.
     """
 
     def __init__(self, *seed: int, device: torch.device | str = "cpu") -> None:
@@ -20,13 +21,13 @@ class Draws:
 
     @cached_property
     def generator(self) -> torch.Generator:
-        """Draws on the device."""
+        """Generator on the device, seeded by the first number that it asks of the host."""
         return torch.Generator(self.device).manual_seed(int(self.host.integers(1 << 63)))
 
     def uniform(self, *shape: int) -> Tensor:
-        """float32 in [0, 1)"""
+        """Draw uniform numbers in [0, 1) on the device, float32 of this shape."""
         return torch.rand(shape, generator=self.generator, device=self.device)
 
     def normal(self, *shape: int) -> Tensor:
-        """float32, of variance 1"""
+        """Draw standard normal numbers on the device, float32 of this shape."""
         return torch.randn(shape, generator=self.generator, device=self.device)

@@ -8,9 +8,8 @@ efficiently sample from diffusion probabilistic models", do it for diffusion's b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -18,13 +17,11 @@ from torch import Tensor, nn
 
 from bfncodec.networks.parallel.model import DenoiserConfig
 from bfncodec.runtime.arrays import Floats, Ints
-from bfncodec.training.gaussian import LN2, TERMS, accuracy_at, sum_of_samples
+from bfncodec.training.gaussian import LN2, TERMS, Output, Terms, accuracy_at, sum_of_samples
 from bfncodec.training.items import ItemBatch
 
 SIZES = (8, 16, 32, 64, 128)  # steps of the grids that are stored
 CANDIDATES = 160  # accuracies a step may begin or end at
-
-Sampler = Callable[[np.random.Generator], ItemBatch]
 
 
 class Grid(TypedDict):
@@ -50,9 +47,9 @@ class Costs:
     """Cost of the reconstruction after each candidate, [C]."""
 
 
-def grids(network: nn.Module, config: DenoiserConfig, sampler: Sampler, batches: int = 1) -> dict[str, Grid]:
-    """Return the best grids of a network, by their number of steps in decimal, for its config.json."""
-    costs = measure(network, config, sampler, batches)
+def grids(network: nn.Module, config: DenoiserConfig, batch: ItemBatch) -> dict[str, Grid]:
+    """Return the best grids of a network on some items, by their number of steps in decimal, for its config.json."""
+    costs = measure(network, config, batch)
     result: dict[str, Grid] = {}
     for n in SIZES:
         path, bits = shortest(costs, n)
@@ -70,17 +67,13 @@ def candidates(config: DenoiserConfig) -> Floats:
 
 
 @torch.no_grad()
-def measure(network: nn.Module, config: DenoiserConfig, sampler: Sampler, batches: int) -> Costs:
-    """Measure what every step between two candidates costs on some batches of items."""
+def measure(network: nn.Module, config: DenoiserConfig, batch: ItemBatch) -> Costs:
+    """Measure what every step between two candidates costs on a batch of items."""
     betas = candidates(config)
     step = np.full((len(betas), len(betas)), np.inf)
     end = np.zeros(len(betas))
-    rng = np.random.default_rng(3)
-    drawn = [sampler(rng) for _ in range(batches)]
     for i, beta in enumerate(betas):
-        parts = [_costs_from(network, config, batch, beta, betas[i + 1 :]) for batch in drawn]
-        step[i, i + 1 :] = np.mean([p[0] for p in parts], 0)
-        end[i] = np.mean([p[1] for p in parts])
+        step[i, i + 1 :], end[i] = _costs_from(network, config, batch, beta, betas[i + 1 :])
     return Costs(betas, step, end)
 
 
@@ -94,15 +87,13 @@ def _costs_from(
     s = sum_of_samples(x, accuracy, noise, config)
     terms = TERMS[config.kind]
     p = terms.output(network, s, accuracy, torch.full((len(x),), config.clock(beta), device=x.device), config)
-    kl = [_antithetic(terms.step, x, p, torch.tensor(b - beta, dtype=torch.float32), fresh) for b in later]
+    kl = [_antithetic(terms, x, p, torch.tensor(b - beta, dtype=torch.float32), fresh) for b in later]
     return np.array(kl) / LN2, float(terms.end(x, p, config.classes).mean()) / LN2
 
 
-def _antithetic(
-    step: Callable[[Tensor, Any, Tensor, Tensor], Tensor], x: Tensor, p: Any, alpha: Tensor, noise: Tensor
-) -> float:
+def _antithetic(terms: Terms[Output], x: Tensor, p: Output, alpha: Tensor, noise: Tensor) -> float:
     """Return the mean cost of a step over a noise and its opposite: their errors cancel in part."""
-    return float(step(x, p, alpha, noise).mean() + step(x, p, alpha, -noise).mean()) / 2
+    return float(terms.step(x, p, alpha, noise).mean() + terms.step(x, p, alpha, -noise).mean()) / 2
 
 
 def shortest(costs: Costs, n: int) -> tuple[Ints, float]:

@@ -13,7 +13,6 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -25,6 +24,7 @@ from bfncodec.training.config import TrainConfig, read_config
 from bfncodec.training.export import export
 from bfncodec.training.processes import device_of, start_processes
 from bfncodec.training.report import Report
+from bfncodec.training.tasks.base import Batch
 from bfncodec.training.tasks.table import task_of
 from bfncodec.training.trainer import Trainer
 
@@ -87,7 +87,7 @@ def _silent(line: str) -> None:
     """Say nothing: of several processes the first says it for all."""
 
 
-def fit(state: Trainer[Any], out: Path, title: str, say: Say) -> None:
+def fit(state: Trainer[Batch], out: Path, title: str, say: Say) -> None:
     """Train to the end, saving and reporting on the way. Raises InputError where no time is left for a first step."""
     clock = state.clock
     progress = clock.progress(state.step)
@@ -108,7 +108,7 @@ def fit(state: Trainer[Any], out: Path, title: str, say: Say) -> None:
             state.save(out / CHECKPOINT)
 
 
-def rehearse_export(state: Trainer[Any]) -> None:
+def rehearse_export(state: Trainer[Batch]) -> None:
     """Write the model once and forget it, so that what fails at the end fails at the beginning. The findings of archive
     models are left out: they take minutes.
     """
@@ -116,7 +116,7 @@ def rehearse_export(state: Trainer[Any]) -> None:
         export(network, state.task.config, Path(folder), state.task.tables(network))
 
 
-def finish(state: Trainer[Any], out: Path, name: str, say: Say) -> None:
+def finish(state: Trainer[Batch], out: Path, name: str, say: Say) -> None:
     """Export the averaged network, and say how it is used."""
     task = state.task
     with state.averaged() as network:

@@ -1,4 +1,7 @@
-"""Muon (Jordan et al. 2024): momentum whose steps turn all directions of a matrix alike.
+"""Muon, an optimiser for matrices: momentum whose steps are orthogonalised.
+
+Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks". A step along the momentum U S V^T would
+follow its largest singular values and neglect the others; Muon steps along U V^T, which turns all directions alike.
 
 torch has one since 2.9, which works in bfloat16 alone: on processors without kernels for that, AVX2 among them, its
 steps take ten times as long as all the rest of a training.
@@ -17,22 +20,26 @@ from bfncodec.networks.exact import has_avx512
 
 __all__ = ["Muon", "half_is_faster", "orthogonalised"]
 
-MOMENTUM = 0.95
+MOMENTUM = 0.95  # decay of the average of gradients
 POLYNOMIAL = (3.4445, -4.7750, 2.0315)
 """a, b, c of a x + b x^3 + c x^5: five rounds bring singular values between 0.002 and 1 to between 0.7 and 1.2."""
 ROUNDS = 5
-TINY = 1e-7
+TINY = 1e-7  # the least norm that a matrix is divided by
 
 
 class Muon(torch.optim.Optimizer):
-    """Steps along orthogonalised momentum, for matrices; those of one shape take theirs together."""
+    """Optimiser that steps along orthogonalised momentum; matrices of one shape are stepped together.
+
+    matrices: parameters [M, N]. lr: learning rate; the step of a tall matrix is larger by sqrt(M / N), so that what it
+    adds to its outputs has the same root mean square whatever its shape.
+    """
 
     def __init__(self, matrices: Iterable[nn.Parameter], lr: float) -> None:
         super().__init__(matrices, {"lr": lr})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """Move every matrix that has a gradient. closure: must be None, the loss is known already."""
+        """Move every matrix that has a gradient. closure: of torch's interface; it is not called."""
         for group in self.param_groups:
             alike: dict[torch.Size, list[nn.Parameter]] = {}
             for matrix in group["params"]:
@@ -42,7 +49,7 @@ class Muon(torch.optim.Optimizer):
                 self._move(matrices, group["lr"])
 
     def _move(self, matrices: list[nn.Parameter], rate: float) -> None:
-        """One step of matrices of one shape."""
+        """Move matrices of one shape, [M, N] each, by one step at a learning rate."""
         gradients = [matrix.grad for matrix in matrices if matrix.grad is not None]
         for matrix in matrices:
             if not self.state[matrix]:
@@ -56,7 +63,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
-    """About U V^T of each matrix U S V^T, by Newton and Schulz's iteration. [..., M, N] -> [..., M, N]"""
+    """Return about U V^T for each matrix U S V^T, by the Newton-Schulz iteration. [..., M, N] -> [..., M, N]"""
     x = matrices.bfloat16() if half_is_faster(matrices.device) else matrices.float()
     rows, columns = matrices.shape[-2:]
     wide = x if rows <= columns else x.mT
@@ -70,5 +77,5 @@ def orthogonalised(matrices: Tensor) -> Tensor:
 
 
 def half_is_faster(device: torch.device) -> bool:
-    """Return whether products of bfloat16 are faster than those of float32."""
+    """Return whether products of bfloat16 are faster on a device than those of float32."""
     return device.type != "cpu" or has_avx512()

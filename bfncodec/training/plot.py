@@ -1,4 +1,4 @@
-"""The held-out bits of a training as a picture."""
+"""A picture of the held-out bits of a training."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 
 
 def draw(curve: Path, picture: Path, title: str, names: Sequence[str]) -> None:
-    """Draw the lines of curve.jsonl, one for each held-out set, and save them. Raises ImportError without
-    matplotlib.
+    """Draw the file `curve` (curve.jsonl) as the PNG file `picture`: one line for each held-out set, of these names.
+
+    Raises ImportError without matplotlib.
     """
     from matplotlib.figure import Figure
 

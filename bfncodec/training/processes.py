@@ -1,4 +1,7 @@
-"""Several processes that train one network, each on a GPU of its own: what they tell each other. Alone, nothing."""
+"""Messages between the processes that train one network, each on a GPU of its own.
+
+A process that trains alone sends none.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from bfncodec.runtime.devices import device_named
 
 
 def start_processes() -> int:
-    """Join the group of processes that torchrun started; returns this one's rank (0 when alone)."""
+    """Join the group of processes that torchrun started; return this one's rank (0 when alone)."""
     if "RANK" not in os.environ:
         return 0
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
@@ -20,7 +23,7 @@ def start_processes() -> int:
 
 
 def device_of(device: str, rank: int) -> torch.device:
-    """The device of this process: with several, each has a GPU of its own. Raises InputError where there is none."""
+    """Return the device of this process: of several, each has its own GPU. Raises InputError where there is none."""
     several = device == "cuda" and dist.is_initialized()
     return device_named(f"cuda:{os.environ.get('LOCAL_RANK', rank)}" if several else device)
 
@@ -35,7 +38,7 @@ def average_gradients(network: nn.Module) -> None:
 
 
 def of_the_first(value: float, device: torch.device) -> float:
-    """The value that the first process has, in all of them."""
+    """Return the value that the first process has, in all of them."""
     if not dist.is_initialized():
         return value
     shared = torch.tensor([value], dtype=torch.float64, device=device)
@@ -44,7 +47,7 @@ def of_the_first(value: float, device: torch.device) -> float:
 
 
 def in_all(holds: bool, device: torch.device) -> bool:
-    """Return whether something holds in every process."""
+    """Return whether `holds` is true in every process."""
     if not dist.is_initialized():
         return holds
     fails: Tensor = torch.tensor([float(not holds)], device=device)

@@ -1,17 +1,18 @@
-"""What a training says of itself on the way: lines, curve.jsonl and curve.png."""
+"""Reports of a training on the way: lines, curve.jsonl and curve.png."""
 
 from __future__ import annotations
 
 import json
 import time
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Generic, TypedDict
 
 import torch
 from torch import Tensor
 
 from bfncodec.training import plot
 from bfncodec.training.agreement import Say
+from bfncodec.training.tasks.base import Batch
 from bfncodec.training.trainer import Trainer
 
 CURVE, PICTURE = "curve.jsonl", "curve.png"
@@ -30,10 +31,10 @@ class Row(TypedDict):
     """Time trained so far."""
 
 
-class Report:
+class Report(Generic[Batch]):
     """Held-out bits of a training, measured when they are due, said, written and drawn."""
 
-    def __init__(self, state: Trainer[Any], out: Path, title: str, say: Say) -> None:
+    def __init__(self, state: Trainer[Batch], out: Path, title: str, say: Say) -> None:
         self.state, self.out, self.title, self.say = state, out, title, say
         self.losses: list[Tensor] = []  # of the steps since the last report
         self.first, self.started = state.step, time.monotonic()

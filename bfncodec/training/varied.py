@@ -1,4 +1,4 @@
-"""Pictures as cameras, video, printers and the web make them, out of photographs that were scaled down.
+"""Pictures as cameras, film, video and the web make them, out of photographs that were scaled down.
 
 Scaling down hides what a camera does: one colour a pixel with noise, the others interpolated; lenses, grain; colour at
 half the resolution; the blocks of JPEG. A model that has seen scaled pictures alone codes others badly. Every function
@@ -22,7 +22,7 @@ MARGIN = 16
 begins anywhere."""
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 JPEG_SHARE = 1 / 8  # of all pictures, whatever else was done to them
-JPEG_QUALITY = (50, 97)
+JPEG_QUALITY = (50, 97)  # from, to
 TABLES = (
     "16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62 "
     "18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 72 92 95 98 112 100 103 99",
@@ -33,8 +33,9 @@ TABLES = (
 
 
 def varied(x: Tensor, draws: Draws) -> Tensor:
-    """Crops of integer levels, one in two as it was, the others changed; each cut to MARGIN pixels less at a random
-    place. float [B, 3, S + MARGIN, S + MARGIN] -> [B, 3, S, S] of integer levels, in another order.
+    """Change every other crop of integer levels; cut each to MARGIN pixels less at a random place.
+
+    float [B, 3, S + MARGIN, S + MARGIN] -> [B, 3, S, S] of integer levels, in another order.
     """
     ways = np.sort(draws.host.choice(len(WAYS), size=len(x), p=[share for _, share in WAYS]))
     counts = np.bincount(ways, minlength=len(WAYS)).tolist()
@@ -52,13 +53,13 @@ def varied(x: Tensor, draws: Draws) -> Tensor:
 
 
 def unchanged(x: Tensor, draws: Draws) -> Tensor:
-    """x itself."""
+    """Return x itself."""
     return x
 
 
 def camera(x: Tensor, draws: Draws) -> Tensor:
-    """One colour a pixel (Bayer's mosaic) with noise, the others interpolated: linearly, or with the gradients of the
-    colour that is known, as most cameras do.
+    """Keep one colour a pixel (Bayer's mosaic), with noise, and interpolate the others: linearly, or with the gradients
+    of the colour that is known, as most cameras do (after Malvar, He and Cutler 2004).
     """
     x = grainy(x, 5.0, draws)
     line = torch.arange(x.shape[2], device=x.device)[:, None] % 2
@@ -69,7 +70,7 @@ def camera(x: Tensor, draws: Draws) -> Tensor:
     cross = torch.tensor([[0.0, 1, 0], [1, 4, 1], [0, 1, 0]], device=x.device) / 4
     kernels = torch.stack([quarters, cross, quarters])[:, None]
     linear = F.conv2d(F.pad(mosaic, (1, 1, 1, 1), mode="reflect"), kernels, groups=3)
-    # how far the known colour stands above its own neighbours: the others are likely to stand as far above theirs
+    # How far the known colour stands above its own neighbours: the others are likely to stand as far above theirs.
     gradient = torch.zeros(1, 1, 5, 5, device=x.device)
     gradient[0, 0, 2] = torch.tensor([-1.0, 0, 4, 0, -1]) / 8
     gradient[0, 0, :, 2] += torch.tensor([-1.0, 0, 0, 0, -1], device=x.device) / 8
@@ -79,17 +80,17 @@ def camera(x: Tensor, draws: Draws) -> Tensor:
 
 
 def soft(x: Tensor, draws: Draws) -> Tensor:
-    """A lens and film: blurred, then with grain."""
+    """Blur as a lens does, then add grain as film does."""
     return grainy(blurred(x, 0.4 + 0.8 * draws.uniform(len(x))), 4.0, draws)
 
 
 def video(x: Tensor, draws: Draws) -> Tensor:
-    """Colour at half the resolution, then a little grain."""
+    """Halve the resolution of the colour, then add a little grain."""
     return grainy(half_chroma(x, draws), 2.0, draws)
 
 
 def enlarged(x: Tensor, draws: Draws) -> Tensor:
-    """1.2 to 2 times as large, with grain, every other time with colour at half the resolution."""
+    """Enlarge 1.2 to 2 times and add grain; every other time halve the resolution of the colour, too."""
     side = int(x.shape[-1] / (1.2 + 0.8 * draws.host.random()))
     x = F.interpolate(x[:, :, :side, :side], size=x.shape[2:], mode="bicubic", align_corners=False)
     x = grainy(x, 3.0, draws)
@@ -103,12 +104,12 @@ WAYS: tuple[tuple[Callable[[Tensor, Draws], Tensor], float], ...] = (
     (video, 0.10),
     (enlarged, 0.10),
 )
-"""What is done to pictures, and to which share of them."""
+"""Changes, and the share of the pictures that each is for."""
 
 
 def grainy(x: Tensor, most: float, draws: Draws) -> Tensor:
-    """Noise of up to `most` levels, small more often than large, less of it in the dark; the channels share a random
-    part of it.
+    """Add noise of a standard deviation of up to `most` levels, small more often than large, less of it in the dark;
+    the channels share a random part of it.
     """
     size = most * draws.uniform(len(x), 1, 1, 1).square()
     size = size * (0.5 + (x.mean(1, keepdim=True) / 255).clamp(0, 1).sqrt())
@@ -118,7 +119,7 @@ def grainy(x: Tensor, most: float, draws: Draws) -> Tensor:
 
 
 def blurred(x: Tensor, sigma: Tensor) -> Tensor:
-    """Gaussian blur of `sigma` [B] pixels, seven taps each way."""
+    """Blur with Gaussians of standard deviations `sigma` [B] in pixels, seven taps each way."""
     batch, channels, height, width = x.shape
     taps = torch.exp(-0.5 * (torch.arange(-3.0, 4.0, device=x.device) / sigma[:, None]).square())
     taps = (taps / taps.sum(1, keepdim=True)).repeat_interleave(channels, 0)[:, None]
@@ -128,7 +129,7 @@ def blurred(x: Tensor, sigma: Tensor) -> Tensor:
 
 
 def half_chroma(x: Tensor, draws: Draws) -> Tensor:
-    """Colour differences at half the resolution, in between linearly or not at all."""
+    """Halve the resolution of the colour differences; interpolate them linearly, or repeat them."""
     height, width = x.shape[2:]
     x = F.pad(x, (0, width % 2, 0, height % 2), mode="replicate")
     luma = luma_of(x)
@@ -141,12 +142,12 @@ def half_chroma(x: Tensor, draws: Draws) -> Tensor:
 
 
 def luma_of(x: Tensor) -> Tensor:
-    """float [B, 1, H, W]"""
+    """Return the luma of pictures, float [B, 1, H, W]."""
     return sum(share * x[:, k : k + 1] for k, share in enumerate(LUMA))  # type: ignore[return-value]
 
 
 def as_jpeg(x: Tensor, draws: Draws) -> Tensor:
-    """Levels after JPEG of a random quality, every other picture with chroma at half the resolution."""
+    """Return levels after JPEG of a random quality, every other picture with chroma at half the resolution."""
     height, width = x.shape[2:]
     x = F.pad(x, (0, -width % 16, 0, -height % 16), mode="replicate")
     luma = luma_of(x)
@@ -164,8 +165,9 @@ def as_jpeg(x: Tensor, draws: Draws) -> Tensor:
 
 
 def through_blocks(x: Tensor, table: int, quality: Tensor) -> Tensor:
-    """x after the rounding of the cosine coefficients of its blocks of 8 by 8. float [B, C, H, W], H, W multiples of 8;
-    table: 0 for luma, 1 for chroma; quality: from 50 on, [B, 1, 1, 1].
+    """Round the cosine coefficients of blocks of 8 by 8, as JPEG does (ITU-T T.81, A.3.3 and A.3.4).
+
+    x: float [B, C, H, W], H and W multiples of 8. table: 0 for luma, 1 for chroma. quality: from 50 on, [B, 1, 1, 1].
     """
     steps = torch.tensor([float(v) for v in TABLES[table].split()], device=x.device).view(8, 8)
     steps = (steps * (2 - quality / 50)).round().clamp_min(1)[:, :, None, None]  # [B, 1, 1, 1, 8, 8]
@@ -177,7 +179,7 @@ def through_blocks(x: Tensor, table: int, quality: Tensor) -> Tensor:
 
 
 def dct(device: torch.device) -> Tensor:
-    """The orthogonal cosine transform (type II) of 8 numbers, float [8, 8]."""
+    """Return the matrix of the orthogonal cosine transform (type II) of 8 numbers, float [8, 8]."""
     k, n = torch.arange(8.0, device=device)[:, None], torch.arange(8.0, device=device)
     rows = torch.cos(math.pi / 8 * (n + 0.5) * k) / 2
     rows[0] /= math.sqrt(2)

@@ -1,1 +1,1 @@
-"""What is trained: for each kind of model its network, its data, its loss and what its config.json says."""
+"""Tasks of a training, one file for each kind of model: its network, its data, its loss and its config.json."""

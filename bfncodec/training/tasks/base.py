@@ -14,7 +14,7 @@ from bfncodec.training.config import Settings
 from bfncodec.training.draws import Draws
 
 Batch = TypeVar("Batch", bound=Tensor | tuple[Tensor | int, ...])
-"""What a loss takes besides the network: a tensor, or several of them and numbers."""
+"""Data that a loss takes besides the network: a tensor, or several of them and numbers."""
 
 
 class Task(ABC, Generic[Batch]):
@@ -68,6 +68,12 @@ class Task(ABC, Generic[Batch]):
 def described(settings: Settings, **more: Any) -> dict[str, Any]:
     """Return the config.json of a model: its name, its role and more."""
     return {"name": settings.name, "role": settings.role, **more}
+
+
+def described_erasure(settings: Settings, **more: Any) -> dict[str, Any]:
+    """Return the config.json of a model with the erasure sender, with the levels it serves if the settings say so."""
+    levels = {} if settings.levels is None else {"levels": settings.levels}
+    return described(settings, sender="erasure", schedule=settings.schedule, **levels, **more)
 
 
 def held_out_names(settings: Settings) -> list[str]:

@@ -13,7 +13,7 @@ from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
 from bfncodec.training.config import Settings, Table, make
 from bfncodec.training.data import CropSampler, ImageSource, Pictures, load_images
 from bfncodec.training.draws import Draws
-from bfncodec.training.tasks.base import Task, described, held_out_names
+from bfncodec.training.tasks.base import Task, described_erasure, held_out_names
 
 
 class ImageTask(Task[Tensor]):
@@ -35,11 +35,8 @@ class ImageTask(Task[Tensor]):
         self.validation = [sampler(held_out) for sampler in crop_samplers(settings.validation, "validation", "cpu")]
         self.names = held_out_names(settings)
         self.network = ConvNet(config)
-        self.config = described(
+        self.config = described_erasure(
             settings,
-            sender="erasure",
-            schedule=settings.schedule,
-            **({"levels": settings.levels} if settings.levels is not None else {}),
             channels=sorted({1 if sampler.source.grey else 3 for sampler in self.samplers}),
             network=config.to_dict(),
         )

@@ -16,7 +16,7 @@ from bfncodec.networks.transformer.model import COARSE, FINE, Transformer, Trans
 from bfncodec.training.config import Settings, Table, TrainConfig, make
 from bfncodec.training.data import TextSource, WindowSampler, load_text
 from bfncodec.training.draws import Draws
-from bfncodec.training.tasks.base import Task, described, held_out_names
+from bfncodec.training.tasks.base import Task, described_erasure, held_out_names
 
 CODING_TEETH = ((0, 1),)
 """From which length of a text (bytes) its windows are coded with how many teeth, of the schedules a model was trained
@@ -54,11 +54,8 @@ class TextTask(Task[TextBatch]):
         ]
         self.network = Transformer(config)
         teeth = sorted(set(train.teeth))
-        self.config = described(
+        self.config = described_erasure(
             settings,
-            sender="erasure",
-            schedule=settings.schedule,
-            **({"levels": settings.levels} if settings.levels is not None else {}),
             teeth=teeth,
             coding_teeth=[(size, m) for size, m in CODING_TEETH if m in teeth] or [(0, teeth[0])],
             lanes=asdict(settings.lanes),
