@@ -96,8 +96,8 @@ class GradualSchedule(Schedule):
             found[self.members(cohort)] = cohort
         return found
 
-    def phase(self, i: int) -> NDArray[np.int64]:
-        """Steps that each dimension has behind it before step i, int64 [D], 0 to w."""
+    def phase(self, i: int | NDArray[np.int64]) -> NDArray[np.int64]:
+        """Steps that each dimension has behind it before step i, 0 to w: int64 [D], or [B, D] for steps [B, 1]."""
         return np.clip(i - self.cohort_of, 0, self.phases)
 
     def active(self, i: int) -> NDArray[np.int64]:

@@ -72,16 +72,14 @@ def loss(network: nn.Module, batch: ItemBatch, config: SequenceConfig) -> Tensor
 
 
 def sent_symbols(time: Tensor, config: SequenceConfig) -> tuple[Tensor, Asked]:
-    """Return (steps of their ramp that all symbols have behind them, int64 [B, L], the symbols that are sent), each
-    item at the step of its time [B].
+    """Return (steps that all symbols have behind them, int64 [B, L], the symbols that are sent), each item at the step
+    of its time [B].
     """
     schedule = config.schedule
-    step = (time * schedule.n_steps).long()
-    place = torch.from_numpy(schedule.cohort_of).to(time.device)
-    phase = (step[:, None] - place).clamp(0, config.steps_of_ramp)
-    sent = (step[:, None] >= place) & (phase < config.steps_of_ramp)
-    item, position = sent.nonzero(as_tuple=True)
-    return phase, Asked(item, position, phase[sent])
+    step = (time * schedule.n_steps).long()[:, None].cpu().numpy()
+    phase, after = (torch.from_numpy(schedule.phase(i)).to(time.device) for i in (step, step + 1))
+    item, position = (after > phase).nonzero(as_tuple=True)
+    return phase, Asked(item, position, phase[item, position])
 
 
 @torch.no_grad()
