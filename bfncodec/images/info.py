@@ -85,9 +85,9 @@ def _node(value: Any, name: Any, depth: int) -> Any:
     if value is None or type(value) in (bool, float, str) or _is_whole(value):
         return value
     if depth < _DEEPEST:
-        for kind, group in _GROUPS.items():
+        for type_name, group in _GROUPS.items():
             if type(value) is group:
-                return [kind, *(_node(item, name, depth + 1) for item in value)]
+                return [type_name, *(_node(item, name, depth + 1) for item in value)]
         if type(value) is dict:
             return ["dict", *([_node(part, name, depth + 1) for part in item] for item in value.items())]
     if type(value) is bytes:
@@ -107,24 +107,24 @@ def _value(node: Any) -> Any:
     """Return the value of which :func:`_node` made JSON. ValueError and others for JSON that it does not make."""
     if not isinstance(node, list):
         return node
-    kind, *parts = node
-    if kind in _GROUPS:
-        return _GROUPS[kind](map(_value, parts))
-    if kind == "dict":
+    type_name, *parts = node
+    if type_name in _GROUPS:
+        return _GROUPS[type_name](map(_value, parts))
+    if type_name == "dict":
         return {_value(key): _value(value) for key, value in parts}
-    if kind == "bytes":
+    if type_name == "bytes":
         return base64.b64decode(parts[0], validate=True)
-    if kind == "Fraction":
+    if type_name == "Fraction":
         return Fraction(*parts)
-    if kind == "IFDRational":
+    if type_name == "IFDRational":
         from PIL.TiffImagePlugin import IFDRational
 
         return IFDRational(*parts)
-    if kind == "iTXt":
+    if type_name == "iTXt":
         from PIL.PngImagePlugin import iTXt
 
         return iTXt(*map(_value, parts))
-    raise ValueError(f"a value of the kind {kind!r}")
+    raise ValueError(f"a value of type {type_name!r}")
 
 
 def _numbers(value: Any) -> list[Any] | None:

@@ -200,27 +200,27 @@ def _with_palette_of(image: Image.Image, picture: Picture, info: Mapping[Any, An
     channels, entries = len(image.im.getpalettemode()), bytes(image.getpalette(rawmode=None) or [])
     plain = replace(picture, extras=(Extra(Tag.PALETTE, bytes([channels]) + entries), *write_info(info)))
     palette = _palette_of(channels, entries, info.get("transparency"))
-    rest = {name: value for name, value in info.items() if name != "transparency" or _told(palette) is None}
+    rest = {name: value for name, value in info.items() if name != "transparency" or _transparency_of(palette) is None}
     return with_palette(plain, palette, write_info(rest))
 
 
-def _palette_of(channels: int, entries: bytes, told: object) -> Palette:
-    """Return the palette of an image, with the transparency that its info tells, as far as a palette can hold it.
+def _palette_of(channels: int, entries: bytes, transparency: object) -> Palette:
+    """Return the palette of an image, with the transparency of its info, as far as a palette can hold it.
 
-    channels: of an entry, 3 or 4. told: the transparency as Pillow has it, bytes or a number, or anything else.
+    channels: of an entry, 3 or 4. transparency: as Pillow has it, bytes or a number, or anything else.
     """
     four, colours, opacity = 0, entries, b""
     if channels == _RGBA:
         four, opacity = _FOUR, entries[_RGBA - 1 :: _RGBA]
         colours = bytes(number for place, number in enumerate(entries) if place % _RGBA < _RGBA - 1)
-    one = b"\xff" * told + b"\0" if type(told) is int and 0 <= told < _MOST else b""
-    for form, value in ((_AS_BYTES, told if isinstance(told, bytes) else b""), (_AS_NUMBER, one)):
+    one = b"\xff" * transparency + b"\0" if type(transparency) is int and 0 <= transparency < _MOST else b""
+    for form, value in ((_AS_BYTES, transparency if isinstance(transparency, bytes) else b""), (_AS_NUMBER, one)):
         if value and (not four or opacity == value.ljust(len(opacity), b"\xff")):
             return Palette(colours, value, four + form)
     return Palette(colours, opacity.rstrip(b"\xff"), four)
 
 
-def _told(palette: Palette) -> bytes | int | None:
+def _transparency_of(palette: Palette) -> bytes | int | None:
     """Return the transparency as the info of an image has it, None where the palette does not hold it."""
     if palette.form & _AS_NUMBER:
         return len(palette.opacity) - 1
@@ -232,5 +232,5 @@ def _put_palette(image: Image.Image, palette: Palette) -> None:
         image.putpalette(bytes(number for a, *colour in palette.entries for number in (*colour, a)), "RGBA")
     else:
         image.putpalette(palette.colours)
-    if (told := _told(palette)) is not None:
-        image.info["transparency"] = told
+    if (transparency := _transparency_of(palette)) is not None:
+        image.info["transparency"] = transparency

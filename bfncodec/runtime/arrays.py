@@ -12,16 +12,17 @@ __all__ = ["Array", "Bytes", "Floats", "Floats32", "Ints", "Ints32", "Pixels", "
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
-    Array = np.ndarray[Any, Any]
+    Array = NDArray[Any]
     """Numbers of any type and shape."""
-    Pixels = np.ndarray[Any, Any]
+    Pixels = NDArray[Any]
     """A picture or a part of one: uint8 or uint16 ``[H, W, C]``."""
-    Bytes = np.ndarray[Any, np.dtype[np.uint8]]
-    Words = np.ndarray[Any, np.dtype[np.uint32]]
-    Ints = np.ndarray[Any, np.dtype[np.int64]]
-    Ints32 = np.ndarray[Any, np.dtype[np.int32]]
-    Floats = np.ndarray[Any, np.dtype[np.float64]]
-    Floats32 = np.ndarray[Any, np.dtype[np.float32]]
+    Bytes = NDArray[np.uint8]
+    Words = NDArray[np.uint32]
+    Ints = NDArray[np.int64]
+    Ints32 = NDArray[np.int32]
+    Floats = NDArray[np.float64]
+    Floats32 = NDArray[np.float32]
 else:
     Array = Pixels = Bytes = Words = Ints = Ints32 = Floats = Floats32 = Any

@@ -67,8 +67,8 @@ def parse_ppm(data: bytes) -> Parsed:
     head = _PPM_HEAD.match(data)
     if head is None:
         raise UnfitError("not a head of bare samples")
-    kind, largest, stop = head[1], 255, head.end()
-    if kind != b"4":
+    number, largest, stop = head[1], 255, head.end()
+    if number != b"4":
         found = _PPM_LARGEST.match(data, stop)
         if found is None:
             raise UnfitError("no largest sample")
@@ -77,7 +77,7 @@ def parse_ppm(data: bytes) -> Parsed:
     check_size(width, height)
     if largest < 255 or largest > 0xFFFF or not data[stop : stop + 1].isspace():
         raise UnfitError(f"samples up to {largest}")
-    mode = _PPM_MODES[kind, 1 if largest == 255 else 2]
+    mode = _PPM_MODES[number, 1 if largest == 255 else 2]
     row = (width + 7) // 8 if mode is Mode.BILEVEL else width * mode.channels * (2 if mode.is_wide else 1)
     pixels = from_samples(data[stop + 1 : stop + 1 + height * row], mode, height, width)
     if mode is Mode.BILEVEL:

@@ -49,7 +49,7 @@ class Head:
     @classmethod
     def of(cls, mode: Mode, depth: int, height: int, width: int, interlaced: bool) -> Head:
         """Return the head of a picture. depth: 0 for that of all pictures of the mode but those with a palette."""
-        depth, colour = [kind for kind, held in _MODES.items() if held is mode and depth in (0, kind[0])][-1]
+        depth, colour = [pair for pair, held in _MODES.items() if held is mode and depth in (0, pair[0])][-1]
         return cls(width, height, depth, colour, interlaced)
 
     def write(self) -> bytes:

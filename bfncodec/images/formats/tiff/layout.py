@@ -66,7 +66,7 @@ class Layout:
         extra, compression = tags.numbers(names.EXTRA_SAMPLES), tags.number(names.COMPRESSION, 1)
         predictor, fill = tags.number(names.PREDICTOR, 1), tags.number(names.FILL_ORDER, 1)
         if mode is None or len(extra) != mode.has_alpha or set(tags.numbers(names.SAMPLE_FORMAT, 1)) != {1}:
-            raise UnfitError("samples of an unknown kind")
+            raise UnfitError("samples of an unknown type")
         if compression not in (strips.RAW, strips.LZW, strips.PACKBITS, *strips.DEFLATE):
             raise UnfitError(f"compression {compression}")
         usable = compression not in (strips.RAW, strips.PACKBITS) and mode is not Mode.BILEVEL

@@ -34,7 +34,7 @@ def filter_tags(picture: Picture) -> tuple[Extra, ...]:
     tags = Tags(whole.data)
     height, width = picture.pixels.shape[:2]
     values = {
-        entry.tag: (entry.kind, entry.count, tags.value(entry))
+        entry.tag: (entry.field_type, entry.count, tags.value(entry))
         for entry in tags.entries
         if entry.tag in _TRUE_OF_REGIONS
     }
@@ -53,8 +53,8 @@ def _write_page(order: str, magic: bytes, values: dict[int, tuple[int, int, byte
     """Return a file of one directory with these values: type, count and bytes by tag."""
     head = magic + struct.pack(order + "I", 8) + struct.pack(order + "H", len(values))
     at, apart = len(head) + 12 * len(values) + 4, b""
-    for tag, (kind, count, value) in sorted(values.items()):
-        head += struct.pack(order + "HHI", tag, kind, count)
+    for tag, (field_type, count, value) in sorted(values.items()):
+        head += struct.pack(order + "HHI", tag, field_type, count)
         if len(value) <= 4:
             head += value.ljust(4, b"\0")
         else:

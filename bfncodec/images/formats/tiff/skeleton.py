@@ -121,7 +121,7 @@ def _assemble(tags: Tags, cuts: Sequence[Cut], coded: Sequence[bytes]) -> bytes:
     for entry, numbers in zip(tags.tables, (starts, list(map(len, coded))), strict=True):
         if entry.count != len(coded):
             raise ValueError("a table of another number of strips")
-        form = f"{tags.order}{entry.count}{NUMBER_FORMATS[entry.kind]}"
+        form = f"{tags.order}{entry.count}{NUMBER_FORMATS[entry.field_type]}"
         struct.pack_into(form, made, outside(entry.at), *numbers)
     return bytes(made)
 

@@ -40,19 +40,19 @@ _KNOWN = {
 class Entry:
     """A tag in a directory.
 
-    place: where the entry begins. kind: the type of its value. at: where the value begins, in the entry or elsewhere.
+    place: where the entry begins. field_type: the type of its value. at: where that begins, in the entry or elsewhere.
     """
 
     place: int
     tag: int
-    kind: int
+    field_type: int
     count: int
     at: int
 
     @property
     def size(self) -> int:
         """Bytes of the value."""
-        return self.count * _SIZES[self.kind]
+        return self.count * _SIZES[self.field_type]
 
     @property
     def is_apart(self) -> bool:
@@ -77,8 +77,8 @@ class Tags:
         self.others: list[Entry] = []
         for tag in _DIRECTORIES:
             for entry in [entry for entry in (*self.entries, *self.others) if entry.tag == tag]:
-                if entry.count != 1 or entry.kind not in (LONG, _IFD):
-                    raise UnfitError("a directory of an unknown kind")
+                if entry.count != 1 or entry.field_type not in (LONG, _IFD):
+                    raise UnfitError("a directory of an unknown type")
                 self.pointers.append(entry.at)
                 self.others += self._directory(self._number(entry.at))
         self.pointers += [entry.place + 8 for entry in (*self.entries, *self.others) if entry.is_apart]
@@ -93,17 +93,17 @@ class Tags:
         return [self._entry(place + 2 + 12 * number) for number in range(count)]
 
     def _entry(self, place: int) -> Entry:
-        tag, kind, count = struct.unpack_from(self.order + "HHI", self.data, place)
-        if kind not in _SIZES:
-            raise UnfitError(f"a value of type {kind}")
-        entry = Entry(place, tag, kind, count, place + 8)
+        tag, field_type, count = struct.unpack_from(self.order + "HHI", self.data, place)
+        if field_type not in _SIZES:
+            raise UnfitError(f"a value of type {field_type}")
+        entry = Entry(place, tag, field_type, count, place + 8)
         entry = replace(entry, at=self._number(place + 8)) if entry.is_apart else entry
         if entry.at < 8 or entry.at + entry.size > len(self.data):
             raise UnfitError("a value beyond the end")
         return entry
 
-    def _number(self, place: int, kind: str = "I") -> int:
-        return int(struct.unpack_from(self.order + kind, self.data, place)[0])
+    def _number(self, place: int, form: str = "I") -> int:
+        return int(struct.unpack_from(self.order + form, self.data, place)[0])
 
     def find(self, tag: int) -> Entry | None:
         """Return the page's entry of a tag, None where there is none."""
@@ -114,10 +114,10 @@ class Tags:
         entry = self.find(tag)
         if entry is None:
             return otherwise
-        kind = NUMBER_FORMATS.get(entry.kind)
-        if kind is None:
-            raise UnfitError(f"tag {tag} of type {entry.kind}")
-        return struct.unpack_from(f"{self.order}{entry.count}{kind}", self.data, entry.at)
+        form = NUMBER_FORMATS.get(entry.field_type)
+        if form is None:
+            raise UnfitError(f"tag {tag} of type {entry.field_type}")
+        return struct.unpack_from(f"{self.order}{entry.count}{form}", self.data, entry.at)
 
     def number(self, tag: int, otherwise: int = -1) -> int:
         """Return the one number of a tag, or ``otherwise``. ValueError where there are several."""
@@ -147,5 +147,5 @@ class Tags:
     @property
     def may_move(self) -> bool:
         """Return whether every place that a tag may say is known, so that what lies there can move."""
-        known = all(entry.tag in _KNOWN and entry.kind != _IFD for entry in self.entries)
-        return known and all(entry.tag != _MAKER_NOTE and entry.kind != _IFD for entry in self.others)
+        known = all(entry.tag in _KNOWN and entry.field_type != _IFD for entry in self.entries)
+        return known and all(entry.tag != _MAKER_NOTE and entry.field_type != _IFD for entry in self.others)
