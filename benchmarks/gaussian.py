@@ -10,7 +10,7 @@ what protects it from damage, over the items in the chain. Every payload is deco
 
 A payload is one draw of the chain's noise, and its bits vary with it: +- are standard errors, by the differences
 between draws. What log2 p_S/p_R add up to along the chain's own path has no noise against the payload: what is between
-them is the coder's. See :mod:`bfncodec.codecs.receivers.paths`.
+them is the coder's. See :mod:`bfncodec.codecs.receivers.realised`.
 """
 
 from __future__ import annotations

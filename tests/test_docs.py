@@ -18,6 +18,7 @@ CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"(?<![\w/.])(?:bfncodec|benchmarks|configs|docs|examples|models|tests)/[\w./-]*\w")
 NAME = re.compile(r"\bbfncodec(?:\.\w+)+")
+ROLE = re.compile(r":(?:func|meth|class|mod|data):`~?(bfncodec(?:\.\w+)+)`")
 CLASS = re.compile(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)*)(?:\.(\w+))?(?:\([^`]*\))?`")
 BENCHMARK = re.compile(r"python -m (benchmarks\.\w+)")
 
@@ -57,6 +58,13 @@ def test_names_of_the_package_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     missing = [name for name in set(NAME.findall(text)) if not is_defined(name.split("."))]
     assert not [name for name in missing if name != "bfncodec.fish"]
+
+
+def test_names_in_docstrings_exist() -> None:
+    files = [path for room in ("bfncodec", "benchmarks", "examples", "docs") for path in (ROOT / room).glob("**/*.py")]
+    for file in files:
+        for name in ROLE.findall(file.read_text(encoding="utf-8")):
+            assert is_defined(name.split(".")), f"{relative(file)}: {name}"
 
 
 @pytest.mark.parametrize("name", ["concepts", "glossary"])

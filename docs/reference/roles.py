@@ -12,7 +12,8 @@ import griffe
 
 ROLE = re.compile(r":(?:func|meth|class|mod|data|attr|exc):`~?([^`]+)`")
 EXAMPLES = re.compile(r"(?m)(?<=\n\n)(?=>>> )")
-NOTES = re.compile(r"(?ms)^(Parameters\n-+\n.*?\n\n)(?=\S[^\n]* [^\n]*\n(?:\S|\Z|\n))")
+NOTES = re.compile(r"(?ms)^((?:Parameters|Attributes)\n-+\n.*?\n\n)(?=\S[^\n]* [^\n]*(?:\n\S|\n\n|\Z))")
+SEVERAL = re.compile(r"(?m)^(\w+(?:, \w+)+)\n((?:    [^\n]*\n?)+)")
 
 
 class Roles(griffe.Extension):
@@ -29,9 +30,16 @@ def _rewrite(found: griffe.Object | griffe.Alias) -> None:
             _rewrite(member)
     if found.docstring is not None:
         text = found.docstring.value.replace("::\n\n    Exception", "\n    Exception")
-        text = NOTES.sub(r"\1Notes\n-----\n", text, count=1)
         text = EXAMPLES.sub("Examples\n--------\n", text, count=1)
+        text = NOTES.sub(r"\1Notes\n-----\n", text, count=1)
+        text = SEVERAL.sub(_one_by_one, text)
         found.docstring.value = ROLE.sub(lambda role: _link(found, role[1]), text)
+
+
+def _one_by_one(several: re.Match[str]) -> str:
+    """Several parameters or errors of one description, each with its own: they have types of their own."""
+    body = several[2] if several[2].endswith("\n") else several[2] + "\n"
+    return "".join(f"{name}\n{body}" for name in several[1].split(", "))
 
 
 def _link(found: griffe.Object | griffe.Alias, name: str) -> str:
