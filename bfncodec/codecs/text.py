@@ -24,7 +24,8 @@ from bfncodec.codecs.streams import SYMBOLS, Batch, Part, Predictor, Sizes, batc
 from bfncodec.codecs.threads import Team
 from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_intervals
-from bfncodec.coding.mixing.contexts import BITS, ContextMixer, bit_frequencies, bit_intervals, bits_of
+from bfncodec.coding.mixing.contexts import ContextMixer, bit_frequencies, bit_intervals, bits_of
+from bfncodec.coding.mixing.state import BITS
 from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, SymbolSource, information
 from bfncodec.flow import CodeLength, Comb, StepCosts
 from bfncodec.format.wire import Reader, varint

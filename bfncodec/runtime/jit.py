@@ -27,6 +27,15 @@ def compiled(function: Callable[..., Any]) -> Any:
         return numba.njit(nogil=True, error_model="numpy")(function)
 
 
+def inlined(function: Callable[..., Any]) -> Any:
+    """Return the function as a part of kernels: its code stands in them wherever they call it, so that a call costs
+    nothing. Raises ImportError without Numba.
+    """
+    import numba
+
+    return numba.njit(inline="always", error_model="numpy")(function)
+
+
 def intrinsic(function: Callable[..., Any]) -> Any:
     """Return the function as a writer of LLVM instructions for kernels to call, see `numba.extending.intrinsic`.
 

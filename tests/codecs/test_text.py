@@ -329,13 +329,13 @@ def test_the_contexts_of_a_lane_are_its_own_past(mixed_codec: TextCodec, monkeyp
             made.append(self)
 
         def encode(self, weight: Any, lanes: Any, symbols: Any) -> Any:
-            pasts.extend(self.history[lanes].tolist())
+            pasts.extend(self.state.history[lanes].tolist())
             return super().encode(weight, lanes, symbols)
 
     monkeypatch.setattr("bfncodec.codecs.text.ContextMixer", Watched)
     mixed_codec.encode(x.tobytes())
     assert len(made) == 1
-    assert made[0].bits == (16 * len(x) - 1).bit_length()
+    assert made[0].state.bits == (16 * len(x) - 1).bit_length()
     starts = [len(x) * lane // MOST for lane in range(MOST)]  # where each lane begins; it ends where the next begins
     expected = []
     for start, end in zip(starts, [*starts[1:], len(x)], strict=True):

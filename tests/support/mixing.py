@@ -6,17 +6,13 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bfncodec.coding.mixing.contexts import (
-    SYMBOLS,
-    ContextMixer,
-    Read,
-    bit_frequencies,
-)
+from bfncodec.coding.mixing.contexts import ContextMixer, Read, bit_frequencies
+from bfncodec.coding.mixing.state import SYMBOLS
 from bfncodec.coding.rangecoder import RangeDecoder
 
 
-def uniform(lanes: int) -> NDArray[np.int32]:
-    return np.full((lanes, SYMBOLS), 1 << 16, np.int32)
+def uniform(streams: int) -> NDArray[np.int32]:
+    return np.full((streams, SYMBOLS), 1 << 16, np.int32)
 
 
 def one_hot(*symbols: int) -> NDArray[np.int32]:
@@ -30,7 +26,7 @@ def reader(decoder: RangeDecoder) -> Read:
 
 
 def state(mixer: ContextMixer) -> dict[str, bytes]:
-    return {name: value.tobytes() for name, value in vars(mixer).items() if isinstance(value, np.ndarray)}
+    return {name: value.tobytes() for name, value in mixer.state._asdict().items()}
 
 
 rows = st.one_of(
@@ -43,10 +39,10 @@ rows = st.one_of(
 
 
 def texts(most: int) -> st.SearchStrategy[list[bytes]]:
-    """The symbols of some steps, those of all lanes, at most so many, together."""
+    """The symbols of some steps, those of all streams, at most so many, together."""
     return st.integers(1, most).flatmap(
-        lambda lanes: st.lists(
-            st.binary(min_size=lanes, max_size=lanes) | st.sampled_from([b"a" * lanes, b"\xff" * lanes]),
+        lambda streams: st.lists(
+            st.binary(min_size=streams, max_size=streams) | st.sampled_from([b"a" * streams, b"\xff" * streams]),
             min_size=1,
             max_size=40,
         )

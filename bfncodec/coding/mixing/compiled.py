@@ -1,4 +1,7 @@
-"""Compiled kernels of :mod:`bfncodec.coding.mixing.contexts`: they work on the arrays of a `ContextMixer`."""
+"""Compiled kernels of :mod:`bfncodec.coding.mixing.contexts`, on the arrays of the same state.
+
+Functions equal the methods of `ContextMixer` that they are named after, to the bit.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +10,24 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bfncodec.coding.mixing.contexts import (
-    _HASH,
-    _POWERS,
-    _SHORT_HASH,
+from bfncodec.coding.mixing.contexts import ContextMixer, Read, bits_of
+from bfncodec.coding.mixing.state import (
+    BIAS_RATES,
     BITS,
     CALM,
     CONSTANT,
+    COUNT_LEVELS,
+    EXPERT_LIMIT,
     FAST,
-    LEVELS,
+    HASH,
+    HASH_POWERS,
     LIMIT,
     MANY,
     MOST_COUNT,
     MOST_TRIALS,
-    NUDGES,
-    OPINION_LIMIT,
     REACH,
     ROW,
+    SHORT_HASH,
     SLOW,
     STATES,
     SYMBOLS,
@@ -31,320 +35,339 @@ from bfncodec.coding.mixing.contexts import (
     TRIAL_BITS,
     WAYS,
     WEIGHT_BITS,
-    ContextMixer,
-    Read,
-    _levels,
-    _stretched,
-    bits_of,
-    squashed,
+    MixerState,
+    count_levels,
+    logistic_values,
+    logit_values,
 )
 from bfncodec.coding.rangecoder import PRECISION
 from bfncodec.coding.tables import LOGISTIC_BITS
 from bfncodec.runtime.arrays import Bytes, Ints, Ints32
-from bfncodec.runtime.jit import compiled
+from bfncodec.runtime.jit import compiled, inlined
 
-HASH, SHORT_HASH = np.uint64(_HASH), _SHORT_HASH
-POWERS = _POWERS
-GRADES = len(LEVELS)
+LONG_HASH = np.uint64(HASH)
+GRADES = len(COUNT_LEVELS)
 U32, U29, U64, ONE = np.uint64(32), np.uint64(29), np.uint64(64), np.uint64(1)
 TAGGED = np.uint64(1 << 8)
 NOTHING = np.uint64(0)
 WORDS = ROW // 8
 LEAST_SET = 1 << 8  # places of the set of slots that a step has counted in
+Words64 = NDArray[np.uint64]
 
 
-class Mixer(NamedTuple):
-    """The arrays of a `ContextMixer`, which the loops change, and tables."""
+class Lookups(NamedTuple):
+    """Tables, and the state's slots as words."""
 
-    table: Bytes
-    words: NDArray[np.uint64]  # the same
-    history: Ints
-    salt: NDArray[np.uint64]
-    orders: Ints
-    hits: Ints
-    trials: Ints
-    opinion: Ints
-    weights: Ints
-    decisions: Ints
-    after_one: Ints
-    after_two: Ints
-    level: Ints
-    stretched: NDArray[np.int16]
-    squashed: Ints
+    words: Words64  # [slots, WORDS]
+    level: Ints  # `count_levels`
+    logit: NDArray[np.int16]  # `logit_values`
+    logistic: Ints  # `logistic_values`
 
 
-class Step(NamedTuple):
-    """What is known and thought of one step, as `Found` and `Guess` have it, but lanes before contexts."""
+class Workspace(NamedTuple):
+    """One step of at most L streams, as `StepContexts` and `BitPredictions` have it, but streams before contexts."""
 
     below: Ints  # [L, SYMBOLS + 1]
     slot: Ints  # [O, L]
     row: Bytes  # [O, L, ROW]
-    words: NDArray[np.uint64]  # the same
-    ways: Ints  # [O, L]: in use, or some more
+    words: Words64  # the same numbers [O, L, WORDS]
+    ways: Ints  # that are in use, or some more [O, L]
     node: Ints  # [L]
-    history: Ints  # [L, BITS]: the node before each bit
+    nodes: Ints  # the node before each bit [L, BITS]
     state: Ints  # [BITS, L, O]
     longest: Ints  # [BITS, L]
-    input: Ints  # [BITS, L, O + 2]
-    nudge: Ints  # [BITS, L]
-    chance: Ints  # [BITS, L]
-    gradient: Ints  # as the mixer's weights
-    decided: Ints  # as the mixer's decisions, zeros
-    judged: Bytes  # as the mixer's states, zeros
+    inputs: Ints  # [BITS, L, O + 2]
+    bias: Ints  # [BITS, L]
+    probability: Ints  # [BITS, L]
+    gradient: Ints  # as the state's weights
+    decided: Ints  # as the state's decisions, zeros between steps
+    touched: Bytes  # as the state's predictions, zeros between steps
     counted: Ints  # a set of slots, zeros where nothing is
 
 
 class CompiledMixer(ContextMixer):
-    """The same as its parent, on its arrays."""
+    """A `ContextMixer` whose arrays are updated by kernels."""
 
-    def __init__(self, size: int, lanes: int) -> None:
-        super().__init__(size, lanes)
-        self._mixer = Mixer(
-            self.table,
-            self.table.view(np.uint64),
-            self.history,
-            self.salt,
-            self.orders,
-            self.hits,
-            self.trials,
-            self.opinion,
-            self.weights,
-            self.decisions,
-            self.after_one,
-            self.after_two,
-            _levels(),
-            _stretched(),
-            squashed(),
-        )
-        self._step = _room(self, lanes)
+    def __init__(self, size: int, streams: int) -> None:
+        super().__init__(size, streams)
+        words = self.state.table.view(np.uint64)
+        self._lookups = Lookups(words, count_levels(), logit_values(), logistic_values())
+        self._work = _workspace(self.state, streams)
 
-    def encode(self, weight: Ints32, lanes: Ints, symbols: Ints) -> Ints:
+    def encode(self, weight: Ints32, streams: Ints, symbols: Ints) -> Ints:
         """Implements `ContextMixer.encode`."""
-        mixer, step, bits = self._mixer, self._step, bits_of(symbols)
-        _find(mixer, step, weight, lanes)
+        work, bits = self._work, bits_of(symbols)
+        _contexts(self.state, self._lookups, work, weight, streams)
         for k in range(BITS):
-            _guess(mixer, step, lanes, k)
-            _tell(step, k, bits[k])
-        _learn(mixer, step, lanes, symbols)
-        return step.chance[:, : len(lanes)] << (PRECISION - LOGISTIC_BITS)
+            _predict(self.state, self._lookups, work, streams, k)
+            _condition(work, bits[k])
+        _update(self.state, self._lookups, work, streams, symbols)
+        return work.probability[:, : len(streams)] << (PRECISION - LOGISTIC_BITS)
 
-    def decode(self, weight: Ints32, lanes: Ints, read: Read) -> Ints:
+    def decode(self, weight: Ints32, streams: Ints, read: Read) -> Ints:
         """Implements `ContextMixer.decode`."""
-        mixer, step, count = self._mixer, self._step, len(lanes)
-        _find(mixer, step, weight, lanes)
+        work, count = self._work, len(streams)
+        _contexts(self.state, self._lookups, work, weight, streams)
         for k in range(BITS):
-            _guess(mixer, step, lanes, k)
-            _tell(step, k, read(step.chance[k, :count] << (PRECISION - LOGISTIC_BITS)))
-        symbols: Ints = step.node[:count] - SYMBOLS
-        _learn(mixer, step, lanes, symbols)
+            _predict(self.state, self._lookups, work, streams, k)
+            _condition(work, read(work.probability[k, :count] << (PRECISION - LOGISTIC_BITS)))
+        symbols: Ints = work.node[:count] - SYMBOLS
+        _update(self.state, self._lookups, work, streams, symbols)
         return symbols
 
 
-def _room(mixer: ContextMixer, lanes: int) -> Step:
-    """For a step of at most so many lanes."""
-    count = len(mixer.orders)
-    row = np.zeros((count, lanes, ROW), np.uint8)
+def _workspace(state: MixerState, streams: int) -> Workspace:
+    """Buffers for steps of at most so many streams."""
+    count = len(state.orders)
+    row = np.zeros((count, streams, ROW), np.uint8)
 
     def ints(*shape: int) -> Ints:
         return np.zeros(shape, np.int64)
 
-    return Step(
-        below=ints(lanes, SYMBOLS + 1),
-        slot=ints(count, lanes),
+    return Workspace(
+        below=ints(streams, SYMBOLS + 1),
+        slot=ints(count, streams),
         row=row,
         words=row.view(np.uint64),
-        ways=ints(count, lanes),
-        node=ints(lanes),
-        history=ints(lanes, BITS),
-        state=ints(BITS, lanes, count),
-        longest=ints(BITS, lanes),
-        input=ints(BITS, lanes, count + 2),
-        nudge=ints(BITS, lanes),
-        chance=ints(BITS, lanes),
-        gradient=ints(*mixer.weights.shape),
-        decided=ints(len(mixer.decisions)),
-        judged=np.zeros(len(mixer.trials), np.uint8),
-        counted=ints(max(LEAST_SET, 1 << (2 * count * lanes).bit_length())),
+        ways=ints(count, streams),
+        node=ints(streams),
+        nodes=ints(streams, BITS),
+        state=ints(BITS, streams, count),
+        longest=ints(BITS, streams),
+        inputs=ints(BITS, streams, count + 2),
+        bias=ints(BITS, streams),
+        probability=ints(BITS, streams),
+        gradient=ints(*state.weights.shape),
+        decided=ints(len(state.decisions)),
+        touched=np.zeros(len(state.predictions), np.uint8),
+        counted=ints(max(LEAST_SET, 1 << (2 * count * streams).bit_length())),
     )
 
 
-@compiled
-def _tell(step: Any, k: Any, bits: Any) -> None:
-    for j in range(len(bits)):
-        step.node[j] = 2 * step.node[j] + bits[j]
+# ---- before a step ------------------------------------------------------------------------------
 
 
 @compiled
-def _find(mixer: Any, step: Any, weight: Any, lanes: Any) -> None:
-    """`ContextMixer._find`"""
+def _contexts(state: MixerState, lookups: Lookups, work: Workspace, weight: Ints32, streams: Ints) -> None:
+    """`ContextMixer._contexts`"""
     shift = ONE
-    while (1 << np.int64(shift)) < len(mixer.table):
+    while (1 << np.int64(shift)) < len(state.table):
         shift += ONE
     shift = U64 - shift
-    for j in range(len(lanes)):
-        lane, below = lanes[j], np.int64(0)
-        step.node[j] = 1
+    for j in range(len(streams)):
+        stream, below = streams[j], np.int64(0)
+        work.node[j] = 1
         for symbol in range(SYMBOLS):
-            step.below[j, symbol] = below
+            work.below[j, symbol] = below
             below += weight[j, symbol]
-        step.below[j, SYMBOLS] = below
+        work.below[j, SYMBOLS] = below
         power, added = np.uint64(0), 0
-        for o in range(len(mixer.orders)):  # by increasing order
-            while added < mixer.orders[o]:
-                power += np.uint64(mixer.history[lane, REACH - 1 - added] + 1) * POWERS[added]
+        for o in range(len(state.orders)):  # by increasing order
+            while added < state.orders[o]:
+                power += np.uint64(state.history[stream, REACH - 1 - added] + 1) * HASH_POWERS[added]
                 added += 1
-            h = power + mixer.salt[o, lane]
-            h = (h ^ (h >> U32)) * HASH
+            h = power + state.salt[o, stream]
+            h = (h ^ (h >> U32)) * LONG_HASH
             h ^= h >> U29
-            slot = np.int64((h * HASH) >> shift)
+            slot = np.int64((h * LONG_HASH) >> shift)
+            work.slot[o, j] = slot
             tag = (h & np.uint64(0xFFFF)) | TAGGED
             low, high = np.uint8(tag & np.uint64(0xFF)), np.uint8(tag >> np.uint64(8))
-            step.slot[o, j] = slot
-            known = mixer.table[slot, 0] == low and mixer.table[slot, 1] == high
-            ways = 0
+            known = state.table[slot, 0] == low and state.table[slot, 1] == high
             for i in range(WORDS):
-                step.words[o, j, i] = mixer.words[slot, i] if known else NOTHING
-            if known:
-                for way in range(WAYS):
-                    if step.row[o, j, TAG + WAYS + way]:
-                        ways = way + 1
-            step.row[o, j, 0], step.row[o, j, 1] = low, high
-            step.ways[o, j] = ways
+                work.words[o, j, i] = lookups.words[slot, i] if known else NOTHING
+            work.row[o, j, 0], work.row[o, j, 1] = low, high
+            work.ways[o, j] = _ways(work.row, o, j) if known else 0
+
+
+@inlined
+def _ways(row: Bytes, o: int, j: int) -> Any:
+    """Return how many ways of a row are in use, or some more."""
+    ways = 0
+    for way in range(WAYS):
+        if row[o, j, TAG + WAYS + way]:
+            ways = way + 1
+    return ways
+
+
+# ---- one bit ------------------------------------------------------------------------------------
 
 
 @compiled
-def _guess(mixer: Any, step: Any, lanes: Any, k: Any) -> None:
-    """`ContextMixer._guess` of the k-th bit of every lane."""
-    count, left = len(mixer.orders), BITS - k
-    nudged = len(mixer.after_two)
-    for j in range(len(lanes)):
-        lane, node = lanes[j], step.node[j]
-        step.history[j, k] = node
-        longest = 0
-        start = (node << left) - SYMBOLS
-        none, half, both = (
-            step.below[j, start],
-            step.below[j, start + (1 << (left - 1))],
-            step.below[j, start + (1 << left)],
-        )
-        own = ((2 * (both - half) + 1) << (LOGISTIC_BITS - 1)) // (both - none + 1)
-        step.input[k, j, 0] = mixer.stretched[own]
+def _predict(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints, k: int) -> None:
+    """`ContextMixer._predict` of the k-th bit of every stream."""
+    count, left = len(state.orders), BITS - k
+    for j in range(len(streams)):
+        node, longest = work.node[j], 0
+        work.nodes[j, k] = node
+        work.inputs[k, j, 0] = lookups.logit[_network_probability(work.below, j, left, node)]
         for o in range(count):
-            zeros, ones = np.int64(0), np.int64(0)
-            for way in range(step.ways[o, j]):
-                symbol = np.int64(step.row[o, j, TAG + way])
-                if (symbol + SYMBOLS) >> left == node:
-                    times = np.int64(step.row[o, j, TAG + WAYS + way])
-                    if (symbol >> (left - 1)) & 1:
-                        ones += times
-                    else:
-                        zeros += times
+            zeros, ones = _counts(work.row, o, j, work.ways[o, j], left, node)
             if zeros + ones > 0:
                 longest = o + 1
-            state = o * STATES + mixer.level[zeros] * GRADES + mixer.level[ones]
-            step.state[k, j, o] = state
-            step.input[k, j, 1 + o] = mixer.opinion[state]
-        step.input[k, j, count + 1] = CONSTANT
-        last = mixer.history[lane, REACH - 1] % SYMBOLS
-        two = mixer.history[lane, REACH - 2] % SYMBOLS * SYMBOLS + last
-        nudge = (((two * SYMBOLS + node) * SHORT_HASH) & 0xFFFFFFFF) * nudged >> 32
-        x = mixer.after_one[last * SYMBOLS + node] + mixer.after_two[nudge]
+            which = o * STATES + lookups.level[zeros] * GRADES + lookups.level[ones]
+            work.state[k, j, o] = which
+            work.inputs[k, j, 1 + o] = state.predictions[which]
+        work.inputs[k, j, count + 1] = CONSTANT
+        last = state.history[streams[j], REACH - 1] % SYMBOLS
+        two = state.history[streams[j], REACH - 2] % SYMBOLS * SYMBOLS + last
+        bias = (((two * SYMBOLS + node) * SHORT_HASH) & 0xFFFFFFFF) * len(state.bias_two) >> 32
+        x = state.bias_one[last * SYMBOLS + node] + state.bias_two[bias]
         second, third = count + 1 + node, count + 1 + SYMBOLS + last
         for i in range(count + 2):
-            w = mixer.weights[longest, i] + mixer.weights[second, i] + mixer.weights[third, i]
-            x += w * step.input[k, j, i]
+            w = state.weights[longest, i] + state.weights[second, i] + state.weights[third, i]
+            x += w * work.inputs[k, j, i]
         x = min(max(x >> WEIGHT_BITS, -LIMIT), LIMIT)
-        step.longest[k, j], step.nudge[k, j], step.chance[k, j] = longest, nudge, mixer.squashed[x + LIMIT]
+        work.longest[k, j], work.bias[k, j], work.probability[k, j] = longest, bias, lookups.logistic[x + LIMIT]
+
+
+@inlined
+def _network_probability(below: Ints, j: int, left: int, node: Any) -> Any:
+    """`contexts._network_probability` of one bit of one stream."""
+    start = (node << left) - SYMBOLS
+    none, half, both = below[j, start], below[j, start + (1 << (left - 1))], below[j, start + (1 << left)]
+    return ((2 * (both - half) + 1) << (LOGISTIC_BITS - 1)) // (both - none + 1)
+
+
+@inlined
+def _counts(row: Bytes, o: int, j: int, ways: int, left: int, node: Any) -> Any:
+    """Return how often zeros and ones followed the bits of a node in a context."""
+    zeros, ones = np.int64(0), np.int64(0)
+    for way in range(ways):
+        symbol = np.int64(row[o, j, TAG + way])
+        if (symbol + SYMBOLS) >> left == node:
+            times = np.int64(row[o, j, TAG + WAYS + way])
+            if (symbol >> (left - 1)) & 1:
+                ones += times
+            else:
+                zeros += times
+    return zeros, ones
 
 
 @compiled
-def _learn(mixer: Any, step: Any, lanes: Any, symbols: Any) -> None:
-    """`ContextMixer._learn`"""
-    _learn_weights(mixer, step, lanes, symbols)
-    _learn_chances(mixer, step, symbols)
-    _count(mixer, step, symbols)
-    for j in range(len(lanes)):
+def _condition(work: Workspace, bits: Ints) -> None:
+    """Go on with the next bits of all streams known."""
+    for j in range(len(bits)):
+        work.node[j] = 2 * work.node[j] + bits[j]
+
+
+# ---- after a step -------------------------------------------------------------------------------
+
+
+@compiled
+def _update(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints, symbols: Ints) -> None:
+    """`ContextMixer._update`"""
+    _add_slopes(state, work, streams, symbols)
+    _update_weights(state, work)
+    _count_bits(state, work, symbols)
+    _update_maps(state, lookups, work)
+    _count(state, lookups, work, symbols)
+    for j in range(len(streams)):
         for k in range(REACH - 1):
-            mixer.history[lanes[j], k] = mixer.history[lanes[j], k + 1]
-        mixer.history[lanes[j], REACH - 1] = symbols[j]
+            state.history[streams[j], k] = state.history[streams[j], k + 1]
+        state.history[streams[j], REACH - 1] = symbols[j]
 
 
 @compiled
-def _learn_weights(mixer: Any, step: Any, lanes: Any, symbols: Any) -> None:
-    inputs = len(mixer.orders) + 2
+def _add_slopes(state: MixerState, work: Workspace, streams: Ints, symbols: Ints) -> None:
+    """Add up the gradients of all weight sets that were used, and move the biases."""
+    inputs = len(state.orders) + 2
     first, second = inputs - 1, inputs - 1 + SYMBOLS
     for k in range(BITS):
-        for j in range(len(lanes)):
-            node = step.history[j, k]
-            last = mixer.history[lanes[j], REACH - 1] % SYMBOLS
-            error = (((symbols[j] >> (BITS - 1 - k)) & 1) << LOGISTIC_BITS) - step.chance[k, j]
-            mixer.after_one[last * SYMBOLS + node] += error * NUDGES[0]
-            mixer.after_two[step.nudge[k, j]] += error * NUDGES[1]
-            for row in (step.longest[k, j], first + node, second + last):
-                if step.decided[row] == 0:
-                    step.gradient[row] = 0
-                step.decided[row] += 1
+        for j in range(len(streams)):
+            node, last = work.nodes[j, k], state.history[streams[j], REACH - 1] % SYMBOLS
+            error = (((symbols[j] >> (BITS - 1 - k)) & 1) << LOGISTIC_BITS) - work.probability[k, j]
+            state.bias_one[last * SYMBOLS + node] += error * BIAS_RATES[0]
+            state.bias_two[work.bias[k, j]] += error * BIAS_RATES[1]
+            for which in (work.longest[k, j], first + node, second + last):
+                if work.decided[which] == 0:
+                    work.gradient[which] = 0
+                work.decided[which] += 1
                 for i in range(inputs):
-                    step.gradient[row, i] += step.input[k, j, i] * error
-    for row in range(len(step.decided)):
-        many = step.decided[row]
-        if many:
-            step.decided[row] = 0
-            mixer.decisions[row] += many
-            rate = FAST * CALM // (CALM + mixer.decisions[row]) + SLOW
-            part = max(many // MANY, 1)
-            for i in range(inputs):
-                mixer.weights[row, i] += (step.gradient[row, i] // part * rate + (1 << 24)) >> 25
+                    work.gradient[which, i] += work.inputs[k, j, i] * error
 
 
 @compiled
-def _learn_chances(mixer: Any, step: Any, symbols: Any) -> None:
-    count = len(mixer.orders)
+def _update_weights(state: MixerState, work: Workspace) -> None:
+    """`ContextMixer._update_weights`, of the gradients that `_add_slopes` left."""
+    for which in range(len(work.decided)):
+        many = work.decided[which]
+        if many:
+            work.decided[which] = 0
+            state.decisions[which] += many
+            rate = FAST * CALM // (CALM + state.decisions[which]) + SLOW
+            part = max(many // MANY, 1)
+            for i in range(state.weights.shape[1]):
+                state.weights[which, i] += (work.gradient[which, i] // part * rate + (1 << 24)) >> 25
+
+
+@compiled
+def _count_bits(state: MixerState, work: Workspace, symbols: Ints) -> None:
+    """Count the bits of a step in the states of the adaptive maps that predicted them."""
     for k in range(BITS):
         for j in range(len(symbols)):
             bit = ((symbols[j] >> (BITS - 1 - k)) & 1) << TRIAL_BITS
-            for o in range(count):
-                state = step.state[k, j, o]
-                if state != o * STATES:  # which says nothing
-                    mixer.hits[state] += bit
-                    mixer.trials[state] += 1 << TRIAL_BITS
-                    step.judged[state] = 1
-    for state in range(len(step.judged)):
-        if step.judged[state]:
-            step.judged[state] = 0
-            if mixer.trials[state] > MOST_TRIALS << TRIAL_BITS:
-                mixer.hits[state] >>= 1
-                mixer.trials[state] >>= 1
-            chance = (mixer.hits[state] << LOGISTIC_BITS) // mixer.trials[state]
-            mixer.opinion[state] = min(max(np.int64(mixer.stretched[chance]), -OPINION_LIMIT), OPINION_LIMIT)
+            for o in range(len(state.orders)):
+                which = work.state[k, j, o]
+                if which != o * STATES:  # else the context is new
+                    state.hits[which] += bit
+                    state.trials[which] += 1 << TRIAL_BITS
+                    work.touched[which] = 1
 
 
 @compiled
-def _count(mixer: Any, step: Any, symbols: Any) -> None:
-    """`ContextMixer._count`. Slots are kept in a set by open addressing, plus 1."""
-    step.counted[:] = 0
-    most = len(step.counted) - 1
-    for o in range(len(mixer.orders)):
+def _update_maps(state: MixerState, lookups: Lookups, work: Workspace) -> None:
+    """`ContextMixer._update_maps`, of the states that `_count_bits` touched."""
+    for which in range(len(work.touched)):
+        if work.touched[which]:
+            work.touched[which] = 0
+            if state.trials[which] > MOST_TRIALS << TRIAL_BITS:
+                state.hits[which] >>= 1
+                state.trials[which] >>= 1
+            probability = (state.hits[which] << LOGISTIC_BITS) // state.trials[which]
+            prediction: Any = min(max(np.int64(lookups.logit[probability]), -EXPERT_LIMIT), EXPERT_LIMIT)
+            state.predictions[which] = prediction
+
+
+@compiled
+def _count(state: MixerState, lookups: Lookups, work: Workspace, symbols: Ints) -> None:
+    """`ContextMixer._count`"""
+    work.counted[:] = 0
+    for o in range(len(state.orders)):
         for j in range(len(symbols)):
-            slot = step.slot[o, j]
-            place = (slot * SHORT_HASH >> 7) & most
-            while step.counted[place] and step.counted[place] != slot + 1:
-                place = (place + 1) & most
-            if step.counted[place]:
-                continue
-            step.counted[place] = slot + 1
-            row, way, known, least = step.row[o, j], 0, False, np.int64(MOST_COUNT + 1)
-            for i in range(WAYS):
-                times = np.int64(row[TAG + WAYS + i])
-                if times and row[TAG + i] == symbols[j]:
-                    way, known = i, True
-                    break
-                if times < least:
-                    way, least = i, times
-            if known and row[TAG + WAYS + way] == MOST_COUNT:
-                for i in range(WAYS):
-                    row[TAG + WAYS + i] >>= 1
-            row[TAG + WAYS + way] = row[TAG + WAYS + way] + 1 if known else 1
-            row[TAG + way] = symbols[j]
-            for i in range(WORDS):
-                mixer.words[slot, i] = step.words[o, j, i]
+            slot = work.slot[o, j]
+            if _is_first(work.counted, slot):
+                _count_symbol(work.row[o, j], symbols[j])
+                for i in range(WORDS):
+                    lookups.words[slot, i] = work.words[o, j, i]
+
+
+@inlined
+def _is_first(counted: Ints, slot: Any) -> Any:
+    """Add a slot to a set, by open addressing, as the number plus 1. Returns whether it was not there."""
+    most = len(counted) - 1
+    place = (slot * SHORT_HASH >> 7) & most
+    while counted[place] and counted[place] != slot + 1:
+        place = (place + 1) & most
+    if counted[place]:
+        return False
+    counted[place] = slot + 1
+    return True
+
+
+@inlined
+def _count_symbol(row: Bytes, symbol: Any) -> None:
+    """Count a symbol in the row of a context; a new one takes the place of the rarest."""
+    way, known, least = 0, False, np.int64(MOST_COUNT + 1)
+    for i in range(WAYS):
+        times = np.int64(row[TAG + WAYS + i])
+        if times and row[TAG + i] == symbol:
+            way, known = i, True
+            break
+        if times < least:
+            way, least = i, times
+    if known and row[TAG + WAYS + way] == MOST_COUNT:
+        for i in range(WAYS):
+            row[TAG + WAYS + i] >>= 1
+    row[TAG + WAYS + way] = row[TAG + WAYS + way] + 1 if known else 1
+    row[TAG + way] = symbol

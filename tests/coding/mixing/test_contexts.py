@@ -13,9 +13,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bfncodec.coding.mixing.contexts import (
+from bfncodec.coding.mixing.contexts import ContextMixer, bit_frequencies, bit_intervals, bits_of
+from bfncodec.coding.mixing.state import (
     BITS,
-    LEVELS,
+    COUNT_LEVELS,
     LIMIT,
     LONG,
     MOST_COUNT,
@@ -27,15 +28,11 @@ from bfncodec.coding.mixing.contexts import (
     STATES,
     SYMBOLS,
     TAG,
-    TYPICAL,
+    TYPICAL_COUNTS,
     WAYS,
-    ContextMixer,
-    bit_frequencies,
-    bit_intervals,
-    bits_of,
-    first_chances,
-    squashed,
-    stretch,
+    first_probabilities,
+    logistic_values,
+    logit,
     table_bits,
 )
 from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, information, total
@@ -45,7 +42,7 @@ from support.mixing import one_hot, reader, rows, state, texts, uniform
 
 Ints = NDArray[np.int64]
 Weights = NDArray[np.int32] | Callable[[int], NDArray[np.int32]]
-LANES = 3
+STREAMS = 3
 FULL = 1 << 20
 
 
@@ -53,22 +50,22 @@ def spend(mixer: ContextMixer, text: NDArray[Any], weights: Weights | None = Non
     """Bits of every symbol, [S, L], under the same weights at every step or those of each, uniform if not stated.
     text: [L, S]
     """
-    lanes = np.arange(len(text))
+    streams = np.arange(len(text))
     bits = np.zeros(text.T.shape)
     for i, column in enumerate(text.T.astype(np.int64)):
         weight = uniform(len(text)) if weights is None else weights(i) if callable(weights) else weights
-        ones = mixer.encode(weight, lanes, column)
+        ones = mixer.encode(weight, streams, column)
         part = bit_intervals(ones.ravel(), bits_of(column).ravel())
         bits[i] = information(part.frequency).reshape(ones.shape).sum(0)
     return bits
 
 
-def counts(mixer: ContextMixer, past: list[int], lane: int = 0) -> list[dict[int, int]]:
+def counts(mixer: ContextMixer, past: list[int], stream: int = 0) -> list[dict[int, int]]:
     """Return what each context holds behind these symbols: how often which came."""
     history = np.array([([START] * REACH + past)[-REACH:]])
-    slot, tag = mixer._hash(history, np.array([lane]))
+    slot, tag = mixer._hash(history, np.array([stream]))
     result = []
-    for row, own in zip(mixer.table[slot[:, 0]], tag[:, 0], strict=True):
+    for row, own in zip(mixer.state.table[slot[:, 0]], tag[:, 0], strict=True):
         seen = row[TAG + WAYS :] * (row[:TAG].view(np.uint16) == own)
         result.append({int(s): int(n) for s, n in zip(row[TAG : TAG + WAYS], seen, strict=True) if n})
     return result
@@ -82,30 +79,30 @@ def counts(mixer: ContextMixer, past: list[int], lane: int = 0) -> list[dict[int
 @example(text=[b"ab", b"cd"] * 50, weights=[one_hot(255)[0]] * 3)  # sure and wrong
 def test_what_is_encoded_is_decoded(text: list[bytes], weights: list[Ints]) -> None:
     symbols = np.array([list(column) for column in text], np.int64).reshape(len(text), -1)
-    lanes = np.arange(symbols.shape[1])
-    own = [np.tile(weights[i % 3], (len(lanes), 1)).astype(np.int32) for i in range(len(text))]
+    streams = np.arange(symbols.shape[1])
+    own = [np.tile(weights[i % 3], (len(streams), 1)).astype(np.int32) for i in range(len(text))]
     encoder = RangeEncoder()
-    first, second = (ContextMixer(symbols.size, max(len(lanes), 1)) for _ in range(2))
+    first, second = (ContextMixer(symbols.size, max(len(streams), 1)) for _ in range(2))
     for weight, column in zip(own, symbols, strict=True):
-        ones = first.encode(weight, lanes, column).ravel()
+        ones = first.encode(weight, streams, column).ravel()
         part = bit_intervals(ones, bits_of(column).ravel())
         assert (bit_frequencies(ones).sum(1, dtype=np.float64) == total(2)).all()
         assert ((part.frequency > 0) & (part.frequency < total(2))).all()
         encoder.encode_intervals(part.below, part.frequency, part.symbol, 2)
     decoder = RangeDecoder(encoder.finish())
     for weight, column in zip(own, symbols, strict=True):
-        np.testing.assert_array_equal(second.decode(weight, lanes, reader(decoder)), column)
+        np.testing.assert_array_equal(second.decode(weight, streams, reader(decoder)), column)
     assert state(first) == state(second)
 
 
 @settings(max_examples=15, deadline=None)
-@given(payload=st.binary(max_size=60), weights=st.lists(rows, min_size=LANES, max_size=LANES))
+@given(payload=st.binary(max_size=60), weights=st.lists(rows, min_size=STREAMS, max_size=STREAMS))
 def test_any_bits_decode_to_symbols(payload: bytes, weights: list[Ints]) -> None:
-    mixer, decoder = ContextMixer(500, LANES), RangeDecoder(payload)
+    mixer, decoder = ContextMixer(500, STREAMS), RangeDecoder(payload)
     weight = np.stack(weights).astype(np.int32)
     try:
         for _ in range(30):
-            read = mixer.decode(weight, np.arange(LANES), reader(decoder))
+            read = mixer.decode(weight, np.arange(STREAMS), reader(decoder))
             assert ((read >= 0) & (read < SYMBOLS)).all()
     except DamagedError:
         pass
@@ -113,7 +110,7 @@ def test_any_bits_decode_to_symbols(payload: bytes, weights: list[Ints]) -> None
 
 def test_what_a_bit_may_cost() -> None:
     """A frequency for the coder at both ends, and one symbol that neither side expected."""
-    ends = squashed()[[0, -1]] << 4
+    ends = logistic_values()[[0, -1]] << 4
     assert (ends > 0).all()
     assert (ends < total(2)).all()
     text = np.concatenate([np.zeros(500), [255], np.zeros(100)])[None]
@@ -123,15 +120,15 @@ def test_what_a_bit_may_cost() -> None:
     assert bits[501:].mean() < 0.1
 
 
-def test_stretch_and_squash_are_inverse() -> None:
+def test_logit_and_logistic_function_are_inverse() -> None:
     x = np.arange(-LIMIT, LIMIT + 1)
-    p = squashed()
+    p = logistic_values()
     np.testing.assert_allclose(p / FULL, 1 / (1 + np.exp(-x / 512)), atol=0.51 / FULL)
     near = abs(x) < 512 * 6  # farther out the same probability has several
-    np.testing.assert_array_equal(stretch(p)[near], x[near])
-    assert stretch(np.array([0, 1, FULL - 1, FULL])).tolist() == [-LIMIT, -LIMIT, LIMIT, LIMIT]
+    np.testing.assert_array_equal(logit(p)[near], x[near])
+    assert logit(np.array([0, 1, FULL - 1, FULL])).tolist() == [-LIMIT, -LIMIT, LIMIT, LIMIT]
     chances = np.arange(FULL + 1)
-    found = stretch(chances)
+    found = logit(chances)
     assert (np.diff(found) >= 0).all()
     inner = found < LIMIT
     assert (p[found[inner] + LIMIT] >= chances[inner]).all()  # the first that is as large
@@ -139,7 +136,7 @@ def test_stretch_and_squash_are_inverse() -> None:
     assert (p[found[lower] + LIMIT - 1] < chances[lower]).all()
 
 
-def test_lanes_without_a_symbol() -> None:
+def test_streams_without_a_symbol() -> None:
     """A step at which an item has none, though others of its batch do."""
     mixer = ContextMixer(100, 2)
     spend(mixer, noise(0, 2, 10))
@@ -153,17 +150,17 @@ def test_lanes_without_a_symbol() -> None:
 # --- what it is worth ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lanes", [1, 4])
-def test_a_string_that_comes_again_is_learned(lanes: int) -> None:
-    text = np.tile(noise(3, 1, 100), (lanes, 5))
-    bits = spend(ContextMixer(text.size, lanes), text)
+@pytest.mark.parametrize("streams", [1, 4])
+def test_a_string_that_comes_again_is_learned(streams: int) -> None:
+    text = np.tile(noise(3, 1, 100), (streams, 5))
+    bits = spend(ContextMixer(text.size, streams), text)
     assert bits[:100].mean() < 8.1
     assert bits[100:200].mean() < 4
     assert bits[300:].mean() < 0.15
 
 
-def test_lanes_learn_from_each_other() -> None:
-    """The second lane says what the first said, 60 steps later."""
+def test_streams_learn_from_each_other() -> None:
+    """The second stream says what the first said, 60 steps later."""
     first = noise(3, 400)
     second = np.concatenate([noise(4, 60), first[:-60]])
     bits = spend(ContextMixer(800, 2), np.stack([first, second]))
@@ -171,25 +168,25 @@ def test_lanes_learn_from_each_other() -> None:
     assert bits[200:, 1].mean() < 0.5
 
 
-def test_lanes_have_contexts_of_their_own() -> None:
-    """The same two bytes come again in all lanes; what follows them is another byte in each."""
-    lanes = 16
-    text = noise(4, lanes, 300)
-    text[:, 0::3], text[:, 1::3], text[:, 2::3] = 7, 8, np.arange(lanes)[:, None]
-    told = spend(ContextMixer(text.size, lanes), text)[2::3]
-    assert told[50:].mean() < 1  # 4 bits to one who knows the two bytes only
+def test_streams_have_contexts_of_their_own() -> None:
+    """The same two bytes come again in all streams; what follows them is another byte in each."""
+    streams = 16
+    text = noise(4, streams, 300)
+    text[:, 0::3], text[:, 1::3], text[:, 2::3] = 7, 8, np.arange(streams)[:, None]
+    bits = spend(ContextMixer(text.size, streams), text)[2::3]
+    assert bits[50:].mean() < 1  # 4 bits to one who knows the two bytes only
 
 
-@pytest.mark.parametrize(("lanes", "steps"), [(1, 700), (64, 60), (128, 40)])
+@pytest.mark.parametrize(("streams", "steps"), [(1, 700), (64, 60), (128, 40)])
 @pytest.mark.parametrize("sharpness", [0, 4, 12])
-def test_a_text_that_says_nothing_about_itself_loses_next_to_nothing(lanes: int, steps: int, sharpness: int) -> None:
+def test_a_text_that_says_nothing_about_itself_loses_next_to_nothing(streams: int, steps: int, sharpness: int) -> None:
     """Symbols are drawn from what the network says, which is different at every step."""
     rng = np.random.default_rng(sharpness)
-    weights = np.exp2(np.maximum(20 - sharpness * rng.exponential(1, (steps, lanes, SYMBOLS)), 0)).astype(np.int32)
+    weights = np.exp2(np.maximum(20 - sharpness * rng.exponential(1, (steps, streams, SYMBOLS)), 0)).astype(np.int32)
     share = weights / weights.sum(2, keepdims=True)
-    text = (rng.random((steps, lanes, 1)) > share.cumsum(2)[:, :, :-1]).sum(2).T
+    text = (rng.random((steps, streams, 1)) > share.cumsum(2)[:, :, :-1]).sum(2).T
     ideal = -np.log2(np.take_along_axis(share, text.T[:, :, None], 2)).mean()
-    assert spend(ContextMixer(text.size, lanes), text, lambda i: weights[i]).mean() < 1.005 * ideal
+    assert spend(ContextMixer(text.size, streams), text, lambda i: weights[i]).mean() < 1.005 * ideal
 
 
 def test_contexts_that_mislead_are_given_up() -> None:
@@ -201,14 +198,14 @@ def test_contexts_that_mislead_are_given_up() -> None:
     assert bits.mean() < 8 / 3 * 1.02
 
 
-@pytest.mark.parametrize("lanes", [1, 8, 128])
-def test_a_network_that_is_sure_and_wrong_is_given_up(lanes: int) -> None:
-    """The hardest on the weights: all lanes are far off, again and again, and change the same ones."""
-    text = noise(7, lanes, 120)
-    wrong = [one_hot(*noise(i, lanes)) for i in range(120)]
-    for weights in (one_hot(*[255] * lanes), wrong.__getitem__):
-        assert spend(ContextMixer(text.size, lanes), text, weights)[60:].mean() < 9.5  # 24 to begin with
-    bits = spend(ContextMixer(text.size, lanes), np.tile([0, 255], (lanes, 60)), one_hot(*[85] * lanes))
+@pytest.mark.parametrize("streams", [1, 8, 128])
+def test_a_network_that_is_sure_and_wrong_is_given_up(streams: int) -> None:
+    """The hardest on the weights: all streams are far off, again and again, and change the same ones."""
+    text = noise(7, streams, 120)
+    wrong = [one_hot(*noise(i, streams)) for i in range(120)]
+    for weights in (one_hot(*[255] * streams), wrong.__getitem__):
+        assert spend(ContextMixer(text.size, streams), text, weights)[60:].mean() < 9.5  # 24 to begin with
+    bits = spend(ContextMixer(text.size, streams), np.tile([0, 255], (streams, 60)), one_hot(*[85] * streams))
     assert bits[80:].mean() < 0.1
 
 
@@ -228,8 +225,8 @@ def test_tables_hold_enough_contexts_a_byte_within_bounds(size: int, bits: int) 
 @pytest.mark.parametrize(("size", "bits"), SIZES)
 def test_contexts_fit_their_table(size: int, bits: int) -> None:
     mixer = ContextMixer(size, 50)
-    assert mixer.table.shape == (1 << bits, ROW)
-    assert sum(value.nbytes for value in vars(mixer).values() if isinstance(value, np.ndarray)) < 150e6
+    assert mixer.state.table.shape == (1 << bits, ROW)
+    assert sum(value.nbytes for value in mixer.state) < 150e6
     for history in (noise(0, 50, REACH).astype(np.int64), np.full((50, REACH), 255), np.full((50, REACH), START)):
         slot, tag = mixer._hash(history, np.arange(50))
         assert ((slot >= 0) & (slot < 1 << bits)).all()
@@ -237,17 +234,17 @@ def test_contexts_fit_their_table(size: int, bits: int) -> None:
 
 
 def test_a_context_is_as_long_as_its_order() -> None:
-    """Bytes beyond it change nothing; each byte within does, and the lane where it is the lane's own."""
+    """Bytes beyond it change nothing; each byte within does, and the stream where it is the stream's own."""
     mixer = ContextMixer(1 << 18, 2)
-    assert mixer.orders.tolist() == [2, 2, 3, 3, 4, 4, 6, 6, 9, 12, 16, 24]
-    assert mixer.orders[mixer.own > 0].tolist() == list(OWN)
+    assert mixer.state.orders.tolist() == [2, 2, 3, 3, 4, 4, 6, 6, 9, 12, 16, 24]
+    assert mixer.state.orders[mixer.state.own > 0].tolist() == list(OWN)
     history = np.tile(noise(1, 1, REACH).astype(np.int64), (REACH + 1, 1))
     history[np.arange(REACH), -1 - np.arange(REACH)] ^= 1  # row k: another byte k + 1 places back
     slot, tag = mixer._hash(history, np.zeros(REACH + 1, np.int64))
     other = (slot != slot[:, -1:]) | (tag != tag[:, -1:])
-    np.testing.assert_array_equal(other[:, :-1], np.arange(REACH) < mixer.orders[:, None])
+    np.testing.assert_array_equal(other[:, :-1], np.arange(REACH) < mixer.state.orders[:, None])
     elsewhere = mixer._hash(history, np.ones(REACH + 1, np.int64))
-    np.testing.assert_array_equal(((elsewhere[0] != slot) | (elsewhere[1] != tag)).T, [mixer.own > 0] * 25)
+    np.testing.assert_array_equal(((elsewhere[0] != slot) | (elsewhere[1] != tag)).T, [mixer.state.own > 0] * 25)
 
 
 def test_contexts_spread_over_slots_and_tags() -> None:
@@ -257,10 +254,10 @@ def test_contexts_spread_over_slots_and_tags() -> None:
         assert abs(len(np.unique(row)) - 32768 * (1 - np.exp(-4000 / 32768))) < 120
 
 
-def test_one_lane_has_no_contexts_of_its_own() -> None:
+def test_one_stream_has_no_contexts_of_its_own() -> None:
     mixer = ContextMixer(1000, 1)
-    assert mixer.orders.tolist() == list(SHARED)
-    assert not mixer.own.any()
+    assert mixer.state.orders.tolist() == list(SHARED)
+    assert not mixer.state.own.any()
 
 
 def test_counts_are_halved_before_they_are_full() -> None:
@@ -280,34 +277,34 @@ def test_the_rarest_symbol_makes_room() -> None:
     """Eight symbols after one context, of which it remembers seven."""
     mixer = ContextMixer(600, 1)
     for symbol in (1, 1, 2, 2, 3, 4, 4, 5, 5, 6, 6, 8, 8, 7):  # 3 came once only
-        mixer.history[:] = START
+        mixer.state.history[:] = START
         spend(mixer, np.array([[symbol]]))
     assert counts(mixer, []) == [{1: 2, 2: 2, 7: 1, 4: 2, 5: 2, 6: 2, 8: 2}] * len(SHARED)
 
 
-def test_lanes_in_the_same_context_count_once_a_step() -> None:
+def test_streams_in_the_same_context_count_once_a_step() -> None:
     mixer = ContextMixer(600, 3)
     for _ in range(2):
-        mixer.history[:] = START
+        mixer.state.history[:] = START
         spend(mixer, np.array([[5], [5], [6]]))
-    for lane, symbol in enumerate((5, 5, 6)):
-        found = counts(mixer, [], lane)
-        assert found == [{symbol: 2} if own else {5: 2} for own in mixer.own]
+    for stream, symbol in enumerate((5, 5, 6)):
+        found = counts(mixer, [], stream)
+        assert found == [{symbol: 2} if own else {5: 2} for own in mixer.state.own]
 
 
-def test_lanes_that_are_left_out_stay_where_they_are() -> None:
+def test_streams_that_are_left_out_stay_where_they_are() -> None:
     mixer = ContextMixer(600, 3)
     symbols = np.array([7, 9])
     mixer.encode(uniform(2), np.array([0, 2]), symbols)
-    assert mixer.history[:, -2:].tolist() == [[START, 7], [START, START], [START, 9]]
+    assert mixer.state.history[:, -2:].tolist() == [[START, 7], [START, START], [START, 9]]
 
 
-def test_first_chances_are_symmetric_and_grow_with_what_was_seen() -> None:
+def test_first_probabilities_are_symmetric_and_grow_with_what_was_seen() -> None:
     for order in SHARED:
-        p = first_chances(order).reshape(len(LEVELS), len(LEVELS))
+        p = first_probabilities(order).reshape(len(COUNT_LEVELS), len(COUNT_LEVELS))
         np.testing.assert_allclose(p, 1 - p.T, rtol=1e-12)
         assert (np.diff(p, axis=1) > 0).all()
-    sure = [first_chances(order)[1] for order in SHARED]  # after a single 1
+    sure = [first_probabilities(order)[1] for order in SHARED]  # after a single 1
     assert sure == sorted(sure)
 
 
@@ -315,12 +312,12 @@ def test_first_chances_are_symmetric_and_grow_with_what_was_seen() -> None:
 
 
 class Reference:
-    """The same in as many words and real numbers: one lane, contexts that never collide."""
+    """The same in as many words and real numbers: one stream, contexts that never collide."""
 
     def __init__(self) -> None:
         self.past = [START] * REACH
         self.followers: dict[tuple[int, ...], dict[int, int]] = defaultdict(dict)
-        self.chances = {(j, s): [p, 20.0] for j, o in enumerate(SHARED) for s, p in enumerate(first_chances(o))}
+        self.chances = {(j, s): [p, 20.0] for j, o in enumerate(SHARED) for s, p in enumerate(first_probabilities(o))}
         trust = [1.0, *(0.2 if order >= LONG else 0.1 for order in SHARED), 0.0]
         self.weights = {("longest", j): list(trust) for j in range(len(SHARED) + 1)}
         self.decisions: dict[Any, int] = defaultdict(int)
@@ -328,9 +325,9 @@ class Reference:
 
     def code(self, own: NDArray[np.float64], symbol: int) -> float:
         """Bits of a symbol under the network's probabilities."""
-        guesses = [self.guess(own, symbol, k) for k in range(BITS)]
+        predictions = [self.predict(own, symbol, k) for k in range(BITS)]
         gradients: dict[Any, list[float]] = {}
-        for k, (states, inputs, sets, places, p) in enumerate(guesses):
+        for k, (states, inputs, sets, places, p) in enumerate(predictions):
             bit = symbol >> (BITS - 1 - k) & 1
             for j in sets:
                 sums = gradients.setdefault(j, [0.0] * len(inputs))
@@ -341,7 +338,7 @@ class Reference:
             for key in states:
                 hits, trials = self.chances[key][0] * self.chances[key][1] + bit, self.chances[key][1] + 1
                 self.chances[key] = [hits / trials, trials]
-        for key in {key for states, *_ in guesses for key in states if self.chances[key][1] > 255}:
+        for key in {key for states, *_ in predictions for key in states if self.chances[key][1] > 255}:
             self.chances[key][1] /= 2
         for j, sums in gradients.items():
             rate = 0.008 / (1 + self.decisions[j] / 600) + 0.0005
@@ -353,21 +350,22 @@ class Reference:
             assert len(seen) <= WAYS
         self.past = [*self.past[1:], symbol]
         bits = (symbol >> (BITS - 1 - k) & 1 for k in range(BITS))
-        return sum(-math.log2(guess[4] if bit else 1 - guess[4]) for guess, bit in zip(guesses, bits, strict=True))
+        return sum(-math.log2(own[4] if bit else 1 - own[4]) for own, bit in zip(predictions, bits, strict=True))
 
-    def guess(self, own: NDArray[np.float64], symbol: int, k: int) -> tuple[Any, ...]:
+    def predict(self, own: NDArray[np.float64], symbol: int, k: int) -> tuple[Any, ...]:
         """(states of maps that say something, inputs, sets of weights, places of b, p) of a bit."""
         shift = BITS - k
         known = symbol >> shift
         node = (1 << k) + known
         one = own[(2 * known + 1) << (shift - 1) : (known + 1) << shift].sum()
         both = own[known << shift : (known + 1) << shift].sum()
-        inputs, states, longest = [logit(one / both, 12)], [], 0
+        inputs, states, longest = [bounded_logit(one / both, 12)], [], 0
         for j, order in enumerate(SHARED):
             seen = self.followers[tuple(self.past[-order:])]
             zeros, ones = (sum(n for s, n in seen.items() if s >> (shift - 1) == 2 * known + bit) for bit in range(2))
-            state = sum(edge <= zeros for edge in LEVELS[1:]) * len(LEVELS) + sum(edge <= ones for edge in LEVELS[1:])
-            inputs.append(logit(self.chances[j, state][0], 8) if state else 0.0)
+            low, high = (sum(edge <= count for edge in COUNT_LEVELS[1:]) for count in (zeros, ones))
+            state = low * len(COUNT_LEVELS) + high
+            inputs.append(bounded_logit(self.chances[j, state][0], 8) if state else 0.0)
             if state:
                 states.append((j, state))
                 longest = j + 1
@@ -380,7 +378,7 @@ class Reference:
         return states, inputs, sets, places, 1 / (1 + math.exp(-max(min(x, 12), -12)))
 
 
-def logit(p: float, limit: float) -> float:
+def bounded_logit(p: float, limit: float) -> float:
     return max(min(math.log(p / (1 - p)), limit), -limit)
 
 
@@ -396,10 +394,10 @@ def test_it_is_what_it_says_it_is() -> None:
     np.testing.assert_allclose(bits, expected, atol=0.02)
     assert abs(bits.sum() - sum(expected)) < 0.002 * bits.sum()
     assert bits[200:].mean() < 0.5 * bits[:40].mean()
-    assert np.count_nonzero(mixer.table[:, TAG + WAYS :].any(1)) == len(
+    assert np.count_nonzero(mixer.state.table[:, TAG + WAYS :].any(1)) == len(
         [1 for seen in reference.followers.values() if seen]
     )
-    found = mixer.hits / mixer.trials
+    found = mixer.state.hits / mixer.state.trials
     expected_chances = [reference.chances[j, s][0] for j in range(len(SHARED)) for s in range(STATES)]
     np.testing.assert_allclose(found, expected_chances, atol=1e-4)
-    assert len(TYPICAL) == len(LEVELS)
+    assert len(TYPICAL_COUNTS) == len(COUNT_LEVELS)
