@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import lzma
 import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import bfncodec
 from benchmarks import samples
+from bfncodec import models
 from bfncodec.errors import SalvageableError
 from support.places import GOLDEN, ROOT
 
@@ -111,3 +114,30 @@ def test_a_short_text_needs_less_than_half_of_xz() -> None:
     blob = bfncodec.compress(text)
     assert bfncodec.decompress(blob) == text
     assert 2 * len(blob) < len(lzma.compress(text, preset=9 | lzma.PRESET_EXTREME))
+
+
+def test_shipped_models_are_listed() -> None:
+    found = {m.name: m for m in models.available()}
+    assert (found["photo"].role, found["text"].role) == ("image", "text")
+    assert found["photo"].id != found["text"].id
+    assert models.default("image").name == "photo"
+    assert models.default("text").name == "text"
+
+
+def test_the_photo_model_beats_webp() -> None:
+    with Image.open(ROOT / "benchmarks/demo_files/coffee.png") as picture:
+        crop = picture.convert("RGB").crop((100, 100, 196, 164))
+    webp = io.BytesIO()
+    crop.save(webp, "WEBP", lossless=True, method=6, quality=100)
+    codec, x = bfncodec.load(ROOT / "models/photo"), np.asarray(crop)
+    payload = codec.encode(x)
+    np.testing.assert_array_equal(codec.decode(payload), x)
+    assert len(payload) < len(webp.getvalue())
+
+
+def test_the_text_model_beats_xz() -> None:
+    x = (ROOT / "benchmarks/demo_files/alice.txt").read_bytes()[2000:2800]
+    codec = bfncodec.load(ROOT / "models/text")
+    payload = codec.encode(x)
+    assert codec.decode(payload) == x
+    assert len(payload) < len(lzma.compress(x, preset=9 | lzma.PRESET_EXTREME))

@@ -27,7 +27,7 @@ SCHEDULES: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Lanes:
+class Streams:
     """The [lanes] table: texts are cut into parallel streams of at most `length` bytes, but not into more than `most`.
 
     Many streams keep a machine busy; each begins without a past, which costs bits.
@@ -69,7 +69,7 @@ class Settings:
     network: Table
     data: Sequence[Table]
     validation: Sequence[Table]
-    lanes: Lanes
+    streams: Streams
     train: TrainConfig
     levels: Sequence[int] | None = None  # first and last level at which the model serves its kind of data unasked
 
@@ -91,7 +91,7 @@ def read_config(path: str | Path) -> Settings:
         network=tables.get("network", {}),
         data=tables["data"],
         validation=tables.get("validation", []),
-        lanes=make(Lanes, tables.get("lanes", {}), "lanes"),
+        streams=make(Streams, tables.get("lanes", {}), "lanes"),
         train=make(TrainConfig, tables.get("train", {}), "train"),
         levels=tables.get("levels"),
     )

@@ -60,7 +60,7 @@ class ItemSampler:
         self.items = load_letters(source.paths) if config.kind == "discrete" else load_arrays(source, config)
 
     def __call__(self, rng: np.random.Generator) -> ItemBatch:
-        """Draw a batch; the times are evenly spread over the game, from a random one on."""
+        """Draw a batch; the times are evenly spread over the protocol, from a random one on."""
         x = torch.from_numpy(self._draw(rng))
         noise_shape = (*x.shape, self.config.classes) if self.config.kind == "discrete" else tuple(x.shape)
         time = (rng.random() + np.arange(self.batch) / self.batch) % 1

@@ -1,7 +1,7 @@
 """Training of an archive model whose Gaussian sender sends all dimensions at once, a little at each step.
 
-The loss of an item is n KL(p_S || p_R) at one random step of the game in `STEPS` steps, or the reconstruction term at
-its end (Graves et al. 2023, eqs. 16 to 18).
+The loss of an item is n KL(p_S || p_R) at one random step of a protocol of `STEPS` steps, or the reconstruction term
+at its end (Graves et al. 2023, eqs. 16 to 18).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bfncodec.training.tasks.archive import ArchiveTask, item_sources
 from bfncodec.training.tasks.base import described
 
 CLASSES = 27  # of text, see `to_letters`
-STEPS = 32  # of the game whose steps are trained on
+STEPS = 32  # of the protocol whose steps are trained on
 RECONSTRUCTED = 8  # one item in this many trains the reconstruction instead of a step
 LEAST_END = 0.3  # the reconstruction is trained for ends between this share of beta and beta
 GRID_ITEMS = 64  # whose costs choose the step grids
@@ -88,7 +88,7 @@ def loss(network: nn.Module, batch: ItemBatch, config: DenoiserConfig) -> Tensor
 
 
 def accuracies(config: DenoiserConfig, time: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (beta before a step, alpha of the step) for random times [B]; where the game ends, beta is its end and
+    """Return (beta before a step, alpha of the step) for random times [B]; where the protocol ends, beta is its end and
     alpha of no use.
     """
     start = time * (1 - 1 / STEPS)

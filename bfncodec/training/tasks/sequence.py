@@ -1,7 +1,7 @@
 """Training of an archive model whose Gaussian sender sends symbol after symbol, under a staggered schedule.
 
 Every item of a batch plays one step; its loss is n times what that step costs the symbols it sends, spread over all of
-the item's, so that the mean over steps is L^n (Graves et al. 2023, eq. 16). At the end of the game p_O is the input
+the item's, so that the mean over steps is L^n (Graves et al. 2023, eq. 16). After the last step p_O is the input
 distribution, and the reconstruction has nothing to train.
 """
 
@@ -58,15 +58,15 @@ def check(config: SequenceConfig) -> None:
 def loss(network: nn.Module, batch: ItemBatch, config: SequenceConfig) -> Tensor:
     """Return L^n in bits per symbol, averaged over the batch, from one step of each item."""
     x, time, noise, fresh = batch
-    ramp = torch.tensor(config.ramp, device=x.device)
+    betas = torch.tensor(config.ramp, device=x.device)
     phase, asked = sent_symbols(time, config)
     at = asked.at(x.shape[1])
-    beta = F.embedding(phase, ramp[:, None])
+    beta = F.embedding(phase, betas[:, None])
     s = sum_of_samples(x, beta, noise, config)
     raw = network(torch.softmax(s, -1), s, STATE_UNITS * (1 + beta * config.classes).rsqrt(), asked)
     p = F.log_softmax(raw.float() + s.flatten(0, 1).index_select(0, at), -1)
     target, own = x.flatten().index_select(0, at), fresh.flatten(0, 1).index_select(0, at)
-    alpha = F.embedding(asked.phase, ramp.diff()[:, None])
+    alpha = F.embedding(asked.phase, betas.diff()[:, None])
     kl = (class_step(target, p, alpha, own) + class_step(target, p, alpha, -own)) / 2
     return (kl.sum() * (config.schedule.n_steps / x.numel()) + end(x, noise, config)) / LN2
 

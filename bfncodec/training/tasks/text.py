@@ -58,7 +58,7 @@ class TextTask(Task[TextBatch]):
             settings,
             teeth=teeth,
             coding_teeth=[(size, m) for size, m in CODING_TEETH if m in teeth] or [(0, teeth[0])],
-            lanes=asdict(settings.lanes),
+            lanes=asdict(settings.streams),
             contexts=CONTEXTS,
             network=config.to_dict(),
         )
