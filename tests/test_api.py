@@ -393,7 +393,7 @@ def test_measure_adds_up() -> None:
     assert found.ideal.reconstruction == 2.0
     assert found.model_bits == 8 * (len(blob) - 11) == found.ideal.bits + found.difference
     assert found.frame_bits == 8 * 11
-    assert found.plain_bits == found.seed_bits == 0
+    assert found.plain_bits == found.initial_bits == 0
     assert found.bits_per_dim == 8 * len(blob) / 900
 
 

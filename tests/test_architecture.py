@@ -65,7 +65,6 @@ LATE = {
 KNOWN_UPWARD: set[tuple[str, str]] = set()
 KNOWN_CIRCLES: list[set[str]] = []
 KNOWN_LATE = {
-    ("bfncodec.analysis.sampling", "io"),
     ("bfncodec.api", "bfncodec.codecs.loading"),
     ("bfncodec.api", "bfncodec.models"),
 }

@@ -1,1 +1,1 @@
-"""Measuring models: bits by term, samples, plots."""
+"""Models looked at: their bits term by term, their samples, and plots of both."""

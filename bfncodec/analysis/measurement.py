@@ -1,42 +1,56 @@
-"""What the theory promises against what a file takes: the bits of L^n beside the bits on disk."""
+"""Ideal bits against bits on disk: L^n, term by term, beside what a compressed file takes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bfncodec.api import CodecSource, Models, encode_frame
-from bfncodec.codecs.protocol import Codec
+from bfncodec.codecs.protocol import Account, Codec
 from bfncodec.content.objects import content_of
 from bfncodec.content.types import Content
 from bfncodec.errors import InputError
+from bfncodec.files.data import dims_of
+from bfncodec.flow.report import CodeLength
 from bfncodec.format.container import Segment, unpack
 from bfncodec.format.kinds import Method
 from bfncodec.format.limits import OF_WRITERS
 from bfncodec.images.picture import Picture
 from bfncodec.runtime.arguments import check_codecs, check_model, whole_number
+from bfncodec.runtime.arrays import Pixels
 from bfncodec.segments.modelled import close, opened
 
-if TYPE_CHECKING:
-    from bfncodec.flow.report import CodeLength
-
-DRAWS = 4  # of the sender's noise
+DRAWS = 4
+"""Draws of the sender's noise that the ideal of an archive is the mean of."""
 
 __all__ = ["DRAWS", "Measurement", "measure", "measure_frame"]
 
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """A compressed object, measured. Everything is in bits but where the name says otherwise.
+    """Bits of a compressed object, by what they are spent on.
 
-    ideal: L^n of the segments a model coded, term by term; None where no model coded any.
-    path_bits: what those segments cost by the model with the noise that the file itself drew; of an erasure sender,
-    which draws none, the ideal. model_bits: what a model made of those segments (with their sizes), but for the seed
-    and the protection. seed_bits: what bits-back coding began with, items coded without the model; an erasure sender
-    needs none. protection_bits: parity and checksums of archives. plain_bits: all other payload, that of other
-    segments, and opacity and low bits that no model coded. dims: bytes of text or subpixels of a picture, all of them.
-    container_bytes: the whole file.
+    Parameters
+    ----------
+    ideal
+        L^n of the segments that a model coded, term by term (Graves et al. 2023, eqs. 16 to 18); None if no model coded
+        any.
+    model_bits
+        Bits that these segments take, their sizes included, without `initial_bits` and `protection_bits`.
+    plain_bits
+        All other payload: segments that no model coded, and opacity and low bits beside those that one did.
+    dims
+        Bytes of text or subpixels of a picture, also those that no model coded.
+    container_bytes
+        Bytes of the whole file.
+    initial_bits
+        Items coded without the model, whose bits a bits-back chain begins with; an erasure sender needs none.
+    protection_bits
+        Parity and checksums of archives.
+    path_bits
+        Cost of the model's segments by densities along the file's realised path, the noise that it drew itself; the
+        ideal for an erasure sender, which draws none.
     """
 
     ideal: CodeLength | None
@@ -44,15 +58,13 @@ class Measurement:
     plain_bits: int
     dims: int
     container_bytes: int
-    seed_bits: int = 0
+    initial_bits: int = 0
     protection_bits: int = 0
     path_bits: float = 0.0
 
     @classmethod
     def joined(cls, parts: Sequence[Measurement]) -> Measurement:
-        """All of them together."""
-        from bfncodec.flow.report import CodeLength
-
+        """Return the measurement of several files together."""
         lengths = [part.ideal for part in parts if part.ideal is not None]
         return cls(
             ideal=CodeLength.joined(lengths) if lengths else None,
@@ -60,20 +72,20 @@ class Measurement:
             plain_bits=sum(part.plain_bits for part in parts),
             dims=sum(part.dims for part in parts),
             container_bytes=sum(part.container_bytes for part in parts),
-            seed_bits=sum(part.seed_bits for part in parts),
+            initial_bits=sum(part.initial_bits for part in parts),
             protection_bits=sum(part.protection_bits for part in parts),
             path_bits=sum(part.path_bits for part in parts),
         )
 
     @property
     def difference(self) -> float:
-        """Payload of the model's segments beyond the file's own path: the coder's loss, free of the sender's noise."""
+        """Bits of the model's segments beyond the realised path: the coder's loss, free of the sender's noise."""
         return self.model_bits - self.path_bits
 
     @property
     def frame_bits(self) -> int:
-        """Everything that is not payload: magic, flags, checksum, model, metadata, preview, index."""
-        payloads = self.model_bits + self.seed_bits + self.protection_bits + self.plain_bits
+        """Bits that are no payload: magic, flags, checksums, model, metadata, preview, index."""
+        payloads = self.model_bits + self.initial_bits + self.protection_bits + self.plain_bits
         return 8 * self.container_bytes - payloads
 
     @property
@@ -83,7 +95,7 @@ class Measurement:
 
 
 def measure(
-    data: Any,
+    data: object,
     model: str = "auto",
     *,
     device: str = "cpu",
@@ -91,9 +103,9 @@ def measure(
     codecs: CodecSource | None = None,
     draws: int = DRAWS,
 ) -> Measurement:
-    """Compress an object and compare with the ideal. Arguments and errors as :func:`bfncodec.compress`.
+    """Compress an object and compare its file with the ideal. Arguments and errors as :func:`bfncodec.compress`.
 
-    draws: how often L^n of a Gaussian sender is played with fresh noise; `ideal.error` is the standard error then.
+    draws: how often the noise of a Gaussian sender is drawn anew for L^n; `ideal.error` is the standard error then.
     """
     check_model(model)
     check_codecs(codecs)
@@ -104,44 +116,35 @@ def measure(
 
 
 def measure_frame(content: Content, blob: bytes, codecs: CodecSource, draws: int = DRAWS) -> Measurement:
-    """The same for a content and the file that was made of it."""
-    from bfncodec.flow.report import CodeLength
-
-    lengths: list[CodeLength] = []
-    path, model, plain, seed, protection = 0.0, 0, 0, 0, 0
-    for part in unpack(blob, OF_WRITERS).segments:
-        if part is None:
-            continue
-        plain += 8 * len(part.payload)
-        if part.method is not Method.MODEL:
-            continue
-        codec = codecs.identified(part.model)
-        for piece, payload in _pieces(content, part, codec):
-            found = codec.account(piece, payload, draws)
-            lengths.append(found.ideal)
-            path += found.path
-            seed += found.initial
-            protection += found.protection
-            model += 8 * len(payload) - found.initial - found.protection
-            plain -= 8 * len(payload)
+    """Return the measurement of a content and the file that was made of it. draws: as for :func:`measure`."""
+    segments = [segment for segment in unpack(blob, OF_WRITERS).segments if segment is not None]
+    accounts: list[Account] = []
+    coded = 0
+    for segment in segments:
+        if segment.method is Method.MODEL:
+            codec = codecs.identified(segment.model)
+            for item, payload in _coded_items(content, segment, codec):
+                accounts.append(codec.account(item, payload, draws))
+                coded += 8 * len(payload)
+    initial, protection = sum(found.initial for found in accounts), sum(found.protection for found in accounts)
     return Measurement(
-        ideal=CodeLength.joined(lengths) if lengths else None,
-        model_bits=model,
-        plain_bits=plain,
-        dims=content.pixels.size if isinstance(content, Picture) else len(content.data),
+        ideal=CodeLength.joined(found.ideal for found in accounts) if accounts else None,
+        model_bits=coded - initial - protection,
+        plain_bits=sum(8 * len(segment.payload) for segment in segments) - coded,
+        dims=dims_of(content),
         container_bytes=len(blob),
-        seed_bits=seed,
+        initial_bits=initial,
         protection_bits=protection,
-        path_bits=path,
+        path_bits=sum(found.path for found in accounts),
     )
 
 
-def _pieces(content: Content, part: Segment, codec: Codec[Any]) -> Iterator[tuple[Any, bytes]]:
-    """Return what the codec was given for a segment, each with the payload that it made of it."""
+def _coded_items(content: Content, segment: Segment, codec: Codec[Any]) -> Iterator[tuple[bytes | Pixels, bytes]]:
+    """Yield every item that the codec was given for a segment with the payload that it made of it."""
     if not isinstance(content, Picture):
-        yield content.data[slice(*part.extent[0])], part.payload
+        yield content.data[slice(*segment.extent[0])], segment.payload
         return
-    (top, bottom), (left, right) = part.extent
+    (top, bottom), (left, right) = segment.extent
     tile = content.pixels[top:bottom, left:right]
     inputs = opened(tile, content.mode, codec.capabilities.channels).inputs
-    yield from zip(inputs, close(part.payload, content.mode, *tile.shape[:2]).payloads, strict=False)
+    yield from zip(inputs, close(segment.payload, content.mode, *tile.shape[:2]).payloads, strict=False)

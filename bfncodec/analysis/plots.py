@@ -1,19 +1,20 @@
-"""Pictures of measurements; matplotlib is an extra and imported only here."""
+"""Plots of measurements; matplotlib is an extra, imported only when one is drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from bfncodec.analysis.measurement import Measurement
 from bfncodec.errors import InputError, OutputError
+from bfncodec.flow.report import CodeLength
+from bfncodec.runtime.arrays import Floats
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from bfncodec.flow.report import CodeLength
+    from matplotlib.axes import Axes
 
 __all__ = ["plot_steps", "require_matplotlib"]
 
@@ -29,8 +30,9 @@ def require_matplotlib() -> None:
 
 
 def plot_steps(measured: Sequence[tuple[str, Measurement]], target: Path) -> None:
-    """Bits of every step of each named measurement that has any, and their sum so far beside the size of the file.
+    """Draw the bits of each step of every measurement that has any, and their sum so far beside the size of the file.
 
+    measured: (name of a file, its measurement). target: the image file. Raises InputError where matplotlib is missing,
     OutputError where the image file cannot be written.
     """
     require_matplotlib()
@@ -60,20 +62,16 @@ def plot_steps(measured: Sequence[tuple[str, Measurement]], target: Path) -> Non
         raise OutputError(f"{target} cannot be written: {error}") from error
 
 
-def _draw_steps(axes: Any, kl: NDArray[np.float64], color: str) -> None:
-    """Every step faintly, their running mean on top: single steps of a text are mostly noise."""
-    import numpy as np
-
+def _draw_steps(axes: Axes, kl: Floats, color: str) -> None:
+    """Draw every step faintly, their running mean on top: single steps of a text are mostly noise."""
     step, mean = np.arange(1, len(kl) + 1), np.ones(max(1, len(kl) // 50))
     axes.plot(step, kl, linewidth=0.6, alpha=0.4, color=color)
     smooth = np.convolve(kl, mean, "same") / np.convolve(np.ones(len(kl)), mean, "same")  # fewer at both ends
     axes.plot(step, smooth, linewidth=1.6, color=color)
 
 
-def _draw_sums(axes: Any, ideal: CodeLength, file_bytes: int, label: str, color: str) -> None:
-    """The sum of the steps so far, the reconstruction after the last one, and the size of the file."""
-    import numpy as np
-
+def _draw_sums(axes: Axes, ideal: CodeLength, file_bytes: int, label: str, color: str) -> None:
+    """Draw the sum of the steps so far, the reconstruction after the last one, and the size of the file."""
     step = np.minimum(np.arange(1, len(ideal.kl) + 2), len(ideal.kl))
     axes.plot(step, np.cumsum([*ideal.kl, ideal.reconstruction]) / 8, linewidth=1.6, color=color, label=label)
     axes.axhline(file_bytes, linewidth=0.8, linestyle="--", color=color)

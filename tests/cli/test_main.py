@@ -257,9 +257,21 @@ def test_test(folder: Path) -> None:
 def test_measure(folder: Path) -> None:
     lines = run("measure", "noise.bin", "a.txt").stdout.splitlines()
     assert [line.split("  ")[0] for line in lines if line] == [
-        *("noise.bin", "ideal", "", "", "own path", "payload", "", "initial bits", "protection", "other payload"),
+        *("noise.bin", "ideal", "", "", "realised path", "payload", "", "initial bits", "protection", "other payload"),
         *("frame", "file", "a.txt", "initial bits", "protection", "other payload", "frame", "file", "all 2 files"),
-        *("ideal", "", "", "own path", "payload", "", "initial bits", "protection", "other payload", "frame", "file"),
+        *(
+            "ideal",
+            "",
+            "",
+            "realised path",
+            "payload",
+            "",
+            "initial bits",
+            "protection",
+            "other payload",
+            "frame",
+            "file",
+        ),
     ]
     assert "± 0.0  L^n" in lines[1]
     found = json.loads(run("measure", "--json", "noise.bin").stdout)[0]
@@ -267,7 +279,7 @@ def test_measure(folder: Path) -> None:
     assert found["ideal_bits"] == found["kl_bits"] + found["reconstruction_bits"]
     assert found["payload_minus_ideal_bits"] == found["payload_bits"] - found["ideal_bits"]
     assert found["path_bits"] == found["ideal_bits"]  # nothing is drawn
-    assert (found["seed_bits"], found["protection_bits"], found["ideal_error_bits"]) == (0, 0, 0)
+    assert (found["initial_bits"], found["protection_bits"], found["ideal_error_bits"]) == (0, 0, 0)
     assert found["container_bytes"] * 8 == found["payload_bits"] + found["plain_payload_bits"] + found["frame_bits"]
     assert found["bits_per_dim"] == found["container_bytes"] * 8 / 900
     assert names(folder) == {"a.txt", "noise.bin", "photo.png"}

@@ -467,9 +467,9 @@ def test_measure_tells_the_noise_of_a_draw_from_the_coders_loss(on_path: Path, k
     payload = codec.encode(data)
     assert found.ideal is not None
     assert found.ideal.dims == len(data) - codec.head_size(payload)
-    assert found.seed_bits == codec.initial_bits(data, payload)
+    assert found.initial_bits == codec.initial_bits(data, payload)
     assert found.protection_bits == 8 * codec.protection(payload)
-    assert found.model_bits + found.seed_bits + found.protection_bits == 8 * len(payload)
+    assert found.model_bits + found.initial_bits + found.protection_bits == 8 * len(payload)
     assert found.frame_bits + 8 * len(payload) == 8 * found.container_bytes
     assert 0 < found.ideal.error < 0.05 * found.ideal.bits
     assert abs(found.path_bits - found.ideal.bits) < 6 * 3**0.5 * found.ideal.error  # one draw against the mean of 3

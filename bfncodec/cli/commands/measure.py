@@ -72,7 +72,7 @@ def _measured(name: str, found: Measurement) -> dict[str, Any]:
         "path_bits": found.path_bits if ideal else None,
         "payload_minus_path_bits": found.difference if ideal else None,
         "payload_minus_ideal_bits": found.model_bits - ideal.bits if ideal else None,
-        "seed_bits": found.seed_bits,
+        "initial_bits": found.initial_bits,
         "protection_bits": found.protection_bits,
         "plain_payload_bits": found.plain_bits,
         "frame_bits": found.frame_bits,
@@ -88,7 +88,7 @@ def _measured_lines(name: str, found: Measurement) -> str:
     rows = [
         [
             "initial bits",
-            f"{found.seed_bits:,}",
+            f"{found.initial_bits:,}",
             "items coded without the model, from which an archive borrows its noise",
         ],
         ["protection", f"{found.protection_bits:,}", "parity and checksums of archives"],
@@ -106,7 +106,7 @@ def _measured_lines(name: str, found: Measurement) -> str:
         ],
         ["  KL", f"{ideal.kl.sum():,.1f}", f"KL(p_S || p_R), summed over {len(ideal.kl):,} steps"],
         ["  reconstruction", f"{ideal.reconstruction:,.1f}", "-log2 p_O(x | theta_n)"],
-        ["own path", f"{found.path_bits:,.1f}", "the same with the noise that this file drew"],
+        ["realised path", f"{found.path_bits:,.1f}", "the same with the noise that this file drew"],
         ["payload", f"{found.model_bits:,}", "what the model's parts take in the file"],
         ["  beyond its path", f"{found.difference:+,.1f}", "the coder's loss"],
     ]
