@@ -12,7 +12,7 @@ import pytest
 from support.places import ROOT
 
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
-SLOW = {"archive_of_pictures.py", "train_tiny.py"}
+SLOW = {"archive_of_pictures.py", "crop.py", "train_tiny.py"}
 LONGEST = 40  # lines
 
 
