@@ -1,8 +1,9 @@
-"""The loops of :mod:`bfncodec.networks.transformer.exact`, for windows of one tooth.
+"""Compiled kernels of the transformer :mod:`bfncodec.networks.transformer.exact`, for windows of one tooth.
 
-Some rows, slots of some windows, go through the network together, so that what they make stays in the processor's
-caches. Keys are kept as the panels of a matrix whose columns are the slots of a ring, values as rows of which some lie
-beside each other: see :mod:`bfncodec.networks.kernels`.
+Some rows, which are slots of some windows, go through all layers together, so that their vectors stay in the caches of
+the processor. The KV cache is laid out for the kernels of :mod:`bfncodec.networks.kernels`: keys as the panels of a matrix
+whose columns are slots, values as rows of which some lie beside each other. All functions equal those of `exact` that
+they are named after, to the bit.
 """
 
 from __future__ import annotations
@@ -38,19 +39,19 @@ STEPS = np.float32(tables.LOG2_E * tables.EXP2_STEPS)
 
 
 class Embedding(NamedTuple):
-    """The symbol before and the n-gram tables, one behind the other."""
+    """The tables of an `ExactEmbedding` and an `ExactNgrams`, those of all orders behind each other."""
 
     rows: NDArray[np.int8]
     scale: Floats32
     tables: NDArray[np.int8]  # [rows of all tables, width / orders]
     table_scale: Floats32
-    orders: Ints
-    bits: Ints
-    first: Ints
+    orders: Ints  # symbols that are hashed
+    bits: Ints  # log2 of the rows of each table
+    first: Ints  # row with which each begins
 
 
 class Layer(NamedTuple):
-    """An `ExactBlock`."""
+    """The weights of an `ExactBlock`."""
 
     qkv: Linear
     out: Linear
@@ -63,29 +64,31 @@ class Layer(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """An `ExactTransformer`."""
+    """The weights of an `ExactTransformer`."""
 
     embedding: Embedding
     layers: tuple[Layer, ...]
     head: Linear
-    near: Floats32  # rotations, see `transformer.rotations`
-    far: Floats32
+    near: Floats32  # rotations by position, see `model.rotations` [2, positions of a window, hd / 2]
+    far: Floats32  # [2, windows, hd / 2]
     exp2: Ints32
 
 
-class Ring(NamedTuple):
-    """Keys and values of the latest slots of each window, S of them, in blocks of COLUMNS. Keys are int8, or uint8 and
-    128 more; C is hd and what fills its last COLUMNS; values of some slots lie beside each other.
+class KVCache(NamedTuple):
+    """Keys and values of the latest S slots of each window, the latest over the oldest, in blocks of COLUMNS slots.
+
+    C is hd rounded up to COLUMNS; keys have the dtype `Kernel.keys`, values of `Kernel.beside` slots lie beside each
+    other.
     """
 
     keys: Array  # [B, H, S / COLUMNS, hd / group, COLUMNS, group]
     key_scale: Floats32  # [B, H, S]
     values: NDArray[np.int8]  # [B, H, S / group, C, group]
-    slots: int  # that are looked at
+    slots: int  # that are attended to
 
 
-class Room(NamedTuple):
-    """Where rows are worked on."""
+class Workspace(NamedTuple):
+    """Buffers for N = TOGETHER rows and for the attention of one."""
 
     x: Floats32  # [N, d]
     q: Array  # [N, d], as the kernel has it
@@ -97,16 +100,18 @@ class Room(NamedTuple):
     key: NDArray[np.int8]  # [hd]
     turned: Floats32  # [hd]
     score: Ints32  # [1, S]
-    weight: Floats32  # [S]
-    parts: Bytes  # [2, S], the weights' bytes
+    weight: Floats32  # of attention, integers [S]
+    parts: Bytes  # high and low bytes of the weights [2, S]
     total: Ints32  # [C]
 
 
 class CompiledTransformer:
-    """Weights packed for loops; `start` begins a pass."""
+    """Weights packed for a kernel.
+
+    network: of which the weights are; kernel: None for the fastest of this processor.
+    """
 
     def __init__(self, network: ExactTransformer, kernel: Kernel | None = None) -> None:
-        """kernel: None for the fastest of this processor."""
         self.network = network
         self.kernel = kernel or fastest()
         self.weights = Weights(
@@ -119,7 +124,7 @@ class CompiledTransformer:
         )
 
     def start(self, windows: int, teeth: int, steps: int, block: int = 1) -> CompiledTransformerState:
-        """Implements `ExactTransformer.start`; teeth must be 1, and any number of steps goes in one call."""
+        """Implements `ExactTransformer.start` for one tooth; a call of `predict` may be of any number of steps."""
         return CompiledTransformerState(self, windows, steps)
 
 
@@ -152,32 +157,32 @@ def _layer(block: ExactBlock, kernel: Kernel) -> Layer:
 
 
 class CompiledTransformerState:
-    """The same as `exact_transformer.TransformerState`."""
+    """The inference state of some windows, as `exact.TransformerState` has it, for kernels."""
 
     def __init__(self, compiled: CompiledTransformer, windows: int, steps: int) -> None:
         self.compiled, config = compiled, compiled.network.config
         self.windows, self.steps = windows, steps
         self.reach = max([1, *(n for n, _ in config.ngrams)])
         self.symbols = np.full((windows, self.reach + steps), config.symbols, np.int16)
-        self.rings = tuple(_ring(config, windows, min(steps, span), compiled.kernel) for span in config.spans(1))
-        self.room = _room(compiled, max(ring.key_scale.shape[2] for ring in self.rings))
+        self.caches = tuple(_cache(config, windows, min(steps, span), compiled.kernel) for span in config.spans(1))
+        self.work = _workspace(compiled, max(cache.key_scale.shape[2] for cache in self.caches))
 
     def reveal(self, first: int, symbols: Tensor) -> None:
-        """Implements `exact_transformer.TransformerState.reveal`."""
+        """Implements `exact.TransformerState.reveal`."""
         self.symbols[:, self.reach + first : self.reach + first + symbols.shape[2]] = symbols[:, 0].numpy()
 
     def predict(self, first: int, last: int) -> Tensor:
-        """Implements `exact_transformer.TransformerState.predict`."""
+        """Implements `exact.TransformerState.predict`."""
         own, count = self.compiled, last - first
         found = np.empty((self.windows * count, own.network.config.symbols), np.int32)
-        _forward(own.weights, self.rings, self.symbols, self.reach, first, count, self.room, found)
+        _forward(own.weights, self.caches, self.symbols, self.reach, first, count, self.work, found)
         return torch.from_numpy(found).view(self.windows, count, -1)
 
 
-def _ring(config: Any, windows: int, slots: int, kernel: Kernel) -> Ring:
+def _cache(config: Any, windows: int, slots: int, kernel: Kernel) -> KVCache:
     heads, width, blocks = config.heads, config.head_width, -(-slots // COLUMNS)
     groups, values = -(-width // kernel.group), kernel.beside
-    return Ring(
+    return KVCache(
         np.full((windows, heads, blocks, groups, COLUMNS, kernel.group), kernel.offset, kernel.keys),
         np.zeros((windows, heads, blocks * COLUMNS), np.float32),
         np.zeros((windows, heads, blocks * COLUMNS // values, _filled(width), values), np.int8),
@@ -189,11 +194,11 @@ def _filled(width: int) -> int:
     return -(-width // COLUMNS) * COLUMNS
 
 
-def _room(compiled: CompiledTransformer, slots: int) -> Room:
+def _workspace(compiled: CompiledTransformer, slots: int) -> Workspace:
     config, layer, kernel = compiled.network.config, compiled.weights.layers[0], compiled.kernel
     linears = (layer.qkv, layer.out, layer.up, layer.down, compiled.weights.head)
     columns = COLUMNS * max(len(linear.panels) for linear in linears)
-    return Room(
+    return Workspace(
         x=np.zeros((TOGETHER, config.width), np.float32),
         q=kernel.buffer(TOGETHER, config.width),
         unit=np.zeros(TOGETHER, np.float32),
@@ -211,23 +216,28 @@ def _room(compiled: CompiledTransformer, slots: int) -> Room:
 
 
 @compiled
-def _forward(weights: Any, rings: Any, symbols: Any, reach: Any, first: Any, count: Any, room: Any, found: Any) -> None:
-    """`TransformerState.predict`: all steps of a window, then those of the next, some rows together."""
+def _forward(
+    weights: Weights, caches: Any, symbols: Array, reach: int, first: int, count: int, work: Workspace, found: Ints32
+) -> None:
+    """`TransformerState.predict`: all steps of a window, then those of the next, some rows together.
+
+    caches: a `KVCache` for every layer; symbols: int16 [windows, reach + steps]; found: int32 [windows count, symbols]
+    """
     for start in range(0, len(found), TOGETHER):
         row = np.arange(start, min(start + TOGETHER, len(found)))
         window, step = row // count, first + row % count
-        _embed(weights.embedding, symbols, reach, window, step, room)
-        for i in range(len(rings)):
-            _advance(weights.layers[i], rings[i], weights.near, weights.far, window, step, room)
-        _predict(weights.head, weights.exp2, room, found[start : start + TOGETHER])
+        _embed(weights.embedding, symbols, reach, window, step, work)
+        for i in range(len(caches)):
+            _advance(weights.layers[i], caches[i], weights.near, weights.far, window, step, work)
+        _predict(weights.head, weights.exp2, work, found[start : start + TOGETHER])
 
 
 @compiled
-def _embed(embedding: Any, symbols: Any, reach: Any, window: Any, step: Any, room: Any) -> None:
-    """x of some rows: what each has before it."""
+def _embed(embedding: Embedding, symbols: Array, reach: int, window: Ints, step: Ints, work: Workspace) -> None:
+    """`TransformerState._embed`, to x. window, step: of each row"""
     part = embedding.tables.shape[1]
     for n in range(len(step)):
-        x, end = room.x[n], step[n] + reach
+        x, end = work.x[n], step[n] + reach
         row = np.int64(symbols[window[n], end - 1])
         for i in range(len(x)):
             x[i] = np.float32(embedding.rows[row, i]) * embedding.scale[row]
@@ -242,66 +252,71 @@ def _embed(embedding: Any, symbols: Any, reach: Any, window: Any, step: Any, roo
 
 
 @compiled
-def _advance(layer: Any, ring: Any, near: Any, far: Any, window: Any, step: Any, room: Any) -> None:
-    """x of some rows through one layer."""
+def _advance(
+    layer: Layer, cache: KVCache, near: Floats32, far: Floats32, window: Ints, step: Ints, work: Workspace
+) -> None:
+    """One layer: x of some rows becomes x + attention(x), then x + down(relu(up(x))^2)."""
     rows = len(step)
     for n in range(rows):
-        room.unit[n] = quantise_rms_norm(room.x[n], room.q[n])
-    multiply(room.q, layer.qkv, room.sums, rows)
-    width = room.x.shape[1]
+        work.unit[n] = quantise_rms_norm(work.x[n], work.q[n])
+    multiply(work.q, layer.qkv, work.sums, rows)
+    width = work.x.shape[1]
     for n in range(rows):
-        y = room.y[n, : 3 * width]
-        finish(room.sums[n], room.unit[n], layer.qkv, y)
-        _attend(layer, ring, near, far, window[n], step[n], y, room)
-        room.unit[n] = quantise(y[:width], room.q[n])
-    multiply(room.q, layer.out, room.sums, rows)
+        y = work.y[n, : 3 * width]
+        finish(work.sums[n], work.unit[n], layer.qkv, y)
+        _attend(layer, cache, near, far, window[n], step[n], y, work)
+        work.unit[n] = quantise(y[:width], work.q[n])
+    multiply(work.q, layer.out, work.sums, rows)
     for n in range(rows):
-        _add(room.sums[n], room.unit[n], layer.out, room.y[n], room.x[n])
-        room.unit[n] = quantise_rms_norm(room.x[n], room.q[n])
-    multiply(room.q, layer.up, room.sums, rows)
+        _add(work.sums[n], work.unit[n], layer.out, work.y[n], work.x[n])
+        work.unit[n] = quantise_rms_norm(work.x[n], work.q[n])
+    multiply(work.q, layer.up, work.sums, rows)
     for n in range(rows):
-        y = room.y[n, : len(layer.up.scale)]
-        finish(room.sums[n], room.unit[n], layer.up, y)
+        y = work.y[n, : len(layer.up.scale)]
+        finish(work.sums[n], work.unit[n], layer.up, y)
         for i in range(len(y)):
             z = max(y[i], NONE)
             y[i] = z * z
-        room.unit[n] = quantise(y, room.hidden[n])
-    multiply(room.hidden, layer.down, room.sums, rows)
+        work.unit[n] = quantise(y, work.hidden[n])
+    multiply(work.hidden, layer.down, work.sums, rows)
     for n in range(rows):
-        _add(room.sums[n], room.unit[n], layer.down, room.y[n], room.x[n])
+        _add(work.sums[n], work.unit[n], layer.down, work.y[n], work.x[n])
 
 
 @compiled
-def _add(sums: Any, unit: Any, linear: Any, y: Any, x: Any) -> None:
+def _add(sums: Ints32, unit: Any, linear: Linear, y: Floats32, x: Floats32) -> None:
+    """Finish a row of sums to y and add it to x."""
     finish(sums, unit, linear, y)
     for i in range(len(x)):
         x[i] += y[i]
 
 
 @compiled
-def _attend(layer: Any, ring: Any, near: Any, far: Any, window: Any, step: Any, qkv: Any, room: Any) -> None:
-    """Attention of one row, which joins the ring. qkv: float32 [3 d], whose first d are overwritten."""
-    heads, width = ring.keys.shape[1], len(room.key)
-    place, slots = step % ring.slots, min(step + 1, ring.slots)
+def _attend(
+    layer: Layer, cache: KVCache, near: Floats32, far: Floats32, window: Any, step: Any, qkv: Floats32, work: Workspace
+) -> None:
+    """`TransformerState._attend` of one row, which joins the cache. qkv: [3 d], whose first d become the result."""
+    heads, width = cache.keys.shape[1], len(work.key)
+    place, slots = step % cache.slots, min(step + 1, cache.slots)
     for h in range(heads):
         first, second, third = h * width, (heads + h) * width, (2 * heads + h) * width
         q, k, v = qkv[first : first + width], qkv[second : second + width], qkv[third : third + width]
-        _turn(q, near, far, step, room.turned)
-        query_unit = quantise_rms_norm(room.turned, room.query[0, :width])
-        _turn(k, near, far, step, room.turned)
-        ring.key_scale[window, h, place] = quantise_rms_norm(room.turned, room.key) * layer.key_scale[h]
-        keys, values = ring.keys[window, h], ring.values[window, h]
-        _remember(room.key, v, layer.value_steps[h], place, keys, values)
-        key_scores(room.query, keys, -(-slots // COLUMNS), room.score)
-        _softmax(room.score[0, :slots], ring.key_scale[window, h], query_unit, layer.exp2, room.weight[:slots])
-        weighted_sum(keys, room.weight, values, slots, room.parts, room.total)
+        _turn(q, near, far, step, work.turned)
+        query_unit = quantise_rms_norm(work.turned, work.query[0, :width])
+        _turn(k, near, far, step, work.turned)
+        cache.key_scale[window, h, place] = quantise_rms_norm(work.turned, work.key) * layer.key_scale[h]
+        keys, values = cache.keys[window, h], cache.values[window, h]
+        _remember(work.key, v, layer.value_steps[h], place, keys, values)
+        key_scores(work.query, keys, -(-slots // COLUMNS), work.score)
+        _softmax(work.score[0, :slots], cache.key_scale[window, h], query_unit, layer.exp2, work.weight[:slots])
+        weighted_sum(keys, work.weight, values, slots, work.parts, work.total)
         for i in range(width):
-            q[i] = np.float32(room.total[i]) * layer.value[h]
+            q[i] = np.float32(work.total[i]) * layer.value[h]
 
 
 @compiled
-def _remember(key: Any, value: Any, steps: Any, place: Any, keys: Any, values: Any) -> None:
-    """Key and value of a slot join the ring of one head. key: int8 [hd]; value: float32 [hd]."""
+def _remember(key: Array, value: Floats32, steps: Any, place: Any, keys: Array, values: Array) -> None:
+    """Store key and value of a slot in the cache of one head. key: int8 [hd]; value: [hd]; steps: integers for 1"""
     group, beside = keys.shape[3], values.shape[2]
     block, column = keys[place // COLUMNS], place % COLUMNS
     row, part = values[place // beside], place % beside
@@ -311,8 +326,8 @@ def _remember(key: Any, value: Any, steps: Any, place: Any, keys: Any, values: A
 
 
 @compiled
-def _turn(x: Any, near: Any, far: Any, step: Any, out: Any) -> None:
-    """Rotate by position."""
+def _turn(x: Floats32, near: Floats32, far: Floats32, step: Any, out: Floats32) -> None:
+    """`exact._turn` of one row and head, [hd]: rotation by position."""
     half = len(x) // 2
     here, there = step % near.shape[1], step // near.shape[1]
     for i in range(half):
@@ -324,8 +339,8 @@ def _turn(x: Any, near: Any, far: Any, step: Any, out: Any) -> None:
 
 
 @compiled
-def _softmax(score: Any, key_scale: Any, unit: Any, exp2: Any, weight: Any) -> None:
-    """`exact_transformer._softmax` of one row."""
+def _softmax(score: Ints32, key_scale: Floats32, unit: Any, exp2: Ints32, weight: Floats32) -> None:
+    """`exact._softmax` of one row, [slots], to weight. score: is overwritten; unit: that of the query"""
     for s in range(len(score)):
         weight[s] = np.float32(score[s]) * key_scale[s]
     most, limit, total = most_of(weight), np.float32(len(exp2) - 1), np.int64(0)
@@ -341,16 +356,16 @@ def _softmax(score: Any, key_scale: Any, unit: Any, exp2: Any, weight: Any) -> N
 
 
 @compiled
-def _predict(head: Any, exp2: Any, room: Any, weights: Any) -> None:
-    """Weights of p_O, int32 [n, symbols], of the rows' x."""
+def _predict(head: Linear, exp2: Ints32, work: Workspace, weights: Ints32) -> None:
+    """Weights of p_O, [rows, symbols], of the rows' x."""
     rows, symbols = weights.shape
     for n in range(rows):
-        room.unit[n] = quantise_rms_norm(room.x[n], room.q[n])
-    multiply(room.q, head, room.sums, rows)
+        work.unit[n] = quantise_rms_norm(work.x[n], work.q[n])
+    multiply(work.q, head, work.sums, rows)
     limit = np.float32(len(exp2) - 1)
     for n in range(rows):
-        logits = room.y[n, :symbols]
-        finish(room.sums[n], room.unit[n], head, logits)
+        logits = work.y[n, :symbols]
+        finish(work.sums[n], work.unit[n], head, logits)
         most = most_of(logits)
         for i in range(symbols):
             weights[n, i] = np.int32(max(min(np.rint((most - logits[i]) * STEPS), limit), NONE))

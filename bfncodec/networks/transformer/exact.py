@@ -128,29 +128,33 @@ class ExactTransformer:
         gain, cap = tensors[f"{name}.gain"].to(self.device), tensors["value_cap"][i].to(self.device)
         key_scale = gain * constant(tables.LOG2_E * tables.EXP2_STEPS / self.config.head_width, self.device)
         value = cap / constant(LARGEST * WEIGHT_TOTAL, self.device)
-        # As many bits as sums over the slots that are looked at may have; what is masked weighs 0.
+        # As many bits as sums over the slots that are attended to may have; what is masked weighs 0.
         drop = max(0, tables.EXP2_BITS - SUM_BITS + (self.config.spans(1)[i] - 1).bit_length())
         exp2 = ((self.exp2 + (1 << drop >> 1)) >> drop).float()
         steps = (LARGEST / cap)[:, None]
         return ExactBlock(qkv, out, up, down, key_scale[:, None, None], steps, value[:, None, None], exp2)
 
     def start(self, windows: int, teeth: int, steps: int, block: int = 1) -> TransformerState:
-        """A pass over windows of `teeth` teeth of `steps` symbols each, at most `block` steps in one call."""
+        """Return the state before the first step of windows of `teeth` teeth of `steps` symbols each; one call of `predict`
+        is of at most `block` steps.
+        """
         return TransformerState(self, windows, teeth, steps, block)
 
 
 @dataclass(frozen=True)
-class Ring:
-    """How far the slots of a layer look back, and how many steps its keys and values are kept for."""
+class CacheSpan:
+    """The KV cache of a layer, in steps. span: steps that a slot attends to, its own included; steps: that are kept."""
 
     span: int
     steps: int
 
 
 @dataclass(frozen=True)
-class View:
-    """n slots of some steps in a ring: where their keys go, how many slots of it are in use, and True where one may not
-    look, [n, slots].
+class AttentionView:
+    """The KV cache as the n slots of some steps see it.
+
+    place: where their own keys and values go; slots: how many of the cache are in use; mask: True where a slot may not
+    attend, bool [n, slots], None for nowhere.
     """
 
     place: slice | Tensor
@@ -159,26 +163,26 @@ class View:
 
 
 class TransformerState:
-    """What the receiver of some windows knows: the symbols revealed, and the keys and values made of the latest of
-    them, in rings as long as a slot looks back.
+    """The inference state of some windows: the symbols revealed so far, and the KV cache of every layer, which is as
+    long as a slot attends back.
     """
 
     def __init__(self, network: ExactTransformer, windows: int, teeth: int, steps: int, block: int) -> None:
         config, device = network.config, network.device
         self.network, self.windows, self.teeth, self.steps = network, windows, teeth, steps
-        self.rings = [Ring(span, min(steps, span + block - 1)) for span in config.spans(teeth)]
+        self.spans = [CacheSpan(span, min(steps, span + block - 1)) for span in config.spans(teeth)]
         self.reach = max([1, *(n for n, _ in config.ngrams)])
         # Symbols of each tooth after `reach` start symbols.
         self.symbols = torch.full(
             (windows, teeth, self.reach + steps), config.symbols, dtype=torch.int16, device=device
         )
-        heads, width, slots = config.heads, config.head_width, [teeth * ring.steps for ring in self.rings]
+        heads, width, slots = config.heads, config.head_width, [teeth * span.steps for span in self.spans]
         self.keys = [torch.zeros(windows, heads, count, width, device=device) for count in slots]
         self.key_scale = [torch.zeros(windows, heads, 1, count, device=device) for count in slots]
         self.values = [torch.zeros(windows, heads, count, width, device=device) for count in slots]
 
     def reveal(self, first: int, symbols: Tensor) -> None:
-        """The receiver's update: symbols of steps first … are now known. Integers [B, m, k]"""
+        """Observe the symbols of steps first … first + k - 1: the receiver's update. Integers [B, m, k]"""
         self.symbols[:, :, self.reach + first : self.reach + first + symbols.shape[2]] = symbols
 
     @torch.inference_mode()
@@ -191,9 +195,9 @@ class TransformerState:
         network, count = self.network, (last - first) * self.teeth
         x = self._embed(first, last)
         rope = self._rope(first, last)
-        views = {ring: self._view(ring, first, last) for ring in set(self.rings)}
+        views = {span: self._view(span, first, last) for span in set(self.spans)}
         for i, block in enumerate(network.blocks):
-            y = self._attend(i, block.qkv(*network.norm(x)), rope, views[self.rings[i]])
+            y = self._attend(i, block.qkv(*network.norm(x)), rope, views[self.spans[i]])
             x += block.out(*network.quantise.rows(y))
             hidden = block.up(*network.norm(x)).clamp_min_(0)
             x += block.down(*network.quantise.positive(hidden.mul_(hidden)))
@@ -219,24 +223,24 @@ class TransformerState:
         cos, sin = turn[:, :, None, None]  # [n, 1, 1, hd/2]
         return torch.stack([torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)])
 
-    def _view(self, ring: Ring, first: int, last: int) -> View:
-        """Where the slots of steps [first, last) go in a ring, and what they see of it."""
+    def _view(self, span: CacheSpan, first: int, last: int) -> AttentionView:
+        """Return the cache as the slots of steps [first, last) see it."""
         device, teeth = self.network.device, self.teeth
-        begin, end = first % ring.steps * teeth, (first % ring.steps + last - first) * teeth
+        begin, end = first % span.steps * teeth, (first % span.steps + last - first) * teeth
         place: slice | Tensor = slice(begin, end)
-        if end > ring.steps * teeth:
-            place = torch.arange(begin, end, device=device) % (ring.steps * teeth)
-        kept = min(last, ring.steps)
-        if last - first == 1 and kept <= ring.span:
-            return View(place, kept * teeth, None)
-        # The step that each slot of the ring holds: the latest one, below `last`, that belongs there.
+        if end > span.steps * teeth:
+            place = torch.arange(begin, end, device=device) % (span.steps * teeth)
+        kept = min(last, span.steps)
+        if last - first == 1 and kept <= span.span:
+            return AttentionView(place, kept * teeth, None)
+        # The step that each slot of the cache holds: the latest one, below `last`, that belongs there.
         slot = torch.arange(kept * teeth, device=device) // teeth
-        held = last - 1 - (last - 1 - slot) % ring.steps
+        held = last - 1 - (last - 1 - slot) % span.steps
         back = torch.arange(first, last, device=device).repeat_interleave(teeth)[:, None] - held[None]
-        return View(place, kept * teeth, (back < 0) | (back >= ring.span))
+        return AttentionView(place, kept * teeth, (back < 0) | (back >= span.span))
 
-    def _attend(self, i: int, qkv: Tensor, rope: Tensor, view: View) -> Tensor:
-        """Attention of layer i; new keys and values join the ring. qkv: float32 [B n, 3 d] -> float32 [B n, d]"""
+    def _attend(self, i: int, qkv: Tensor, rope: Tensor, view: AttentionView) -> Tensor:
+        """Attention of layer i; new keys and values join the span. qkv: float32 [B n, 3 d] -> float32 [B n, d]"""
         config, block = self.network.config, self.network.blocks[i]
         qkv = qkv.view(self.windows, -1, 3, config.heads, config.head_width)
         qk, scale = self.network.head_norm.integers(_turn(qkv[:, :, :2], rope))
