@@ -1,4 +1,4 @@
-"""A stack of bits: asymmetric numeral systems, which bits-back coding needs.
+"""A stack of bits: asymmetric numeral systems (Duda 2013), which bits-back coding needs.
 
 Pushing a symbol and popping it under the same distribution leave the stack as it was, to the bit, and popping from any
 bits draws from the distribution. Frequencies are integers as in :mod:`bfncodec.coding.rangecoder`.
@@ -27,7 +27,8 @@ class AnsStack:
     """Last in, first out. Arrays are pushed so that popping gives them in their own order."""
 
     def __init__(self, words: Words, borrowed: bool = False) -> None:
-        """A stack as `written` gave it, uint32 [M]; or, borrowed, any bits to begin with, which `returned` gives back.
+        """Begin with a stack as `written` gave it, uint32 [M]; or, borrowed, with any initial bits, which `returned`
+        gives back.
 
         Raises DamagedError for words that no stack can be.
         """
@@ -68,7 +69,9 @@ class AnsStack:
     def push_intervals(
         self, below: NDArray[np.integer], frequency: NDArray[np.integer], symbol: NDArray[np.integer], symbols: int
     ) -> None:
-        """The same as `push_rows` for symbols given by their own frequency and the sum of those below, all int [N]."""
+        """Push symbols given by their own frequency and the sum of those below, all int [N]: the same bits as
+        `push_rows` writes for whole rows of so many symbols.
+        """
         if len(symbol):
             rows, middle = summarise(below.astype(np.int64), frequency.astype(np.int64), symbol, symbols)
             self._coder.encode_reverse(middle, self._family, rows)
@@ -83,8 +86,10 @@ class AnsStack:
         return symbols
 
     def pop_inner_rows(self, frequencies: Floats32) -> Ints32 | None:
-        """As `pop_rows`, but if any symbol is the first or the last of its row, nothing is popped. Raises
-        EmptyStackError.
+        """Pop symbols as `pop_rows` does; if any of them is the first or the last of its row, pop nothing and return
+        None.
+
+        Raises EmptyStackError.
         """
         self._reserve(len(frequencies))
         symbols: Ints32 = self._coder.decode(self._family, frequencies)
@@ -101,7 +106,7 @@ class AnsStack:
             self._coder.encode_reverse(np.array([value], np.int32), constriction.stream.model.Uniform(1 << bits))
 
     def pop_bits(self, bits: int) -> int:
-        """Inverse of `push_bits`. Raises EmptyStackError."""
+        """Pop an integer in [0, 2^bits): inverse of `push_bits`. Raises EmptyStackError."""
         if not bits:
             return 0
         self._reserve(1)
@@ -110,7 +115,7 @@ class AnsStack:
         return value
 
     def _reserve(self, symbols: int) -> None:
-        """Told how many symbols are to be popped. A stack holds what was put on it, so nothing is done."""
+        """Make ready to pop so many symbols. Does nothing: a stack holds what was put on it."""
 
     def _check(self) -> None:
         words = int(self._coder.num_words())

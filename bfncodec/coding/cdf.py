@@ -1,7 +1,7 @@
-"""Integer distributions for the coder: from what a network computes to frequencies that sum to `direct.total`.
+"""Integer distributions for the coder: from what a network computes to frequencies that sum to `rangecoder.total`.
 
 A byte with a smooth distribution is coded as two nibbles, the high one and then the low one given the high one: 34
-values of the cumulative distribution describe it instead of 257. Who encodes knows the byte and needs only four.
+values of the cumulative distribution describe it instead of 257. The encoder knows the byte and needs only four.
 
 Every operation is one correctly rounded IEEE or integer operation on each element, so both sides get the same
 frequencies, and the maps are monotone, so no frequency is negative.
@@ -29,7 +29,7 @@ Below = Callable[[Ints32], Ints32]
 
 @dataclass(frozen=True)
 class Intervals:
-    """What the encoder needs of some symbols: int32 [N] each."""
+    """The coder's intervals of known symbols, for the encoder: int32 [N] each."""
 
     below: Ints32  # sum of the frequencies of the symbols before
     frequency: Ints32
@@ -37,7 +37,7 @@ class Intervals:
 
 
 def nibble_intervals(below: Below, value: Ints32) -> tuple[Intervals, Intervals]:
-    """High and low nibble of bytes the encoder knows. value: int32 [N]"""
+    """Return the intervals of the high and of the low nibbles of known bytes, for the encoder. value: int32 [N]"""
     high, low = value >> 4, value & 15
     start = high * NIBBLE
     edges = np.stack([start, start + NIBBLE, value, value + 1], 1)
@@ -86,7 +86,7 @@ def softmax_frequencies(weight: Ints32) -> Floats32:
 
 
 def softmax_intervals(weight: Ints32, symbol: NDArray[np.integer]) -> Intervals:
-    """Symbols the encoder knows, under the frequencies of `softmax_frequencies`. symbol: int [N]"""
+    """Return the intervals of known symbols under `softmax_frequencies`, for the encoder. symbol: int [N]"""
     frequency = softmax_frequencies(weight).astype(np.int32)
     row = np.arange(len(symbol))
     own = frequency[row, symbol]

@@ -1,4 +1,5 @@
-"""Parity bytes: a Reed-Solomon code over GF(2^8) that repairs a damaged byte of every 255, interleaved.
+"""Parity bytes: a Reed-Solomon code (Reed and Solomon 1960) over GF(2^8) that repairs a damaged byte of every 255,
+interleaved.
 
 The bytes d_0, d_1, ... of a block are dealt to I columns in turn: byte k is in row k // I of column k % I. Each column
 of at most 253 bytes gets two more,
@@ -62,7 +63,7 @@ def protect(block: bytes) -> bytes:
 
 
 def read(protected: bytes) -> Read | None:
-    """The inverse of `protect`; None for a length that it never has."""
+    """Read a block back, repaired if need be: inverse of `protect`. None for a length that no protected block has."""
     length = len(protected) - _CRC
     columns = _columns(length, ROWS + 2)
     size = length - 2 * columns

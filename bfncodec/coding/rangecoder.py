@@ -1,4 +1,4 @@
-"""Range coding of symbols whose integer frequencies both sides compute: what the erasure sender needs.
+"""Range coding (Martin 1979) of symbols whose integer frequencies both sides compute, which the erasure sender needs.
 
 Frequencies are integers that sum to ``TOTAL(n) = 2^24 - n`` over the n symbols of an alphabet, zeros allowed; the
 coder adds one to each, so that every symbol stays codable. constriction does the coding: handed rows that sum to
@@ -36,14 +36,14 @@ def information(frequency: NDArray[np.integer]) -> Floats:
 
 
 class SymbolSource(Protocol):
-    """Gives symbols, one call after the other: those of a payload (`RangeDecoder`), or of random bits."""
+    """A source of symbols, one call after the other: those of a payload (`RangeDecoder`), or of random bits."""
 
     def decode_rows(self, frequencies: Floats32) -> Ints32:
         """The next symbols [N] under frequencies [N, n], float32 holding integers, rows sum to total(n)."""
 
 
 class RangeEncoder:
-    """Collects symbols and gives their shortest code."""
+    """An encoder that collects symbols and gives their shortest code."""
 
     def __init__(self) -> None:
         self._coder = constriction.stream.queue.RangeEncoder()
@@ -84,7 +84,7 @@ class RangeEncoder:
 
 
 class RangeDecoder:
-    """Reads back, in order, what a RangeEncoder wrote."""
+    """A decoder of what a RangeEncoder wrote, in the same order."""
 
     def __init__(self, payload: bytes) -> None:
         padded = payload + bytes(-len(payload) % 4 + 12)

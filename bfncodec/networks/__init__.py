@@ -1,1 +1,3 @@
-"""The networks: each as it is trained, and its integer twin, which files are coded with."""
+"""The networks: each as it is trained (`model`), in integers, as files are coded with it (`exact`), and, for two of
+them, as compiled kernels (`compiled`).
+"""

@@ -54,8 +54,8 @@ class ExactLinear:
 
     @classmethod
     def load(cls, tensors: dict[str, Tensor], name: str, device: torch.device, input_scale: float = 1.0) -> ExactLinear:
-        """From the stored tensors NAME.q int8 [out, in], NAME.s float32 [out] and perhaps NAME.b and NAME.r, the second
-        matrix; `input_scale` is the value of one unit of the int8 input, where that is a constant.
+        """Return the layer of the stored tensors NAME.q int8 [out, in], NAME.s float32 [out] and perhaps NAME.b and
+        NAME.r, the second matrix; `input_scale` is the value of one unit of the int8 input, where that is a constant.
         """
         parts = [tensors[key] for key in (f"{name}.q", f"{name}.r") if key in tensors]
         weight = pad_to(torch.cat(parts).t(), 8, 0).contiguous().to(device)
@@ -136,8 +136,8 @@ def bytes_are_faster() -> bool:
 
 
 def has_avx512() -> bool:
-    """Whether torch uses AVX-512 here. With AVX2 alone its products of int8 and of bfloat16 are plain loops, thirty
-    times slower than those of float32.
+    """Return whether torch uses AVX-512 here. With AVX2 alone its products of int8 and of bfloat16 are plain loops,
+    thirty times slower than those of float32.
     """
     return torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
@@ -184,7 +184,9 @@ class Quantiser:
         return self._in_units(x, x.amax(-1, keepdim=True).clamp_min_(TINY))
 
     def max_norm(self, x: Tensor) -> Tensor:
-        """x / max|x| of each row in units of 1/127, int8 [N, C]: the integer twin of `convnet.max_norm`."""
+        """x / max|x| of each row in units of 1/127, int8 [N, C]: the integer implementation of
+        `convnet.model.max_norm`.
+        """
         return self.integers(x, largest(x)).to(torch.int8)
 
     def integers(self, x: Tensor, m: Tensor) -> Tensor:
@@ -205,7 +207,8 @@ def rounded_root(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class RmsNorm:
-    """x / rms(x) of each row of `width` numbers. Rows of zeros stay zeros.
+    """x / rms(x) of each row of `width` numbers (RMSNorm without gains, Zhang and Sennrich 2019). Rows of zeros stay
+    zeros.
 
     The root mean square is taken of the row's integers: their squares sum to less than 2^24 in up to 1040 columns.
     width: on the device of the rows, float32 [1].

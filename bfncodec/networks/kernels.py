@@ -39,7 +39,7 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from bfncodec.networks.exact import LARGEST
-from bfncodec.runtime.arrays import Array, Ints32
+from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints32
 from bfncodec.runtime.jit import compiled, intrinsic
 
 cgutils: Any = untyped
@@ -345,7 +345,7 @@ def _tile(rows: int, panels: int) -> Any:
     return tile
 
 
-def _band(a: Any, matrix: Any, start: Any, out: Any, row: Any, first: Any, last: Any, rows: Any) -> None:
+def _band(a: Array, matrix: Array, start: Any, out: Ints32, row: int, first: int, last: int, rows: int) -> None:
     """Multiply `rows` rows, a literal, by the panels `first` … `last` - 1, as many panels at once as registers hold."""
 
 
@@ -368,7 +368,7 @@ def _band_of_tiles(a: Any, matrix: Any, start: Any, out: Any, row: Any, first: A
 
 
 @compiled
-def multiply_packed(a: Any, panels: Any, start: Any, out: Any, rows: Any) -> None:
+def multiply_packed(a: Array, panels: Array, start: Ints32, out: Ints32, rows: int) -> None:
     """Multiply the first rows of `a` by a packed matrix. In NumPy: ``out[:rows] = (a[:rows] - offset) @ weight``.
 
     a: [N, K] in the kernel's dtype; panels, start: see `Kernel.pack`; out: int32 [N, P COLUMNS].
@@ -443,7 +443,7 @@ def _store_word(value: Any, out: Any, i: Any) -> None:
 
 
 @compiled
-def key_scores(query: Any, keys: Any, blocks: Any, out: Any) -> None:
+def key_scores(query: Array, keys: Array, blocks: int, out: Ints32) -> None:
     """Multiply a query by the keys of the first blocks of a cache. In NumPy: ``out[0, :n] = (keys[:n] - offset) @
     query[0]``, n = blocks COLUMNS.
 
@@ -515,7 +515,7 @@ _weigh_four, _weigh_one = _weigh(4), _weigh(1)
 
 
 @compiled
-def _weigh_columns(weights: Any, rows: Any, count: Any, lanes: Any, out: Any) -> None:
+def _weigh_columns(weights: Array, rows: Array, count: int, lanes: int, out: Ints32) -> None:
     """Add up all columns: four registers of `lanes` at a time, then one."""
     column, columns = 0, rows.shape[1]
     while column + 4 * lanes <= columns:
@@ -527,7 +527,7 @@ def _weigh_columns(weights: Any, rows: Any, count: Any, lanes: Any, out: Any) ->
 
 
 @compiled
-def _weigh_bytes(weight: Any, rows: Any, count: Any, parts: Any, out: Any) -> None:
+def _weigh_bytes(weight: Floats32, rows: Array, count: int, parts: Bytes, out: Ints32) -> None:
     """Implement `weighted_sum`. 2^16, which no two bytes hold, counts as 2^16 - 1 and its row is added once more."""
     groups, high, low, whole = (count + 3) // 4, parts[0], parts[1], -1
     for s in range(count):
@@ -545,7 +545,7 @@ def _weigh_bytes(weight: Any, rows: Any, count: Any, parts: Any, out: Any) -> No
             out[i] += np.int32(rows[whole // 4, i, whole % 4])
 
 
-def weighted_sum(keys: Any, weight: Any, rows: Any, count: Any, parts: Any, out: Any) -> None:
+def weighted_sum(keys: Array, weight: Floats32, rows: Array, count: int, parts: Bytes, out: Ints32) -> None:
     """Add up the first rows of a cache with integer weights. In NumPy: ``out[:] = weight[:count] @ rows[:count]``.
 
     keys: an array of the kernel's keys, whose dtype tells the kernel; weight: float32 [S], integers of at most 2^16

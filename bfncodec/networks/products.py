@@ -1,6 +1,6 @@
-"""What lies between integer products, compiled: norms, quantisers, scales.
+"""Compiled kernels of norms, quantisers and scales, which lie between integer products.
 
-Everything here is what :mod:`bfncodec.networks.exact` does, operation by operation; products themselves are
+They equal :mod:`bfncodec.networks.exact`, operation by operation; products themselves are in
 :mod:`bfncodec.networks.kernels`. Largest values are found among the bits of floats, which have the order of
 the floats where these are not negative.
 """
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bfncodec.networks.exact import LARGEST, LEAST_SQUARE, TINY, ExactLinear
 from bfncodec.networks.kernels import Kernel, multiply_packed, signed, store
-from bfncodec.runtime.arrays import Floats32, Ints32
+from bfncodec.runtime.arrays import Array, Floats32, Ints32
 from bfncodec.runtime.jit import compiled, intrinsic
 
 MOST = np.float32(LARGEST)
@@ -29,7 +29,7 @@ _INT = ir.IntType(32)
 
 
 class Linear(NamedTuple):
-    """An `ExactLinear`, packed. Where it is fine, the columns of its second matrix follow those of the first."""
+    """An `ExactLinear`, packed. fine: the columns of its second matrix follow those of the first."""
 
     panels: NDArray[np.int8]  # see `Kernel.pack`
     start: Ints32
@@ -111,14 +111,17 @@ def _add_square(typing: Any, total: Any, x: Any) -> Any:
 
 
 @compiled
-def multiply(a: Any, linear: Any, out: Any, rows: Any) -> None:
-    """The first rows of a, [N, K] in the kernel's dtype, times the matrix: to out, int32 [N, panels COLUMNS]."""
+def multiply(a: Array, linear: Linear, out: Ints32, rows: int) -> None:
+    """Multiply the first rows of `a` by the matrix. In NumPy: ``out[:rows] = (a[:rows] - offset) @ weight``.
+
+    a: [N, K] in the kernel's dtype; out: int32 [N, P COLUMNS].
+    """
     multiply_packed(a, linear.panels, linear.start, out, rows)
 
 
 @compiled
-def most_of(x: Any) -> Any:
-    """The largest of one row, float32 [C]."""
+def most_of(x: Floats32) -> Any:
+    """Return the largest number of a row, float32 [C]. In NumPy: ``x.max()``."""
     most = LOWEST
     for i in range(len(x)):
         most = higher(most, x[i])
@@ -126,8 +129,12 @@ def most_of(x: Any) -> Any:
 
 
 @compiled
-def finish(sums: Any, unit: Any, linear: Any, y: Any) -> None:
-    """What `ExactLinear` makes of one row of sums, int32 [panels COLUMNS], whose unit is this: float32 [out], to y."""
+def finish(sums: Ints32, unit: Any, linear: Linear, y: Floats32) -> None:
+    """Scale a row of sums and add the bias, as `ExactLinear` does. In NumPy, without the second matrix: ``y[:] =
+    sums[:out] * unit * scale + bias``.
+
+    sums: int32 [P COLUMNS]; unit: value of one unit of the row; y: float32 [out].
+    """
     outputs = len(linear.scale)
     if linear.fine:
         for i in range(outputs):
@@ -139,8 +146,8 @@ def finish(sums: Any, unit: Any, linear: Any, y: Any) -> None:
 
 
 @compiled
-def largest(x: Any) -> Any:
-    """`exact.largest` of one row, float32 [C]"""
+def largest(x: Floats32) -> Any:
+    """Return the largest magnitude of a row, float32 [C], as `exact.largest`: ``max(abs(x).max(), TINY)``."""
     most = np.int32(0)
     for i in range(len(x)):
         most = _larger(most, x[i])
@@ -148,8 +155,11 @@ def largest(x: Any) -> Any:
 
 
 @compiled
-def quantise(x: Any, q: Any) -> Any:
-    """`exact.Quantiser.rows` of one row, float32 [C], to q, [C] in the kernel's dtype. Returns the value of a unit."""
+def quantise(x: Floats32, q: Array) -> Any:
+    """Quantise a row, as `exact.Quantiser.rows`: ``q[:] = rint(x * (127 / m))``, m the largest magnitude.
+
+    x: float32 [C]; q: [C] in a kernel's dtype. Returns the value of one unit, m / 127.
+    """
     m = largest(x)
     factor = MOST / m
     for i in range(len(x)):
@@ -158,9 +168,10 @@ def quantise(x: Any, q: Any) -> Any:
 
 
 @compiled
-def quantise_rms_norm(x: Any, q: Any) -> Any:
-    """`exact.RmsNorm` of one row, float32 [C], to q, [C] in the kernel's dtype. Returns the value of one
-    unit.
+def quantise_rms_norm(x: Floats32, q: Array) -> Any:
+    """Quantise a row divided by its root mean square, as `exact.RmsNorm`: ``quantise(x, q)``.
+
+    x: float32 [C]; q: [C] in a kernel's dtype. Returns the value of one unit, ``1 / sqrt(mean(q * q))``.
     """
     quantise(x, q)
     total = np.int32(0)

@@ -1,4 +1,4 @@
-"""How networks are stored: names and shapes of the tensors in model.safetensors.
+"""The storage of networks: names and shapes of the tensors in model.safetensors.
 
 Computed from a configuration alone: building the trainable network to ask it takes longer than coding a photo.
 """

@@ -1,4 +1,4 @@
-"""Exact networks in whatever a program has set torch to.
+"""Isolation of exact networks from whatever a program has set torch to.
 
 torch has switches that change what its operations compute, for the whole process or for all calls in a block: autocast,
 less precise products of floats, another default type or device. A program that trains has good reasons for them; a file
@@ -35,7 +35,7 @@ def undisturbed(function: Callable[P, R]) -> Callable[P, R]:
 
 @contextmanager
 def _thread() -> Iterator[None]:
-    """Return what each thread has for itself: autocast and the default device."""
+    """A block with the switches that each thread has for itself turned off: autocast and the default device."""
     with ExitStack() as stack:
         for device in ("cpu", "cuda"):
             if torch.is_autocast_enabled(device):
@@ -46,8 +46,8 @@ def _thread() -> Iterator[None]:
 
 
 class _Process:
-    """What all threads share: the default type, and the precision of products. The first to come in turns them off, the
-    last to leave puts them back.
+    """The switches that all threads share: the default type, and the precision of products. The first thread to come in
+    turns them off, the last one to leave puts them back.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class _Process:
                 self._put_back()
 
     def begin_anew(self) -> None:
-        """In a forked child: threads that were inside are not here, and one of them may have held the lock."""
+        """Start over in a forked child: threads that were inside are not here, and one may have held the lock."""
         self._lock, self._inside = Lock(), 0
         self._put_back()
 

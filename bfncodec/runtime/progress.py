@@ -1,4 +1,4 @@
-"""How long work tells how far it has come: a callback for what was done, a reporter that also hears how much there is.
+"""Progress of long work: a callback for what was done, a reporter that also hears how much there is.
 
 Both count in bytes of text or subpixels of pictures. They may be called from any thread, and what they raise ends the
 work.

@@ -1,4 +1,4 @@
-"""How many threads torch may use, for the length of a block and for the calling thread alone.
+"""The number of threads that torch may use, for the length of a block and for the calling thread alone.
 
 torch keeps one number of threads for every thread of a program, and one that new threads begin with; setting the first
 sets the second. The program around has a use for both, so here the second is put back at once, and the first when
@@ -22,13 +22,13 @@ __all__ = ["set_threads", "torch_threads"]
 
 
 class _Process:
-    """Whether this process was forked, and the lock of who is just setting threads."""
+    """The process: whether it was forked, and a lock for setting its threads."""
 
     def __init__(self) -> None:
         self.lock, self.forked = Lock(), False
 
     def begin_anew(self) -> None:
-        """In a forked child: the lock may have been held by a thread that is not here."""
+        """Start over in a forked child: the lock may have been held by a thread that is not here."""
         self.lock, self.forked = Lock(), True
 
 

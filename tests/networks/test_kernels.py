@@ -1,4 +1,4 @@
-"""Compiled loops against what they stand for: the same to the bit, whatever the shapes and values."""
+"""Compiled kernels equal their NumPy and torch equivalents to the bit, whatever the shapes and values."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ numbers = st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=-
 @example([-0.0, 0.0])
 @example([1e-30, -1e-30])
 @example([0.5, 1.5, 2.5, 127.0, -126.5])  # ties of rounding
-def test_rows_are_quantised_as_they_are_without_loops(values: list[float]) -> None:
+def test_rows_are_quantised_as_they_are_without_kernels(values: list[float]) -> None:
     x = np.array(values, np.float32)
     assert most_of(x) == x.max()
     rows, unit = exact.Quantiser.on(CPU).rows(torch.from_numpy(x[None]))
@@ -115,7 +115,7 @@ def test_rows_are_quantised_as_they_are_without_loops(values: list[float]) -> No
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 999), st.booleans(), st.booleans(), st.integers(1, 40))
-def test_sums_are_finished_as_they_are_without_loops(seed: int, fine: bool, bias: bool, outputs: int) -> None:
+def test_sums_are_finished_as_they_are_without_kernels(seed: int, fine: bool, bias: bool, outputs: int) -> None:
     rng = np.random.default_rng(seed)
     tensors = {"w.q": torch.from_numpy(rng.integers(-127, 128, (outputs, 24)).astype(np.int8))}
     tensors |= {"w.s": torch.from_numpy(rng.random(outputs, np.float32))}
@@ -238,9 +238,9 @@ def test_transformers_predict_the_same(shape: dict[str, Any], block: int, kernel
     _, network = text_pair(**shape)
     x = symbols(0, 5, 64)
     wanted = text_weights(network, x, 1, 64)
-    loops: Any = CompiledTransformer(network, kernel)
-    loops.device = network.device
-    assert torch.equal(text_weights(loops, x, 1, block), wanted)
+    other: Any = CompiledTransformer(network, kernel)
+    other.device = network.device
+    assert torch.equal(text_weights(other, x, 1, block), wanted)
 
 
 def described(network: Any, images: Sequence[NDArray[np.uint8]], single: bool) -> NDArray[np.int64]:
@@ -290,7 +290,7 @@ def test_convnets_predict_the_same(shape: dict[str, Any], single: bool, kernel: 
 
 
 @pytest.mark.parametrize("name", ["text-fast", "text", "text-max", "photo-fast", "photo", "cifar10"])
-def test_payloads_are_the_same_with_loops_and_without(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_payloads_are_the_same_with_kernels_and_without(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (DEMO_FILES / "alice.txt").read_bytes()
     x: Any = [text[:700], text[900:1010], b"", b"x"]
     codec: Any = bfncodec.load(name)

@@ -1,1 +1,1 @@
-"""What a text says about itself: context models, mixed with the prediction of a network."""
+"""Context mixing: experts that learn from the file itself, mixed with a network's predictions."""

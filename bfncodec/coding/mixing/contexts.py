@@ -5,7 +5,7 @@ is one *expert* for each context, which is the last few bytes of a stream. A tab
 context so far and how often; those that agree with the bits already known give the counts of zeros and ones that the
 next bit had. An adaptive map of such pairs of counts gives the expert's prediction. A mixer combines all predictions
 and the network's in the logistic domain, as PAQ does (Mahoney 2005, "Adaptive Weighing of Context Models for Lossless
-Data Compression", section 3.2):
+Data Compression"):
 
     logit(p) = sum_i w_i logit(p_i) + b,    logit(p) = ln(p / (1 - p)),
 
@@ -70,7 +70,7 @@ Read = Callable[[Ints], Ints]
 
 @dataclass(frozen=True)
 class StepContexts:
-    """What a step knows before its first bit. O contexts, L streams of this step."""
+    """The contexts of a step, before its first bit. O contexts, L streams of this step."""
 
     streams: Ints  # numbers of the streams [L]
     history: Ints  # [L, REACH]

@@ -27,7 +27,7 @@ SLOTS_PER_BYTE = 16, 4  # of small files, of large ones
 LEAST_BITS, SMALL_BITS, MOST_BITS = 12, 23, 25  # log2 of the slots: at least, of small files, of large ones at most
 TAG, WAYS, ROW = 2, 7, 16  # bytes of a slot: its tag, symbols, how often each came
 MOST_COUNT = 255
-COUNT_LEVELS = (0, 1, 2, 3, 4, 6, 9, 14, 24, 48, 100)  # counts from which on an adaptive map tells apart
+COUNT_LEVELS = (0, 1, 2, 3, 4, 6, 9, 14, 24, 48, 100)  # counts that adaptive maps distinguish: the lowest of each level
 TYPICAL_COUNTS = (0, 1, 2, 3, 4, 7, 11, 18, 33, 70, 150)  # count that stands for each level
 STATES = len(COUNT_LEVELS) ** 2  # of an adaptive map: levels of the zeros, times levels of the ones
 TRIAL_BITS = 16  # fractional bits of hits and trials
@@ -58,7 +58,7 @@ class MixerState(NamedTuple):
     history: Ints  # latest symbols of each stream [L, REACH]
     orders: Ints  # bytes of each context, rising [O]
     own: Ints  # 1 for contexts that each stream counts for itself [O]
-    salt: NDArray[np.uint64]  # that tells contexts, and streams' own ones, apart [O, L]
+    salt: NDArray[np.uint64]  # of the hashes of each context, for streams' own ones another for each stream [O, L]
     hits: Ints  # ones that came in each state of each context's adaptive map [O STATES]
     trials: Ints  # bits that came in it [O STATES]
     predictions: Ints  # what hits / trials amount to as logits, 0 where a context is new [O STATES]

@@ -1,4 +1,5 @@
-"""The integer twin of :class:`bfncodec.networks.convnet.model.ConvNet`: line by line, every layer once per pixel.
+"""The integer implementation of :class:`bfncodec.networks.convnet.model.ConvNet`: line by line, every layer once per
+pixel.
 
 The network works on some lines of the wavefront at a time: one when decoding, many when encoding. What it still needs
 of earlier lines, pixel values and the features of every layer, is kept in *cells*: one for each row of each image and
@@ -44,7 +45,7 @@ WEIGHT_TOTAL = 1 << (SUM_BITS - tables.LOGISTIC_BITS)  # mixture weights are int
 MEAN_LIMIT = 1 << 16
 FAR = np.float32(1 << 40)  # beyond the ends of the table of the logistic distribution, at any scale
 MOST_CELLS = 1 << 17  # cells of the lines a network sees at once, where that is more than one line
-WORD = 4  # bytes a pixel takes in its cell, so that it is read as one number: R, G, B and one that says nothing
+WORD = 4  # bytes of a pixel in its cell, so that it is read as one number: R, G, B and one without meaning
 # west, north, north-east, north-west
 NEAREST = tuple(INPUT_TAPS.index(t) for t in ((0, -1), (-1, 0), (-1, 1), (-1, -1)))
 INPUT_LINES = 4 * REACH  # lines before and behind those at hand that `INPUT_TAPS` read and `reveal` writes
@@ -237,7 +238,7 @@ def stored_shapes(config: ConvNetConfig, slopes: int = 0) -> Shapes:
 
 
 class ExactConvNet:
-    """Weights on a device; shared by any number of `ConvNetState`es."""
+    """The network's integers on a device; any number of states share them."""
 
     def __init__(self, config: ConvNetConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.config, self.device, self.quantise = config, device, Quantiser.on(device)
@@ -261,8 +262,10 @@ class ExactConvNet:
     def start(
         self, sizes: Sequence[tuple[int, int]], block: int, single: bool = False, keep: bool = False
     ) -> ConvNetState:
-        """A pass over images of these (height, width): as many lines at a time as hold `block` pixels, or single lines,
-        which are made ready in such blocks. keep: the cells of all lines, so that any can be predicted again.
+        """Return the state before the first pixel of images of these (height, width).
+
+        block: pixels to be worked on at once, in whole lines; single: one line at a time, though places are computed
+        for so many pixels at once; keep: the cells of all lines, so that any of them can be predicted again.
         """
         return ConvNetState(self, sizes, block, single, keep)
 
@@ -344,7 +347,7 @@ class Mixture:
         return self.weight, self.mean, self.inverse
 
     def with_components(self, weight: Ints32, mean: Floats32, inverse: Floats32) -> Mixture:
-        """Another of the same kind."""
+        """Return a mixture of other components, of the same class. Shapes as of `components`."""
         return Mixture(weight, mean, inverse)
 
     def below(self, value: Ints32) -> Ints32:
@@ -363,7 +366,7 @@ class Mixture:
         return result
 
     def intervals(self, value: Ints32) -> tuple[Intervals, Intervals]:
-        """Of the high and the low nibbles of these bytes, int32 [N]."""
+        """Return the intervals of the high and of the low nibbles of bytes, int32 [N]."""
         return nibble_intervals(self.below, value)
 
     def high(self) -> Floats32:
@@ -384,7 +387,10 @@ def byte_edges() -> Floats32:
 
 
 class ConvNetState:
-    """One pass over some images. Holds the cells of the values known so far and of the features of every layer."""
+    """The inference state of some images: the values revealed so far and the features of every layer, in cells.
+
+    It goes through the pixels once: `blocks`, and for each of them `predict` and `reveal`, in this order when decoding.
+    """
 
     def __init__(
         self, network: ExactConvNet, sizes: Sequence[tuple[int, int]], block: int, single: bool, keep: bool = False
@@ -402,20 +408,24 @@ class ConvNetState:
         self.layers = [(as_words(layer), kinds.index(d)) for layer, d in zip(self.cells, dilations, strict=True)]
 
     def shared_with(self, network: Any) -> Self:
-        """The same cells for another network of the same shape, which is of the kind that began the pass."""
+        """Share this cache with another network of the same architecture and class: return the state through which that
+        network predicts.
+        """
         other = copy(self)
         other.network = network
         return other
 
     def blocks(self) -> Iterator[StepPixels]:
-        """All pixels, as many at a time as were asked for: what `predict` and `reveal` take, in this order."""
+        """All pixels, as many at a time as `start` was asked for, for `predict` and `reveal`."""
         for first, last in self.front.blocks:
             pixels = self.front.pixels(first, last)
             yield from pixels.line_by_line() if self.single else (pixels,)
 
     def reveal(self, pixels: StepPixels, values: Bytes) -> None:
-        """The receiver's update: these pixels are now known. values: uint8 [n, 3] RGB, or [n, 1] grey, which is three
-        equal channels. With the pixels at their ends rows get their surroundings, see `convnet.pad_known`.
+        """Observe pixels: the receiver's update. values: uint8 [n, 3] RGB, or [n, 1] grey, which is three equal
+        channels.
+
+        With the pixels at their ends rows get their surroundings, see `convnet.model.pad_known`.
         """
         words = np.full((len(values), WORD), OUTSIDE, np.uint8)
         words[:, :3] = values
@@ -427,7 +437,7 @@ class ConvNetState:
             self.values[(pixels.value_cell[end, None] + cells) % self.front.value_cells] = word[end]
 
     def predict(self, pixels: StepPixels) -> Prediction:
-        """p_O of the pixels, which may depend on each other only through what `reveal` was told."""
+        """p_O of the pixels of one step given what was revealed, or of several steps that are all revealed."""
         network = self.network
         inputs, base = self._inputs(pixels)
         h = network.input(inputs)
@@ -470,19 +480,19 @@ class Prediction:
         self.own: list[Floats32] = []
 
     def channel(self, k: int) -> Mixture:
-        """Distribution of the k-th coded channel, after k calls of `condition`."""
+        """Distribution of the k-th coded channel, once `condition` was called for those before it."""
         hidden = self.trunk[:, k * self.width : (k + 1) * self.width].clamp_min(0)
         out = self.network.heads[k](*self.network.quantise.positive(hidden)).t().contiguous().cpu().numpy()
         return mixture(out, self.base[CODING_ORDER[k]], [*self.errors, *self.own], self.network.config.mixtures)
 
     def condition_on_samples(self, value: Floats32) -> None:
-        """Samples of the pixels themselves are known, in levels, channels in coding order: float32 [3, N]."""
+        """Condition on noisy samples of the pixels themselves, in levels, channels in coding order: float32 [3, N]."""
         self.own = [own - self.base[c] for c, own in zip(CODING_ORDER, value, strict=True)]
         for error, entering in zip(self.own, self.network.own, strict=True):
             self.trunk += self._small(error) * entering
 
     def condition(self, k: int, value: Array) -> None:
-        """The k-th coded channel is now known, or a sample of it. value: [N]"""
+        """Condition the channels after the k-th on its values, or on samples of them, [N]."""
         if k + 1 == len(CODING_ORDER):
             return
         error: Floats32 = value.astype(np.float32) - self.base[CODING_ORDER[k]]

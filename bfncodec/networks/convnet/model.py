@@ -2,10 +2,12 @@
 
 Pixel (r, c) is revealed at step c + 2r. Everything the network computes at a pixel depends only on pixels of earlier
 steps, because each 3x3 convolution reads the pixel itself, its left neighbour and the three above (`BLOCK_TAPS`), and
-the first layer, which reads pixel values, leaves out the pixel itself (`INPUT_TAPS`). The integer twin that files are
-coded with is in :mod:`bfncodec.networks.convnet.exact`.
+the first layer, which reads pixel values, leaves out the pixel itself (`INPUT_TAPS`). The integer implementation that
+files are coded with is in :mod:`bfncodec.networks.convnet.exact`.
 
-Inside a pixel the channels are predicted in the order green, red, blue, each given the ones before it.
+Inside a pixel the channels are predicted in the order green, red, blue, each given the ones before it, by mixtures of
+discretised logistics whose means depend linearly on the channels before (PixelCNN++, Salimans et al. 2017, section 2).
+The masks are those of PixelCNN (van den Oord et al. 2016), for the order of the wavefront.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ class ConvNetConfig:
     blocks: int = 6
     mixtures: int = 4
     dilations: tuple[int, ...] = (1,)  # distance of the taps of the blocks' convolutions, in turn
-    bits: int = 8  # of the integer twin's weights, 8 or 16, but for the first and last layers, which have 16
+    bits: int = 8  # of the integer implementation's weights, 8 or 16, but for the first and last layers, which have 16
 
     @property
     def features(self) -> int:
@@ -71,7 +73,7 @@ class ConvNetConfig:
 
 
 def pad_known(x: Tensor) -> Tensor:
-    """Surround an image by values the receiver knows. x: [B, 3, H, W] -> [B, 3, H + 3, W + 6].
+    """Surround an image by values that the receiver has. x: [B, 3, H, W] -> [B, 3, H + 3, W + 6].
 
     Above: grey. Left of row r: the first pixel of row r - 1; right of it: the last pixel of row r, which is read only
     from lower rows, when it is known.
@@ -89,7 +91,7 @@ def predictor(west: Tensor, north: Tensor, north_east: Tensor, north_west: Tenso
 
 
 def edge_flags(height: int, width: int, device: torch.device | None = None) -> Tensor:
-    """Nine flags that tell the network how near the borders are. float32 0/1 [9, H, W]."""
+    """Nine flags by which the network knows how near the borders are. float32 0/1 [9, H, W]."""
     r = torch.arange(height, device=device)[:, None].expand(height, width)
     c = torch.arange(width, device=device)[None].expand(height, width)
     near = [distance < k for distance in (r, c, width - 1 - c) for k in range(1, REACH + 1)]
@@ -121,15 +123,15 @@ def taps_of(x: Tensor) -> Tensor:
 
 
 def lags(height: int, width: int) -> Tensor:
-    """How many steps before a pixel what stands at INPUT_TAPS was revealed, int64 [22, H, W]; large above the image."""
+    """Steps between a pixel and its neighbours at INPUT_TAPS, int64 [22, H, W]; FAR for neighbours above the image."""
     line = torch.from_numpy(Wavefront(height, width).step_of).view(height, width)
     known = taps_of((line - FAR).float().expand(1, 1, -1, -1))[:, 0, 0].long() + FAR
     return torch.where(known > FAR, FAR, line - known)
 
 
 class MaxNorm(torch.autograd.Function):
-    """x / max|x| over the last dimension: the norm whose integer twin needs no scale, so that the five taps of a
-    convolution share one, and whose reduction is exact in any order.
+    """x / max|x| over the last dimension: the norm whose integer implementation needs no scale, so that the five taps
+    of a convolution share one, and whose reduction is exact in any order.
     """
 
     @staticmethod
@@ -155,8 +157,8 @@ def max_norm(x: Tensor) -> Tensor:
 
 
 def rounded_rows(weight: Tensor) -> Tensor:
-    """A matrix as files are coded with it: of each row integers up to 127 and a scale. Gradients pass as if it were not
-    rounded (straight through).
+    """A matrix rounded as files are coded with it: each row to integers up to 127 times a scale. Gradients pass as if
+    it were not rounded (the straight-through estimator, Bengio et al. 2013).
     """
     scale = weight.detach().abs().amax(1, keepdim=True).clamp_min(1e-8) / UNITS
     return weight + ((weight.detach() / scale).round() * scale - weight.detach())
@@ -214,12 +216,12 @@ class ConvBlock(nn.Module):
 
 
 class ConvNet(TrainableNetwork):
-    """Parameters of p_O for every pixel of an image, in one pass."""
+    """The masked convolutional network: p_O of every pixel of an image in one forward pass."""
 
     def __init__(self, config: ConvNetConfig) -> None:
         super().__init__()
         self.config = config
-        self.rounded = False  # whether weights and features of 8 bits are rounded as the integer twin rounds them
+        self.rounded = False  # whether weights and features of 8 bits are rounded as in the integer implementation
         w = config.width
         self.input = nn.Linear(config.features, w)
         self.blocks = nn.ModuleList(ConvBlock(config, config.dilation(i)) for i in range(config.blocks))
@@ -271,8 +273,9 @@ class ConvNet(TrainableNetwork):
         return F.linear(rounded_features(max_norm(h)), rounded_rows(self.trunk.weight), self.trunk.bias), read
 
     def outputs_of(self, hidden: Tensor, error: Tensor, channels: int = 3) -> Iterator[Tensor]:
-        """What `components` takes of each channel, float32 [B, 3K + ..., H, W]. error: of what is told of each channel
-        to those after it, [B, 3, H, W], in coding order.
+        """The heads' outputs, which `components` takes, of each channel in coding order, float32 [B, 3K + ..., H, W].
+
+        error: differences to the base of the values that later channels are conditioned on, [B, 3, H, W].
         """
         small = scaled(error).to(hidden.dtype).unsqueeze(-1)  # [B, 3, H, W, 1]
         inside = self.inside.to(hidden.dtype)
@@ -301,7 +304,9 @@ def components(out: Tensor, base: Tensor, errors: Tensor) -> Components:
 
 
 def logistic_bits(p: Components, value: Tensor) -> Tensor:
-    """-log2 of the probabilities of levels [B, H, W] under discretised logistic mixtures."""
+    """-log2 of the probabilities of levels [B, H, W] under mixtures of discretised logistics (PixelCNN++, eq. 2), with
+    FLOOR of a uniform distribution mixed in.
+    """
     value, inverse = value.unsqueeze(1), torch.exp2(-p.log_scale)
     distance = value - p.mean
     upper = torch.where(value > 254.5, 60.0, inverse * (distance + 0.5))

@@ -1,7 +1,7 @@
-"""The integer twin of :class:`bfncodec.networks.parallel.model.Denoiser`: the same numbers on every machine.
+"""The integer implementation of :class:`bfncodec.networks.parallel.model.Denoiser`: the same numbers on every machine.
 
-It has no order of positions and keeps nothing between steps: every call is one pass over all positions of a batch of
-items.
+It has no order of positions and keeps nothing between steps: every call is one forward pass over all positions of a
+batch of items.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ def stored_shapes(config: DenoiserConfig) -> Shapes:
 
 @dataclass(frozen=True)
 class Moment:
-    """Where in the game a step is: accuracy spent, and the same on the curve of knots (`DenoiserConfig.clock`)."""
+    """The time of a step: the accuracy spent before it, and its place on the curve (`DenoiserConfig.clock`)."""
 
     beta: float
     clock: float
 
 
 class ExactDenoiser:
-    """Weights on a device."""
+    """The network's integers on a device."""
 
     def __init__(self, config: DenoiserConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.config, self.device, self.quantise = config, device, Quantiser.on(device)

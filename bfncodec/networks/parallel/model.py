@@ -1,8 +1,8 @@
 """Convolutional denoiser for the Gaussian senders: the trainable network.
 
 At every step it reads all of the receiver's parameters theta and gives p_O of all dimensions at once, so its
-convolutions look both ways. Positions are patches of an image or symbols of a text. The integer twin that files are
-coded with is in :mod:`bfncodec.networks.parallel.exact`.
+convolutions look both ways. Positions are patches of an image or symbols of a text. The integer implementation that
+files are coded with is in :mod:`bfncodec.networks.parallel.exact`.
 
 Every feature is an integer in [-127, 127]. Images of many levels enter as differences to the mean of their patch, in
 units of the noise that is still on them: what there is to do is then nearly the same at every accuracy, and small
@@ -29,7 +29,7 @@ LEVEL_UNITS = 100.0  # units of a value feature in a data range of 1 (data fill 
 STATE_UNITS = 24.0  # units of a scaled sum of a discrete symbol's samples
 SPREAD_RANGE = (-5.0, 4.0)  # log2 of a component's scale against the noise
 MOST_CLASSES = 256  # values that fit a byte
-KNOTS = 32  # of the curve that tells the blocks the accuracy
+KNOTS = 32  # of the curve that conditions the blocks on the accuracy
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class DenoiserConfig:
         return self.parameters * (self.patch**2 * self.channels if len(self.shape) == 3 else 1)
 
     def clock(self, beta: float) -> float:
-        """Where on the curve of knots an accuracy lies, in [0, KNOTS - 1]."""
+        """Return the place of an accuracy on the curve of knots, in [0, KNOTS - 1]."""
         share = math.log1p(beta) / math.log1p(self.beta) if self.kind == "discretised" else math.sqrt(beta / self.beta)
         return min(1.0, share) * (KNOTS - 1)
 
@@ -106,7 +106,7 @@ class DenoiserConfig:
 
 
 def windows(x: Tensor, patch: int) -> Tensor:
-    """Each patch of an image with the ring of pixels around it. [B, H, W, C] -> [B, H/p, W/p, (p+2)^2 C]; edges
+    """Each patch of an image with the pixels around it. [B, H, W, C] -> [B, H/p, W/p, (p+2)^2 C]; edges
     repeat.
     """
     p = F.pad(x.permute(0, 3, 1, 2), (1, 1, 1, 1), mode="replicate").permute(0, 2, 3, 1)
@@ -212,7 +212,7 @@ def settings_at(curve: Tensor, clock: Tensor) -> Tensor:
 
 
 def arrange(raw: Tensor, config: DenoiserConfig) -> Tensor:
-    """From positions to dimensions: [B, rows, columns, outputs] -> [B, *shape, parameters]."""
+    """Arrange what the positions give by dimensions: [B, rows, columns, outputs] -> [B, *shape, parameters]."""
     if len(config.shape) == 1:
         return raw.squeeze(1)
     batch, rows, columns, _ = raw.shape

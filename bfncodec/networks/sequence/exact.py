@@ -1,4 +1,6 @@
-"""The integer twin of :class:`bfncodec.networks.sequence.model.SequenceDenoiser`: the same numbers on every machine."""
+"""The integer implementation of :class:`bfncodec.networks.sequence.model.SequenceDenoiser`: the same numbers on every
+machine.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ def stored_shapes(config: SequenceConfig) -> Shapes:
 
 
 class ExactSequence:
-    """Weights on a device."""
+    """The network's integers on a device."""
 
     def __init__(self, config: SequenceConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.config, self.device, self.quantise = config, device, Quantiser.on(device)
@@ -89,8 +91,8 @@ class ExactSequence:
         return weight.float() / total.float()
 
     def _units(self, i: int) -> Tensor:
-        """What a unit of each symbol's sums is divided by before step i, [L, 1]. Products, quotients and roots of
-        floats are correctly rounded.
+        """Scales of the features of each symbol's sums before step i, [L, 1]. Products, quotients and roots of floats
+        are correctly rounded.
         """
         units = [STATE_UNITS / math.sqrt(1 + beta * self.config.classes) for beta in self.config.ramp]
         phase = self.config.schedule.phase(i)

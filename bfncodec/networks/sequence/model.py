@@ -3,8 +3,8 @@
 Under a staggered schedule (:class:`bfncodec.flow.schedule.Staggered`) most symbols around one that is being sent are
 either known or not begun; a few are in between. So the network reads three things: the symbols that theta is sure of,
 by tables (one of every offset, and n-grams); theta and the sums of the symbols next to it; and where in its tooth and
-in its ramp the symbol is. It is asked only for symbols that are being sent. The integer twin that files are coded with
-is in :mod:`bfncodec.networks.sequence.exact`.
+in its ramp the symbol is. It is asked only for symbols that are being sent. The integer implementation that files are
+coded with is in :mod:`bfncodec.networks.sequence.exact`.
 """
 
 from __future__ import annotations
@@ -75,12 +75,14 @@ class SequenceConfig:
 
     @property
     def offsets(self) -> tuple[int, ...]:
-        """Where symbols are read if known, relative to the one that is being sent."""
+        """Positions of the symbols that are read if known, relative to the one that is being sent."""
         return tuple(o for o in range(-self.before, self.after + 1) if o)
 
     @property
     def near(self) -> tuple[int, ...]:
-        """Where theta and sums are read: symbols that can be half known."""
+        """Positions, relative to the symbol that is being sent, of those whose theta and sums are read: they can be
+        half known.
+        """
         return tuple(range(1 - self.steps_of_ramp, self.steps_of_ramp))
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Compiled kernels of the transformer :mod:`bfncodec.networks.transformer.exact`, for windows of one tooth.
 
 Some rows, which are slots of some windows, go through all layers together, so that their vectors stay in the caches of
-the processor. The KV cache is laid out for the kernels of :mod:`bfncodec.networks.kernels`: keys as the panels of a matrix
-whose columns are slots, values as rows of which some lie beside each other. All functions equal those of `exact` that
-they are named after, to the bit.
+the processor. The KV cache is laid out for :mod:`bfncodec.networks.kernels`: keys as the panels of a matrix whose
+columns are slots, values as rows of which some lie beside each other. All functions equal those of `exact` that they
+are named after, to the bit.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def stored_shapes(config: TransformerConfig) -> Shapes:
 
 
 class ExactTransformer:
-    """Weights on a device; `start` begins a pass."""
+    """The network's integers on a device; `start` gives an inference state."""
 
     def __init__(self, config: TransformerConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.config, self.device = config, device
@@ -135,8 +135,9 @@ class ExactTransformer:
         return ExactBlock(qkv, out, up, down, key_scale[:, None, None], steps, value[:, None, None], exp2)
 
     def start(self, windows: int, teeth: int, steps: int, block: int = 1) -> TransformerState:
-        """Return the state before the first step of windows of `teeth` teeth of `steps` symbols each; one call of `predict`
-        is of at most `block` steps.
+        """Return the state before the first step of windows of `teeth` teeth of `steps` symbols each.
+
+        block: steps that one call of `predict` is of at most.
         """
         return TransformerState(self, windows, teeth, steps, block)
 
@@ -207,7 +208,7 @@ class TransformerState:
         return weights.view(self.windows, count, -1)
 
     def _embed(self, first: int, last: int) -> Tensor:
-        """Return what each slot's tooth has revealed before it. float32 [B n, d], slots step-major."""
+        """Embed the symbols that each slot's tooth has revealed before it. float32 [B n, d], slots step-major."""
         network = self.network
         history = self.symbols[:, :, first : last - 1 + self.reach].unfold(2, self.reach, 1)  # [B, m, k, reach]
         history = history.transpose(1, 2).reshape(-1, self.reach).long()
@@ -240,7 +241,7 @@ class TransformerState:
         return AttentionView(place, kept * teeth, (back < 0) | (back >= span.span))
 
     def _attend(self, i: int, qkv: Tensor, rope: Tensor, view: AttentionView) -> Tensor:
-        """Attention of layer i; new keys and values join the span. qkv: float32 [B n, 3 d] -> float32 [B n, d]"""
+        """Attention of layer i; new keys and values join the cache. qkv: float32 [B n, 3 d] -> float32 [B n, d]"""
         config, block = self.network.config, self.network.blocks[i]
         qkv = qkv.view(self.windows, -1, 3, config.heads, config.head_width)
         qk, scale = self.network.head_norm.integers(_turn(qkv[:, :, :2], rope))

@@ -2,12 +2,13 @@
 
 Slot (tooth j, index i) holds the symbols of tooth j *before* index i and predicts symbol (j, i). It attends to every
 slot whose index is at most i, in all teeth: exactly what the receiver knows at step i. With one tooth this is an
-ordinary left-to-right transformer. The integer twin that files are coded with is in
+ordinary left-to-right transformer. The integer implementation that files are coded with is in
 :mod:`bfncodec.networks.transformer.exact`.
 
-Every normalisation divides by the root mean square and every product is a plain matrix product, so that the integer
-twin has the same structure: rows quantise to int8 with a scale of their own, and the scale of a normalised row is
-known from its integers.
+The blocks are those of Vaswani et al. 2017 with rotary positions (Su et al. 2021), squared rectifiers (So et al. 2021)
+and normalised queries and keys. Every normalisation divides by the root mean square (RMSNorm, Zhang and Sennrich 2019)
+and every product is a plain matrix product, so that the integer implementation has the same structure: rows quantise to
+int8 with a scale of their own, and the scale of a normalised row is known from its integers.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def rms_norm(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Slots:
-    """How a window is laid out: cos and sin of every slot's position, [2, L, hd/2], and the teeth of its schedule."""
+    """The layout of a window. rope: cos and sin of every slot's position, [2, L, hd/2]; teeth: of its schedule."""
 
     rope: Tensor
     teeth: int
@@ -185,7 +186,7 @@ def attend_by_spans(q: Tensor, k: Tensor, v: Tensor, span: int) -> Tensor:
 
 
 class Transformer(TrainableNetwork):
-    """Log-probabilities of every symbol of a window, for any comb schedule, in one pass."""
+    """The transformer: logits of every symbol of a window, for any comb schedule, in one forward pass."""
 
     rope: Tensor
     far: Tensor
@@ -218,8 +219,8 @@ class Transformer(TrainableNetwork):
 
     @torch.no_grad()
     def stored_tables(self, batches: Iterable[tuple[Tensor, int]]) -> dict[str, Tensor]:
-        """What the integer twin needs besides the weights: the tables of rotations, and how large the attention values
-        of each layer and head get on some data, float32 [layers, H].
+        """Tensors that the integer implementation needs besides the weights: the tables of rotations, and how large the
+        attention values of each layer and head get on some data, float32 [layers, H].
         """
         caps = torch.full((self.config.layers, self.config.heads), 1e-3)
         for x, teeth in batches:

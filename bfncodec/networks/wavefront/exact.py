@@ -1,4 +1,4 @@
-"""The integer twin of :class:`bfncodec.networks.wavefront.model.TiledNet`, and what it makes of samples."""
+"""The integer implementation of :class:`bfncodec.networks.wavefront.model.TiledNet`, and its mixtures given samples."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bfncodec.networks.wavefront.model import FIRST, TiledConfig
 from bfncodec.runtime.arrays import Floats, Ints32
 
 BLOCK = 1 << 12  # pixels whose places are made ready at once
-PIXEL_SECONDS = 4e-4  # that one takes without compiled loops, roughly
+PIXEL_SECONDS = 4e-4  # that one takes without compiled kernels, roughly
 UNIT = 2.0**-6  # of what components are likely by: 2^14 of weight, times 2^20 of the table
 SHARES = 16  # of a mixture's unit of weight: what a component has that the network gives none
 
@@ -46,8 +46,8 @@ class ExactTiles:
         self.sampling = ExactConvNet(config.network, first, device) if two else None
 
     def start(self, items: int, keep: bool = False) -> tuple[ConvNetState, ConvNetState | None]:
-        """A pass over the tiles of some items, line by line, for the steps that settle pixels, and the same for those
-        that sample them; with compiled loops where they pay. keep: see `ExactConvNet.start`.
+        """Return the inference states of the tiles of some items, for final steps and for noisy ones, which share their
+        cells; with compiled kernels where they pay. keep: see `ExactConvNet.start`.
         """
         sizes = [self.config.tile] * (self.config.tiles * items)
         able = self.device.type == "cpu" and kernels_pay(PIXEL_SECONDS * items * prod(self.config.shape[:2]))
@@ -85,7 +85,9 @@ class Normal:
         return found
 
     def given(self, sample: Floats) -> Ints32:
-        """The same given samples [N]. Of the nearest it is not 0, all sum to less than 2^29."""
+        """Integers in proportion to the posterior weights given samples [N], [N, K]: weight times normal density, by
+        table. That of the likeliest component is not 0, and all sum to less than 2^29.
+        """
         away = sample - self.mean
         steps = away * away / self.variance * (tables.LOG2_E * tables.EXP2_STEPS / 2)
         steps -= np.minimum.reduce(steps)
@@ -96,7 +98,10 @@ class Normal:
         return found.T
 
     def posterior(self, sample: Floats) -> Any:
-        """The mixture given samples [N]; components stay logistic."""
+        """The mixture given samples [N], by Bayes' rule; components stay logistic.
+
+        Variances v of a component and noise^2 of the sample give v / (v + noise^2) of the way to the sample.
+        """
         mean = self.mean + self.own / self.variance * (sample - self.mean)
         mean = np.rint(mean * MEAN_STEPS).clip(-MEAN_LIMIT, MEAN_LIMIT)
         inverse = self.inverse * (np.sqrt(self.variance) / self.noise)

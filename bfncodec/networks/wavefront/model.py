@@ -3,8 +3,8 @@
 Pixel (r, c) of a tile is begun at step c + 2r, and sent in one step or two, all its channels together. In two, the
 first sends a sample of some accuracy, the second settles the levels; the pixels of one step before are then known by
 their samples alone when a pixel begins. Two networks work together: one, as the erasure sender has it, on pixels whose
-past is known; the other on those that begin, with the features that the first has of the past. The integer twin that
-files are coded with is in :mod:`bfncodec.networks.wavefront.exact`.
+past is known; the other on those that begin, with the features that the first has of the past. The integer
+implementation that files are coded with is in :mod:`bfncodec.networks.wavefront.exact`.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class TiledConfig:
         return cls(shape, tile, ConvNetConfig.from_dict(rest), ramp)
 
     def to_dict(self) -> dict[str, Any]:
-        """Inverse of `from_dict`."""
+        """Return the table that `from_dict` reads."""
         return {
             "kind": self.kind,
             "shape": list(self.shape),
@@ -95,7 +95,7 @@ class TiledConfig:
 
     @property
     def tiles(self) -> int:
-        """Of an item."""
+        """Number of tiles of an item."""
         return self.shape[0] // self.tile[0] * (self.shape[1] // self.tile[1])
 
     @property
@@ -120,7 +120,7 @@ def _is_ramp(ramp: tuple[float, ...]) -> bool:
 
 
 class TiledNet(ConvNet):
-    """Code lengths of all pixels of items, in one pass.
+    """The network under a staggered wavefront: code lengths of all pixels of items in one forward pass.
 
     The network of one step is a `ConvNet`. That of two has, besides: slopes for the three samples of a pixel, which
     come last in the heads' outputs; how they enter the hidden layers before the heads; and a `ConvNet` for the first

@@ -59,7 +59,7 @@ def test_every_dimension_is_sent_once_and_lines_in_their_order(ramp: tuple[float
 def test_the_chain_gives_back_data_and_stack(
     count: int, dilations: tuple[int, ...], ramp: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With compiled loops as without, which write the same."""
+    """With compiled kernels as without, which write the same."""
     receiver, x = WavefrontReceiver(exact(network(0.5, ramp, dilations))), items(count)
     before, stacks = full_stack().returned(), [full_stack(), full_stack()]
     for stack, switch in zip(stacks, ["always", "never"], strict=True):
