@@ -52,6 +52,24 @@ END = b"\x01"  # after the borrowed bytes, before the zeros that fill up a word
 Bytes = NDArray[np.uint8]
 
 
+class _Furthest:
+    """Progress of work that may have to begin again: a call reports what lies beyond all that was reported before."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._done, self._reported = progress, 0, 0
+
+    def begun(self) -> Progress:
+        """Begin (again)."""
+        self._done = 0
+        return self
+
+    def __call__(self, more: int) -> None:
+        self._done += more
+        if self._done > self._reported:
+            self._progress(self._done - self._reported)
+            self._reported = self._done
+
+
 class ArchiveCodec(ModelCodec[bytes]):
     """Items of a fixed shape as bytes, one after the other: images [H, W, C] row by row, binary images of two byte
     values, or text of small letters and spaces.
@@ -221,18 +239,19 @@ class ArchiveCodec(ModelCodec[bytes]):
         data = np.frombuffer(x, np.uint8)
         white = self._white(data)
         items = len(data) // self.item if white is not None else 0
-        borrowed = 1
+        borrowed, report = 1, _Furthest(progress)
         while True:
             head, seed = self._head(x, items, borrowed)
             try:
                 stack = AnsStack(_fill(seed), borrowed=True)
-                groups = self._push(stack, data[head:], white or 0, progress)
+                groups = self._push(stack, data[head:], white or 0, report.begun())
             except EmptyStackError:
                 borrowed = (items - (len(data) - head) // self.item) * 3 // 2 + 1
                 continue
             except DamagedError:  # data so far from what the model thinks that no sum can say it
                 borrowed = items
                 continue
+            report(head)
             kind = (white or 0) if self._binary else None
             return chain.write(chain.checked(Chain(len(x), head, kind, tuple(groups), stack.written()), x, self.item))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Callable, Iterator
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from bfncodec.format.wire import varint
 from bfncodec.segments import segments
 from bfncodec.segments.segments import encode_bytes
 from support.archives import ITEM, archive, decode_damaged, noisy
+from support.check import check_codec
 from support.doubles import FakeArchive
 from support.tiny import CONFIGS, KINDS, archive_codec, export_archive
 
@@ -56,18 +56,23 @@ def on_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture
-def two_threads() -> Iterator[Callable[[int], None]]:
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 SHORT = {"levels": 9, "grey": 12, "binary": 14, "letters": 35, "ramps": 35}  # items: a head and a few groups
 LIKE = ("own", "slopes", "noise", "small", "capitals", "two", "pair", "one", "zeros", "three", "no zero")
 
 
 # --- the codec ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_archives(codecs: dict[str, ArchiveCodec], kind: str) -> None:
+    """The first is a head and a few groups, the others are heads alone. A group costs up to 80 bits."""
+    codec, items = codecs[kind], [noisy(kind, SHORT[kind]), b"", archive(kind, 5)]
+    groups = len(codec.groups(codec.encode(items[0])))
+    check_codec(codec, items, share=0.005, bits=200 + 80 * groups)
+
+
+def test_archives_of_many_groups(codecs: dict[str, ArchiveCodec]) -> None:
+    check_codec(codecs["grey"], [archive("grey", size) for size in (0, 5, 900)], share=0.005, bits=600)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -147,27 +152,6 @@ def test_two_values_are_a_zero_and_another(codecs: dict[str, ArchiveCodec], like
     assert found.white == white
     assert (len(found.groups) > 0) == (like != "one")  # what LZMA makes next to nothing of has nothing to lend
     assert codecs["binary"].decode(codecs["binary"].encode(data)) == data
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_threads_do_not_matter(codecs: dict[str, ArchiveCodec], kind: str, two_threads: Callable[[int], None]) -> None:
-    data, codec = noisy(kind, SHORT[kind]), codecs[kind]
-    payloads = []
-    for threads in (1, 2):
-        two_threads(threads)
-        payloads.append(codec.encode(data))
-    assert payloads[0] == payloads[1]
-    assert codec.decode(payloads[0]) == data
-    two_threads(1)
-    assert codec.decode(payloads[1]) == data
-
-
-def test_batches_are_one_at_a_time(codecs: dict[str, ArchiveCodec]) -> None:
-    codec = codecs["grey"]
-    data = [archive("grey", size) for size in (0, 5, 900)]
-    payloads = codec.encode_batch(data)
-    assert payloads == [codec.encode(x) for x in data]
-    assert codec.decode_batch(payloads) == data
 
 
 @pytest.mark.cuda
