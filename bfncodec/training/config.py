@@ -18,13 +18,6 @@ if TYPE_CHECKING:
 Table = Mapping[str, Any]
 """A table of a TOML file, not yet read as what it is to be."""
 
-SCHEDULES: Mapping[str, tuple[str, ...]] = {
-    "image": ("wavefront",),
-    "text": ("comb",),
-    "archive": ("parallel", "ramps", "wavefront"),
-}
-"""The schedules of each role of a model; the first is taken where a configuration names none."""
-
 
 @dataclass(frozen=True)
 class Streams:
@@ -61,11 +54,11 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Settings:
-    """A whole training configuration; tables that depend on the role are read by its task."""
+    """A whole training configuration; the task of its role and schedule reads the tables that depend on these."""
 
     name: str
     role: str
-    schedule: str
+    schedule: str  # "" where the configuration names none
     network: Table
     data: Sequence[Table]
     validation: Sequence[Table]
@@ -82,12 +75,11 @@ def read_config(path: str | Path) -> Settings:
         raise InputError(f"{path}: cannot be read as a training configuration in TOML ({error})") from error
     for key in ("name", "role", "data"):
         if key not in tables:
-            raise InputError(f"{path}: expected {key}, found {None!r}")
-    role: str = _one_of(path, "role", tables["role"], tuple(SCHEDULES))
+            raise InputError(f"{path}: expected {key}, found none")
     return Settings(
         name=tables["name"],
-        role=role,
-        schedule=_one_of(path, "schedule", tables.get("schedule", SCHEDULES[role][0]), SCHEDULES[role]),
+        role=tables["role"],
+        schedule=tables.get("schedule", ""),
         network=tables.get("network", {}),
         data=tables["data"],
         validation=tables.get("validation", []),
@@ -95,13 +87,6 @@ def read_config(path: str | Path) -> Settings:
         train=make(TrainConfig, tables.get("train", {}), "train"),
         levels=tables.get("levels"),
     )
-
-
-def _one_of(path: str | Path, key: str, value: str, allowed: tuple[str, ...]) -> str:
-    """Return `value`. Raises InputError where it is not allowed."""
-    if value not in allowed:
-        raise InputError(f"{path}: expected {key} to be one of {', '.join(allowed)}, found {value!r}")
-    return value
 
 
 def make(cls: type[Config], values: Table, table: str) -> Config:

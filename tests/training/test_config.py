@@ -10,7 +10,7 @@ import pytest
 from bfncodec import models
 from bfncodec.errors import InputError
 from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
-from bfncodec.training.config import SCHEDULES, make, read_config
+from bfncodec.training.config import make, read_config
 from bfncodec.training.data import CropSampler, ImageSource, TextSource
 from bfncodec.training.draws import Draws
 from bfncodec.training.items import ItemSource
@@ -47,7 +47,7 @@ from support.trainings import CONFIGS, IMAGE, TEXT, bits, configure, silent
         ("image", "crop = 12", "", "crop"),
     ],
 )
-def test_what_is_wrong_with_a_configuration_is_named(
+def test_mistakes_in_a_configuration_are_named(
     tmp_path: Path, data: Path, role: str, old: str, new: str, named: str
 ) -> None:
     assert old in CONFIGS[role]
@@ -57,24 +57,21 @@ def test_what_is_wrong_with_a_configuration_is_named(
     assert not (tmp_path / "model" / models.WEIGHTS).exists()
 
 
-def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_configuration_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.toml"):
         run(tmp_path / "none.toml", say=silent)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.toml")), ids=lambda path: path.stem)
-def test_the_configurations_that_ship_say_what_is_known(path: Path) -> None:
+def test_shipped_configurations_have_known_keys(path: Path) -> None:
     settings = read_config(path)
     kind: type[Any] = {"image": ImageSource, "text": TextSource, "archive": ItemSource}[settings.role]
+    assert not settings.schedule or (settings.role, settings.schedule) in TASKS
     for name, tables in (("data", settings.data), ("validation", settings.validation)):
         assert [make(kind, values, name) for values in tables]
 
 
-def test_every_schedule_of_a_configuration_has_a_task() -> None:
-    assert set(TASKS) == {(role, schedule) for role, schedules in SCHEDULES.items() for schedule in schedules}
-
-
-def test_what_a_model_serves_is_told(tmp_path: Path, data: Path) -> None:
+def test_config_json_states_channels_and_levels(tmp_path: Path, data: Path) -> None:
     """One source in colour, one in grey: the model says that it codes both."""
     extra = '[[data]]\npaths = ["{data}/*.png"]\ncrop = 12\nbatch = 1\ngrey = true\n[train]'
     text = "levels = [2, 4]\n" + IMAGE.replace("[train]", extra)
@@ -88,7 +85,7 @@ def test_what_a_model_serves_is_told(tmp_path: Path, data: Path) -> None:
     assert bits(network, batch) == pytest.approx(float(network(coloured)[:, :1].detach().mean()))
 
 
-def test_lanes_of_a_text_model_are_told_and_checked(tmp_path: Path, data: Path) -> None:
+def test_config_json_states_the_streams_of_a_text_model(tmp_path: Path, data: Path) -> None:
     config = configure(tmp_path, data, "text", text=TEXT + "[lanes]\nmost = 3\n")
     out = run(config, tmp_path / "out", steps=1, say=silent)
     assert models.read(out).config["lanes"] == {"length": 3072, "most": 3}

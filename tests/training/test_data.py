@@ -39,12 +39,12 @@ def test_shares_are_for_all_sources_or_none(tmp_path: Path, data: Path) -> None:
         run(configure(tmp_path, data, "text", "steps = 1\n", two), tmp_path / "model", say=silent)
 
 
-def test_an_array_of_something_else_is_refused(data: Path) -> None:
+def test_arrays_that_are_no_images_are_refused(data: Path) -> None:
     with pytest.raises(InputError, match=r"halves\.npy.*\[80, 8, 8\]"):
         CropSampler(ImageSource((f"{data}/halves.npy",), 4, 1))
 
 
-def test_a_source_may_be_varied(tmp_path: Path, data: Path) -> None:
+def test_a_varied_source_is_seeded_and_validated_apart(tmp_path: Path, data: Path) -> None:
     """For training and for held-out bits, which are told apart; seeded, so that two runs are one."""
     photos = tmp_path / "photos"
     photos.mkdir()

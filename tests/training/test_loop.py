@@ -93,7 +93,7 @@ def test_a_resumed_run_is_the_uninterrupted_run(tmp_path: Path, data: Path, role
     assert [r["step"] for r in curve(tmp_path / "parts")][-1] == 6
 
 
-def test_starting_over_is_possible(tmp_path: Path, data: Path) -> None:
+def test_no_resume_starts_over(tmp_path: Path, data: Path) -> None:
     config = configure(tmp_path, data, "text", "steps = 2\n")
     run(config, tmp_path / "model", say=silent)
     said: list[str] = []
@@ -142,14 +142,14 @@ def test_a_training_of_minutes_ends_by_the_clock(tmp_path: Path, data: Path, mon
         run(configure(tmp_path, data, "image", "minutes = 0\nsteps = 0\n"), tmp_path / "other", say=silent)
 
 
-def test_minutes_that_are_over_before_the_first_step(tmp_path: Path, data: Path) -> None:
+def test_a_training_without_time_for_a_step_writes_no_model(tmp_path: Path, data: Path) -> None:
     """No model of random weights is written."""
     with pytest.raises(InputError, match="no time is left to train"):
         run(configure(tmp_path, data, "image"), tmp_path / "model", minutes=1e-6, say=silent)
     assert not (tmp_path / "model" / models.WEIGHTS).exists()
 
 
-def test_a_training_has_one_length(tmp_path: Path, data: Path) -> None:
+def test_steps_and_minutes_exclude_each_other(tmp_path: Path, data: Path) -> None:
     config = configure(tmp_path, data, "image")
     result = CliRunner().invoke(cli, ["train", str(config), "--steps", "2", "--minutes", "3"])
     assert result.exit_code == 2
@@ -169,14 +169,14 @@ def test_an_export_that_would_fail_at_the_end_fails_at_the_beginning(
     assert not any(line.startswith("step") for line in said)
 
 
-def test_held_out_bits_are_drawn(tmp_path: Path, data: Path) -> None:
+def test_the_curve_of_held_out_bits_is_drawn(tmp_path: Path, data: Path) -> None:
     pytest.importorskip("matplotlib")
     out = run(configure(tmp_path, data, "image", "steps = 2\n"), tmp_path / "model", say=silent)
     with Image.open(out / "curve.png") as picture:
         assert picture.size == (700, 450)
 
 
-def test_a_rounded_network_predicts_as_its_integer_twin(tmp_path: Path, data: Path) -> None:
+def test_a_rounded_network_predicts_as_its_integer_implementation(tmp_path: Path, data: Path) -> None:
     """Its bits are nearer to those of the file than without rounding, and it can be trained."""
     config = configure(tmp_path, data, "image", "steps = 40\nrate = 0.01\nrounded = 0.5\nema = 0.5\n")
     out = run(config, tmp_path / "model", say=silent)

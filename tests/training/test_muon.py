@@ -18,7 +18,7 @@ def half(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> boo
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (5, 12), (12, 5), (1, 7)])
-def test_directions_are_kept_and_lengths_are_evened_out(half: bool, shape: tuple[int, int]) -> None:
+def test_orthogonalised_keeps_singular_vectors_and_evens_singular_values(half: bool, shape: tuple[int, int]) -> None:
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     u, _, v = torch.linalg.svd(matrix, full_matrices=False)
     found = u.t() @ orthogonalised(matrix) @ v.t()
@@ -28,7 +28,7 @@ def test_directions_are_kept_and_lengths_are_evened_out(half: bool, shape: tuple
     assert (found - torch.diag(lengths)).abs().max() < (0.05 if half else 1e-4)
 
 
-def test_matrices_of_a_shape_go_as_each_would_alone(half: bool) -> None:
+def test_muon_steps_matrices_of_one_shape_together_as_alone(half: bool) -> None:
     generator = torch.Generator().manual_seed(0)
     shapes = [(9, 6), (4, 6), (9, 6), (9, 6)]
     weights = [torch.randn(shape, generator=generator) for shape in shapes]
@@ -47,7 +47,7 @@ def test_matrices_of_a_shape_go_as_each_would_alone(half: bool) -> None:
         assert b is alone[1] or (b - weight).abs().max() > 0.1
 
 
-def test_it_goes_where_torchs_goes(half: bool) -> None:
+def test_muon_steps_as_torchs_muon_does(half: bool) -> None:
     if not hasattr(torch.optim, "Muon"):
         pytest.skip("this torch has no Muon")
     matrices = [nn.Parameter(torch.randn(9, 6, generator=torch.Generator().manual_seed(1))) for _ in range(2)]

@@ -24,7 +24,7 @@ from support.trainings import IMAGE, TEXT, bits, configure, curve, silent
 
 
 @pytest.mark.parametrize("sizes", ["width = 16", "width = 16\nhidden = 24\nblocks = 3", "width = 24\nhidden = 24"])
-def test_a_training_that_starts_from_a_model_knows_what_it_knew(tmp_path: Path, data: Path, sizes: str) -> None:
+def test_an_image_network_begins_with_the_predictions_of_a_smaller_one(tmp_path: Path, data: Path, sizes: str) -> None:
     """Also where the new network is larger: before its first step it predicts as the model does."""
     first = run(configure(tmp_path, data, "image", "steps = 30\n"), tmp_path / "first", say=silent)
     tensors = load_file(first / models.WEIGHTS)
@@ -49,7 +49,7 @@ def test_a_training_that_starts_from_a_model_knows_what_it_knew(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("bits", [4, 8])
-def test_a_text_model_grows_deeper_and_its_tables_smaller(tmp_path: Path, data: Path, bits: int) -> None:
+def test_a_text_network_begins_deeper_and_with_smaller_tables(tmp_path: Path, data: Path, bits: int) -> None:
     text = TEXT.replace("window = 32", f"window = 32\nngram_bits = {bits}")
     first = run(configure(tmp_path, data, "text", text=text), tmp_path / "first", steps=40, say=silent)
     tensors = load_file(first / "model.safetensors")
