@@ -90,14 +90,14 @@ class Killer:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every file in a folder but hidden ones that a killed process left, by its path."""
+    """Return every file in a folder by its path, without hidden ones that a killed process left."""
     files = (path for path in folder.rglob("*") if path.is_file())
     found = {path.relative_to(folder): path.read_bytes() for path in files}
     return {str(path): data for path, data in found.items() if not any(map(is_leftover, path.parts))}
 
 
 def folder_file() -> tuple[bytes, dict[str, bytes]]:
-    """A compressed folder, which needs no model, and the files in it."""
+    """Return a compressed folder, which needs no model, and the files in it."""
     digits = np.random.default_rng(1).integers(0, 2, (DIGITS, 28, 28), dtype=np.uint8) * 255
     files = {f"digits/{number}.pgm": b"P5\n28 28\n255\n" + digit.tobytes() for number, digit in enumerate(digits)}
     files["notes.txt"] = b"to be or not to be " * 40
@@ -106,7 +106,7 @@ def folder_file() -> tuple[bytes, dict[str, bytes]]:
 
 @dataclass(frozen=True)
 class Work:
-    """A call that is to be killed: what there is before, by path, and what each source becomes."""
+    """A call that is to be killed: the files before it, by path, and the target of each source."""
 
     name: str
     command: tuple[str, ...]
@@ -115,7 +115,7 @@ class Work:
     share: int = 4
 
     def prepare(self, folder: Path) -> None:
-        """Everything as it is before the call."""
+        """Write all files as they are before the call."""
         for name, data in self.before.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +138,7 @@ class Work:
 
 
 def _under(files: Mapping[str, bytes], place: str) -> dict[str, bytes]:
-    """A file, by the empty name, or the files in a folder."""
+    """Return a file, by the empty name, or the files in a folder."""
     return {
         name.removeprefix(place).removeprefix("/"): data
         for name, data in files.items()
@@ -158,7 +158,7 @@ def _restored(files: Mapping[str, bytes], place: str) -> Mapping[str, bytes]:
 
 
 def works() -> list[Work]:
-    """All calls that are tried."""
+    """Return all calls that are tried."""
     text = b"".join(b"%d to be or not to be, that is the question\n" % number**3 for number in range(400))
     blob = bfncodec.compress(text, "none")
     packed, _ = folder_file()
@@ -184,7 +184,7 @@ def works() -> list[Work]:
 def start(
     command: Sequence[str], folder: Path, program: Sequence[str] = PROGRAM, output: int = subprocess.DEVNULL
 ) -> subprocess.Popen[bytes]:
-    """A call in a folder. output: what becomes of what it says."""
+    """Start a call in a folder. output: where both its streams go."""
     path = os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
@@ -205,7 +205,7 @@ def wait(process: subprocess.Popen[bytes], seconds: float, until: Callable[[], b
 
 
 def kill(work: Work, folder: Path, duration: float, late: bool, rng: random.Random) -> str:
-    """Kill a call at a random moment, or soon after something has appeared; what was found then."""
+    """Kill a call at a random moment, or soon after something has appeared; returns what was found then."""
     work.prepare(folder)
     before = set(folder.iterdir())
     process = start(work.command, folder)
@@ -232,13 +232,13 @@ def run(work: Work, folder: Path) -> float:
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder that is gone afterwards."""
+    """Yield a folder that is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         yield Path(name)
 
 
 def kill_calls(kills: int, rng: random.Random) -> Counter[tuple[str, str]]:
-    """So many kills, spread over all calls; how often what was found."""
+    """Kill calls of all kinds; returns how often each state was found."""
     found: Counter[tuple[str, str]] = Counter()
     todo = works()
     durations = {}
@@ -289,7 +289,7 @@ BEGUN = "from bfncodec import __main__; print(flush=True); __main__.main()"  # P
 
 
 def interrupt(count: int, rng: random.Random) -> Counter[str]:
-    """So many calls, which load a model, interrupted at random moments from their first line on; what was found."""
+    """Interrupt calls, which load a model, at random moments from their first line on; returns what was found."""
     found: Counter[str] = Counter()
     text = b"to be or not to be"
     duration = 0.0
@@ -325,7 +325,7 @@ def interrupt(count: int, rng: random.Random) -> Counter[str]:
 
 @contextlib.contextmanager
 def mounted(options: str) -> Iterator[Path | None]:
-    """A small file system in memory; None where that is not allowed."""
+    """Yield a small file system in memory; None where that is not allowed."""
     with scratch() as folder:
         made = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False

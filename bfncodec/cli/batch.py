@@ -86,9 +86,9 @@ def transform(files: Sequence[Path], given: Mapping[str, Any], direction: Direct
 
 @dataclass
 class Transform:
-    """A direction with everything that holds for all files of a call.
+    """Work in one direction on all files of a call.
 
-    salvage: damage is said, and what is left is kept. room: bytes that results may still have.
+    salvage: say what is damaged, and keep what is left. room: bytes that results may still have.
     """
 
     direction: Direction

@@ -83,7 +83,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
 
 def _run(args: Sequence[str] | None) -> int:
-    """The exit code of a command, after which a signal finds nothing to do any more."""
+    """Run a command and return its exit code; from then on a signal ends the process at once."""
     try:
         code = _guarded(args)
         SIGNALS.check()
@@ -99,7 +99,7 @@ def _run(args: Sequence[str] | None) -> int:
 
 
 def _guarded(args: Sequence[str] | None) -> int:
-    """The exit code of a command; a line for what it raises. Stopped where a signal is behind that."""
+    """Run a command and return its exit code, with a line for what it raises. Raises Stopped if a signal has come."""
     try:
         code = cli.main(args, prog_name="bfncodec", standalone_mode=False)
         if sys.stdout is not None:
@@ -113,7 +113,7 @@ def _guarded(args: Sequence[str] | None) -> int:
 
 
 def _failed(error: Exception) -> int:
-    """Say in one line what went wrong; the exit code."""
+    """Say in one line what went wrong, and return the exit code."""
     if isinstance(error, click.ClickException):
         error.show()
         return error.exit_code

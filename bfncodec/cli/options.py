@@ -32,7 +32,7 @@ class Output:
 
     @property
     def holds_files(self) -> bool:
-        """Whether targets go into it."""
+        """True for a folder, into which targets go."""
         return self.is_folder or self.path.is_dir()
 
 

@@ -49,7 +49,10 @@ _DESCRIPTORS = re.compile(r"/proc/(\d+)(/task/\d+)?/fd|/dev/fd")
 
 
 def check_target(target: Path, source: Path, force: bool, folder: bool = False) -> None:
-    """Before any work: refuse to write over the source, over anything else without force, or a file over a folder."""
+    """Raise OutputError, before any work, for a target that is the source, that is a folder, or that is there already.
+
+    force: what is there may be replaced, except the source and folders. folder: a folder is to be written.
+    """
     if folder:
         check_folder(target, force)
         check_outside(source, target)
@@ -66,7 +69,10 @@ def check_target(target: Path, source: Path, force: bool, folder: bool = False) 
 
 
 def check_folder(target: Path, force: bool) -> None:
-    """Refuse to write a folder over anything without force, and ever where things stop working."""
+    """Raise OutputError for the target of a folder that is there already, is no place for one, or is in use.
+
+    force: what is there may be replaced, but never the working folder.
+    """
     if is_stream(target):
         raise OutputError(f"{target} cannot hold a folder: name another target")
     if os.path.lexists(target) and not force:
@@ -76,7 +82,7 @@ def check_folder(target: Path, force: bool) -> None:
 
 
 def check_outside(path: Path, folder: Path) -> None:
-    """Refuse to mix up a folder with what is made of it, or it of."""
+    """Raise OutputError for a target inside its source folder, or the reverse."""
     if path.resolve().is_relative_to(folder.resolve()):
         raise OutputError(f"{path} is in the folder {folder}: name a target elsewhere")
 
@@ -87,7 +93,7 @@ def _exists(target: Path) -> OutputError:
 
 @contextmanager
 def _writing(target: Path) -> Iterator[None]:
-    """Return what goes wrong on the disk is said of the target, by the name that the caller knows."""
+    """Turn what goes wrong on the disk into an OutputError that names the target as the caller does."""
     try:
         yield
     except OSError as error:
@@ -95,17 +101,17 @@ def _writing(target: Path) -> Iterator[None]:
 
 
 def leftover_name(path: Path, kind: str) -> Path:
-    """A hidden name beside a path, for what is not there yet (part) or about to go (old)."""
+    """Return a hidden name beside a path. kind: ``part`` for what is not there yet, ``old`` for what is about to go."""
     return path.with_name(f".{secrets.token_hex(6)}{SUFFIX}.{kind}")
 
 
 def is_leftover(name: str) -> bool:
-    """Return whether it is the name of what a killed process left behind."""
+    """Return whether a file of this name was left behind by a process that was killed."""
     return _LEFTOVER.fullmatch(name) is not None
 
 
 def is_stream(path: Path) -> bool:
-    """Return whether it is written to as it is, never replaced: a device, a pipe, an open file of this process."""
+    """Return whether a path is written to as it is, never replaced: a device, a pipe, an open file of this process."""
     if descriptor(path) is not None:
         return True
     try:
@@ -116,10 +122,10 @@ def is_stream(path: Path) -> bool:
 
 
 def descriptor(path: Path) -> int | None:
-    """The number of the open file of this process that a path stands for, as /dev/stdout and /dev/fd/3 do.
+    """Return the number of the open file of this process that a path stands for, as /dev/stdout and /dev/fd/3 do.
 
     Such a path may lead to a file that a shell has opened for this process: to replace it would take it away from all
-    others who write there. OutputError for the open files of other processes.
+    others who write there. None for every other path. Raises OutputError for the open files of other processes.
     """
     for _ in range(_LINKS):
         found = _DESCRIPTORS.fullmatch(os.path.realpath(path.parent)) if path.name.isdecimal() else None
@@ -144,10 +150,10 @@ def place(
     like: os.stat_result | None = None,
     check: Callable[[bytes], None] | None = None,
 ) -> None:
-    """Put a file where it belongs, whole or not at all. OutputError where that fails.
+    """Put a file where it belongs, whole or not at all. Raises OutputError where that fails.
 
-    like: whose permissions and modification time it gets. check: is given what can be read back
-    from the disk and raises where that is not good, before the target exists.
+    force: replace a file that is there. like: the file whose permissions and modification time it gets. check: called,
+    before the target exists, with what can be read back from the disk; raises where that is not good.
     """
     with _writing(target):
         if is_stream(target):
@@ -177,13 +183,13 @@ def write_like(
 
 
 def check_written(made: bytes, written: bytes) -> None:
-    """Raise OutputError where the disk gives back something else."""
+    """Raise OutputError where the disk gives back something else than what was written."""
     if written != made:
         raise OutputError("what was written reads back as something else: the disk may be failing")
 
 
 def _give_name(beside: Path, real: Path, target: Path, force: bool) -> None:
-    """Let a file appear as the target. Without force nothing is replaced that another process put there meanwhile."""
+    """Let a file appear as the target; without force never in the place of one that came there meanwhile."""
     if not force:
         try:
             os.link(beside, real)
@@ -218,7 +224,7 @@ def _write_stream(path: Path, data: bytes) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, where they are not there, to last. OutputError where that fails."""
+    """Create a folder and those above it that are missing, to last. Raises OutputError where that fails."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -230,9 +236,9 @@ def make_folder(folder: Path) -> None:
 
 
 def place_folder(target: Path, files: Mapping[str, bytes], *, force: bool = False, check: bool = False) -> None:
-    """Put a folder with these files where it belongs, whole or not at all. OutputError where that fails.
+    """Put a folder with these files where it belongs, whole or not at all. Raises OutputError where that fails.
 
-    force: what is there already, file or folder, is gone then. check: read every file back before.
+    files: bytes by relative path. force: replace what is there, file or folder. check: read every file back first.
     """
     check_folder(target, force)
     with _writing(target):
@@ -250,7 +256,7 @@ def place_folder(target: Path, files: Mapping[str, bytes], *, force: bool = Fals
 
 
 def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """The files, and the names of all of them, on the disk."""
+    """Write files by relative path, and the names of all of them, to the disk."""
     folder.mkdir()
     folders = {folder} | {(folder / name).parent for name in files}
     for parent in folders:
@@ -263,7 +269,7 @@ def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _exchange(new: Path, target: Path) -> None:
-    """Give a folder the target's name, to last; what had that name is gone, or has it again if that fails."""
+    """Give a folder the target's name, to last; what had that name is removed, or has it again if that fails."""
     old, swapped = new.with_suffix(".old"), False
     try:
         if os.path.lexists(target):
@@ -294,7 +300,7 @@ def _exchange(new: Path, target: Path) -> None:
 def _swapped(one: Path, other: Path) -> bool:
     """Let two names change places in one step, so that none of them is ever without what it stands for.
 
-    False where the system, or its file system, cannot: only Linux is asked, and Python has no name for it.
+    Returns False where the system, or its file system, cannot: only Linux is asked, and Python has no name for it.
     """
     import ctypes
 
@@ -307,7 +313,7 @@ _CANNOT = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF, 
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder last. Some systems cannot, and there it is not needed; a failing disk is an error."""
+    """Force the names in a folder to disk. Some systems cannot, and do not need it; a failing disk is an error."""
     try:
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Results that would take each other's place: found before anything is written, as the second would replace the first.
+"""Collisions of targets: found before anything is written, as the second result would replace the first.
 
 Names are compared as the file system compares them: links are followed, and where a folder takes ``A`` for ``a``, or
 the two ways to write an accent for one, so do we. That is tried out in the folder, and only where it matters.
@@ -20,15 +20,16 @@ __all__ = ["Step", "clashes"]
 
 @dataclass(frozen=True)
 class Step:
-    """A source and the target that is made of it; None where there is no name for one."""
+    """A source and the target to be made of it; None where there is no name for one."""
 
     source: Path
     target: Path | None
 
 
 def clashes(steps: Sequence[Step]) -> list[tuple[Path, str]]:
-    """Every source whose target is that of another source, or another source itself, or a folder that holds one, with
-    what is wrong.
+    """Return every source whose target cannot be, with what is wrong.
+
+    A target must not be that of another source, another source itself, or a folder that holds one.
     """
     return [*_common_targets(steps), *_replaced_sources(steps)]
 
@@ -68,12 +69,15 @@ def _replaced_sources(steps: Sequence[Step]) -> Iterator[tuple[Path, str]]:
 
 
 def _folded(path: str) -> str:
-    """Return what all names have in common that some file system takes for one."""
+    """Return one form for all names that some file system takes for the same."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
 def _folds(folder: Path) -> bool:
-    """Return whether a folder, or the one that it will be made in, takes names for one that differ in case or form."""
+    """Return whether a folder takes names for the same that differ in case or form.
+
+    Of a folder that is missing the one is tried that it will be made in.
+    """
     while not folder.is_dir():
         folder = folder.parent
     name = f".{secrets.token_hex(6)}{{}}{SUFFIX}.part"

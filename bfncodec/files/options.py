@@ -72,7 +72,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Result:
-    """What was done to a file or folder.
+    """Outcome of the work on a file or folder.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class Result:
 
     @property
     def comes_back(self) -> str:
-        """What comes back, in words: "identical file", or "same picture, file bytes differ"."""
+        """Promise of what comes back, in words: "identical file", or "same picture, file bytes differ"."""
         return replace(self.coding, identical=self.identical).comes_back
 
     @property

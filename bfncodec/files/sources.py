@@ -29,7 +29,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Identity:
-    """What tells a file, and a state of it, from others: a change of content changes one of these."""
+    """Fingerprint of a file in one state: a change of content changes one of its numbers."""
 
     device: int
     inode: int
@@ -39,21 +39,21 @@ class Identity:
 
     @classmethod
     def of(cls, found: os.stat_result) -> Identity:
-        """The identity of a file that was looked at."""
+        """Return the identity of a file from what the system says of it."""
         return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
     def has_content_of(self, other: Identity) -> bool:
-        """Return whether nothing was written in between; names and permissions may have changed."""
+        """Return whether nothing was written between two states; names and permissions may have changed."""
         return self == replace(other, changed=self.changed)
 
 
 def read(path: Path) -> bytes:
-    """A file's bytes; InputError where they cannot be read, or where they change meanwhile."""
+    """Return the bytes of a file. Raises InputError where they cannot be read, or change meanwhile."""
     return read_known(path)[0]
 
 
 def read_known(path: Path) -> tuple[bytes, Identity]:
-    """A file's bytes with its identity. Errors as :func:`read`."""
+    """Return the bytes of a file and its identity. Errors as :func:`read`."""
     try:
         with path.open("rb") as file:
             before = os.fstat(file.fileno())
@@ -111,7 +111,7 @@ def _refuse(path: str, what: str) -> None:
 
 
 class Slices:
-    """The bytes of a file, read where they are asked for."""
+    """Bytes of an open file that are read lazily, slice by slice. read_bytes: how many have been."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.read_bytes = file, 0
@@ -129,7 +129,7 @@ class Slices:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Source]:
-    """A file's bytes, which stay there until they are asked for; those of a pipe are read at once."""
+    """Yield the bytes of a file, to be read lazily; those of a pipe are read at once. Errors as :func:`read`."""
     if not path.is_file():
         yield read(path)
         return
@@ -147,7 +147,7 @@ def check_unchanged(path: Path, known: Identity) -> None:
 
 
 def remove(path: Path, known: Identity) -> None:
-    """Remove a source that is still what was read. OutputError where it is not, which keeps it, or cannot be."""
+    """Remove a source that is still the file that was read. Raises OutputError where it is not, or cannot be."""
     try:
         check_unchanged(path, known)
         path.unlink()
@@ -157,10 +157,13 @@ def remove(path: Path, known: Identity) -> None:
 
 
 def remove_folder(folder: Path, known: Mapping[str, Identity], skipped: Sequence[str]) -> None:
-    """Remove a folder of the files that were compressed; it is kept where one changed or others came.
+    """Remove a folder of the files that were compressed.
 
     It loses its name first, so that a process that is killed meanwhile never leaves a part of it, which would replace
     the whole when it is compressed once more.
+
+    known: identity of each file by relative path. skipped: paths of what was left out. Raises OutputError, and keeps
+    the folder, where something was left out, a file changed or others came.
     """
     if skipped:
         raise OutputError("compressed, but not removed, as something in it was left out")

@@ -47,7 +47,7 @@ def compress_file(
     codecs: CodecSource | None = None,
     reporter: Reporter | None = None,
 ) -> Result:
-    """Compress a file. The target is the source's name with .bfn where none is given.
+    """Compress a file or folder. Without a target its name is the source's with .bfn.
 
     Picture files (PNG, lossless WebP, BMP, PPM, TIFF) are coded as pictures; all others as bytes. A folder becomes one
     file where the model codes many pictures of one shape; empty folders in it are not kept.
@@ -103,7 +103,7 @@ def _compress_folder(
 
 
 def _check_places(target: Path, source: Path, options: Options, folder: bool = False) -> None:
-    """Before any work: refuse what cannot be written there, and to remove a source for what cannot be read back."""
+    """Raise OutputError, before any work, for a bad target, and for one that cannot be read back before removal."""
     check_target(target, source, options.force, folder)
     if options.remove and is_stream(target):
         raise OutputError(f"{target} is no file, so the source would be lost", command="leave out --rm")
@@ -121,7 +121,7 @@ def decompress_file(
     codecs: CodecSource | None = None,
     reporter: Reporter | None = None,
 ) -> Result:
-    """Decompress a file. The target is the source's name without .bfn where none is given.
+    """Decompress a file. Without a target its name is the source's without .bfn.
 
     It is a folder where the source was made of one.
     Raises InputError (source), OutputError (target) and what :func:`bfncodec.decompress` raises.
@@ -154,7 +154,7 @@ def decompress_file(
 
 @contextmanager
 def _compressed(source: Path, options: Options) -> Iterator[tuple[Source, Identity | None]]:
-    """A compressed file's bytes with its identity; where only a part is wanted they are read when they are needed."""
+    """Yield the bytes of a compressed file and its identity; without one and lazily where a part of it is wanted."""
     if options.part is None:
         yield read_known(source)
         return
