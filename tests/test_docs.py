@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import re
 import runpy
+from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from bfncodec.training.config import TrainConfig, make, read_config
 from support.places import ROOT
 
 TOP = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
@@ -16,6 +19,8 @@ PAGES = sorted([*TOP, *ROOT.glob("docs/**/*.md"), *ROOT.glob("models/*/README.md
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TOML = re.compile(r"^```toml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TRAINING = ROOT / "docs" / "guide" / "training.md"
 FILE = re.compile(r"(?<![\w/.])(?:bfncodec|benchmarks|configs|docs|examples|models|tests)/[\w./-]*\w")
 NAME = re.compile(r"\bbfncodec(?:\.\w+)+")
 ROLE = re.compile(r":(?:func|meth|class|mod|data):`~?(bfncodec(?:\.\w+)+)`")
@@ -99,6 +104,23 @@ def test_examples_that_say_what_comes_out_run(page: Path) -> None:
     for block in PYTHON.findall(page.read_text(encoding="utf-8")):
         if "assert " in block:
             exec(compile(block, str(page), "exec"), {})
+
+
+def test_the_guide_knows_every_key_of_a_training() -> None:
+    page = TRAINING.read_text(encoding="utf-8")
+    table = page[page.index("### The table [train]") :].split("\n\n")[1]
+    keys = [key for row in table.splitlines()[2:] for key in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(keys) == sorted(field.name for field in fields(TrainConfig))
+
+
+@pytest.mark.parametrize("block", TOML.findall(TRAINING.read_text(encoding="utf-8")), ids=["image", "text"])
+def test_configurations_of_the_guide_are_read(block: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(block, encoding="utf-8")
+    settings = read_config(file)
+    network = {"image": "convnet.model.ConvNetConfig", "text": "transformer.model.TransformerConfig"}[settings.role]
+    module, _, name = network.rpartition(".")
+    make(getattr(import_module(f"bfncodec.networks.{module}"), name), settings.network, "network")
 
 
 def test_the_table_of_rooms_is_that_of_the_imports() -> None:
