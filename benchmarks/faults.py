@@ -31,9 +31,10 @@ import click
 import numpy as np
 
 import bfncodec
-from bfncodec.api import Models, encode_frame
+from bfncodec.api import Models
 from bfncodec.content.folder import folder_of
 from bfncodec.files.atomic import is_leftover
+from bfncodec.segments.encode import encode_frame
 
 PROGRAM = [sys.executable, "-m", "bfncodec"]
 OLDER = b"what was there before"

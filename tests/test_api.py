@@ -18,7 +18,7 @@ from bfncodec.errors import DamagedError, FormatError, InputError, ModelNotFound
 from bfncodec.format.container import unpack
 from bfncodec.format.kinds import Method
 from bfncodec.format.limits import Limits
-from bfncodec.segments import segments
+from bfncodec.segments.policy import Policy
 from support.doubles import FakeCodec, FakeModels, noise
 from support.places import GOLDEN
 from support.strategies import MODES, arrays, contents, images, texts
@@ -81,21 +81,19 @@ def test_arrays_that_are_views_come_back() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_every_mode_is_cut_into_tiles(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "_PLAIN_TILE", 16)
+def test_every_mode_is_cut_into_tiles(mode: str) -> None:
     image = Image.frombytes("RGBA", (37, 50), noise(1, 37 * 50 * 4).tobytes())
     image = image.convert("L") if mode == "I;16" else image.convert(mode)
     if mode == "I;16":
         image = Image.fromarray(np.asarray(image).astype(np.uint16) * 200)
-    blob = bfncodec.compress(image, model="none")
+    blob = bfncodec.compress(image, model="none", policy=Policy(plain_tile=16))
     assert len(unpack(blob).segments) == 3 * 4
     assert equal(bfncodec.decompress(blob), image)
 
 
-def test_bytes_are_cut_into_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "_PLAIN_SEGMENT", 100)
+def test_bytes_are_cut_into_segments() -> None:
     data = noise(1, 150).tobytes() + bytes(151)
-    blob = bfncodec.compress(data, model="none")
+    blob = bfncodec.compress(data, model="none", policy=Policy(plain_segment=100))
     methods = [part.method for part in unpack(blob).segments if part]
     assert methods == [Method.STORED, Method.STORED, Method.LZMA, Method.LZMA]
     assert bfncodec.decompress(blob) == data
@@ -120,21 +118,19 @@ def test_the_smaller_is_kept_where_the_model_loses() -> None:
     assert bfncodec.describe(bfncodec.compress(flat, "photo", codecs=models)).methods == {"picture": 1}
 
 
-def test_tiles_are_chosen_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "_MODEL_TILE", 20)
+def test_tiles_are_chosen_one_by_one() -> None:
     array = np.zeros((40, 60, 3), np.uint8)
     array[:20, :20], array[20:, 40:], array[20:, :20], array[:20, 20:40] = (noise(s, 20, 20, 3) for s in (1, 2, 3, 4))
     models = FakeModels()
-    blob = bfncodec.compress(array, "photo", codecs=models)
+    blob = bfncodec.compress(array, "photo", codecs=models, policy=Policy(model_tile=20))
     assert bfncodec.describe(blob).methods == {"model": 4, "picture": 2}
     assert equal(bfncodec.decompress(blob, codecs=models), array)
 
 
-def test_codecs_are_given_a_bounded_number_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "_MODEL_TILE", 20)
+def test_codecs_are_given_a_bounded_number_of_pixels() -> None:
     models = FakeModels()
     models.codecs["image"].capabilities = Capabilities(channels=(3,), batch=1000)
-    bfncodec.compress(noise(30, 100, 60, 3), "photo", codecs=models)
+    bfncodec.compress(noise(30, 100, 60, 3), "photo", codecs=models, policy=Policy(model_tile=20))
     assert models.codecs["image"].batches == [800] * 7 + [400]
 
 
@@ -342,9 +338,8 @@ def test_every_flipped_bit_and_every_cut_is_an_error(name: str, blob: bytes) -> 
 
 
 @pytest.fixture
-def segmented(monkeypatch: pytest.MonkeyPatch) -> bytes:
-    monkeypatch.setattr(segments, "_PLAIN_SEGMENT", 100)
-    return bfncodec.compress(noise(1, 300).tobytes(), "none")
+def segmented() -> bytes:
+    return bfncodec.compress(noise(1, 300).tobytes(), "none", policy=Policy(plain_segment=100))
 
 
 def test_a_damaged_segment_is_named(segmented: bytes) -> None:
@@ -361,12 +356,11 @@ def test_a_damaged_segment_loses_only_itself(segmented: bytes) -> None:
     assert "checksum" in lost[0].reason
 
 
-def test_a_damaged_tile_loses_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "_MODEL_TILE", 20)
+def test_a_damaged_tile_loses_only_itself() -> None:
     models, lost, array = FakeModels(), [], noise(30, 40, 40, 3)
     array[:20, 20:] = noise(1, 20, 20, 3)
     array[20:, 20:] = noise(2, 20, 20, 3)
-    blob = bytearray(bfncodec.compress(array, "photo", codecs=models))
+    blob = bytearray(bfncodec.compress(array, "photo", codecs=models, policy=Policy(model_tile=20)))
     blob[blob.index(b"\x14\x14\x02") + 2] = 0  # the flag of a payload: the codec finds sizes that cannot be
     found = bfncodec.decompress(bytes(blob), on_damage=lost.append, codecs=models)
     array[:20, 20:] = 0

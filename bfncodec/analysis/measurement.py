@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bfncodec.api import CodecSource, Models, encode_frame
+from bfncodec.api import CodecSource, Models
 from bfncodec.codecs.protocol import Account, Codec
 from bfncodec.content.objects import content_of
 from bfncodec.content.types import Content
@@ -19,6 +19,7 @@ from bfncodec.format.limits import OF_WRITERS
 from bfncodec.images.picture import Picture
 from bfncodec.runtime.arguments import check_codecs, check_model, whole_number
 from bfncodec.runtime.arrays import Pixels
+from bfncodec.segments.encode import encode_frame
 from bfncodec.segments.modelled import close, opened
 
 DRAWS = 4

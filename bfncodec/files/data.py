@@ -11,7 +11,7 @@ from dataclasses import replace
 from math import prod
 from pathlib import Path
 
-from bfncodec.api import CodecSource, Opened, decode_content, describe, encode_frame, open_file
+from bfncodec.api import CodecSource, describe
 from bfncodec.codecs.protocol import Capabilities
 from bfncodec.content.arrays import arrays_of, is_npz
 from bfncodec.content.folder import Folder, Shape, folder_of, picture_shape
@@ -30,6 +30,8 @@ from bfncodec.images.files import read_file
 from bfncodec.images.picture import Picture
 from bfncodec.images.strip import stripped_file
 from bfncodec.runtime.progress import SILENT, Reporter
+from bfncodec.segments.assemble import Opened, decode_content, open_file
+from bfncodec.segments.encode import encode_frame
 
 __all__ = [
     "decode_data",
@@ -67,11 +69,18 @@ def encode_data(
         content = replace(content, extras=tuple(extra for extra in content.extras if extra.tag != Tag.SOURCE))
     reporter.start(dims_of(content) * (1 + options.verify))
     frame = encode_frame(
-        content, options.model, codecs, reporter.advance, options.level, options.preview, options.block
+        content,
+        options.model,
+        codecs,
+        reporter.advance,
+        options.level,
+        options.preview,
+        options.block,
+        options.policy,
     )
     if isinstance(content, Picture) and not options.preview and (len(data) <= _SMALL or 2 * len(frame) > len(data)):
         plain = Plain(data)
-        other = encode_frame(plain, "none", codecs)
+        other = encode_frame(plain, "none", codecs, policy=options.policy)
         if len(other) <= len(frame) - describe(frame, limits=OF_WRITERS).preview_bytes:  # bytes have none
             return other, plain
     return frame, content
@@ -144,7 +153,7 @@ def encode_files(
     reporter = reporter or SILENT
     content = folder_of(files, shape, options.exact)
     reporter.start(dims_of(content) * (1 + options.verify))
-    return encode_frame(content, options.model, codecs, reporter.advance, options.level), content
+    return encode_frame(content, options.model, codecs, reporter.advance, options.level, policy=options.policy), content
 
 
 def decode_data(

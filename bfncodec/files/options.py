@@ -10,6 +10,7 @@ from bfncodec.content.regions import Part, part_of
 from bfncodec.format.limits import Limits
 from bfncodec.models import DEFAULT_LEVEL, check_level
 from bfncodec.runtime.arguments import check_callables, check_model, check_type, whole_number
+from bfncodec.segments.policy import DEFAULT_POLICY, Policy
 
 __all__ = ["Made", "Options", "Result", "size_of"]
 
@@ -35,6 +36,8 @@ class Options:
         Whether to decode the result before it counts.
     limits, on_damage, crop, line
         As for :func:`bfncodec.decompress`.
+    policy
+        Sizes of segments and the like, for experiments.
     on_skip
         Called with the path of whatever is left out of a folder and what it is; without it that is an error.
 
@@ -55,6 +58,7 @@ class Options:
     line: int | tuple[int, int] | None = None
     block: int | None = None
     strip: bool = False
+    policy: Policy = DEFAULT_POLICY
 
     def __post_init__(self) -> None:
         check_model(self.model)

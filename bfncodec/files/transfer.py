@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bfncodec.api import CodecSource, Models, describe, describe_opened
+from bfncodec.api import CodecSource, Models, describe
 from bfncodec.content.objects import is_identical
 from bfncodec.content.types import Content
 from bfncodec.errors import InputError, OutputError
@@ -36,6 +36,7 @@ from bfncodec.format.limits import OF_WRITERS
 from bfncodec.format.wire import Source
 from bfncodec.runtime.arguments import check_codecs, check_type, path_of
 from bfncodec.runtime.progress import Reporter
+from bfncodec.segments.description import describe_opened
 
 __all__ = ["compress_file", "decompress_file"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bfncodec.api import CodecSource, decode_frame
+from bfncodec.api import CodecSource
 from bfncodec.content.types import Content, same_content
 from bfncodec.errors import BfncodecError, OutputError
 from bfncodec.files.data import file_of
@@ -12,6 +12,7 @@ from bfncodec.format.extras import Tag
 from bfncodec.format.limits import OF_WRITERS
 from bfncodec.images.files import same_file
 from bfncodec.runtime.progress import SILENT, Reporter
+from bfncodec.segments.assemble import decode_frame
 
 __all__ = ["verify"]
 

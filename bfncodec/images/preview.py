@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 
     from bfncodec.images.picture import Picture
 
-__all__ = ["LARGE", "find", "preview_extra", "scaled_down"]
+__all__ = ["find", "preview_extra", "scaled_down"]
 
-LARGE = 2_000_000  # pixels from which on a file holds one unasked
-_SHARE = 2000  # of such a file, one byte in so many
 _LARGEST = 320  # side
 _SIZES = (
     (320, 50),
@@ -45,10 +43,10 @@ _WEBP_HEAD = 30  # bytes that hold the size of any kind of WebP file
 _FRAME = 9  # bytes: tag, sizes and checksum
 
 
-def preview_extra(picture: Picture, file_bytes: int | None = None) -> Extra | None:
-    """Return a preview of a picture for its file; None where the smallest would take too much of it.
+def preview_extra(picture: Picture, most: int | None = None) -> Extra | None:
+    """Return the extra of a picture's preview, None if even the smallest takes more than ``most`` bytes of the file.
 
-    file_bytes: size of the file, of which the preview takes one byte in 2,000 at most; None for any preview.
+    most: None for any size.
     """
     image = scaled_down(picture)
     if image.has_transparency_data and image.getchannel("A").getextrema()[0] == 255:
@@ -56,7 +54,7 @@ def preview_extra(picture: Picture, file_bytes: int | None = None) -> Extra | No
     for side, quality in _SIZES:
         image.thumbnail((side, side))
         value = _webp(image, quality)
-        if file_bytes is None or _SHARE * (len(value) + _FRAME) <= file_bytes:
+        if most is None or len(value) + _FRAME <= most:
             return Extra(Tag.PREVIEW, zlib.crc32(value).to_bytes(4, "little") + value)
     return None
 

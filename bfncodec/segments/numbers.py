@@ -19,13 +19,13 @@ from bfncodec.format import lzmaraw
 from bfncodec.format.kinds import Method
 from bfncodec.format.wire import Reader, varint
 from bfncodec.runtime.arrays import Array
+from bfncodec.segments.policy import DEFAULT_POLICY, Policy
 
 __all__ = ["Form", "decode", "encode", "forms_of"]
 
 _WIDTHS = (1, 2, 4, 8, 16)  # bytes of an element
 _BIG_ENDIAN = 8  # in the byte of a form
-_SAMPLE = 1 << 18  # bytes that choose a form
-_SMALL = 1 << 16  # bytes up to which every form is tried
+_SMALL = 1 << 16  # bytes of a plane that LZMA is tried on, noise or not
 _THREADS = 2
 
 
@@ -126,11 +126,11 @@ def forms_of(dtype: str, shape: Sequence[int]) -> list[Form]:
     return forms + [Form(Kind.DIFFERENCES, width // parts, big, lag) for lag in sorted(lags)]
 
 
-def encode(data: bytes, forms: Sequence[Form]) -> bytes:
-    """The smallest stream of planes; empty where there is none. The forms come from :func:`forms_of`."""
+def encode(data: bytes, forms: Sequence[Form], policy: Policy = DEFAULT_POLICY) -> bytes:
+    """Return the smallest stream of planes, empty if there is none. forms: from :func:`forms_of`."""
     able = [form for form in forms if _fits(form, data)]
-    if len(data) > _SMALL and len(able) > 1:
-        able = [min(able, key=lambda form: _estimate(form, data))]
+    if len(data) > policy.forms_tried and len(able) > 1:
+        able = [min(able, key=lambda form: _estimate(form, data, policy.form_sample))]
     streams = [varint(len(data)) + form.write() + _write_planes(form.planes(data)) for form in able]
     return min(streams, key=len, default=b"")
 
@@ -141,11 +141,11 @@ def _fits(form: Form, data: bytes) -> bool:
     return len(data) // form.width > max(form.lag, 1)
 
 
-def _estimate(form: Form, data: bytes) -> int:
-    """About the bytes for some of the data in the middle."""
+def _estimate(form: Form, data: bytes, size: int) -> int:
+    """Return an estimate of the bytes for a sample of about ``size`` bytes in the middle of the data."""
     step = form.width * max(form.lag, 1)
-    start = max(0, (len(data) - _SAMPLE) // 2) // step * step
-    part = data[start : start + max(_SAMPLE // step, 2) * step]
+    start = max(0, (len(data) - size) // 2) // step * step
+    part = data[start : start + max(size // step, 2) * step]
     planes = [plane.tobytes() for plane in form.planes(part)]
     return sum(min(len(plane), len(zlib.compress(plane))) for plane in planes)
 

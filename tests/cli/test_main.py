@@ -26,6 +26,7 @@ import bfncodec.training
 from bfncodec.cli import call, commands, messages
 from bfncodec.cli.main import COMMANDS, cli
 from bfncodec.cli.terminal import human_bytes
+from bfncodec.segments.policy import Policy
 from support.commands import ENVIRONMENT, TEXT, names, run
 from support.doubles import FakeModels, noise
 
@@ -180,10 +181,9 @@ def test_disk_full_and_out_of_memory(folder: Path, monkeypatch: pytest.MonkeyPat
     assert names(folder) == {"a.txt", "noise.bin", "photo.png"}
 
 
-def test_salvage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bfncodec.segments.segments._PLAIN_SEGMENT", 300)
+def test_salvage(folder: Path) -> None:
     data = noise(20, 900).tobytes()
-    blob = bfncodec.compress(data, "none").replace(data[450:460], bytes(10))
+    blob = bfncodec.compress(data, "none", policy=Policy(plain_segment=300)).replace(data[450:460], bytes(10))
     (folder / "x.bfn").write_bytes(blob)
     assert "segment 2 of 3: checksum mismatch" in run("decompress", "x.bfn", code=1).stderr
     assert "segment 2 of 3 (300..599) is lost" in run("decompress", "--salvage", "x.bfn", code=1).stderr

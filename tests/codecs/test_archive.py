@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zlib
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -21,18 +20,19 @@ from bfncodec.codecs.archive import GROUP, ArchiveCodec
 from bfncodec.errors import BfncodecError, DamagedError, InputError, SalvageableError, Salvaged
 from bfncodec.format import lzmaraw
 from bfncodec.format.axes import FINEST, Items, extents
-from bfncodec.format.container import Coded, pack, unpack
+from bfncodec.format.container import pack, unpack
 from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.header import Header, write_granularity
 from bfncodec.format.kinds import Kind, Method, Mode
 from bfncodec.format.limits import Limits
 from bfncodec.format.wire import varint
-from bfncodec.segments import segments
-from bfncodec.segments.segments import encode_bytes
+from bfncodec.segments.bytes import cuts_of, encode_bytes
+from bfncodec.segments.plan import Choice
+from bfncodec.segments.policy import Policy
 from support.archives import ITEM, archive, decode_damaged, noisy
 from support.check import check_codec
 from support.doubles import FakeArchive
-from support.tiny import CONFIGS, KINDS, archive_codec, export_archive
+from support.tiny import CONFIGS, KINDS, archive_codec, export_archive, prefer_models
 
 
 @pytest.fixture(scope="module")
@@ -320,17 +320,11 @@ def coded_by_model(blob: bytes) -> list[bool]:
 @pytest.fixture
 def winning(on_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Models of random weights win, which they otherwise would not."""
-
-    def plain(data: bytes) -> segments.Plan:
-        return segments.Plan(((len(data), 1),), (Coded(Method.STORED, bytes(100_000), zlib.crc32(data)),))
-
-    monkeypatch.setattr(segments, "_wins", lambda *sizes: True)
-    monkeypatch.setattr(segments, "_may_pay", lambda *sizes: True)
-    monkeypatch.setattr(segments, "_plain_bytes", plain)
+    prefer_models(monkeypatch)
 
 
-def cut_to(monkeypatch: pytest.MonkeyPatch, kind: str, items: int) -> None:
-    monkeypatch.setattr(segments, "_ARCHIVE_SEGMENT", items * ITEM[kind])
+def cut_to(kind: str, items: int) -> Policy:
+    return Policy(archive_segment=items * ITEM[kind])
 
 
 def test_samples_are_coded_by_the_model(on_path: Path) -> None:
@@ -345,10 +339,9 @@ def test_samples_are_coded_by_the_model(on_path: Path) -> None:
 
 @pytest.mark.usefixtures("winning")
 @pytest.mark.parametrize("kind", ["levels", "grey", "binary"])
-def test_arrays_of_items_come_back(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    cut_to(monkeypatch, kind, 12)
+def test_arrays_of_items_come_back(kind: str) -> None:
     array = random_items(kind, 32)
-    blob = bfncodec.compress(array, model=f"tiny-{kind}", threads=1)
+    blob = bfncodec.compress(array, model=f"tiny-{kind}", threads=1, policy=cut_to(kind, 12))
     assert coded_by_model(blob) == [True] * 3
     edges = [part.extent[0][1] / ITEM[kind] for part in unpack(blob).segments if part]
     assert edges == [10, 21, 32]
@@ -357,11 +350,10 @@ def test_arrays_of_items_come_back(monkeypatch: pytest.MonkeyPatch, kind: str) -
 
 @pytest.mark.usefixtures("winning")
 @pytest.mark.parametrize("whole", [True, False])
-def test_npy_files_are_cut_between_items(monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
+def test_npy_files_are_cut_between_items(whole: bool) -> None:
     """The head of the file goes with the first items. Cut off within an item, the rest goes with the last."""
-    cut_to(monkeypatch, "levels", 12)
     data = npy(random_items("levels", 30))[: None if whole else -5]
-    blob = bfncodec.compress(data, model="tiny-levels", threads=1)
+    blob = bfncodec.compress(data, model="tiny-levels", threads=1, policy=cut_to("levels", 12))
     assert coded_by_model(blob) == [True] * 3
     assert unpack(blob).header.granularity == Items(48, 128)
     edges = [part.extent[0] for part in unpack(blob).segments if part]
@@ -371,10 +363,9 @@ def test_npy_files_are_cut_between_items(monkeypatch: pytest.MonkeyPatch, whole:
 
 
 @pytest.mark.usefixtures("winning")
-def test_text_is_cut_so_that_the_last_item_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    cut_to(monkeypatch, "letters", 40)
+def test_text_is_cut_so_that_the_last_item_ends_with_it() -> None:
     text = "abc" + noisy("letters", 80).decode()
-    blob = bfncodec.compress(text, model="tiny-letters", threads=1)
+    blob = bfncodec.compress(text, model="tiny-letters", threads=1, policy=cut_to("letters", 40))
     assert unpack(blob).header.granularity == Items(8, 3)
     assert coded_by_model(blob) == [True] * 3
     check(blob, text)
@@ -387,9 +378,7 @@ def test_cuts_are_between_items(size: int, largest: int, item: str, head: bool) 
     from bfncodec.format.sizes import check_axes
 
     data = (npy(np.zeros((5, 4), np.uint8)) if head else b"") + bytes(size)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segments, "_ARCHIVE_SEGMENT", largest)
-        axes, granularity = segments._cuts(data, FakeArchive(CONFIGS[item].shape))
+    axes, granularity = cuts_of(data, FakeArchive(CONFIGS[item].shape), Policy(archive_segment=largest))
     assert granularity.size == ITEM[item]
     edges = [extent[0] for extent in extents(axes, granularity)]
     assert (edges[0][0], edges[-1][1]) == (0, len(data))
@@ -478,11 +467,10 @@ def segment_at(blob: bytes, number: int) -> tuple[int, int, tuple[int, int]]:
 
 @pytest.mark.usefixtures("winning")
 @pytest.mark.parametrize("damaged", [0, 1, 2])
-def test_salvage_repairs_a_flipped_bit(monkeypatch: pytest.MonkeyPatch, damaged: int) -> None:
+def test_salvage_repairs_a_flipped_bit(damaged: int) -> None:
     """Nothing is lost, and that there is damage is told with an empty place."""
-    cut_to(monkeypatch, "grey", 12)
     data = npy(random_items("grey", 28))  # and 8 items of head
-    blob = bfncodec.compress(data, model="tiny-grey", threads=1)
+    blob = bfncodec.compress(data, model="tiny-grey", threads=1, policy=cut_to("grey", 12))
     at, size, (start, _) = segment_at(blob, damaged)
     for place in (at + 3, at + size // 2, at + size - 1):
         flipped = blob[:place] + bytes([blob[place] ^ 4]) + blob[place + 1 :]
@@ -495,11 +483,10 @@ def test_salvage_repairs_a_flipped_bit(monkeypatch: pytest.MonkeyPatch, damaged:
 
 @pytest.mark.usefixtures("winning")
 @pytest.mark.parametrize("damaged", [0, 1, 2])
-def test_salvage_loses_what_is_popped_after_the_damage(monkeypatch: pytest.MonkeyPatch, damaged: int) -> None:
+def test_salvage_loses_what_is_popped_after_the_damage(damaged: int) -> None:
     """Zeros in its place, and its bytes are named."""
-    cut_to(monkeypatch, "grey", 12)
     data = npy(random_items("grey", 28))
-    blob = bfncodec.compress(data, model="tiny-grey", threads=1)
+    blob = bfncodec.compress(data, model="tiny-grey", threads=1, policy=cut_to("grey", 12))
     at, size, (start, stop) = segment_at(blob, damaged)
     broken = blob[:at] + beyond_repair(blob[at : at + size], size * 3 // 4) + blob[at + size :]
     with pytest.raises(DamagedError, match=f"segment {damaged + 1} of 3"):
@@ -538,10 +525,9 @@ def test_a_file_of_one_segment_is_salvaged_too(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.usefixtures("winning")
-def test_a_file_that_was_cut_off_keeps_its_first_items(monkeypatch: pytest.MonkeyPatch) -> None:
-    cut_to(monkeypatch, "grey", 12)
+def test_a_file_that_was_cut_off_keeps_its_first_items() -> None:
     array = random_items("grey", 30)
-    blob = bfncodec.compress(array, model="tiny-grey", threads=1)
+    blob = bfncodec.compress(array, model="tiny-grey", threads=1, policy=cut_to("grey", 12))
     found, damages = salvage(blob[: len(blob) * 9 // 10])
     ((start, stop),) = damages[0].extent
     assert [d.segment for d in damages] == [2]
@@ -555,7 +541,7 @@ def test_a_file_that_was_cut_off_keeps_its_first_items(monkeypatch: pytest.Monke
 
 def plain_file(parts: int, length: int, extra: Extra | None, kind: Kind = Kind.BYTES) -> bytes:
     """Stored bytes in so many segments, cut as if the extra were right."""
-    plan = encode_bytes(bytes(range(length)), segments.Choice(lambda: None), lambda done: None)
+    plan = encode_bytes(bytes(range(length)), Choice.none(), lambda done: None)
     coded = [plan.coded[0]] * parts
     header = Header(kind, mode=Mode.L, extras=(extra,) if extra else ())
     return pack(header, ((length, parts),) if kind is Kind.BYTES else ((length, parts), (1, 1)), coded)

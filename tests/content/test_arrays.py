@@ -24,6 +24,7 @@ from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.wire import varint
+from bfncodec.segments.encode import encode_frame
 from support.tiny import archive_codec, export_archive, prefer_models
 
 RGB = "tiny-levels"
@@ -172,7 +173,7 @@ def test_only_bytes_have_places() -> None:
 
 def test_damage_is_zeros_in_their_places(models: Path) -> None:
     data = saved(a=items(models, 60), labels=np.arange(50))
-    blob = bytearray(bfncodec.api.encode_frame(arrays_of(data, SHAPE), RGB, bfncodec.api.Models()))
+    blob = bytearray(encode_frame(arrays_of(data, SHAPE), RGB, bfncodec.Models()))
     part = unpack(bytes(blob)).segments[-1]
     assert part is not None
     at = bytes(blob).index(part.payload) + 8

@@ -34,7 +34,7 @@ from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind, Method, Mode, Origin
 from bfncodec.format.wire import varint
 from bfncodec.images.files import read_file, write_file
-from bfncodec.segments import segments
+from bfncodec.segments.policy import Policy
 from support.doubles import FakeModels
 from support.tiny import archive_codec, export_archive, prefer_models
 
@@ -222,11 +222,9 @@ def test_byte_for_byte_where_that_is_asked_for(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("_model_wins")
-def test_large_other_files_are_cut(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "_PLAIN_SEGMENT", 100)
-    monkeypatch.setattr(segments, "_ARCHIVE_SEGMENT", 48 * 7)
+def test_large_other_files_are_cut(models: Path) -> None:
     files = mixed(items(models, "levels", 20))
-    blob = bfncodec.compress(files, RGB)
+    blob = bfncodec.compress(files, RGB, policy=Policy(plain_segment=100, archive_segment=48 * 7))
     content = folder_of(files, (4, 4, 3))
     parts = [part for part in unpack(blob).segments if part]
     others = -(-content.first // 100)
@@ -443,10 +441,8 @@ def damaged(blob: bytes, number: int) -> bytes:
 
 @pytest.mark.usefixtures("_model_wins")
 @pytest.mark.parametrize("number", [0, 2, 4])
-def test_salvage(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    monkeypatch.setattr(segments, "_ARCHIVE_SEGMENT", 48 * 5)
-    run("compress", "-m", RGB, "set")
-    blob = (tmp_path / "set.bfn").read_bytes()
+def test_salvage(folder: Path, tmp_path: Path, number: int) -> None:
+    blob = bfncodec.compress(found(folder), RGB, policy=Policy(archive_segment=48 * 5))
     content = folder_of(found(folder), (4, 4, 3))
     assert len(unpack(blob).segments) == 5  # the other files, and four times five pictures
     pictures = [entry.path for entry in content.entries if entry.is_picture]
@@ -455,7 +451,7 @@ def test_salvage(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     (tmp_path / "bad.bfn").write_bytes(damaged(blob, number))
     assert f"segment {number + 1} of 5: " in run("decompress", "bad.bfn", code=1).stderr
     assert f"segment {number + 1} of 5: " in run("test", "bad.bfn", code=1).stderr
-    assert listing(tmp_path) == {"set", "set.bfn", "bad.bfn"}
+    assert listing(tmp_path) == {"set", "bad.bfn"}
     lines = run("decompress", "--salvage", "bad.bfn", code=1).stderr.splitlines()
     assert lines[0].startswith(f"bfncodec: bad.bfn: segment {number + 1} of 5 (")
     assert lines[1:-1] == [f"bfncodec: bad.bfn: {name} is lost and left out" for name in sorted(lost)]
@@ -463,10 +459,8 @@ def test_salvage(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.usefixtures("_model_wins")
-def test_a_flipped_bit_loses_no_picture(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "_ARCHIVE_SEGMENT", 48 * 5)
-    run("compress", "-m", RGB, "set")
-    blob = (tmp_path / "set.bfn").read_bytes()
+def test_a_flipped_bit_loses_no_picture(folder: Path, tmp_path: Path) -> None:
+    blob = bfncodec.compress(found(folder), RGB, policy=Policy(archive_segment=48 * 5))
     part = unpack(blob).segments[2]
     assert part is not None
     at = blob.index(part.payload) + len(part.payload) // 2

@@ -13,24 +13,21 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import bfncodec
-from bfncodec.api import encode_frame
 from bfncodec.cli.main import cli
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.files.data import encode_data
 from bfncodec.files.options import Options
 from bfncodec.files.transfer import decompress_file
 from bfncodec.images.files import read_file
-from bfncodec.segments import segments
+from bfncodec.segments.encode import encode_frame
+from bfncodec.segments.policy import Policy
 from support.doubles import FakeModels, noise
 from support.strategies import arrays, images
 
 Crop = tuple[int, int, int, int]
 
 
-@pytest.fixture
-def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "_MODEL_TILE", 20)
-    monkeypatch.setattr(segments, "_PLAIN_TILE", 20)
+SMALL_TILES = Policy(model_tile=20, plain_tile=20)
 
 
 def region(draw: st.DrawFn, width: int, height: int) -> Crop:
@@ -42,9 +39,7 @@ def region(draw: st.DrawFn, width: int, height: int) -> Crop:
 @given(st.data(), images(), st.sampled_from([4, 7, 100]))
 def test_regions_of_images(data: st.DataObject, image: Image.Image, tile: int) -> None:
     x, y, width, height = crop = data.draw(st.composite(region)(*image.size))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segments, "_PLAIN_TILE", tile)
-        found = bfncodec.decompress(bfncodec.compress(image, "none"), crop=crop)
+    found = bfncodec.decompress(bfncodec.compress(image, "none", policy=Policy(plain_tile=tile)), crop=crop)
     wanted = image.crop((x, y, x + width, y + height))
     wanted.info = image.info
     assert found == wanted
@@ -55,9 +50,7 @@ def test_regions_of_images(data: st.DataObject, image: Image.Image, tile: int) -
 @given(st.data(), arrays().filter(lambda array: array.ndim in (2, 3)), st.sampled_from([4, 100]))
 def test_regions_of_arrays(data: st.DataObject, array: np.ndarray[Any, Any], tile: int) -> None:
     models = FakeModels((1, 3))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segments, "_MODEL_TILE", tile)
-        blob = bfncodec.compress(array, codecs=models)
+    blob = bfncodec.compress(array, codecs=models, policy=Policy(model_tile=tile))
     if not bfncodec.describe(blob).mode:
         with pytest.raises(InputError, match="expected a picture"):
             bfncodec.decompress(blob, crop=(0, 0, 1, 1), codecs=models)
@@ -68,13 +61,12 @@ def test_regions_of_arrays(data: st.DataObject, array: np.ndarray[Any, Any], til
     assert found.dtype.name == array.dtype.name
 
 
-@pytest.mark.usefixtures("small_tiles")
 def test_only_the_segments_of_a_region_are_decoded() -> None:
     models, array = FakeModels(), np.zeros((60, 80, 3), np.uint8)
     for row in range(3):
         for column in range(4):
             array[20 * row : 20 * row + 20, 20 * column : 20 * column + 20] = noise((row + column) % 10, 20, 20, 3)
-    blob, done = bfncodec.compress(array, codecs=models), []
+    blob, done = bfncodec.compress(array, codecs=models, policy=SMALL_TILES), []
     assert bfncodec.describe(blob).methods == {"model": 12}
     codec = models.codecs["image"]
     for crop, tiles in [((0, 0, 20, 20), 1), ((19, 39, 2, 2), 4), ((10, 25, 60, 5), 4), ((0, 0, 80, 60), 12)]:
@@ -86,10 +78,9 @@ def test_only_the_segments_of_a_region_are_decoded() -> None:
         assert (codec.decoded, sum(done)) == (tiles, tiles * 20 * 20 * 3)
 
 
-@pytest.mark.usefixtures("small_tiles")
 def test_damage_matters_where_the_region_is() -> None:
     array = noise(30, 40, 40, 3)
-    blob = bytearray(bfncodec.compress(array, "none"))
+    blob = bytearray(bfncodec.compress(array, "none", policy=SMALL_TILES))
     blob[blob.index(array[20:, 20:].tobytes()[:60]) + 5] ^= 1
     with pytest.raises(DamagedError, match="segment 4 of 4: checksum"):
         bfncodec.decompress(bytes(blob), crop=(15, 15, 10, 10))
@@ -186,7 +177,6 @@ def test_a_region_keeps_no_metadata_of_the_whole() -> None:
     assert found.info == {"icc_profile": b"i", "Author": "A"}
 
 
-@pytest.mark.usefixtures("small_tiles")
 def test_of_a_file_only_what_is_needed_is_read(tmp_path: Path) -> None:
     image = Image.fromarray(noise(30, 200, 200, 3))
     blob = bfncodec.compress(image, "none")

@@ -25,7 +25,10 @@ from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
 from bfncodec.format.lineindex import LINE_BLOCK, Lines, split_lines
 from bfncodec.format.wire import varint
-from bfncodec.segments import segments
+from bfncodec.runtime.progress import silent
+from bfncodec.segments.bytes import encode_bytes
+from bfncodec.segments.plan import Choice
+from bfncodec.segments.policy import Policy
 from support.doubles import FakeModels, noise
 from support.strategies import texts
 from support.tiny import export_archive
@@ -131,7 +134,7 @@ def test_a_block_must_have_its_number_of_lines() -> None:
 
 
 def stored(data: bytes) -> Coded:
-    return segments._plain_piece(data)
+    return encode_bytes(data, Choice.none(), silent).coded[0]
 
 
 def in_three(table: bytes) -> bytes:
@@ -270,9 +273,8 @@ def test_other_objects_have_no_lines(content: Any) -> None:
         bfncodec.decompress(blob, line=1)
 
 
-def test_files_without_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "_PLAIN_SEGMENT", 100)
-    blob = bfncodec.compress(messages(5), "none")
+def test_files_without_lines() -> None:
+    blob = bfncodec.compress(messages(5), "none", policy=Policy(plain_segment=100))
     with pytest.raises(InputError, match="expected a file compressed with --lines"):
         bfncodec.decompress(blob, line=1)
 
@@ -288,17 +290,17 @@ def test_lines_and_regions_exclude_each_other() -> None:
         bfncodec.decompress(bfncodec.compress(b"a\n", "none"), line=1, crop=(0, 0, 1, 1))
 
 
-@pytest.mark.parametrize("block", [0, -1, segments.TEXT_SEGMENT + 1])
+@pytest.mark.parametrize("block", [0, -1, Policy().text_segment + 1])
 def test_blocks_have_a_size(block: int) -> None:
     with pytest.raises(InputError, match="expected blocks of lines of 1 to"):
         bfncodec.compress(b"a\n", "none", lines=True, block=block)
 
 
-def test_lines_have_a_longest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bfncodec.api.TEXT_SEGMENT", 100)
-    bfncodec.compress(b"a\n" * 5 + bytes(100) + b"\n", "none", lines=True, block=10)
+def test_lines_have_a_longest() -> None:
+    policy = Policy(text_segment=100)
+    bfncodec.compress(b"a\n" * 5 + bytes(100) + b"\n", "none", lines=True, block=10, policy=policy)
     with pytest.raises(InputError, match="expected lines of at most 100 bytes"):
-        bfncodec.compress(b"a\n" * 5 + bytes(120) + b"\n", "none", lines=True, block=10)
+        bfncodec.compress(b"a\n" * 5 + bytes(120) + b"\n", "none", lines=True, block=10, policy=policy)
 
 
 def test_models_of_items_code_no_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import bfncodec
-from bfncodec.api import Models, encode_frame
+from bfncodec.api import Models
 from bfncodec.content.arrays import arrays_of
 from bfncodec.images.files import read_file
-from bfncodec.segments import segments
+from bfncodec.segments.encode import encode_frame
+from bfncodec.segments.policy import Policy
 
 HERE = Path(__file__).parent
 ALL_ROADS = "Alle Wege führen nach Rom, alle Wege führen weiter. \ud800" * 9
@@ -105,10 +106,10 @@ def main() -> None:
     index.append({"file": "preview_rgb.bfn", "type": "ndarray", "sha256": digest(picture(60, 80, 3))})
     keep("arrays_npz", encode_frame(arrays_of(arrays(), (4, 4, 3)), "none", Models()))
     index.append({"file": "arrays_npz.bfn", "type": "bytes", "sha256": digest(arrays())})
-    segments._PLAIN_SEGMENT, segments._PLAIN_TILE = 40, 16
-    keep("segmented_bytes", bfncodec.compress(bytes(range(100)) + bytes(100), "none"))
+    policy = Policy(plain_segment=40, plain_tile=16)
+    keep("segmented_bytes", bfncodec.compress(bytes(range(100)) + bytes(100), "none", policy=policy))
     index.append({"file": "segmented_bytes.bfn", "type": "bytes", "sha256": digest(bytes(range(100)) + bytes(100))})
-    keep("segmented_rgb", bfncodec.compress(picture(40, 50, 3), "none"))
+    keep("segmented_rgb", bfncodec.compress(picture(40, 50, 3), "none", policy=policy))
     index.append({"file": "segmented_rgb.bfn", "type": "ndarray", "sha256": digest(picture(40, 50, 3))})
     numbers = b"".join(b"line %d\n" % k**3 for k in range(40))
     keep("lines_bytes", bfncodec.compress(numbers, "none", lines=True, block=64))

@@ -13,7 +13,7 @@ from PIL import Image
 
 import bfncodec
 from bfncodec.errors import InputError
-from bfncodec.segments import segments
+from bfncodec.segments.policy import Policy
 from support.doubles import FakeModels
 
 FRAME = 18
@@ -61,32 +61,30 @@ def palette_bytes(image: Image.Image) -> int:
 @given(graphics(), st.sampled_from([4, 5, 9]), st.sampled_from(["auto", "photo", "none"]))
 def test_graphics_are_no_larger_than_webp(tile: int, image: Image.Image, level: int, model: str) -> None:
     models: Any = FakeModels((1, 3))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segments, "_MODEL_TILE", tile)
-        if model == "photo" and image.mode in ("P", "1"):  # a model that is named codes it, or says that it does not
-            with pytest.raises(InputError, match="codes no pictures of mode"):
-                bfncodec.compress(image, model, level=level, codecs=models)
-            return
-        blob = bfncodec.compress(image, model, level=level, codecs=models)
+    policy = Policy(model_tile=tile)
+    if model == "photo" and image.mode in ("P", "1"):  # a model that is named codes it, or says that it does not
+        with pytest.raises(InputError, match="codes no pictures of mode"):
+            bfncodec.compress(image, model, level=level, codecs=models, policy=policy)
+        return
+    blob = bfncodec.compress(image, model, level=level, codecs=models, policy=policy)
     assert len(blob) <= 1.01 * webp(image) + FRAME + palette_bytes(image)
     assert bfncodec.decompress(blob, codecs=models).tobytes() == image.tobytes()
 
 
-def test_what_repeats_far_apart_is_coded_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_repeats_far_apart_is_coded_as_a_whole() -> None:
     """Even where the model wins most tiles."""
-    monkeypatch.setattr(segments, "_MODEL_TILE", 64)
 
     class Fair(FakeModels):
         """Its image model takes a third of what is there, whatever it is."""
 
         def default(self, role: str, level: int = 5) -> Any:
             codec = self.codecs[role]
-            codec.encode_batch = lambda xs, progress: [b"\x40\x40" + bytes(x.size // 3) for x in xs]  # type: ignore[assignment,method-assign]
+            codec.encode_batch = lambda xs, progress, thorough: [b"\x40\x40" + bytes(x.size // 3) for x in xs]  # type: ignore[assignment,method-assign]
             return codec
 
     stamp = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     image = Image.fromarray(np.tile(stamp, (5, 5, 1)))
-    blob = bfncodec.compress(image, codecs=Fair(), verify=False)
+    blob = bfncodec.compress(image, codecs=Fair(), verify=False, policy=Policy(model_tile=64))
     assert bfncodec.describe(blob).methods == {"picture": 1}
     assert len(blob) <= 1.01 * webp(image) + FRAME
     fast = bfncodec.compress(image, codecs=Fair(), level=1, verify=False)

@@ -29,6 +29,7 @@ from bfncodec.format.kinds import Kind
 from bfncodec.images.files import read_file, same_file, write_file
 from bfncodec.images.formats.tiff import strips
 from bfncodec.images.picture import Picture
+from bfncodec.segments.policy import Policy
 from support import picturefiles as made
 from support.doubles import FakeModels, noise
 from support.picturefiles import png, slope, strips_of, tiff
@@ -191,12 +192,9 @@ def test_a_file_that_pillow_would_read_otherwise() -> None:
     assert not same_file(FILES["a.png"][0], FILES["a.bmp"][0])
 
 
-def test_salvaged_pictures_promise_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    from bfncodec.segments import segments
-
-    monkeypatch.setattr(segments, "_PLAIN_TILE", 35)
-    monkeypatch.setattr(segments, "_PLAIN_PIXELS", 35 * 35)
-    blob = bytearray(encode_data(FILES["a.bmp"][0], PLAIN, FakeModels())[0])
+def test_salvaged_pictures_promise_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    options = replace(PLAIN, policy=Policy(plain_tile=35, plain_pixels=35 * 35))
+    blob = bytearray(encode_data(FILES["a.bmp"][0], options, FakeModels())[0])
     segment = bfncodec.format.container.unpack(bytes(blob)).segments[1]
     assert segment is not None
     blob[bytes(blob).index(segment.payload) + 9] ^= 1
@@ -206,7 +204,7 @@ def test_salvaged_pictures_promise_nothing(monkeypatch: pytest.MonkeyPatch, capl
     assert lost
     assert not caplog.text
     assert len(found) == len(FILES["a.bmp"][0])
-    whole = encode_data(FILES["a.bmp"][0], PLAIN, FakeModels())[0]
+    whole = encode_data(FILES["a.bmp"][0], options, FakeModels())[0]
     part = bfncodec.decompress(whole, crop=(1, 2, 30, 20))
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(part))), slope(60, 70)[2:22, 1:31])
     assert not caplog.text

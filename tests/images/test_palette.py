@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import bfncodec
-from bfncodec.api import Models, encode_frame
+from bfncodec.api import Models
 from bfncodec.errors import BfncodecError, DamagedError, FormatError, NewerVersionError
 from bfncodec.format.extras import Tag
 from bfncodec.images.files import read_file, write_file
 from bfncodec.images.palette import Palette
 from bfncodec.images.picture import Picture, image_of_picture, picture_of_image
+from bfncodec.segments.encode import encode_frame
 from support.doubles import noise
 
 

@@ -21,6 +21,7 @@ from bfncodec.files.options import Options
 from bfncodec.files.verify import verify
 from bfncodec.format.extras import Tag
 from bfncodec.images import preview
+from bfncodec.segments.policy import Policy
 from support.doubles import FakeModels, noise
 from support.strategies import images
 
@@ -41,21 +42,20 @@ class NoModels(FakeModels):
 # ---- which files hold one -----------------------------------------------------------------------
 
 
-def test_large_pictures_hold_one_that_costs_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preview, "LARGE", 300 * 400)
-    monkeypatch.setattr(preview, "_SHARE", 100)
+def test_large_pictures_hold_one_that_costs_next_to_nothing() -> None:
+    policy = Policy(preview_pixels=300 * 400, preview_share=100)
     blob, without = (
-        bfncodec.compress(scene(), "none", level=1),
+        bfncodec.compress(scene(), "none", level=1, policy=policy),
         bfncodec.compress(scene(), "none", level=1, preview=False),
     )
     assert 0 < len(blob) - len(without) <= len(without) / 100
     assert bfncodec.describe(blob).preview_bytes > 0
     assert bfncodec.describe(without).preview_bytes == 0
     assert np.array_equal(bfncodec.decompress(blob), scene())
-    small = bfncodec.compress(scene()[:299], "none", level=1)
+    small = bfncodec.compress(scene()[:299], "none", level=1, policy=policy)
     assert bfncodec.describe(small).preview_bytes == 0
-    monkeypatch.setattr(preview, "_SHARE", 10_000)  # no preview is so small
-    assert bfncodec.compress(scene(), "none", level=1) == without
+    small_share = Policy(preview_pixels=300 * 400, preview_share=10_000)  # no preview is so small
+    assert bfncodec.compress(scene(), "none", level=1, policy=small_share) == without
 
 
 def test_what_is_no_picture_holds_none() -> None:

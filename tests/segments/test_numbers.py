@@ -16,8 +16,8 @@ from bfncodec.format.container import unpack
 from bfncodec.format.extras import Tag
 from bfncodec.format.kinds import ARRAY_TYPES, Method
 from bfncodec.format.wire import varint
-from bfncodec.segments import numbers, segments
 from bfncodec.segments.numbers import Form, Kind, decode, encode, forms_of
+from bfncodec.segments.policy import Policy
 from support.doubles import noise
 
 TYPES = sorted(set(ARRAY_TYPES) - {"u1", "u2"})
@@ -79,10 +79,9 @@ def test_planes_are_smaller(array: np.ndarray[Any, Any], share: float) -> None:
     assert len(blob) < share * len(lzmaraw.pack(array.tobytes()))
 
 
-def test_large_arrays_are_cut_between_elements(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "_PLAIN_SEGMENT", 1000)
+def test_large_arrays_are_cut_between_elements() -> None:
     array = slope("<f8", 37, 11)
-    blob = bfncodec.compress(array)
+    blob = bfncodec.compress(array, policy=Policy(plain_segment=1000))
     frame = unpack(blob)
     assert frame.header.extra(Tag.ITEMS) == b"\x08\x00"
     assert len(frame.segments) == 4
@@ -114,16 +113,13 @@ def test_bytes_of_numbers_may_go_through_a_named_model() -> None:
         bfncodec.compress(np.zeros(9, "i2"), "text", codecs=models)
 
 
-def test_a_sample_chooses_the_form_of_larger_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numbers, "_SMALL", 1000)
-    monkeypatch.setattr(numbers, "_SAMPLE", 2000)
+def test_a_sample_chooses_the_form_of_larger_arrays() -> None:
+    policy = Policy(forms_tried=1000, form_sample=2000)
     for array in (slope("<f4"), np.arange(9000, dtype=">u4"), np.exp(1j * np.linspace(0, 9, 900))):
         data, forms = array.tobytes(), forms_of(array.dtype.str.lstrip("<"), array.shape)
-        chosen = encode(data, forms)
+        chosen = encode(data, forms, policy)
         assert decode(chosen) == data
-        monkeypatch.setattr(numbers, "_SMALL", 1 << 30)
         assert len(chosen) == min(len(encode(data, [form])) for form in forms)
-        monkeypatch.setattr(numbers, "_SMALL", 1000)
 
 
 BLOCK = varint(5) + b"\0" + b"abcd"

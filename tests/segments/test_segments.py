@@ -16,7 +16,7 @@ from bfncodec.flow.report import CodeLength
 from bfncodec.format.kinds import Mode
 from bfncodec.format.limits import Limits, least_payload, plausible
 from bfncodec.images import classical, vp8l
-from bfncodec.segments import segments
+from bfncodec.segments.policy import Policy
 from support.doubles import FakeCodec, FakeModels, noise
 
 WORDS = b"to be or not to be, that is the question " * 100
@@ -86,12 +86,11 @@ def test_lengths_that_no_reader_takes() -> None:
         assert least == 0 or not plausible(symbols, least - 1, Limits())
 
 
-def test_only_tiles_that_say_something_are_handed_to_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "_MODEL_TILE", 100)
+def test_only_tiles_that_say_something_are_handed_to_the_model() -> None:
     models, array = FakeModels(), np.zeros((300, 300, 3), np.uint8)
     array[100:200, 200:] = noise(3, 100, 100, 3)
     done: list[int] = []
-    blob = bfncodec.compress(array, progress=done.append, codecs=models)
+    blob = bfncodec.compress(array, progress=done.append, codecs=models, policy=Policy(model_tile=100))
     assert models.codecs["image"].batches == [100 * 100]
     assert sum(done) == array.size
     assert bfncodec.describe(blob).methods == {"model": 1, "picture": 8}

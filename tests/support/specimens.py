@@ -7,18 +7,17 @@ import json
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import bfncodec
-from bfncodec.api import encode_frame
 from bfncodec.content.arrays import arrays_of
 from bfncodec.files.data import encode_data
 from bfncodec.files.options import Options
-from bfncodec.segments import segments
+from bfncodec.segments.encode import encode_frame
+from bfncodec.segments.policy import DEFAULT_POLICY, Policy
 from support.doubles import FakeModelsAndArchive, noise
 
 CODECS = FakeModelsAndArchive((1, 3))
@@ -39,25 +38,25 @@ def saved(image: Image.Image, name: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
-def of(data: Any, model: str = "none", **options: Any) -> Callable[[], bytes]:
-    """How an object is compressed."""
-    return lambda: bfncodec.compress(data, model, codecs=CODECS, **options)
+Maker = Callable[..., bytes]
+"""Compresses something, with a policy if one is given."""
+
+TINY = Policy(plain_segment=40, plain_tile=6, model_tile=6, text_segment=64, archive_segment=96)
 
 
-def of_file(data: bytes) -> Callable[[], bytes]:
-    """How a file is compressed."""
+def of(data: Any, model: str = "none", **options: Any) -> Maker:
+    """Return a maker of a compressed object."""
+    return lambda policy=DEFAULT_POLICY: bfncodec.compress(data, model, codecs=CODECS, policy=policy, **options)
+
+
+def of_file(data: bytes) -> Maker:
+    """Return a maker of a compressed file."""
     return lambda: encode_data(data, Options("none", verify=False), CODECS)[0]
 
 
-def in_segments(make: Callable[[], bytes]) -> Callable[[], bytes]:
-    """How something is compressed if segments are tiny."""
-
-    def made() -> bytes:
-        sizes = {"_PLAIN_SEGMENT": 40, "_PLAIN_TILE": 6, "_MODEL_TILE": 6, "TEXT_SEGMENT": 64, "_ARCHIVE_SEGMENT": 96}
-        with patch.multiple(segments, **sizes):
-            return make()
-
-    return made
+def in_segments(make: Maker) -> Maker:
+    """Return a maker whose segments are tiny."""
+    return lambda: make(TINY)
 
 
 def paletted() -> Image.Image:

@@ -19,7 +19,8 @@ from bfncodec.networks.parallel.exact import ExactDenoiser
 from bfncodec.networks.parallel.model import Denoiser, DenoiserConfig
 from bfncodec.networks.sequence.exact import ExactSequence
 from bfncodec.networks.sequence.model import SequenceConfig, SequenceDenoiser
-from bfncodec.segments import segments
+from bfncodec.segments import bytes as byte_segments
+from bfncodec.segments.plan import Plan
 from bfncodec.training.export import export, quantised_tensors
 
 Ints = NDArray[np.int64]
@@ -107,9 +108,9 @@ def archive_codec(folder: Path, kind: str, device: torch.device = CPU) -> Archiv
 
 def prefer_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """Random weights are worse than LZMA, so the model is taken whatever it costs."""
-    monkeypatch.setattr(segments, "_wins", lambda *sizes: True)
-    monkeypatch.setattr(segments, "_may_pay", lambda *sizes: True)
-    monkeypatch.setattr(segments.Plan, "size", property(lambda plan: -sum(bool(part.model) for part in plan.coded)))
+    monkeypatch.setattr(byte_segments, "wins", lambda *sizes: True)
+    monkeypatch.setattr(byte_segments, "may_pay", lambda *sizes: True)
+    monkeypatch.setattr(Plan, "size", property(lambda plan: -sum(bool(part.model) for part in plan.coded)))
 
 
 def random_words(seed: int, count: int) -> np.ndarray[Any, Any]:

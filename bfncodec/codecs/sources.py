@@ -1,0 +1,72 @@
+"""Sources of codecs: where a codec for a kind of content, a name or an identity comes from."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from bfncodec import models
+from bfncodec.codecs.loading import load
+from bfncodec.codecs.protocol import Codec
+from bfncodec.errors import ModelError, ModelNotFoundError
+from bfncodec.models import DEFAULT_LEVEL, ModelInfo
+from bfncodec.runtime.arguments import check_machine
+
+__all__ = ["CodecSource", "Models", "is_known"]
+
+
+class CodecSource(Protocol):
+    """A source of codecs; give one of your own to :func:`bfncodec.compress` to code with models that are not on disk.
+
+    Its codecs implement :class:`bfncodec.Codec`.
+    """
+
+    def default(self, role: str, level: int = DEFAULT_LEVEL) -> Codec[Any] | None:
+        """Return the codec for "image" or "text" at a level if the caller names no model; None if there is none."""
+
+    def named(self, name: str) -> Codec[Any]:
+        """Return the codec of a model's name. Raises ModelNotFoundError."""
+
+    def identified(self, identity: bytes) -> Codec[Any]:
+        """Return the codec of the four bytes that files carry. Raises ModelNotFoundError."""
+
+
+class Models:
+    """The models on this machine, each loaded when first needed and then kept.
+
+    device: "cpu", "cuda", ... threads: CPU threads, None for all. Files do not depend on either.
+
+    Raises InputError for a device or number of threads that cannot be.
+    """
+
+    def __init__(self, device: str = "cpu", threads: int | None = None) -> None:
+        check_machine(device, threads)
+        self.device, self.threads = device, threads
+        self._loaded: dict[bytes, Codec[Any]] = {}
+
+    def default(self, role: str, level: int = DEFAULT_LEVEL) -> Codec[Any] | None:
+        try:
+            return self._load(models.default(role, level))
+        except ModelNotFoundError:
+            return None
+
+    def named(self, name: str) -> Codec[Any]:
+        return self._load(models.find(name))
+
+    def identified(self, identity: bytes) -> Codec[Any]:
+        if identity not in self._loaded:
+            self._load(models.find(identity))
+        return self._loaded[identity]
+
+    def _load(self, info: ModelInfo) -> Codec[Any]:
+        if info.id not in self._loaded:
+            self._loaded[info.id] = load(info, device=self.device, threads=self.threads)
+        return self._loaded[info.id]
+
+
+def is_known(codecs: CodecSource, identity: bytes) -> bool:
+    """Return whether a source has a working codec of an identity."""
+    try:
+        codecs.identified(identity)
+    except (ModelNotFoundError, ModelError):
+        return False
+    return True

@@ -1,0 +1,305 @@
+"""A file to content: opening it, decoding its segments and putting them together, whole or in part, sound or damaged.
+
+:func:`decode_frame` is the decoder of everything; its encoder is :func:`bfncodec.segments.encode.encode_frame`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from bfncodec.codecs.sources import CodecSource, is_known
+from bfncodec.content.arrays import Arrays, Place, read_places
+from bfncodec.content.folder import FileEntry, FilePositions, Folder, read_files
+from bfncodec.content.regions import LineRange, Part, with_true_extras
+from bfncodec.content.types import Content, Plain
+from bfncodec.errors import DamagedError, FormatError, InputError, SalvageableError, Salvaged
+from bfncodec.format.axes import Extent, extents, overlap
+from bfncodec.format.concatenation import follower, is_joinable, split
+from bfncodec.format.container import Frame, unpack
+from bfncodec.format.extras import Tag
+from bfncodec.format.header import Header
+from bfncodec.format.kinds import Kind
+from bfncodec.format.limits import Limits
+from bfncodec.format.sizes import check_together
+from bfncodec.format.wire import Source
+from bfncodec.images.picture import Picture
+from bfncodec.runtime.progress import Progress, silent
+from bfncodec.segments.decode import decode
+
+__all__ = ["Damage", "Opened", "decode_content", "decode_frame", "open_file"]
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A segment that was lost, wholly or in part.
+
+    Parameters
+    ----------
+    segment, count
+        Number of the segment, from 0, and number of all segments.
+    extent
+        Place of what is lost: a range of bytes, or of rows and columns. It is empty if the segment was damaged, but
+        nothing of it is lost.
+    reason
+        Error that the segment ended in.
+    files
+        Paths of the files of a folder that are lost with it.
+    """
+
+    segment: int
+    count: int
+    extent: Extent
+    reason: str
+    files: tuple[str, ...] = ()
+
+    @property
+    def repaired(self) -> bool:
+        """Nothing is lost."""
+        return any(start == stop for start, stop in self.extent)
+
+
+OnDamage = Callable[[Damage], None]
+"""Called for each damaged segment of a file that is to be salvaged."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file that was opened: one frame, or several if files of bytes or text were put one after the other."""
+
+    frames: tuple[Frame, ...]
+    blob: Source
+
+    @property
+    def header(self) -> Header:
+        """First header. It holds for the whole, but that bytes and text together are bytes."""
+        return self.frames[0].header
+
+
+def decode_frame(
+    blob: bytes,
+    codecs: CodecSource,
+    progress: Progress | None = None,
+    limits: Limits | None = None,
+    on_damage: OnDamage | None = None,
+    part: Part | None = None,
+) -> Content:
+    """Return the content of a file. Arguments and errors as for :func:`bfncodec.decompress`."""
+    return decode_content(open_file(blob, codecs, limits, on_damage, part), codecs, progress, on_damage, part)
+
+
+# ---- opening ----------------------------------------------------------------------------------
+
+
+def open_file(
+    blob: Source,
+    codecs: CodecSource,
+    limits: Limits | None = None,
+    on_damage: OnDamage | None = None,
+    part: Part | None = None,
+) -> Opened:
+    """Return a file's head and the segments that :func:`decode_content` needs.
+
+    part: the part of the content that is wanted; other segments are not read.
+
+    Raises a FormatError, and InputError for a part that cannot be had or files that cannot stand together.
+    """
+    salvage = on_damage is not None
+    known = partial(is_known, codecs)
+    if part is not None:
+        try:
+            return Opened((unpack(blob, limits, salvage, part.place),), blob)
+        except DamagedError:
+            if len(split(blob[0 : len(blob)], known)) > 1:
+                raise InputError("several files one after the other: a part can be had of one alone") from None
+            raise
+    pieces = split(blob[0 : len(blob)], known)
+    frames = tuple(unpack(piece, limits, salvage) for piece in pieces)
+    if len(frames) > 1 and not all(is_joinable(frame.header) for frame in frames):
+        raise _not_joinable(len(pieces[0]))
+    check_together([(frame.header, frame.axes) for frame in frames], limits or Limits())
+    return Opened(frames, blob)
+
+
+def _not_joinable(place: int) -> InputError:
+    return InputError(
+        f"several files one after the other, the second from byte {place} on: only files of bytes and text are read so"
+    )
+
+
+# ---- decoding ---------------------------------------------------------------------------------
+
+
+def decode_content(
+    opened: Opened,
+    codecs: CodecSource,
+    progress: Progress | None = None,
+    on_damage: OnDamage | None = None,
+    part: Part | None = None,
+) -> Content:
+    """Return the content of a file that :func:`open_file` opened with the same arguments."""
+    if len(opened.frames) > 1:
+        contents = [_decode_frame(frame, codecs, progress, on_damage, part) for frame in opened.frames]
+        kinds = {frame.header.kind for frame in opened.frames}
+        return Plain(b"".join(content.data for content in contents if isinstance(content, Plain)), min(kinds))
+    try:
+        return _decode_frame(opened.frames[0], codecs, progress, on_damage, part)
+    except DamagedError as error:
+        place = follower(opened.blob) if part is None else None
+        if place is None:
+            raise
+        raise _not_joinable(place) from error
+
+
+def _decode_frame(
+    frame: Frame,
+    codecs: CodecSource,
+    progress: Progress | None,
+    on_damage: OnDamage | None,
+    part: Part | None,
+) -> Content:
+    whole = _assembly_of(frame, part)
+    reasons = {n: "not found" for n in whole.wanted if frame.segments[n] is None}
+    for number, content in decode(frame, codecs.identified, progress or silent):
+        if not isinstance(content, FormatError):
+            whole.put(number, content)
+            continue
+        reasons[number] = str(content)
+        if on_damage is None:
+            break
+        if isinstance(content, SalvageableError):
+            whole.put_salvaged(number, content.salvage())
+    count = len(frame.segments)
+    for number, reason in sorted(reasons.items()):
+        if on_damage is None or (count == 1 and number not in whole.salvaged):
+            raise DamagedError(reason if count == 1 else f"segment {number + 1} of {count}: {reason}")
+        for extent in whole.lost_in(number):
+            on_damage(Damage(number, count, extent, reason, whole.files_in(extent)))
+    return whole.content()
+
+
+# ---- putting together -------------------------------------------------------------------------
+
+
+class _Assembly:
+    """Bytes, or a part of them, that are put together from segments; zeros where there is none.
+
+    extents: of all segments. wanted: numbers of those that the part lies in. salvaged: by their numbers, the extents
+    that are lost of segments of which something could be had.
+    """
+
+    def __init__(self, frame: Frame, part: Part | None) -> None:
+        self.header, self.part = frame.header, part
+        self.extents = tuple(extents(frame.axes, frame.header.granularity))
+        self.sides = tuple(length for length, _ in frame.axes)
+        self.extent = part.place(frame.header, frame.axes) if part else tuple((0, side) for side in self.sides)
+        self.wanted = [n for n, extent in enumerate(self.extents) if part is None or overlap(self.extent, extent)]
+        self.pieces: dict[int, Any] = {}
+        self.salvaged: dict[int, tuple[Extent, ...]] = {}
+
+    def put(self, number: int, content: Any) -> None:
+        """Take the decoded content of a segment."""
+        lines = self.part if isinstance(self.part, LineRange) else None
+        self.pieces[number] = lines.of(content, self.header, number) if lines else content
+
+    def put_salvaged(self, number: int, found: Salvaged) -> None:
+        """Take what could be had of a segment of bytes."""
+        self.put(number, found.content)
+        start = self.extents[number][0][0]
+        self.salvaged[number] = tuple(((start + first, start + last),) for first, last in found.lost)
+
+    def lost_in(self, number: int) -> tuple[Extent, ...]:
+        """Return the extents that are lost of a damaged segment; an empty one if nothing is."""
+        extent = self.extents[number]
+        return self.salvaged.get(number, (extent,)) or (((extent[0][0], extent[0][0]),),)
+
+    def files_in(self, extent: Extent) -> tuple[str, ...]:
+        """Return the paths of a folder's files that have bytes in an extent."""
+        return ()
+
+    def content(self) -> Content:
+        """Return the content when every segment has been taken."""
+        return Plain.of(self.header, self._data())
+
+    def _data(self) -> bytes:
+        return b"".join(self.pieces[n] if n in self.pieces else self._zeros(n) for n in self.wanted)
+
+    def _zeros(self, number: int) -> bytes:
+        ((start, stop),) = self.extents[number]
+        return bytes(stop - start)
+
+
+class _PictureAssembly(_Assembly):
+    """A picture, or a region of one, that is put together from tiles."""
+
+    def __init__(self, frame: Frame, part: Part | None) -> None:
+        import numpy as np
+
+        super().__init__(frame, part)
+        mode = frame.header.mode
+        height, width = (stop - start for start, stop in self.extent)
+        self.pixels = np.zeros((height, width, mode.channels), np.uint16 if mode.is_wide else np.uint8)
+        self.found = 0
+
+    def put(self, number: int, content: Any) -> None:
+        self.found += 1
+        here, there = [], []  # where it is in the whole, and in itself
+        for (start, stop), (first, last) in zip(self.extent, self.extents[number], strict=True):
+            low, high = max(start, first), min(stop, last)
+            here.append(slice(low - start, high - start))
+            there.append(slice(low - first, high - first))
+        self.pixels[tuple(here)] = content[tuple(there)]
+
+    def content(self) -> Content:
+        """Return the picture; one that lacks tiles no longer promises to come back byte for byte."""
+        dropped = {Tag.PREVIEW} if self.found == len(self.extents) else {Tag.PREVIEW, Tag.SOURCE}
+        extras = tuple(extra for extra in self.header.extras if extra.tag not in dropped)
+        picture = Picture(self.pixels, self.header.mode, self.header.origin, extras)
+        return with_true_extras(picture, (self.sides[0], self.sides[1])) if self.part else picture
+
+
+class _FolderAssembly(_Assembly):
+    """The files of a folder."""
+
+    def __init__(self, frame: Frame, entries: tuple[FileEntry, ...], sides: tuple[int, int]) -> None:
+        super().__init__(frame, None)
+        self.entries, self.picture_sides = entries, sides
+        self.positions = FilePositions(entries)
+
+    def files_in(self, extent: Extent) -> tuple[str, ...]:
+        return self.positions.within(extent[0])
+
+    def content(self) -> Content:
+        damaged = {n for n in range(len(self.extents)) if n not in self.pieces} | set(self.salvaged)
+        lost = tuple(extent[0] for number in sorted(damaged) for extent in self.lost_in(number))
+        source = None if lost else self.header.extra(Tag.SOURCE)
+        return Folder(self._data(), entries=self.entries, sides=self.picture_sides, lost=lost, source=source)
+
+
+class _ArraysAssembly(_Assembly):
+    """A file of arrays."""
+
+    def __init__(self, frame: Frame, places: tuple[Place, ...]) -> None:
+        super().__init__(frame, None)
+        self.places = places
+
+    def content(self) -> Content:
+        return Arrays(self._data(), places=self.places)
+
+
+def _assembly_of(frame: Frame, part: Part | None) -> _Assembly:
+    """Return what a frame's segments are put together in, by its type of content.
+
+    Raises DamagedError for tables that cannot be, and what the part raises if it is not within the content.
+    """
+    size = frame.axes[0][0]
+    folder, places = read_files(frame.header, size), read_places(frame.header, size)
+    if frame.header.kind is Kind.IMAGE:
+        return _PictureAssembly(frame, part)
+    if part is not None:  # lines, which neither a folder nor a file of arrays has
+        return _Assembly(frame, part)
+    if folder is not None:
+        return _FolderAssembly(frame, *folder)
+    return _ArraysAssembly(frame, places) if places else _Assembly(frame, None)

@@ -1,0 +1,188 @@
+"""Bytes to segments: a text model or a model of archives, LZMA, planes of an array's elements, or stored."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from bfncodec.codecs.protocol import Codec
+from bfncodec.content.arrays import npy_head
+from bfncodec.errors import InputError
+from bfncodec.format import lzmaraw
+from bfncodec.format.axes import FINEST, Axes, Granularity, Items, extents
+from bfncodec.format.container import Coded
+from bfncodec.format.kinds import Method
+from bfncodec.format.lineindex import Lines
+from bfncodec.runtime.progress import Progress
+from bfncodec.segments.numbers import encode as encode_planes
+from bfncodec.segments.numbers import forms_of
+from bfncodec.segments.plan import Choice, Plan, batches, log_unasked, log_unused, may_pay, parts_of, wins
+from bfncodec.segments.policy import DEFAULT_POLICY, Policy
+
+__all__ = ["cuts_of", "encode_bytes", "encode_numbers"]
+
+_TINY = 8  # bytes: a model's identity and sizes alone take more than it could save
+_SHORT = 2048  # bytes, of which LZMA's rate says too little
+_SAMPLE = 8192  # bytes that a text model is asked about
+_EMPTY = 0.25  # of the rate of the whole: a sample with less is a hole in sparse data
+_LONG = 1 << 20  # bytes from which on a text model takes a minute or so
+_LITTLE = 0.5  # bits a byte by LZMA: long content with less is not worth that minute, unless the model wins clearly
+_LEAST = 1 / 16  # bits a byte by LZMA below which no text model has been seen to win
+_NOTHING = 512  # bits by LZMA of a sample of one letter, and some more
+_LOOKS = 64  # places looked at in sparse data
+_RANDOM = 7.6  # bits a byte by LZMA above which content is compressed already
+
+
+def encode_bytes(
+    data: bytes,
+    choice: Choice,
+    progress: Progress,
+    lines: Lines | None = None,
+    policy: Policy = DEFAULT_POLICY,
+) -> Plan:
+    """Return the segments of bytes.
+
+    lines: where the bytes are to be cut, whatever that costs; None for the best cuts.
+
+    Raises InputError for a model that was named and cannot code them.
+    """
+    cut = (((len(data), len(lines.starts)),), lines) if lines is not None else None
+    plain = _plain_plan(data, *(cut or (_axes(data, policy.plain_segment), FINEST)))
+    beyond = not choice.forced and _beyond_models(data, plain)
+    codec = None if beyond else choice.find()
+    if codec is None or not (choice.forced or _model_may_win(data, codec, 8 * plain.size / len(data))):
+        if choice.wanted:
+            log_unasked(codec, beyond)
+        progress(len(data))
+        return plain
+    axes, granularity = cut or cuts_of(data, codec, policy)
+    pieces = _pieces(data, axes, granularity)
+    if choice.forced:
+        _check_able(codec, pieces)
+    same = (axes, granularity) == (plain.axes, plain.granularity)
+    coded = _by_model(pieces, codec, plain.coded if same else list(map(_plain_piece, pieces)), progress)
+    plan = min(Plan(axes, tuple(coded), granularity), plain, key=lambda plan: plan.size)
+    log_unused(codec, plan, choice)
+    return plan
+
+
+def encode_numbers(
+    data: bytes, dtype: str, shape: Sequence[int], progress: Progress, policy: Policy = DEFAULT_POLICY
+) -> Plan:
+    """Return the segments of an array's elements: planes of their bytes, LZMA or stored.
+
+    dtype: element type as headers name it.
+    """
+    forms = forms_of(dtype, shape)
+    granularity = Items(int(dtype.lstrip(">")[1:]))
+    axes = _axes(data, policy.plain_segment)
+    coded = []
+    for piece in _pieces(data, axes, granularity):
+        plain, planes = _plain_piece(piece), encode_planes(piece, forms, policy)
+        smaller = planes and len(planes) < len(plain.payload)
+        coded.append(Coded(Method.PICTURE, planes, plain.crc) if smaller else plain)
+        progress(len(piece))
+    return Plan(axes, tuple(coded), granularity)
+
+
+# ---- where bytes are cut ----------------------------------------------------------------------
+
+
+def _axes(data: bytes, largest: int) -> Axes:
+    return ((len(data), parts_of(len(data), largest)),)
+
+
+def cuts_of(data: bytes, codec: Codec[Any], policy: Policy = DEFAULT_POLICY) -> tuple[Axes, Items]:
+    """Return where bytes are cut for a codec: those of an archive between items, any others anywhere."""
+    if not codec.capabilities.codes_archives:
+        return _axes(data, policy.text_segment), FINEST
+    size = prod(codec.capabilities.item_shape)
+    first = _first_item(data, size)
+    items = (len(data) - first) // size
+    parts = min(max(items, 1), parts_of(len(data), policy.archive_segment))
+    return ((len(data), parts),), Items(size, first)
+
+
+def _first_item(data: bytes, size: int) -> int:
+    """Return the byte at which items begin: after the head of a .npy file, else so that they end with the content."""
+    return min(npy_head(data) or len(data) % size, len(data))
+
+
+def _pieces(data: bytes, axes: Axes, granularity: Granularity) -> list[bytes]:
+    return [data[start:stop] for ((start, stop),) in extents(axes, granularity)]
+
+
+# ---- by a model -------------------------------------------------------------------------------
+
+
+def _by_model(pieces: Sequence[bytes], codec: Codec[Any], plain: Sequence[Coded], progress: Progress) -> list[Coded]:
+    """Return the pieces coded by the model or, if that is smaller, without. plain: all of them coded without it."""
+    coded = list(plain)
+    asked = [n for n, piece in enumerate(pieces) if may_pay(len(piece), len(plain[n].payload))]
+    progress(sum(map(len, pieces)) - sum(len(pieces[n]) for n in asked))
+    for batch in batches(asked, lambda n: len(pieces[n]), codec.capabilities.batch):
+        for n, payload in zip(batch, codec.encode_batch([pieces[n] for n in batch], progress), strict=True):
+            if wins(len(pieces[n]), len(payload), len(plain[n].payload)):
+                coded[n] = Coded(Method.MODEL, payload, plain[n].crc, codec.info.id)
+    return coded
+
+
+def _check_able(codec: Codec[Any], pieces: Sequence[bytes]) -> None:
+    """Raise InputError for a model that was named and can code none of the pieces."""
+    reasons = [codec.refusal(piece) for piece in pieces]
+    if all(reasons):
+        raise InputError(f"model {codec.info.name} {reasons[0]}: name another, or auto")
+
+
+# ---- without a model --------------------------------------------------------------------------
+
+
+def _plain_plan(data: bytes, axes: Axes, granularity: Granularity) -> Plan:
+    return Plan(axes, tuple(map(_plain_piece, _pieces(data, axes, granularity))), granularity)
+
+
+def _plain_piece(data: bytes) -> Coded:
+    """Return bytes stored or as LZMA, whichever is smaller."""
+    squeezed = lzmaraw.pack(data)
+    method, payload = min((Method.STORED, data), (Method.LZMA, squeezed), key=lambda item: len(item[1]))
+    return Coded(method, payload, zlib.crc32(data))
+
+
+# ---- whether to ask a model -------------------------------------------------------------------
+
+
+def _beyond_models(data: bytes, plain: Plan) -> bool:
+    """Return whether no model can win: there is next to nothing, or LZMA takes it for random or for next to nothing."""
+    bits = 8 * plain.size
+    if len(data) <= _TINY or (len(data) > _SHORT and not _LEAST * len(data) < bits <= _RANDOM * len(data)):
+        return True
+    sizes = (stop - start for ((start, stop),) in extents(plain.axes, plain.granularity))
+    return not any(may_pay(size, len(coded.payload)) for size, coded in zip(sizes, plain.coded, strict=True))
+
+
+def _model_may_win(data: bytes, codec: Codec[Any], rate: float) -> bool:
+    """Return whether a model beats LZMA on two samples, or the content is hardly longer than these.
+
+    A whole text learns more from itself, the one way or the other, so the model may be a bit worse. For long content
+    that says little the model would take long to save little: more samples decide there, and more strictly.
+
+    rate: bits a byte of the whole without a model.
+    """
+    if len(data) <= 2 * _SAMPLE:
+        return True
+    count, slack = (16, 1.0) if len(data) > _LONG and rate < _LITTLE else (2, 1.25)
+    sample = b"".join(_samples(data, count + 1)[1:])
+    plain = 8 * len(lzmaraw.pack(sample))
+    if plain < max(_EMPTY * rate * len(sample), _NOTHING):  # a hole in sparse data: look where there is most
+        sample = b"".join(sorted(_samples(data, _LOOKS), key=lambda piece: len(zlib.compress(piece)))[-count:])
+        plain = 8 * len(lzmaraw.pack(sample))
+    return bool(codec.codelength(sample).bits < min(slack * plain, _RANDOM * len(sample)))
+
+
+def _samples(data: bytes, count: int) -> list[bytes]:
+    """Return pieces of half a sample that begin at equal distances."""
+    size = _SAMPLE // 2
+    starts = [part * (len(data) - size) // count for part in range(count)]
+    return [data[start : start + size] for start in starts]

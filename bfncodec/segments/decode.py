@@ -1,0 +1,95 @@
+"""Segments to content: the inverse of :mod:`bfncodec.segments.bytes` and :mod:`bfncodec.segments.pixels`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from typing import Any
+
+from bfncodec.codecs.protocol import Codec
+from bfncodec.errors import DamagedError, FormatError, SalvageableError, Salvaged
+from bfncodec.format import lzmaraw
+from bfncodec.format.container import Frame, Segment
+from bfncodec.format.kinds import Kind, Method, Mode
+from bfncodec.images.classical import decode_tile
+from bfncodec.images.samples import to_samples
+from bfncodec.runtime.progress import Progress
+from bfncodec.segments.modelled import close
+from bfncodec.segments.numbers import decode as decode_planes
+from bfncodec.segments.plan import batches
+from bfncodec.segments.tiles import area, sides_of, spread
+
+__all__ = ["decode"]
+
+Numbered = tuple[int, Segment]
+"""A segment with its number in the file, from 0."""
+
+
+def decode(frame: Frame, codecs: Callable[[bytes], Codec[Any]], progress: Progress) -> Iterator[tuple[int, Any]]:
+    """Yield the number of each segment with its content, bytes or pixels, or with the FormatError it ended in.
+
+    codecs: returns the codec of a model's identity. Segments that are None are left out.
+    """
+    found = [(number, part) for number, part in enumerate(frame.segments) if part is not None]
+    for model, group in groupby(found, key=lambda item: item[1].model):
+        codec = codecs(model) if model else None
+        if codec is not None and codec.capabilities.codes_pictures is not (frame.header.kind is Kind.IMAGE):
+            error = DamagedError(f"model {codec.info.name} cannot code {frame.header.kind.name.lower()}")
+            yield from ((number, error) for number, _ in group)
+            continue
+        limit = codec.capabilities.batch if codec else 1
+        for batch in batches(list(group), lambda item: area(item[1].extent), limit):
+            yield from _decode_batch(frame, codec, batch, progress)
+
+
+def _decode_batch(
+    frame: Frame, codec: Codec[Any] | None, batch: list[Numbered], progress: Progress
+) -> Iterator[tuple[int, Any]]:
+    mode, is_picture = frame.header.mode, frame.header.kind is Kind.IMAGE
+    try:
+        if codec is None:
+            contents = [_decode_plain(segment, mode) for _, segment in batch]
+            progress(sum(area(segment.extent) for _, segment in batch) * (mode.channels if is_picture else 1))
+        else:
+            contents = _decode_model([segment for _, segment in batch], mode, codec, progress)
+    except FormatError as error:
+        if len(batch) == 1:
+            yield batch[0][0], error
+        else:  # which of them it was: one at a time
+            for item in batch:
+                yield from _decode_batch(frame, codec, [item], progress)
+        return
+    for (number, segment), content in zip(batch, contents, strict=True):
+        try:
+            segment.check(to_samples(content, mode) if is_picture else content)
+            yield number, content
+        except FormatError as error:
+            yield number, _despite(error, segment, content, codec)
+
+
+def _despite(error: FormatError, segment: Segment, content: Any, codec: Codec[Any] | None) -> FormatError:
+    """Return the error for a wrong checksum of the file: salvageable if the payload has right ones of its own."""
+    if codec is None or not codec.verifies(segment.payload):
+        return error
+    return SalvageableError(f"{error}, but all items match their own", lambda: Salvaged(content, ()))
+
+
+def _decode_plain(segment: Segment, mode: Mode) -> Any:
+    if len(segment.extent) == 2:
+        return decode_tile(segment.method, segment.payload, mode, *sides_of(segment.extent))
+    if segment.method is Method.LZMA:
+        return lzmaraw.unpack(segment.payload)
+    if segment.method is Method.PICTURE:
+        return decode_planes(segment.payload)
+    return segment.payload
+
+
+def _decode_model(segments: list[Segment], mode: Mode, codec: Codec[Any], progress: Progress) -> list[Any]:
+    if len(segments[0].extent) == 1:
+        return codec.decode_batch([segment.payload for segment in segments], progress)
+    parts = [close(segment.payload, mode, *sides_of(segment.extent)) for segment in segments]
+    payloads = [payload for part in parts for payload in part.payloads]
+    areas = [area(segment.extent) for segment in segments]
+    work = sum(each * len(part.payloads) for each, part in zip(areas, parts, strict=True))
+    made = iter(codec.decode_batch(payloads, spread(progress, work, sum(areas) * mode.channels)))
+    return [part.finish([next(made) for _ in part.payloads]) for part in parts]

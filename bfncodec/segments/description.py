@@ -1,0 +1,142 @@
+"""Descriptions: what can be told of a file from its head, without decoding it. No NumPy, torch or PIL."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from bfncodec import models
+from bfncodec.content.folder import read_files
+from bfncodec.errors import ModelNotFoundError
+from bfncodec.format.concatenation import split
+from bfncodec.format.container import Frame, unpack
+from bfncodec.format.extras import Tag
+from bfncodec.format.header import Header
+from bfncodec.format.kinds import Kind, Method
+from bfncodec.format.limits import Limits
+from bfncodec.format.sizes import content_bytes
+from bfncodec.segments.assemble import Opened
+
+__all__ = ["Description", "describe_file", "describe_opened"]
+
+_NAMES = {Kind.BYTES: "bytes", Kind.STR: "text", Kind.ARRAY: "array", Kind.IMAGE: "image"}
+
+
+@dataclass(frozen=True)
+class Description:
+    """What can be told of a file without decoding it.
+
+    Parameters
+    ----------
+    content
+        "bytes", "text", "array", "image", a picture file's format, or "folder".
+    mode
+        Mode of a picture by Pillow's name, else "".
+    sides
+        Number of bytes, height and width of a picture, shape of an array, or number of files of a folder.
+    content_bytes, file_bytes
+        Bytes of the content and of the compressed file.
+    methods
+        Number of segments by how they are coded.
+    models
+        Identities of the models that code segments, in hex.
+    preview_bytes
+        Size of the small picture in the file, 0 if there is none.
+    lines
+        Number of lines, if the content is cut after lines into as many blocks as there are segments; else 0.
+    files
+        Number of compressed files that stand one after the other; everything else is then said of all together.
+    identical
+        All files come back byte for byte; else some picture files come back with the same pixels and metadata in other
+        bytes.
+    """
+
+    content: str
+    mode: str
+    sides: tuple[int, ...]
+    content_bytes: int
+    file_bytes: int
+    methods: dict[str, int]
+    models: tuple[str, ...]
+    preview_bytes: int = 0
+    lines: int = 0
+    files: int = 1
+    identical: bool = True
+
+    @property
+    def comes_back(self) -> str:
+        """Words for what comes back of the file, or of the files in it; "" for an object that was no file."""
+        if self.content in ("text", "array", "image"):
+            return ""
+        if self.content == "folder":
+            return "identical files" if self.identical else "same pictures, file bytes differ"
+        return "identical file" if self.identical else "same picture, file bytes differ"
+
+
+def describe_file(blob: bytes, limits: Limits | None = None) -> Description:
+    """Return the description of a file. Errors as for :func:`bfncodec.describe`."""
+    frames = tuple(unpack(piece, limits) for piece in split(blob, _is_here))
+    return describe_opened(Opened(frames, blob))
+
+
+def _is_here(identity: bytes) -> bool:
+    try:
+        models.find(identity)
+    except ModelNotFoundError:
+        return False
+    return True
+
+
+def describe_opened(opened: Opened) -> Description:
+    """Return the description of a file that was opened; if for a part, with methods and models of its segments."""
+    found = [_describe_frame(frame, len(opened.blob)) for frame in opened.frames]
+    if len(found) == 1:
+        return found[0]
+    names = {each.content for each in found}
+    return replace(
+        found[0],
+        content=names.pop() if len(names) == 1 else "bytes",
+        sides=(sum(each.content_bytes for each in found),),
+        content_bytes=sum(each.content_bytes for each in found),
+        methods=_counted(name for each in found for name, count in each.methods.items() for _ in range(count)),
+        models=tuple(sorted({model for each in found for model in each.models})),
+        lines=0,
+        files=len(found),
+    )
+
+
+def _describe_frame(frame: Frame, file_bytes: int) -> Description:
+    header = frame.header
+    parts = [part for part in frame.segments if part is not None]
+    sides = tuple(length for length, _ in frame.axes)
+    folder = read_files(header, sides[0])
+    return Description(
+        content="folder" if folder else _name(header),
+        mode=header.mode.pil if header.kind is Kind.IMAGE else "",
+        sides=(len(folder[0]),) if folder else header.shape if header.kind is Kind.ARRAY else sides,
+        content_bytes=content_bytes(header, sides),
+        file_bytes=file_bytes,
+        methods=_counted(_method(part.method, header) for part in parts),
+        models=tuple(sorted({part.model.hex() for part in parts if part.model})),
+        preview_bytes=len(header.extra(Tag.PREVIEW) or b""),
+        lines=header.lines.total if header.lines else 0,
+        identical=header.extra(Tag.SOURCE) is not None or not (folder or header.is_file_of_pixels),
+    )
+
+
+def _counted(names: Iterable[str]) -> dict[str, int]:
+    """Return how often each name occurs, by name."""
+    return dict(sorted(Counter(names).items()))
+
+
+def _method(method: Method, header: Header) -> str:
+    return "planes" if header.kind is Kind.ARRAY and method is Method.PICTURE else method.name.lower()
+
+
+def _name(header: Header) -> str:
+    if header.kind is Kind.IMAGE and header.origin.is_array:
+        return "array"
+    if header.is_file_of_pixels:
+        return header.origin.name
+    return _NAMES[header.kind]

@@ -1,0 +1,161 @@
+"""Content to a file: the plan for each type of content, and the header around it.
+
+:func:`encode_frame` is the encoder of everything; its decoder is :func:`bfncodec.segments.assemble.decode_frame`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from bfncodec.codecs.sources import CodecSource
+from bfncodec.content.arrays import Arrays
+from bfncodec.content.folder import Folder
+from bfncodec.content.types import Content, Plain
+from bfncodec.errors import InputError
+from bfncodec.format.axes import FINEST, Items
+from bfncodec.format.container import pack
+from bfncodec.format.header import Header, write_granularity
+from bfncodec.format.kinds import Kind
+from bfncodec.format.lineindex import Lines
+from bfncodec.images.picture import Picture
+from bfncodec.images.preview import preview_extra
+from bfncodec.models import DEFAULT_LEVEL, check_level
+from bfncodec.runtime.progress import Progress, silent
+from bfncodec.segments.bytes import encode_bytes, encode_numbers
+from bfncodec.segments.pixels import encode_pixels
+from bfncodec.segments.plan import Choice, Plan
+from bfncodec.segments.policy import DEFAULT_POLICY, Policy
+
+__all__ = ["encode_frame"]
+
+
+def encode_frame(
+    content: Content,
+    model: str,
+    codecs: CodecSource,
+    progress: Progress | None = None,
+    level: int = DEFAULT_LEVEL,
+    preview: bool | None = None,
+    block: int | None = None,
+    policy: Policy = DEFAULT_POLICY,
+) -> bytes:
+    """Return the file of a content.
+
+    Arguments and errors as for :func:`bfncodec.compress`, but block: bytes that a block of whole lines has at least,
+    None to cut lines anywhere.
+    """
+    check_level(level)
+    task = _Task(model, codecs, progress or silent, level, policy)
+    lines = task.blocks_of_lines(content, block) if block is not None else None
+    plan = task.plan(content, lines)
+    header = content.header
+    if plan.granularity != FINEST and len(plan.coded) > 1:
+        header = replace(header, extras=(*header.extras, write_granularity(plan.granularity)))
+    if isinstance(content, Picture) and preview is not False:
+        header = _with_preview(header, content, plan, preview, policy)
+    return pack(header, plan.axes, plan.coded)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """How a caller wants content coded."""
+
+    model: str
+    codecs: CodecSource
+    progress: Progress
+    level: int
+    policy: Policy
+
+    def plan(self, content: Content, lines: Lines | None) -> Plan:
+        """Return the segments of a content. lines: where bytes and text are to be cut, if anywhere."""
+        match content:
+            case Picture():
+                choice = self._choice("image")
+                return encode_pixels(content.pixels, content.mode, choice, self.progress, self.policy)
+            case Folder() | Arrays():
+                return self._plan_apart(content.data, content.first)
+            case Plain(kind=Kind.ARRAY):
+                return self._plan_array(content)
+            case Plain():
+                return encode_bytes(content.data, self._choice("text"), self.progress, lines, self.policy)
+
+    def _plan_array(self, content: Plain) -> Plan:
+        """Return the segments of an array that is no picture; models are only for arrays of bytes, and if named."""
+        if self.model in ("auto", "none"):
+            if content.dtype in ("u1", "u2"):
+                return encode_bytes(content.data, Choice.none(self.level), self.progress, policy=self.policy)
+            return encode_numbers(content.data, content.dtype, content.shape, self.progress, self.policy)
+        choice = self._choice("text")
+        if content.header.item_bytes > 1:
+            raise InputError(
+                f"model {self.model} codes bytes, found an array of {content.dtype}: no model serves it; "
+                "leave it to auto"
+            )
+        return encode_bytes(content.data, choice, self.progress, policy=self.policy)
+
+    def _plan_apart(self, data: bytes, first: int) -> Plan:
+        """Return segments of plain bytes, then segments of the items behind them; none holds both.
+
+        first: the byte at which items begin.
+        """
+        plain, pixels = data[:first], data[first:]
+        items = encode_bytes(pixels, self._choice("text"), self.progress, policy=self.policy)
+        if not plain:
+            return items
+        assert isinstance(items.granularity, Items)
+        size = items.granularity.size
+        if items.granularity.first:  # pixels that look like the head of an array file
+            items, size = encode_bytes(pixels, Choice.none(), self.progress, policy=self.policy), 1
+        others = encode_bytes(plain, Choice.none(), self.progress, policy=self.policy)
+        parts = len(others.coded) + len(items.coded)
+        granularity = Items(size, len(plain), len(others.coded))
+        return Plan(((len(data), parts),), others.coded + items.coded, granularity)
+
+    def _choice(self, role: str) -> Choice:
+        """Return the choice of codec for content of a role, "image" or "text".
+
+        Raises InputError for a named model of another kind of content, ModelNotFoundError.
+        """
+        if self.model == "none":
+            return Choice.none(self.level)
+        if self.model == "auto":
+            return Choice(lambda: self.codecs.default(role, self.level), level=self.level)
+        codec = self.codecs.named(self.model)
+        if codec.capabilities.codes_pictures is not (role == "image"):
+            found = "a picture" if role == "image" else "bytes or text"
+            raise InputError(
+                f"model {self.model} codes {codec.capabilities.content}, found {found}: name another, or auto"
+            )
+        return Choice(lambda: codec, forced=True, level=self.level)
+
+    def blocks_of_lines(self, content: Content, block: int) -> Lines:
+        """Return blocks of whole lines. Raises InputError for content that has none, and for a line that is too long.
+
+        block: bytes that a block has at least.
+        """
+        most = self.policy.text_segment
+        if isinstance(content, Picture):
+            raise InputError(
+                "expected bytes or text to cut after lines, found a picture: its file may be taken as bytes"
+            )
+        if isinstance(content, Folder | Arrays) or content.kind is Kind.ARRAY:
+            raise InputError("expected bytes or text to cut after lines, found an array or a folder")
+        if self.model not in ("auto", "none") and self.codecs.named(self.model).capabilities.codes_archives:
+            raise InputError(f"model {self.model} codes items of one shape, not lines: name another, or auto")
+        if not 1 <= block <= most:
+            raise InputError(f"expected blocks of lines of 1 to {most} bytes, found {block}")
+        lines = Lines.of(content.data, block)
+        largest = max(stop - start for start, stop in pairwise(lines.edges(len(content.data))))
+        if largest > block + most:
+            raise InputError(f"expected lines of at most {most} bytes, found one longer: do without lines")
+        return lines
+
+
+def _with_preview(header: Header, picture: Picture, plan: Plan, asked: bool | None, policy: Policy) -> Header:
+    """Return the header with a preview, if one was asked for or costs next to nothing of a large picture's file."""
+    height, width = picture.pixels.shape[:2]
+    if not asked and height * width < policy.preview_pixels:
+        return header
+    extra = preview_extra(picture, None if asked else plan.size // policy.preview_share)
+    return replace(header, extras=(*header.extras, extra)) if extra is not None else header

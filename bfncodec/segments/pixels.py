@@ -1,0 +1,182 @@
+"""Pictures to segments: tiles by an image model, WebP, PNG, 16-bit planes, LZMA or stored."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import compress
+from typing import Any
+
+from bfncodec.codecs.protocol import Codec
+from bfncodec.errors import InputError
+from bfncodec.format.axes import Axes, extents
+from bfncodec.format.container import Coded
+from bfncodec.format.kinds import Method, Mode
+from bfncodec.format.limits import least_payload
+from bfncodec.images.classical import encode_tile, estimate_tile, quick_size
+from bfncodec.images.samples import to_samples
+from bfncodec.images.vp8l import Search
+from bfncodec.runtime.arrays import Pixels
+from bfncodec.runtime.progress import Progress
+from bfncodec.segments.modelled import opened, serves
+from bfncodec.segments.plan import (
+    SLOW_LEVEL,
+    THOROUGH_LEVEL,
+    Choice,
+    Plan,
+    batches,
+    log_unasked,
+    log_unused,
+    may_pay,
+    wins,
+)
+from bfncodec.segments.policy import DEFAULT_POLICY, Policy
+from bfncodec.segments.tiles import crop, grid, spread
+
+__all__ = ["encode_pixels"]
+
+_UNSAMPLED = 512 * 512  # pixels up to which a model codes a picture without a sample, which would take a third as long
+_COMPARING = 4  # tiles compared with WebP at once, which lets other threads run meanwhile
+_PIECE = 80  # side in pixels of a piece of a sample
+_SLACK = 1.15  # by which a sample may be larger than WebP's: a model learns more from a whole picture
+_NOISE = 7.9  # bits a sample that a model expects, above which a picture is noise
+
+
+def encode_pixels(
+    pixels: Pixels, mode: Mode, choice: Choice, progress: Progress, policy: Policy = DEFAULT_POLICY
+) -> Plan:
+    """Return the segments of a picture, uint8 or uint16 ``[H, W, C]``.
+
+    Raises InputError for a model that was named and codes no pictures of this mode.
+    """
+    codec, asked = _image_codec(pixels, mode, choice, policy)
+    if codec is None:
+        progress(pixels.size)
+        return _plain_plan(pixels, mode, choice, policy)
+    plan = _model_plan(pixels, mode, codec, asked, choice, progress, policy)
+    lost = any(part.method is not Method.MODEL for part in plan.coded)
+    promised = choice.level >= SLOW_LEVEL and not mode.is_wide
+    if len(plan.coded) > 1 and (lost or promised):  # else compared already, or next to hopeless
+        plan = min(plan, _plain_plan(pixels, mode, choice, policy, plan.size), key=lambda plan: plan.size)
+    log_unused(codec, plan, choice)
+    return plan
+
+
+# ---- whether to ask a model -------------------------------------------------------------------
+
+
+def _image_codec(pixels: Pixels, mode: Mode, choice: Choice, policy: Policy) -> tuple[Codec[Any] | None, list[bool]]:
+    """Return the codec for a picture, None if none is to code it, and for each tile whether the codec is to code it."""
+    served = serves((1, 3), mode)
+    tiles = [crop(pixels, extent) for extent in extents(_model_grid(pixels, policy))]
+    asked = [served and _tile_may_pay(tile, mode) for tile in tiles]
+    codec = choice.find() if choice.forced or any(asked) else None
+    if codec is not None and choice.forced and not serves(codec.capabilities.channels, mode):
+        raise InputError(f"model {codec.info.name} codes no pictures of mode {mode.pil}: convert it, or name auto")
+    if codec is None or choice.forced:
+        if codec is None and served and not any(asked):
+            log_unasked(None, beyond=True)
+        return codec, asked
+    if serves(codec.capabilities.channels, mode) and _image_may_win(pixels, mode, codec):
+        return codec, asked
+    log_unasked(codec, beyond=False)
+    return None, asked
+
+
+def _tile_may_pay(tile: Pixels, mode: Mode) -> bool:
+    """Return whether a quick look leaves room for a payload of a model that is smaller, and yet taken by readers."""
+    return not least_payload(tile.nbytes) or may_pay(tile.nbytes, quick_size(tile, mode))
+
+
+def _image_may_win(pixels: Pixels, mode: Mode, codec: Codec[Any]) -> bool:
+    """Return whether the model beats WebP on up to four small pieces, or the picture is small itself."""
+    height, width = pixels.shape[:2]
+    if height * width <= _UNSAMPLED:
+        return True
+    half = _PIECE // 2
+    ideal, plain, samples = 0.0, 0, 0
+    for row in {max(0, height // 4 - half), max(0, 3 * height // 4 - half)}:
+        for column in {max(0, width // 4 - half), max(0, 3 * width // 4 - half)}:
+            tile = pixels[row : row + _PIECE, column : column + _PIECE]
+            piece = opened(tile, mode, codec.capabilities.channels).inputs[0]
+            ideal += codec.codelength(piece).bits
+            plain += 8 * estimate_tile(piece)
+            samples += piece.size
+    return ideal < min(_SLACK * plain, _NOISE * samples)
+
+
+# ---- by a model -------------------------------------------------------------------------------
+
+
+def _model_grid(pixels: Pixels, policy: Policy) -> Axes:
+    return grid(pixels, policy.model_tile, policy.model_tile)
+
+
+def _model_plan(
+    pixels: Pixels,
+    mode: Mode,
+    codec: Codec[Any],
+    asked: Sequence[bool],
+    choice: Choice,
+    progress: Progress,
+    policy: Policy,
+) -> Plan:
+    """Return tiles, each by the model or, if that is smaller or the model is not asked, without."""
+    axes = _model_grid(pixels, policy)
+    tiles = [crop(pixels, extent) for extent in extents(axes)]
+    search = choice.search if len(tiles) == 1 else choice.tile_search
+    others = [tile for tile, ask in zip(tiles, asked, strict=True) if not ask]
+    with ThreadPoolExecutor(_COMPARING) as pool:
+        plain = list(pool.map(lambda tile: _plain_tile(tile, None, mode, search), others))
+    progress(sum(tile.size for tile in others))
+    thorough = choice.level >= THOROUGH_LEVEL and codec.capabilities.thorough
+    coded: list[Coded] = []
+    for batch in batches(list(compress(tiles, asked)), _pixels_of, codec.capabilities.batch):
+        made = _by_model(batch, mode, codec, thorough, progress)
+        with ThreadPoolExecutor(_COMPARING) as pool:
+            coded += pool.map(lambda tile, own: _smaller_tile(tile, mode, own, codec.info.id, search), batch, made)
+    by_model, without = iter(coded), iter(plain)
+    return Plan(axes, tuple(next(by_model if ask else without) for ask in asked))
+
+
+def _by_model(
+    tiles: Sequence[Pixels], mode: Mode, codec: Codec[Any], thorough: bool, progress: Progress
+) -> list[tuple[Method, bytes]]:
+    """Return method and payload of each tile, coded by the model."""
+    parts = [opened(tile, mode, codec.capabilities.channels) for tile in tiles]
+    inputs = [x for part in parts for x in part.inputs]
+    work, total = sum(map(_pixels_of, inputs)), sum(tile.size for tile in tiles)
+    payloads = iter(codec.encode_batch(inputs, spread(progress, work, total), thorough=thorough))
+    return [part.finish([next(payloads) for _ in part.inputs]) for part in parts]
+
+
+def _pixels_of(tile: Pixels) -> int:
+    return int(tile.shape[0] * tile.shape[1])
+
+
+def _smaller_tile(tile: Pixels, mode: Mode, made: tuple[Method, bytes], model: bytes, search: Search) -> Coded:
+    """Return the tile as the model made it, unless it is smaller without, or too small for a reader's limits."""
+    method, payload = made
+    plain = _plain_tile(tile, len(payload), mode, search)
+    if method is Method.MODEL:
+        smaller = wins(tile.nbytes, len(payload), len(plain.payload))
+        return Coded(method, payload, plain.crc, model) if smaller else plain
+    return Coded(method, payload, plain.crc) if len(payload) < len(plain.payload) else plain
+
+
+# ---- without a model --------------------------------------------------------------------------
+
+
+def _plain_plan(pixels: Pixels, mode: Mode, choice: Choice, policy: Policy, beat: int | None = None) -> Plan:
+    """Return tiles without a model. beat: as for :func:`encode_tile`, for all of them together."""
+    columns = min(pixels.shape[1], policy.plain_tile)
+    axes = grid(pixels, min(policy.plain_pixels // columns, policy.plain_tile), columns)
+    tiles = [crop(pixels, extent) for extent in extents(axes)]
+    shares = [None if beat is None else beat * tile.size // pixels.size for tile in tiles]
+    return Plan(axes, tuple(_plain_tile(*part, mode, choice.search) for part in zip(tiles, shares, strict=True)))
+
+
+def _plain_tile(tile: Pixels, beat: int | None, mode: Mode, search: Search) -> Coded:
+    method, payload = encode_tile(tile, mode, beat, search)
+    return Coded(method, payload, zlib.crc32(to_samples(tile, mode)))
