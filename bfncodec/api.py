@@ -21,9 +21,6 @@ from bfncodec.format.kinds import Kind
 from bfncodec.format.limits import OF_WRITERS, Limits
 from bfncodec.format.lineindex import LINE_BLOCK
 from bfncodec.images.picture import Picture
-from bfncodec.images.preview import find as find_preview
-from bfncodec.images.preview import scaled_down
-from bfncodec.images.strip import stripped
 from bfncodec.models import DEFAULT_LEVEL
 from bfncodec.runtime.arguments import (
     bytes_of,
@@ -197,12 +194,14 @@ def preview(
     frame = unpack(data, limits, place=lambda *_: NOWHERE)
     if frame.header.kind is not Kind.IMAGE:
         raise InputError("expected a picture, found none: decompress it")
-    found = find_preview(frame.header)
+    from bfncodec.images import preview
+
+    found = preview.find(frame.header)
     if found is not None:
         return found
     content = decode_frame(data, source, limits=limits)
     assert isinstance(content, Picture)
-    return scaled_down(content)
+    return preview.scaled_down(content)
 
 
 def describe(blob: bytes, *, limits: Limits | None = None) -> Description:
@@ -228,6 +227,8 @@ def _source(codecs: CodecSource | None, device: str, threads: int | None) -> Cod
 
 def _stripped(data: Any) -> Any:
     from PIL import Image
+
+    from bfncodec.images.strip import stripped
 
     return stripped(data) if isinstance(data, Image.Image) else data
 

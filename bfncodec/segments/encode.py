@@ -19,7 +19,6 @@ from bfncodec.format.header import Header, write_granularity
 from bfncodec.format.kinds import Kind
 from bfncodec.format.lineindex import Lines
 from bfncodec.images.picture import Picture
-from bfncodec.images.preview import preview_extra
 from bfncodec.models import DEFAULT_LEVEL, check_level
 from bfncodec.runtime.progress import Progress, silent
 from bfncodec.segments.bytes import encode_bytes, encode_numbers
@@ -157,5 +156,7 @@ def _with_preview(header: Header, picture: Picture, plan: Plan, asked: bool | No
     height, width = picture.pixels.shape[:2]
     if not asked and height * width < policy.preview_pixels:
         return header
+    from bfncodec.images.preview import preview_extra
+
     extra = preview_extra(picture, None if asked else plan.size // policy.preview_share)
     return replace(header, extras=(*header.extras, extra)) if extra is not None else header
