@@ -53,7 +53,7 @@ _EIGHT = 8  # 32-bit numbers in a register of 256 bits
 
 
 @dataclass(frozen=True)
-class Kernel:
+class ProductKernel:
     """The way in which matrices are packed and multiplied.
 
     Attributes
@@ -96,8 +96,8 @@ class Kernel:
         return np.full((rows, -(-columns // self.group) * self.group), self.offset, self.dtype)
 
 
-WORDS = Kernel("pairs of 16-bit words", WORD_GROUP, np.int16, 0, np.int16, np.int8, 1)
-BYTES = Kernel("fours of bytes (VNNI)", BYTE_GROUP, np.uint8, OFFSET, np.int8, np.uint8, BYTE_GROUP)
+WORDS = ProductKernel("pairs of 16-bit words", WORD_GROUP, np.int16, 0, np.int16, np.int8, 1)
+BYTES = ProductKernel("fours of bytes (VNNI)", BYTE_GROUP, np.uint8, OFFSET, np.int8, np.uint8, BYTE_GROUP)
 
 
 def _simd_lanes() -> int:
@@ -120,12 +120,12 @@ _WIDE = 4
 
 
 @lru_cache(maxsize=1)
-def fastest() -> Kernel:
+def fastest() -> ProductKernel:
     """Return the fastest kernel of this processor that gives the integers it should."""
     return BYTES if SIMD_LANES and _is_right(BYTES) else WORDS
 
 
-def _is_right(candidate: Kernel) -> bool:
+def _is_right(candidate: ProductKernel) -> bool:
     """Return whether the largest sums, of both signs, and some others are those of NumPy's integers."""
     rng = np.random.default_rng(0)
     for inner in (1040, 37):
@@ -144,56 +144,56 @@ def _is_right(candidate: Kernel) -> bool:
 # ---- writing instructions -----------------------------------------------------------------------
 
 
-def _vector(element: Any, count: int) -> Any:
+def _vector(element: ir.Type, count: int) -> ir.VectorType:
     return ir.VectorType(element, count)
 
 
-def _int(value: int) -> Any:
+def _int(value: int) -> ir.Constant:
     return ir.Constant(_INT, value)
 
 
-def _plus(builder: Any, value: Any, number: int) -> Any:
+def _plus(builder: ir.IRBuilder, value: ir.Value, number: int) -> ir.Value:
     return builder.add(value, ir.Constant(value.type, number))
 
 
-def _times(builder: Any, value: Any, number: int) -> Any:
+def _times(builder: ir.IRBuilder, value: ir.Value, number: int) -> ir.Value:
     return builder.mul(value, ir.Constant(value.type, number))
 
 
-def _broadcast(builder: Any, value: Any, count: int) -> Any:
+def _broadcast(builder: ir.IRBuilder, value: ir.Value, count: int) -> ir.Value:
     """Return a vector with the value in every place."""
     vector = _vector(value.type, count)
     first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, _int(0))
     return builder.shuffle_vector(first, first, ir.Constant(_vector(_INT, count), [0] * count))
 
 
-def _load(builder: Any, data: Any, index: Any, align: int = 1) -> Any:
+def _load(builder: ir.IRBuilder, data: ir.Value, index: ir.Value, align: int = 1) -> ir.Value:
     value = builder.load(builder.gep(data, [index]))
     value.align = align
     return value
 
 
-def _pointer(builder: Any, data: Any, index: Any, element: Any) -> Any:
+def _pointer(builder: ir.IRBuilder, data: ir.Value, index: ir.Value, element: ir.Type) -> ir.Value:
     """Return the address of data[index] as a pointer to elements of another type."""
     return builder.bitcast(builder.gep(data, [index]), element.as_pointer())
 
 
-def _store_all(builder: Any, values: Sequence[Any], data: Any, index: Any) -> None:
+def _store_all(builder: ir.IRBuilder, values: Sequence[ir.Value], data: ir.Value, index: ir.Value) -> None:
     """Store vectors of int32 behind each other from data[index] on."""
     at = _pointer(builder, data, index, values[0].type)
     for k, value in enumerate(values):
         builder.store(value, builder.gep(at, [_int(k)])).align = 4
 
 
-def _arrays(context: Any, builder: Any, signature: Any, values: Any, places: Sequence[int]) -> list[Any]:
+def _arrays(context: Any, builder: ir.IRBuilder, signature: Any, values: Any, places: Sequence[int]) -> list[Any]:
     return [context.make_array(signature.args[k])(context, builder, values[k]) for k in places]
 
 
-def _shape(builder: Any, array: Any) -> Any:
+def _shape(builder: ir.IRBuilder, array: Any) -> Any:
     return cgutils.unpack_tuple(builder, array.shape)
 
 
-def _dot_words(builder: Any, total: Any, x: Any, y: Any) -> Any:
+def _dot_words(builder: ir.IRBuilder, total: ir.Value, x: ir.Value, y: ir.Value) -> ir.Value:
     """Return total + sums of two products of words: compilers know this as one instruction where there is one."""
     wide = _vector(_INT, COLUMNS)
     product = builder.mul(builder.sext(x, wide), builder.sext(y, wide))
@@ -204,7 +204,7 @@ def _dot_words(builder: Any, total: Any, x: Any, y: Any) -> Any:
     return builder.add(total, builder.add(even, odd))
 
 
-def _dot_bytes(builder: Any, total: Any, unsigned: Any, signed: Any) -> Any:
+def _dot_bytes(builder: ir.IRBuilder, total: ir.Value, unsigned: ir.Value, signed: ir.Value) -> ir.Value:
     """Return total + sums of four products of bytes, in every place of a vector of 32-bit numbers."""
     name = f"llvm.x86.avx512.vpdpbusd.{32 * total.type.count}"
     declared = builder.module.declare_intrinsic(name, (), ir.FunctionType(total.type, [total.type] * 3))
@@ -212,8 +212,11 @@ def _dot_bytes(builder: Any, total: Any, unsigned: Any, signed: Any) -> Any:
 
 
 def _accumulate(
-    builder: Any, count: Any, first: Sequence[Any], add: Callable[[Any, list[Any]], list[Any]]
-) -> list[Any]:
+    builder: ir.IRBuilder,
+    count: ir.Value,
+    first: Sequence[ir.Value],
+    add: Callable[[ir.Value, list[ir.Value]], list[ir.Value]],
+) -> list[ir.Value]:
     """Return the totals after `count` rounds, at least one, of ``totals = add(round, totals)``.
 
     The totals stay in registers: the loop has phi nodes rather than variables.
@@ -246,27 +249,27 @@ class _Multiplier:
     packed matrix.
     """
 
-    dtype: Any
+    dtype: types.Type
     lanes: int
-    register: Any
+    register: ir.VectorType
 
     @classmethod
-    def of(cls, dtype: Any) -> _Multiplier:
+    def of(cls, dtype: types.Type) -> _Multiplier:
         words = dtype == types.int16
         lanes = _EIGHT if words else _BYTE_LANES
         return cls(dtype, lanes, _vector(_BYTE, 2 * lanes) if words else _vector(_INT, lanes))
 
-    def column_factor(self, builder: Any, loaded: Any) -> Any:
+    def column_factor(self, builder: ir.IRBuilder, loaded: ir.Value) -> ir.Value:
         """Return a register of the packed matrix as a factor."""
         return builder.sext(loaded, _vector(_WORD, 2 * self.lanes)) if self.dtype == types.int16 else loaded
 
-    def row_factor(self, builder: Any, group: Any) -> Any:
+    def row_factor(self, builder: ir.IRBuilder, group: ir.Value) -> ir.Value:
         """Return a group of a row, 32 bits, as a factor for all columns."""
         everywhere = _broadcast(builder, group, self.lanes)
         words = self.dtype == types.int16
         return builder.bitcast(everywhere, _vector(_WORD, 2 * self.lanes)) if words else everywhere
 
-    def add(self, builder: Any, total: Any, row: Any, column: Any) -> Any:
+    def add(self, builder: ir.IRBuilder, total: ir.Value, row: ir.Value, column: ir.Value) -> ir.Value:
         """Return total + the products of the two factors, added group by group."""
         if self.dtype == types.int16:
             return _dot_words(builder, total, row, column)
@@ -285,7 +288,7 @@ class _TileCode:
     multiplier: _Multiplier
     scalar: bool
 
-    def generate(self, context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    def generate(self, context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
         multiplier, parts = self.multiplier, self.panels * self._wide
         left, right, result = _arrays(context, builder, signature, values, (0, 1, 3))
         inner, outer = (_shape(builder, array)[1] for array in (left, result))
@@ -294,7 +297,7 @@ class _TileCode:
         bases, groups = self._bases(builder, right, values[5]), _shape(builder, right)[1]
         column = _times(builder, values[5], COLUMNS)
 
-        def add(group: Any, totals: list[Any]) -> list[Any]:
+        def add(group: ir.Value, totals: list[ir.Value]) -> list[ir.Value]:
             place = _times(builder, group, self._wide)
             found = [_load(builder, base, _plus(builder, place, k)) for base in bases for k in range(self._wide)]
             columns = [multiplier.column_factor(builder, loaded) for loaded in found]
@@ -314,13 +317,13 @@ class _TileCode:
         """Registers of one panel's group."""
         return COLUMNS // self.multiplier.lanes
 
-    def _bases(self, builder: Any, matrix: Any, panel: Any) -> list[Any]:
+    def _bases(self, builder: ir.IRBuilder, matrix: Any, panel: ir.Value) -> list[ir.Value]:
         """Return the addresses of the panels from a number on."""
         whole = _pointer(builder, matrix.data, _int(0), self.multiplier.register)
         size = _times(builder, _shape(builder, matrix)[1], self._wide)
         return [builder.gep(whole, [builder.mul(_plus(builder, panel, p), size)]) for p in range(self.panels)]
 
-    def _starts(self, context: Any, builder: Any, signature: Any, values: Any, column: Any) -> list[Any]:
+    def _starts(self, context: Any, builder: ir.IRBuilder, signature: Any, values: Any, column: Any) -> list[Any]:
         """Return the registers that the totals of a row start with."""
         count, lanes = self.panels * self._wide, self.multiplier.lanes
         if self.scalar:
@@ -371,7 +374,7 @@ def _band_of_tiles(a: Any, matrix: Any, start: Any, out: Any, row: Any, first: A
 def multiply_packed(a: Array, panels: Array, start: Ints32, out: Ints32, rows: int) -> None:
     """Multiply the first rows of `a` by a packed matrix. In NumPy: ``out[:rows] = (a[:rows] - offset) @ weight``.
 
-    a: [N, K] in the kernel's dtype; panels, start: see `Kernel.pack`; out: int32 [N, P COLUMNS].
+    a: [N, K] in the kernel's dtype; panels, start: see `ProductKernel.pack`; out: int32 [N, P COLUMNS].
     """
     # Words: one panel, which stays in the first cache, by all rows. Bytes: some rows by all panels.
     step = 1 if panels.shape[3] == WORD_GROUP else max(len(panels), 1)
@@ -394,7 +397,7 @@ def multiply_packed(a: Array, panels: Array, start: Ints32, out: Ints32, rows: i
 def _as_unsigned(typing: Any, value: Any) -> Any:
     """Return uint8 that is 128 more than an integer of -128 to 127. In NumPy: ``np.uint8(value + 128)``."""
 
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
         narrow = values[0] if values[0].type == _BYTE else builder.trunc(values[0], _BYTE)
         return builder.xor(narrow, ir.Constant(_BYTE, OFFSET))
 
@@ -405,7 +408,7 @@ def _as_unsigned(typing: Any, value: Any) -> Any:
 def signed(typing: Any, stored: Any) -> Any:
     """Return int8, the number that a stored one stands for. In NumPy: ``np.int8(stored - offset)``."""
 
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
         if stored == types.uint8:
             return builder.xor(values[0], ir.Constant(_BYTE, OFFSET))
         return values[0] if values[0].type == _BYTE else builder.trunc(values[0], _BYTE)
@@ -465,7 +468,7 @@ class _SumCode:
     parts: int
     floats: bool
 
-    def generate(self, context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    def generate(self, context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
         element, loaded, lanes = (_FLOAT, _BYTE, _EIGHT) if self.floats else (_INT, _INT, _BYTE_LANES)
         kind, parts = _vector(element, lanes), self.parts
         left, matrix, result = _arrays(context, builder, signature, values, (0, 1, 4))
@@ -474,7 +477,7 @@ class _SumCode:
         lines += [] if self.floats else [_pointer(builder, left.data, slots, element)]
         whole = _pointer(builder, matrix.data, _int(0), loaded)
 
-        def add(number: Any, totals: list[Any]) -> list[Any]:
+        def add(number: ir.Value, totals: list[ir.Value]) -> list[ir.Value]:
             place = builder.add(builder.mul(number, width), values[3])
             start = _pointer(builder, whole, place, _vector(loaded, lanes))
             found = [_load(builder, start, _int(k)) for k in range(parts)]

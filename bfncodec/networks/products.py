@@ -7,6 +7,7 @@ the floats where these are not negative.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from numba.core import types
 from numpy.typing import NDArray
 
 from bfncodec.networks.exact import LARGEST, LEAST_SQUARE, TINY, ExactLinear
-from bfncodec.networks.kernels import Kernel, multiply_packed, signed, store
+from bfncodec.networks.kernels import ProductKernel, multiply_packed, signed, store
 from bfncodec.runtime.arrays import Array, Floats32, Ints32
 from bfncodec.runtime.jit import compiled, intrinsic
 
@@ -31,14 +32,14 @@ _INT = ir.IntType(32)
 class Linear(NamedTuple):
     """An `ExactLinear`, packed. fine: the columns of its second matrix follow those of the first."""
 
-    panels: NDArray[np.int8]  # see `Kernel.pack`
+    panels: NDArray[np.int8]  # see `ProductKernel.pack`
     start: Ints32
     scale: Floats32  # [out]
     bias: Floats32  # [out]
     fine: bool
 
 
-def linear_of(linear: ExactLinear, kernel: Kernel) -> Linear:
+def linear_of(linear: ExactLinear, kernel: ProductKernel) -> Linear:
     """The matrix packed for a kernel. Zeros stand for no bias: adding them changes no value, but for a zero's sign."""
     scale = linear.scale.numpy()
     bias = np.zeros_like(scale) if linear.bias is None else linear.bias.numpy()
@@ -52,7 +53,7 @@ def linear_of(linear: ExactLinear, kernel: Kernel) -> Linear:
 def _larger(typing: Any, most: Any, x: Any) -> Any:
     """The larger of the bits of a float32, int32, and those of |x|."""
 
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
         bits = builder.and_(builder.bitcast(values[1], _INT), ir.Constant(_INT, 0x7FFFFFFF))
         return builder.select(builder.icmp_signed(">", bits, values[0]), bits, values[0])
 
@@ -63,7 +64,7 @@ def _larger(typing: Any, most: Any, x: Any) -> Any:
 def as_float(typing: Any, bits: Any) -> Any:
     """The float32 of these bits."""
 
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
         return builder.bitcast(values[0], ir.FloatType())
 
     return types.float32(types.int32), generate
@@ -73,7 +74,7 @@ def as_float(typing: Any, bits: Any) -> Any:
 def higher(typing: Any, most: Any, x: Any) -> Any:
     """The larger of a rank, int32, and that of a float32; `of_rank` is the float again."""
 
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
         rank = _flip(builder, builder.bitcast(values[1], _INT))
         return builder.select(builder.icmp_signed(">", rank, values[0]), rank, values[0])
 
@@ -84,13 +85,13 @@ def higher(typing: Any, most: Any, x: Any) -> Any:
 def of_rank(typing: Any, rank: Any) -> Any:
     """The float32 of this rank."""
 
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
         return builder.bitcast(_flip(builder, values[0]), ir.FloatType())
 
     return types.float32(types.int32), generate
 
 
-def _flip(builder: Any, bits: Any) -> Any:
+def _flip(builder: ir.IRBuilder, bits: ir.Value) -> ir.Value:
     """The bits of floats in the order of the floats; its own inverse."""
     sign = builder.ashr(bits, ir.Constant(_INT, 31))
     return builder.xor(bits, builder.lshr(sign, ir.Constant(_INT, 1)))
@@ -100,7 +101,7 @@ def _flip(builder: Any, bits: Any) -> Any:
 def _add_square(typing: Any, total: Any, x: Any) -> Any:
     """total + x^2, int32 of int32 and int8."""
 
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
         wide = builder.sext(values[1], _INT)
         return builder.add(values[0], builder.mul(wide, wide))
 

@@ -20,7 +20,7 @@ LEVELS = "levels"  # the tensor of the 16 values that 4 bits stand for, int8
 
 @dataclass(frozen=True)
 class Export:
-    """How a trainable network is stored, where it is not one int8 matrix with one scale for each row.
+    """The storage of a trainable network, as far as it is not one int8 matrix with one scale for each row.
 
     Every entry names tensors by how their names begin, but `grids`, which has the last part of the name.
 

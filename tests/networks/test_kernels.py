@@ -33,7 +33,7 @@ from bfncodec.networks.kernels import (
     COLUMNS,
     SIMD_LANES,
     WORDS,
-    Kernel,
+    ProductKernel,
     fastest,
     key_scores,
     multiply_packed,
@@ -53,7 +53,7 @@ KERNELS = [WORDS, BYTES] if SIMD_LANES else [WORDS]
 each_kernel = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
 
 
-def stored(kernel: Kernel, x: NDArray[np.int8]) -> NDArray[Any]:
+def stored(kernel: ProductKernel, x: NDArray[np.int8]) -> NDArray[Any]:
     """Numbers as a kernel has them, with what the last group lacks."""
     found = kernel.buffer(*x.shape)
     found[:, : x.shape[1]] = x.astype(np.int16) + kernel.offset
@@ -69,7 +69,7 @@ def test_a_processor_with_products_of_bytes_uses_them() -> None:
 @given(st.integers(0, 999), st.integers(1, 30), st.integers(1, 70), st.integers(1, 90))
 @example(0, 1, 1, 1)
 @example(1, 13, 1040, 17)
-def test_products_are_exact(kernel: Kernel, seed: int, rows: int, inner: int, columns: int) -> None:
+def test_products_are_exact(kernel: ProductKernel, seed: int, rows: int, inner: int, columns: int) -> None:
     rng = np.random.default_rng(seed)
     weight = rng.integers(-127, 128, (inner, columns)).astype(np.int8)
     panels, start = kernel.pack(weight)
@@ -83,7 +83,7 @@ def test_products_are_exact(kernel: Kernel, seed: int, rows: int, inner: int, co
 
 @each_kernel
 @pytest.mark.parametrize("sign", [-127, 127])
-def test_the_largest_sums_do_not_wrap(kernel: Kernel, sign: int) -> None:
+def test_the_largest_sums_do_not_wrap(kernel: ProductKernel, sign: int) -> None:
     inner = 1 << 16
     panels, start = kernel.pack(np.full((inner, 3), -127, np.int8))
     out = np.zeros((7, COLUMNS), np.int32)
@@ -153,7 +153,7 @@ def beside(x: NDArray[Any], group: int) -> NDArray[Any]:
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 999), st.integers(1, 9), st.integers(1, 48), st.booleans())
 @example(0, 4, 48, True)
-def test_sums_of_values_are_exact(kernel: Kernel, seed: int, blocks: int, count: int, alone: bool) -> None:
+def test_sums_of_values_are_exact(kernel: ProductKernel, seed: int, blocks: int, count: int, alone: bool) -> None:
     rng, columns = np.random.default_rng(seed), COLUMNS * blocks
     weight = np.full(48, 7, np.float32)  # what is behind the first is not to count
     weight[:count] = rng.multinomial(1 << 16, np.ones(count) / count)
@@ -170,7 +170,7 @@ def test_sums_of_values_are_exact(kernel: Kernel, seed: int, blocks: int, count:
 @each_kernel
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 999), st.integers(1, 9), st.integers(1, 20))
-def test_products_with_keys_are_exact(kernel: Kernel, seed: int, blocks: int, groups: int) -> None:
+def test_products_with_keys_are_exact(kernel: ProductKernel, seed: int, blocks: int, groups: int) -> None:
     rng, width, slots = np.random.default_rng(seed), kernel.group * groups, COLUMNS * blocks
     query, keys = (rng.integers(-127, 128, (n, width)).astype(np.int8) for n in (1, slots))
     packed = (keys.astype(np.int16) + kernel.offset).astype(kernel.keys).reshape(blocks, COLUMNS, groups, kernel.group)
@@ -234,7 +234,7 @@ def test_contexts_learn_the_same(text: list[bytes], weights: list[Any]) -> None:
     ],
 )
 @each_kernel
-def test_transformers_predict_the_same(shape: dict[str, Any], block: int, kernel: Kernel) -> None:
+def test_transformers_predict_the_same(shape: dict[str, Any], block: int, kernel: ProductKernel) -> None:
     _, network = text_pair(**shape)
     x = symbols(0, 5, 64)
     wanted = text_weights(network, x, 1, 64)
@@ -278,7 +278,7 @@ def described(network: Any, images: Sequence[NDArray[np.uint8]], single: bool) -
     ],
 )
 @each_kernel
-def test_convnets_predict_the_same(shape: dict[str, Any], single: bool, kernel: Kernel) -> None:
+def test_convnets_predict_the_same(shape: dict[str, Any], single: bool, kernel: ProductKernel) -> None:
     _, network = conv_pair(**shape)
     images = [pixels(1, 1, 11, 8)[0], pixels(2, 1, 6, 15)[0], pixels(3, 1, 1, 1)[0], pixels(4, 1, 9, 1)[0]]
     images.append(noise(5, 7, 30, 3))

@@ -35,7 +35,7 @@ from bfncodec.networks.convnet.model import (
     REACH,
 )
 from bfncodec.networks.exact import LARGEST
-from bfncodec.networks.kernels import COLUMNS, Kernel, fastest, signed, store
+from bfncodec.networks.kernels import COLUMNS, ProductKernel, fastest, signed, store
 from bfncodec.networks.products import MOST, Linear, finish, linear_of, most_of, multiply, quantise
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
 from bfncodec.runtime.jit import compiled
@@ -143,7 +143,7 @@ class CompiledConvNet:
     network: of which the weights are; kernel: None for the fastest of this processor.
     """
 
-    def __init__(self, network: ExactConvNet, kernel: Kernel | None = None) -> None:
+    def __init__(self, network: ExactConvNet, kernel: ProductKernel | None = None) -> None:
         self.network = network
         self.kernel = kernel = kernel or fastest()
         config = network.config
@@ -208,7 +208,7 @@ class CompiledConvNetState(ConvNetState):
         return CompiledPrediction(self.compiled, trunk)
 
 
-def _workspace(weights: Weights, width: int, kernel: Kernel) -> Workspace:
+def _workspace(weights: Weights, width: int, kernel: ProductKernel) -> Workspace:
     layers = [layer.panels for layer in (weights.input, weights.convs, weights.outs, weights.trunk)]
     sizes = [kernel.group * panels.shape[-3] for panels in layers]
     inputs, taps, hidden, features = (kernel.buffer(TOGETHER, size) for size in sizes)

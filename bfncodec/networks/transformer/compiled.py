@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bfncodec.coding import tables
-from bfncodec.networks.kernels import COLUMNS, Kernel, fastest, key_scores, store, weighted_sum
+from bfncodec.networks.kernels import COLUMNS, ProductKernel, fastest, key_scores, store, weighted_sum
 from bfncodec.networks.products import (
     MOST,
     Linear,
@@ -77,8 +77,8 @@ class Weights(NamedTuple):
 class KVCache(NamedTuple):
     """Keys and values of the latest S slots of each window, the latest over the oldest, in blocks of COLUMNS slots.
 
-    C is hd rounded up to COLUMNS; keys have the dtype `Kernel.keys`, values of `Kernel.beside` slots lie beside each
-    other.
+    C is hd rounded up to COLUMNS; keys have the kernel's dtype, and values of some slots lie beside each other, see
+    `ProductKernel`.
     """
 
     keys: Array  # [B, H, S / COLUMNS, hd / group, COLUMNS, group]
@@ -111,7 +111,7 @@ class CompiledTransformer:
     network: of which the weights are; kernel: None for the fastest of this processor.
     """
 
-    def __init__(self, network: ExactTransformer, kernel: Kernel | None = None) -> None:
+    def __init__(self, network: ExactTransformer, kernel: ProductKernel | None = None) -> None:
         self.network = network
         self.kernel = kernel or fastest()
         self.weights = Weights(
@@ -143,7 +143,7 @@ def _embedding(network: ExactTransformer) -> Embedding:
     )
 
 
-def _layer(block: ExactBlock, kernel: Kernel) -> Layer:
+def _layer(block: ExactBlock, kernel: ProductKernel) -> Layer:
     return Layer(
         linear_of(block.qkv, kernel),
         linear_of(block.out, kernel),
@@ -179,7 +179,7 @@ class CompiledTransformerState:
         return torch.from_numpy(found).view(self.windows, count, -1)
 
 
-def _cache(config: Any, windows: int, slots: int, kernel: Kernel) -> KVCache:
+def _cache(config: Any, windows: int, slots: int, kernel: ProductKernel) -> KVCache:
     heads, width, blocks = config.heads, config.head_width, -(-slots // COLUMNS)
     groups, values = -(-width // kernel.group), kernel.beside
     return KVCache(
