@@ -255,6 +255,7 @@ class _Multiplier:
 
     @classmethod
     def of(cls, dtype: types.Type) -> _Multiplier:
+        """Return the instructions for left factors of a dtype."""
         words = dtype == types.int16
         lanes = _EIGHT if words else _BYTE_LANES
         return cls(dtype, lanes, _vector(_BYTE, 2 * lanes) if words else _vector(_INT, lanes))
@@ -289,6 +290,7 @@ class _TileCode:
     scalar: bool
 
     def generate(self, context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        """Write the instructions. values: the arguments of `_tile`."""
         multiplier, parts = self.multiplier, self.panels * self._wide
         left, right, result = _arrays(context, builder, signature, values, (0, 1, 3))
         inner, outer = (_shape(builder, array)[1] for array in (left, result))
@@ -469,6 +471,7 @@ class _SumCode:
     floats: bool
 
     def generate(self, context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        """Write the instructions. values: the arguments of `_weigh`."""
         element, loaded, lanes = (_FLOAT, _BYTE, _EIGHT) if self.floats else (_INT, _INT, _BYTE_LANES)
         kind, parts = _vector(element, lanes), self.parts
         left, matrix, result = _arrays(context, builder, signature, values, (0, 1, 4))

@@ -41,7 +41,11 @@ FLOOR = 2.0**-20  # probability given to the uniform distribution, as the coder'
 
 @dataclass(frozen=True)
 class ConvNetConfig:
-    """Shape of the network; stored in a model's config.json."""
+    """Shape of the network; stored in a model's config.json.
+
+    width: channels C of the residual stream. hidden: channels between a block's convolution and its last layer. blocks:
+    their number. mixtures: logistics K in the mixture of a channel.
+    """
 
     width: int = 64
     hidden: int = 128
@@ -52,6 +56,7 @@ class ConvNetConfig:
 
     @property
     def features(self) -> int:
+        """Integers that enter at each pixel, F: of the taps, the causal prediction and the borders."""
         return 3 * len(INPUT_TAPS) + 3 + 3 * REACH
 
     def outputs(self, k: int) -> int:
@@ -65,10 +70,12 @@ class ConvNetConfig:
         return self.dilations[block % len(self.dilations)]
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the table that `from_dict` reads."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ConvNetConfig:
+        """Read the table `network` of a model's config. Raises TypeError for keys that are none."""
         return cls(**{**values, "dilations": tuple(values.get("dilations", (1,)))})
 
 
@@ -136,6 +143,7 @@ class MaxNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Normalise rows. [..., C] -> [..., C]"""
         largest, where = x.abs().max(-1, keepdim=True)
         inverse = largest.clamp_min(1e-6).reciprocal()
         y = x * inverse
@@ -144,6 +152,7 @@ class MaxNorm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        """Gradient of the rows: also through the largest element, which all others are divided by."""
         (g,) = grads
         y, inverse, where = ctx.saved_tensors
         through_max = (g * y).sum(-1, keepdim=True, dtype=torch.float32).to(g.dtype) * inverse

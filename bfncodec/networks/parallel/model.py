@@ -61,6 +61,7 @@ class DenoiserConfig:
 
     @property
     def channels(self) -> int:
+        """Channels of an image, 1 for a text."""
         return self.shape[2] if len(self.shape) == 3 else 1
 
     @property
@@ -97,10 +98,12 @@ class DenoiserConfig:
         return min(1.0, share) * (KNOTS - 1)
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the table that `from_dict` reads."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DenoiserConfig:
+        """Read the table `network` of a model's config. Raises ValueError as the class, TypeError for other keys."""
         given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**given)
 

@@ -41,6 +41,7 @@ class ExactEmbedding:
 
     @classmethod
     def load(cls, tensors: dict[str, Tensor], names: Sequence[str], device: torch.device) -> ExactEmbedding:
+        """Return the stored tables NAME.q and NAME.s of all names, behind each other."""
         rows = torch.cat([table_rows(tensors, name) for name in names]).to(device)
         scale = torch.cat([tensors[f"{name}.s"] for name in names]).float().to(device)
         return cls(rows, scale[:, None])
@@ -61,6 +62,7 @@ class ExactNgrams:
 
     @classmethod
     def load(cls, config: TransformerConfig, tensors: dict[str, Tensor], device: torch.device) -> ExactNgrams:
+        """Return the stored tables ngram.0, ngram.1, … of a configuration that has some."""
         table = ExactEmbedding.load(tensors, [f"ngram.{i}" for i in range(len(config.ngrams))], device)
         orders, bits = (torch.tensor(values, device=device) for values in zip(*config.ngrams, strict=True))
         reach, rows = int(orders.max()), 1 << bits

@@ -31,7 +31,11 @@ HASH_MULTIPLIER = 0x9E3779B1  # 2^32 / golden ratio: Knuth's multiplicative hash
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """Shape of the network; stored in a model's config.json."""
+    """Shape of the network; stored in a model's config.json.
+
+    symbols: of the alphabet. width: channels d of the residual stream. heads: of attention, d / heads channels each.
+    expansion: channels of the layer of squared rectifiers, over d. rope_base: of the frequencies of rotary positions.
+    """
 
     symbols: int = 256
     width: int = 256
@@ -47,18 +51,24 @@ class TransformerConfig:
 
     @property
     def head_width(self) -> int:
+        """Channels of a head, hd."""
         return self.width // self.heads
 
     def spans(self, teeth: int) -> list[int]:
-        """Steps that a slot looks back in each layer, its own included."""
+        """Steps that a slot attends to in each layer, its own included."""
         contexts = self.context if isinstance(self.context, tuple) else (self.context,) * self.layers
         return [max(1, (context or self.window) // teeth) for context in contexts]
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the table that `from_dict` reads."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TransformerConfig:
+        """Read the table `network` of a model's config.
+
+        Raises ValueError for other ngram_bits than COARSE and FINE, and TypeError for keys that are none.
+        """
         values = dict(values)
         values["ngrams"] = tuple((int(n), int(b)) for n, b in values["ngrams"])
         if isinstance(values.get("context"), list):
@@ -138,6 +148,7 @@ class TransformerBlock(nn.Module):
         nn.init.zeros_(self.down.weight)
 
     def forward(self, x: Tensor, slots: Slots, span: int) -> Tensor:
+        """x: [B, L, d], slots in step-major order; span: steps that a slot attends to -> [B, L, d]"""
         batch, length, d = x.shape
         qkv = self.qkv(rms_norm(x)).view(batch, length, 3, self.heads, d // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # [B, H, L, d/H]
