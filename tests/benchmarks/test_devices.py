@@ -24,6 +24,7 @@ def on_the_cpu(*arguments: str) -> Result:
     return run(devices.main, "--device", "cpu", *arguments)
 
 
+@pytest.mark.slow
 def test_a_device_that_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "SIDE", 16)
     found = on_the_cpu()
@@ -72,6 +73,7 @@ def test_a_row_is_a_process_of_its_own() -> None:
     assert found.output.count("| same |") == 2
 
 
+@pytest.mark.slow
 def test_every_setting_of_a_program_is_undone() -> None:
     import torch
 

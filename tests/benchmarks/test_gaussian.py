@@ -17,6 +17,7 @@ from support.tiny import CONFIGS, KINDS, content, random_stack, tiny_receiver, v
 from support.wavefronts import SHAPE, TWO, full_stack, tiny
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_games_by_densities_cost_their_divergences_on_average(kind: str) -> None:
     receiver, x = tiny_receiver(kind), values(kind, 32, 2)
@@ -39,6 +40,7 @@ def test_a_chain_costs_what_its_own_path_says(kind: str) -> None:
     assert len(chain.bits) == 1
 
 
+@pytest.mark.slow
 def test_a_chain_of_lines_costs_what_its_own_path_says() -> None:
     x = 100 + (noise(7, 240, *SHAPE) % 5).astype(np.int64).reshape(-1)
     chain: Any = realised_path(tiny(0.1, TWO))

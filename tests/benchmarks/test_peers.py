@@ -160,6 +160,7 @@ def test_a_dictionary_makes_texts_like_it_smaller(name: str, plain: str) -> None
     assert trained([]) == b""
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from([b"", b"a", b"\x00", b"\xff", TEXT[:90], bytes(range(256))]), max_size=6))
 @settings(max_examples=20, deadline=None)
 def test_bytes_come_back_from_every_peer(parts: list[bytes]) -> None:
@@ -330,6 +331,7 @@ def test_no_picture_files_are_a_clear_error(tmp_path: Path) -> None:
         assert "no picture files" in result.output
 
 
+@pytest.mark.slow
 def test_report_says_how_segments_are_coded_and_how_files_compare(tmp_path: Path) -> None:
     graphic("RGB").save(tmp_path / "a.png")
     graphic("P").save(tmp_path / "b.png")
@@ -355,6 +357,7 @@ def test_files_of_a_folder_and_pieces_of_a_text(tmp_path: Path) -> None:
     assert (row["items"], row["raw"]) == (7, 70)
 
 
+@pytest.mark.slow
 @given(st.text(min_size=20, max_size=300), st.integers(1, 20), st.integers(1, 400))
 @settings(max_examples=200)
 def test_pieces_have_their_size_and_begin_with_a_character(text: str, size: int, budget: int) -> None:
@@ -412,6 +415,7 @@ def test_sizes_are_compared_with_the_smallest_peer_that_knows_nothing() -> None:
     assert "zpaq" not in text
 
 
+@pytest.mark.slow
 def test_sizes_of_a_file_are_measured_and_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     pytest.importorskip("zstandard")

@@ -31,7 +31,7 @@ from bfncodec.segments.plan import Choice
 from bfncodec.segments.policy import Policy
 from support.archives import ITEM, archive, decode_damaged, noisy
 from support.check import check_codec
-from support.doubles import FakeArchive
+from support.doubles import FakeArchive, FakeModels
 from support.tiny import CONFIGS, KINDS, archive_codec, export_archive, prefer_models
 
 
@@ -60,10 +60,15 @@ SHORT = {"levels": 9, "grey": 12, "binary": 14, "letters": 35, "ramps": 35}  # i
 LIKE = ("own", "slopes", "noise", "small", "capitals", "two", "pair", "one", "zeros", "three", "no zero")
 
 
+kinds = pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind in ("ramps", "binary") else kind for kind in KINDS]
+)
+
+
 # --- the codec ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@kinds
 def test_archives(codecs: dict[str, ArchiveCodec], kind: str) -> None:
     """The first is a head and a few groups, the others are heads alone. A group costs up to 80 bits."""
     codec, items = codecs[kind], [noisy(kind, SHORT[kind]), b"", archive(kind, 5)]
@@ -75,7 +80,7 @@ def test_archives_of_many_groups(codecs: dict[str, ArchiveCodec]) -> None:
     check_codec(codecs["grey"], [archive("grey", size) for size in (0, 5, 900)], share=0.005, bits=600)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@kinds
 @settings(max_examples=8)
 @given(
     items=st.sampled_from([0, 1, 2, 9, 30]) | st.integers(0, 40),
@@ -106,7 +111,7 @@ def test_archives_come_back(
     assert all(1 <= group <= GROUP for group in found.groups)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@kinds
 def test_a_chain_grows(codecs: dict[str, ArchiveCodec], kind: str) -> None:
     """Only the first items are without the model, and groups grow with the stack; the last is what is left."""
     codec = codecs[kind]
@@ -118,7 +123,7 @@ def test_a_chain_grows(codecs: dict[str, ArchiveCodec], kind: str) -> None:
     assert codec.decode(payload) == noisy(kind, 120)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@kinds
 def test_an_archive_is_as_long_as_its_game(codecs: dict[str, ArchiveCodec], kind: str) -> None:
     """The head, L^n of all other items, and nothing else. The chain drew its noise once: within 5%;
     tests/coding/test_bitsback.py has it to a part in a thousand."""
@@ -144,6 +149,7 @@ def test_what_is_not_of_two_values_is_all_head(codecs: dict[str, ArchiveCodec], 
     assert (found.head, found.groups) == (len(data), ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("like", "white"), [("two", 255), ("pair", 1), ("one", 7)])
 def test_two_values_are_a_zero_and_another(codecs: dict[str, ArchiveCodec], like: str, white: int) -> None:
     """Return what does not fill an item may be anything."""
@@ -177,7 +183,7 @@ def damageable(codec: ArchiveCodec, kind: str) -> bytes:
     return _payloads[kind]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@kinds
 def test_every_flipped_bit_is_noticed_and_repaired(codecs: dict[str, ArchiveCodec], kind: str) -> None:
     codec, data = codecs[kind], noisy(kind, SHORT[kind])
     payload = damageable(codec, kind)
@@ -199,7 +205,7 @@ def unprotected(codec: ArchiveCodec, payload: bytes) -> bytes:
     return varint(whole.size) + varint(whole.head) + white + numbers + whole.words.astype("<u4").tobytes()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@kinds
 def test_payloads_from_before_there_were_checksums(codecs: dict[str, ArchiveCodec], kind: str) -> None:
     codec, data = codecs[kind], noisy(kind, SHORT[kind])
     payload = unprotected(codec, damageable(codec, kind))
@@ -226,6 +232,7 @@ def beyond_repair(payload: bytes, first: int, many: int = 3) -> bytes:
     return bytes(damaged)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["levels", "grey"])
 def test_what_is_popped_before_the_damage_comes_back(
     codecs: dict[str, ArchiveCodec], monkeypatch: pytest.MonkeyPatch, kind: str
@@ -246,6 +253,7 @@ def test_what_is_popped_before_the_damage_comes_back(
     assert f" {kept} of 200 items" in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_payload_that_was_cut_off_keeps_its_first_items(codecs: dict[str, ArchiveCodec]) -> None:
     codec, data = codecs["grey"], noisy("grey", 1200)
     payload = codec.encode(data)
@@ -257,7 +265,7 @@ def test_a_payload_that_was_cut_off_keeps_its_first_items(codecs: dict[str, Arch
     assert start - head > len(data) / 2
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@kinds
 def test_every_truncation_is_noticed(codecs: dict[str, ArchiveCodec], kind: str) -> None:
     payload = damageable(codecs[kind], kind)
     lengths = {*range(24), len(payload) // 2, *range(len(payload) - 9, len(payload))}
@@ -327,6 +335,7 @@ def cut_to(kind: str, items: int) -> Policy:
     return Policy(archive_segment=items * ITEM[kind])
 
 
+@pytest.mark.slow
 def test_samples_are_coded_by_the_model(on_path: Path) -> None:
     """Return what random bits decode to, no other coder knows anything about."""
     data = b"".join(archive_codec(on_path / "tiny-binary", "binary").draw(200, (), np.random.SeedSequence(0)))
@@ -410,7 +419,7 @@ REFUSED: list[tuple[str, Any, str]] = [
 def test_other_data_are_refused_with_the_reason(on_path: Path, kind: str, data: Any, message: str) -> None:
     with pytest.raises(InputError, match=rf"model tiny-{kind} .*({message}).*auto"):
         bfncodec.compress(data, model=f"tiny-{kind}", threads=1)
-    assert bfncodec.compress(data, threads=1)
+    assert bfncodec.compress(data, codecs=FakeModels())
 
 
 def test_pictures_are_not_for_archive_models(on_path: Path) -> None:
@@ -431,6 +440,7 @@ def test_models_on_disk_are_the_ones_in_memory(on_path: Path, codecs: dict[str, 
         assert loaded.encode(noisy(kind, 12)) == codecs[kind].encode(noisy(kind, 12))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("winning")
 @pytest.mark.parametrize("kind", ["grey", "letters"])
 def test_measure_tells_the_noise_of_a_draw_from_the_coders_loss(on_path: Path, kind: str) -> None:

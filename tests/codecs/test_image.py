@@ -133,6 +133,7 @@ def test_thorough_payloads_are_the_shortest_of_those_tried(both: ImageCodec) -> 
     assert all(len(p) <= best + 2 for p in payloads)
 
 
+@pytest.mark.slow
 def test_large_images_are_tried_in_fewer_orientations(both: ImageCodec, monkeypatch: pytest.MonkeyPatch) -> None:
     ramp = np.add.outer(np.arange(24) ** 2, np.arange(31) * 3)[..., None] + np.arange(3)
     xs = [np.ascontiguousarray(turn(ramp.astype(np.uint8), o)[:k]) for o in range(8) for k in (9, 24)]
@@ -161,6 +162,7 @@ def test_models_say_which_images_they_know(colour: ImageCodec, both: ImageCodec,
             codec(tmp_path / "wrong", wrong)
 
 
+@pytest.mark.slow
 def test_flipped_and_cut_grey_payloads_are_damage_or_another_image(both: ImageCodec) -> None:
     """Never another kind of error, never another shape than the head says."""
     x = noise(4, 9, 8, 1)
@@ -224,6 +226,7 @@ def test_images_round_trip(image_codec: ImageCodec, x: Image) -> None:
     check_length(image_codec, x, payload)
 
 
+@pytest.mark.slow
 def test_an_image_is_as_long_as_its_ideal_bits(image_codec: ImageCodec) -> None:
     """Long enough that 64 bits do not hide a coder that wastes 0.1%."""
     x = noise(7, 100, 150, 3)

@@ -72,6 +72,7 @@ def text_steps(length: int) -> int:
     return Comb(-(-length // lanes), teeth).n_steps if length else 0
 
 
+@pytest.mark.slow
 def test_a_long_text_is_as_long_as_its_ideal_bits(text_codec: TextCodec) -> None:
     x = noise(2, 2200).tobytes()
     payload = text_codec.encode(x)
@@ -125,6 +126,7 @@ def test_texts_that_learn_round_trip(mixed_codec: TextCodec, x: bytes) -> None:
     assert mixed_codec.decode(payload) == x
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(xs=st.lists(mixed_contents(), min_size=2, max_size=3))
 @example(xs=[noise(k, n).tobytes() for k, n in enumerate([20, 16, 15, 0, 31, 39, 20])])  # one tooth, unequal lengths

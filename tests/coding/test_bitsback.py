@@ -208,6 +208,7 @@ def test_data_the_model_rules_out_come_back(seed: int) -> None:
 # --- real bits against L^n ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_real_bits_are_the_games(kind: str) -> None:
     """Means over repetitions, each with fresh noise on both sides, within 4 standard errors of both together; and these

@@ -177,6 +177,7 @@ def test_a_region_keeps_no_metadata_of_the_whole() -> None:
     assert found.info == {"icc_profile": b"i", "Author": "A"}
 
 
+@pytest.mark.slow
 def test_of_a_file_only_what_is_needed_is_read(tmp_path: Path) -> None:
     image = Image.fromarray(noise(30, 200, 200, 3))
     blob = bfncodec.compress(image, "none", policy=SMALL_TILES)

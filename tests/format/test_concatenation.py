@@ -53,6 +53,7 @@ def contents() -> st.SearchStrategy[bytes]:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.lists(contents(), min_size=1, max_size=6), st.booleans())
 def test_contents_come_back_one_after_the_other(parts: list[bytes], lines: bool) -> None:
@@ -214,6 +215,7 @@ def test_the_search_is_bounded(method: int, monkeypatch: pytest.MonkeyPatch) -> 
             assert done[0] < 16 * 2 * 256 * LONGEST_COMPACT
 
 
+@pytest.mark.slow
 def test_many_small_files_are_read() -> None:
     parts = [b"row %d" % number for number in range(3000)]
     stored = [pack(Header(Kind.BYTES), (), [Coded(Method.STORED, part, zlib.crc32(part))]) for part in parts]

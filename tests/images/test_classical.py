@@ -56,6 +56,7 @@ def palette_bytes(image: Image.Image) -> int:
     return len(image.getpalette() or []) if image.mode == "P" else 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tile", [16, 512])
 @settings(max_examples=40)
 @given(graphics(), st.sampled_from([4, 5, 9]), st.sampled_from(["auto", "photo", "none"]))
@@ -71,6 +72,7 @@ def test_graphics_are_no_larger_than_webp(tile: int, image: Image.Image, level: 
     assert bfncodec.decompress(blob, codecs=models).tobytes() == image.tobytes()
 
 
+@pytest.mark.slow
 def test_what_repeats_far_apart_is_coded_as_a_whole() -> None:
     """Even where the model wins most tiles."""
 

@@ -226,6 +226,7 @@ def test_a_picture_never_takes_more_than_its_bytes() -> None:
         assert len(encode_data(data, PLAIN, FakeModels())[0]) <= len(bfncodec.compress(data, "none"))
 
 
+@pytest.mark.slow
 def test_roundtrips_are_counted(tmp_path: Path) -> None:
     from benchmarks.roundtrips import main
 

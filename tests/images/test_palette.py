@@ -109,6 +109,7 @@ def test_heads_that_cannot_be_are_damage(value: bytes) -> None:
         Palette.read(value)
 
 
+@pytest.mark.slow
 @given(palettes(), st.data())
 def test_damaged_palettes_are_palettes_or_errors_of_ours(palette: Palette, data: st.DataObject) -> None:
     value = bytearray(palette.write())
@@ -164,6 +165,7 @@ def state(image: Image.Image) -> tuple[Any, ...]:
     return image.mode, image.size, image.tobytes(), image.im.getpalettemode(), image.getpalette(rawmode=None), kinds
 
 
+@pytest.mark.slow
 @given(images())
 def test_images_come_back_with_their_palettes(image: Image.Image) -> None:
     picture = picture_of_image(image)
@@ -171,6 +173,7 @@ def test_images_come_back_with_their_palettes(image: Image.Image) -> None:
     assert picture.palette is None or picture.header.extra(Tag.PALETTE) is None
 
 
+@pytest.mark.slow
 @given(images())
 def test_images_come_back_out_of_files(image: Image.Image) -> None:
     back = bfncodec.decompress(bfncodec.compress(image, "none", level=1))
@@ -236,6 +239,7 @@ def chunks(data: bytes) -> list[bytes]:
     return [chunk[:4] if chunk.startswith(b"IDAT") else chunk for chunk in found]
 
 
+@pytest.mark.slow
 @given(png_files())
 @example(png_file(8, noise(7, 256, 3).tobytes(), noise(8, 256).tobytes(), 256))
 @example(png_file(1, bytes(3), b"", 1))

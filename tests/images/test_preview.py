@@ -74,6 +74,7 @@ def test_every_picture_has_a_preview(image: Image.Image, stored: bool) -> None:
     assert bfncodec.decompress(blob) == image
 
 
+@pytest.mark.slow
 def test_a_preview_looks_like_the_picture() -> None:
     palette = Image.fromarray(scene()).quantize(64)
     wide = Image.fromarray(scene()[:, :, 0].astype(np.uint16) * 16)

@@ -310,6 +310,7 @@ def test_transformer_in_parallel_is_transformer_step_by_step(teeth: int, context
         assert torch.equal(text_weights(network, x[i : i + 1], teeth, 1)[0], step_by_step[i])
 
 
+@pytest.mark.slow
 def test_threads_change_no_distribution(two_threads: Callable[[int], None]) -> None:
     """Large enough that torch does share the work out."""
     _, conv = conv_pair(width=64, hidden=128)
@@ -332,6 +333,7 @@ def test_odd_widths() -> None:
     np.testing.assert_array_equal(conv_distributions(network, images, 100), conv_distributions(network, images, 1))
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(st.integers(1, 7), st.integers(1, 7), st.sampled_from([(1,), (2,)]), st.data())
 def test_no_pixel_is_known_before_it_is_sent(
@@ -361,6 +363,7 @@ def test_no_pixel_is_known_before_it_is_sent(
     assert here == 2 or not np.array_equal(before[here + 1 :, r * width + c], after[here + 1 :, r * width + c])
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(
     st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=2, max_size=5),
@@ -435,6 +438,7 @@ def test_what_a_slot_is_told_is_what_was_trained(ngrams: tuple[tuple[int, int], 
     assert expected.abs().mean() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("teeth", [1, 2, 4])
 def test_no_symbol_is_known_before_it_is_sent(teeth: int) -> None:
     network, twin = text_pair()
@@ -495,6 +499,7 @@ def exact_image_bits(network: ExactConvNet, images: NDArray[np.uint8]) -> float:
     return bits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dilations", [(1,), (1, 2)])
 def test_convnet_and_its_twin_agree_on_the_bits(dilations: tuple[int, ...]) -> None:
     """After some training: the twin cuts the tails of its distributions, which untrained networks hit all the time."""

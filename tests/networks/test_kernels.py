@@ -194,6 +194,7 @@ def test_nothing_is_fused() -> None:
 # --- contexts ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(text=texts(5), weights=st.lists(rows, min_size=3, max_size=3))
 @example(text=[b"ab", b"cd"] * 50, weights=[one_hot(255)[0]] * 3)

@@ -204,6 +204,7 @@ def test_other_numbers_of_steps_are_refused(tmp_path: Path) -> None:
         codec.with_steps(99)
 
 
+@pytest.mark.slow
 def test_the_loss_is_the_games() -> None:
     """Averaged over steps and noise: what is trained is what is played, within 4 standard errors."""
     network, receiver = denoiser("ramps"), tiny_receiver("ramps")
@@ -251,6 +252,7 @@ validate_every = 20
 """
 
 
+@pytest.mark.slow
 def test_a_model_is_trained(tmp_path: Path) -> None:
     text = b"an old man sat on a red mat and ate an apple " * 60
     (tmp_path / "text.txt").write_bytes(text)

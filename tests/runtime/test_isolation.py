@@ -97,6 +97,7 @@ def expected() -> list[bytes]:
     return payloads()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(SETTINGS))
 def test_files_do_not_depend_on_what_torch_is_set_to(expected: list[bytes], name: str) -> None:
     with SETTINGS[name]():

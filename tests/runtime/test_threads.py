@@ -140,6 +140,7 @@ def test_groups_in_threads_have_one_each() -> None:
         assert threads() == (HERE, OTHERS)
 
 
+@pytest.mark.slow
 def test_the_environment_stays_as_it_is() -> None:
     """torch is imported with a setting for OpenMP, which programs that are started later do not get."""
     script = "import os, bfncodec; bfncodec.load('text-fast'); assert 'GOMP_SPINCOUNT' not in os.environ"
@@ -172,6 +173,7 @@ assert torch.get_num_threads() == 2
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("switch", ["never", "always"])
 def test_forked_children_code_what_their_parent_did(folder: Path, switch: str) -> None:

@@ -31,6 +31,7 @@ def every_form(dtype: str, shape: tuple[int, ...]) -> list[Form]:
     return [*forms_of(dtype, shape), *others]
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.sampled_from(TYPES), st.integers(8, 300), st.integers(0, 20), st.booleans())
 def test_every_form_comes_back(dtype: str, count: int, seed: int, smooth: bool) -> None:

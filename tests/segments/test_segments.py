@@ -123,6 +123,7 @@ def test_a_hole_does_not_speak_for_sparse_data() -> None:
     assert codec.batches
 
 
+@pytest.mark.slow
 def test_long_content_that_says_little_is_looked_at_closely() -> None:
     """Of 65,536 bytes of these LZMA makes 0.21 bits a byte, of the whole less."""
     data = specks(1_100_000, 100)
@@ -142,6 +143,7 @@ def test_noise_is_not_for_models() -> None:
     assert len(blob) <= array.size + 40
 
 
+@pytest.mark.slow
 def test_noise_is_not_searched_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     searches: list[tuple[int, int]] = []
     stream = vp8l._stream

@@ -102,6 +102,7 @@ def test_noise_decides_nothing_in_one_step() -> None:
     assert first == pytest.approx(second, rel=1e-6)
 
 
+@pytest.mark.slow
 @ramps
 def test_the_float_network_costs_what_the_integers_do(ramp: tuple[float, ...]) -> None:
     """Step by step: what a first step costs is what the mixture of normals says, whatever comes after."""
@@ -222,6 +223,7 @@ validate_every = 20
 """
 
 
+@pytest.mark.slow
 @ramps
 def test_a_model_is_trained(ramp: tuple[float, ...], tmp_path: Path) -> None:
     pictures = (items(60).reshape(60, *SHAPE) // 8).astype(np.uint8)
