@@ -1,4 +1,4 @@
-"""Every error this library raises on purpose.
+"""Errors that this library raises on purpose.
 
 ::
 
@@ -47,8 +47,8 @@ __all__ = [
 class BfncodecError(Exception):
     """Root of every error that bfncodec raises on purpose.
 
-    python, command: what to do about it, for who calls from Python and for who uses the command line, where one
-    sentence does not serve both. ``str(error)`` ends in the first, :meth:`for_command` in the second.
+    python, command: advice for callers from Python and for users of the command line, if one sentence does not serve
+    both. ``str(error)`` ends in the first, :meth:`for_command` in the second.
     """
 
     def __init__(self, message: str = "", *, python: str = "", command: str = "") -> None:
@@ -59,11 +59,11 @@ class BfncodecError(Exception):
         return self._ending_in(self.python)
 
     def for_command(self) -> str:
-        """The message for who uses the command line."""
+        """Return the message for users of the command line."""
         return self._ending_in(self.command)
 
     def within(self, place: str) -> Self:
-        """An error of the same kind that says where it happened."""
+        """Return an error of the same type that names where it happened."""
         return type(self)(f"{place}: {self.args[0]}", python=self.python, command=self.command)
 
     def _ending_in(self, hint: str) -> str:
@@ -89,19 +89,22 @@ class LimitError(DamagedError):
 
 @dataclass(frozen=True)
 class Salvaged:
-    """What could be had of damaged bytes: the content, zeros where it is lost, and the byte ranges that are."""
+    """The rest of damaged bytes: the content, with zeros for what is lost, and the ranges of bytes that are."""
 
     content: bytes
     lost: tuple[tuple[int, int], ...]
 
     @property
     def gone(self) -> int:
-        """Bytes that are lost."""
+        """Number of bytes that are lost."""
         return sum(stop - start for start, stop in self.lost)
 
 
 class SalvageableError(DamagedError):
-    """Damage that leaves something. salvage: decodes it, which may take as long as decoding everything."""
+    """Damage that leaves something.
+
+    salvage: decodes what is left, which may take as long as decoding everything.
+    """
 
     def __init__(self, message: str, salvage: Callable[[], Salvaged]) -> None:
         super().__init__(message)
@@ -121,7 +124,7 @@ class ModelError(BfncodecError):
 
 
 class InputError(BfncodecError):
-    """What the caller gave cannot be used: a wrong type, shape, option, or an unreadable file."""
+    """Input of the caller that cannot be used: a wrong type, shape, option, or an unreadable file."""
 
 
 class OutputError(BfncodecError):
@@ -132,8 +135,10 @@ class OutputError(BfncodecError):
 def reading(what: str) -> Iterator[None]:
     """Make a DamagedError of whatever a third party's decoder raises in the block, given bytes of a file.
 
-    Pillow, NumPy and Python's own parsers raise a dozen unrelated types for what is broken or forged. ``what`` says
-    what cannot be done then. Errors of this library and a lack of memory stay what they are; warnings are not shown.
+    Pillow, NumPy and Python's own parsers raise a dozen unrelated types for broken or forged bytes. Errors of this
+    library and a lack of memory stay what they are; warnings are not shown.
+
+    what: the beginning of the message, what cannot be done.
     """
     try:
         with warnings.catch_warnings():

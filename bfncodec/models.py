@@ -43,18 +43,18 @@ class ModelInfo:
 
     @property
     def role(self) -> str:
-        """Return what it codes: "image", "text", or "archive" for many items of one shape."""
+        """Role of the model: "image", "text", or "archive" for many items of one shape."""
         return str(self.config["role"])
 
     @property
     def levels(self) -> tuple[int, int] | None:
-        """First and last of the levels at which it serves its kind of data unasked; None where it states none."""
+        """First and last level at which the model is a default; None if it states none."""
         stated = self.config.get("levels")
         return (stated[0], stated[1]) if stated else None
 
     @property
     def weights(self) -> Path:
-        """The file of its weights: its own, or that of the model beside it that it has them from."""
+        """File of the weights: the model's own, or that of the model beside it whose weights it shares."""
         other = self.config.get("weights")
         return (self.path.parent / str(other) if other else self.path) / WEIGHTS
 
@@ -76,7 +76,10 @@ class ModelInfo:
 
 
 def search_path() -> list[Path]:
-    """Folders that hold models, first match wins: $BFNCODEC_MODELS, the user's, the package's own, the checkout's."""
+    """Return the folders that hold models; the first match wins.
+
+    They are $BFNCODEC_MODELS, the user's, the package's own and the checkout's.
+    """
     named = [Path(p) for p in os.environ.get("BFNCODEC_MODELS", "").split(os.pathsep) if p]
     user = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "bfncodec" / "models"
     package = Path(__file__).resolve().parent
@@ -84,7 +87,7 @@ def search_path() -> list[Path]:
 
 
 def read(path: str | Path) -> ModelInfo:
-    """The model in a directory. Raises ModelError if it is incomplete or its config cannot be read."""
+    """Return the model in a directory. Raises ModelError if it is incomplete or its configuration cannot be read."""
     path = Path(path)
     file = path / CONFIG
     _expect(file, path)
@@ -117,7 +120,7 @@ def read(path: str | Path) -> ModelInfo:
 
 
 def _check_values(tree: object) -> None:
-    """Raise ValueError for numbers and lists that no model has, and that would keep who reads them busy for ever."""
+    """Raise ValueError for numbers and lists that no model has, and that would keep a reader busy for ever."""
     if isinstance(tree, (list, dict)):
         if len(tree) > _MOST_VALUES:
             raise ValueError(f"expected at most {_MOST_VALUES} values in a list, found {len(tree)}")
@@ -150,12 +153,15 @@ def _are_levels(value: object) -> bool:
 
 
 def available() -> list[ModelInfo]:
-    """Every model on the search path, by name; of two with one name the first found."""
+    """Return the models on the search path, by name; of two with one name the first found."""
     return sorted(_by_name().values(), key=lambda info: info.name)
 
 
 def find(name_or_id: str | bytes | Path) -> ModelInfo:
-    """A model by name, by identity (4 bytes, or 8 or more hex digits) or by directory. Raises ModelNotFoundError."""
+    """Return a model by name, by identity (4 bytes, or 8 or more hex digits) or by directory.
+
+    Raises ModelNotFoundError, ModelError for a broken directory.
+    """
     if isinstance(name_or_id, Path) or (isinstance(name_or_id, str) and os.sep in name_or_id):
         return read(name_or_id)
     models = _everything()
@@ -173,10 +179,10 @@ def find(name_or_id: str | bytes | Path) -> ModelInfo:
 
 
 def default(role: str, level: int = DEFAULT_LEVEL) -> ModelInfo:
-    """The model that serves a kind of data ("image" or "text") at a level when none is named.
+    """Return the model for a role, "image" or "text", at a level if the caller names none.
 
-    The first on the search path whose levels hold it; else the one called "photo" or "text" that states none; else the
-    nearest. Raises InputError for a level that is none, ModelNotFoundError where nothing serves.
+    It is the first on the search path whose levels hold the level; else the one called "photo" or "text" that states
+    none; else the nearest. Raises InputError for what is no level, ModelNotFoundError if there is no model.
     """
     check_level(level)
     serving = [info for info in _by_name().values() if info.role == role]
@@ -191,7 +197,7 @@ def default(role: str, level: int = DEFAULT_LEVEL) -> ModelInfo:
 
 
 def served_levels() -> dict[Path, list[int]]:
-    """The levels at which each model, by its directory, is the default of its kind of data."""
+    """Return the levels at which each model, by its directory, is a default."""
     found: dict[Path, list[int]] = {}
     for role in _FALLBACKS:
         for level in range(LEVELS[0], LEVELS[1] + 1):
@@ -201,7 +207,7 @@ def served_levels() -> dict[Path, list[int]]:
 
 
 def _hash_of(info: ModelInfo) -> str:
-    """A model's SHA-256, nothing where it cannot be read: one broken model must not hide the others."""
+    """Return a model's SHA-256, "" if it cannot be read: one broken model must not hide the others."""
     try:
         return info.sha256
     except ModelError:
@@ -227,7 +233,7 @@ def check_level(level: int) -> None:
 
 
 def _by_name() -> dict[str, ModelInfo]:
-    """Every model in the order of the search path; of two with one name the first found."""
+    """Return the models in the order of the search path; of two with one name the first found."""
     found: dict[str, ModelInfo] = {}
     for info in _everything():
         found.setdefault(info.name, info)
@@ -235,8 +241,9 @@ def _by_name() -> dict[str, ModelInfo]:
 
 
 def _everything() -> list[ModelInfo]:
-    """Every model directory on the search path, also those whose name is taken by an earlier one. Directories that
-    are no whole models are passed over: one broken model must not hide the others.
+    """Return the models in all directories on the search path, also those whose name is taken by an earlier one.
+
+    Directories that are no whole models are passed over: one broken model must not hide the others.
     """
     found = []
     for folder in search_path():

@@ -20,7 +20,7 @@ from bfncodec.images.picture import Picture
 from bfncodec.runtime.arguments import check_codecs, check_model, whole_number
 from bfncodec.runtime.arrays import Pixels
 from bfncodec.segments.encode import encode_frame
-from bfncodec.segments.modelled import close, opened
+from bfncodec.segments.modelled import parse, prepare
 
 DRAWS = 4
 """Draws of the sender's noise that the ideal of an archive is the mean of."""
@@ -147,5 +147,5 @@ def _coded_items(content: Content, segment: Segment, codec: Codec[Any]) -> Itera
         return
     (top, bottom), (left, right) = segment.extent
     tile = content.pixels[top:bottom, left:right]
-    inputs = opened(tile, content.mode, codec.capabilities.channels).inputs
-    yield from zip(inputs, close(segment.payload, content.mode, *tile.shape[:2]).payloads, strict=False)
+    inputs = prepare(tile, content.mode, codec.capabilities.channels).inputs
+    yield from zip(inputs, parse(segment.payload, content.mode, *tile.shape[:2]).payloads, strict=False)

@@ -1,1 +1,1 @@
-"""What can be compressed: bytes, text, arrays, pictures and folders, and the parts of them that can be had alone."""
+"""Content that can be compressed: bytes, text, arrays, pictures, folders, and parts of them that can be had alone."""

@@ -109,7 +109,7 @@ class Folder(Plain):
 
 
 class FilePositions:
-    """Where each file lies in the content: files kept as bytes come first.
+    """Positions of the files in the content, those kept as bytes first.
 
     entries: the files in the order of the content. starts: the byte at which each begins.
     """

@@ -38,7 +38,7 @@ _NOT_KEPT = "would come back as its base type"
 
 
 def content_of(data: Any) -> Content:
-    """The content of bytes, bytearray, a memoryview of bytes, str, an array of numbers or a Pillow image.
+    """Return the content of bytes, bytearray, a memoryview of bytes, str, an array of numbers or a Pillow image.
 
     Raises InputError, which says what to pass instead, for anything that would not come back equal and of its type.
     """
@@ -91,7 +91,7 @@ def _content_of_array(array: Array) -> Content:
 
 
 def _type_name(array: Array) -> str | None:
-    """The array's type as headers have it, None for one they have not."""
+    """Return the element type as headers name it, None for one that they lack."""
     import numpy as np
 
     name = array.dtype.str.lstrip("<|")
@@ -104,13 +104,13 @@ def _type_name(array: Array) -> str | None:
 
 
 def _name_of(data: object) -> str:
-    """The type of an object as its users write it."""
+    """Return the type of an object as its users write it."""
     kind = type(data)
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _advice(data: object) -> str:
-    """Return what to pass instead of an object that is not taken."""
+    """Return advice on what to pass instead of an object that is not taken."""
     if isinstance(data, str):
         return f"it {_NOT_KEPT}; pass str(data), or data.value of an enum"
     if isinstance(data, (bytes, bytearray)):
@@ -171,9 +171,9 @@ def _advice_on_type(array: Array) -> str:
 
 
 def object_of(content: Content) -> Any:
-    """The inverse of :func:`content_of`; the bytes of a picture that was a file, and of each file of a folder.
+    """Return the object of a content; the bytes of a picture that was a file, and of each file of a folder.
 
-    Where a file that was to come back byte for byte does not, the log says so.
+    Logs a file that was to come back byte for byte and does not.
     """
     if isinstance(content, Folder):
         return _told(content, make_files(content))

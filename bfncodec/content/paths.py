@@ -1,6 +1,6 @@
-"""Paths of the files of a folder: which may be in a file, and which may be written on this system.
+"""Paths of the files of a folder: those that may be in a file, and those that may be written on this system.
 
-A path that leads out of the folder, or to a device, is what a forged file would have. No numpy, torch or PIL.
+A forged file would have paths that lead out of the folder, or to a device. No numpy, torch or PIL.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _DEVICES = frozenset(
 
 
 def bad_path(paths: Sequence[str]) -> str | None:
-    """The first path that is not good, or not where it belongs in a sorted list without repetition.
+    """Return the first path that is bad, or out of order in a sorted list without repetition; None if all are good.
 
-    Good ones have slashes between parts of which none is empty, . or .., no zero bytes or half letters, and are no
-    folder of another. Takes time in proportion to the paths, whatever is in them.
+    A good path has slashes between parts of which none is empty, . or .., no zero bytes or half surrogates, and is no
+    folder of another. This takes time in proportion to the paths, whatever is in them.
     """
     for before, path in pairwise(["", *paths]):
         if path <= before or not _is_good(path):
@@ -43,9 +43,9 @@ def _is_good(path: str) -> bool:
 
 
 def unusable_path(paths: Sequence[str], system: str = os.name) -> str | None:
-    """The first path that means something else on this system, and so may not be written there; none but on Windows.
+    """Return the first path that means something else on this system, and so may not be written; None but on Windows.
 
-    There devices have names in every folder, dots and spaces at the end are dropped, colons name drives and streams,
+    There, devices have names in every folder, dots and spaces at the end are dropped, colons name drives and streams,
     and backslashes are slashes.
     """
     if system != "nt":

@@ -37,11 +37,11 @@ class Region:
 
     @property
     def extent(self) -> Extent:
-        """Rows and columns."""
+        """Rows and columns of the region."""
         return (self.y, self.y + self.height), (self.x, self.x + self.width)
 
     def place(self, header: Header, axes: Axes) -> Extent:
-        """Rows and columns. Raises InputError unless it is some of a picture, and within it."""
+        """Return rows and columns. Raises InputError unless the content is a picture and the region within it."""
         if header.kind is not Kind.IMAGE:
             raise InputError("expected a picture to take a region of, found none: leave the region out")
         (height, _), (width, _) = axes
@@ -61,9 +61,9 @@ class LineRange:
     last: int
 
     def place(self, header: Header, axes: Axes) -> Extent:
-        """The bytes of the blocks that have these lines: all of a file of one segment.
+        """Return the range of the blocks that have these lines; all bytes of a file of one segment.
 
-        Raises InputError for content that is not cut after lines, or has less of them.
+        Raises InputError for content that is not cut after lines, or has fewer of them.
         """
         apart = header.extra(Tag.FILES) is not None or header.extra(Tag.MOVED) is not None
         if header.kind not in (Kind.BYTES, Kind.STR) or apart:
@@ -79,7 +79,10 @@ class LineRange:
         return ((edges[lines.block_of(self.first)], edges[lines.block_of(self.last) + 1]),)
 
     def of(self, block: bytes, header: Header, number: int) -> bytes:
-        """Those that are in a block of that number. InputError where that is all of a file, and it has less lines."""
+        """Return the requested lines that lie in block ``number``.
+
+        Raises InputError if the block is all of a file and has fewer lines, DamagedError if the table is wrong.
+        """
         found, lines = split_lines(block), header.lines
         before = lines.before[number] if lines else 0
         if lines is None:
@@ -97,7 +100,10 @@ Part = Region | LineRange
 
 
 def part_of(crop: tuple[int, int, int, int] | None, line: int | tuple[int, int] | None) -> Part | None:
-    """The part of a content that :func:`bfncodec.decompress` is asked for. InputError for what is none."""
+    """Return the part of a content that :func:`bfncodec.decompress` is asked for, None for all.
+
+    Raises InputError for values that are no part.
+    """
     if crop is not None and line is not None:
         raise InputError("expected a region of a picture or lines of a text, found both: leave one out")
     try:
@@ -114,7 +120,10 @@ def part_of(crop: tuple[int, int, int, int] | None, line: int | tuple[int, int] 
 
 
 def with_true_extras(part: Picture, whole: tuple[int, int]) -> Picture:
-    """A picture cut out of another, of height and width ``whole``, whose extras it still has, with its own."""
+    """Return a region of a picture with the extras that hold for it.
+
+    part: the region, which still has the extras of the picture. whole: height and width of the picture.
+    """
     if part.pixels.shape[:2] == whole:
         return part
     if part.origin is Origin.OBJECT:

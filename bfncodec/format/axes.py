@@ -60,7 +60,7 @@ class Items:
 
 
 Granularity = Items | Lines
-"""Where bytes may be cut: between items, so that parts have equal numbers of them, or after lines."""
+"""Places at which bytes may be cut: between items, so that parts have equal numbers of them, or after lines."""
 
 FINEST = Items(1)
 """Bytes are cut anywhere."""

@@ -27,7 +27,7 @@ from bfncodec.format.wire import Source
 __all__ = ["Known", "check_joinable", "is_joinable", "split"]
 
 Known = Callable[[bytes], bool]
-"""Whether the four bytes are the identity of a model on this machine."""
+"""Tells whether four bytes are the identity of a model on this machine."""
 
 _MOST_BYTES = 1 << 26  # of a segment's content
 _MOST_ENDS = 256  # places that are tried as the end of a stored file, each by a checksum
@@ -35,7 +35,7 @@ _MOST_HEADS = 16  # places that are looked at for a head after a file that a mod
 
 
 def split(blob: bytes, known: Known) -> list[bytes]:
-    """The files that a file consists of: mostly one. Bytes that are no file stay with the file before them."""
+    """Return the files that a file consists of, mostly one. Bytes that are no file stay with the file before them."""
     starts = [0]
     while (end := _end(blob, starts[-1], known)) is not None and blob[end : end + 2] == MAGIC:
         starts.append(end)
@@ -62,9 +62,9 @@ def check_joinable(blob: bytes) -> None:
 
 
 def follower(blob: Source) -> int | None:
-    """Where, in a file whose checksum does not hold, another may begin; None where nothing looks like one.
+    """Return the byte at which another file may begin in one whose checksum does not hold; None if there is none.
 
-    Pictures are not cut apart. This says why several of them, one after the other, cannot be read.
+    Pictures are not cut apart; this tells why several of them, one after the other, cannot be read.
     """
     data = blob[0 : len(blob)]
     place, looked = data.find(MAGIC, 7), 0
@@ -78,7 +78,7 @@ def follower(blob: Source) -> int | None:
 
 @dataclass(frozen=True)
 class _Rest:
-    """The bytes from a place on; nothing is copied before it is asked for."""
+    """A view of the bytes from a place on; nothing is copied before it is asked for."""
 
     blob: bytes
     start: int
@@ -92,7 +92,7 @@ class _Rest:
 
 
 def _end(blob: bytes, start: int, known: Known) -> int | None:
-    """Where the file ends that begins at a place; None where that is the end of all, or cannot be told."""
+    """Return the end of the file that begins at ``start``; None if that is the end of all, or cannot be told."""
     if blob.find(MAGIC, start + 7) < 0:
         return None
     rest = _Rest(blob, start)
@@ -116,7 +116,7 @@ def _is_segmented(rest: Source) -> bool:
 
 
 def _heads(blob: bytes, start: int) -> Iterator[int]:
-    """Places at which a file may begin, behind the head of a compact one."""
+    """Yield the places at which a file may begin, behind the head of a compact one."""
     place = blob.find(MAGIC, start)
     while 0 <= place <= start + LONGEST_COMPACT:
         yield place
@@ -124,7 +124,7 @@ def _heads(blob: bytes, start: int) -> Iterator[int]:
 
 
 def _stored_end(blob: bytes, start: int, compact: Compact) -> int | None:
-    """The first end with which the checksum of a stored file holds."""
+    """Return the first end with which the checksum of a stored file holds, None if there is none."""
     begin = start + compact.payload_start
     running, before = 0, begin
     for number, end in enumerate([*_heads(blob, begin), len(blob)]):
@@ -137,7 +137,7 @@ def _stored_end(blob: bytes, start: int, compact: Compact) -> int | None:
 
 
 def _lzma_end(blob: bytes, start: int, compact: Compact) -> int | None:
-    """Where the stream ends, if the checksum holds."""
+    """Return the end of an LZMA stream, None unless the checksum holds."""
     begin = start + compact.payload_start
     try:
         data, size = lzmaraw.unpack_first(_Rest(blob, begin), _MOST_BYTES)
@@ -148,7 +148,7 @@ def _lzma_end(blob: bytes, start: int, compact: Compact) -> int | None:
 
 
 def _model_end(blob: bytes, start: int, compact: Compact, known: Known) -> int | None:
-    """The next place at which a file begins that holds good by itself."""
+    """Return the next place at which a file begins that holds good by itself, None if there is none."""
     for number, place in enumerate(_heads(blob, start + compact.payload_start)):
         if number >= _MOST_HEADS:
             break
@@ -158,6 +158,7 @@ def _model_end(blob: bytes, start: int, compact: Compact, known: Known) -> int |
 
 
 def _holds_good(blob: bytes, place: int, known: Known) -> bool:
+    """Return whether the file that begins at a place has a right checksum, or the identity of a known model."""
     rest = _Rest(blob, place)
     try:
         if _is_segmented(rest):

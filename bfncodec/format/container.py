@@ -49,7 +49,10 @@ LONGEST_COMPACT = 1 << 16
 
 @dataclass(frozen=True)
 class Coded:
-    """A coded segment. ``crc`` is the CRC-32 of its content; ``model`` four bytes or empty."""
+    """A coded segment.
+
+    crc: CRC-32 of its content. model: four bytes of identity, or empty.
+    """
 
     method: Method
     payload: bytes
@@ -59,13 +62,16 @@ class Coded:
 
 @dataclass(frozen=True)
 class Segment:
-    """A segment as found in a file."""
+    """A segment as found in a file.
+
+    crc: CRC-32 of content, prefix and payload. prefix: every other byte that decides what the payload means.
+    """
 
     method: Method
     payload: bytes
     model: bytes
-    crc: int  # of content, prefix, payload
-    prefix: bytes  # every other byte that decides what the payload means
+    crc: int
+    prefix: bytes
     extent: Extent
 
     def check(self, content: bytes) -> None:
@@ -77,7 +83,10 @@ class Segment:
 
 @dataclass(frozen=True)
 class Frame:
-    """A parsed file. ``segments`` holds None for those not wanted, and where salvage found nothing usable."""
+    """A parsed file.
+
+    segments: None for those that are not wanted, and for those of which salvage found nothing usable.
+    """
 
     header: Header
     axes: Axes
@@ -85,14 +94,14 @@ class Frame:
 
 
 Place = Callable[[Header, Axes], Extent]
-"""Says, of content of that kind and size, which part is wanted."""
+"""Returns the extent that is wanted of content with that header and those axes."""
 
 
 # ---- the whole file ---------------------------------------------------------------------------
 
 
 def pack(header: Header, axes: Axes, coded: Sequence[Coded]) -> bytes:
-    """The file of these segments, in the order of :func:`extents`."""
+    """Return the file of segments, which are in the order of :func:`extents`."""
     if len(coded) > 1 or (header.kind in (Kind.BYTES, Kind.STR) and len(coded[0].payload) > LONGEST_COMPACT):
         return _pack_segmented(header, axes, coded)
     return _pack_compact(header, coded[0])
@@ -104,10 +113,10 @@ def unpack(
     salvage: bool = False,
     place: Place | None = None,
 ) -> Frame:
-    """Parse a file; nothing is decoded yet. Salvage keeps what a broken file still holds.
+    """Return a parsed file; nothing is decoded yet.
 
-    ``place``: which part of the content is wanted; of a segmented file the payloads of other segments are not read.
-    It may raise errors of its own.
+    salvage: keep what a broken file still holds. place: the part of the content that is wanted; the payloads of other
+    segments of a segmented file are not read. It may raise errors of its own.
 
     Raises a :class:`FormatError`: :class:`NotOursError`, :class:`NewerVersionError`, or
     :class:`DamagedError` (also for sizes beyond ``limits``).
@@ -156,18 +165,21 @@ def _pack_compact(header: Header, coded: Coded) -> bytes:
 
 @dataclass(frozen=True)
 class Compact:
-    """Everything before the payload of a compact file."""
+    """The head of a compact file, up to its payload.
+
+    prefix: bytes that go into the checksum between content and payload.
+    """
 
     header: Header
     method: Method
     model: bytes
     crc: int
-    prefix: bytes  # what goes into the checksum between content and payload
+    prefix: bytes
     payload_start: int
 
 
 def read_compact(blob: Source, limits: Limits | None = None) -> Compact:
-    """The head of a compact file. FormatErrors as :func:`unpack`."""
+    """Return the head of a compact file. Raises the errors of :func:`unpack`."""
     flags = _read_start(blob)
     reader = Reader(blob, 3)
     crc = reader.uint32("checksum")
@@ -214,7 +226,7 @@ def _pack_segmented(header: Header, axes: Axes, coded: Sequence[Coded]) -> bytes
 
 
 def segmented_end(blob: Source, limits: Limits) -> int:
-    """Where a segmented file ends, found from its beginning. A FormatError where that cannot be told."""
+    """Return the end of a segmented file, found from its beginning. Raises a FormatError if that cannot be told."""
     _read_start(blob)
     head = _read_head(blob, limits)
     reader, index = Reader(blob, head.end), 0
@@ -258,12 +270,15 @@ def _unpack_segmented(blob: Source, limits: Limits, salvage: bool, place: Place 
 
 @dataclass(frozen=True)
 class _Head:
-    """Everything before the segments."""
+    """The head of a segmented file, up to its segments.
+
+    crc: bytes of its checksum, which go into every other checksum and so bind segments to this head.
+    """
 
     header: Header
     axes: Axes
     models: tuple[bytes, ...]
-    crc: bytes  # as in the file; it goes into every other checksum, which binds them to this head
+    crc: bytes
     end: int
 
 
@@ -297,16 +312,19 @@ def _read_models(reader: Reader) -> tuple[bytes, ...]:
 
 @dataclass(frozen=True)
 class _Entry:
-    """A segment's line in the index, which also stands before its payload."""
+    """An entry of the index, which also stands before the payload of its segment.
 
-    head: bytes  # method and model, payload length
+    head: method, model and length of the payload. start, stop: the payload in the file.
+    """
+
+    head: bytes
     crc: int
-    start: int  # of the payload in the file
+    start: int
     stop: int
 
 
 def _read_entry(reader: Reader, at: int) -> _Entry:
-    """The next entry, of a segment that begins at byte ``at`` of the file."""
+    """Return the next entry, that of a segment which begins at byte ``at`` of the file."""
     start = reader.offset
     reader.byte("a segment's method")
     length = reader.varint("a segment's length")
@@ -317,7 +335,7 @@ def _read_entry(reader: Reader, at: int) -> _Entry:
 
 
 def _read_index(blob: Source, head: _Head, count: int) -> list[_Entry]:
-    """Every segment's place, by the index at the end of the file."""
+    """Return the entries of all segments, from the index at the end of the file."""
     end = len(blob) - _FOOTER
     if end < head.end or blob[-2:] != _END:
         raise DamagedError(f"cut off: expected {_END.hex(' ')} at byte {len(blob) - 2}, its end")
@@ -335,7 +353,7 @@ def _read_index(blob: Source, head: _Head, count: int) -> list[_Entry]:
 
 
 def _walk(blob: Source, head: _Head, count: int) -> list[_Entry]:
-    """The segments that can be found without the index: all before the first broken entry."""
+    """Return the entries that can be found without the index: all before the first broken one."""
     reader, entries = Reader(blob, head.end), []
     try:
         for _ in range(count):

@@ -24,7 +24,7 @@ _LONG_TYPE = 15  # stands there if another byte names the type
 
 @dataclass(frozen=True)
 class Header:
-    """What the content is: ``origin`` and ``mode`` of a picture, ``dtype`` and ``shape`` of an array, metadata."""
+    """Nature of the content: ``origin`` and ``mode`` of a picture, ``dtype`` and ``shape`` of an array, metadata."""
 
     kind: Kind
     origin: Origin = Origin.OBJECT
@@ -35,7 +35,7 @@ class Header:
 
     @cached_property
     def granularity(self) -> Granularity:
-        """Where bytes may be cut. Raises DamagedError for tables that no writer writes."""
+        """Granularity of bytes. Raises DamagedError for tables that no writer writes."""
         lines, items = self.extra(Tag.LINES), self.extra(Tag.ITEMS)
         if lines is None:
             return FINEST if items is None else self._items(items)

@@ -1,8 +1,8 @@
 """The head of an image's payload: its size, and what is unusual about it.
 
-Mostly it is two varints, height and width. No height is 0: a payload that begins with a zero byte says more in a
-second one, and the size follows, unless that byte says it too: squares of 8, 16, 32, … 512 pixels a side are what
-tiles and tiny pictures mostly are.
+It is mostly two varints, height and width. As no height is 0, a zero byte in front announces a byte of flags, and the
+size follows, unless the flags hold it too: tiles and tiny pictures are mostly squares of 8, 16, 32, … 512 pixels a
+side.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ _SIDE_BITS, _SIDES = 4, (8, 16, 32, 64, 128, 256, 512)  # where their number is 
 
 @dataclass(frozen=True)
 class ImageHead:
-    """Size of an image as it is given, its number of channels (1 or 3), and how it is turned before it is coded: an
-    orientation of 0 … 7, a sum of 1 for columns reversed, 2 for rows reversed, 4 for rows and columns exchanged first.
+    """Size of an image as it is given, its number of channels (1 or 3), and how it is turned before it is coded.
+
+    orientation: 0 … 7, a sum of 1 for columns reversed, 2 for rows reversed, 4 for rows and columns exchanged first.
     """
 
     height: int
@@ -30,7 +31,7 @@ class ImageHead:
     orientation: int = 0
 
     def write(self) -> bytes:
-        """The bytes in front of the body."""
+        """Return the bytes in front of the body."""
         flags = self.orientation | (_GREY if self.channels == 1 else 0)
         if flags and self.height == self.width in _SIDES:
             return bytes([0, flags | (_SIDES.index(self.height) + 1) << _SIDE_BITS])

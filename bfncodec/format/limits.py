@@ -1,4 +1,4 @@
-"""What a file may ask of the machine: said before anything is allocated or run.
+"""Limits of what a file may ask of the machine, checked before anything is allocated or run.
 
 No numpy, torch or PIL.
 """
@@ -23,7 +23,7 @@ _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_
 
 @lru_cache(maxsize=1)
 def machine_memory() -> int:
-    """Bytes of memory that this process may have: of the machine, or of the container or limit it runs in."""
+    """Return the bytes of memory that this process may have: of the machine, its container or the limit it runs in."""
     found = [_NONE]
     with suppress(OSError, ValueError, AttributeError):
         found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
@@ -39,13 +39,13 @@ def machine_memory() -> int:
 
 
 def _most_memory() -> int:
-    """Three quarters of the memory: the program itself, models and other programs have the rest."""
+    """Return three quarters of the memory; the program itself, models and other programs have the rest."""
     return machine_memory() // 4 * 3
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a file may ask of the machine before anything is allocated or run.
+    """Limits of what a file may ask of the machine, checked before anything is allocated or run.
 
     A file that asks for more is refused with a LimitError that names the option to pass.
 
@@ -73,7 +73,7 @@ class Limits:
 
 NO_LIMITS = Limits(pixels=_NONE, symbols_per_byte=_NONE, memory=_NONE, output=_NONE)
 OF_WRITERS = Limits(memory=_NONE, output=_NONE)
-"""For what was just compressed here: readers may have to be told to accept its size, but not its kind."""
+"""Limits for a file that was just compressed here: readers may have to accept its size, but not its kind."""
 
 
 def plausible(symbols: int, payload_bytes: int, limits: Limits) -> bool:
@@ -82,12 +82,12 @@ def plausible(symbols: int, payload_bytes: int, limits: Limits) -> bool:
 
 
 def least_payload(symbols: int) -> int:
-    """Bytes below which no reader takes a model's payload of that many symbols, unless told to."""
+    """Return the bytes below which no reader takes a model's payload of that many symbols, unless told to."""
     return max(0, -(-(symbols - _FREE_SYMBOLS) // Limits.symbols_per_byte))
 
 
 def check_limit(what: str, found: int, most: int, option: str, command: str = "") -> None:
-    """Raise LimitError where more is asked for than may be.
+    """Raise LimitError if more is asked for than may be.
 
     option: the field of :class:`Limits` that allows more. command: the option of the command line, where that is not
     called likewise.

@@ -1,4 +1,4 @@
-"""Where a file of lines is cut: blocks of whole lines, so that a line is found by its number.
+"""The table of lines: content cut into blocks of whole lines, so that a line is found by its number.
 
 The writer of the table stands above its reader; docs/format.md specifies it. No numpy, torch or PIL.
 """
@@ -34,7 +34,7 @@ class Lines:
 
     @classmethod
     def of(cls, data: bytes, least: int) -> Lines:
-        """Blocks that end with the first line to end at or after ``least`` >= 1 bytes; at least one."""
+        """Return blocks that end with the first line to end at or after ``least`` >= 1 bytes; at least one block."""
         starts, counts = [0], []
         while True:
             end = data.find(b"\n", starts[-1] + least - 1) + 1
@@ -46,37 +46,37 @@ class Lines:
 
     @property
     def total(self) -> int:
-        """Lines of all blocks."""
+        """Number of lines in all blocks."""
         return self.before[-1]
 
     @cached_property
     def before(self) -> tuple[int, ...]:
-        """Lines before each block, and all of them."""
+        """Number of lines before each block, and of all."""
         return tuple(accumulate(self.counts, initial=0))
 
     def edges(self, length: int) -> tuple[int, ...]:
-        """Where blocks start in content of that many bytes, and where the last one ends."""
+        """Return the bytes at which blocks start in content of that length, and at which the last one ends."""
         return *self.starts, length
 
     def block_of(self, line: int) -> int:
-        """The number, from 0, of the block that has a line; lines count from 1."""
+        """Return the number, from 0, of the block that has a line; lines count from 1."""
         return bisect_right(self.before, line - 1) - 1
 
     def check(self, length: int, blocks: int) -> None:
-        """Raise DamagedError unless it is of content of that many bytes in so many blocks."""
+        """Raise DamagedError unless the table is one of content of that length in so many blocks."""
         rising = length == 0 or all(start < stop for start, stop in pairwise(self.edges(length)))
         if len(self.starts) != blocks or not rising or (length and not min(self.counts)):
             raise DamagedError(f"{len(self.starts)} blocks of lines do not fit {length} bytes in {blocks} segments")
 
     def write(self) -> bytes:
-        """The table: the least size of a block but the last, what the others have more, all numbers of lines."""
+        """Return the table: the least size of a block but the last, by how much others are larger, numbers of lines."""
         sizes = [stop - start for start, stop in pairwise(self.starts)]
         least = min(sizes, default=0)
         return b"".join(map(varint, [least, *(size - least for size in sizes), *self.counts]))
 
     @classmethod
     def read(cls, value: bytes) -> Lines:
-        """The inverse of :meth:`write`. Raises DamagedError for what it never makes."""
+        """Return the table that :meth:`write` wrote. Raises DamagedError for what it never writes."""
         numbers = list(_varints(value))
         blocks = len(numbers) // 2
         if not blocks or len(numbers) % 2:
@@ -86,12 +86,12 @@ class Lines:
 
 
 def split_lines(data: bytes) -> list[bytes]:
-    """The lines, each with its newline."""
+    """Return the lines, each with its newline."""
     return BytesIO(data).readlines()  # splitlines ends lines at other bytes, too
 
 
 def _count(data: bytes, start: int, stop: int) -> int:
-    """Lines between two bytes."""
+    """Return the number of lines between two bytes."""
     unended = start < stop and data[stop - 1 : stop] != b"\n"
     return data.count(b"\n", start, stop) + unended
 

@@ -21,7 +21,7 @@ _VARIANTS = ((3, 0, 2), (0, 0, 0), (3, 1, 1))  # lc, lp, pb: general, short text
 
 
 def pack(data: bytes) -> bytes:
-    """``data`` as the smallest LZMA variant."""
+    """Return data as the smallest of a few LZMA streams."""
     import lzma
 
     variants = _VARIANTS if len(data) <= _SMALL else _VARIANTS[:1]
@@ -44,9 +44,9 @@ def unpack(blob: bytes, limit: int | None = None) -> bytes:
 
 
 def unpack_first(blob: Source, limit: int | None = None) -> tuple[bytes, int]:
-    """The content of a stream at the beginning of something, and how many bytes that stream takes.
+    """Return the content of a stream at the beginning of something, and the bytes that the stream takes.
 
-    Errors as :func:`unpack`.
+    Errors as for :func:`unpack`.
     """
     import lzma
 

@@ -18,14 +18,17 @@ class Source(Protocol):
     """Bytes, or what gives the bytes of a file a slice at a time."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of bytes."""
 
     def __getitem__(self, span: slice, /) -> bytes:
-        """Some of them."""
+        """Return the bytes of a slice."""
 
 
 def varint(value: int) -> bytes:
-    """Unsigned LEB128: seven bits a byte, least significant first, top bit on all but the last."""
+    """Return a number as unsigned LEB128: seven bits a byte, least significant first, top bit on all but the last.
+
+    Raises ValueError beyond 2^63 - 1.
+    """
     if not 0 <= value <= MAX_VARINT:
         raise ValueError(f"a varint holds 0 to 2^63 - 1, not {value}")
     out = bytearray()
@@ -44,7 +47,7 @@ class Reader:
         self.offset = offset
 
     def take(self, count: int, what: str) -> bytes:
-        """The next ``count`` bytes; ``what`` names them in the error."""
+        """Return the next ``count`` bytes; ``what`` names them in the error."""
         left = len(self.data) - self.offset
         if count > left:
             raise DamagedError(f"cut off: expected {count} bytes of {what} at byte {self.offset}, found {left}")
@@ -52,15 +55,15 @@ class Reader:
         return self.data[self.offset - count : self.offset]
 
     def byte(self, what: str) -> int:
-        """The next byte as an integer."""
+        """Return the next byte as an integer."""
         return self.take(1, what)[0]
 
     def uint32(self, what: str) -> int:
-        """The next four bytes as a little-endian integer."""
+        """Return the next four bytes as a little-endian integer."""
         return int.from_bytes(self.take(4, what), "little")
 
     def varint(self, what: str) -> int:
-        """The next variable-length integer; only its shortest form is accepted."""
+        """Return the next variable-length integer; only its shortest form is accepted."""
         start, value = self.offset, 0
         for shift in range(0, 63, 7):
             byte = self.byte(what)
@@ -72,5 +75,5 @@ class Reader:
         raise DamagedError(f"expected {what} at byte {start}, found no valid variable-length integer")
 
     def rest(self) -> bytes:
-        """Everything that is left."""
+        """Return all bytes that are left."""
         return self.take(len(self.data) - self.offset, "payload")

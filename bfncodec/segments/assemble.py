@@ -57,7 +57,7 @@ class Damage:
 
     @property
     def repaired(self) -> bool:
-        """Nothing is lost."""
+        """The segment was damaged, but nothing of it is lost."""
         return any(start == stop for start, stop in self.extent)
 
 
@@ -290,7 +290,7 @@ class _ArraysAssembly(_Assembly):
 
 
 def _assembly_of(frame: Frame, part: Part | None) -> _Assembly:
-    """Return what a frame's segments are put together in, by its type of content.
+    """Return the assembly for the type of content of a frame.
 
     Raises DamagedError for tables that cannot be, and what the part raises if it is not within the content.
     """

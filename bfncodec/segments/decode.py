@@ -14,7 +14,7 @@ from bfncodec.format.kinds import Kind, Method, Mode
 from bfncodec.images.classical import decode_tile
 from bfncodec.images.samples import to_samples
 from bfncodec.runtime.progress import Progress
-from bfncodec.segments.modelled import close
+from bfncodec.segments.modelled import parse
 from bfncodec.segments.numbers import decode as decode_planes
 from bfncodec.segments.plan import batches
 from bfncodec.segments.tiles import area, sides_of, spread
@@ -87,7 +87,7 @@ def _decode_plain(segment: Segment, mode: Mode) -> Any:
 def _decode_model(segments: list[Segment], mode: Mode, codec: Codec[Any], progress: Progress) -> list[Any]:
     if len(segments[0].extent) == 1:
         return codec.decode_batch([segment.payload for segment in segments], progress)
-    parts = [close(segment.payload, mode, *sides_of(segment.extent)) for segment in segments]
+    parts = [parse(segment.payload, mode, *sides_of(segment.extent)) for segment in segments]
     payloads = [payload for part in parts for payload in part.payloads]
     areas = [area(segment.extent) for segment in segments]
     work = sum(each * len(part.payloads) for each, part in zip(areas, parts, strict=True))

@@ -25,7 +25,7 @@ _NAMES = {Kind.BYTES: "bytes", Kind.STR: "text", Kind.ARRAY: "array", Kind.IMAGE
 
 @dataclass(frozen=True)
 class Description:
-    """What can be told of a file without decoding it.
+    """Description of a file, as far as it can be told without decoding it.
 
     Parameters
     ----------

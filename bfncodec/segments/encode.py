@@ -58,7 +58,7 @@ def encode_frame(
 
 @dataclass(frozen=True)
 class _Task:
-    """How a caller wants content coded."""
+    """A caller's wishes for the coding of a content."""
 
     model: str
     codecs: CodecSource

@@ -1,7 +1,8 @@
-"""Tiles through an image model: what it is given, and what a file keeps beside its payloads.
+"""Tiles through an image model: the pictures that it is given, and what a file keeps beside their payloads.
 
-A model codes pictures of three equal bytes a pixel, RGB, and some also those of one, grey. A tile of another mode is
-cut into such pictures (its colour and its opacity, the high bits of its 16-bit samples) and what is left.
+A model codes RGB pictures of 8 bits a sample, and some models grey ones too. A tile of another mode is cut into such
+pictures (its colour and its opacity, the high bits of its 16-bit samples) and the rest. :func:`prepare` does that for
+the encoder, :func:`parse` for the decoder.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from bfncodec.format.wire import Reader
 from bfncodec.images.classical import Block, Planes, joined, parted, read_planes
 from bfncodec.runtime.arrays import Pixels
 
-__all__ = ["Closed", "Open", "close", "opened", "serves"]
+__all__ = ["Parsed", "Prepared", "parse", "prepare", "serves"]
 
-_CHEAP = 64  # pixels a byte of opacity without a model, above which one is not asked
+_CHEAP = 64  # pixels for each byte of opacity without a model from which on a model is not asked
 
 
 @dataclass(frozen=True)
-class Open:
-    """A tile before it is coded. inputs: what the model is given, uint8 ``[H, W, 1 or 3]``. finish: makes method and
-    payload of the segment of what the model returned for each.
+class Prepared:
+    """A tile before it is coded.
+
+    inputs: pictures for the model, uint8 ``[H, W, 1 or 3]``. finish: makes method and payload of the segment of the
+    payloads that the model returned for them.
     """
 
     inputs: tuple[Pixels, ...]
@@ -31,9 +34,11 @@ class Open:
 
 
 @dataclass(frozen=True)
-class Closed:
-    """A segment before it is decoded. payloads: for the model, in the order of :class:`Open`'s inputs. finish: makes
-    the tile of what the model returned for each. DamagedError where that cannot be.
+class Parsed:
+    """A segment before it is decoded.
+
+    payloads: for the model, in the order of the inputs of :class:`Prepared`. finish: makes the tile of the pictures
+    that the model returned for them, or raises DamagedError.
     """
 
     payloads: tuple[bytes, ...]
@@ -45,29 +50,29 @@ def serves(channels: Sequence[int], mode: Mode) -> bool:
     return mode not in (Mode.P, Mode.BILEVEL) and _colours(mode) in channels
 
 
-def opened(tile: Pixels, mode: Mode, channels: Sequence[int]) -> Open:
-    """Return what of a tile a model of pictures of so many channels is to code."""
+def prepare(tile: Pixels, mode: Mode, channels: Sequence[int]) -> Prepared:
+    """Return a tile prepared for a model of pictures of these channels."""
     if mode.is_wide:
-        return _open_planes(tile, mode)
+        return _prepare_planes(tile, mode)
     colour = _colour(tile, mode, channels)
     if not mode.has_alpha:
-        return Open((colour,), lambda coded: (Method.MODEL, coded[0]))
-    return _open_opacity(tile, colour, 1 in channels)
+        return Prepared((colour,), lambda coded: (Method.MODEL, coded[0]))
+    return _prepare_opacity(tile, colour, 1 in channels)
 
 
-def close(payload: bytes, mode: Mode, height: int, width: int) -> Closed:
-    """The parts of a segment's payload that a model codes. DamagedError where there are none such."""
+def parse(payload: bytes, mode: Mode, height: int, width: int) -> Parsed:
+    """Return the payloads of a model in a segment's payload. Raises DamagedError if there are none."""
     if mode.is_wide:
-        return _close_planes(payload, mode, height, width)
+        return _parse_planes(payload, mode, height, width)
     if not mode.has_alpha:
-        return Closed((payload,), lambda made: _with_channels(made[0], _colours(mode)))
-    return _close_opacity(payload, mode, height, width)
+        return Parsed((payload,), lambda made: _with_channels(made[0], _colours(mode)))
+    return _parse_opacity(payload, mode, height, width)
 
 
 # ---- colour and opacity -----------------------------------------------------------------------
 
 
-def _open_opacity(tile: Pixels, colour: Pixels, grey: bool) -> Open:
+def _prepare_opacity(tile: Pixels, colour: Pixels, grey: bool) -> Prepared:
     import numpy as np
 
     opacity = np.ascontiguousarray(tile[:, :, -1:])
@@ -79,10 +84,10 @@ def _open_opacity(tile: Pixels, colour: Pixels, grey: bool) -> Open:
         smallest = min(blocks, key=lambda block: len(block.payload))
         return Method.MODEL, smallest.write() + coded[0]
 
-    return Open((colour, opacity) if asked else (colour,), finish)
+    return Prepared((colour, opacity) if asked else (colour,), finish)
 
 
-def _close_opacity(payload: bytes, mode: Mode, height: int, width: int) -> Closed:
+def _parse_opacity(payload: bytes, mode: Mode, height: int, width: int) -> Parsed:
     import numpy as np
 
     reader = Reader(payload)
@@ -94,13 +99,13 @@ def _close_opacity(payload: bytes, mode: Mode, height: int, width: int) -> Close
         opacity = _with_channels(made[1], 1) if plain is None else plain
         return np.concatenate([_with_channels(made[0], _colours(mode)), opacity], axis=2)
 
-    return Closed((reader.rest(), block.payload) if plain is None else (reader.rest(),), finish)
+    return Parsed((reader.rest(), block.payload) if plain is None else (reader.rest(),), finish)
 
 
 # ---- 16-bit samples ---------------------------------------------------------------------------
 
 
-def _open_planes(tile: Pixels, mode: Mode) -> Open:
+def _prepare_planes(tile: Pixels, mode: Mode) -> Prepared:
     inputs: list[Pixels] = []
     colour, opacity = parted(tile, mode)
 
@@ -117,10 +122,10 @@ def _open_planes(tile: Pixels, mode: Mode) -> Open:
         payload = Planes(planes.used, planes.shift, (first, *planes.blocks[1:])).write(*tile.shape[:2]) + opacity
         return (Method.MODEL, payload) if modelled else (Method.PICTURE, bytes([PLANES]) + payload)
 
-    return Open(tuple(inputs), finish)
+    return Prepared(tuple(inputs), finish)
 
 
-def _close_planes(payload: bytes, mode: Mode, height: int, width: int) -> Closed:
+def _parse_planes(payload: bytes, mode: Mode, height: int, width: int) -> Parsed:
     planes, opacity = read_planes(payload, mode)
     high = planes.blocks[0]
     if high.method is not Method.MODEL:
@@ -131,19 +136,19 @@ def _close_planes(payload: bytes, mode: Mode, height: int, width: int) -> Closed
         colour = planes.decode(_colours(mode), height, width, _with_channels(made[0], _colours(mode)))
         return joined(colour, opacity, height, width)
 
-    return Closed((high.payload,), finish)
+    return Parsed((high.payload,), finish)
 
 
 # ---- channels ---------------------------------------------------------------------------------
 
 
 def _colours(mode: Mode) -> int:
-    """Channels that are no opacity."""
+    """Return the number of channels without opacity."""
     return mode.channels - mode.has_alpha
 
 
 def _colour(tile: Pixels, mode: Mode, channels: Sequence[int]) -> Pixels:
-    """A tile without its opacity: grey where it is and the model codes that."""
+    """Return a tile without its opacity, grey if it is and the model codes that."""
     import numpy as np
 
     colour = tile[:, :, : _colours(mode)]
@@ -152,7 +157,7 @@ def _colour(tile: Pixels, mode: Mode, channels: Sequence[int]) -> Pixels:
 
 
 def _with_channels(made: Pixels, channels: int) -> Pixels:
-    """A picture that a model decoded, with these channels: grey may be RGB."""
+    """Return a picture that a model decoded with these channels, which may be three equal ones of a grey picture."""
     import numpy as np
 
     if made.shape[2] > channels:

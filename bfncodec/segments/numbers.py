@@ -1,8 +1,8 @@
 """Arrays of numbers without a model: bytes of one significance together, each such plane as LZMA or stored.
 
-Neighbouring numbers share their high bytes and differ in the low ones; told apart, the former take next to nothing.
-Where numbers are close to those before them, their differences are told apart instead. Everything is integers: what
-numbers mean does not matter, and every bit comes back. The encoder stands above its decoder.
+Neighbouring numbers share their high bytes and differ in the low ones; in planes of their own, the former take next to
+nothing. If numbers are close to those before them, their differences are cut into planes instead. Everything is
+integers: the meaning of numbers does not matter, and every bit comes back. The encoder stands above its decoder.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bfncodec.format.wire import Reader, varint
 from bfncodec.runtime.arrays import Array
 from bfncodec.segments.policy import DEFAULT_POLICY, Policy
 
-__all__ = ["Form", "decode", "encode", "forms_of"]
+__all__ = ["Form", "PlaneKind", "decode", "encode", "forms_of"]
 
 _WIDTHS = (1, 2, 4, 8, 16)  # bytes of an element
 _BIG_ENDIAN = 8  # in the byte of a form
@@ -29,8 +29,8 @@ _SMALL = 1 << 16  # bytes of a plane that LZMA is tried on, noise or not
 _THREADS = 2
 
 
-class Kind(IntEnum):
-    """What planes are made of."""
+class PlaneKind(IntEnum):
+    """Source of planes: elements, their differences, or bits."""
 
     ELEMENTS = 0
     DIFFERENCES = 1
@@ -39,62 +39,68 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Form:
-    """How bytes become planes: elements of ``width`` bytes, and for differences how many elements back."""
+    """Form of planes.
 
-    kind: Kind
+    width: bytes of an element. lag: for differences, the number of elements back.
+    """
+
+    kind: PlaneKind
     width: int
     big_endian: bool = False
     lag: int = 0
 
     @property
     def dtype(self) -> str:
-        """The elements as unsigned integers, for NumPy."""
+        """NumPy's name for the elements as unsigned integers."""
         return f"{'>' if self.big_endian else '<'}u{self.width}"
 
     def write(self) -> bytes:
-        """The bytes of the form."""
+        """Return the bytes of the form."""
         byte = self.kind << 4 | (_BIG_ENDIAN if self.big_endian else 0) | _WIDTHS.index(self.width)
-        return bytes([byte]) + (varint(self.lag) if self.kind is Kind.DIFFERENCES else b"")
+        return bytes([byte]) + (varint(self.lag) if self.kind is PlaneKind.DIFFERENCES else b"")
 
     @classmethod
     def read(cls, reader: Reader, size: int) -> Form:
-        """The inverse of :meth:`write`, for content of so many bytes. DamagedError for a form that cannot be."""
+        """Return the form that :meth:`write` wrote.
+
+        Raises DamagedError for one that content of ``size`` bytes cannot have.
+        """
         byte = reader.byte("a form")
         kind, width = byte >> 4, byte & 7
-        if kind > max(Kind) or width >= len(_WIDTHS):
+        if kind > max(PlaneKind) or width >= len(_WIDTHS):
             raise DamagedError(f"an array's form {byte:#04x} cannot be")
-        lag = reader.varint("a lag") if kind == Kind.DIFFERENCES else 0
-        form = cls(Kind(kind), _WIDTHS[width], bool(byte & _BIG_ENDIAN), lag)
-        wide = form.kind is Kind.DIFFERENCES and (form.width > 8 or not 1 <= lag <= max(size // form.width, 1))
-        if size % form.width or wide or (form.kind is Kind.BITS and form.width > 1):
+        lag = reader.varint("a lag") if kind == PlaneKind.DIFFERENCES else 0
+        form = cls(PlaneKind(kind), _WIDTHS[width], bool(byte & _BIG_ENDIAN), lag)
+        wide = form.kind is PlaneKind.DIFFERENCES and (form.width > 8 or not 1 <= lag <= max(size // form.width, 1))
+        if size % form.width or wide or (form.kind is PlaneKind.BITS and form.width > 1):
             raise DamagedError(f"{size} bytes cannot be an array of form {byte:#04x} and lag {lag}")
         return form
 
     def planes(self, data: bytes) -> list[Array]:
-        """The planes of bytes, the least significant of differences first. uint8 [n] each"""
+        """Return the planes of bytes, uint8 ``[n]`` each, the least significant of differences first."""
         import numpy as np
 
-        if self.kind is Kind.BITS:
+        if self.kind is PlaneKind.BITS:
             return [np.packbits(np.frombuffer(data, np.uint8))]
-        if self.kind is Kind.DIFFERENCES:
+        if self.kind is PlaneKind.DIFFERENCES:
             data = self._differences(np.frombuffer(data, self.dtype)).tobytes()
         return list(np.ascontiguousarray(np.frombuffer(data, np.uint8).reshape(-1, self.width).T))
 
     def sizes(self, size: int) -> list[int]:
-        """Bytes of each plane of content of so many bytes."""
-        return [ceil(size / 8)] if self.kind is Kind.BITS else [size // self.width] * self.width
+        """Return the bytes of each plane of content of ``size`` bytes."""
+        return [ceil(size / 8)] if self.kind is PlaneKind.BITS else [size // self.width] * self.width
 
     def join(self, planes: Sequence[bytes], size: int) -> bytes:
-        """The inverse of :meth:`planes` for planes of the right sizes."""
+        """Return the bytes whose planes these are; they have the right sizes."""
         import numpy as np
 
-        if self.kind is Kind.BITS:
+        if self.kind is PlaneKind.BITS:
             return np.unpackbits(np.frombuffer(planes[0], np.uint8), count=size).tobytes()
         data = np.stack([np.frombuffer(plane, np.uint8) for plane in planes], axis=1).tobytes()
-        return self._sums(np.frombuffer(data, f"<u{self.width}")) if self.kind is Kind.DIFFERENCES else data
+        return self._sums(np.frombuffer(data, f"<u{self.width}")) if self.kind is PlaneKind.DIFFERENCES else data
 
     def _differences(self, numbers: Array) -> Array:
-        """Each number less the one ``lag`` before it, the sign in the lowest bit. Little-endian."""
+        """Return each number less the one ``lag`` before it, little-endian, with the sign in the lowest bit."""
         import numpy as np
 
         little = numbers.astype(f"<u{self.width}")
@@ -104,7 +110,7 @@ class Form:
         return np.asarray((found << 1) ^ (signed >> (8 * self.width - 1)).view(found.dtype))
 
     def _sums(self, differences: Array) -> bytes:
-        """The inverse of :meth:`_differences`, as the elements' bytes."""
+        """Return the bytes of the elements whose :meth:`_differences` are given."""
         import numpy as np
 
         found = (differences >> 1) ^ (~(differences & 1) + 1)
@@ -116,14 +122,14 @@ class Form:
 
 
 def forms_of(dtype: str, shape: Sequence[int]) -> list[Form]:
-    """The forms worth trying for an array of that type, as headers name it."""
+    """Return the forms worth trying for an array. dtype: element type as headers name it."""
     big, kind, width = dtype.startswith(">"), dtype.lstrip(">")[0], int(dtype.lstrip(">")[1:])
     if kind == "b":
-        return [Form(Kind.BITS, 1)]
+        return [Form(PlaneKind.BITS, 1)]
     parts = 2 if kind == "c" else 1  # real and imaginary
     lags = {parts, parts * shape[-1]} if len(shape) > 1 else {parts}
-    forms = [Form(Kind.ELEMENTS, width, big)] if width > 1 else []
-    return forms + [Form(Kind.DIFFERENCES, width // parts, big, lag) for lag in sorted(lags)]
+    forms = [Form(PlaneKind.ELEMENTS, width, big)] if width > 1 else []
+    return forms + [Form(PlaneKind.DIFFERENCES, width // parts, big, lag) for lag in sorted(lags)]
 
 
 def encode(data: bytes, forms: Sequence[Form], policy: Policy = DEFAULT_POLICY) -> bytes:
@@ -136,7 +142,7 @@ def encode(data: bytes, forms: Sequence[Form], policy: Policy = DEFAULT_POLICY) 
 
 
 def _fits(form: Form, data: bytes) -> bool:
-    if form.kind is Kind.BITS:
+    if form.kind is PlaneKind.BITS:
         return bool(data) and max(data) <= 1
     return len(data) // form.width > max(form.lag, 1)
 
@@ -164,7 +170,7 @@ def _write_plane(plane: bytes) -> bytes:
 
 
 def decode(payload: bytes) -> bytes:
-    """The content of a stream that :func:`encode` made. DamagedError for what it cannot have made."""
+    """Return the content of a stream that :func:`encode` made. Raises DamagedError for what it cannot have made."""
     reader = Reader(payload)
     size = reader.varint("the size of an array")
     form = Form.read(reader, size)

@@ -19,7 +19,7 @@ from bfncodec.images.samples import to_samples
 from bfncodec.images.vp8l import Search
 from bfncodec.runtime.arrays import Pixels
 from bfncodec.runtime.progress import Progress
-from bfncodec.segments.modelled import opened, serves
+from bfncodec.segments.modelled import prepare, serves
 from bfncodec.segments.plan import (
     SLOW_LEVEL,
     THOROUGH_LEVEL,
@@ -99,7 +99,7 @@ def _image_may_win(pixels: Pixels, mode: Mode, codec: Codec[Any]) -> bool:
     for row in {max(0, height // 4 - half), max(0, 3 * height // 4 - half)}:
         for column in {max(0, width // 4 - half), max(0, 3 * width // 4 - half)}:
             tile = pixels[row : row + _PIECE, column : column + _PIECE]
-            piece = opened(tile, mode, codec.capabilities.channels).inputs[0]
+            piece = prepare(tile, mode, codec.capabilities.channels).inputs[0]
             ideal += codec.codelength(piece).bits
             plain += 8 * estimate_tile(piece)
             samples += piece.size
@@ -144,7 +144,7 @@ def _by_model(
     tiles: Sequence[Pixels], mode: Mode, codec: Codec[Any], thorough: bool, progress: Progress
 ) -> list[tuple[Method, bytes]]:
     """Return method and payload of each tile, coded by the model."""
-    parts = [opened(tile, mode, codec.capabilities.channels) for tile in tiles]
+    parts = [prepare(tile, mode, codec.capabilities.channels) for tile in tiles]
     inputs = [x for part in parts for x in part.inputs]
     work, total = sum(map(_pixels_of, inputs)), sum(tile.size for tile in tiles)
     payloads = iter(codec.encode_batch(inputs, spread(progress, work, total), thorough=thorough))

@@ -89,5 +89,5 @@ def test_what_repeats_far_apart_is_coded_as_a_whole() -> None:
     blob = bfncodec.compress(image, codecs=Fair(), verify=False, policy=Policy(model_tile=64))
     assert bfncodec.describe(blob).methods == {"picture": 1}
     assert len(blob) <= 1.01 * webp(image) + FRAME
-    fast = bfncodec.compress(image, codecs=Fair(), level=1, verify=False)
+    fast = bfncodec.compress(image, codecs=Fair(), level=1, verify=False, policy=Policy(model_tile=64))
     assert bfncodec.describe(fast).methods == {"model": 25}

@@ -16,7 +16,7 @@ from bfncodec.format.container import unpack
 from bfncodec.format.extras import Tag
 from bfncodec.format.kinds import ARRAY_TYPES, Method
 from bfncodec.format.wire import varint
-from bfncodec.segments.numbers import Form, Kind, decode, encode, forms_of
+from bfncodec.segments.numbers import Form, PlaneKind, decode, encode, forms_of
 from bfncodec.segments.policy import Policy
 from support.doubles import noise
 
@@ -26,8 +26,8 @@ TYPES = sorted(set(ARRAY_TYPES) - {"u1", "u2"})
 def every_form(dtype: str, shape: tuple[int, ...]) -> list[Form]:
     """The forms of an array, and others that would do."""
     big, width = dtype.startswith(">"), int(dtype.lstrip(">")[1:])
-    others = [Form(Kind.ELEMENTS, width, big)]
-    others += [Form(Kind.DIFFERENCES, min(width, 8), big, lag) for lag in (1, 2, 7)]
+    others = [Form(PlaneKind.ELEMENTS, width, big)]
+    others += [Form(PlaneKind.DIFFERENCES, min(width, 8), big, lag) for lag in (1, 2, 7)]
     return [*forms_of(dtype, shape), *others]
 
 
@@ -40,7 +40,7 @@ def test_every_form_comes_back(dtype: str, count: int, seed: int, smooth: bool) 
     for form in every_form(dtype, (count // 4, 4)):
         stream = encode(data, [form])
         assert not stream or decode(stream) == data
-        assert stream or form.kind is Kind.BITS
+        assert stream or form.kind is PlaneKind.BITS
 
 
 def slope(dtype: str, rows: int = 60, columns: int = 50) -> np.ndarray[Any, Any]:
@@ -157,7 +157,7 @@ def test_impossible_streams_are_damage(stream: bytes) -> None:
 def test_a_stream_is_of_arrays_only() -> None:
     from bfncodec.format.container import Coded, pack
     from bfncodec.format.header import Header
-    from bfncodec.format.kinds import Kind as Given
+    from bfncodec.format.kinds import PlaneKind as Given
 
     stream = varint(4) + b"\x00" + BLOCK
     blob = pack(Header(Given.BYTES), ((4, 1),), [Coded(Method.PICTURE, stream, 0)])
