@@ -157,9 +157,9 @@ def test_impossible_streams_are_damage(stream: bytes) -> None:
 def test_a_stream_is_of_arrays_only() -> None:
     from bfncodec.format.container import Coded, pack
     from bfncodec.format.header import Header
-    from bfncodec.format.kinds import PlaneKind as Given
+    from bfncodec.format.kinds import Kind
 
     stream = varint(4) + b"\x00" + BLOCK
-    blob = pack(Header(Given.BYTES), ((4, 1),), [Coded(Method.PICTURE, stream, 0)])
+    blob = pack(Header(Kind.BYTES), ((4, 1),), [Coded(Method.PICTURE, stream, 0)])
     with pytest.raises(DamagedError, match="cannot be bytes"):
         bfncodec.decompress(blob)
