@@ -417,7 +417,7 @@ def test_only_what_was_compressed_is_removed(folder: Path, monkeypatch: pytest.M
 
 def test_removed_only_when_verified(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encode = files_data.encode_frame
-    monkeypatch.setattr(files_data, "encode_frame", lambda *args: encode(*args)[:-20] + bytes(20))
+    monkeypatch.setattr(files_data, "encode_frame", lambda *args, **more: encode(*args, **more)[:-20] + bytes(20))
     assert "does not decode" in run("compress", "-m", RGB, "--rm", "--no-verify", "set", code=1).stderr
     assert listing(folder.parent) == {"set"}
 

@@ -23,6 +23,7 @@ from bfncodec.errors import InputError, NewerVersionError, OutputError
 from bfncodec.files.options import Options
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import ARRAY_TYPES, Kind
+from bfncodec.segments import encode
 from support.doubles import FakeModels, noise
 from support.strategies import arrays, number_arrays
 
@@ -309,8 +310,8 @@ def test_results_are_compared_with_the_object(data: Any, monkeypatch: pytest.Mon
 
 
 def test_results_that_do_not_decode_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    pack = api.pack
-    monkeypatch.setattr(api, "pack", lambda *args: pack(*args)[:-1] + b"\1")
+    pack = encode.pack
+    monkeypatch.setattr(encode, "pack", lambda *args: pack(*args)[:-1] + b"\1")
     with pytest.raises(OutputError, match="does not decode"):
         bfncodec.compress(b"to be or not to be", "none")
 

@@ -213,7 +213,7 @@ def test_the_last_of_rm_and_keep_counts(folder: Path, args: list[str], removed: 
 
 def test_what_is_removed_is_verified(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encode = files_data.encode_frame
-    monkeypatch.setattr(files_data, "encode_frame", lambda *args: encode(*args)[:-1] + b"\1")
+    monkeypatch.setattr(files_data, "encode_frame", lambda *args, **more: encode(*args, **more)[:-1] + b"\1")
     assert "does not decode" in run("compress", "--rm", "--no-verify", "d1/x", code=1).stderr
     assert (folder / "d1" / "x").exists()
 

@@ -337,7 +337,7 @@ def test_nothing_is_left_behind_when_writing_fails(
 
 def test_a_result_that_does_not_verify_is_not_kept(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encode = files_data.encode_frame
-    monkeypatch.setattr(files_data, "encode_frame", lambda *args: encode(*args)[:-1] + b"\1")
+    monkeypatch.setattr(files_data, "encode_frame", lambda *args, **more: encode(*args, **more)[:-1] + b"\1")
     with pytest.raises(OutputError, match="does not decode"):
         compress_file(source, options=Options("none", remove=True))
     assert left(source.parent) == {"text.txt"}
@@ -345,7 +345,7 @@ def test_a_result_that_does_not_verify_is_not_kept(source: Path, monkeypatch: py
 
 
 def test_another_content_does_not_verify(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files_data, "encode_frame", lambda *args: bfncodec.compress(b"something else", "none"))
+    monkeypatch.setattr(files_data, "encode_frame", lambda *args, **more: bfncodec.compress(b"something else", "none"))
     with pytest.raises(OutputError, match="same content"):
         compress_file(source, options=PLAIN)
     assert left(source.parent) == {"text.txt"}
