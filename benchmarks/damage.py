@@ -64,7 +64,7 @@ def same(found: chain.Chain, sound: chain.Chain) -> bool:
     return (
         np.array_equal(found.words, sound.words)
         and found.groups == sound.groups
-        and (found.size, found.head, found.white, found.narrow) == (sound.size, sound.head, sound.white, sound.narrow)
+        and (found.size, found.head, found.white) == (sound.size, sound.head, sound.white)
     )
 
 

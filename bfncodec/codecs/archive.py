@@ -10,7 +10,6 @@ import math
 import zlib
 from collections.abc import Iterator, Sequence
 from copy import copy
-from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -114,13 +113,6 @@ class ArchiveCodec(ModelCodec[bytes]):
         if isinstance(self.network, ExactTiles):
             return WavefrontReceiver(self.network)
         return parallel_receiver(self.network, Grid.read(self.info.config["grids"][str(steps)]))
-
-    def _receiver_of(self, coded: Chain) -> Any:
-        if coded.narrow:
-            return self.receiver
-        old = copy(self.receiver)
-        old.flow = replace(old.flow, truncated=False)
-        return old
 
     def encode_items(self, xs: Sequence[bytes], progress: Progress, thorough: bool) -> list[bytes]:
         return [self._encode(x, progress) for x in xs]
@@ -281,7 +273,7 @@ class ArchiveCodec(ModelCodec[bytes]):
         """The content, as far as it matches its checksums. Raises DamagedError where there are none, and what is popped
         cannot be.
         """
-        receiver = self._receiver_of(coded)
+        receiver = self.receiver
         result = np.zeros(coded.size, np.uint8)
         right, checks = coded.head, iter(coded.checks)  # bytes behind the head that are right
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -24,8 +24,6 @@ from bfncodec.format.wire import Reader, varint
 
 GROUP = 64  # items that are coded side by side at most
 MOST_GROUPS = 1 << 20  # of a chain
-NARROW = (0, 1)  # a run that says which windows the sender draws from
-PROTECTED = b"\x80\x00"  # after the size: not a varint in its shortest form, which the size of a head would be
 BYTES_A_CHECK = 2560  # bytes of stack for each checksum of items, at least
 Words = NDArray[np.uint32]
 
@@ -36,9 +34,8 @@ class Chain:
 
     size: bytes of the content. head: how many of them, the first, are coded without the model. white: the byte of
     binary data's 1, None for other data. groups: items of each group, in the order in which they were pushed. words:
-    the stack, the last to be popped first. narrow: whether the sender draws from narrow windows
-    (`LatticeFlow.truncated`). checks: CRC-32 of the content of every `every` groups in the order of popping, and of the
-    head; none in payloads of before there were any.
+    the stack, the last to be popped first. checks: CRC-32 of the content of every `every` groups in the order of
+    popping, and of the head.
     """
 
     size: int
@@ -46,7 +43,6 @@ class Chain:
     white: int | None
     groups: tuple[int, ...]
     words: Words
-    narrow: bool = True
     every: int = 1
     checks: tuple[int, ...] = ()
 
@@ -71,38 +67,36 @@ class Found:
 def checked(chain: Chain, content: bytes, item: int) -> Chain:
     """The chain with checksums of its content. item: bytes of one."""
     most = max(1, 4 * len(chain.words) // BYTES_A_CHECK)
-    every = max(1, -(-len(chain.groups) // most))
-    bare = Chain(chain.size, chain.head, chain.white, chain.groups, chain.words, chain.narrow, every)
+    bare = replace(chain, every=max(1, -(-len(chain.groups) // most)))
     checks, at = [], chain.head
     for part in bare.parts():
         end = at + sum(part) * item
         checks.append(zlib.crc32(content[at:end]))
         at = end
     checks.append(zlib.crc32(content[: chain.head]))
-    return Chain(chain.size, chain.head, chain.white, chain.groups, chain.words, chain.narrow, every, tuple(checks))
+    return replace(bare, checks=tuple(checks))
 
 
 def write(chain: Chain) -> bytes:
-    """The payload of a chain that was `checked`, with narrow windows."""
-    runs = [NARROW, *((size, len(list(same))) for size, same in groupby(chain.groups))]
+    """The payload of a chain that was `checked`."""
+    runs = [(size, len(list(same))) for size, same in groupby(chain.groups)]
     numbers = [len(runs), *(number for run in runs for number in run), chain.every]
     white = b"" if chain.white is None else bytes([chain.white])
     checks = b"".join(check.to_bytes(4, "little") for check in chain.checks)
     words = chain.words[::-1].astype("<u4").tobytes()
-    numbers_of = b"".join(map(varint, numbers))
-    return parity.protect(varint(chain.size) + PROTECTED + varint(chain.head) + white + numbers_of + checks + words)
+    return parity.protect(
+        varint(chain.size) + varint(chain.head) + white + b"".join(map(varint, numbers)) + checks + words
+    )
 
 
 def read(payload: bytes, item: int, binary: bool) -> Found:
-    """The inverse of `write`, also of payloads without checksums. item: bytes of one; binary: whether data are.
+    """The inverse of `write`. item: bytes of one; binary: whether data are.
 
     Raises DamagedError where nothing can be made of it.
     """
     found = parity.read(payload)
     if found is not None and found.sound:
         return Found((_chain(found.block, item, binary),), True, found.damaged)
-    if not _is_protected(payload):
-        return Found((_chain(payload, item, binary),), True, 0)
     return Found(_possible([found.block, found.found] if found else [payload], item, binary), False, 1)
 
 
@@ -127,27 +121,20 @@ def _possible(blocks: Sequence[bytes], item: int, binary: bool) -> tuple[Chain, 
     return tuple(chains)
 
 
-def _is_protected(block: bytes) -> bool:
-    reader = Reader(block)
-    reader.varint("archive size")
-    return block[reader.offset : reader.offset + len(PROTECTED)] == PROTECTED
-
-
 def _chain(block: bytes, item: int, binary: bool, cut: bool = False) -> Chain:
     """cut: whether the words may have been cut off."""
-    reader, protected = Reader(block), _is_protected(block)
+    reader = Reader(block)
     size = reader.varint("archive size")
     check_size(size, "bytes")
-    reader.offset += len(PROTECTED) if protected else 0
     head = reader.varint("size of the head")
     white = reader.byte("value of a binary one") if binary else None
-    groups, narrow = _groups(reader, size // item)
+    groups = _groups(reader, size // item)
     if head + sum(groups) * item != size:
         raise DamagedError(
             f"expected a head and items that make {size} bytes, found {head} and {sum(groups)} items: "
             "the payload is damaged"
         )
-    every, checks = _checks(reader, len(groups)) if protected else (1, ())
+    every, checks = _checks(reader, len(groups))
     rest = reader.rest()
     rest = rest[: len(rest) // 4 * 4] if cut else rest
     if len(rest) % 4:
@@ -157,25 +144,21 @@ def _chain(block: bytes, item: int, binary: bool, cut: bool = False) -> Chain:
             f"expected fewer than {head} bytes in the head of {len(rest)} coded bytes: the payload is damaged"
         )
     words = np.frombuffer(rest, "<u4").astype(np.uint32)
-    return Chain(size, head, white, groups, words[::-1] if protected else words, narrow, every, checks)
+    return Chain(size, head, white, groups, words[::-1], every, checks)
 
 
-def _groups(reader: Reader, items: int) -> tuple[tuple[int, ...], bool]:
-    """(items of each group, whether windows are narrow). Raises DamagedError for more groups than items."""
+def _groups(reader: Reader, items: int) -> tuple[int, ...]:
+    """Items of each group. Raises DamagedError for more groups than items."""
     groups: list[int] = []
-    narrow = False
-    for run in range(reader.varint("number of runs of groups")):
+    for _ in range(reader.varint("number of runs of groups")):
         size, repeats = reader.varint("items of a group"), reader.varint("groups of this size")
-        if run == 0 and (size, repeats) == NARROW:
-            narrow = True
-            continue
         if not 1 <= size <= GROUP or not 1 <= repeats <= min(items, MOST_GROUPS) - len(groups):
             raise DamagedError(
                 f"expected 1 to {GROUP} items in a group and at most {items} groups, found {repeats} of {size}: "
                 "the payload is damaged"
             )
         groups += [size] * repeats
-    return tuple(groups), narrow
+    return tuple(groups)
 
 
 def _checks(reader: Reader, groups: int) -> tuple[int, tuple[int, ...]]:

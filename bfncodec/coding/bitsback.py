@@ -100,14 +100,11 @@ class LatticeFlow:
         Variance of a sample in units of its accuracy: 1, or K for the K sums of a symbol of discrete data.
     channels
         Sums of a dimension of the schedule: 1, or K.
-    truncated
-        Whether the sender's distributions end a few deviations out, see :func:`bfncodec.coding.lattice.kernel`.
     """
 
     schedule: GradualSchedule
     kappa: float = 1.0
     channels: int = 1
-    truncated: bool = True
 
     @property
     def betas(self) -> tuple[float, ...]:
@@ -143,7 +140,7 @@ class LatticeFlow:
         """(ratio, kernel) of s_i given s_{i+1}, for 1 ≤ i < w: the mean is ratio times s_{i+1}, all in units."""
         ratio = self.betas[i] / self.betas[i + 1] * (self.units[i + 1] / self.units[i])
         deviation = float(np.sqrt(self.kappa * self._bridge_variance(i)) / self.units[i])
-        return ratio, kernel(deviation, True, self.truncated)
+        return ratio, kernel(deviation, truncated=True)
 
     def sample_kernel(self, i: int) -> Kernel:
         """Distribution of the sender's noise in the sample that leads to s_i, in units of s_i."""
@@ -153,7 +150,7 @@ class LatticeFlow:
         """(factor, kernel) of s_w given x: the mean is factor times the target."""
         w = self.phases
         deviation = float(np.sqrt(self.kappa * self.betas[w]) / self.units[w])
-        return self.betas[w] / self.units[w], kernel(deviation, True, self.truncated)
+        return self.betas[w] / self.units[w], kernel(deviation, truncated=True)
 
     def initial_bits(self, sums: int) -> float:
         """Upper estimate of the initial bits: the largest net debt while one item of so many sums is encoded.

@@ -25,11 +25,11 @@ from bfncodec.errors import DamagedError
 
 FRACTIONS = 256  # of a unit: how finely a fixed kernel knows its mean
 HALF = 16  # units on either side of the mean in a window
-LEAST_NARROW = 4  # the same where nothing is beyond
+LEAST_TRUNCATED = 4  # the same where nothing is beyond
 MOST_HALF = 256
 WIDE = 5  # standard deviations that a window of many different ones holds on either side
 REACH = 8  # standard deviations on either side that a window holds at least
-NARROW_REACH = 5.3  # the same where nothing is beyond: the coder gives every symbol of a window 2^-24 at least
+TRUNCATED_REACH = 5.3  # the same where nothing is beyond: the coder gives every symbol of a window 2^-24 at least
 NEAR = 4.25  # standard deviations on either side beyond which hardly one symbol in 100,000 is
 CELL = 1 / 12  # variance of a cell, in units squared
 LEAST_VARIANCE = 0.25  # of what a window is made for, in units squared
@@ -49,14 +49,14 @@ class Kernel:
     half: int
     near: int  # units on either side of the mean where nearly all values are
     below: NDArray[np.int32]  # sums of frequencies [FRACTIONS, 2 half + 1]
-    bounded: bool  # nothing outside the window is ever drawn, or pushed back
+    truncated: bool  # nothing outside the window is ever drawn, or pushed back
 
     def push(self, stack: AnsStack, value: Ints, mean: Floats) -> None:
         """Push integers [N] around means [N]."""
         base, fraction = _place(mean)
         base -= self.half
         offset = value - base
-        symbol = _inside(offset, 2 * self.half) if self.bounded else _push_excess(stack, offset, 2 * self.half)
+        symbol = _inside(offset, 2 * self.half) if self.truncated else _push_excess(stack, offset, 2 * self.half)
         fraction *= 2 * self.half
         fraction += symbol
         rows, middle = self._summaries
@@ -75,7 +75,7 @@ class Kernel:
 
             symbol[at] = _pop_window(stack, rows, self.half, self.near)
         base -= self.half
-        base += symbol if self.bounded else _pop_excess(stack, symbol, 2 * self.half)
+        base += symbol if self.truncated else _pop_excess(stack, symbol, 2 * self.half)
         return base
 
     def rows(self, first: int, last: int) -> Rows:
@@ -99,21 +99,21 @@ class Kernel:
 
 
 @lru_cache(maxsize=1024)
-def kernel(deviation: float, bounded: bool = False, narrow: bool = False) -> Kernel:
+def kernel(deviation: float, truncated: bool = False) -> Kernel:
     """The kernel of a standard deviation in units, at least 1/2.
 
-    narrow: bounded by a window as narrow as can be. From a wide one, as the first files had, far too many values are
-    drawn from beyond six deviations, one in 750,000, and each misleads the receiver.
+    truncated: values end 5.3 deviations out, which is what the sender's own distributions do. From a wider window far
+    too many values would be drawn from beyond six deviations, one in 750,000, and each misleads the receiver.
     """
     half = max(HALF, int(np.ceil(REACH * deviation)))
-    if narrow:
-        half = max(LEAST_NARROW, int(np.ceil(NARROW_REACH * deviation)))
+    if truncated:
+        half = max(LEAST_TRUNCATED, int(np.ceil(TRUNCATED_REACH * deviation)))
     fraction = (np.arange(FRACTIONS) + 0.5) / FRACTIONS - 0.5
     edges = np.arange(2 * half + 1) - (half + 0.5)
     scale = NORMAL_STEPS / np.sqrt(np.float64(max(deviation * deviation - CELL, LEAST_VARIANCE)))
     below = _cumulative((edges - fraction[:, None]) * scale, 2 * half).astype(np.int32)
     below[:, 0], below[:, -1] = 0, total(2 * half)
-    return Kernel(half, _near(deviation), below, bounded)
+    return Kernel(half, _near(deviation), below, truncated)
 
 
 @dataclass(frozen=True)

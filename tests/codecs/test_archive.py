@@ -196,33 +196,6 @@ def test_every_flipped_bit_is_noticed_and_repaired(codecs: dict[str, ArchiveCode
             assert error.value.salvage() == Salvaged(data, ())
 
 
-def unprotected(codec: ArchiveCodec, payload: bytes) -> bytes:
-    """A payload as it was written before there were checksums and parity."""
-    whole = codec._chain(payload)
-    runs = [(0, 1), *((size, len(list(same))) for size, same in groupby(whole.groups))]
-    numbers = varint(len(runs)) + b"".join(varint(size) + varint(repeats) for size, repeats in runs)
-    white = b"" if whole.white is None else bytes([whole.white])
-    return varint(whole.size) + varint(whole.head) + white + numbers + whole.words.astype("<u4").tobytes()
-
-
-@kinds
-def test_payloads_from_before_there_were_checksums(codecs: dict[str, ArchiveCodec], kind: str) -> None:
-    codec, data = codecs[kind], noisy(kind, SHORT[kind])
-    payload = unprotected(codec, damageable(codec, kind))
-    assert codec.decode(payload) == data
-    assert (codec.protection(payload), codec.verifies(payload)) == (0, False)
-    sizes = len(payload) - 4 * len(codec._chain(payload).words)
-    for bit in [*range(8 * sizes), 8 * sizes + 70, 8 * len(payload) - 9]:
-        damaged = bytearray(payload)
-        damaged[bit // 8] ^= 1 << bit % 8
-        try:
-            found = codec.decode(bytes(damaged))
-        except DamagedError as error:
-            assert not isinstance(error, SalvageableError)  # noqa: PT017
-            continue
-        assert len(found) == codec._chain(bytes(damaged)).size
-
-
 def beyond_repair(payload: bytes, first: int, many: int = 3) -> bytes:
     """Bytes of a single column of the parity are changed."""
     columns = -(-(len(payload) - 4) // 255)

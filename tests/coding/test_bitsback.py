@@ -74,7 +74,7 @@ def quadratic(end: float, steps: int) -> tuple[float, ...]:
 @pytest.fixture
 def deviations(monkeypatch: pytest.MonkeyPatch) -> None:
     """Games give the deviations of their kernels instead of kernels."""
-    monkeypatch.setattr(bitsback, "kernel", lambda deviation, *rest: deviation)
+    monkeypatch.setattr(bitsback, "kernel", lambda deviation, **rest: deviation)
 
 
 def log_normal(y: float, mean: float, variance: float) -> float:

@@ -16,7 +16,6 @@ from PIL import Image
 import bfncodec
 
 HERE = Path(__file__).parent
-PROTECTED = ("mnist-gaussian", "cifar10-wavefront")  # models with a second payload, with parity and checksums
 DEMO = HERE.parents[1] / "benchmarks" / "demo_files"
 
 
@@ -67,7 +66,3 @@ if __name__ == "__main__":
         path = HERE / f"{name}.payload"
         if not path.exists():
             path.write_bytes(bfncodec.load(name).encode(data))
-    for name in PROTECTED:
-        path = HERE / f"{name}.protected.payload"
-        if not path.exists():
-            path.write_bytes(bfncodec.load(name).encode(archives()[name]))
