@@ -92,7 +92,7 @@ class ArchiveCodec(ModelCodec[bytes]):
         self.sums = sums_of(self.config)
 
     def with_steps(self, steps: int) -> ArchiveCodec:
-        """The same codec with another number of steps, for measuring: only the model's own number is in files.
+        """The codec with another number of steps, for measuring: files are always coded with the model's own number.
 
         Raises ValueError for a number the model has no grid for.
         """
@@ -185,7 +185,7 @@ class ArchiveCodec(ModelCodec[bytes]):
         return self._to_values(np.frombuffer(x, np.uint8)[coded.head :], coded.white or 0)
 
     def values(self, data: Bytes) -> Ints:
-        """Whole items as the flow's data, int64 [N]. data: uint8 [N]"""
+        """Data of the flow, int64 [N], for the bytes of whole items, uint8 [N]."""
         return self._to_values(data, self._white(data) or 0)
 
     def _played(self, values: Ints, draws: int, seed: int) -> list[list[CodeLength]]:
@@ -388,7 +388,7 @@ def _unpacked(stack: AnsStack, size: int) -> Bytes:
 
 
 def _items_in(spans: Sequence[tuple[int, int]], first: int, item: int) -> int:
-    """How many items, the first of which begins at byte `first`, have bytes in spans that begin or end with items."""
+    """Number of items that have bytes in spans which begin or end with items; the first item begins at byte `first`."""
     return sum((stop - first) // item - max(start - first, 0) // item for start, stop in spans)
 
 

@@ -1,4 +1,4 @@
-"""What every codec offers, and the batching they share."""
+"""The base class of codecs with a network: checks, batches, threads, checksums."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ _KINDS = {1: "a grey", 3: "an RGB"}
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is coded at once, in pixels.
+    """Numbers of pixels that are coded at once.
 
     batch: images coded side by side hold about so many together. block: pixels the network sees at once when encoding.
     line: pixels of a line of all images; in shorter ones threads would wait more than they share. Nothing that is
@@ -290,7 +290,7 @@ def _turned_shape(head: ImageHead) -> tuple[int, int, int]:
 
 
 def _coded_channels(channels: int) -> tuple[int, ...]:
-    """Where the channels stand in an image of so many, in the order in which they are coded."""
+    """Indices of the channels of an image, in the order in which they are coded."""
     return CODING_ORDER if channels == 3 else (0,)
 
 
@@ -327,8 +327,8 @@ def _lines(shape: tuple[int, ...]) -> int:
 
 
 def _coding_order(counts: NDArray[np.int64], symbols: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where the symbols [symbols, n] of some lines stand when each image has its own together, line by line, in a line
-    symbol by symbol; and how many each image has. counts: [lines, images], see `StepPixels`.
+    """Place of each symbol of some lines, [symbols, n], when each image has its own together, line by line, in a line
+    symbol by symbol; and the number that each image has. counts: [lines, images], see `StepPixels`.
     """
     by_image = counts.T
     ends = np.cumsum(by_image).reshape(by_image.shape).T

@@ -28,7 +28,7 @@ SYMBOLS = 256
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is coded at once. Nothing that is written depends on it.
+    """Numbers of streams and slots that are coded at once. Nothing that is written depends on it.
 
     batch: streams of all texts of a batch. encode_streams: streams the network sees at once when encoding; more fill no
     more of the machine, and their KV cache less of the processor's. block: slots it sees at once when encoding.
@@ -91,7 +91,7 @@ class Batch:
 
     @cached_property
     def exists(self) -> NDArray[np.bool_]:
-        """Which slots hold a symbol, bool [B, teeth, steps]."""
+        """Slots that hold a symbol, bool [B, teeth, steps]."""
         return np.concatenate([part.schedule.exists(self.n_steps) for part in self.parts])
 
     def cut(self, texts: Sequence[bytes]) -> NDArray[np.uint8]:
@@ -162,6 +162,6 @@ class Predictor:
 
 
 def _spans(count: int, parts: int, threads: int) -> list[slice]:
-    """So many streams in `parts` parts of nearly equal size, or some more, that each thread may have as many."""
+    """Ranges of streams: `parts` of nearly equal size, or some more, so that each thread has as many."""
     parts = min(count, -(-parts // threads) * threads)
     return [slice(count * k // parts, count * (k + 1) // parts) for k in range(parts)]

@@ -38,7 +38,7 @@ Mark = Callable[[int], None]
 
 
 def unmarked(bits: int) -> None:
-    """Nobody watches the stack."""
+    """A `Mark` for callers who do not watch the stack."""
 
 
 class Distribution(Protocol):

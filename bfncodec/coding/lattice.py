@@ -158,7 +158,7 @@ class Normals:
         return _pop_window(stack, rows, half, _near(float(np.sqrt(self.variance[at].max()))))
 
     def _start(self, half: int) -> Ints:
-        """Where windows begin [N]."""
+        """First value of each window [N]."""
         return np.rint(self.mean).astype(np.int64) - half
 
     def _places(self, at: slice) -> tuple[Floats, Floats]:
@@ -182,7 +182,7 @@ def _near(deviation: float) -> int:
 
 
 def _parts(count: int) -> list[slice]:
-    """So many symbols, some at a time."""
+    """Ranges of so many symbols, some at a time."""
     return [slice(first, first + _TOGETHER) for first in range(0, count, _TOGETHER)]
 
 
@@ -272,7 +272,7 @@ def _pop_excess(stack: AnsStack, symbol: Ints, symbols: int) -> Ints:
 
 def _push_integer(stack: AnsStack, value: int) -> None:
     """Its length, of which 0 is by far the likeliest, and the bits after the first. Who pops from random bits, as an
-    encoder does, must nearly always find 0: a sum that is out by any more would upset the game.
+    encoder does, must nearly always find 0: a sum that is out by any more would mislead the receiver.
     """
     length = value.bit_length()
     if length >= _LENGTHS.shape[1]:

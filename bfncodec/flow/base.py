@@ -1,4 +1,4 @@
-"""The game every Bayesian Flow Network plays, and the interface its senders implement.
+"""The protocol between sender and receiver in a Bayesian Flow Network, and the interface its senders implement.
 
 A sender knows the data x, a receiver the parameters theta of a factorised input distribution.
 Step i:
@@ -29,7 +29,7 @@ from bfncodec.flow.schedule import Schedule
 
 
 class AnyArray(Protocol):
-    """What the game needs of an array, NumPy's or torch's."""
+    """An array, NumPy's or torch's, as far as the protocol needs it."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -102,7 +102,7 @@ class Flow(Protocol[Data, Theta, Output]):
 
 
 class Bridge(Protocol[Data, Given]):
-    """What a flow offers beyond `Flow` when its samples can be given back (bits-back coding).
+    """A flow whose samples can be given back (bits-back coding).
 
     Its noise is Brownian, so given the parameters after a step those before it do not depend on x.
     """

@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 class ErasureChannel:
     """p(y) = alpha p(x = y), and ERASED with probability 1 - alpha; y int64 [..., D].
 
-    Both sides of the game are this channel: the sender feeds it the point mass on x, the receiver
+    Both sides of the protocol are this channel: the sender feeds it the point mass on x, the receiver
     feeds it p_O.
     """
 

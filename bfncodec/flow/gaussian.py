@@ -150,7 +150,7 @@ class GaussianFlow:
         Pairs of draws (z and -z) per dimension in the estimate of KL against a mixture of `Atoms`.
 
     x = +-1 is binary data: p_I(x = 1) under equal priors is then 1 / (1 + exp(-2 s)), and p_O `Atoms`
-    of the values -1 and 1. `SimplexFlow(2)` is the same game, see there.
+    of the values -1 and 1. `SimplexFlow(2)` is the same protocol, see there.
     """
 
     receiver_kind: Literal["mixture", "moments"] = "mixture"

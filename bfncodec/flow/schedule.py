@@ -44,7 +44,7 @@ class Schedule(ABC):
     def beta(self, i: int) -> NDArray[np.float64]:
         """Accuracy spent before step i, float64 [D]: beta_i = sum of alpha[j] over j < i.
 
-        beta(0) is zero everywhere, beta(n_steps) is what the whole game spends.
+        beta(0) is zero everywhere, beta(n_steps) is what all steps spend.
         """
         return sum((self.accuracy(j) for j in range(i)), np.zeros(self.dims))
 
@@ -105,7 +105,7 @@ class GradualSchedule(Schedule):
         return np.flatnonzero((self.cohort_of <= i) & (i < self.cohort_of + self.phases))
 
     def groups(self, i: int) -> list[Group]:
-        """What step i sends, by increasing phase: the cohort that began last comes first."""
+        """Groups that step i sends, by increasing phase: the cohort that began last comes first."""
         phases = range(max(0, i - self.cohorts + 1), min(i + 1, self.phases))
         return [Group(i - phase, phase) for phase in phases if self.size(i - phase)]
 
@@ -350,7 +350,7 @@ class Comb(RevealSchedule):
         return offset // max(self.tooth_length, 1)
 
     def exists(self, steps: int) -> NDArray[np.bool_]:
-        """Which slots of so many steps hold a symbol, bool [streams, teeth, steps]."""
+        """Slots of the first `steps` steps that hold a symbol, bool [streams, teeth, steps]."""
         place = np.arange(self.teeth)[:, None] * self.n_steps + np.arange(steps)
         inside = (place < np.diff(self.edges)[:, None, None]) & (np.arange(steps) < self.n_steps)
         return np.asarray(inside)

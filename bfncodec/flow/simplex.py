@@ -14,7 +14,7 @@ is why likelihoods, receivers and responsibilities are all softmaxes of a sum.
 Two classes are one dimension. With d = (y_1 - y_0) / 2, d ~ N(alpha, alpha) for class 1 and
 N(-alpha, alpha) for class 0, which is alpha times the sample of `GaussianFlow` for x = 1 and -1, and
 p_I(class 1) = 1 / (1 + exp(-2 (sum of d))). What is left, (y_1 + y_0) / 2 ~ N(0, alpha), is noise that
-sender and receiver agree about. So both play the same game, bit for bit.
+sender and receiver agree about. So both protocols cost the same, bit for bit.
 """
 
 from __future__ import annotations

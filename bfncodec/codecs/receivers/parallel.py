@@ -51,7 +51,7 @@ class Grid:
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Grid:
-        """From a model's config. Raises ValueError for what is no grid."""
+        """Read a grid of a model's config. Raises ValueError for what is none."""
         betas, clocks = (tuple(float(v) for v in values[key]) for key in ("betas", "clocks"))
         if len(betas) != len(clocks) or len(betas) < 2 or betas[0] != 0 or any(b <= a for a, b in pairwise(betas)):
             raise ValueError(
@@ -103,7 +103,7 @@ class ParallelReceiver(ABC):
         """p_O with i steps behind. s: float64 [sums]"""
 
     def belief(self, p_O: Any) -> Any:
-        """What `output` returned as `theory` has it: itself, or its probabilities."""
+        """p_O that `output` returned as `theory` has it: itself, or its probabilities."""
         return p_O
 
     @abstractmethod
@@ -230,7 +230,7 @@ def pair_weights(logits: NDArray[np.float32]) -> NDArray[np.int32]:
 
 
 def pair_steps(more: NDArray[np.float32]) -> Ints:
-    """Where two that differ by a logit [N] are in a table whose middle is for equals, perhaps beyond its ends."""
+    """Index of two that differ by a logit [N] in a table whose middle is for equals; it may lie beyond the ends."""
     steps = np.rint(more * np.float32(tables.LOG2_E * tables.EXP2_STEPS))
     steps += len(tables.exp2_table()) - 1
     place: Ints = steps.astype(np.int64)

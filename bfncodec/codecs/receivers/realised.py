@@ -1,4 +1,4 @@
-"""What a file's own noise cost: log2 p_S/p_R along the path that a chain realised.
+"""The realised path of a chain: log2 p_S/p_R of the noise that a file drew.
 
 L^n is an average over the sender's noise, and `play` of a receiver estimates it with fresh noise. A chain draws its
 noise once, from the bits on its stack, and its length varies with it. log2 p_S/p_R added up along these draws has no

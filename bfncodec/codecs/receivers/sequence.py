@@ -70,7 +70,7 @@ class SequenceReceiver:
         return found
 
     def sent(self, i: int, sums: Floats) -> Floats:
-        """Of all sums those of the symbols that step i sends, float64 [A, K]."""
+        """The sums of the symbols that step i sends, out of all sums, float64 [A, K]."""
         groups = [self.flow.of(group, sums).reshape(-1, self.config.classes) for group in self.schedule.groups(i)]
         return np.concatenate(groups)
 

@@ -119,7 +119,7 @@ class WavefrontReceiver:
 
 
 class Session(ABC):
-    """What sender or receiver know of one group of items while it is coded."""
+    """State of the encoder or the decoder while it codes one group of items."""
 
     def __init__(self, receiver: WavefrontReceiver, items: int, keep: bool) -> None:
         self.receiver, self.flow, self.schedule = receiver, receiver.flow, receiver.schedule
@@ -248,8 +248,8 @@ class WavefrontStep:
 
 @dataclass(frozen=True)
 class LineStep(ABC):
-    """What a step sends of one line. before: its sums, [items, n, 1]; prediction: the network's output given what is
-    known before the step. It is of use once: for one of `push`, `pop` and `bits`.
+    """The part of a step that sends one line. before: its sums, [items, n, 1]; prediction: the network's output given
+    all that is known before the step. It is of use once: for one of `push`, `pop` and `bits`.
     """
 
     receiver: WavefrontReceiver
