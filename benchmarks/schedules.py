@@ -41,7 +41,7 @@ def codec_of(info: ModelInfo, teeth: int, lanes: int) -> Any:
     """The codec of a model, with so many teeth in each of so many lanes, which learns nothing from the text."""
     from bfncodec.codecs.loading import load
 
-    ways = {"coding_teeth": [[0, teeth]], "lanes": {"length": 1, "most": lanes}, "contexts": None}
+    ways = {"teeth_by_length": [[0, teeth]], "streams": {"length": 1, "most": lanes}, "contexts": None}
     return load(replace(info, config={**info.config, **ways}))
 
 
@@ -78,7 +78,7 @@ def main(model: str, file: Path, sizes: tuple[int, ...], pieces: int, window: in
         windows = -(-size // window)
         ways = [(m, windows) for m in combs] + [(1, windows * m) for m in combs if m > 1]
         rows += [measure(info, texts, teeth, lanes) for teeth, lanes in ways]
-    heads = ["bytes", "teeth", "lanes", "network calls", "ideal bits/byte", "real", "encode s", "decode s"]
+    heads = ["bytes", "teeth", "streams", "network calls", "ideal bits/byte", "real", "encode s", "decode s"]
     click.echo(table(heads, [cells(row) for row in rows]))
 
 

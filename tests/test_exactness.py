@@ -49,9 +49,15 @@ def numbers(*shape: int) -> np.ndarray[Any, Any]:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def export_tiled(out: Path, ramp: tuple[float, ...]) -> Path:
-    net = network(0.5, ramp)
-    config = {"name": "tiny-tiled", "role": "archive", "sender": "gaussian", "network": net.tiled.to_dict()}
+def export_tiled(out: Path, betas: tuple[float, ...]) -> Path:
+    net = network(0.5, betas)
+    config = {
+        "name": "tiny-tiled",
+        "role": "archive",
+        "sender": "gaussian",
+        "schedule": "wavefront",
+        "network": net.tiled.to_dict(),
+    }
     export(net, config | {"steps": net.tiled.steps}, out)
     return out
 
@@ -62,7 +68,7 @@ CASES = {
     "picture": Case(export_image, numbers(9, 11, 3)),
     **{name: Case(export_text, numbers(n).tobytes()) for name, n in TEXTS.items()},
     "text, width 24": Case(lambda out: export_text(out, shape=WIDTH_24), numbers(30).tobytes()),
-    "mixed text": Case(lambda out: export_text(out, contexts={"least": 16}), numbers(60).tobytes()),
+    "mixed text": Case(lambda out: export_text(out, mixing={"from_length": 16}), numbers(60).tobytes()),
     **{kind: Case(lambda out, kind=kind: export_archive(out, kind), noisy(kind, 30)) for kind in KINDS},
     "one step": Case(lambda out: export_tiled(out, ONE), numbers(30, *SHAPE).tobytes()),
     "two steps": Case(lambda out: export_tiled(out, TWO), numbers(30, *SHAPE).tobytes()),

@@ -38,8 +38,8 @@ from bfncodec.networks.sequence import exact as exact_sequence
 from bfncodec.networks.sequence.exact import ExactSequence
 from bfncodec.networks.sequence.model import SequenceConfig
 from bfncodec.networks.storage import check_shapes
-from bfncodec.networks.wavefront.exact import ExactTiles
-from bfncodec.networks.wavefront.model import TiledConfig
+from bfncodec.networks.wavefront.exact import ExactWavefront
+from bfncodec.networks.wavefront.model import WavefrontConfig
 from bfncodec.runtime.progress import Progress
 
 GROUPS = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)  # few sizes make few runs
@@ -96,7 +96,7 @@ class ArchiveCodec(ModelCodec[bytes]):
 
         Raises ValueError for a number the model has no grid for.
         """
-        known = [str(self.info.config["steps"])] if self._has_ramps else list(self.info.config["grids"])
+        known = [str(self.info.config["steps"])] if self._is_staggered else list(self.info.config["grids"])
         if str(steps) not in known:
             raise ValueError(f"model {self.info.name} has grids of {', '.join(known)} steps, found {steps}")
         other = copy(self)
@@ -104,13 +104,13 @@ class ArchiveCodec(ModelCodec[bytes]):
         return other
 
     @property
-    def _has_ramps(self) -> bool:
-        return isinstance(self.network, ExactSequence | ExactTiles)
+    def _is_staggered(self) -> bool:
+        return isinstance(self.network, ExactSequence | ExactWavefront)
 
     def _receiver(self, steps: int) -> ParallelReceiver | SequenceReceiver | WavefrontReceiver:
         if isinstance(self.network, ExactSequence):
             return SequenceReceiver(self.network)
-        if isinstance(self.network, ExactTiles):
+        if isinstance(self.network, ExactWavefront):
             return WavefrontReceiver(self.network)
         return parallel_receiver(self.network, Grid.read(self.info.config["grids"][str(steps)]))
 
@@ -352,15 +352,17 @@ class ArchiveCodec(ModelCodec[bytes]):
 
 def _network(
     info: ModelInfo, tensors: dict[str, Tensor], device: torch.device
-) -> ExactDenoiser | ExactSequence | ExactTiles:
-    """The network of a model: of one that sends symbol after symbol if its config has a ramp, pixels if a tile."""
-    values = dict(info.config["network"])
-    if "tile" in values:
-        return ExactTiles(TiledConfig.from_dict(values), tensors, device)
-    if "ramp" in values:
+) -> ExactDenoiser | ExactSequence | ExactWavefront:
+    """The network of a model, by the schedule that its config names. Raises ValueError for a schedule of others."""
+    values, schedule = dict(info.config["network"]), info.config["schedule"]
+    if schedule == "wavefront":
+        return ExactWavefront(WavefrontConfig.from_dict(values), tensors, device)
+    if schedule == "staggered":
         sequence = SequenceConfig.from_dict(values)
         check_shapes(tensors, exact_sequence.stored_shapes(sequence))
         return ExactSequence(sequence, tensors, device)
+    if schedule != "parallel":
+        raise ValueError(f"expected the schedule of an archive: parallel, staggered or wavefront, found {schedule!r}")
     config = DenoiserConfig.from_dict(values)
     check_shapes(tensors, stored_shapes(config))
     return ExactDenoiser(config, tensors, device)

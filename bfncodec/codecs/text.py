@@ -72,10 +72,10 @@ class TextCodec(ModelCodec[bytes]):
     def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.info, self.device = info, device
         self.config = TransformerConfig.from_dict(dict(info.config["network"]))
-        self.teeth = [(int(size), int(m)) for size, m in info.config["coding_teeth"]]
-        self.length, self.most = (int(info.config["lanes"][key]) for key in ("length", "most"))
-        contexts = info.config.get("contexts")
-        self.least_mixed = int(contexts["least"]) if contexts else None
+        self.teeth = [(int(size), int(m)) for size, m in info.config["teeth_by_length"]]
+        self.length, self.most = (int(info.config["streams"][key]) for key in ("length", "most"))
+        contexts = info.config.get("mixing")
+        self.least_mixed = int(contexts["from_length"]) if contexts else None
         check_shapes(tensors, stored_shapes(self.config))
         self.network = ExactTransformer(self.config, tensors, device)
 

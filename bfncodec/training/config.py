@@ -21,7 +21,7 @@ Table = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Streams:
-    """The [lanes] table: texts are cut into parallel streams of at most `length` bytes, but not into more than `most`.
+    """The [streams] table: texts are cut into streams of at most `length` bytes, but not into more than `most`.
 
     Many streams keep a machine busy; each begins without a past, which costs bits.
     """
@@ -83,7 +83,7 @@ def read_config(path: str | Path) -> Settings:
         network=tables.get("network", {}),
         data=tables["data"],
         validation=tables.get("validation", []),
-        streams=make(Streams, tables.get("lanes", {}), "lanes"),
+        streams=make(Streams, tables.get("streams", {}), "streams"),
         train=make(TrainConfig, tables.get("train", {}), "train"),
         levels=tables.get("levels"),
     )

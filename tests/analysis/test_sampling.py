@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     export_image(folder / "tiny-image")
     export_text(folder / "tiny-text")
-    export_text(folder / "tiny-mixed", contexts={"least": 16})
+    export_text(folder / "tiny-mixed", mixing={"from_length": 16})
     for kind in KINDS:
         export_archive(folder / f"tiny-{kind}", kind)
     return folder

@@ -56,12 +56,12 @@ def on_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-SHORT = {"levels": 9, "grey": 12, "binary": 14, "letters": 35, "ramps": 35}  # items: a head and a few groups
+SHORT = {"levels": 9, "grey": 12, "binary": 14, "letters": 35, "staggered": 35}  # items: a head and a few groups
 LIKE = ("own", "slopes", "noise", "small", "capitals", "two", "pair", "one", "zeros", "three", "no zero")
 
 
 kinds = pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind in ("ramps", "binary") else kind for kind in KINDS]
+    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind in ("staggered", "binary") else kind for kind in KINDS]
 )
 
 
@@ -119,7 +119,7 @@ def test_a_chain_grows(codecs: dict[str, ArchiveCodec], kind: str) -> None:
     found = codec._chain(payload)
     assert found.head < 35 * ITEM[kind]
     assert all(later >= group for group, later in zip(found.groups, found.groups[1:-1], strict=False))
-    assert max(found.groups) > {"levels": 40, "grey": 40, "binary": 10, "letters": 1, "ramps": 1}[kind]
+    assert max(found.groups) > {"levels": 40, "grey": 40, "binary": 10, "letters": 1, "staggered": 1}[kind]
     assert codec.decode(payload) == noisy(kind, 120)
 
 
@@ -375,7 +375,7 @@ def test_cuts_are_between_items(size: int, largest: int, item: str, head: bool) 
 
 REFUSED: list[tuple[str, Any, str]] = [
     ("letters", b"Capitals, commas. And \xff bytes " * 40, "small letters and spaces only, found b'C' at byte 0"),
-    ("ramps", "häßlich " * 100, r"found b'\\xc3' at byte 1"),
+    ("staggered", "häßlich " * 100, r"found b'\\xc3' at byte 1"),
     ("binary", bytes(range(256)) * 8, "two values, 0 and one other, found 256 values"),
     ("binary", b"\1\2" * 800, "two values, 0 and one other, found 2 values"),
     ("binary", b"", "codes items of"),

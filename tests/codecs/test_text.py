@@ -187,7 +187,7 @@ def test_the_contexts_of_a_lane_are_its_own_past(mixed_codec: TextCodec, monkeyp
             made.append(self)
 
         def encode(self, weight: Any, lanes: Any, symbols: Any) -> Any:
-            pasts.extend(self.state.history[lanes].tolist())
+            pasts.extend(self.state.history[streams].tolist())
             return super().encode(weight, lanes, symbols)
 
     monkeypatch.setattr("bfncodec.codecs.text.ContextMixer", Watched)

@@ -207,10 +207,10 @@ def test_contexts_learn_the_same(text: list[bytes], weights: list[Any]) -> None:
     for i, column in enumerate(columns):
         lanes = np.arange(count)[i % 3 == 2 and count > 1 :]  # a lane may end
         weight = np.tile(weights[i % 3], (len(lanes), 1)).astype(np.int32)
-        sent.append((weight, lanes, column[lanes]))
+        sent.append((weight, lanes, column[streams]))
         ones = first.encode(*sent[-1])
         np.testing.assert_array_equal(second.encode(*sent[-1]), ones)
-        part = bit_intervals(ones.ravel(), bits_of(column[lanes]).ravel())
+        part = bit_intervals(ones.ravel(), bits_of(column[streams]).ravel())
         encoder.encode_intervals(part.below, part.frequency, part.symbol, 2)
     assert state(second) == state(first)
     decoder, third = RangeDecoder(encoder.finish()), CompiledMixer(columns.size, count)

@@ -29,7 +29,7 @@ from bfncodec.training.loop import run
 from bfncodec.training.tasks import sequence
 from support.tiny import CONFIGS, CPU, archive_codec, denoiser, exact, export_archive, tiny_receiver, values
 
-CONFIG: SequenceConfig = CONFIGS["ramps"]
+CONFIG: SequenceConfig = CONFIGS["staggered"]
 STEPS = range(CONFIG.schedule.n_steps)
 ramps = st.builds(
     Staggered,
@@ -103,8 +103,8 @@ def test_what_is_no_ramp_is_refused(given: tuple[Any, ...]) -> None:
 
 def test_two_steps_begin_with_the_network_of_one() -> None:
     """Which knows a symbol's neighbours as well, and nothing of what is half sent."""
-    one = SequenceDenoiser(dataclasses.replace(CONFIG, ramp=(0.0, 3.0), tooth=8))
-    two = SequenceDenoiser(dataclasses.replace(CONFIG, ramp=(0.0, 1.0, 3.0), tooth=7))
+    one = SequenceDenoiser(dataclasses.replace(CONFIG, betas=(0.0, 3.0), period=8))
+    two = SequenceDenoiser(dataclasses.replace(CONFIG, betas=(0.0, 1.0, 3.0), period=7))
     for network in (one, two):
         for tensor in network.parameters():
             nn.init.normal_(tensor)
@@ -120,13 +120,13 @@ def test_two_steps_begin_with_the_network_of_one() -> None:
 def dequantised() -> SequenceDenoiser:
     """The float network with the weights that are stored."""
     network = SequenceDenoiser(CONFIG)
-    network.load_state_dict(restored_state(network, quantised_tensors(denoiser("ramps"))))
+    network.load_state_dict(restored_state(network, quantised_tensors(denoiser("staggered"))))
     return network
 
 
 def test_weights_come_back_from_what_is_stored() -> None:
     """Within half a step of 8 bits, of the row's or the table's column's."""
-    network, found = denoiser("ramps"), dequantised().state_dict()
+    network, found = denoiser("staggered"), dequantised().state_dict()
     for name, tensor in network.state_dict().items():
         by = 0 if name.startswith(SequenceDenoiser.tables) else -1
         step = tensor.abs().amax(by, keepdim=True) / 127
@@ -136,7 +136,7 @@ def test_weights_come_back_from_what_is_stored() -> None:
 @pytest.mark.parametrize("i", STEPS)
 def test_the_exact_network_is_the_trained_one(i: int) -> None:
     """Within what rounding activations to 8 bits may do."""
-    s, network = sums(i, 12), exact("ramps")
+    s, network = sums(i, 12), exact("staggered")
     beta = torch.from_numpy(CONFIG.schedule.beta(i)).float()[None, :, None]
     unit = (STATE_UNITS * (1 + beta * CONFIG.classes).rsqrt()).expand(12, -1, -1)
     with torch.no_grad():
@@ -151,10 +151,10 @@ def test_the_exact_network_is_the_trained_one(i: int) -> None:
 
 @pytest.mark.parametrize("i", STEPS)
 def test_items_do_not_see_each_other(i: int) -> None:
-    s, network = sums(i), exact("ramps")
+    s, network = sums(i), exact("staggered")
     together = network(s, i)
     schedule, phase = CONFIG.schedule, CONFIG.schedule.phase(i)
-    counts = [int((phase[schedule.active(i)] == own).sum()) for own in range(CONFIG.steps_of_ramp)]
+    counts = [int((phase[schedule.active(i)] == own).sum()) for own in range(CONFIG.phases)]
     parts = [part.reshape(len(s), -1, CONFIG.classes) for part in together.split([len(s) * c for c in counts])]
     for item in range(len(s)):
         alone = network(s[item : item + 1], i)
@@ -189,7 +189,7 @@ def test_configurations_come_back_from_json() -> None:
 
 
 def test_stored_tensors_are_of_the_shapes_that_are_expected() -> None:
-    tensors = quantised_tensors(denoiser("ramps"))
+    tensors = quantised_tensors(denoiser("staggered"))
     check_shapes(tensors, stored_shapes(CONFIG))
     assert sorted(tensors) == sorted(stored_shapes(CONFIG))
 
@@ -198,7 +198,7 @@ def test_stored_tensors_are_of_the_shapes_that_are_expected() -> None:
 
 
 def test_other_numbers_of_steps_are_refused(tmp_path: Path) -> None:
-    codec = archive_codec(export_archive(tmp_path / "tiny", "ramps"), "ramps")
+    codec = archive_codec(export_archive(tmp_path / "tiny", "staggered"), "staggered")
     assert codec.with_steps(CONFIG.schedule.n_steps).receiver.flow == codec.receiver.flow
     with pytest.raises(ValueError, match="found 99"):
         codec.with_steps(99)
@@ -207,8 +207,8 @@ def test_other_numbers_of_steps_are_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_loss_is_the_games() -> None:
     """Averaged over steps and noise: what is trained is what is played, within 4 standard errors."""
-    network, receiver = denoiser("ramps"), tiny_receiver("ramps")
-    x, rng = values("ramps", 60, 1), np.random.default_rng(0)
+    network, receiver = denoiser("staggered"), tiny_receiver("staggered")
+    x, rng = values("staggered", 60, 1), np.random.default_rng(0)
     items = torch.from_numpy(x.reshape(60, -1))
     time = torch.from_numpy(((np.arange(60) + 0.5) / 60).astype(np.float32))
     trained, played = [], []
@@ -226,12 +226,12 @@ def test_the_loss_is_the_games() -> None:
 TRAINING = """
 name = "tiny"
 role = "archive"
-schedule = "ramps"
+schedule = "staggered"
 [network]
 kind = "discrete"
 shape = [24]
-ramp = [0, 0.4, 2.5]
-tooth = 6
+betas = [0, 0.4, 2.5]
+period = 6
 before = 4
 after = 3
 ngrams = [[2, 0, 6]]
@@ -260,7 +260,7 @@ def test_a_model_is_trained(tmp_path: Path) -> None:
     out = run(tmp_path / "config.toml", tmp_path / "model", say=lambda line: None)
     report = [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
     assert report[-1]["validation"][0] < report[0]["validation"][0] - 0.5
-    assert models.read(out).config["schedule"] == "ramps"
+    assert models.read(out).config["schedule"] == "staggered"
     codec = bfncodec.load(out)
     assert codec.decode(codec.encode(text)) == text
     played = codec.ideal(codec.values(np.frombuffer(text, np.uint8)[: 24 * 100]))
@@ -268,7 +268,7 @@ def test_a_model_is_trained(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("ramp", (0.0, 2.0, 1.0)), ("tooth", 0), ("kind", "binary"), ("shape", (4, 4, 1))]
+    ("key", "value"), [("betas", (0.0, 2.0, 1.0)), ("period", 0), ("kind", "binary"), ("shape", (4, 4, 1))]
 )
 def test_configurations_that_are_none_are_named(key: str, value: Any) -> None:
     with pytest.raises(InputError, match="training configuration"):

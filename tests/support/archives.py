@@ -18,7 +18,7 @@ def archive(kind: str, size: int, seed: int = 0, like: str = "own") -> bytes:
     """Bytes of a kind of data; `like` names another than its own."""
     rng = np.random.default_rng(seed)
     if like == "own":
-        like = {"levels": "slopes", "grey": "slopes", "binary": "two", "letters": "small", "ramps": "small"}[kind]
+        like = {"levels": "slopes", "grey": "slopes", "binary": "two", "letters": "small", "staggered": "small"}[kind]
     if like == "slopes":
         return (np.cumsum(rng.integers(-9, 10, size)) % 256).astype(np.uint8).tobytes()
     if like == "noise":
@@ -39,7 +39,7 @@ def archive(kind: str, size: int, seed: int = 0, like: str = "own") -> bytes:
 @cache
 def noisy(kind: str, items: int) -> bytes:
     """Data that LZMA cannot shorten by much, so that the head is short and the chain long."""
-    like = {"levels": "noise", "grey": "noise", "binary": "two", "letters": "small", "ramps": "small"}[kind]
+    like = {"levels": "noise", "grey": "noise", "binary": "two", "letters": "small", "staggered": "small"}[kind]
     return archive(kind, items * ITEM[kind], 99, like)
 
 

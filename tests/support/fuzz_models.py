@@ -37,11 +37,17 @@ def model_folders() -> dict[str, tuple[dict[str, Any], dict[str, torch.Tensor]]]
     root = Path(mkdtemp())
     export_image(root / "image")
     export_text(root / "text")
-    export_text(root / "mixed", contexts={"least": 16})
+    export_text(root / "mixed", mixing={"from_length": 16})
     for kind in KINDS:
         export_archive(root / kind, kind)
     tiles = network()
-    config = {"name": "tiles", "role": "archive", "network": tiles.tiled.to_dict(), "steps": tiles.tiled.steps}
+    config = {
+        "name": "tiles",
+        "role": "archive",
+        "schedule": "wavefront",
+        "network": tiles.tiled.to_dict(),
+        "steps": tiles.tiled.steps,
+    }
     export(tiles, config, root / "tiles")
     return {
         path.name: (json.loads((path / models.CONFIG).read_text()), load_file(path / models.WEIGHTS))
@@ -82,7 +88,7 @@ def _change_config(config: Any, rng: Random) -> None:
     elif kind == 2 and type(part[key]) in (int, float):
         part[key] = rng.choice((part[key] + 1, part[key] - 1, part[key] * 2, -part[key], part[key] / 2))
     elif kind == 3 and isinstance(part, dict):
-        part[rng.choice(("tile", "ramp", "kind", "new", "taps", "shape", "bits"))] = rng.choice(VALUES)
+        part[rng.choice(("tile", "betas", "kind", "new", "taps", "shape", "bits"))] = rng.choice(VALUES)
     else:
         part[key] = rng.choice(VALUES)
 

@@ -48,6 +48,13 @@ def export_text(
     near, far = rope_tables(shape)
     tables = {"rope": near, "far": far, "value_cap": torch.full((shape.layers, shape.heads), 3.0)}
     lanes = {"length": LENGTH, "most": MOST}
-    config = {"name": name, "role": "text", "coding_teeth": TEETH, "lanes": lanes, **more, "network": shape.to_dict()}
+    config = {
+        "name": name,
+        "role": "text",
+        "teeth_by_length": TEETH,
+        "streams": lanes,
+        **more,
+        "network": shape.to_dict(),
+    }
     export(network, config, out, tables)
     return out

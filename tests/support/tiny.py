@@ -33,10 +33,10 @@ CONFIGS: dict[str, Any] = {
     "letters": DenoiserConfig("discrete", (8,), classes=27, beta=3.0, patch=1, taps=(1, 3), **_SMALL),
 }
 DENOISERS = tuple(CONFIGS)
-CONFIGS["ramps"] = SequenceConfig(
+CONFIGS["staggered"] = SequenceConfig(
     shape=(8,),
-    ramp=(0.0, 0.3, 0.8, 3.0),
-    tooth=3,
+    betas=(0.0, 0.3, 0.8, 3.0),
+    period=3,
     before=3,
     after=2,
     ngrams=((2, 0, 5), (1, 2, 4)),
@@ -63,7 +63,7 @@ def denoiser(kind: str, seed: int = 0) -> Denoiser | SequenceDenoiser:
 
 
 def exact(kind: str, seed: int = 0, device: torch.device = CPU) -> Any:
-    make = ExactSequence if kind == "ramps" else ExactDenoiser
+    make = ExactSequence if kind == "staggered" else ExactDenoiser
     return make(CONFIGS[kind], quantised_tensors(denoiser(kind, seed)), device)
 
 
@@ -79,7 +79,7 @@ def grid(config: DenoiserConfig, steps: int = 6) -> dict[str, list[float]]:
 
 def tiny_receiver(kind: str, steps: int = 6, seed: int = 0) -> Any:
     network = exact(kind, seed)
-    if kind == "ramps":
+    if kind == "staggered":
         return SequenceReceiver(network)
     return parallel_receiver(network, Grid.read(grid(network.config, steps)))
 
@@ -90,9 +90,10 @@ def export_archive(out: Path, kind: str, seed: int = 0) -> Path:
         "name": f"tiny-{kind}".replace(" ", "-"),
         "role": "archive",
         "sender": "gaussian",
+        "schedule": "staggered" if kind == "staggered" else "parallel",
         "network": network.config.to_dict(),
     }
-    if kind == "ramps":
+    if kind == "staggered":
         config["steps"] = CONFIGS[kind].schedule.n_steps
     else:
         config |= {"steps": 4, "grids": {"4": grid(CONFIGS[kind], 4)}}

@@ -10,8 +10,8 @@ import numpy as np
 from bfncodec.codecs.receivers.wavefront import WavefrontReceiver
 from bfncodec.coding.ans import AnsStack
 from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
-from bfncodec.networks.wavefront.exact import ExactTiles
-from bfncodec.networks.wavefront.model import BETA, TiledConfig, TiledNet
+from bfncodec.networks.wavefront.exact import ExactWavefront
+from bfncodec.networks.wavefront.model import BETA, WavefrontConfig, WavefrontNet
 from bfncodec.training.export import quantised_tensors
 from support.pairs import CPU, pixels, randomise
 
@@ -19,9 +19,9 @@ SHAPE, TILE = (4, 6, 3), (2, 3)
 ONE, TWO = (0.0, BETA), (0.0, 4096.0, BETA)
 
 
-def network(head: float = 0.5, ramp: tuple[float, ...] = ONE, dilations: tuple[int, ...] = (1,)) -> TiledNet:
+def network(head: float = 0.5, betas: tuple[float, ...] = ONE, dilations: tuple[int, ...] = (1,)) -> WavefrontNet:
     shape = ConvNetConfig(width=8, hidden=8, blocks=len(dilations), mixtures=2, dilations=dilations)
-    found = TiledNet(TiledConfig(SHAPE, TILE, shape, ramp)).eval()
+    found = WavefrontNet(WavefrontConfig(SHAPE, TILE, shape, betas)).eval()
     randomise(found, 0, head)
     if found.tiled.noise:
         found.first = ConvNet(shape).eval()
@@ -30,15 +30,15 @@ def network(head: float = 0.5, ramp: tuple[float, ...] = ONE, dilations: tuple[i
     return found
 
 
-def exact(of: TiledNet) -> ExactTiles:
+def exact(of: WavefrontNet) -> ExactWavefront:
     """The twin, by way of what is stored."""
-    config = TiledConfig.from_dict(json.loads(json.dumps(of.tiled.to_dict())))
+    config = WavefrontConfig.from_dict(json.loads(json.dumps(of.tiled.to_dict())))
     assert config == of.tiled
-    return ExactTiles(config, quantised_tensors(of), CPU)
+    return ExactWavefront(config, quantised_tensors(of), CPU)
 
 
-def tiny(head: float = 0.5, ramp: tuple[float, ...] = ONE) -> WavefrontReceiver:
-    return WavefrontReceiver(exact(network(head, ramp)))
+def tiny(head: float = 0.5, betas: tuple[float, ...] = ONE) -> WavefrontReceiver:
+    return WavefrontReceiver(exact(network(head, betas)))
 
 
 def items(count: int) -> Any:

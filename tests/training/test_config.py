@@ -88,6 +88,6 @@ def test_config_json_states_channels_and_levels(tmp_path: Path, data: Path) -> N
 def test_config_json_states_the_streams_of_a_text_model(tmp_path: Path, data: Path) -> None:
     config = configure(tmp_path, data, "text", text=TEXT + "[lanes]\nmost = 3\n")
     out = run(config, tmp_path / "out", steps=1, say=silent)
-    assert models.read(out).config["lanes"] == {"length": 3072, "most": 3}
+    assert models.read(out).config["streams"] == {"length": 3072, "most": 3}
     with pytest.raises(InputError, match=r"\[lanes\].*longest"):
-        run(configure(tmp_path, data, "text", text=TEXT + "[lanes]\nlongest = 3\n"), tmp_path / "out", say=silent)
+        run(configure(tmp_path, data, "text", text=TEXT + "[streams]\nlongest = 3\n"), tmp_path / "out", say=silent)

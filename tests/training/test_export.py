@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
 from bfncodec.networks.storage import LEVELS, Export, TrainableNetwork, folded
 from bfncodec.networks.transformer.model import Transformer, TransformerConfig
-from bfncodec.networks.wavefront.model import BETA, TiledConfig, TiledNet
+from bfncodec.networks.wavefront.model import BETA, WavefrontConfig, WavefrontNet
 from bfncodec.training.export import SPECIFICATION, quantised_tensors, restored_state, rule_of
 from support.models import IMAGE, TEXT, randomise
 from support.tiny import denoiser
@@ -26,7 +26,7 @@ EXPORTED = {
     "grey": "393cfa9280ca6e70",
     "binary": "b318c283ab04b07a",
     "letters": "6f842811cb4e4e73",
-    "ramps": "92f0a037bc16033b",
+    "staggered": "92f0a037bc16033b",
 }
 """Digests of tiny networks, as `digest` has them."""
 
@@ -40,7 +40,7 @@ def network_of(kind: str) -> TrainableNetwork:
         "text, 4 bits": lambda: Transformer(
             TransformerConfig(width=32, layers=1, heads=2, ngrams=((2, 6),), ngram_bits=4)
         ),
-        "wavefront": lambda: TiledNet(TiledConfig((4, 6, 3), (2, 3), IMAGE, (0.0, 4096.0, BETA))),
+        "wavefront": lambda: WavefrontNet(WavefrontConfig((4, 6, 3), (2, 3), IMAGE, (0.0, 4096.0, BETA))),
     }
     if kind not in networks:
         return denoiser(kind)

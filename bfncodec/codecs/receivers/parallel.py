@@ -37,7 +37,7 @@ from bfncodec.networks.convnet.exact import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL
 from bfncodec.networks.parallel.exact import ExactDenoiser, Moment
 from bfncodec.networks.parallel.model import MOST_CLASSES, SPREAD_RANGE, DenoiserConfig
 from bfncodec.networks.sequence.model import SequenceConfig
-from bfncodec.networks.wavefront.model import TiledConfig
+from bfncodec.networks.wavefront.model import WavefrontConfig
 
 TOGETHER = 8192  # numbers that are worked on at once: they stay in the processor's cache
 
@@ -534,7 +534,7 @@ def parallel_receiver(network: ExactDenoiser, grid: Grid) -> DiscretisedReceiver
     return kinds[network.config.kind](network, grid)
 
 
-def sums_of(config: DenoiserConfig | SequenceConfig | TiledConfig) -> int:
+def sums_of(config: DenoiserConfig | SequenceConfig | WavefrontConfig) -> int:
     """Sums of an item."""
     size = int(np.prod(config.shape))
     return size * config.classes if config.kind == "discrete" else size

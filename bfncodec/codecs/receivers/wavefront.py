@@ -38,8 +38,8 @@ from bfncodec.coding.rangecoder import total
 from bfncodec.flow import CodeLength, Group, StaggeredWavefront
 from bfncodec.networks.convnet.exact import ConvNetState, Front, Prediction, StepPixels
 from bfncodec.networks.convnet.model import CODING_ORDER
-from bfncodec.networks.wavefront.exact import BLOCK, ExactTiles, Normal
-from bfncodec.networks.wavefront.model import LEVELS, TiledConfig
+from bfncodec.networks.wavefront.exact import BLOCK, ExactWavefront, Normal
+from bfncodec.networks.wavefront.model import LEVELS, WavefrontConfig
 
 ALIKE = 1024  # samples that are coded together, those with the narrowest distributions first
 CHANNELS = len(CODING_ORDER)
@@ -52,12 +52,12 @@ class WavefrontReceiver:
     networks' inference state.
     """
 
-    def __init__(self, network: ExactTiles) -> None:
+    def __init__(self, network: ExactWavefront) -> None:
         self.network, self.config = network, network.config
         lines = _lines(self.config)
         self.order = _order(self.config, lines)
         edges = np.cumsum([0, *(CHANNELS * len(pixels.place) for pixels in lines)])
-        self.schedule = StaggeredWavefront(tuple(edges.tolist()), self.config.ramp)
+        self.schedule = StaggeredWavefront(tuple(edges.tolist()), self.config.betas)
         self.flow = LatticeFlow(self.schedule)
 
     def encoding(self, sums: int) -> Encoding:
@@ -455,13 +455,13 @@ def _centre(levels: NDArray[np.integer]) -> Floats:
     return np.asarray((levels + 0.5) * (2 / LEVELS) - 1, np.float64)
 
 
-def _lines(config: TiledConfig) -> list[StepPixels]:
+def _lines(config: WavefrontConfig) -> list[StepPixels]:
     """The pixels of each line, of one item."""
     front = Front([config.tile] * config.tiles, BLOCK, True, [1])
     return [pixels for first, last in front.blocks for pixels in front.pixels(first, last).line_by_line()]
 
 
-def _order(config: TiledConfig, lines: list[StepPixels]) -> Ints:
+def _order(config: WavefrontConfig, lines: list[StepPixels]) -> Ints:
     """Place in an item, row by row, of its dimensions in the order in which they are sent: line by line, channel by
     channel, tile by tile.
     """

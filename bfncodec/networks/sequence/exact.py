@@ -40,8 +40,8 @@ def stored_shapes(config: SequenceConfig) -> Shapes:
         shapes |= linear_shapes(f"blocks.{i}.up", config.hidden, config.width, bias=False)
         shapes |= linear_shapes(f"blocks.{i}.out", config.width, config.hidden)
     shapes |= linear_shapes("head", config.classes, config.width, fine=True)
-    phase = (config.steps_of_ramp, config.blocks * 2 * config.hidden)
-    return shapes | {"place": (config.tooth, config.width), "phase": phase}
+    phase = (config.phases, config.blocks * 2 * config.hidden)
+    return shapes | {"place": (config.period, config.width), "phase": phase}
 
 
 class ExactSequence:
@@ -57,7 +57,7 @@ class ExactSequence:
         self.mix = ExactLinear.load(tensors, "mix", device)
         self.near = ExactLinear.load(tensors, "near", device, 1 / FEATURE_SCALE)
         self.place = tensors["place"].to(device)
-        self.phase = tensors["phase"].view(config.steps_of_ramp, config.blocks, 2, config.hidden).to(device)
+        self.phase = tensors["phase"].view(config.phases, config.blocks, 2, config.hidden).to(device)
         self.ups = [ExactLinear.load(tensors, f"blocks.{i}.up", device, unit) for i in range(config.blocks)]
         self.outs = [ExactLinear.load(tensors, f"blocks.{i}.out", device) for i in range(config.blocks)]
         self.head = ExactLinear.load(tensors, "head", device, unit)
@@ -76,7 +76,7 @@ class ExactSequence:
         grams = torch.cat([table.index_select(0, row) for table, row in zip(self.ngrams, rows, strict=True)], 1)
         h.add_(self.mix(*self.quantise.rows(grams.float().mul_(self.ngram_unit))))
         h.add_(self.near(near_features(theta, s, self._units(i).expand(len(s), -1, -1), asked, config).to(torch.int8)))
-        h.add_(self.place.index_select(0, asked.position % config.tooth))
+        h.add_(self.place.index_select(0, asked.position % config.period))
         settings = self.phase.index_select(0, asked.phase)
         for block, (up, out) in enumerate(zip(self.ups, self.outs, strict=True)):
             z = up(self.quantise.max_norm(h))
@@ -94,7 +94,7 @@ class ExactSequence:
         """Scales of the features of each symbol's sums before step i, [L, 1]. Products, quotients and roots of floats
         are correctly rounded.
         """
-        units = [STATE_UNITS / math.sqrt(1 + beta * self.config.classes) for beta in self.config.ramp]
+        units = [STATE_UNITS / math.sqrt(1 + beta * self.config.classes) for beta in self.config.betas]
         phase = self.config.schedule.phase(i)
         return torch.tensor(units, dtype=torch.float32)[torch.from_numpy(phase)].unsqueeze(-1).to(self.device)
 
@@ -104,7 +104,7 @@ def symbols_of_step(config: SequenceConfig, batch: int, i: int, device: torch.de
     """The symbols that step i sends, phase after phase and in each item after item."""
     schedule, phase = config.schedule, config.schedule.phase(i)
     active = schedule.active(i)
-    parts = [active[phase[active] == own] for own in range(config.steps_of_ramp)]
+    parts = [active[phase[active] == own] for own in range(config.phases)]
     item = np.concatenate([np.repeat(np.arange(batch), len(part)) for part in parts])
     position = np.concatenate([np.tile(part, batch) for part in parts])
     return Asked(*(torch.from_numpy(a).to(device) for a in (item, position, phase[position])))

@@ -27,18 +27,18 @@ SURE = 65  # units of theta, of 127, from which on a symbol counts as known: mor
 
 @dataclass(frozen=True)
 class SequenceConfig:
-    """Shape of the network and schedule of the game; stored in a model's config.json.
+    """Shape of the network and its schedule; stored in a model's config.json.
 
-    shape: of one item, [L]. classes: K. ramp: accuracy of a symbol before its first step, 0, and after each of them.
-    tooth: symbols from one whose ramp begins at step 0 to the next. before, after: symbols on either side that are
+    shape: of one item, [L]. classes: K. betas: accuracy spent on a symbol before its first step, 0, and after each of
+    them. period: symbols from one that begins at step 0 to the next. before, after: symbols on either side that are
     read where known. ngrams: (symbols before, symbols behind, log2 of the rows) of each table.
     """
 
     kind: str = "discrete"
     shape: tuple[int, ...] = (256,)
     classes: int = 27
-    ramp: tuple[float, ...] = (0.0, 2.0)
-    tooth: int = 32
+    betas: tuple[float, ...] = (0.0, 2.0)
+    period: int = 32
     before: int = 24
     after: int = 12
     ngrams: tuple[tuple[int, int, int], ...] = ((3, 0, 15), (4, 0, 17), (5, 0, 17), (6, 0, 17))
@@ -50,7 +50,7 @@ class SequenceConfig:
     @property
     def schedule(self) -> Staggered:
         """When which symbols are sent."""
-        return Staggered(self.shape[0], self.tooth, self.ramp)
+        return Staggered(self.shape[0], self.period, self.betas)
 
     @property
     def parameters(self) -> int:
@@ -58,9 +58,9 @@ class SequenceConfig:
         return self.classes
 
     @property
-    def steps_of_ramp(self) -> int:
+    def phases(self) -> int:
         """Steps in which a symbol is sent, w."""
-        return len(self.ramp) - 1
+        return len(self.betas) - 1
 
     @property
     def unknown(self) -> int:
@@ -70,7 +70,7 @@ class SequenceConfig:
     @property
     def margin(self) -> int:
         """Symbols on either side of an item that offsets may point to."""
-        reach = [self.before, self.after, self.steps_of_ramp - 1, *(n for pair in self.ngrams for n in pair[:2])]
+        reach = [self.before, self.after, self.phases - 1, *(n for pair in self.ngrams for n in pair[:2])]
         return max(reach)
 
     @property
@@ -83,7 +83,7 @@ class SequenceConfig:
         """Positions, relative to the symbol that is being sent, of those whose theta and sums are read: they can be
         half known.
         """
-        return tuple(range(1 - self.steps_of_ramp, self.steps_of_ramp))
+        return tuple(range(1 - self.phases, self.phases))
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -97,7 +97,7 @@ class SequenceConfig:
 
 @dataclass(frozen=True)
 class Asked:
-    """Symbols whose p_O is wanted, [A] each: their item, their position in it, and the steps of their ramp that are
+    """Symbols whose p_O is wanted, [A] each: their item, their position in it, and the number of their steps that are
     behind them.
     """
 
@@ -183,9 +183,9 @@ class SequenceDenoiser(TrainableNetwork):
         self.ngram = nn.ModuleList(nn.Embedding(1 << bits, config.ngram_width) for *_, bits in config.ngrams)
         self.mix = nn.Linear(len(config.ngrams) * config.ngram_width, config.width, bias=False)
         self.near = nn.Linear(len(config.near) * 2 * config.classes, config.width, bias=False)
-        self.place = nn.Parameter(torch.zeros(config.tooth, config.width))
+        self.place = nn.Parameter(torch.zeros(config.period, config.width))
         self.blocks = nn.ModuleList(SequenceBlock(config) for _ in range(config.blocks))
-        self.phase = nn.Parameter(torch.zeros(config.steps_of_ramp, config.blocks * 2 * config.hidden))
+        self.phase = nn.Parameter(torch.zeros(config.phases, config.blocks * 2 * config.hidden))
         self.head = nn.Linear(config.width, config.classes)
         nn.init.normal_(self.window.weight, std=0.1)
         for table in self.ngram.parameters():
@@ -212,7 +212,7 @@ class SequenceDenoiser(TrainableNetwork):
         rows = ngram_rows(known, asked, config)
         h = h + self.mix(torch.cat([table(row) for table, row in zip(self.ngram, rows, strict=True)], -1))
         h = h + self.near(near_features(theta, s, unit, asked, config) / FEATURE_SCALE)
-        h = h + F.embedding(asked.position % config.tooth, self.place)
+        h = h + F.embedding(asked.position % config.period, self.place)
         settings = F.embedding(asked.phase, self.phase).view(len(h), config.blocks, 2, config.hidden).unbind(1)
         for block, setting in zip(self.blocks, settings, strict=True):
             h = block(h, *setting.unbind(1))

@@ -1,4 +1,4 @@
-"""The integer implementation of :class:`bfncodec.networks.wavefront.model.TiledNet`, and its mixtures given samples."""
+"""The integer implementation of :class:`bfncodec.networks.wavefront.model.WavefrontNet`, and its mixtures given samples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bfncodec.networks.convnet.exact import (
     stored_shapes,
 )
 from bfncodec.networks.storage import check_shapes
-from bfncodec.networks.wavefront.model import FIRST, TiledConfig
+from bfncodec.networks.wavefront.model import FIRST, WavefrontConfig
 from bfncodec.runtime.arrays import Floats, Ints32
 
 BLOCK = 1 << 12  # pixels whose places are made ready at once
@@ -30,10 +30,10 @@ UNIT = 2.0**-6  # of what components are likely by: 2^14 of weight, times 2^20 o
 SHARES = 16  # of a mixture's unit of weight: what a component has that the network gives none
 
 
-class ExactTiles:
+class ExactWavefront:
     """The networks of a model, and how they are used."""
 
-    def __init__(self, config: TiledConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
+    def __init__(self, config: WavefrontConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.config, self.device = config, device
         two, width = bool(config.noise), config.network.width
         shapes = stored_shapes(config.network, slopes=3 if two else 0)

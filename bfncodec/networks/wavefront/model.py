@@ -40,7 +40,7 @@ FIRST = "first."  # what the names of the second network's tensors begin with
 
 
 @dataclass(frozen=True)
-class TiledConfig:
+class WavefrontConfig:
     """Shape of items, [H, W, 3], of their tiles, and of the network; accuracies before the first step of a pixel, which
     is 0, and after each. Stored in a model's config.json.
     """
@@ -48,15 +48,15 @@ class TiledConfig:
     shape: tuple[int, int, int]
     tile: tuple[int, int]
     network: ConvNetConfig
-    ramp: tuple[float, ...] = (0.0, BETA)
+    betas: tuple[float, ...] = (0.0, BETA)
     kind: str = "discretised"
     classes: int = LEVELS
 
-    OWN: ClassVar = ("kind", "classes", "shape", "tile", "ramp")
+    OWN: ClassVar = ("kind", "classes", "shape", "tile", "betas")
     """What a config has beside the network's numbers."""
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TiledConfig:
+    def from_dict(cls, values: Mapping[str, Any]) -> WavefrontConfig:
         """Raises ValueError for tiles that do not fill an item, or whose lines are not all of pixels, for ramps of
         more than two steps, or that do not settle levels, and for other numbers of levels than 256.
         """
@@ -67,7 +67,7 @@ class TiledConfig:
             )
         rest = {name: value for name, value in values.items() if name not in cls.OWN}
         shape, tile = tuple(values["shape"]), tuple(values["tile"])
-        ramp = tuple(float(beta) for beta in values.get("ramp", (0.0, BETA)))
+        betas = tuple(float(beta) for beta in values.get("betas", (0.0, BETA)))
         if (
             len(shape) != 3
             or shape[2] != 3
@@ -77,11 +77,11 @@ class TiledConfig:
             or shape[1] % tile[1]
         ):
             raise ValueError(f"expected tiles two pixels wide or more that fill items [H, W, 3], found {tile}, {shape}")
-        if not _is_ramp(ramp):
+        if not _settles(betas):
             raise ValueError(
-                f"expected a ramp [0, {BETA}], or of two steps, [0, at most {MOST_OPEN}, {BETA}], found {ramp}"
+                f"expected betas [0, {BETA}], or of two steps, [0, at most {MOST_OPEN}, {BETA}], found {betas}"
             )
-        return cls(shape, tile, ConvNetConfig.from_dict(rest), ramp)
+        return cls(shape, tile, ConvNetConfig.from_dict(rest), betas)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the table that `from_dict` reads."""
@@ -89,7 +89,7 @@ class TiledConfig:
             "kind": self.kind,
             "shape": list(self.shape),
             "tile": list(self.tile),
-            "ramp": list(self.ramp),
+            "betas": list(self.betas),
             **self.network.to_dict(),
         }
 
@@ -105,21 +105,21 @@ class TiledConfig:
 
     @property
     def steps(self) -> int:
-        return self.lines + len(self.ramp) - 2
+        return self.lines + len(self.betas) - 2
 
     @property
     def noise(self) -> float:
         """Standard deviation of a sample of two steps' first, in levels; 0 where there is but one."""
-        return LEVELS / 2 / math.sqrt(self.ramp[1]) if len(self.ramp) == 3 else 0.0
+        return LEVELS / 2 / math.sqrt(self.betas[1]) if len(self.betas) == 3 else 0.0
 
 
-def _is_ramp(ramp: tuple[float, ...]) -> bool:
-    """Return whether it begins with 0, and settles levels in its last step, which is the first or the second."""
-    most = {2: BETA, 3: MOST_OPEN}.get(len(ramp), 0.0)
-    return ramp[:1] == (0,) and ramp[-1] == BETA and 0 < ramp[1] <= most
+def _settles(betas: tuple[float, ...]) -> bool:
+    """Return whether accuracies begin with 0 and tell levels apart in the last step, the first or the second."""
+    most = {2: BETA, 3: MOST_OPEN}.get(len(betas), 0.0)
+    return betas[:1] == (0,) and betas[-1] == BETA and 0 < betas[1] <= most
 
 
-class TiledNet(ConvNet):
+class WavefrontNet(ConvNet):
     """The network under a staggered wavefront: code lengths of all pixels of items in one forward pass.
 
     The network of one step is a `ConvNet`. That of two has, besides: slopes for the three samples of a pixel, which
@@ -127,7 +127,7 @@ class TiledNet(ConvNet):
     step.
     """
 
-    def __init__(self, config: TiledConfig) -> None:
+    def __init__(self, config: WavefrontConfig) -> None:
         super().__init__(config.network)
         self.tiled = config
         if config.noise:
@@ -145,7 +145,7 @@ class TiledNet(ConvNet):
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """Bits of each pixel and coded channel, with one sample of the sender's noise: -log2 p_O of the step that
         settles it, and log2 p_S/p_R of the step before that. x: float [B, 3, H, W] with integer values; noise: standard
-        normal, of the same shape, of no matter for a ramp of one step -> [B tiles, 3, h, w]
+        normal, of the same shape, of no matter where there is one step -> [B tiles, 3, h, w]
         """
         x = self.cut(x)
         if not self.tiled.noise:

@@ -38,7 +38,9 @@ class ParallelTask(ArchiveTask):
         super().__init__(settings, self.denoiser)
         self.settings, self.device = settings, device
         self.network = Denoiser(self.denoiser)
-        self.config = described(settings, sender="gaussian", network=self.denoiser.to_dict())
+        self.config = described(
+            settings, sender="gaussian", schedule=settings.schedule, network=self.denoiser.to_dict()
+        )
 
     def loss(self, network: nn.Module, batch: ItemBatch) -> Tensor:
         """Return an estimate of L^n from one step of each item, or its end."""

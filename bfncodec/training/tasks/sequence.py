@@ -50,7 +50,7 @@ def check(config: SequenceConfig) -> None:
         raise InputError(f"[network] of the training configuration: {error}") from error
     if config.kind != "discrete" or len(config.shape) != 1 or steps < 1:
         raise InputError(
-            f"[network] of the training configuration: expected kind discrete and shape [length] beside a ramp, "
+            f"[network] of the training configuration: expected kind discrete and shape [length] beside betas, "
             f"found {config.kind!r} and {list(config.shape)}"
         )
 
@@ -58,7 +58,7 @@ def check(config: SequenceConfig) -> None:
 def loss(network: nn.Module, batch: ItemBatch, config: SequenceConfig) -> Tensor:
     """Return L^n in bits per symbol, averaged over the batch, from one step of each item."""
     x, time, noise, fresh = batch
-    betas = torch.tensor(config.ramp, device=x.device)
+    betas = torch.tensor(config.betas, device=x.device)
     phase, asked = sent_symbols(time, config)
     at = asked.at(x.shape[1])
     beta = F.embedding(phase, betas[:, None])
@@ -85,5 +85,5 @@ def sent_symbols(time: Tensor, config: SequenceConfig) -> tuple[Tensor, Asked]:
 @torch.no_grad()
 def end(x: Tensor, noise: Tensor, config: SequenceConfig) -> Tensor:
     """Return -ln p_I(x) after the last step, averaged over symbols, a scalar."""
-    s = sum_of_samples(x, torch.tensor(config.ramp[-1], device=x.device), noise, config)
+    s = sum_of_samples(x, torch.tensor(config.betas[-1], device=x.device), noise, config)
     return class_end(x, F.log_softmax(s, -1), config.classes).mean()

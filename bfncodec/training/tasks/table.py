@@ -21,7 +21,7 @@ TASKS: Mapping[tuple[str, str], Callable[[Settings, torch.device], Task[Any]]] =
     ("image", "wavefront"): ImageTask,
     ("text", "comb"): TextTask,
     ("archive", "parallel"): ParallelTask,
-    ("archive", "ramps"): SequenceTask,
+    ("archive", "staggered"): SequenceTask,
     ("archive", "wavefront"): WavefrontTask,
 }
 """By role and schedule; the first schedule of a role is taken where a configuration names none."""

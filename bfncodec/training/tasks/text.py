@@ -18,12 +18,12 @@ from bfncodec.training.data import TextSource, WindowSampler, load_text
 from bfncodec.training.draws import Draws
 from bfncodec.training.tasks.base import Task, described_erasure, held_out_names
 
-CODING_TEETH = ((0, 1),)
+TEETH_BY_LENGTH = ((0, 1),)
 """From which length of a text (bytes) its windows are coded with how many teeth, of the schedules a model was trained
 for. Files of many streams keep a machine busy without more teeth, and each tooth costs some bits at its beginning
 (docs/guide/training.md).
 """
-CONTEXTS = {"least": 512}
+MIXING = {"from_length": 512}
 """Texts of `least` bytes and more are coded with adaptive contexts besides the network."""
 VALIDATION_BATCH = 32  # windows
 TABLE_BATCHES = 8  # on which the range of attention values is measured
@@ -57,9 +57,9 @@ class TextTask(Task[TextBatch]):
         self.config = described_erasure(
             settings,
             teeth=teeth,
-            coding_teeth=[(size, m) for size, m in CODING_TEETH if m in teeth] or [(0, teeth[0])],
-            lanes=asdict(settings.streams),
-            contexts=CONTEXTS,
+            teeth_by_length=[(size, m) for size, m in TEETH_BY_LENGTH if m in teeth] or [(0, teeth[0])],
+            streams=asdict(settings.streams),
+            mixing=MIXING,
             network=config.to_dict(),
         )
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bfncodec.errors import InputError
 from bfncodec.networks.convnet.model import ConvNetConfig
-from bfncodec.networks.wavefront.model import FIRST, LEVELS, TiledConfig, TiledNet
+from bfncodec.networks.wavefront.model import FIRST, LEVELS, WavefrontConfig, WavefrontNet
 from bfncodec.training.config import Settings, Table, make
 from bfncodec.training.items import ItemBatch
 from bfncodec.training.tasks.archive import ArchiveTask
@@ -25,12 +25,12 @@ class WavefrontTask(ArchiveTask):
 
     matrices: ClassVar[tuple[str, ...]] = ("blocks.", f"{FIRST}blocks.")
 
-    network: TiledNet
+    network: WavefrontNet
 
     def __init__(self, settings: Settings, device: torch.device) -> None:
         config = network_of(settings.network)
         super().__init__(settings, config)
-        self.network = TiledNet(config)
+        self.network = WavefrontNet(config)
         self.config = described(
             settings,
             sender="gaussian",
@@ -48,12 +48,12 @@ class WavefrontTask(ArchiveTask):
         self.network.rounded = rounded
 
 
-def network_of(table: Table) -> TiledConfig:
+def network_of(table: Table) -> WavefrontConfig:
     """Read the [network] table. Raises InputError for tiles, schedules or networks that cannot be."""
-    own = {name: table[name] for name in TiledConfig.OWN if name in table}
+    own = {name: table[name] for name in WavefrontConfig.OWN if name in table}
     make(ConvNetConfig, {name: value for name, value in table.items() if name not in own}, "network")
     try:
-        return TiledConfig.from_dict(table)
+        return WavefrontConfig.from_dict(table)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"[network] of the training configuration: {error}") from error
 

@@ -18,7 +18,7 @@ from bfncodec.errors import InputError, ModelError
 from bfncodec.flow.gaussian import bin_centres
 from bfncodec.networks.convnet.exact import WEIGHT_TOTAL
 from bfncodec.networks.parallel.model import Denoiser, DenoiserConfig
-from bfncodec.networks.wavefront.model import TiledConfig
+from bfncodec.networks.wavefront.model import WavefrontConfig
 from bfncodec.training.gaussian import TERMS, level_end
 from bfncodec.training.items import ItemSampler, ItemSource, load_arrays
 from bfncodec.training.tasks import parallel
@@ -153,7 +153,7 @@ def test_what_has_bytes_or_letters_as_values_refuses_others(tmp_path: Path) -> N
     with pytest.raises(InputError, match="27"):
         network_of({"kind": "discrete", "classes": 20})
     with pytest.raises(ValueError, match="256 levels"):
-        TiledConfig.from_dict({"shape": [8, 8, 3], "tile": [4, 4], "classes": 16})
+        WavefrontConfig.from_dict({"shape": [8, 8, 3], "tile": [4, 4], "classes": 16})
 
 
 def test_a_model_with_too_many_levels_is_no_model(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from bfncodec.networks import acceleration
 from bfncodec.networks.convnet.exact import MEAN_STEPS, Mixture, mixture_weights
 from bfncodec.networks.convnet.model import CODING_ORDER
 from bfncodec.networks.wavefront.exact import Normal
-from bfncodec.networks.wavefront.model import BETA, FIRST, TiledConfig, TiledNet
+from bfncodec.networks.wavefront.model import BETA, FIRST, WavefrontConfig, WavefrontNet
 from bfncodec.training.export import quantised_tensors, restored_state
 from bfncodec.training.loop import run
 from support.archives import decode_damaged
@@ -34,15 +34,15 @@ from support.doubles import noise
 from support.pairs import CPU
 from support.wavefronts import ONE, SHAPE, TILE, TWO, exact, full_stack, items, network, tiny
 
-ramps = pytest.mark.parametrize("ramp", [ONE, TWO], ids=["one step", "two steps"])
+ramps = pytest.mark.parametrize("betas", [ONE, TWO], ids=["one step", "two steps"])
 
 
 @ramps
-def test_every_dimension_is_sent_once_and_lines_in_their_order(ramp: tuple[float, ...]) -> None:
-    receiver = tiny(ramp=ramp)
+def test_every_dimension_is_sent_once_and_lines_in_their_order(betas: tuple[float, ...]) -> None:
+    receiver = tiny(betas=betas)
     assert sorted(receiver.order) == list(range(np.prod(SHAPE)))
     assert receiver.schedule.cohorts == TILE[1] + 2 * (TILE[0] - 1)
-    assert receiver.flow.n_steps == receiver.config.steps == receiver.schedule.cohorts + len(ramp) - 2
+    assert receiver.flow.n_steps == receiver.config.steps == receiver.schedule.cohorts + len(betas) - 2
     step = np.zeros(SHAPE, int).reshape(-1)
     for i in range(receiver.schedule.cohorts):
         sent = receiver.flow.of(Group(i, 0), receiver.order)[0]
@@ -57,7 +57,7 @@ def test_every_dimension_is_sent_once_and_lines_in_their_order(ramp: tuple[float
 @pytest.mark.parametrize("count", [1, 5])
 @pytest.mark.parametrize("dilations", [(1,), (1, 2)])
 def test_the_chain_gives_back_data_and_stack(
-    count: int, dilations: tuple[int, ...], ramp: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+    count: int, dilations: tuple[int, ...], betas: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With compiled kernels as without, which write the same."""
     receiver, x = WavefrontReceiver(exact(network(0.5, ramp, dilations))), items(count)
@@ -73,8 +73,8 @@ def test_the_chain_gives_back_data_and_stack(
 
 
 @ramps
-def test_extreme_levels_come_back(ramp: tuple[float, ...]) -> None:
-    receiver = tiny(20.0, ramp)
+def test_extreme_levels_come_back(betas: tuple[float, ...]) -> None:
+    receiver = tiny(20.0, betas)
     x = np.where(noise(1, 4 * int(np.prod(SHAPE))) > 127, 255, 0).astype(np.int64)
     stack = full_stack()
     push_items(stack, x, len(x), receiver)
@@ -82,9 +82,9 @@ def test_extreme_levels_come_back(ramp: tuple[float, ...]) -> None:
 
 
 @ramps
-def test_the_chain_costs_what_the_game_says(ramp: tuple[float, ...]) -> None:
+def test_the_chain_costs_what_the_game_says(betas: tuple[float, ...]) -> None:
     """Where the network is not so wrong that the coder's least probability is above its own."""
-    receiver = tiny(0.1, ramp)
+    receiver = tiny(0.1, betas)
     x = 100 + (noise(7, 240, *SHAPE) % 5).astype(np.int64).reshape(-1)
     ideal = receiver.play(x, np.random.default_rng(0))
     assert ideal.kl.shape == (receiver.flow.n_steps,)
@@ -93,7 +93,7 @@ def test_the_chain_costs_what_the_game_says(ramp: tuple[float, ...]) -> None:
     stack = full_stack(160_000)
     begun = stack.bits
     push_items(stack, x, len(x), receiver)
-    assert stack.bits - begun == pytest.approx(ideal.bits, rel=0.005 if len(ramp) == 3 else 0.003, abs=64)
+    assert stack.bits - begun == pytest.approx(ideal.bits, rel=0.005 if len(betas) == 3 else 0.003, abs=64)
 
 
 def test_noise_decides_nothing_in_one_step() -> None:
@@ -104,9 +104,9 @@ def test_noise_decides_nothing_in_one_step() -> None:
 
 @pytest.mark.slow
 @ramps
-def test_the_float_network_costs_what_the_integers_do(ramp: tuple[float, ...]) -> None:
+def test_the_float_network_costs_what_the_integers_do(betas: tuple[float, ...]) -> None:
     """Step by step: what a first step costs is what the mixture of normals says, whatever comes after."""
-    net = network(0.1, ramp, (1, 2))
+    net = network(0.1, betas, (1, 2))
     x = 100 + (noise(7, 300, *SHAPE) % 9).astype(np.int64)
     levels, rng = torch.from_numpy(x).float().permute(0, 3, 1, 2), np.random.default_rng(3)
     with torch.no_grad():
@@ -151,18 +151,24 @@ def test_sums_tell_levels_apart() -> None:
 
 
 @ramps
-def test_random_bits_decode_to_pictures(ramp: tuple[float, ...]) -> None:
-    receiver = tiny(ramp=ramp)
+def test_random_bits_decode_to_pictures(betas: tuple[float, ...]) -> None:
+    receiver = tiny(betas=betas)
     drawn = draw_items(full_stack(), 2 * len(receiver.order), receiver)
     assert drawn.shape == (2 * len(receiver.order),)
     assert ((drawn >= 0) & (drawn < 256)).all()
 
 
 @ramps
-def test_an_archive_of_pictures(ramp: tuple[float, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    net = network(ramp=ramp)
+def test_an_archive_of_pictures(betas: tuple[float, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    net = network(betas=betas)
     steps = net.tiled.steps
-    config = {"name": "tiny", "role": "archive", "network": net.tiled.to_dict(), "steps": steps}
+    config = {
+        "name": "tiny",
+        "role": "archive",
+        "schedule": "wavefront",
+        "network": net.tiled.to_dict(),
+        "steps": steps,
+    }
     codec = ArchiveCodec(ModelInfo(Path("tiny"), config), quantised_tensors(net), CPU)
     data = b"head" + items(30).astype(np.uint8).tobytes()
     monkeypatch.setenv(acceleration.SWITCH, "never")
@@ -177,10 +183,16 @@ def test_an_archive_of_pictures(ramp: tuple[float, ...], monkeypatch: pytest.Mon
 
 
 @ramps
-def test_damage_is_told_or_decodes_to_something(ramp: tuple[float, ...]) -> None:
+def test_damage_is_told_or_decodes_to_something(betas: tuple[float, ...]) -> None:
     """Without what a container adds to find out: no other error comes, and no warning."""
-    net = network(ramp=ramp)
-    config = {"name": "tiny", "role": "archive", "network": net.tiled.to_dict(), "steps": net.tiled.steps}
+    net = network(betas=betas)
+    config = {
+        "name": "tiny",
+        "role": "archive",
+        "schedule": "wavefront",
+        "network": net.tiled.to_dict(),
+        "steps": net.tiled.steps,
+    }
     codec = ArchiveCodec(ModelInfo(Path("tiny"), config), quantised_tensors(net), CPU)
     data = items(12).astype(np.uint8).tobytes()
     payload, rng = codec.encode(data), np.random.default_rng(0)
@@ -193,8 +205,8 @@ def test_damage_is_told_or_decodes_to_something(ramp: tuple[float, ...]) -> None
 
 def test_a_model_of_one_step_may_have_no_ramp_in_its_config() -> None:
     values = network().tiled.to_dict()
-    del values["ramp"]
-    assert TiledConfig.from_dict(values) == network().tiled
+    del values["betas"]
+    assert WavefrontConfig.from_dict(values) == network().tiled
 
 
 TRAINING = """
@@ -204,7 +216,7 @@ schedule = "wavefront"
 [network]
 shape = [4, 6, 3]
 tile = [2, 3]
-ramp = {ramp}
+betas = {betas}
 width = 8
 hidden = 8
 blocks = 1
@@ -225,10 +237,10 @@ validate_every = 20
 
 @pytest.mark.slow
 @ramps
-def test_a_model_is_trained(ramp: tuple[float, ...], tmp_path: Path) -> None:
+def test_a_model_is_trained(betas: tuple[float, ...], tmp_path: Path) -> None:
     pictures = (items(60).reshape(60, *SHAPE) // 8).astype(np.uint8)
     np.save(tmp_path / "pictures.npy", pictures)
-    text = TRAINING.format(data=(tmp_path / "pictures.npy").as_posix(), ramp=list(ramp), more="")
+    text = TRAINING.format(data=(tmp_path / "pictures.npy").as_posix(), betas=list(betas), more="")
     (tmp_path / "config.toml").write_text(text)
     out = run(tmp_path / "config.toml", tmp_path / "model", say=lambda line: None)
     report = [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
@@ -242,7 +254,7 @@ def test_a_model_is_trained(ramp: tuple[float, ...], tmp_path: Path) -> None:
 
 def test_two_steps_begin_with_the_network_of_one() -> None:
     """Both networks with its weights; what a first step says is then of no use to the second, but that of itself."""
-    one, two = network(ramp=ONE), TiledNet(TiledConfig(SHAPE, TILE, network().tiled.network, TWO))
+    one, two = network(betas=ONE), WavefrontNet(WavefrontConfig(SHAPE, TILE, network().tiled.network, TWO))
     two.load_state_dict(restored_state(two, quantised_tensors(one)))
     begun, known = two.state_dict(), restored_state(one, quantised_tensors(one))
     for name, tensor in known.items():
@@ -256,8 +268,8 @@ def test_two_steps_begin_with_the_network_of_one() -> None:
 def test_a_training_that_cannot_be(tmp_path: Path) -> None:
     np.save(tmp_path / "pictures.npy", items(6).reshape(6, *SHAPE).astype(np.uint8))
     data = (tmp_path / "pictures.npy").as_posix()
-    (tmp_path / "config.toml").write_text(TRAINING.format(data=data, ramp=[0.0, 1.0], more=""))
-    with pytest.raises(InputError, match="expected a ramp"):
+    (tmp_path / "config.toml").write_text(TRAINING.format(data=data, betas=[0.0, 1.0], more=""))
+    with pytest.raises(InputError, match="expected a betas"):
         run(tmp_path / "config.toml", tmp_path / "model", say=lambda line: None)
 
 
@@ -267,10 +279,10 @@ def test_a_training_that_cannot_be(tmp_path: Path) -> None:
 )
 def test_tiles_that_cannot_be(shape: tuple[int, ...], tile: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="expected tiles"):
-        TiledConfig.from_dict(network().tiled.to_dict() | {"shape": list(shape), "tile": list(tile)})
+        WavefrontConfig.from_dict(network().tiled.to_dict() | {"shape": list(shape), "tile": list(tile)})
 
 
-@pytest.mark.parametrize("ramp", [(), (0,), (0, 1.0), (1.0, BETA), (0, 0, BETA), (0, BETA, BETA), (0, 1, 2, BETA)])
-def test_ramps_that_cannot_be(ramp: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match="expected a ramp"):
-        TiledConfig.from_dict(network().tiled.to_dict() | {"ramp": list(ramp)})
+@pytest.mark.parametrize("betas", [(), (0,), (0, 1.0), (1.0, BETA), (0, 0, BETA), (0, BETA, BETA), (0, 1, 2, BETA)])
+def test_ramps_that_cannot_be(betas: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="expected a betas"):
+        WavefrontConfig.from_dict(network().tiled.to_dict() | {"betas": list(betas)})
