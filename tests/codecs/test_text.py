@@ -182,13 +182,13 @@ def test_the_contexts_of_a_lane_are_its_own_past(mixed_codec: TextCodec, monkeyp
     pasts: list[Any] = []
 
     class Watched(ContextMixer):
-        def __init__(self, size: int, lanes: int) -> None:
-            super().__init__(size, lanes)
+        def __init__(self, size: int, streams: int) -> None:
+            super().__init__(size, streams)
             made.append(self)
 
-        def encode(self, weight: Any, lanes: Any, symbols: Any) -> Any:
+        def encode(self, weight: Any, streams: Any, symbols: Any) -> Any:
             pasts.extend(self.state.history[streams].tolist())
-            return super().encode(weight, lanes, symbols)
+            return super().encode(weight, streams, symbols)
 
     monkeypatch.setattr("bfncodec.codecs.text.ContextMixer", Watched)
     mixed_codec.encode(x.tobytes())

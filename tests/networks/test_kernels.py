@@ -205,9 +205,9 @@ def test_contexts_learn_the_same(text: list[bytes], weights: list[Any]) -> None:
     first, second = ContextMixer(columns.size, count), CompiledMixer(columns.size, count)
     encoder, sent = RangeEncoder(), []
     for i, column in enumerate(columns):
-        lanes = np.arange(count)[i % 3 == 2 and count > 1 :]  # a lane may end
-        weight = np.tile(weights[i % 3], (len(lanes), 1)).astype(np.int32)
-        sent.append((weight, lanes, column[streams]))
+        streams = np.arange(count)[i % 3 == 2 and count > 1 :]  # a lane may end
+        weight = np.tile(weights[i % 3], (len(streams), 1)).astype(np.int32)
+        sent.append((weight, streams, column[streams]))
         ones = first.encode(*sent[-1])
         np.testing.assert_array_equal(second.encode(*sent[-1]), ones)
         part = bit_intervals(ones.ravel(), bits_of(column[streams]).ravel())

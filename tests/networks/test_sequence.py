@@ -128,7 +128,7 @@ def test_weights_come_back_from_what_is_stored() -> None:
     """Within half a step of 8 bits, of the row's or the table's column's."""
     network, found = denoiser("staggered"), dequantised().state_dict()
     for name, tensor in network.state_dict().items():
-        by = 0 if name.startswith(SequenceDenoiser.tables) else -1
+        by = 0 if name.startswith(SequenceDenoiser.export_as.by_column) else -1
         step = tensor.abs().amax(by, keepdim=True) / 127
         assert ((found[name] - tensor).abs() <= 0.501 * step).all()
 
