@@ -25,7 +25,7 @@ from support.trainings import CONFIGS, IMAGE, TEXT, bits, configure, silent
     [
         ("text", 'name = "tiny"', "", "name"),
         ("text", 'role = "text"', 'role = "sound"', "role.*image, text.*sound"),
-        ("archive", 'schedule = "parallel"', 'schedule = "comb"', "schedule.*parallel, ramps, wavefront.*comb"),
+        ("archive", 'schedule = "parallel"', 'schedule = "comb"', "schedule.*parallel, staggered, wavefront.*comb"),
         ("text", "[[data]]", "[[date]]", "expected data"),
         ("text", "width = 32", "widht = 32", r"\[network\].*widht.*width"),
         ("text", "warmup = 1", "warmap = 1", r"\[train\].*warmap"),

@@ -2,8 +2,8 @@
 
 Under a staggered schedule (:class:`bfncodec.flow.schedule.Staggered`) most symbols around one that is being sent are
 either known or not begun; a few are in between. So the network reads three things: the symbols that theta is sure of,
-by tables (one of every offset, and n-grams); theta and the sums of the symbols next to it; and where in its tooth and
-in its ramp the symbol is. It is asked only for symbols that are being sent. The integer implementation that files are
+by tables (one of every offset, and n-grams); theta and the sums of the symbols next to it; and where in its period and
+in its steps the symbol is. It is asked only for symbols that are being sent. The integer implementation that files are
 coded with is in :mod:`bfncodec.networks.sequence.exact`.
 """
 

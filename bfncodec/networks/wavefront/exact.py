@@ -1,4 +1,4 @@
-"""The integer implementation of :class:`bfncodec.networks.wavefront.model.WavefrontNet`, and its mixtures given samples."""
+"""The integer implementation of `WavefrontNet`, and its mixtures given samples."""
 
 from __future__ import annotations
 

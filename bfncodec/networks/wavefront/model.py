@@ -57,7 +57,7 @@ class WavefrontConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> WavefrontConfig:
-        """Raises ValueError for tiles that do not fill an item, or whose lines are not all of pixels, for ramps of
+        """Raises ValueError for tiles that do not fill an item, or whose lines are not all of pixels, for accuracies of
         more than two steps, or that do not settle levels, and for other numbers of levels than 256.
         """
         if values.get("classes", LEVELS) != LEVELS or values.get("kind", cls.kind) != cls.kind:

@@ -60,7 +60,7 @@ def test_the_chain_gives_back_data_and_stack(
     count: int, dilations: tuple[int, ...], betas: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With compiled kernels as without, which write the same."""
-    receiver, x = WavefrontReceiver(exact(network(0.5, ramp, dilations))), items(count)
+    receiver, x = WavefrontReceiver(exact(network(0.5, betas, dilations))), items(count)
     before, stacks = full_stack().returned(), [full_stack(), full_stack()]
     for stack, switch in zip(stacks, ["always", "never"], strict=True):
         monkeypatch.setenv(acceleration.SWITCH, switch)
