@@ -28,7 +28,6 @@ from bfncodec.format.limits import OF_WRITERS, Limits, check_limit
 from bfncodec.format.wire import Source
 from bfncodec.images.files import read_file
 from bfncodec.images.picture import Picture
-from bfncodec.images.strip import stripped_file
 from bfncodec.runtime.progress import SILENT, Reporter
 from bfncodec.segments.assemble import Opened, decode_content, open_file
 from bfncodec.segments.encode import encode_frame
@@ -90,6 +89,8 @@ def taken(data: bytes, options: Options) -> bytes:
     """Return the bytes to be compressed: those of the file, or of the stripped file of a picture."""
     if not options.strip:
         return data
+    from bfncodec.images.strip import stripped_file  # loads NumPy and Pillow, which bytes do not need
+
     return stripped_file(data)
 
 
