@@ -269,7 +269,7 @@ def test_a_training_that_cannot_be(tmp_path: Path) -> None:
     np.save(tmp_path / "pictures.npy", items(6).reshape(6, *SHAPE).astype(np.uint8))
     data = (tmp_path / "pictures.npy").as_posix()
     (tmp_path / "config.toml").write_text(TRAINING.format(data=data, betas=[0.0, 1.0], more=""))
-    with pytest.raises(InputError, match="expected a betas"):
+    with pytest.raises(InputError, match="expected betas"):
         run(tmp_path / "config.toml", tmp_path / "model", say=lambda line: None)
 
 
@@ -284,5 +284,5 @@ def test_tiles_that_cannot_be(shape: tuple[int, ...], tile: tuple[int, ...]) -> 
 
 @pytest.mark.parametrize("betas", [(), (0,), (0, 1.0), (1.0, BETA), (0, 0, BETA), (0, BETA, BETA), (0, 1, 2, BETA)])
 def test_ramps_that_cannot_be(betas: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match="expected a betas"):
+    with pytest.raises(ValueError, match="expected betas"):
         WavefrontConfig.from_dict(network().tiled.to_dict() | {"betas": list(betas)})
