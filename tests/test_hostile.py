@@ -562,7 +562,7 @@ def test_forged_files_and_models(cases: int) -> None:
 def test_the_fuzzer_sees_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that could not fail would say nothing."""
     specimens()  # which are made before anything is broken
-    monkeypatch.setattr("bfncodec.format.header.check_axes", lambda *args: 1 // 0)
+    monkeypatch.setattr("bfncodec.format.container.check_axes", lambda *args: 1 // 0)
     monkeypatch.setattr("bfncodec.format.container.check_axes", lambda *args: 1 // 0)
     report = fuzz.fuzz(60, 3, models=False)
     assert report.ends["ZeroDivisionError"]

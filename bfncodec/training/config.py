@@ -76,6 +76,9 @@ def read_config(path: str | Path) -> Settings:
     for key in ("name", "role", "data"):
         if key not in tables:
             raise InputError(f"{path}: expected {key}, found none")
+    known = {field.name for field in fields(Settings)}
+    if unknown := sorted(set(tables) - known):
+        raise InputError(f"{path}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     return Settings(
         name=tables["name"],
         role=tables["role"],

@@ -42,7 +42,7 @@ def text_codec(folder: Path) -> TextCodec:
 def mixed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A text model with contexts; the network's weights are those of tiny-text."""
     out = tmp_path_factory.mktemp("mixed") / "tiny-mixed"
-    return export_text(out, name=out.name, contexts={"least": LEAST_MIXED})
+    return export_text(out, name=out.name, mixing={"from_length": LEAST_MIXED})
 
 
 @pytest.fixture(scope="session")

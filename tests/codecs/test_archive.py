@@ -566,7 +566,7 @@ def test_possible_granularities_are_read() -> None:
     assert unpack(plain_file(3, 100, None), salvage=True).header.granularity == FINEST
 
 
-def test_pictures_have_no_grain() -> None:
-    blob = plain_file(1, 100, write_granularity((10, 0)), Kind.IMAGE)
+def test_pictures_have_no_granularity() -> None:
+    blob = plain_file(1, 100, write_granularity(Items(10, 0)), Kind.IMAGE)
     with pytest.raises(DamagedError):
         bfncodec.decompress(blob)

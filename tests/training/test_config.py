@@ -85,8 +85,15 @@ def test_config_json_states_channels_and_levels(tmp_path: Path, data: Path) -> N
     assert bits(network, batch) == pytest.approx(float(network(coloured)[:, :1].detach().mean()))
 
 
-def test_config_json_states_the_streams_of_a_text_model(tmp_path: Path, data: Path) -> None:
+def test_unknown_tables_are_refused(tmp_path: Path, data: Path) -> None:
+    """A misspelt table would be left out in silence, and a night's training with it."""
     config = configure(tmp_path, data, "text", text=TEXT + "[lanes]\nmost = 3\n")
+    with pytest.raises(InputError, match="unknown lanes; known are .*streams"):
+        run(config, tmp_path / "out", steps=1, say=silent)
+
+
+def test_config_json_states_the_streams_of_a_text_model(tmp_path: Path, data: Path) -> None:
+    config = configure(tmp_path, data, "text", text=TEXT + "[streams]\nmost = 3\n")
     out = run(config, tmp_path / "out", steps=1, say=silent)
     assert models.read(out).config["streams"] == {"length": 3072, "most": 3}
     with pytest.raises(InputError, match=r"\[lanes\].*longest"):
