@@ -88,7 +88,7 @@ def test_config_json_states_channels_and_levels(tmp_path: Path, data: Path) -> N
 def test_unknown_tables_are_refused(tmp_path: Path, data: Path) -> None:
     """A misspelt table would be left out in silence, and a night's training with it."""
     config = configure(tmp_path, data, "text", text=TEXT + "[lanes]\nmost = 3\n")
-    with pytest.raises(InputError, match="unknown lanes; known are .*streams"):
+    with pytest.raises(InputError, match=r"unknown lanes; known are .*streams"):
         run(config, tmp_path / "out", steps=1, say=silent)
 
 
