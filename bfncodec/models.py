@@ -23,7 +23,7 @@ from bfncodec.errors import InputError, ModelError, ModelNotFoundError
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 ROLES = ("image", "text", "archive")
 ID_BYTES = 4
-LEVELS = (1, 9)
+COMPRESSION_LEVELS = (1, 9)
 """From the fastest to the smallest results."""
 DEFAULT_LEVEL = 5
 _MOST_VALUES, _LARGEST = 1 << 16, 1 << 53  # of a list in a configuration, of a number
@@ -106,7 +106,7 @@ def read(path: str | Path) -> ModelInfo:
         raise ModelError(f"{file}: expected name, role ({' or '.join(ROLES)}) and network; export the model again")
     if config.get("levels") is not None and not _are_levels(config["levels"]):
         raise ModelError(
-            f"{file}: expected levels [first, last] from {LEVELS[0]} to {LEVELS[1]}, "
+            f"{file}: expected levels [first, last] from {COMPRESSION_LEVELS[0]} to {COMPRESSION_LEVELS[1]}, "
             f"found {config['levels']}; export the model again"
         )
     if config.get("weights") is not None and not _is_folder(config["weights"]):
@@ -149,7 +149,7 @@ def _is_folder(value: object) -> bool:
 
 def _are_levels(value: object) -> bool:
     pair = isinstance(value, list) and len(value) == 2 and all(type(level) is int for level in value)
-    return pair and LEVELS[0] <= value[0] <= value[1] <= LEVELS[1]  # type: ignore[index]
+    return pair and COMPRESSION_LEVELS[0] <= value[0] <= value[1] <= COMPRESSION_LEVELS[1]  # type: ignore[index]
 
 
 def available() -> list[ModelInfo]:
@@ -200,7 +200,7 @@ def served_levels() -> dict[Path, list[int]]:
     """Return the levels at which each model, by its directory, is a default."""
     found: dict[Path, list[int]] = {}
     for role in _FALLBACKS:
-        for level in range(LEVELS[0], LEVELS[1] + 1):
+        for level in range(COMPRESSION_LEVELS[0], COMPRESSION_LEVELS[1] + 1):
             with suppress(ModelNotFoundError):
                 found.setdefault(default(role, level).path, []).append(level)
     return found
@@ -228,8 +228,9 @@ def _missing(wanted: str, found: list[ModelInfo]) -> ModelNotFoundError:
 
 def check_level(level: int) -> None:
     """Raise InputError for what is no level."""
-    if type(level) is not int or not LEVELS[0] <= level <= LEVELS[1]:
-        raise InputError(f"expected a level from {LEVELS[0]} (fast) to {LEVELS[1]} (small), found {level!r}")
+    fast, small = COMPRESSION_LEVELS
+    if type(level) is not int or not fast <= level <= small:
+        raise InputError(f"expected a level from {fast} (fast) to {small} (small), found {level!r}")
 
 
 def _by_name() -> dict[str, ModelInfo]:

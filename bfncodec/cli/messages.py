@@ -1,4 +1,4 @@
-"""What the command says to people on standard error: one line a message, one voice for all errors."""
+"""Messages of the command on standard error: one line each, one voice for all errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands have in common: kinds of values, options, and what options say together."""
+"""Options that commands share: kinds of values, the options, and what options say together."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Any
 import click
 
 from bfncodec.format.limits import NO_LIMITS, Limits
-from bfncodec.models import DEFAULT_LEVEL, LEVELS
+from bfncodec.models import COMPRESSION_LEVELS, DEFAULT_LEVEL
 
+_FAST, _SMALL = COMPRESSION_LEVELS
 _SLASHES = tuple(filter(None, (os.sep, os.altsep)))
 
 
@@ -137,13 +138,13 @@ model = click.option(
 levels = together(
     click.option(
         "--level",
-        type=click.IntRange(*LEVELS),
+        type=click.IntRange(_FAST, _SMALL),
         default=DEFAULT_LEVEL,
         show_default=True,
         metavar="N, -1 … -9",
         help="From 1, fast, to 9, small; 9 takes several times as long as 8 for text.",
     ),
-    *(click.option(f"-{n}", "level", flag_value=n, type=int, hidden=True) for n in range(LEVELS[0], LEVELS[1] + 1)),
+    *(click.option(f"-{n}", "level", flag_value=n, type=int, hidden=True) for n in range(_FAST, _SMALL + 1)),
 )
 running = together(
     click.option("-T", "--threads", type=click.IntRange(1), help="CPU threads.  [default: all]"),

@@ -51,7 +51,7 @@ class Signals:
             raise Stopped(self.number)
 
     def leave_at_once(self) -> None:
-        """From now on a signal ends the process without a word: everything is done, written and said."""
+        """Let signals end the process without a word from now on: everything is done, written and said."""
         self._handle(self._leave)
 
     def _handle(self, handler: Callable[[int, object], None]) -> None:

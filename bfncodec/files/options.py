@@ -1,4 +1,4 @@
-"""How files are to be treated, and what has become of them."""
+"""Options for the treatment of files, and the results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Made = bytes | dict[str, bytes]
 
 @dataclass(frozen=True)
 class Options:
-    """How to treat files.
+    """Options for the treatment of files.
 
     Attributes
     ----------

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 Shapes = dict[str, tuple[int, ...]]
 
-LEVELS = "levels"  # the tensor of the 16 values that 4 bits stand for, int8
+CODEBOOK = "levels"  # the tensor of the 16 values that 4 bits stand for, int8
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def coarse_shapes(name: str, rows: int, columns: int) -> Shapes:
     """The tensors of a table of 4 bits, see `table_rows`. Raises ValueError for an odd number of columns."""
     if columns % 2:
         raise ValueError(f"{name}: tables of 4 bits have an even number of columns, found {columns}")
-    return {f"{name}.q": (rows, columns // 2), f"{name}.s": (rows,), LEVELS: (16,)}
+    return {f"{name}.q": (rows, columns // 2), f"{name}.s": (rows,), CODEBOOK: (16,)}
 
 
 def packed(index: Tensor) -> Tensor:
@@ -84,12 +84,12 @@ def packed(index: Tensor) -> Tensor:
 
 def table_rows(tensors: dict[str, Tensor], name: str) -> Tensor:
     """Rows of a table, int8 [rows, columns], of the stored NAME.q: as they are, or where that is uint8, packed numbers
-    of 4 bits, each of which stands for one of the `LEVELS`.
+    of 4 bits, each of which stands for one of the `CODEBOOK`.
     """
     stored = tensors[f"{name}.q"]
     if stored.dtype != torch.uint8:
         return stored
-    byte, levels = torch.arange(256), tensors[LEVELS]
+    byte, levels = torch.arange(256), tensors[CODEBOOK]
     pairs = torch.stack([levels[byte % 16], levels[byte // 16]], 1)
     return pairs.index_select(0, stored.reshape(-1).int()).view(len(stored), -1)
 

@@ -1,4 +1,4 @@
-"""From trained weights to a model directory, int8 matrices and config.json, and back to weights to go on from.
+"""Export of trained weights to a model directory, int8 matrices and config.json, and back to weights to go on from.
 
 How a tensor is stored follows from its name and from what its network declares (`Export`); the first line holds that
 applies. `SPECIFICATION` is this table in code.
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from bfncodec.files.atomic import place
 from bfncodec.models import CONFIG, WEIGHTS
-from bfncodec.networks.storage import LEVELS, Export, TrainableNetwork, packed, table_rows
+from bfncodec.networks.storage import CODEBOOK, Export, TrainableNetwork, packed, table_rows
 
 LARGEST = 127  # of an int8 that is stored
 SIXTEEN = torch.tensor([-127, -100, -81, -65, -50, -37, -25, -12, 0, 12, 25, 38, 53, 70, 91, 123], dtype=torch.int8)
@@ -116,7 +116,7 @@ def _store_fine_rows(name: str, weight: Tensor) -> Tensors:
 def _store_coarse_rows(name: str, weight: Tensor) -> Tensors:
     stem = name.removesuffix(".weight")
     q, scale = quantise_table(weight)
-    return {f"{stem}.q": q, f"{stem}.s": scale, LEVELS: SIXTEEN}
+    return {f"{stem}.q": q, f"{stem}.s": scale, CODEBOOK: SIXTEEN}
 
 
 def _restore_rows(name: str, tensors: Tensors) -> Tensor | None:

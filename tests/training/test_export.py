@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
-from bfncodec.networks.storage import LEVELS, Export, TrainableNetwork, folded
+from bfncodec.networks.storage import CODEBOOK, Export, TrainableNetwork, folded
 from bfncodec.networks.transformer.model import Transformer, TransformerConfig
 from bfncodec.networks.wavefront.model import BETA, WavefrontConfig, WavefrontNet
 from bfncodec.training.export import SPECIFICATION, quantised_tensors, restored_state, rule_of
@@ -72,7 +72,7 @@ def test_exported_bytes_stay(kind: str) -> None:
         (
             "table.weight",
             Export(coarse=("table",), fine=("",)),
-            {"table.q": torch.uint8, "table.s": torch.float16, LEVELS: torch.int8},
+            {"table.q": torch.uint8, "table.s": torch.float16, CODEBOOK: torch.int8},
             20,
         ),
         (

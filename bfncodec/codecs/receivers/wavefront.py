@@ -38,8 +38,8 @@ from bfncodec.coding.rangecoder import total
 from bfncodec.flow import CodeLength, Group, StaggeredWavefront
 from bfncodec.networks.convnet.exact import ConvNetState, Front, Prediction, StepPixels
 from bfncodec.networks.convnet.model import CODING_ORDER
-from bfncodec.networks.wavefront.exact import BLOCK, ExactWavefront, Normal
-from bfncodec.networks.wavefront.model import LEVELS, WavefrontConfig
+from bfncodec.networks.wavefront.exact import BLOCK, ExactWavefront, NormalMixture
+from bfncodec.networks.wavefront.model import CLASSES, WavefrontConfig
 
 ALIKE = 1024  # samples that are coded together, those with the narrowest distributions first
 CHANNELS = len(CODING_ORDER)
@@ -74,12 +74,12 @@ class WavefrontReceiver:
 
     def levels(self, phase: int, sums: NDArray[Any]) -> Ints:
         """The levels nearest to sums in units with so many steps behind them, of the same shape."""
-        return np.rint(self.sample(phase, sums)).clip(0, LEVELS - 1).astype(np.int64)
+        return np.rint(self.sample(phase, sums)).clip(0, CLASSES - 1).astype(np.int64)
 
     def sample(self, phase: int, sums: NDArray[Any]) -> Floats:
         """Sums in units with so many steps behind them as the noisy levels that they amount to."""
         mean = sums * (self.flow.units[phase] / self.flow.betas[phase])
-        found: Floats = (mean + 1) * (LEVELS / 2) - 0.5
+        found: Floats = (mean + 1) * (CLASSES / 2) - 0.5
         return found
 
     def raw(self, state: ConvNetState, pixels: StepPixels) -> Prediction:
@@ -336,7 +336,7 @@ class FinalStep(LineStep):
 
     def _mixture(self, k: int, samples: Floats | None) -> Any:
         prior = self.receiver.head(self.prediction, k)
-        return prior if samples is None else Normal(prior, self.receiver.config.noise).posterior(samples[k])
+        return prior if samples is None else NormalMixture(prior, self.receiver.config.noise).posterior(samples[k])
 
     @property
     def _noise(self) -> Any:
@@ -382,7 +382,7 @@ class NoisyStep(LineStep):
     def bits(self, after: NDArray[Any], target: Floats) -> float:
         noise = self.receiver.config.noise
         samples = self.receiver.sample(1, by_channel(self.sent(after)))
-        levels = by_channel((self.sent(target) + 1) * (LEVELS / 2) - 0.5)
+        levels = by_channel((self.sent(target) + 1) * (CLASSES / 2) - 0.5)
         bits = 0.0
         for normal, sample, level in zip(self._normals(samples), samples, levels, strict=True):
             likely = normal.weight / normal.weight.sum(0) * noise / np.sqrt(normal.variance)
@@ -391,7 +391,7 @@ class NoisyStep(LineStep):
             bits -= float((np.log2((likely * np.exp((exponent - top) / 2)).sum(0)) + top / (2 * np.log(2))).sum())
         return bits
 
-    def _normals(self, samples: Floats) -> list[Normal]:
+    def _normals(self, samples: Floats) -> list[NormalMixture]:
         """Mixtures of all channels given their samples, [3, n]."""
         found = []
         for k, sample in enumerate(samples):
@@ -399,15 +399,15 @@ class NoisyStep(LineStep):
             self.prediction.condition(k, sample.astype(np.float32))
         return found
 
-    def _normal(self, k: int) -> Normal:
-        return Normal(self.receiver.head(self.prediction, k), self.receiver.config.noise)
+    def _normal(self, k: int) -> NormalMixture:
+        return NormalMixture(self.receiver.head(self.prediction, k), self.receiver.config.noise)
 
-    def _alike(self, normal: Normal, latent: NDArray[np.integer]) -> list[tuple[Ints, Normals]]:
+    def _alike(self, normal: NormalMixture, latent: NDArray[np.integer]) -> list[tuple[Ints, Normals]]:
         """Parts of the sums, by their places, with distributions of about one width, and these distributions."""
         flow, own = self.receiver.flow, np.arange(len(latent))
         # one level of the mean is so many units of the sum
-        unit = flow.betas[1] / flow.units[1] * (2 / LEVELS)
-        mean = (normal.mean[latent, own] - (LEVELS - 1) / 2) * unit
+        unit = flow.betas[1] / flow.units[1] * (2 / CLASSES)
+        mean = (normal.mean[latent, own] - (CLASSES - 1) / 2) * unit
         variance = normal.variance[latent, own] * (unit * unit)
         order = np.argsort(variance, kind="stable")
         parts = [order[first : first + ALIKE] for first in range(0, len(order), ALIKE)]
@@ -427,7 +427,7 @@ class NearestLevels:
 
     def pop(self, stack: AnsStack) -> Ints:
         near = self._near()
-        return np.asarray((near + stack.pop_rows(self._rows(len(near))) - 1).clip(0, LEVELS - 1))
+        return np.asarray((near + stack.pop_rows(self._rows(len(near))) - 1).clip(0, CLASSES - 1))
 
     def _near(self) -> Ints:
         """The nearest levels in the order of the data, [N]."""
@@ -452,7 +452,7 @@ def by_item(values: NDArray[Any], items: int) -> NDArray[Any]:
 
 def _centre(levels: NDArray[np.integer]) -> Floats:
     """Centres of the bins of levels over [-1, 1]."""
-    return np.asarray((levels + 0.5) * (2 / LEVELS) - 1, np.float64)
+    return np.asarray((levels + 0.5) * (2 / CLASSES) - 1, np.float64)
 
 
 def _lines(config: WavefrontConfig) -> list[StepPixels]:

@@ -17,7 +17,7 @@ from bfncodec.networks.exact import LARGEST, ExactLinear, Quantiser
 from bfncodec.networks.parallel.exact import softmax_weights
 from bfncodec.networks.parallel.model import FEATURE_SCALE, STATE_UNITS
 from bfncodec.networks.sequence.model import (
-    Asked,
+    SentSymbols,
     SequenceConfig,
     known_symbols,
     near_features,
@@ -68,16 +68,16 @@ class ExactSequence:
         item. s: sums of samples, float32 [B, L, K] -> float32 [A, K]
         """
         config = self.config
-        theta, asked = self.theta(s), symbols_of_step(config, len(s), i, self.device)
+        theta, sent = self.theta(s), symbols_of_step(config, len(s), i, self.device)
         known = known_symbols(theta, config)
         # A sum of less than 2^24 / 127 integers of 8 bits is exact in float32, in whichever order it is made.
-        h = F.embedding_bag(window_rows(known, asked, config), self.window, mode="sum").mul_(self.window_unit)
-        rows = ngram_rows(known, asked, config)
+        h = F.embedding_bag(window_rows(known, sent, config), self.window, mode="sum").mul_(self.window_unit)
+        rows = ngram_rows(known, sent, config)
         grams = torch.cat([table.index_select(0, row) for table, row in zip(self.ngrams, rows, strict=True)], 1)
         h.add_(self.mix(*self.quantise.rows(grams.float().mul_(self.ngram_unit))))
-        h.add_(self.near(near_features(theta, s, self._units(i).expand(len(s), -1, -1), asked, config).to(torch.int8)))
-        h.add_(self.place.index_select(0, asked.position % config.period))
-        settings = self.phase.index_select(0, asked.phase)
+        h.add_(self.near(near_features(theta, s, self._units(i).expand(len(s), -1, -1), sent, config).to(torch.int8)))
+        h.add_(self.place.index_select(0, sent.position % config.period))
+        settings = self.phase.index_select(0, sent.phase)
         for block, (up, out) in enumerate(zip(self.ups, self.outs, strict=True)):
             z = up(self.quantise.max_norm(h))
             z.mul_(settings[:, block, 0] + 1).add_(settings[:, block, 1]).clamp_min_(0)
@@ -100,11 +100,11 @@ class ExactSequence:
 
 
 @lru_cache(maxsize=256)
-def symbols_of_step(config: SequenceConfig, batch: int, i: int, device: torch.device) -> Asked:
+def symbols_of_step(config: SequenceConfig, batch: int, i: int, device: torch.device) -> SentSymbols:
     """The symbols that step i sends, phase after phase and in each item after item."""
     schedule, phase = config.schedule, config.schedule.phase(i)
     active = schedule.active(i)
     parts = [active[phase[active] == own] for own in range(config.phases)]
     item = np.concatenate([np.repeat(np.arange(batch), len(part)) for part in parts])
     position = np.concatenate([np.tile(part, batch) for part in parts])
-    return Asked(*(torch.from_numpy(a).to(device) for a in (item, position, phase[position])))
+    return SentSymbols(*(torch.from_numpy(a).to(device) for a in (item, position, phase[position])))

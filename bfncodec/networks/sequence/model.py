@@ -96,7 +96,7 @@ class SequenceConfig:
 
 
 @dataclass(frozen=True)
-class Asked:
+class SentSymbols:
     """Symbols whose p_O is wanted, [A] each: their item, their position in it, and the number of their steps that are
     behind them.
     """
@@ -117,38 +117,38 @@ def known_symbols(theta: Tensor, config: SequenceConfig) -> Tensor:
     return F.pad(known, (config.margin, config.margin), value=config.unknown + 1)
 
 
-def window_rows(known: Tensor, asked: Asked, config: SequenceConfig) -> Tensor:
+def window_rows(known: Tensor, sent: SentSymbols, config: SequenceConfig) -> Tensor:
     """Rows of the table of known symbols, one for each offset: int64 [A, offsets]"""
     first = torch.arange(len(config.offsets), device=known.device) * (config.classes + 2)
-    return around(known, asked, config.offsets, config) + first
+    return around(known, sent, config.offsets, config) + first
 
 
-def ngram_rows(known: Tensor, asked: Asked, config: SequenceConfig) -> list[Tensor]:
+def ngram_rows(known: Tensor, sent: SentSymbols, config: SequenceConfig) -> list[Tensor]:
     """Row of each n-gram table: int64 [A] each"""
     rows = []
     for before, after, bits in config.ngrams:
-        symbols = around(known, asked, (*range(-before, 0), *range(1, after + 1)), config)
+        symbols = around(known, sent, (*range(-before, 0), *range(1, after + 1)), config)
         rows.append(ngram_hash(symbols, before + after, bits))
     return rows
 
 
-def around(known: Tensor, asked: Asked, offsets: tuple[int, ...], config: SequenceConfig) -> Tensor:
+def around(known: Tensor, sent: SentSymbols, offsets: tuple[int, ...], config: SequenceConfig) -> Tensor:
     """Known symbols at some offsets, [A, offsets]. known: see `known_symbols`"""
-    row = asked.at(known.shape[1]) + config.margin
+    row = sent.at(known.shape[1]) + config.margin
     index = row[:, None] + torch.tensor(offsets, device=known.device)
     return known.flatten().index_select(0, index.flatten()).view(index.shape)
 
 
-def near_features(theta: Tensor, s: Tensor, unit: Tensor, asked: Asked, config: SequenceConfig) -> Tensor:
+def near_features(theta: Tensor, s: Tensor, unit: Tensor, sent: SentSymbols, config: SequenceConfig) -> Tensor:
     """Theta and sums of a symbol and of those next to it as integers, zeros outside: [A, near 2 K]
 
     theta, s: [B, L, K]; unit: STATE_UNITS over sqrt(1 + beta K) of each symbol, [B, L, 1]
     """
     length = s.shape[1]
     offsets = torch.tensor(config.near, device=s.device)
-    position = asked.position[:, None] + offsets
+    position = sent.position[:, None] + offsets
     inside = (position >= 0) & (position < length)
-    at = (asked.at(length)[:, None] + offsets * inside).flatten()
+    at = (sent.at(length)[:, None] + offsets * inside).flatten()
     rows = [x.flatten(0, 1).index_select(0, at) for x in (theta, s, unit)]
     features = integer(torch.cat([rows[0] * LARGEST, rows[1] * rows[2]], -1))
     return features.mul_(inside.view(-1, 1)).view(len(position), -1)
@@ -172,7 +172,7 @@ class SequenceBlock(nn.Module):
 
 
 class SequenceDenoiser(TrainableNetwork):
-    """Logits of p_O, to which the sums are added, for every symbol that is asked for."""
+    """Logits of p_O, to which the sums are added, for every symbol that is being sent."""
 
     export_as = Export(fine=("near", "mix", "head"), by_column=("window", "ngram"))
 
@@ -205,15 +205,15 @@ class SequenceDenoiser(TrainableNetwork):
             return torch.zeros_like(self.near.weight)
         return folded(stored, len(self.get_parameter(name))) if name.startswith("ngram.") else stored
 
-    def forward(self, theta: Tensor, s: Tensor, unit: Tensor, asked: Asked) -> Tensor:
+    def forward(self, theta: Tensor, s: Tensor, unit: Tensor, sent: SentSymbols) -> Tensor:
         """theta, s, unit: see `near_features` -> float [A, K]"""
         config, known = self.config, known_symbols(theta, self.config)
-        h = F.embedding_bag(window_rows(known, asked, config), self.window.weight, mode="sum")
-        rows = ngram_rows(known, asked, config)
+        h = F.embedding_bag(window_rows(known, sent, config), self.window.weight, mode="sum")
+        rows = ngram_rows(known, sent, config)
         h = h + self.mix(torch.cat([table(row) for table, row in zip(self.ngram, rows, strict=True)], -1))
-        h = h + self.near(near_features(theta, s, unit, asked, config) / FEATURE_SCALE)
-        h = h + F.embedding(asked.position % config.period, self.place)
-        settings = F.embedding(asked.phase, self.phase).view(len(h), config.blocks, 2, config.hidden).unbind(1)
+        h = h + self.near(near_features(theta, s, unit, sent, config) / FEATURE_SCALE)
+        h = h + F.embedding(sent.position % config.period, self.place)
+        settings = F.embedding(sent.phase, self.phase).view(len(h), config.blocks, 2, config.hidden).unbind(1)
         for block, setting in zip(self.blocks, settings, strict=True):
             h = block(h, *setting.unbind(1))
         logits: Tensor = self.head(max_norm(h))

@@ -42,8 +42,8 @@ class ExactWavefront:
             shapes |= {FIRST + name: shape for name, shape in stored_shapes(config.network).items()}
         check_shapes(tensors, shapes)
         first = {name.removeprefix(FIRST): tensor for name, tensor in tensors.items() if name.startswith(FIRST)}
-        self.settling = ExactConvNet(config.network, tensors, device)
-        self.sampling = ExactConvNet(config.network, first, device) if two else None
+        self.final = ExactConvNet(config.network, tensors, device)
+        self.noisy = ExactConvNet(config.network, first, device) if two else None
 
     def start(self, items: int, keep: bool = False) -> tuple[ConvNetState, ConvNetState | None]:
         """Return the inference states of the tiles of some items, for final steps and for noisy ones, which share their
@@ -51,18 +51,18 @@ class ExactWavefront:
         """
         sizes = [self.config.tile] * (self.config.tiles * items)
         able = self.device.type == "cpu" and kernels_pay(PIXEL_SECONDS * items * prod(self.config.shape[:2]))
-        settling, sampling = self._compiled if able else (self.settling, self.sampling)
-        run: ConvNetState = settling.start(sizes, BLOCK, single=True, keep=keep)
-        return run, None if sampling is None else run.shared_with(sampling)
+        final, noisy = self._compiled if able else (self.final, self.noisy)
+        run: ConvNetState = final.start(sizes, BLOCK, single=True, keep=keep)
+        return run, None if noisy is None else run.shared_with(noisy)
 
     @cached_property
     def _compiled(self) -> tuple[Any, Any]:
         from bfncodec.networks.convnet.compiled import CompiledConvNet
 
-        return CompiledConvNet(self.settling), self.sampling and CompiledConvNet(self.sampling)
+        return CompiledConvNet(self.final), self.noisy and CompiledConvNet(self.noisy)
 
 
-class Normal:
+class NormalMixture:
     """A mixture of logistics as if its components were normal, in levels, and samples of it with noise of a deviation.
 
     Everything here is one correctly rounded operation of float64 on each number, or a table of integers: products,

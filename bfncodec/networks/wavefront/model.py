@@ -32,10 +32,10 @@ from bfncodec.networks.convnet.model import (
 )
 from bfncodec.networks.storage import Export
 
-LEVELS = 256
+CLASSES = 256
 DEVIATIONS = 12  # of the sender's noise, from one level to the next, when all is sent
-BETA = float((DEVIATIONS * LEVELS // 2) ** 2)
-MOST_OPEN = BETA / LEVELS  # accuracy of a first step that leaves levels open
+BETA = float((DEVIATIONS * CLASSES // 2) ** 2)
+MOST_OPEN = BETA / CLASSES  # accuracy of a first step that leaves levels open
 FIRST = "first."  # what the names of the second network's tensors begin with
 
 
@@ -50,7 +50,7 @@ class WavefrontConfig:
     network: ConvNetConfig
     betas: tuple[float, ...] = (0.0, BETA)
     kind: str = "discretised"
-    classes: int = LEVELS
+    classes: int = CLASSES
 
     OWN: ClassVar = ("kind", "classes", "shape", "tile", "betas")
     """What a config has beside the network's numbers."""
@@ -60,10 +60,10 @@ class WavefrontConfig:
         """Raises ValueError for tiles that do not fill an item, or whose lines are not all of pixels, for accuracies of
         more than two steps, or that do not settle levels, and for other numbers of levels than 256.
         """
-        if values.get("classes", LEVELS) != LEVELS or values.get("kind", cls.kind) != cls.kind:
+        if values.get("classes", CLASSES) != CLASSES or values.get("kind", cls.kind) != cls.kind:
             raise ValueError(
-                f"expected discretised data of {LEVELS} levels, found {values.get('kind', cls.kind)} data of "
-                f"{values.get('classes', LEVELS)}: pixels that are sent one after the other have bytes as values"
+                f"expected discretised data of {CLASSES} levels, found {values.get('kind', cls.kind)} data of "
+                f"{values.get('classes', CLASSES)}: pixels that are sent one after the other have bytes as values"
             )
         rest = {name: value for name, value in values.items() if name not in cls.OWN}
         shape, tile = tuple(values["shape"]), tuple(values["tile"])
@@ -110,7 +110,7 @@ class WavefrontConfig:
     @property
     def noise(self) -> float:
         """Standard deviation of a sample of two steps' first, in levels; 0 where there is but one."""
-        return LEVELS / 2 / math.sqrt(self.betas[1]) if len(self.betas) == 3 else 0.0
+        return CLASSES / 2 / math.sqrt(self.betas[1]) if len(self.betas) == 3 else 0.0
 
 
 def _settles(betas: tuple[float, ...]) -> bool:

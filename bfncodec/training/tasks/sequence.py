@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bfncodec.errors import InputError
 from bfncodec.networks.parallel.model import STATE_UNITS
-from bfncodec.networks.sequence.model import Asked, SequenceConfig, SequenceDenoiser
+from bfncodec.networks.sequence.model import SentSymbols, SequenceConfig, SequenceDenoiser
 from bfncodec.training.config import Settings, make
 from bfncodec.training.gaussian import LN2, class_end, class_step, sum_of_samples
 from bfncodec.training.items import ItemBatch
@@ -59,19 +59,19 @@ def loss(network: nn.Module, batch: ItemBatch, config: SequenceConfig) -> Tensor
     """Return L^n in bits per symbol, averaged over the batch, from one step of each item."""
     x, time, noise, fresh = batch
     betas = torch.tensor(config.betas, device=x.device)
-    phase, asked = sent_symbols(time, config)
-    at = asked.at(x.shape[1])
+    phase, sent = sent_symbols(time, config)
+    at = sent.at(x.shape[1])
     beta = F.embedding(phase, betas[:, None])
     s = sum_of_samples(x, beta, noise, config)
-    raw = network(torch.softmax(s, -1), s, STATE_UNITS * (1 + beta * config.classes).rsqrt(), asked)
+    raw = network(torch.softmax(s, -1), s, STATE_UNITS * (1 + beta * config.classes).rsqrt(), sent)
     p = F.log_softmax(raw.float() + s.flatten(0, 1).index_select(0, at), -1)
     target, own = x.flatten().index_select(0, at), fresh.flatten(0, 1).index_select(0, at)
-    alpha = F.embedding(asked.phase, betas.diff()[:, None])
+    alpha = F.embedding(sent.phase, betas.diff()[:, None])
     kl = (class_step(target, p, alpha, own) + class_step(target, p, alpha, -own)) / 2
     return (kl.sum() * (config.schedule.n_steps / x.numel()) + end(x, noise, config)) / LN2
 
 
-def sent_symbols(time: Tensor, config: SequenceConfig) -> tuple[Tensor, Asked]:
+def sent_symbols(time: Tensor, config: SequenceConfig) -> tuple[Tensor, SentSymbols]:
     """Return (steps that all symbols have behind them, int64 [B, L], the symbols that are sent), each item at the step
     of its time [B].
     """
@@ -79,7 +79,7 @@ def sent_symbols(time: Tensor, config: SequenceConfig) -> tuple[Tensor, Asked]:
     step = (time * schedule.n_steps).long()[:, None].cpu().numpy()
     phase, after = (torch.from_numpy(schedule.phase(i)).to(time.device) for i in (step, step + 1))
     item, position = (after > phase).nonzero(as_tuple=True)
-    return phase, Asked(item, position, phase[item, position])
+    return phase, SentSymbols(item, position, phase[item, position])
 
 
 @torch.no_grad()

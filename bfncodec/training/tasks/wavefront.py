@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bfncodec.errors import InputError
 from bfncodec.networks.convnet.model import ConvNetConfig
-from bfncodec.networks.wavefront.model import FIRST, LEVELS, WavefrontConfig, WavefrontNet
+from bfncodec.networks.wavefront.model import CLASSES, FIRST, WavefrontConfig, WavefrontNet
 from bfncodec.training.config import Settings, Table, make
 from bfncodec.training.items import ItemBatch
 from bfncodec.training.tasks.archive import ArchiveTask
@@ -61,6 +61,6 @@ def network_of(table: Table) -> WavefrontConfig:
 def loss(network: nn.Module, batch: ItemBatch) -> Tensor:
     """Return L^n in bits per dimension, averaged over the batch. Items fill [-1, 1]; the network reads levels."""
     x, _, noise, _ = batch
-    levels = ((x + 1) * (LEVELS / 2) - 0.5).round()
+    levels = ((x + 1) * (CLASSES / 2) - 0.5).round()
     bits: Tensor = network(levels.permute(0, 3, 1, 2), noise.permute(0, 3, 1, 2)).mean()
     return bits

@@ -25,7 +25,7 @@ from bfncodec.models import ModelInfo
 from bfncodec.networks import acceleration
 from bfncodec.networks.convnet.exact import MEAN_STEPS, Mixture, mixture_weights
 from bfncodec.networks.convnet.model import CODING_ORDER
-from bfncodec.networks.wavefront.exact import Normal
+from bfncodec.networks.wavefront.exact import NormalMixture
 from bfncodec.networks.wavefront.model import BETA, FIRST, WavefrontConfig, WavefrontNet
 from bfncodec.training.export import quantised_tensors, restored_state
 from bfncodec.training.loop import run
@@ -125,7 +125,7 @@ def test_a_mixture_given_a_sample_is_that_of_bayes(
     inverse = np.full((3, 1), tables.LOGISTIC_STEPS / MEAN_STEPS / scale, np.float32)
     weight = mixture_weights(np.array(logits, np.float32)[:, None])
     middle = np.rint(means * MEAN_STEPS)[:, None].astype(np.float32)
-    normal = Normal(Mixture(weight, middle, inverse), sigma)
+    normal = NormalMixture(Mixture(weight, middle, inverse), sigma)
     sample = mean + away
     variance = scale * scale * np.pi**2 / 3
     x = np.arange(mean - 60 - 60 * scale, mean + 60 + 60 * scale, step * max(1, scale))
