@@ -106,6 +106,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--bytes", type=int, default=4 << 20)
     parser.add_argument("--flips", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--noise", type=float, nargs="*", default=[0.25, 0.5, 0.75], help="where in the payload")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--save", type=Path, help="keep the compressed file")
     options = parser.parse_args(argv)
@@ -128,7 +129,7 @@ def main(argv: list[str] | None = None) -> None:
     print(flipped(payload, codec, options.flips, rng), flush=True)
     start = blob.index(payload)
     print("one bit:", salvage(flip(blob, 8 * start + rng.randrange(8 * len(payload))), data, codec.item), flush=True)
-    for part in (0.25, 0.5, 0.75):
+    for part in options.noise:
         damaged = noisy(blob, start + int(part * len(payload)), rng)
         print(f"noise in 1/{NOISY} from {part:.0%} on:", salvage(damaged, data, codec.item), flush=True)
 
