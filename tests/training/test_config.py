@@ -96,5 +96,5 @@ def test_config_json_states_the_streams_of_a_text_model(tmp_path: Path, data: Pa
     config = configure(tmp_path, data, "text", text=TEXT + "[streams]\nmost = 3\n")
     out = run(config, tmp_path / "out", steps=1, say=silent)
     assert models.read(out).config["streams"] == {"length": 3072, "most": 3}
-    with pytest.raises(InputError, match=r"\[lanes\].*longest"):
+    with pytest.raises(InputError, match=r"\[streams\].*longest"):
         run(configure(tmp_path, data, "text", text=TEXT + "[streams]\nlongest = 3\n"), tmp_path / "out", say=silent)
