@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -82,11 +83,12 @@ class ArchiveCodec(ModelCodec[bytes]):
 
     def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.info, self.device = info, device
-        self.network = _network(info, tensors, device)
+        self.schedule = _schedule_of(info.config["schedule"])
+        self.network = self.schedule.network(dict(info.config["network"]), tensors, device)
         self.config = self.network.config
         if self.config.kind == "discrete" and self.config.classes != len(LETTERS):
             raise ValueError(f"expected {len(LETTERS)} classes of letters, found {self.config.classes}")
-        self.receiver: Any = self._receiver(int(info.config["steps"]))
+        self.receiver: Any = self.schedule.receiver(self.network, info.config, int(info.config["steps"]))
         self.capabilities = Capabilities(item_shape=tuple(self.config.shape))
         self.item = prod(self.config.shape)
         self.sums = sums_of(self.config)
@@ -96,23 +98,12 @@ class ArchiveCodec(ModelCodec[bytes]):
 
         Raises ValueError for a number the model has no grid for.
         """
-        known = [str(self.info.config["steps"])] if self._is_staggered else list(self.info.config["grids"])
+        known = list(self.info.config.get("grids", [str(self.info.config["steps"])]))
         if str(steps) not in known:
             raise ValueError(f"model {self.info.name} has grids of {', '.join(known)} steps, found {steps}")
         other = copy(self)
-        other.receiver = self._receiver(steps)
+        other.receiver = self.schedule.receiver(self.network, self.info.config, steps)
         return other
-
-    @property
-    def _is_staggered(self) -> bool:
-        return isinstance(self.network, ExactSequence | ExactWavefront)
-
-    def _receiver(self, steps: int) -> ParallelReceiver | SequenceReceiver | WavefrontReceiver:
-        if isinstance(self.network, ExactSequence):
-            return SequenceReceiver(self.network)
-        if isinstance(self.network, ExactWavefront):
-            return WavefrontReceiver(self.network)
-        return parallel_receiver(self.network, Grid.read(self.info.config["grids"][str(steps)]))
 
     def encode_items(self, xs: Sequence[bytes], progress: Progress, thorough: bool) -> list[bytes]:
         return [self._encode(x, progress) for x in xs]
@@ -214,7 +205,7 @@ class ArchiveCodec(ModelCodec[bytes]):
 
     @property
     def _binary(self) -> bool:
-        return self.config.kind == "binary"
+        return bool(self.config.kind == "binary")
 
     def draw(self, count: int, size: tuple[int, ...], seed: np.random.SeedSequence) -> list[bytes]:
         """Return samples of the model, the bytes of one item each; `GROUP` of them are drawn at a time."""
@@ -350,22 +341,58 @@ class ArchiveCodec(ModelCodec[bytes]):
         return np.frombuffer(LETTERS, np.uint8)[values] if self.config.kind == "discrete" else values.astype(np.uint8)
 
 
-def _network(
-    info: ModelInfo, tensors: dict[str, Tensor], device: torch.device
-) -> ExactDenoiser | ExactSequence | ExactWavefront:
-    """The network of a model, by the schedule that its config names. Raises ValueError for a schedule of others."""
-    values, schedule = dict(info.config["network"]), info.config["schedule"]
-    if schedule == "wavefront":
-        return ExactWavefront(WavefrontConfig.from_dict(values), tensors, device)
-    if schedule == "staggered":
-        sequence = SequenceConfig.from_dict(values)
-        check_shapes(tensors, exact_sequence.stored_shapes(sequence))
-        return ExactSequence(sequence, tensors, device)
-    if schedule != "parallel":
-        raise ValueError(f"expected the schedule of an archive: parallel, staggered or wavefront, found {schedule!r}")
+@dataclass(frozen=True)
+class SchedulePlayers:
+    """The network and the receiver that play a schedule.
+
+    Parameters
+    ----------
+    network
+        Makes the network, in integers, from the table `network` of config.json, the stored tensors and a device. Its
+        `config` says `kind`, `classes` and `shape` of the items. Raises ValueError, TypeError or KeyError for what does
+        not fit.
+    receiver
+        Makes a :class:`bfncodec.coding.bitsback.Receiver` from the network, config.json and a number of steps. It also
+        has `play`, for L^n, and what :mod:`bfncodec.codecs.receivers.realised` asks for.
+    """
+
+    network: Callable[[dict[str, Any], dict[str, Tensor], torch.device], Any]
+    receiver: Callable[[Any, Mapping[str, Any], int], Any]
+
+
+def _parallel_network(values: dict[str, Any], tensors: dict[str, Tensor], device: torch.device) -> ExactDenoiser:
     config = DenoiserConfig.from_dict(values)
     check_shapes(tensors, stored_shapes(config))
     return ExactDenoiser(config, tensors, device)
+
+
+def _parallel_receiver(network: ExactDenoiser, config: Mapping[str, Any], steps: int) -> ParallelReceiver:
+    return parallel_receiver(network, Grid.read(config["grids"][str(steps)]))
+
+
+def _staggered_network(values: dict[str, Any], tensors: dict[str, Tensor], device: torch.device) -> ExactSequence:
+    config = SequenceConfig.from_dict(values)
+    check_shapes(tensors, exact_sequence.stored_shapes(config))
+    return ExactSequence(config, tensors, device)
+
+
+def _wavefront_network(values: dict[str, Any], tensors: dict[str, Tensor], device: torch.device) -> ExactWavefront:
+    return ExactWavefront(WavefrontConfig.from_dict(values), tensors, device)
+
+
+SCHEDULES: Mapping[str, SchedulePlayers] = {
+    "parallel": SchedulePlayers(_parallel_network, _parallel_receiver),
+    "staggered": SchedulePlayers(_staggered_network, lambda network, config, steps: SequenceReceiver(network)),
+    "wavefront": SchedulePlayers(_wavefront_network, lambda network, config, steps: WavefrontReceiver(network)),
+}
+"""By the name of the schedule in config.json."""
+
+
+def _schedule_of(name: str) -> SchedulePlayers:
+    """Return the players of a schedule. Raises ValueError for a schedule that archives do not have."""
+    if name not in SCHEDULES:
+        raise ValueError(f"expected the schedule of an archive: {', '.join(SCHEDULES)}, found {name!r}")
+    return SCHEDULES[name]
 
 
 def _number_of_letter() -> Ints:

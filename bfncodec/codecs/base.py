@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import zlib
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from bfncodec.codecs.protocol import Codec
 from bfncodec.errors import DamagedError, InputError, ModelError
@@ -15,10 +16,16 @@ from bfncodec.runtime.isolation import undisturbed
 from bfncodec.runtime.progress import Progress, silent
 from bfncodec.runtime.threads import torch_threads
 
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
 CHECKSUM_BYTES = 4
 Item = TypeVar("Item")
 P = ParamSpec("P")
 R = TypeVar("R")
+Network = TypeVar("Network")
+ARCHITECTURE = "architecture"  # key of the table `network` in config.json
 
 _BY_VALUES = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, AssertionError, RuntimeError)
 _WORK = ("encode_items", "decode_items", "codelength", "ideal", "games", "draw")
@@ -139,6 +146,34 @@ def _with_own_threads(method: Callable[..., Any]) -> Callable[..., Any]:
             return method(self, *args, **kwargs)
 
     return call
+
+
+@dataclass(frozen=True)
+class Architecture(Generic[Network]):
+    """A network that a codec may have.
+
+    Parameters
+    ----------
+    exact
+        Makes the integer implementation from the table `network` of config.json, the stored tensors and a device.
+        Raises ValueError, TypeError or KeyError for what does not fit.
+    compiled
+        Makes the implementation in compiled kernels from the exact one; None where there is none.
+    """
+
+    exact: Callable[[dict[str, Any], dict[str, Tensor], torch.device], Network]
+    compiled: Callable[[Any], Network] | None = None
+
+
+def architecture_of(known: Mapping[str, Architecture[Network]], network: Mapping[str, Any]) -> Architecture[Network]:
+    """Return the architecture that the table `network` of a config.json names; the first where it names none.
+
+    Raises ValueError for one that is not known.
+    """
+    name = network.get(ARCHITECTURE, next(iter(known)))
+    if name not in known:
+        raise ValueError(f"expected the architecture {' or '.join(known)}, found {name!r}")
+    return known[name]
 
 
 MOST_SYMBOLS = 1 << 40

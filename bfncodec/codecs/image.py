@@ -9,18 +9,18 @@ is autoregressive in its channels, and the schedule is autoregressive in its lin
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bfncodec.codecs.base import ModelCodec, check_size
+from bfncodec.codecs.base import Architecture, ModelCodec, architecture_of, check_size
 from bfncodec.codecs.protocol import Capabilities
 from bfncodec.codecs.threads import in_threads
 from bfncodec.coding.ans import RandomStack
@@ -32,13 +32,11 @@ from bfncodec.format.imagehead import ImageHead
 from bfncodec.format.wire import Reader
 from bfncodec.models import ModelInfo
 from bfncodec.networks.acceleration import kernels_pay
-from bfncodec.networks.convnet.exact import ExactConvNet, Prediction, StepPixels, stored_shapes
+from bfncodec.networks.convnet.exact import ExactConvNet, StepPixels, stored_shapes
 from bfncodec.networks.convnet.model import CODING_ORDER, ConvNetConfig
+from bfncodec.networks.protocol import PixelNetwork, PixelPrediction
 from bfncodec.networks.storage import check_shapes
 from bfncodec.runtime.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from bfncodec.networks.convnet.compiled import CompiledConvNet
 
 Ints = NDArray[np.int32]
 Coded = TypeVar("Coded", bytes, NDArray[np.uint8])
@@ -81,9 +79,9 @@ class ImageCodec(ModelCodec[Image]):
         if not self.channels or not set(self.channels) <= {1, 3}:
             raise ValueError(f"expected channels of 1 and 3, found {list(self.channels)}")
         self.capabilities = Capabilities(channels=self.channels, batch=CALL_PIXELS, thorough=True)
-        config = ConvNetConfig.from_dict(dict(info.config["network"]))
-        check_shapes(tensors, stored_shapes(config))
-        self.network = ExactConvNet(config, tensors, device)
+        values = dict(info.config["network"])
+        self.architecture = architecture_of(NETWORKS, values)
+        self.network = self.architecture.exact(values, tensors, device)
 
     def encode_items(self, xs: Sequence[Image], progress: Progress, thorough: bool) -> list[bytes]:
         """One payload for each x.
@@ -149,15 +147,15 @@ class ImageCodec(ModelCodec[Image]):
         heads = [ImageHead(x.shape[0], x.shape[1], x.shape[2], orientation) for x in xs]
         return [head.write() + body for head, body in zip(heads, bodies, strict=True)]
 
-    def _fastest(self, seconds: float) -> ExactConvNet | CompiledConvNet:
+    def _fastest(self, seconds: float) -> PixelNetwork:
         """The network for work that takes about so long without compiled kernels."""
-        return self._compiled if self.device.type == "cpu" and kernels_pay(seconds) else self.network
+        able = self.device.type == "cpu" and self.architecture.compiled is not None
+        return self._compiled if able and kernels_pay(seconds) else self.network
 
     @cached_property
-    def _compiled(self) -> CompiledConvNet:
-        from bfncodec.networks.convnet.compiled import CompiledConvNet
-
-        return CompiledConvNet(self.network)
+    def _compiled(self) -> PixelNetwork:
+        assert self.architecture.compiled is not None
+        return self.architecture.compiled(self.network)
 
     def _threads(self) -> int:
         return torch.get_num_threads() if self.device.type == "cpu" else 1
@@ -245,7 +243,7 @@ class ImageCodec(ModelCodec[Image]):
             )
 
     def _decode_line(
-        self, p_O: Prediction, pixels: StepPixels, channels: int, sources: Sequence[SymbolSource]
+        self, p_O: PixelPrediction, pixels: StepPixels, channels: int, sources: Sequence[SymbolSource]
     ) -> NDArray[np.uint8]:
         """The pixels that one step reveals, one line of every image, uint8 [n, C]."""
         count = len(pixels.cell)
@@ -261,6 +259,22 @@ class ImageCodec(ModelCodec[Image]):
             line[:, c] = high * NIBBLE + low
             p_O.condition(k, line[:, c])
         return line
+
+
+def _exact_convnet(values: dict[str, Any], tensors: dict[str, Tensor], device: torch.device) -> ExactConvNet:
+    config = ConvNetConfig.from_dict(values)
+    check_shapes(tensors, stored_shapes(config))
+    return ExactConvNet(config, tensors, device)
+
+
+def _compiled_convnet(network: ExactConvNet) -> PixelNetwork:
+    from bfncodec.networks.convnet.compiled import CompiledConvNet
+
+    return CompiledConvNet(network)
+
+
+NETWORKS: Mapping[str, Architecture[PixelNetwork]] = {"convnet": Architecture(_exact_convnet, _compiled_convnet)}
+"""Networks of pictures by the name of their architecture; the first is that of a config.json that names none."""
 
 
 def _decode_symbols(frequencies: NDArray[np.float32], pieces: Sequence[tuple[SymbolSource, slice]]) -> Ints:

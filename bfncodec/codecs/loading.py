@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bfncodec import models
 from bfncodec.codecs.protocol import Codec
@@ -13,9 +13,6 @@ from bfncodec.errors import BfncodecError, ModelError
 from bfncodec.models import ModelInfo
 from bfncodec.runtime.arguments import check_machine, check_model
 from bfncodec.runtime.devices import device_named
-
-if TYPE_CHECKING:
-    from bfncodec.codecs.base import ModelCodec
 
 SPIN = "GOMP_SPINCOUNT"
 
@@ -53,9 +50,7 @@ def load(
 
     from safetensors.torch import load_file
 
-    from bfncodec.codecs.archive import ArchiveCodec
-    from bfncodec.codecs.image import ImageCodec
-    from bfncodec.codecs.text import TextCodec
+    from bfncodec.codecs.table import CODECS
     from bfncodec.networks.storage import check_tensors
 
     check_machine(device, threads)
@@ -63,11 +58,10 @@ def load(
         check_model(model)
     info = model if isinstance(model, ModelInfo) else models.find(model)
     place = device_named(device)
-    kinds: dict[str, type[Any]] = {"image": ImageCodec, "text": TextCodec, "archive": ArchiveCodec}
     try:
         tensors = load_file(info.weights)
         check_tensors(info.config["network"], tensors)
-        made: ModelCodec[Any] = kinds[info.role](info, tensors, place)
+        made = CODECS[info.role](info, tensors, place)
     except (BfncodecError, MemoryError):
         raise
     except Exception as error:  # a broken configuration may have any value anywhere

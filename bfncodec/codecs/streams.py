@@ -10,7 +10,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,10 +17,7 @@ from numpy.typing import NDArray
 
 from bfncodec.codecs.threads import Team
 from bfncodec.flow import Comb
-
-if TYPE_CHECKING:
-    from bfncodec.networks.transformer.compiled import CompiledTransformer
-    from bfncodec.networks.transformer.exact import ExactTransformer
+from bfncodec.networks.protocol import SymbolNetwork, SymbolState
 
 SYMBOLS = 256
 
@@ -133,7 +129,7 @@ class Predictor:
 
     def __init__(
         self,
-        network: ExactTransformer | CompiledTransformer,
+        network: SymbolNetwork,
         device: torch.device,
         batch: Batch,
         team: Team,
@@ -145,7 +141,7 @@ class Predictor:
         """
         self.device, self.team, self.shape = device, team, (batch.streams, batch.teeth)
         self.spans = _spans(batch.streams, parts, team.threads)
-        self.states: list[Any] = [
+        self.states: list[SymbolState] = [
             network.start(span.stop - span.start, batch.teeth, batch.n_steps, block) for span in self.spans
         ]
 

@@ -8,17 +8,17 @@ range coder under p_O takes that, and needs no bits back. Within a stream of one
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bfncodec.codecs.base import ModelCodec, check_size
+from bfncodec.codecs.base import Architecture, ModelCodec, architecture_of, check_size
 from bfncodec.codecs.protocol import Capabilities
 from bfncodec.codecs.streams import SYMBOLS, Batch, Part, Predictor, Sizes, batches
 from bfncodec.codecs.threads import Team
@@ -31,13 +31,11 @@ from bfncodec.flow import CodeLength, Comb, StepCosts
 from bfncodec.format.wire import Reader, varint
 from bfncodec.models import ModelInfo
 from bfncodec.networks.acceleration import kernels_pay
+from bfncodec.networks.protocol import SymbolNetwork
 from bfncodec.networks.storage import check_shapes
 from bfncodec.networks.transformer.exact import ExactTransformer, stored_shapes
 from bfncodec.networks.transformer.model import FAR, TransformerConfig
 from bfncodec.runtime.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from bfncodec.networks.transformer.compiled import CompiledTransformer
 
 # Without compiled kernels, roughly: what a symbol takes to encode, a step and a stream of it to decode.
 ENCODE_SECONDS, STEP_SECONDS, STREAM_SECONDS = 1e-4, 3e-3, 5e-4
@@ -59,11 +57,11 @@ class Decisions:
 class TextCodec(ModelCodec[bytes]):
     """Byte strings of any length, in any encoding.
 
-    Payload: varint length, then the symbols. The text is cut into streams of nearly equal length, as the table `lanes`
-    of the model's config says: so many that none is longer than `length` bytes, but at most `most`, unless positions
-    do not reach. Step after step the symbols of that step are coded, stream by stream and tooth by tooth. How many
-    teeth a stream has follows from the length of the text, by the table `coding_teeth`. Where the config has a table
-    `contexts`, texts of `contexts.least` bytes and more are mixed with context models that learn from them.
+    Payload: varint length, then the symbols. The text is cut into streams of nearly equal length, as the table
+    `streams` of the model's config says: so many that none is longer than `length` bytes, but at most `most`, unless
+    positions do not reach. Step after step the symbols of that step are coded, stream by stream and tooth by tooth. How
+    many teeth a stream has follows from the length of the text, by the table `teeth_by_length`. Where the config has a
+    table `mixing`, texts of its `from_length` bytes and more are mixed with context models that learn from them.
     """
 
     capabilities = Capabilities(batch=1 << 20)
@@ -71,18 +69,18 @@ class TextCodec(ModelCodec[bytes]):
 
     def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.info, self.device = info, device
-        self.config = TransformerConfig.from_dict(dict(info.config["network"]))
         self.teeth = [(int(size), int(m)) for size, m in info.config["teeth_by_length"]]
         self.length, self.most = (int(info.config["streams"][key]) for key in ("length", "most"))
         contexts = info.config.get("mixing")
         self.least_mixed = int(contexts["from_length"]) if contexts else None
-        check_shapes(tensors, stored_shapes(self.config))
-        self.network = ExactTransformer(self.config, tensors, device)
+        values = dict(info.config["network"])
+        self.reach = FAR * int(values["window"])
+        self.architecture = architecture_of(NETWORKS, values)
+        self.network = self.architecture.exact(values, tensors, device)
 
     def schedule(self, size: int) -> Comb:
         """When which symbol of a text of so many bytes is revealed."""
-        reach = FAR * self.config.window
-        streams = max(min(-(-size // self.length), self.most), -(-size // reach), 1)
+        streams = max(min(-(-size // self.length), self.most), -(-size // self.reach), 1)
         teeth = max(size_and_teeth for size_and_teeth in self.teeth if size_and_teeth[0] <= size)[1]
         return Comb(size, teeth, streams)
 
@@ -166,18 +164,35 @@ class TextCodec(ModelCodec[bytes]):
 
     def _kernels(self, batch: Batch, seconds: float) -> bool:
         """Return whether compiled kernels are to code a batch, which takes about so long without them."""
-        able = batch.teeth == 1 and self.device.type == "cpu"
+        able = batch.teeth == 1 and self.device.type == "cpu" and self.architecture.compiled is not None
         return able and kernels_pay(seconds)
 
     @cached_property
-    def _compiled(self) -> CompiledTransformer:
-        from bfncodec.networks.transformer.compiled import CompiledTransformer
-
-        return CompiledTransformer(self.network)
+    def _compiled(self) -> SymbolNetwork:
+        assert self.architecture.compiled is not None
+        return self.architecture.compiled(self.network)
 
     def _team(self, most: int) -> Team:
         """At most so many threads that run the network side by side, each for streams of its own."""
         return Team(max(1, min(torch.get_num_threads(), most)) if self.device.type == "cpu" else 1)
+
+
+def _exact_transformer(values: dict[str, Any], tensors: dict[str, Tensor], device: torch.device) -> ExactTransformer:
+    config = TransformerConfig.from_dict(values)
+    check_shapes(tensors, stored_shapes(config))
+    return ExactTransformer(config, tensors, device)
+
+
+def _compiled_transformer(network: ExactTransformer) -> SymbolNetwork:
+    from bfncodec.networks.transformer.compiled import CompiledTransformer
+
+    return CompiledTransformer(network)
+
+
+NETWORKS: Mapping[str, Architecture[SymbolNetwork]] = {
+    "transformer": Architecture(_exact_transformer, _compiled_transformer)
+}
+"""Networks of texts by the name of their architecture; the first is that of a config.json that names none."""
 
 
 def _mixers(batch: Batch, kernels: bool) -> list[ContextMixer | None]:

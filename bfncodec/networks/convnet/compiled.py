@@ -332,7 +332,7 @@ def _advance(weights: Weights, cells: Cells, pixels: Positions, work: Workspace,
 
 @compiled
 def _features(cells: Cells, cell: int, flags: Array, x: Array, base: Array) -> None:
-    """`ConvNetState._inputs` of one pixel: to x, a row of left factors, and base, int16 [WORD]."""
+    """`RevealedPixels.features` of one pixel: to x, a row of left factors, and base, int16 [WORD]."""
     values, distances, count = cells.values, cells.distances, len(cells.values)
     for c in range(WORD):
         west = np.int64(values[(cell + distances[WEST]) % count, c])

@@ -175,7 +175,7 @@ class Front:
         dilations: Sequence[int],
         keep: bool = False,
     ) -> None:
-        self.lines, self.reach = Lines.of(sizes), max(REACH, *dilations)
+        self.lines, self.reach = Lines.of(sizes), max((REACH, *dilations))
         # Above each image there are rows that hold nothing; below it one that nobody reads, where `reveal` may write.
         height = np.array([height for height, _ in sizes], np.int64)
         ends = np.cumsum(height + self.reach + 1)
@@ -184,7 +184,7 @@ class Front:
         every = len(self.lines.counts)
         together = every if keep else 1 if single else max(last - first for first, last in self.blocks)
         self.value_cells = (together + INPUT_LINES) * self.rows
-        self.cells = (together + BLOCK_LINES * max(dilations)) * self.rows
+        self.cells = (together + BLOCK_LINES * max(dilations, default=0)) * self.rows
         self.taps = [self.distances(BLOCK_TAPS, d) for d in dilations]
 
     def pixels(self, first: int, last: int) -> StepPixels:
@@ -271,8 +271,8 @@ class ExactConvNet:
 
 
 def by_words(weight: Tensor) -> Tensor:
-    """Return the first matrix with its columns in the order of `ConvNetState._inputs`, whose pixels are words of four
-    bytes. int8 [out, F] -> int8 [out, F']
+    """Return the first matrix with its columns in the order of `RevealedPixels.features`, whose pixels are words of
+    four bytes. int8 [out, F] -> int8 [out, F']
     """
     outputs, words = weight.shape[0], len(INPUT_TAPS) + 1  # the taps, and the simple prediction
     values = F.pad(weight[:, : 3 * words].reshape(outputs, words, 3), (0, WORD - 3))
@@ -386,34 +386,23 @@ def byte_edges() -> Floats32:
     return edges
 
 
-class ConvNetState:
-    """The inference state of some images: the values revealed so far and the features of every layer, in cells.
+class RevealedPixels:
+    """The values of some images that are revealed so far, in cells, and the inputs that a network has of them.
 
-    It goes through the pixels once: `blocks`, and for each of them `predict` and `reveal`, in this order when decoding.
+    sizes, block, single, dilations, keep: see `Front`.
     """
 
     def __init__(
-        self, network: ExactConvNet, sizes: Sequence[tuple[int, int]], block: int, single: bool, keep: bool = False
+        self,
+        sizes: Sequence[tuple[int, int]],
+        block: int,
+        single: bool,
+        dilations: Sequence[int] = (),
+        keep: bool = False,
     ) -> None:
-        config = network.config
-        dilations = [config.dilation(i) for i in range(config.blocks)]
-        kinds = sorted(set(dilations))
-        self.network, self.single = network, single
-        self.front = Front(sizes, block, single, kinds, keep)
+        self.single, self.front = single, Front(sizes, block, single, dilations, keep)
         self.values = np.full((self.front.value_cells, WORD), OUTSIDE, np.uint8).view(np.int32)[:, 0]
         self.inputs = self.front.distances(INPUT_TAPS)[:, None]
-        # Outside the images there are zeros: where no pixel comes from the beginning, `beside` them again and again.
-        shape = (config.blocks, self.front.cells, config.width)
-        self.cells = torch.zeros(shape, dtype=torch.int8, device=network.device)
-        self.layers = [(as_words(layer), kinds.index(d)) for layer, d in zip(self.cells, dilations, strict=True)]
-
-    def shared_with(self, network: Any) -> Self:
-        """Share this cache with another network of the same architecture and class: return the state through which that
-        network predicts.
-        """
-        other = copy(self)
-        other.network = network
-        return other
 
     def blocks(self) -> Iterator[StepPixels]:
         """All pixels, as many at a time as `start` was asked for, for `predict` and `reveal`."""
@@ -436,11 +425,56 @@ class ConvNetState:
             end = ends.nonzero()[0]
             self.values[(pixels.value_cell[end, None] + cells) % self.front.value_cells] = word[end]
 
+    def features(self, pixels: StepPixels, columns: int) -> tuple[Tensor, Tensor]:
+        """Return features as `by_words` has them, int8 [n, columns], of which the last may be padding, and the simple
+        prediction, int16 [n, 4], both on the CPU; see `convnet.model.features`.
+        """
+        found = self.values.take(pixels.value_cell + self.inputs, mode="wrap")  # [22, n]
+        x = torch.from_numpy(found).view(torch.uint8).to(torch.int16)  # [22, 4 n]
+        west, north, north_east, north_west = (x[i] for i in NEAREST)
+        base = west.add(north).mul_(2).add_(north_east).sub_(north_west).add_(2).bitwise_right_shift_(2).clamp_(0, 255)
+        taps = x.sub(base).clamp_(-LARGEST, LARGEST).to(torch.int8)
+        rows = torch.zeros(found.shape[1], columns, dtype=torch.int8)
+        words = rows.view(torch.int32)
+        words[:, : len(INPUT_TAPS)] = taps.view(torch.int32).t()
+        words[:, len(INPUT_TAPS)] = (base - 128).to(torch.int8).view(torch.int32)
+        start = WORD * (len(INPUT_TAPS) + 1)
+        rows[:, start : start + 3 * REACH] = pixels.flags
+        return rows, base.view(-1, WORD)
+
+
+class ConvNetState(RevealedPixels):
+    """The inference state of some images: the values revealed so far and the features of every layer, in cells.
+
+    It goes through the pixels once: `blocks`, and for each of them `predict` and `reveal`, in this order when decoding.
+    """
+
+    def __init__(
+        self, network: ExactConvNet, sizes: Sequence[tuple[int, int]], block: int, single: bool, keep: bool = False
+    ) -> None:
+        config = network.config
+        dilations = [config.dilation(i) for i in range(config.blocks)]
+        kinds = sorted(set(dilations))
+        super().__init__(sizes, block, single, kinds, keep)
+        self.network = network
+        # Outside the images there are zeros: where no pixel comes from the beginning, `beside` them again and again.
+        shape = (config.blocks, self.front.cells, config.width)
+        self.cells = torch.zeros(shape, dtype=torch.int8, device=network.device)
+        self.layers = [(as_words(layer), kinds.index(d)) for layer, d in zip(self.cells, dilations, strict=True)]
+
+    def shared_with(self, network: Any) -> Self:
+        """Share this cache with another network of the same architecture and class: return the state through which that
+        network predicts.
+        """
+        other = copy(self)
+        other.network = network
+        return other
+
     def predict(self, pixels: StepPixels) -> Prediction:
         """p_O of the pixels of one step given what was revealed, or of several steps that are all revealed."""
         network = self.network
-        inputs, base = self._inputs(pixels)
-        h = network.input(inputs)
+        inputs, base = self.features(pixels, network.input.weight.shape[0])
+        h = network.input(inputs.to(network.device))
         cell, beside, *near = (self._index(cells) for cells in (pixels.cell, pixels.beside, *pixels.near))
         for (layer, kind), conv, out in zip(self.layers, network.convs, network.outs, strict=True):
             layer.index_copy_(0, cell, as_words(network.quantise.max_norm(h)))
@@ -451,23 +485,6 @@ class ConvNetState:
 
     def _index(self, cells: Ints) -> Tensor:
         return torch.from_numpy(cells.reshape(-1)).to(self.network.device)
-
-    def _inputs(self, pixels: StepPixels) -> tuple[Tensor, Tensor]:
-        """Features as `by_words` has them, int8 [n, F'], and the simple prediction, int16 [n, 4]; see
-        `convnet.features`.
-        """
-        found = self.values.take(pixels.value_cell + self.inputs, mode="wrap")  # [22, n]
-        x = torch.from_numpy(found).view(torch.uint8).to(torch.int16)  # [22, 4 n]
-        west, north, north_east, north_west = (x[i] for i in NEAREST)
-        base = west.add(north).mul_(2).add_(north_east).sub_(north_west).add_(2).bitwise_right_shift_(2).clamp_(0, 255)
-        taps = x.sub(base).clamp_(-LARGEST, LARGEST).to(torch.int8)
-        rows = torch.zeros(found.shape[1], self.network.input.weight.shape[0], dtype=torch.int8)
-        words = rows.view(torch.int32)
-        words[:, : len(INPUT_TAPS)] = taps.view(torch.int32).t()
-        words[:, len(INPUT_TAPS)] = (base - 128).to(torch.int8).view(torch.int32)
-        start = WORD * (len(INPUT_TAPS) + 1)
-        rows[:, start : start + 3 * REACH] = pixels.flags
-        return rows.to(self.network.device), base.view(-1, WORD)
 
 
 class Prediction:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bfncodec.errors import InputError
 from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
+from bfncodec.networks.storage import TrainableNetwork
 from bfncodec.training.config import Settings, Table, make
 from bfncodec.training.data import CropSampler, ImageSource, Pictures, load_images
 from bfncodec.training.draws import Draws
@@ -22,23 +24,16 @@ class ImageTask(Task[Tensor]):
     With the erasure sender L^n is the sum of -log2 p_O over all dimensions, whatever the schedule.
     """
 
-    network: ConvNet
-
     def __init__(self, settings: Settings, device: torch.device) -> None:
-        config = make(ConvNetConfig, settings.network, "network")
-        if config.bits not in (8, 16):
-            raise InputError(f"training configuration: expected bits = 8 or 16, found {config.bits}")
-        if settings.train.rounded and config.bits != 8:
-            raise InputError("training configuration: rounded is for networks of bits = 8")
+        self.network, network = network_of(settings)
         self.samplers = crop_samplers(settings.data, "data", device)
         held_out = Draws(1)
         self.validation = [sampler(held_out) for sampler in crop_samplers(settings.validation, "validation", "cpu")]
         self.names = held_out_names(settings)
-        self.network = ConvNet(config)
         self.config = described_erasure(
             settings,
             channels=sorted({1 if sampler.source.grey else 3 for sampler in self.samplers}),
-            network=config.to_dict(),
+            network=network,
         )
 
     def sample(self, draws: Draws) -> list[Tensor]:
@@ -56,7 +51,41 @@ class ImageTask(Task[Tensor]):
 
     def round_features(self, rounded: bool) -> None:
         """Round weights of 8 bits and features in the network's products, or do not."""
-        self.network.rounded = rounded
+        if isinstance(self.network, ConvNet):
+            self.network.rounded = rounded
+        else:
+            super().round_features(rounded)
+
+
+Made = tuple[TrainableNetwork, dict[str, Any]]
+"""A network with its first random weights, and the table `network` of its config.json."""
+
+
+def network_of(settings: Settings) -> Made:
+    """Make the network that [network] describes. Raises InputError for an architecture that is not known."""
+    name = settings.network.get("architecture", next(iter(NETWORKS)))
+    if name not in NETWORKS:
+        raise InputError(
+            f"[network] of the training configuration: expected the architecture {' or '.join(NETWORKS)}, "
+            f"found {name!r}"
+        )
+    return NETWORKS[name](settings)
+
+
+def convnet(settings: Settings) -> Made:
+    """Make the masked convolutional network. Raises InputError for numbers of bits that it cannot have."""
+    config = make(ConvNetConfig, settings.network, "network")
+    if config.bits not in (8, 16):
+        raise InputError(f"training configuration: expected bits = 8 or 16, found {config.bits}")
+    if settings.train.rounded and config.bits != 8:
+        raise InputError("training configuration: rounded is for networks of bits = 8")
+    return ConvNet(config), config.to_dict()
+
+
+NETWORKS: Mapping[str, Callable[[Settings], Made]] = {"convnet": convnet}
+"""Networks of pictures by the name of their architecture, as in :mod:`bfncodec.codecs.image`; the first is that of a
+configuration that names none.
+"""
 
 
 def crop_samplers(tables: Sequence[Table], name: str, device: torch.device | str) -> list[CropSampler]:

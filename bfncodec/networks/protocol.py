@@ -1,0 +1,86 @@
+"""The networks that codecs of the erasure sender ask: their states, which are theta, and their predictions, p_O.
+
+A new network of pictures or texts implements these beside its own configuration. Everything they return is exact
+(docs/exactness.md): the same integers in any batch, block, thread and on any machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from bfncodec.coding.cdf import Intervals
+from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints32
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bfncodec.networks.convnet.exact import StepPixels
+
+
+class ByteDistribution(Protocol):
+    """Distributions of N bytes, which are coded in two symbols each: the high nibble, and the low one behind it."""
+
+    def intervals(self, value: Ints32) -> tuple[Intervals, Intervals]:
+        """Return the intervals of the high and of the low nibbles of bytes, int32 [N]. Encoders only."""
+
+    def high(self) -> Floats32:
+        """Return the frequencies of the high nibbles, float32 [N, 16]."""
+
+    def low(self, high: Ints32) -> Floats32:
+        """Return the frequencies of the low nibbles behind these high ones, float32 [N, 16]."""
+
+
+class PixelPrediction(Protocol):
+    """p_O of N pixels, channel after channel in coding order."""
+
+    def channel(self, k: int) -> ByteDistribution:
+        """Return the distribution of the k-th coded channel, once `condition` was called for those before it."""
+
+    def condition(self, k: int, value: Array) -> None:
+        """Condition the channels after the k-th on its values, [N]."""
+
+
+class PixelState(Protocol):
+    """The pixels of some pictures that are revealed so far, under the wavefront schedule."""
+
+    def blocks(self) -> Iterator[StepPixels]:
+        """Yield all pixels, some steps at a time: one step when decoding."""
+
+    def predict(self, pixels: StepPixels) -> PixelPrediction:
+        """Return p_O of pixels, each given what was revealed at steps before its own."""
+
+    def reveal(self, pixels: StepPixels, values: Bytes) -> None:
+        """Observe pixels: the receiver's update. values: uint8 [n, 3] RGB, or [n, 1] grey."""
+
+
+class PixelNetwork(Protocol):
+    """A network of pictures in integers."""
+
+    def start(self, sizes: Sequence[tuple[int, int]], block: int, single: bool = False) -> PixelState:
+        """Return the state before the first pixel of pictures of these (height, width).
+
+        block: pixels to be worked on at once, in whole steps; single: one step at a time, as a decoder does.
+        """
+
+
+class SymbolState(Protocol):
+    """The symbols of some streams that are revealed so far, under a comb schedule."""
+
+    def predict(self, first: int, last: int) -> Tensor:
+        """Return p_O of the steps [first, last), each given the steps before it: int32 [B, (last - first) teeth, 256]
+        in step-major order, see :func:`bfncodec.coding.cdf.softmax_frequencies`.
+        """
+
+    def reveal(self, first: int, symbols: Tensor) -> None:
+        """Observe the symbols of the steps from `first` on: uint8 [B, teeth, k]."""
+
+
+class SymbolNetwork(Protocol):
+    """A network of texts in integers."""
+
+    def start(self, windows: int, teeth: int, steps: int, block: int = 1) -> SymbolState:
+        """Return the state of so many streams, of `teeth` teeth of `steps` symbols each, of which none is revealed.
+
+        block: steps that are predicted at once.
+        """
