@@ -162,14 +162,16 @@ def begin_from(model: str, network: TrainableNetwork) -> None:
 
 
 def optimisers(network: nn.Module, matrices: tuple[str, ...], config: TrainConfig) -> list[torch.optim.Optimizer]:
-    """Return Muon for the hidden matrices, whose names begin with one of `matrices`, and AdamW for the rest."""
+    """Return Muon for the hidden matrices, whose names begin with one of `matrices`, where there are any, and AdamW for
+    the rest.
+    """
     named = list(network.named_parameters())
     hidden = [p for n, p in named if n.startswith(matrices) and p.ndim == 2]
     ids = {id(p) for p in hidden}
     rest = [p for _, p in named if id(p) not in ids]
     # fused: on a CPU an eighth of the time, which shows where tables of n-grams have most of the weights
     adam = torch.optim.AdamW(rest, lr=config.rate, betas=ADAM_BETAS, weight_decay=0.0, fused=True)
-    return [Muon(hidden, lr=config.matrix_rate), adam]
+    return [Muon(hidden, lr=config.matrix_rate), adam] if hidden else [adam]
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
