@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bfncodec.codecs import chain
-from bfncodec.codecs.base import ModelCodec
+from bfncodec.codecs.base import ModelCodec, named
 from bfncodec.codecs.chain import GROUP, Chain
 from bfncodec.codecs.protocol import Account, Capabilities
 from bfncodec.codecs.receivers.parallel import Grid, ParallelReceiver, parallel_receiver, sums_of
@@ -83,7 +83,7 @@ class ArchiveCodec(ModelCodec[bytes]):
 
     def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.info, self.device = info, device
-        self.schedule = _schedule_of(info.config["schedule"])
+        self.schedule = named(SCHEDULES, info.config["schedule"], "schedule")
         self.network = self.schedule.network(dict(info.config["network"]), tensors, device)
         self.config = self.network.config
         if self.config.kind == "discrete" and self.config.classes != len(LETTERS):
@@ -386,13 +386,6 @@ SCHEDULES: Mapping[str, SchedulePlayers] = {
     "wavefront": SchedulePlayers(_wavefront_network, lambda network, config, steps: WavefrontReceiver(network)),
 }
 """By the name of the schedule in config.json."""
-
-
-def _schedule_of(name: str) -> SchedulePlayers:
-    """Return the players of a schedule. Raises ValueError for a schedule that archives do not have."""
-    if name not in SCHEDULES:
-        raise ValueError(f"expected the schedule of an archive: {', '.join(SCHEDULES)}, found {name!r}")
-    return SCHEDULES[name]
 
 
 def _number_of_letter() -> Ints:

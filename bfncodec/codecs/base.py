@@ -25,7 +25,6 @@ Item = TypeVar("Item")
 P = ParamSpec("P")
 R = TypeVar("R")
 Network = TypeVar("Network")
-ARCHITECTURE = "architecture"  # key of the table `network` in config.json
 
 _BY_VALUES = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, AssertionError, RuntimeError)
 _WORK = ("encode_items", "decode_items", "codelength", "ideal", "games", "draw")
@@ -165,15 +164,17 @@ class Architecture(Generic[Network]):
     compiled: Callable[[Any], Network] | None = None
 
 
-def architecture_of(known: Mapping[str, Architecture[Network]], network: Mapping[str, Any]) -> Architecture[Network]:
-    """Return the architecture that the table `network` of a config.json names; the first where it names none.
+Named = TypeVar("Named")
 
-    Raises ValueError for one that is not known.
+
+def named(table: Mapping[str, Named], name: str, what: str) -> Named:
+    """Return the entry of a table that a model's config.json names. Raises ValueError for a name that is not in it.
+
+    what: is named, in words of the configuration.
     """
-    name = network.get(ARCHITECTURE, next(iter(known)))
-    if name not in known:
-        raise ValueError(f"expected the architecture {' or '.join(known)}, found {name!r}")
-    return known[name]
+    if name not in table:
+        raise ValueError(f"expected the {what} {' or '.join(table)}, found {name!r}")
+    return table[name]
 
 
 MOST_SYMBOLS = 1 << 40

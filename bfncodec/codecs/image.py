@@ -20,14 +20,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bfncodec.codecs.base import Architecture, ModelCodec, architecture_of, check_size
+from bfncodec.codecs.base import Architecture, ModelCodec, check_size, named
 from bfncodec.codecs.protocol import Capabilities
 from bfncodec.codecs.threads import in_threads
 from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.cdf import NIBBLE, Intervals
 from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, SymbolSource, information
 from bfncodec.errors import DamagedError, InputError
-from bfncodec.flow import CodeLength, StepCosts, Wavefront
+from bfncodec.flow import CodeLength, RevealSchedule, StepCosts, Wavefront
 from bfncodec.format.imagehead import ImageHead
 from bfncodec.format.wire import Reader
 from bfncodec.models import ModelInfo
@@ -79,8 +79,9 @@ class ImageCodec(ModelCodec[Image]):
         if not self.channels or not set(self.channels) <= {1, 3}:
             raise ValueError(f"expected channels of 1 and 3, found {list(self.channels)}")
         self.capabilities = Capabilities(channels=self.channels, batch=CALL_PIXELS, thorough=True)
+        self.make_schedule = named(SCHEDULES, info.config.get("schedule", "wavefront"), "schedule")
         values = dict(info.config["network"])
-        self.architecture = architecture_of(NETWORKS, values)
+        self.architecture = named(NETWORKS, values.get("architecture", "convnet"), "architecture")
         self.network = self.architecture.exact(values, tensors, device)
 
     def encode_items(self, xs: Sequence[Image], progress: Progress, thorough: bool) -> list[bytes]:
@@ -114,7 +115,7 @@ class ImageCodec(ModelCodec[Image]):
 
     def codelength(self, x: Image) -> CodeLength:
         self.check(x)
-        costs = StepCosts(Wavefront(*x.shape[:2]).n_steps)
+        costs = StepCosts(self.make_schedule(*x.shape[:2]).n_steps)
         for pixels, _, _, frequency in self._intervals([x]):
             costs.add(pixels.line, information(frequency).sum(0))
         return costs.total(x.size)
@@ -274,7 +275,12 @@ def _compiled_convnet(network: ExactConvNet) -> PixelNetwork:
 
 
 NETWORKS: Mapping[str, Architecture[PixelNetwork]] = {"convnet": Architecture(_exact_convnet, _compiled_convnet)}
-"""Networks of pictures by the name of their architecture; the first is that of a config.json that names none."""
+"""Networks of pictures by the name of their architecture, which only a config.json of another than the first says."""
+
+SCHEDULES: Mapping[str, Callable[[int, int], RevealSchedule]] = {"wavefront": Wavefront}
+"""Schedules of pictures of (height, width), by the name in config.json. `PixelState.blocks` reveals pixels in the order
+of one, which makes it part of the network.
+"""
 
 
 def _decode_symbols(frequencies: NDArray[np.float32], pieces: Sequence[tuple[SymbolSource, slice]]) -> Ints:

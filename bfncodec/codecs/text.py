@@ -8,7 +8,7 @@ range coder under p_O takes that, and needs no bits back. Within a stream of one
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bfncodec.codecs.base import Architecture, ModelCodec, architecture_of, check_size
+from bfncodec.codecs.base import Architecture, ModelCodec, check_size, named
 from bfncodec.codecs.protocol import Capabilities
 from bfncodec.codecs.streams import SYMBOLS, Batch, Part, Predictor, Sizes, batches
 from bfncodec.codecs.threads import Team
@@ -73,16 +73,17 @@ class TextCodec(ModelCodec[bytes]):
         self.length, self.most = (int(info.config["streams"][key]) for key in ("length", "most"))
         contexts = info.config.get("mixing")
         self.least_mixed = int(contexts["from_length"]) if contexts else None
+        self.make_schedule = named(SCHEDULES, info.config.get("schedule", "comb"), "schedule")
         values = dict(info.config["network"])
         self.reach = FAR * int(values["window"])
-        self.architecture = architecture_of(NETWORKS, values)
+        self.architecture = named(NETWORKS, values.get("architecture", "transformer"), "architecture")
         self.network = self.architecture.exact(values, tensors, device)
 
     def schedule(self, size: int) -> Comb:
         """When which symbol of a text of so many bytes is revealed."""
         streams = max(min(-(-size // self.length), self.most), -(-size // self.reach), 1)
         teeth = max(size_and_teeth for size_and_teeth in self.teeth if size_and_teeth[0] <= size)[1]
-        return Comb(size, teeth, streams)
+        return self.make_schedule(size, teeth, streams)
 
     def encode_items(self, xs: Sequence[bytes], progress: Progress, thorough: bool) -> list[bytes]:
         encoders = [RangeEncoder() for _ in xs]
@@ -192,7 +193,10 @@ def _compiled_transformer(network: ExactTransformer) -> SymbolNetwork:
 NETWORKS: Mapping[str, Architecture[SymbolNetwork]] = {
     "transformer": Architecture(_exact_transformer, _compiled_transformer)
 }
-"""Networks of texts by the name of their architecture; the first is that of a config.json that names none."""
+"""Networks of texts by the name of their architecture, which only a config.json of another than the first says."""
+
+SCHEDULES: Mapping[str, Callable[[int, int, int], Comb]] = {"comb": Comb}
+"""Schedules of texts, of so many bytes, teeth and streams, by the name in config.json."""
 
 
 def _mixers(batch: Batch, kernels: bool) -> list[ContextMixer | None]:
