@@ -8,8 +8,8 @@ A codec turns items into payloads and back. There are three kinds, told apart by
 
 A new network, sender or kind of data is a class that implements :class:`Codec`. It may inherit from it, and then has
 defaults for everything that is optional; :class:`bfncodec.codecs.base.ModelCodec` adds what codecs with a network
-share. Callers see :class:`Capabilities`, so a codec never needs an entry in a table elsewhere. Imports neither NumPy
-nor torch.
+share. Callers see :class:`Capabilities`, so a codec that is given to them needs no entry in a table; for one that
+:func:`bfncodec.load` returns there is :data:`bfncodec.codecs.table.CODECS`. Imports neither NumPy nor torch.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ class Capabilities:
         Channels of the pictures it codes: ``(3,)`` for RGB, ``(1, 3)`` for grey too; ``()`` if it codes no pictures.
     item_shape
         Shape of the items of an archive, ``(height, width, channels)`` or ``(letters,)``; ``()`` if it codes none.
+    dtypes
+        Element types of the arrays of numbers it codes besides those of one byte, as headers name them: ``("i2",)`` for
+        int16, ``(">f4",)`` for float32 in big-endian order. It is given their bytes, cut between items.
     batch
         Pixels or bytes that a caller should hand over at once: as long as several items stay below that together, one
         call of `encode_batch` or `decode_batch` takes less time than several. 1: one item at a time is as good.
@@ -52,6 +55,7 @@ class Capabilities:
 
     channels: tuple[int, ...] = ()
     item_shape: tuple[int, ...] = ()
+    dtypes: tuple[str, ...] = ()
     batch: int = 1
     thorough: bool = False
 
@@ -130,7 +134,8 @@ class Codec(Protocol[Item]):
         times as long for fewer bytes, where the codec can. checksum: end each payload in four bytes that `decode_batch`
         checks; the container, which has checksums of its own, never asks for them.
 
-        Raises InputError for an item of another type than the codec's.
+        Raises InputError for an item of another type than the codec's. An item with a `refusal` is coded all the same,
+        if only as it is: others of the same file may be worth the model.
         """
 
     @abstractmethod

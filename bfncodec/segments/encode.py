@@ -80,18 +80,25 @@ class _Task:
                 return encode_bytes(content.data, self._choice("text"), self.progress, lines, self.policy)
 
     def _plan_array(self, content: Plain) -> Plan:
-        """Return the segments of an array that is no picture; models are only for arrays of bytes, and if named."""
+        """Return the segments of an array that is no picture; models are only for arrays of bytes, or of the element
+        types that they declare, and if named.
+        """
         if self.model in ("auto", "none"):
             if content.dtype in ("u1", "u2"):
                 return encode_bytes(content.data, Choice.none(self.level), self.progress, policy=self.policy)
             return encode_numbers(content.data, content.dtype, content.shape, self.progress, self.policy)
         choice = self._choice("text")
-        if content.header.item_bytes > 1:
+        codec = choice.find()
+        if content.header.item_bytes > 1 and (codec is None or content.dtype not in codec.capabilities.dtypes):
             raise InputError(
                 f"model {self.model} codes bytes, found an array of {content.dtype}: no model serves it; "
                 "leave it to auto"
             )
-        return encode_bytes(content.data, choice, self.progress, policy=self.policy)
+        plan = encode_bytes(content.data, choice, self.progress, policy=self.policy)
+        if content.header.item_bytes == 1:
+            return plan
+        plain = encode_numbers(content.data, content.dtype, content.shape, silent, self.policy)
+        return min(plan, plain, key=lambda plan: plan.size)
 
     def _plan_apart(self, data: bytes, first: int) -> Plan:
         """Return segments of plain bytes, then segments of the items behind them; none holds both.
