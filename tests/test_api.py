@@ -213,6 +213,28 @@ def test_codecs_without_more_effort_are_not_asked_for_it() -> None:
     assert equal(bfncodec.decompress(blob, codecs=models), array)
 
 
+def test_codecs_are_given_the_arrays_of_numbers_that_they_declare() -> None:
+    models = FakeModels()
+    models.codecs["text"].capabilities = Capabilities(item_shape=(2,), dtypes=("i2",))
+    array = noise(3, 4000).view(np.int16).reshape(40, 50)
+    blob = bfncodec.compress(array, "text", codecs=models)
+    assert unpack(blob).segments[0].method is Method.MODEL  # type: ignore[union-attr]
+    assert equal(bfncodec.decompress(blob, codecs=models), array)
+    for other in (array.astype(">i2"), array.view(np.uint16).ravel(), array.astype(np.float32)):
+        with pytest.raises(InputError, match=r"codes bytes, found an array of .*: no model serves it"):
+            bfncodec.compress(other, "text", codecs=models)
+
+
+def test_numbers_that_a_codec_does_not_shorten_take_what_they_take_without() -> None:
+    models = FakeModels()
+    models.codecs["text"].capabilities = Capabilities(item_shape=(2,), dtypes=("i2",))
+    slope = (np.arange(5000) * 3).astype(np.int16)
+    done: list[int] = []
+    blob = bfncodec.compress(slope, "text", codecs=models, progress=done.append)
+    assert blob == bfncodec.compress(slope, "none")
+    assert sum(done) == slope.nbytes
+
+
 def test_random_content_costs_no_model_time() -> None:
     class NoModels(FakeModels):
         def default(self, role: str, level: int = 5) -> FakeCodec:

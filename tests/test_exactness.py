@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,10 @@ import bfncodec
 from benchmarks.samples import coded, names
 from bfncodec.networks import acceleration
 from bfncodec.runtime.isolation import undisturbed
-from bfncodec.training.export import export
 from support import exactness
-from support.archives import noisy
+from support.cases import ARCHIVES, CASES
 from support.exactness import Elsewhere, Guard, no_inexact_numpy
-from support.models import TEXT, export_image, export_text
 from support.places import ROOT
-from support.tiny import KINDS, export_archive
-from support.wavefronts import ONE, SHAPE, TWO, network
 
 DOCS = ROOT / "docs" / "exactness.md"
 
@@ -37,43 +32,6 @@ def torch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- every kind of codec, with random weights --------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Case:
-    """A model to be made, and what it is to code."""
-
-    make: Callable[[Path], Any]
-    data: Any
-
-
-def numbers(*shape: int) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-
-
-def export_tiled(out: Path, betas: tuple[float, ...]) -> Path:
-    net = network(0.5, betas)
-    config = {
-        "name": "tiny-tiled",
-        "role": "archive",
-        "sender": "gaussian",
-        "schedule": "wavefront",
-        "network": net.tiled.to_dict(),
-    }
-    export(net, config | {"steps": net.tiled.steps}, out)
-    return out
-
-
-WIDTH_24 = replace(TEXT, width=24)
-TEXTS = {f"text of {n}": n for n in (1, 30, 100, 200, 420)}  # in one lane and many, of one tooth, two and four
-CASES = {
-    "picture": Case(export_image, numbers(9, 11, 3)),
-    **{name: Case(export_text, numbers(n).tobytes()) for name, n in TEXTS.items()},
-    "text, width 24": Case(lambda out: export_text(out, shape=WIDTH_24), numbers(30).tobytes()),
-    "mixed text": Case(lambda out: export_text(out, mixing={"from_length": 16}), numbers(60).tobytes()),
-    **{kind: Case(lambda out, kind=kind: export_archive(out, kind), noisy(kind, 30)) for kind in KINDS},
-    "one step": Case(lambda out: export_tiled(out, ONE), numbers(30, *SHAPE).tobytes()),
-    "two steps": Case(lambda out: export_tiled(out, TWO), numbers(30, *SHAPE).tobytes()),
-}
-ARCHIVES = (*KINDS, "one step", "two steps")
 cases = pytest.mark.parametrize("name", list(CASES))
 times = pytest.mark.parametrize("times", [1, 1 << 14], ids=["as it is", "exaggerated"])
 

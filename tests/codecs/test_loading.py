@@ -15,7 +15,9 @@ import pytest
 import bfncodec
 from bfncodec import models
 from bfncodec.codecs.image import ImageCodec
+from bfncodec.codecs.table import CODECS
 from bfncodec.errors import ModelError, ModelNotFoundError
+from bfncodec.training.tasks.table import TASKS
 from support.models import (
     IMAGE,
     TEXT,
@@ -141,3 +143,26 @@ def test_broken_weights(only: Path, name: str) -> None:
         path.write_bytes(content)
         with pytest.raises(ModelError, match=name):
             bfncodec.load(path.parent)
+
+
+def test_every_role_has_a_codec_and_every_training_a_role() -> None:
+    assert set(CODECS) == set(models.ROLES)
+    assert {role for role, _ in TASKS} <= set(models.ROLES)
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "key"),
+    [
+        ("tiny-image", None, "schedule"),
+        ("tiny-text", None, "schedule"),
+        ("tiny-image", "network", "architecture"),
+        ("tiny-text", "network", "architecture"),
+    ],
+)
+def test_schedules_and_architectures_of_others_are_refused(only: Path, name: str, table: str | None, key: str) -> None:
+    path = only / name / "config.json"
+    config = json.loads(path.read_text())
+    (config[table] if table else config)[key] = "sideways"
+    path.write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=f"do not fit.*expected the {key} .*, found 'sideways'"):
+        bfncodec.load(path.parent)

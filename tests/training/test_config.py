@@ -27,6 +27,7 @@ from support.trainings import CONFIGS, IMAGE, TEXT, bits, configure, silent
         ("text", 'role = "text"', 'role = "sound"', "role.*image, text.*sound"),
         ("archive", 'schedule = "parallel"', 'schedule = "comb"', "schedule.*parallel, staggered, wavefront.*comb"),
         ("text", "[[data]]", "[[date]]", "expected data"),
+        ("image", "width = 16", 'architecture = "resnet"', r"\[network\].*architecture convnet.*resnet"),
         ("text", "width = 32", "widht = 32", r"\[network\].*widht.*width"),
         ("text", "warmup = 1", "warmap = 1", r"\[train\].*warmap"),
         ("text", "ngrams = [[2, 6]]", "ngrams = [[2, 6]]\nngram_bits = 5", "ngram_bits = 5: expected 4 or 8"),

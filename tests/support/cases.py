@@ -1,0 +1,67 @@
+"""Every kind of codec with tiny networks of random weights, and what it is to code: one line for each.
+
+`tests/test_exactness.py` watches all of them. `tests/golden/make_tiny.py` keeps the models and payloads of those that
+are golden, which `tests/codecs/test_golden.py` decodes for ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bfncodec.training.export import export
+from support.archives import noisy
+from support.models import TEXT, export_image, export_text
+from support.tiny import KINDS, export_archive
+from support.wavefronts import ONE, SHAPE, TWO, network
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model to be made, what it is to code, and whether its payload is golden."""
+
+    make: Callable[[Path], Any]
+    data: Any
+    golden: bool = True
+
+
+def digest(x: Any) -> str:
+    """SHA-256 of an item with its type and shape."""
+    kind = f"{x.dtype} {list(x.shape)}" if isinstance(x, np.ndarray) else type(x).__name__
+    return hashlib.sha256(kind.encode() + b"\n" + bytes(x)).hexdigest()
+
+
+def numbers(*shape: int) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def export_tiled(out: Path, betas: tuple[float, ...]) -> Path:
+    net = network(0.5, betas)
+    config = {
+        "name": "tiny-tiled",
+        "role": "archive",
+        "sender": "gaussian",
+        "schedule": "wavefront",
+        "network": net.tiled.to_dict(),
+    }
+    export(net, config | {"steps": net.tiled.steps}, out)
+    return out
+
+
+WIDTH_24 = replace(TEXT, width=24)
+TEXTS = {f"text of {n}": n for n in (1, 30, 100, 200, 420)}  # in one lane and many, of one tooth, two and four
+CASES = {
+    "picture": Case(export_image, numbers(9, 11, 3)),
+    **{name: Case(export_text, numbers(n).tobytes(), golden=n == 200) for name, n in TEXTS.items()},
+    "text, width 24": Case(lambda out: export_text(out, shape=WIDTH_24), numbers(30).tobytes(), golden=False),
+    "mixed text": Case(lambda out: export_text(out, mixing={"from_length": 16}), numbers(60).tobytes()),
+    **{kind: Case(lambda out, kind=kind: export_archive(out, kind), noisy(kind, 30)) for kind in KINDS},
+    "one step": Case(lambda out: export_tiled(out, ONE), numbers(30, *SHAPE).tobytes()),
+    "two steps": Case(lambda out: export_tiled(out, TWO), numbers(30, *SHAPE).tobytes()),
+}
+ARCHIVES = (*KINDS, "one step", "two steps")
