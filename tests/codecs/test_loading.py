@@ -107,7 +107,7 @@ def broken_models(folder: Path) -> Iterator[tuple[str, Path]]:
         ("not utf-8", "\udcff"),
         ("a list", "[]"),
         ("no role", '{"name": "a", "network": {}}'),
-        ("wrong role", '{"name": "a", "role": "sound", "network": {}}'),
+        ("wrong role", '{"name": "a", "role": "unheard of", "network": {}}'),
         ("no name", '{"role": "text", "network": {}}'),
     ):
         target = copy(what)

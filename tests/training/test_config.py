@@ -24,7 +24,7 @@ from support.trainings import CONFIGS, IMAGE, TEXT, bits, configure, silent
     ("role", "old", "new", "named"),
     [
         ("text", 'name = "tiny"', "", "name"),
-        ("text", 'role = "text"', 'role = "sound"', "role.*image, text.*sound"),
+        ("text", 'role = "text"', 'role = "unheard of"', "role.*image, text.*unheard of"),
         ("archive", 'schedule = "parallel"', 'schedule = "comb"', "schedule.*parallel, staggered, wavefront.*comb"),
         ("text", "[[data]]", "[[date]]", "expected data"),
         ("image", "width = 16", 'architecture = "resnet"', r"\[network\].*architecture convnet.*resnet"),
