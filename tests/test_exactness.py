@@ -20,6 +20,8 @@ from support.cases import ARCHIVES, CASES
 from support.exactness import Elsewhere, Guard, no_inexact_numpy
 from support.places import ROOT
 
+pytestmark = pytest.mark.slow  # models at work: together they take minutes
+
 DOCS = ROOT / "docs" / "exactness.md"
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from support.places import ROOT
 
+pytestmark = pytest.mark.slow  # models at work: together they take minutes
+
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
 SLOW = {"archive_of_pictures.py", "crop.py", "train_tiny.py"}
 LONGEST = 40  # lines

@@ -28,6 +28,8 @@ from bfncodec.files.transfer import compress_file, decompress_file
 from support.commands import ENVIRONMENT, TEXT
 from support.doubles import noise
 
+pytestmark = pytest.mark.slow  # many processes and many files: together they take a minute
+
 PROGRAM = [sys.executable, "-m", "bfncodec"]
 REMOVE = Options(model="none", remove=True, force=True)
 OLDER = b"what was there before"

@@ -46,6 +46,8 @@ from support.fuzz_models import model_folders, use_model
 from support.places import TESTS
 from support.specimens import CODECS, LINES, MAKERS, TEXT, specimens
 
+pytestmark = pytest.mark.slow  # many processes and many files: together they take a minute
+
 KINDS = [name for name in MAKERS if name != "joined"]  # which, cut between its files, is sound
 
 

@@ -21,6 +21,8 @@ sys.path.insert(0, str(GOLDEN))
 
 from make_models import DEMO, archives, originals
 
+pytestmark = pytest.mark.slow  # models at work: together they take minutes
+
 NAMES = list(originals())
 
 

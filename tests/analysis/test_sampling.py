@@ -18,6 +18,8 @@ from bfncodec.errors import InputError
 from support.models import export_image, export_text
 from support.tiny import KINDS, archive_codec, export_archive
 
+pytestmark = pytest.mark.slow  # models at work: together they take minutes
+
 SHIPPED = [model.name for model in models.available()]
 # SHA-256 of items of tiny models whose weights come from integers, on any machine.
 DIGESTS = {

@@ -13,6 +13,8 @@ import pytest
 
 import bfncodec
 
+pytestmark = pytest.mark.slow  # models at work: together they take minutes
+
 ROOT = str(Path(bfncodec.__file__).parent.parent)
 TEXT = b"to be or not to be, that is the question " * 20
 

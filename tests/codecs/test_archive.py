@@ -34,6 +34,8 @@ from support.check import check_codec
 from support.doubles import FakeArchive, FakeModels
 from support.tiny import CONFIGS, KINDS, archive_codec, export_archive, prefer_models
 
+pytestmark = pytest.mark.slow  # models at work: together they take minutes
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

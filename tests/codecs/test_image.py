@@ -71,6 +71,7 @@ def test_pictures_of_many_sizes(image_codec: ImageCodec) -> None:
     check_codec(image_codec, [noise(i, *shape) for i, shape in enumerate(SHAPES) if shape[2] == 3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("thorough", [False, True])
 def test_grey_and_coloured_pictures_of_many_sizes(both: ImageCodec, thorough: bool) -> None:
     check_codec(both, [noise(i, *shape) >> 1 for i, shape in enumerate(SHAPES)], thorough=thorough)

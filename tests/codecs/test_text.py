@@ -45,6 +45,7 @@ contents = st.one_of(st.binary(max_size=60), lengths.flatmap(lambda n: samples((
 # --- text --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_texts(text_codec: TextCodec) -> None:
     """Neighbours in a batch have other lengths and other numbers of teeth."""
     sizes = [33, 0, 200, 1, 45, 150, 41, 64, 90, 100, 380, 32, 151, 2100]
@@ -113,6 +114,7 @@ def mixed_contents(draw: st.DrawFn) -> bytes:
     return text.tobytes()
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(x=mixed_contents())
 @example(x=b"")

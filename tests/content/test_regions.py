@@ -46,6 +46,7 @@ def test_regions_of_images(data: st.DataObject, image: Image.Image, tile: int) -
     assert found.getpalette(rawmode=None) == image.getpalette(rawmode=None)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.data(), arrays().filter(lambda array: array.ndim in (2, 3)), st.sampled_from([4, 100]))
 def test_regions_of_arrays(data: st.DataObject, array: np.ndarray[Any, Any], tile: int) -> None:

@@ -60,6 +60,7 @@ def test_planes_come_back(values: Pixels, shift: int | None) -> None:
     assert np.array_equal(join(high, low, shift), values)
 
 
+@pytest.mark.slow
 @given(wide())
 def test_tiles_come_back(values: Pixels) -> None:
     mode = MODES[values.shape[2]]

@@ -121,6 +121,7 @@ def types(value: Any) -> Any:
     return type(value), value, getattr(value, "lang", None), getattr(value, "tkey", None)
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(st.dictionaries(keys | st.just("dpi"), values, max_size=5))
 def test_any_info_comes_back(info: dict[Any, Any]) -> None:

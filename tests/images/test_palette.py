@@ -52,6 +52,7 @@ def palettes(draw: st.DrawFn) -> Palette:
     return Palette(found, opacity[: len(found) // 3], draw(st.integers(0, 7)), draw(st.booleans()))
 
 
+@pytest.mark.slow
 @given(palettes())
 @example(Palette(bytes(3)))
 @example(Palette(bytes(768), bytes(256)))

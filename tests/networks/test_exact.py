@@ -51,6 +51,8 @@ from support.pairs import (
     text_weights,
 )
 
+pytestmark = pytest.mark.slow  # models at work: together they take minutes
+
 QUANTISE = exact.Quantiser.on(CPU)
 
 

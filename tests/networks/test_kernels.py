@@ -43,6 +43,8 @@ from bfncodec.networks.products import finish, linear_of, most_of, multiply, qua
 from bfncodec.networks.transformer.compiled import CompiledTransformer
 from bfncodec.runtime.jit import compiled
 
+pytestmark = pytest.mark.slow  # models at work: together they take minutes
+
 Floats = NDArray[np.float32]
 
 

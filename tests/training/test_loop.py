@@ -25,6 +25,8 @@ from bfncodec.training.loop import run
 from bfncodec.training.trainer import Trainer
 from support.trainings import bits, configure, curve, halves, silent
 
+pytestmark = pytest.mark.slow  # models at work: together they take minutes
+
 
 @pytest.mark.parametrize(("role", "steps"), [("text", 40), ("image", 50)])
 def test_training_learns_and_its_model_codes(tmp_path: Path, data: Path, role: str, steps: int) -> None:

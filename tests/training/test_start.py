@@ -22,6 +22,8 @@ from bfncodec.training.export import restored_state
 from bfncodec.training.loop import run
 from support.trainings import IMAGE, TEXT, bits, configure, curve, silent
 
+pytestmark = pytest.mark.slow  # models at work: together they take minutes
+
 
 @pytest.mark.parametrize("sizes", ["width = 16", "width = 16\nhidden = 24\nblocks = 3", "width = 24\nhidden = 24"])
 def test_an_image_network_begins_with_the_predictions_of_a_smaller_one(tmp_path: Path, data: Path, sizes: str) -> None:

@@ -34,6 +34,8 @@ from support.doubles import noise
 from support.pairs import CPU
 from support.wavefronts import ONE, SHAPE, TILE, TWO, exact, full_stack, items, network, tiny
 
+pytestmark = pytest.mark.slow  # models at work: together they take minutes
+
 ramps = pytest.mark.parametrize("betas", [ONE, TWO], ids=["one step", "two steps"])
 
 
