@@ -1,4 +1,4 @@
-"""Whole archives of real data, damaged: what comes back?
+"""Damage to whole archives of real data, and what comes back.
 
     python -m benchmarks.damage cifar10 data/cifar10/test.npy --flips 1000
     python -m benchmarks.damage mnist data/mnist/test.npy.xz --flips 1000 --save digits.bfn
@@ -60,7 +60,7 @@ def flipped(payload: bytes, codec: ArchiveCodec, tries: int, rng: random.Random)
 
 
 def same(found: chain.Chain, sound: chain.Chain) -> bool:
-    """Whether two chains decode alike."""
+    """Return whether two chains decode alike."""
     return (
         np.array_equal(found.words, sound.words)
         and found.groups == sound.groups

@@ -77,4 +77,4 @@ class Signals:
 
 
 SIGNALS = Signals()
-"""Those of this process, which has one handler for each."""
+"""The signals of this process, which has one handler for each."""

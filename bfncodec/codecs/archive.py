@@ -385,7 +385,7 @@ SCHEDULES: Mapping[str, SchedulePlayers] = {
     "staggered": SchedulePlayers(_staggered_network, lambda network, config, steps: SequenceReceiver(network)),
     "wavefront": SchedulePlayers(_wavefront_network, lambda network, config, steps: WavefrontReceiver(network)),
 }
-"""By the name of the schedule in config.json."""
+"""Networks and receivers by the name of the schedule in config.json."""
 
 
 def _number_of_letter() -> Ints:

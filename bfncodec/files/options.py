@@ -15,7 +15,7 @@ from bfncodec.segments.policy import DEFAULT_POLICY, Policy
 __all__ = ["Made", "Options", "Result", "size_of"]
 
 Made = bytes | dict[str, bytes]
-"""What a compressed file becomes: the bytes of a file, or those of each file of a folder by its path."""
+"""Content of a decompressed file: the bytes of a file, or those of each file of a folder by its path."""
 
 
 @dataclass(frozen=True)

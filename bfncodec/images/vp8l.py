@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 Search = tuple[int, int]
-"""How libwebp searches: method (0 to 6) and quality (0 to 100), as Pillow names them. Higher is slower and smaller."""
+"""Effort of libwebp's search: method (0 to 6) and quality (0 to 100), as in Pillow. Higher is slower and smaller."""
 
 FAST: Search = (4, 50)
 CAREFUL: Search = (6, 75)
@@ -50,8 +50,8 @@ _SLACK = {
     CAREFUL: ((_ANY, (1.25, 1.04)),),
     SLOWEST: ((0.35, (3.0, 2.0)), (1.0, (2.0, 1.3)), (2.0, (1.9, 1.2)), (2.7, (1.35, 1.12)), (_ANY, (1.25, 1.06))),
 }
-"""How many times the size that a search makes the sizes of the trials are at most, one number for each trial, by the
-bits a sample of the trial up to which that holds. Measured on 470 photographs, screenshots, icons and sprites."""
+"""Largest ratio of a trial's size to the size that a search makes, one number for each trial, by the bits a sample of
+the trial up to which that holds. Measured on 470 photographs, screenshots, icons and sprites."""
 
 
 def encode_vp8l(pixels: Pixels, mode: Mode, beat: int | None, search: Search, noise: bool) -> bytes:

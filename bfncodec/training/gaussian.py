@@ -189,4 +189,4 @@ TERMS: Mapping[str, Terms[Any]] = {
     "binary": Terms(binary_output, binary_step, binary_end),
     "discrete": Terms(class_output, class_step, class_end),
 }
-"""By kind of data."""
+"""Terms of L^n by the kind of data."""

@@ -24,8 +24,8 @@ from bfncodec.images.samples import from_image, from_samples, to_samples
 __all__ = ["parse_bmp", "parse_ppm", "write"]
 
 _UP, _SWAP, _ALIGN, _INVERT = 1, 2, 4, 8
-"""How samples lie in a file, a sum of flags: rows bottom up; channels of a pixel (of 16 bits: the bytes of a sample) in
-reverse, opacity last; rows of a multiple of 4 bytes; bits inverted."""
+"""Layout of samples in a file, a sum of flags: rows bottom up; channels of a pixel (of 16 bits: the bytes of a sample)
+in reverse, opacity last; rows of a multiple of 4 bytes; bits inverted."""
 _BMP_LAYOUTS = (_UP | _SWAP | _ALIGN, _SWAP | _ALIGN)
 
 _PPM_HEAD = re.compile(rb"P([456])" + 2 * rb"(?:\s|#[^\n\r]*[\n\r])+(\d{1,9})")

@@ -24,7 +24,7 @@ TASKS: Mapping[tuple[str, str], Callable[[Settings, torch.device], Task[Any]]] =
     ("archive", "staggered"): SequenceTask,
     ("archive", "wavefront"): WavefrontTask,
 }
-"""By role and schedule; the first schedule of a role is taken where a configuration names none."""
+"""Tasks by role and schedule; the first schedule of a role is taken where a configuration names none."""
 
 
 def task_of(settings: Settings, device: torch.device) -> Task[Any]:

@@ -19,7 +19,7 @@ from bfncodec.training.draws import Draws
 from bfncodec.training.tasks.base import Task, described_erasure, held_out_names
 
 TEETH_BY_LENGTH = ((0, 1),)
-"""From which length of a text (bytes) its windows are coded with how many teeth, of the schedules a model was trained
+"""(length in bytes, teeth): texts from that length on are coded with so many teeth, of those that a model was trained
 for. Files of many streams keep a machine busy without more teeth, and each tooth costs some bits at its beginning
 (docs/guide/training.md).
 """
