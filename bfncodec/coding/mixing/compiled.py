@@ -96,12 +96,8 @@ class CompiledMixer(ContextMixer):
 
     def encode(self, weight: Ints32, streams: Ints, symbols: Ints) -> Ints:
         """Implements `ContextMixer.encode`."""
-        work, bits = self._work, bits_of(symbols)
-        _contexts(self.state, self._lookups, work, weight, streams)
-        for k in range(BITS):
-            _predict(self.state, self._lookups, work, streams, k)
-            _condition(work, bits[k])
-        _update(self.state, self._lookups, work, streams, symbols)
+        work = self._work
+        _encode(self.state, self._lookups, work, weight, streams, symbols, bits_of(symbols))
         return work.probability[:, : len(streams)] << (PRECISION - LOGISTIC_BITS)
 
     def decode(self, weight: Ints32, streams: Ints, read: Read) -> Ints:
@@ -142,6 +138,18 @@ def _workspace(state: MixerState, streams: int) -> Workspace:
         touched=np.zeros(len(state.predictions), np.uint8),
         counted=ints(max(LEAST_SET, 1 << (2 * count * streams).bit_length())),
     )
+
+
+@compiled
+def _encode(
+    state: MixerState, lookups: Lookups, work: Workspace, weight: Ints32, streams: Ints, symbols: Ints, bits: Ints
+) -> None:
+    """Take a whole step whose symbols are known, as one call: each call unpacks all arrays of its tuples."""
+    _contexts(state, lookups, work, weight, streams)
+    for k in range(BITS):
+        _predict(state, lookups, work, streams, k)
+        _condition(work, bits[k])
+    _update(state, lookups, work, streams, symbols)
 
 
 # ---- before a step ------------------------------------------------------------------------------
