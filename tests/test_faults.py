@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -280,24 +279,49 @@ def test_two_processes_on_one_target(tmp_path: Path) -> None:
 # ---- signals and pipes ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("delay", [0.03, 0.08, *(pytest.param(n / 50, marks=pytest.mark.slow) for n in range(2, 12))])
-def test_an_interrupt_while_the_program_starts(tmp_path: Path, delay: float) -> None:
-    """No traceback, nothing written. Python itself takes some hundredths of a second before it runs a line of ours."""
-    (tmp_path / "x").write_bytes(TEXT * 999)
-    code = "from bfncodec import __main__; print(flush=True); __main__.main()"
-    command = [sys.executable, "-c", code, "compress", "x"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=ENVIRONMENT, preexec_fn=heard
-    )
-    assert process.stdout is not None
-    process.stdout.readline()
-    time.sleep(delay)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert b"Traceback" not in stderr
-    assert stderr.count(b"\n") <= 1
-    assert tree(tmp_path) == {"x": TEXT * 999}
+STARTING = """
+import os, signal, sys
+from bfncodec import __main__
+
+class Counter:
+    number = 0
+
+    def find_spec(self, name, path=None, target=None):
+        Counter.number += 1
+        if Counter.number == int(sys.argv[1]):
+            os.kill(os.getpid(), signal.SIGINT)
+
+last = int(sys.argv[1]) == 0
+sys.meta_path.insert(0, Counter())
+sys.argv[1:] = ["compress", "--help" if last else "x"]
+try:
+    __main__.main()
+finally:
+    if last:
+        print(Counter.number, file=sys.stderr)
+"""
+"""The program, interrupted before the n-th module that it imports; with 0 it says how many it imports for its help."""
+
+
+@posix
+def test_an_interrupt_while_the_program_starts(tmp_path: Path) -> None:
+    """No traceback, nothing written, whichever module is about to be imported."""
+
+    def start(number: int) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-c", STARTING.replace("sys.argv[1]", f"{str(number)!r}")]
+        return subprocess.run(
+            command, capture_output=True, check=False, cwd=tmp_path, env=ENVIRONMENT, preexec_fn=heard
+        )
+
+    (tmp_path / "x").write_bytes(TEXT)
+    modules = int(start(0).stderr)
+    assert modules > 50
+    for number in (1, 2, *range(3, modules, modules // 10), modules):
+        done = start(number)
+        assert done.returncode == 130
+        assert b"Traceback" not in done.stderr
+        assert done.stderr.count(b"\n") <= 1
+        assert tree(tmp_path) == {"x": TEXT}
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
