@@ -21,6 +21,7 @@ from bfncodec.runtime.arguments import check_codecs, check_model, whole_number
 from bfncodec.runtime.arrays import Pixels
 from bfncodec.segments.encode import encode_frame
 from bfncodec.segments.modelled import parse, prepare
+from bfncodec.segments.policy import DEFAULT_POLICY, Policy
 
 DRAWS = 4
 """Draws of the sender's noise that the ideal of an archive is the mean of."""
@@ -103,6 +104,7 @@ def measure(
     threads: int | None = None,
     codecs: CodecSource | None = None,
     draws: int = DRAWS,
+    policy: Policy = DEFAULT_POLICY,
 ) -> Measurement:
     """Compress an object and compare its file with the ideal. Arguments and errors as :func:`bfncodec.compress`.
 
@@ -113,7 +115,7 @@ def measure(
     if whole_number(draws, "draws") < 1:
         raise InputError(f"expected at least one draw, found {draws}")
     content, source = content_of(data), codecs or Models(device, threads)
-    return measure_frame(content, encode_frame(content, model, source), source, draws)
+    return measure_frame(content, encode_frame(content, model, source, policy=policy), source, draws)
 
 
 def measure_frame(content: Content, blob: bytes, codecs: CodecSource, draws: int = DRAWS) -> Measurement:

@@ -18,21 +18,10 @@ from bfncodec.format.lineindex import Lines
 from bfncodec.runtime.progress import Progress
 from bfncodec.segments.numbers import encode as encode_planes
 from bfncodec.segments.numbers import forms_of
-from bfncodec.segments.plan import Choice, Plan, batches, log_unasked, log_unused, may_pay, parts_of, wins
-from bfncodec.segments.policy import DEFAULT_POLICY, Policy
+from bfncodec.segments.plan import Choice, Plan, batches, log_unasked, log_unused, may_pay, parts_of, smaller, wins
+from bfncodec.segments.policy import DEFAULT_POLICY, BytesTrial, Policy
 
 __all__ = ["cuts_of", "encode_bytes", "encode_numbers"]
-
-_TINY = 8  # bytes: a model's identity and sizes alone take more than it could save
-_SHORT = 2048  # bytes, of which LZMA's rate says too little
-_SAMPLE = 8192  # bytes that a text model is asked about
-_EMPTY = 0.25  # of the rate of the whole: a sample with less is a hole in sparse data
-_LONG = 1 << 20  # bytes from which on a text model takes a minute or so
-_LITTLE = 0.5  # bits a byte by LZMA: long content with less is not worth that minute, unless the model wins clearly
-_LEAST = 1 / 16  # bits a byte by LZMA below which no text model has been seen to win
-_NOTHING = 512  # bits by LZMA of a sample of one letter, and some more
-_LOOKS = 64  # places looked at in sparse data
-_RANDOM = 7.6  # bits a byte by LZMA above which content is compressed already
 
 
 def encode_bytes(
@@ -50,9 +39,9 @@ def encode_bytes(
     """
     cut = (((len(data), len(lines.starts)),), lines) if lines is not None else None
     plain = _plain_plan(data, *(cut or (_axes(data, policy.plain_segment), FINEST)))
-    beyond = not choice.forced and _beyond_models(data, plain)
+    beyond = not choice.forced and _beyond_models(data, plain, policy)
     codec = None if beyond else choice.find()
-    if codec is None or not (choice.forced or _model_may_win(data, codec, 8 * plain.size / len(data))):
+    if codec is None or not (choice.forced or _model_may_win(data, codec, plain, policy.bytes_trial)):
         if choice.wanted:
             log_unasked(codec, beyond)
         progress(len(data))
@@ -62,8 +51,9 @@ def encode_bytes(
     if choice.forced:
         _check_able(codec, pieces)
     same = (axes, granularity) == (plain.axes, plain.granularity)
-    coded = _by_model(pieces, codec, plain.coded if same else list(map(_plain_piece, pieces)), progress)
-    plan = min(Plan(axes, tuple(coded), granularity), plain, key=lambda plan: plan.size)
+    others = plain.coded if same else list(map(_plain_piece, pieces))
+    coded = _by_model(pieces, codec, others, progress, policy.model_credit)
+    plan = smaller(Plan(axes, tuple(coded), granularity), plain, policy.model_credit)
     log_unused(codec, plan, choice)
     return plan
 
@@ -117,14 +107,19 @@ def _pieces(data: bytes, axes: Axes, granularity: Granularity) -> list[bytes]:
 # ---- by a model -------------------------------------------------------------------------------
 
 
-def _by_model(pieces: Sequence[bytes], codec: Codec[Any], plain: Sequence[Coded], progress: Progress) -> list[Coded]:
-    """Return the pieces coded by the model or, if that is smaller, without. plain: all of them coded without it."""
-    coded = list(plain)
-    asked = [n for n, piece in enumerate(pieces) if may_pay(len(piece), len(plain[n].payload))]
+def _by_model(
+    pieces: Sequence[bytes], codec: Codec[Any], plain: Sequence[Coded], progress: Progress, credit: int
+) -> list[Coded]:
+    """Return the pieces coded by the model or, if that is smaller, without.
+
+    plain: all of them coded without it. credit: bytes that each may take more by the model.
+    """
+    coded, most = list(plain), [len(one.payload) + credit for one in plain]
+    asked = [n for n, piece in enumerate(pieces) if may_pay(len(piece), most[n])]
     progress(sum(map(len, pieces)) - sum(len(pieces[n]) for n in asked))
     for batch in batches(asked, lambda n: len(pieces[n]), codec.capabilities.batch):
         for n, payload in zip(batch, codec.encode_batch([pieces[n] for n in batch], progress), strict=True):
-            if wins(len(pieces[n]), len(payload), len(plain[n].payload)):
+            if wins(len(pieces[n]), len(payload), most[n]):
                 coded[n] = Coded(Method.MODEL, payload, plain[n].crc, codec.info.id)
     return coded
 
@@ -153,36 +148,39 @@ def _plain_piece(data: bytes) -> Coded:
 # ---- whether to ask a model -------------------------------------------------------------------
 
 
-def _beyond_models(data: bytes, plain: Plan) -> bool:
+def _beyond_models(data: bytes, plain: Plan, policy: Policy) -> bool:
     """Return whether no model can win: there is next to nothing, or LZMA takes it for random or for next to nothing."""
-    bits = 8 * plain.size
-    if len(data) <= _TINY or (len(data) > _SHORT and not _LEAST * len(data) < bits <= _RANDOM * len(data)):
+    bits, size, trial = 8 * plain.size, len(data), policy.bytes_trial
+    if size <= trial.tiny or (size > trial.short and not trial.least * size < bits <= trial.random * size):
         return True
     sizes = (stop - start for ((start, stop),) in extents(plain.axes, plain.granularity))
-    return not any(may_pay(size, len(coded.payload)) for size, coded in zip(sizes, plain.coded, strict=True))
+    most = (len(coded.payload) + policy.model_credit for coded in plain.coded)
+    return not any(map(may_pay, sizes, most))
 
 
-def _model_may_win(data: bytes, codec: Codec[Any], rate: float) -> bool:
+def _model_may_win(data: bytes, codec: Codec[Any], plain: Plan, trial: BytesTrial) -> bool:
     """Return whether a model beats LZMA on two samples, or the content is hardly longer than these.
 
     A whole text learns more from itself, the one way or the other, so the model may be a bit worse. For long content
     that says little the model would take long to save little: more samples decide there, and more strictly.
 
-    rate: bits a byte of the whole without a model.
+    plain: the whole without a model.
     """
-    if len(data) <= 2 * _SAMPLE:
+    if len(data) <= 2 * trial.sample:
         return True
-    count, slack = (16, 1.0) if len(data) > _LONG and rate < _LITTLE else (2, 1.25)
-    sample = b"".join(_samples(data, count + 1)[1:])
-    plain = 8 * len(lzmaraw.pack(sample))
-    if plain < max(_EMPTY * rate * len(sample), _NOTHING):  # a hole in sparse data: look where there is most
-        sample = b"".join(sorted(_samples(data, _LOOKS), key=lambda piece: len(zlib.compress(piece)))[-count:])
-        plain = 8 * len(lzmaraw.pack(sample))
-    return bool(codec.codelength(sample).bits < min(slack * plain, _RANDOM * len(sample)))
+    rate = 8 * plain.size / len(data)
+    count, slack = (16, 1.0) if len(data) > trial.long and rate < trial.little else (2, trial.slack)
+    size = trial.sample // 2
+    sample = b"".join(_samples(data, count + 1, size)[1:])
+    bits = 8 * len(lzmaraw.pack(sample))
+    if bits < max(trial.empty * rate * len(sample), trial.nothing):  # a hole in sparse data: look where there is most
+        pieces = _samples(data, trial.looks, size)
+        sample = b"".join(sorted(pieces, key=lambda piece: len(zlib.compress(piece)))[-count:])
+        bits = 8 * len(lzmaraw.pack(sample))
+    return bool(codec.codelength(sample).bits < min(slack * bits, trial.random * len(sample)))
 
 
-def _samples(data: bytes, count: int) -> list[bytes]:
-    """Return pieces of half a sample that begin at equal distances."""
-    size = _SAMPLE // 2
+def _samples(data: bytes, count: int, size: int) -> list[bytes]:
+    """Return pieces of `size` bytes that begin at equal distances."""
     starts = [part * (len(data) - size) // count for part in range(count)]
     return [data[start : start + size] for start in starts]

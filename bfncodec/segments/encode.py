@@ -23,7 +23,7 @@ from bfncodec.models import DEFAULT_LEVEL, check_level
 from bfncodec.runtime.progress import Progress, silent
 from bfncodec.segments.bytes import encode_bytes, encode_numbers
 from bfncodec.segments.pixels import encode_pixels
-from bfncodec.segments.plan import Choice, Plan
+from bfncodec.segments.plan import Choice, Plan, smaller
 from bfncodec.segments.policy import DEFAULT_POLICY, Policy
 
 __all__ = ["encode_frame"]
@@ -98,7 +98,7 @@ class _Task:
         if content.header.item_bytes == 1:
             return plan
         plain = encode_numbers(content.data, content.dtype, content.shape, silent, self.policy)
-        return min(plan, plain, key=lambda plan: plan.size)
+        return smaller(plan, plain, self.policy.model_credit)
 
     def _plan_apart(self, data: bytes, first: int) -> Plan:
         """Return segments of plain bytes, then segments of the items behind them; none holds both.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import compress
 from typing import Any
 
@@ -29,18 +30,15 @@ from bfncodec.segments.plan import (
     log_unasked,
     log_unused,
     may_pay,
+    smaller,
     wins,
 )
-from bfncodec.segments.policy import DEFAULT_POLICY, Policy
+from bfncodec.segments.policy import DEFAULT_POLICY, PictureTrial, Policy
 from bfncodec.segments.tiles import crop, grid, spread
 
 __all__ = ["encode_pixels"]
 
-_UNSAMPLED = 512 * 512  # pixels up to which a model codes a picture without a sample, which would take a third as long
 _COMPARING = 4  # tiles compared with WebP at once, which lets other threads run meanwhile
-_PIECE = 80  # side in pixels of a piece of a sample
-_SLACK = 1.15  # by which a sample may be larger than WebP's: a model learns more from a whole picture
-_NOISE = 7.9  # bits a sample that a model expects, above which a picture is noise
 
 
 def encode_pixels(
@@ -55,10 +53,10 @@ def encode_pixels(
         progress(pixels.size)
         return _plain_plan(pixels, mode, choice, policy)
     plan = _model_plan(pixels, mode, codec, asked, choice, progress, policy)
-    lost = any(part.method is not Method.MODEL for part in plan.coded)
+    lost = plan.modelled < len(plan.coded)
     promised = choice.level >= SLOW_LEVEL and not mode.is_wide
     if len(plan.coded) > 1 and (lost or promised):  # else compared already, or next to hopeless
-        plan = min(plan, _plain_plan(pixels, mode, choice, policy, plan.size), key=lambda plan: plan.size)
+        plan = smaller(plan, _plain_plan(pixels, mode, choice, policy, plan.size), policy.model_credit)
     log_unused(codec, plan, choice)
     return plan
 
@@ -70,7 +68,7 @@ def _image_codec(pixels: Pixels, mode: Mode, choice: Choice, policy: Policy) -> 
     """Return the codec for a picture, None if none is to code it, and for each tile whether the codec is to code it."""
     served = serves((1, 3), mode)
     tiles = [crop(pixels, extent) for extent in extents(_model_grid(pixels, policy))]
-    asked = [served and _tile_may_pay(tile, mode) for tile in tiles]
+    asked = [served and _tile_may_pay(tile, mode, policy.model_credit) for tile in tiles]
     codec = choice.find() if choice.forced or any(asked) else None
     if codec is not None and choice.forced and not serves(codec.capabilities.channels, mode):
         raise InputError(f"model {codec.info.name} codes no pictures of mode {mode.pil}: convert it, or name auto")
@@ -78,32 +76,32 @@ def _image_codec(pixels: Pixels, mode: Mode, choice: Choice, policy: Policy) -> 
         if codec is None and served and not any(asked):
             log_unasked(None, beyond=True)
         return codec, asked
-    if serves(codec.capabilities.channels, mode) and _image_may_win(pixels, mode, codec):
+    if serves(codec.capabilities.channels, mode) and _image_may_win(pixels, mode, codec, policy.picture_trial):
         return codec, asked
     log_unasked(codec, beyond=False)
     return None, asked
 
 
-def _tile_may_pay(tile: Pixels, mode: Mode) -> bool:
+def _tile_may_pay(tile: Pixels, mode: Mode, credit: int) -> bool:
     """Return whether a quick look leaves room for a payload of a model that is smaller, and yet taken by readers."""
-    return not least_payload(tile.nbytes) or may_pay(tile.nbytes, quick_size(tile, mode))
+    return not least_payload(tile.nbytes) or may_pay(tile.nbytes, quick_size(tile, mode) + credit)
 
 
-def _image_may_win(pixels: Pixels, mode: Mode, codec: Codec[Any]) -> bool:
+def _image_may_win(pixels: Pixels, mode: Mode, codec: Codec[Any], trial: PictureTrial) -> bool:
     """Return whether the model beats WebP on up to four small pieces, or the picture is small itself."""
     height, width = pixels.shape[:2]
-    if height * width <= _UNSAMPLED:
+    if height * width <= trial.unsampled:
         return True
-    half = _PIECE // 2
+    side, half = trial.piece, trial.piece // 2
     ideal, plain, samples = 0.0, 0, 0
     for row in {max(0, height // 4 - half), max(0, 3 * height // 4 - half)}:
         for column in {max(0, width // 4 - half), max(0, 3 * width // 4 - half)}:
-            tile = pixels[row : row + _PIECE, column : column + _PIECE]
+            tile = pixels[row : row + side, column : column + side]
             piece = prepare(tile, mode, codec.capabilities.channels).inputs[0]
             ideal += codec.codelength(piece).bits
             plain += 8 * estimate_tile(piece)
             samples += piece.size
-    return ideal < min(_SLACK * plain, _NOISE * samples)
+    return ideal < min(trial.slack * plain, trial.noise * samples)
 
 
 # ---- by a model -------------------------------------------------------------------------------
@@ -135,7 +133,8 @@ def _model_plan(
     for batch in batches(list(compress(tiles, asked)), _pixels_of, codec.capabilities.batch):
         made = _by_model(batch, mode, codec, thorough, progress)
         with ThreadPoolExecutor(_COMPARING) as pool:
-            coded += pool.map(lambda tile, own: _smaller_tile(tile, mode, own, codec.info.id, search), batch, made)
+            smallest = partial(_smaller_tile, mode, codec.info.id, search, policy.model_credit)
+            coded += pool.map(smallest, batch, made)
     by_model, without = iter(coded), iter(plain)
     return Plan(axes, tuple(next(by_model if ask else without) for ask in asked))
 
@@ -155,13 +154,15 @@ def _pixels_of(tile: Pixels) -> int:
     return int(tile.shape[0] * tile.shape[1])
 
 
-def _smaller_tile(tile: Pixels, mode: Mode, made: tuple[Method, bytes], model: bytes, search: Search) -> Coded:
+def _smaller_tile(
+    mode: Mode, model: bytes, search: Search, credit: int, tile: Pixels, made: tuple[Method, bytes]
+) -> Coded:
     """Return the tile as the model made it, unless it is smaller without, or too small for a reader's limits."""
     method, payload = made
     plain = _plain_tile(tile, len(payload), mode, search)
     if method is Method.MODEL:
-        smaller = wins(tile.nbytes, len(payload), len(plain.payload))
-        return Coded(method, payload, plain.crc, model) if smaller else plain
+        won = wins(tile.nbytes, len(payload), len(plain.payload) + credit)
+        return Coded(method, payload, plain.crc, model) if won else plain
     return Coded(method, payload, plain.crc) if len(payload) < len(plain.payload) else plain
 
 

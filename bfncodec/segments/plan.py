@@ -33,6 +33,7 @@ __all__ = [
     "log_unused",
     "may_pay",
     "parts_of",
+    "smaller",
     "wins",
 ]
 
@@ -95,6 +96,19 @@ class Plan:
         """Bytes of payloads and segment heads."""
         return sum(len(coded.payload) + _SEGMENT_COST for coded in self.coded)
 
+    @property
+    def modelled(self) -> int:
+        """Number of segments that a model codes."""
+        return sum(coded.method is Method.MODEL for coded in self.coded)
+
+
+def smaller(plan: Plan, other: Plan, credit: int = 0) -> Plan:
+    """Return the plan of less bytes, the first if both take the same.
+
+    credit: bytes less that each segment by a model counts.
+    """
+    return min(plan, other, key=lambda plan: plan.size - credit * plan.modelled)
+
 
 def parts_of(length: int, largest: int) -> int:
     """Return the number of parts of a length, at least one, none of which is longer than ``largest``."""
@@ -127,7 +141,7 @@ def batches(items: Sequence[Part], size: Callable[[Part], int], limit: int) -> I
 
 def log_unused(codec: Codec[Any], plan: Plan, choice: Choice) -> None:
     """Log that a model codes no segment, as all take less without it; a mere detail unless the caller named it."""
-    if not any(part.method is Method.MODEL for part in plan.coded):
+    if not plan.modelled:
         size, level = sum(len(part.payload) for part in plan.coded), logging.INFO if choice.forced else logging.DEBUG
         _LOG.log(level, "model %s was not used: without it the data take less, %d bytes", codec.info.name, size)
 

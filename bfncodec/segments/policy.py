@@ -1,15 +1,77 @@
-"""Policy of the encoder: how much content is coded at once, and when a file holds a preview."""
+"""Policy of the encoder: how much content is coded at once, when a model is asked, when a file holds a preview."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DEFAULT_POLICY", "Policy"]
+__all__ = ["DEFAULT_POLICY", "BytesTrial", "PictureTrial", "Policy"]
+
+
+@dataclass(frozen=True)
+class BytesTrial:
+    """Sizes and rates that decide whether a model codes bytes. Rates are in bits a byte, without a model by LZMA.
+
+    Parameters
+    ----------
+    tiny
+        Bytes up to which no model is asked: its identity and sizes alone take more than it could save.
+    short
+        Bytes up to which LZMA's rate says too little to go by.
+    least, random
+        Rates beyond which no model is asked: below, none has been seen to win; above, content is compressed already.
+    sample
+        Bytes that a model is asked about. Content up to twice as long is coded without a sample.
+    slack
+        Times LZMA's bits that a sample by the model may take: of a whole text a model learns more.
+    long, little
+        Bytes, for which a model takes a minute or so, and rate. Longer content of a lower rate saves little: it is not
+        worth that minute unless the model wins without slack, of eight times the sample.
+    empty
+        Share of the rate of the whole below which a sample is a hole in sparse data, and says nothing of the rest.
+    nothing
+        Bits below which it is one, too: those of one letter again and again, and some more.
+    looks
+        Places that are looked at in sparse data for a better sample.
+    """
+
+    tiny: int = 8
+    short: int = 2048
+    least: float = 1 / 16
+    random: float = 7.6
+    sample: int = 8192
+    slack: float = 1.25
+    long: int = 1 << 20
+    little: float = 0.5
+    empty: float = 0.25
+    nothing: int = 512
+    looks: int = 64
+
+
+@dataclass(frozen=True)
+class PictureTrial:
+    """Sizes that decide whether a model codes a picture.
+
+    Parameters
+    ----------
+    unsampled
+        Pixels up to which a picture is coded without a sample, which would take a third as long.
+    piece
+        Side in pixels of each of the up to four pieces of a sample.
+    slack
+        Times WebP's bits that a sample by the model may take: of a whole picture a model learns more.
+    noise
+        Bits a subpixel that a model expects, from which on a picture is noise.
+    """
+
+    unsampled: int = 512 * 512
+    piece: int = 80
+    slack: float = 1.15
+    noise: float = 7.9
 
 
 @dataclass(frozen=True)
 class Policy:
-    """Sizes that an encoder is free to choose. Decoders read them from the file, so any policy gives valid files.
+    """What an encoder is free to choose. Decoders read it from the file, so any policy gives valid files.
 
     Parameters
     ----------
@@ -29,6 +91,10 @@ class Policy:
         Pixels from which on a picture's file holds a preview unasked.
     preview_share
         Bytes of such a file for each byte of its preview, at least.
+    model_credit
+        Bytes that a segment by a model may take more than without, and yet counts as the smaller.
+    bytes_trial, picture_trial
+        Whether a model that was not named is used at all.
     """
 
     text_segment: int = 1 << 24
@@ -41,6 +107,9 @@ class Policy:
     form_sample: int = 1 << 18
     preview_pixels: int = 2_000_000
     preview_share: int = 2000
+    model_credit: int = 0
+    bytes_trial: BytesTrial = BytesTrial()
+    picture_trial: PictureTrial = PictureTrial()
 
 
 DEFAULT_POLICY = Policy()

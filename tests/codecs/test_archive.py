@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from bfncodec.segments.policy import Policy
 from support.archives import ITEM, archive, decode_damaged, noisy
 from support.check import check_codec
 from support.doubles import FakeArchive, FakeModels
-from support.tiny import CONFIGS, KINDS, archive_codec, export_archive, prefer_models
+from support.tiny import CONFIGS, KINDS, MODELS_WIN, archive_codec, export_archive
 
 pytestmark = pytest.mark.slow  # models at work: together they take minutes
 
@@ -300,14 +301,8 @@ def coded_by_model(blob: bytes) -> list[bool]:
     return [part is not None and part.method is Method.MODEL for part in unpack(blob).segments]
 
 
-@pytest.fixture
-def winning(on_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models of random weights win, which they otherwise would not."""
-    prefer_models(monkeypatch)
-
-
 def cut_to(kind: str, items: int) -> Policy:
-    return Policy(archive_segment=items * ITEM[kind])
+    return replace(MODELS_WIN, archive_segment=items * ITEM[kind])
 
 
 @pytest.mark.slow
@@ -321,7 +316,7 @@ def test_samples_are_coded_by_the_model(on_path: Path) -> None:
     check(blob, data)
 
 
-@pytest.mark.usefixtures("winning")
+@pytest.mark.usefixtures("on_path")
 @pytest.mark.parametrize("kind", ["levels", "grey", "binary"])
 def test_arrays_of_items_come_back(kind: str) -> None:
     array = random_items(kind, 32)
@@ -332,7 +327,7 @@ def test_arrays_of_items_come_back(kind: str) -> None:
     check(blob, array)
 
 
-@pytest.mark.usefixtures("winning")
+@pytest.mark.usefixtures("on_path")
 @pytest.mark.parametrize("whole", [True, False])
 def test_npy_files_are_cut_between_items(whole: bool) -> None:
     """The head of the file goes with the first items. Cut off within an item, the rest goes with the last."""
@@ -346,7 +341,7 @@ def test_npy_files_are_cut_between_items(whole: bool) -> None:
     check(blob, data)
 
 
-@pytest.mark.usefixtures("winning")
+@pytest.mark.usefixtures("on_path")
 def test_text_is_cut_so_that_the_last_item_ends_with_it() -> None:
     text = "abc" + noisy("letters", 80).decode()
     blob = bfncodec.compress(text, model="tiny-letters", threads=1, policy=cut_to("letters", 40))
@@ -416,11 +411,10 @@ def test_models_on_disk_are_the_ones_in_memory(on_path: Path, codecs: dict[str, 
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("winning")
 @pytest.mark.parametrize("kind", ["grey", "letters"])
 def test_measure_tells_the_noise_of_a_draw_from_the_coders_loss(on_path: Path, kind: str) -> None:
     data = noisy(kind, 150)
-    found = bfncodec.measure(data, f"tiny-{kind}", threads=1, draws=3)
+    found = bfncodec.measure(data, f"tiny-{kind}", threads=1, draws=3, policy=MODELS_WIN)
     codec = archive_codec(on_path / f"tiny-{kind}", kind)
     payload = codec.encode(data)
     assert found.ideal is not None
@@ -450,7 +444,7 @@ def segment_at(blob: bytes, number: int) -> tuple[int, int, tuple[int, int]]:
     return blob.index(part.payload), len(part.payload), part.extent[0]
 
 
-@pytest.mark.usefixtures("winning")
+@pytest.mark.usefixtures("on_path")
 @pytest.mark.parametrize("damaged", [0, 1, 2])
 def test_salvage_repairs_a_flipped_bit(damaged: int) -> None:
     """Nothing is lost, and that there is damage is told with an empty place."""
@@ -466,7 +460,7 @@ def test_salvage_repairs_a_flipped_bit(damaged: int) -> None:
         assert found == data
 
 
-@pytest.mark.usefixtures("winning")
+@pytest.mark.usefixtures("on_path")
 @pytest.mark.parametrize("damaged", [0, 1, 2])
 def test_salvage_loses_what_is_popped_after_the_damage(damaged: int) -> None:
     """Zeros in its place, and its bytes are named."""
@@ -486,11 +480,11 @@ def test_salvage_loses_what_is_popped_after_the_damage(damaged: int) -> None:
     assert found == bytes(expected)
 
 
-@pytest.mark.usefixtures("winning")
+@pytest.mark.usefixtures("on_path")
 def test_a_file_of_one_segment_is_salvaged_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chain, "BYTES_A_CHECK", 64)
     data = random_items("grey", 200)
-    blob = bfncodec.compress(data, model="tiny-grey", threads=1)
+    blob = bfncodec.compress(data, model="tiny-grey", threads=1, policy=MODELS_WIN)
     at, size, _ = segment_at(blob, 0)
     broken = blob[:at] + beyond_repair(blob[at:], size * 3 // 4)
     for damaged in (broken, blob[:-5]):
@@ -509,7 +503,7 @@ def test_a_file_of_one_segment_is_salvaged_too(monkeypatch: pytest.MonkeyPatch) 
     assert [d.repaired for d in damages] == [True]
 
 
-@pytest.mark.usefixtures("winning")
+@pytest.mark.usefixtures("on_path")
 def test_a_file_that_was_cut_off_keeps_its_first_items() -> None:
     array = random_items("grey", 30)
     blob = bfncodec.compress(array, model="tiny-grey", threads=1, policy=cut_to("grey", 12))

@@ -25,7 +25,7 @@ from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.wire import varint
 from bfncodec.segments.encode import encode_frame
-from support.tiny import archive_codec, export_archive, prefer_models
+from support.tiny import MODELS_WIN, archive_codec, export_archive
 
 RGB = "tiny-levels"
 SHAPE = (4, 4, 3)
@@ -40,9 +40,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _here(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bfncodec.models.search_path", lambda: [models])
+    monkeypatch.setenv("BFNCODEC_MODELS", str(models))
     monkeypatch.chdir(tmp_path)
-    prefer_models(monkeypatch)
 
 
 def items(models: Path, count: int) -> np.ndarray[Any, Any]:
@@ -68,7 +67,7 @@ def test_an_npz_file_comes_back_byte_for_byte(models: Path, tmp_path: Path) -> N
     labels = np.arange(60) % 10
     data = saved(labels=labels, train=train, names=np.array(["a", "bc"]), test=test, one=train[0])
     (tmp_path / "set.npz").write_bytes(data)
-    compress_file("set.npz", None, Options(RGB))
+    compress_file("set.npz", None, Options(RGB, policy=MODELS_WIN))
     blob = (tmp_path / "set.npz.bfn").read_bytes()
     frame = unpack(blob)
     assert [part.method for part in frame.segments if part] == [Method.LZMA, Method.MODEL]
@@ -173,7 +172,7 @@ def test_only_bytes_have_places() -> None:
 
 def test_damage_is_zeros_in_their_places(models: Path) -> None:
     data = saved(a=items(models, 60), labels=np.arange(50))
-    blob = bytearray(encode_frame(arrays_of(data, SHAPE), RGB, bfncodec.Models()))
+    blob = bytearray(encode_frame(arrays_of(data, SHAPE), RGB, bfncodec.Models(), policy=MODELS_WIN))
     part = unpack(bytes(blob)).segments[-1]
     assert part is not None
     at = bytes(blob).index(part.payload) + 8

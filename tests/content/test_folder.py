@@ -8,6 +8,7 @@ import json
 import os
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,9 @@ from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind, Method, Mode, Origin
 from bfncodec.format.wire import varint
 from bfncodec.images.files import read_file, write_file
-from bfncodec.segments.policy import Policy
+from bfncodec.segments.policy import DEFAULT_POLICY, Policy
 from support.doubles import FakeModels
-from support.tiny import archive_codec, export_archive, prefer_models
+from support.tiny import MODELS_WIN, archive_codec, export_archive
 
 RGB, GREY, BINARY, LETTERS = "tiny-levels", "tiny-grey", "tiny-binary", "tiny-letters"
 OTHERS = {"notes.txt", "empty", "deep/er/large.png", "photo.jpg", "ragged.png"}
@@ -53,13 +54,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _here(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bfncodec.models.search_path", lambda: [models])
+    monkeypatch.setenv("BFNCODEC_MODELS", str(models))
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def _model_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    prefer_models(monkeypatch)
 
 
 def items(models: Path, kind: str, count: int) -> np.ndarray[Any, Any]:
@@ -145,17 +141,13 @@ def listing(folder: Path) -> set[str]:
 # ---- there and back -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lzma", [True, False], ids=["with LZMA", "without"])
-def test_a_folder_comes_back(folder: Path, lzma: bool, request: pytest.FixtureRequest) -> None:
-    if not lzma:
-        request.getfixturevalue("_model_wins")
+@pytest.mark.parametrize("policy", [DEFAULT_POLICY, MODELS_WIN], ids=["with LZMA", "without"])
+def test_a_folder_comes_back(folder: Path, policy: Policy) -> None:
     before = found(folder)
-    *_, line = run("compress", "-m", RGB, "--rm", "-v", "set").stderr.splitlines()
+    made = compress_file("set", options=Options(RGB, remove=True, policy=policy))
     assert not folder.exists()
-    assert line.startswith("set : ")
-    assert ("1 model" in line) is not lzma, line
-    line = run("decompress", "--rm", "set.bfn").stderr
-    assert line.startswith("set.bfn : ")
+    assert made.coding.methods.get("model", 0) == (policy is MODELS_WIN)
+    decompress_file("set.bfn", options=Options(remove=True))
     assert listing(folder.parent) == {"set"}
     after = found(folder)
     assert after == expected(before)
@@ -164,11 +156,10 @@ def test_a_folder_comes_back(folder: Path, lzma: bool, request: pytest.FixtureRe
     assert opened(after["000"]).info["Title"] == "number 0"
 
 
-@pytest.mark.usefixtures("_model_wins")
 def test_pictures_only_are_one_chain(models: Path, tmp_path: Path) -> None:
     pixels = items(models, "levels", 20)
     write(tmp_path / "set", {f"{n}.png": saved(item, "PNG") for n, item in enumerate(pixels)})
-    compress_file("set", options=Options(RGB))
+    compress_file("set", options=Options(RGB, policy=MODELS_WIN))
     frame = unpack((tmp_path / "set.bfn").read_bytes())
     assert [part.method for part in frame.segments if part] == [Method.MODEL]
     decompress_file("set.bfn", "back")
@@ -176,7 +167,6 @@ def test_pictures_only_are_one_chain(models: Path, tmp_path: Path) -> None:
         assert np.array_equal(opened((tmp_path / "back" / f"{n}.png").read_bytes()), item)
 
 
-@pytest.mark.usefixtures("_model_wins")
 def test_black_and_white_however_it_is_written(models: Path, tmp_path: Path) -> None:
     pixels = items(models, "binary", 40)
     files = {f"{n:03}.png": saved(item, "PNG") for n, item in enumerate(pixels)}
@@ -184,7 +174,7 @@ def test_black_and_white_however_it_is_written(models: Path, tmp_path: Path) -> 
     files["other.pbm"] = b"P4\n4 4\n" + bytes([0xF0, 0x10, 0x20, 0x30])
     files["notes"] = TEXT  # not among the items, which would no longer be of two values
     write(tmp_path / "set", files)
-    run("compress", "-m", BINARY, "set")
+    compress_file("set", options=Options(BINARY, policy=MODELS_WIN))
     methods = [part.method for part in unpack((tmp_path / "set.bfn").read_bytes()).segments if part]
     assert methods == [Method.LZMA, Method.MODEL]
     run("decompress", "set.bfn", "-o", "back")
@@ -221,10 +211,9 @@ def test_byte_for_byte_where_that_is_asked_for(folder: Path) -> None:
     assert found(folder) == before
 
 
-@pytest.mark.usefixtures("_model_wins")
 def test_large_other_files_are_cut(models: Path) -> None:
     files = mixed(items(models, "levels", 20))
-    blob = bfncodec.compress(files, RGB, policy=Policy(plain_segment=100, archive_segment=48 * 7))
+    blob = bfncodec.compress(files, RGB, policy=replace(MODELS_WIN, plain_segment=100, archive_segment=48 * 7))
     content = folder_of(files, (4, 4, 3))
     parts = [part for part in unpack(blob).segments if part]
     others = -(-content.first // 100)
@@ -246,6 +235,14 @@ def test_pixels_like_the_head_of_an_array_file(models: Path) -> None:
 
 
 # ---- what users see -----------------------------------------------------------------------------
+
+
+def test_the_command_says_what_became_of_a_folder(folder: Path) -> None:
+    *_, line = run("compress", "-m", RGB, "--rm", "-v", "set").stderr.splitlines()
+    assert line.startswith("set : ")
+    assert "segments: 2 lzma" in line
+    assert run("decompress", "--rm", "set.bfn").stderr.startswith("set.bfn : ")
+    assert listing(folder.parent) == {"set"}
 
 
 def test_list_and_test(folder: Path) -> None:
@@ -439,10 +436,9 @@ def damaged(blob: bytes, number: int) -> bytes:
     return blob[:at] + bytes(byte ^ 0x5A for byte in blob[at : at + size]) + blob[at + size :]
 
 
-@pytest.mark.usefixtures("_model_wins")
 @pytest.mark.parametrize("number", [0, 2, 4])
 def test_salvage(folder: Path, tmp_path: Path, number: int) -> None:
-    blob = bfncodec.compress(found(folder), RGB, policy=Policy(archive_segment=48 * 5))
+    blob = bfncodec.compress(found(folder), RGB, policy=replace(MODELS_WIN, archive_segment=48 * 5))
     content = folder_of(found(folder), (4, 4, 3))
     assert len(unpack(blob).segments) == 5  # the other files, and four times five pictures
     pictures = [entry.path for entry in content.entries if entry.is_picture]
@@ -458,9 +454,8 @@ def test_salvage(folder: Path, tmp_path: Path, number: int) -> None:
     assert found(tmp_path / "bad").keys() == found(folder).keys() - lost
 
 
-@pytest.mark.usefixtures("_model_wins")
 def test_a_flipped_bit_loses_no_picture(folder: Path, tmp_path: Path) -> None:
-    blob = bfncodec.compress(found(folder), RGB, policy=Policy(archive_segment=48 * 5))
+    blob = bfncodec.compress(found(folder), RGB, policy=replace(MODELS_WIN, archive_segment=48 * 5))
     part = unpack(blob).segments[2]
     assert part is not None
     at = blob.index(part.payload) + len(part.payload) // 2

@@ -16,7 +16,7 @@ from bfncodec.flow.report import CodeLength
 from bfncodec.format.kinds import Mode
 from bfncodec.format.limits import Limits, least_payload, plausible
 from bfncodec.images import classical, vp8l
-from bfncodec.segments.policy import Policy
+from bfncodec.segments.policy import BytesTrial, PictureTrial, Policy
 from support.doubles import FakeCodec, FakeModels, noise
 
 WORDS = b"to be or not to be, that is the question " * 100
@@ -136,11 +136,34 @@ def test_long_content_that_says_little_is_looked_at_closely() -> None:
 
 def test_noise_is_not_for_models() -> None:
     """Where a model expects as many bits as there are, it is not asked, though another method is no better."""
-    codec = Exact("image", 8.02)
-    array = noise(30, 600, 500, 3)
-    blob = bfncodec.compress(array, level=1, codecs=models_with(codec))
-    assert codec.batches == []
-    assert len(blob) <= array.size + 40
+    array = noise(30, 60, 50, 3)
+    for most, used in ((7.9, False), (8.1, True)):
+        codec = Exact("image", 8.02)
+        policy = Policy(picture_trial=PictureTrial(unsampled=2999, piece=20, noise=most))
+        blob = bfncodec.compress(array, level=1, codecs=models_with(codec), policy=policy)
+        assert codec.asked.shape == (20, 20, 3)
+        assert bool(codec.batches) == used
+        assert len(blob) <= array.size + 40
+
+
+@pytest.mark.parametrize(("slack", "used"), [(0.9, False), (1.3, True)])
+def test_a_sample_says_whether_a_text_model_is_used(slack: float, used: bool) -> None:
+    """Of 400 random letters LZMA makes some 5 to 6 bits each; the model says 6."""
+    data = (noise(50, 500) % 26 + 97).tobytes()
+    codec = Exact("text", 6.0)
+    policy = Policy(bytes_trial=BytesTrial(sample=200, slack=slack))
+    bfncodec.compress(data, codecs=models_with(codec), policy=policy)
+    assert len(codec.asked) == 200
+    assert bool(codec.batches) == used
+
+
+@pytest.mark.parametrize(("data", "model"), [(WORDS, "text"), (np.zeros((30, 30, 3), np.uint8), "photo")])
+def test_a_model_with_credit_wins(data: Any, model: str) -> None:
+    models = FakeModels()
+    for credit, method in ((0, {"lzma", "picture"}), (1 << 20, {"model"})):
+        blob = bfncodec.compress(data, model, codecs=models, policy=Policy(model_credit=credit))
+        assert bfncodec.describe(blob).methods.keys() <= method
+        assert np.array_equal(bfncodec.decompress(blob, codecs=models), data)
 
 
 @pytest.mark.slow

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from numpy.typing import NDArray
 
@@ -19,12 +18,13 @@ from bfncodec.networks.parallel.exact import ExactDenoiser
 from bfncodec.networks.parallel.model import Denoiser, DenoiserConfig
 from bfncodec.networks.sequence.exact import ExactSequence
 from bfncodec.networks.sequence.model import SequenceConfig, SequenceDenoiser
-from bfncodec.segments import bytes as byte_segments
-from bfncodec.segments.plan import Plan
+from bfncodec.segments.policy import Policy
 from bfncodec.training.export import export, quantised_tensors
 
 Ints = NDArray[np.int64]
 CPU = torch.device("cpu")
+MODELS_WIN = Policy(model_credit=1 << 40)
+"""Random weights are worse than LZMA, so the model is taken whatever it costs."""
 _SMALL: dict[str, Any] = {"width": 8, "hidden": 16, "blocks": 2}
 CONFIGS: dict[str, Any] = {
     "levels": DenoiserConfig("discretised", (4, 4, 3), beta=400.0, dilations=(1, 2), **_SMALL),
@@ -105,13 +105,6 @@ def archive_codec(folder: Path, kind: str, device: torch.device = CPU) -> Archiv
     info = models.read(folder)
     network = denoiser(kind)
     return ArchiveCodec(info, quantised_tensors(network), device)
-
-
-def prefer_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Random weights are worse than LZMA, so the model is taken whatever it costs."""
-    monkeypatch.setattr(byte_segments, "wins", lambda *sizes: True)
-    monkeypatch.setattr(byte_segments, "may_pay", lambda *sizes: True)
-    monkeypatch.setattr(Plan, "size", property(lambda plan: -sum(bool(part.model) for part in plan.coded)))
 
 
 def random_words(seed: int, count: int) -> np.ndarray[Any, Any]:
