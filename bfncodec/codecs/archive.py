@@ -21,7 +21,7 @@ from torch import Tensor
 
 from bfncodec.codecs import chain
 from bfncodec.codecs.base import ModelCodec, named
-from bfncodec.codecs.chain import GROUP, Chain
+from bfncodec.codecs.chain import GROUP, Chain, Sizes
 from bfncodec.codecs.protocol import Account, Capabilities
 from bfncodec.codecs.receivers.parallel import Grid, ParallelReceiver, parallel_receiver, sums_of
 from bfncodec.codecs.receivers.realised import realised_path
@@ -80,6 +80,8 @@ class ArchiveCodec(ModelCodec[bytes]):
 
     `decode` of a damaged payload raises SalvageableError where something can be had of it.
     """
+
+    sizes = Sizes()
 
     def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.info, self.device = info, device
@@ -236,7 +238,8 @@ class ArchiveCodec(ModelCodec[bytes]):
                 continue
             report(head)
             kind = (white or 0) if self._binary else None
-            return chain.write(chain.checked(Chain(len(x), head, kind, tuple(groups), stack.written()), x, self.item))
+            made = Chain(len(x), head, kind, tuple(groups), stack.written())
+            return chain.write(chain.checked(made, x, self.item, self.sizes))
 
     def _decode(self, payload: bytes, progress: Progress) -> bytes:
         found = chain.read(payload, self.item, self._binary)

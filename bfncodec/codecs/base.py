@@ -5,9 +5,10 @@ from __future__ import annotations
 import zlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 
 from bfncodec.codecs.protocol import Codec
 from bfncodec.errors import DamagedError, InputError, ModelError
@@ -62,6 +63,14 @@ class ModelCodec(Codec[Item]):
 
     threads: int | None = None
     """CPU threads that a call may use, None for as many as torch has where it is called."""
+    sizes: Any = None
+    """Numbers that the encoder is free to choose: a frozen dataclass `Sizes` beside the codec."""
+
+    def with_sizes(self, sizes: Any) -> Self:
+        """Return the codec with other sizes, a `Sizes` of its own module, for measuring. Any payload still decodes."""
+        other = copy(self)
+        other.sizes = sizes
+        return other
 
     def __init_subclass__(cls) -> None:
         """Networks compute the same whatever the program around has set torch to, which finds its settings again; where

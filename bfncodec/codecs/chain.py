@@ -24,8 +24,14 @@ from bfncodec.format.wire import Reader, varint
 
 GROUP = 64  # items that are coded side by side at most
 MOST_GROUPS = 1 << 20  # of a chain
-BYTES_A_CHECK = 2560  # bytes of stack for each checksum of items, at least
 Words = NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes that an encoder is free to choose. check: bytes of stack for each checksum of items, at least."""
+
+    check: int = 2560
 
 
 @dataclass(frozen=True)
@@ -64,9 +70,9 @@ class Found:
     damaged: int
 
 
-def checked(chain: Chain, content: bytes, item: int) -> Chain:
-    """The chain with checksums of its content. item: bytes of one."""
-    most = max(1, 4 * len(chain.words) // BYTES_A_CHECK)
+def checked(chain: Chain, content: bytes, item: int, sizes: Sizes) -> Chain:
+    """Return the chain with checksums of its content. item: bytes of one."""
+    most = max(1, 4 * len(chain.words) // sizes.check)
     bare = replace(chain, every=max(1, -(-len(chain.groups) // most)))
     checks, at = [], chain.head
     for part in bare.parts():

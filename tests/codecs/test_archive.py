@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import bfncodec
-from bfncodec.codecs import chain
 from bfncodec.codecs.archive import GROUP, ArchiveCodec
+from bfncodec.codecs.chain import Sizes
 from bfncodec.errors import BfncodecError, DamagedError, InputError, SalvageableError, Salvaged
 from bfncodec.format import lzmaraw
 from bfncodec.format.axes import FINEST, Items, extents
@@ -210,12 +210,9 @@ def beyond_repair(payload: bytes, first: int, many: int = 3) -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["levels", "grey"])
-def test_what_is_popped_before_the_damage_comes_back(
-    codecs: dict[str, ArchiveCodec], monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_what_is_popped_before_the_damage_comes_back(codecs: dict[str, ArchiveCodec], kind: str) -> None:
     """Groups dig as deep into the stack as they borrow; of binary data and letters that is all of a short one."""
-    monkeypatch.setattr(chain, "BYTES_A_CHECK", 64)
-    codec, data = codecs[kind], noisy(kind, 200)
+    codec, data = codecs[kind].with_sizes(Sizes(check=64)), noisy(kind, 200)
     payload = codec.encode(data)
     with pytest.raises(SalvageableError) as error:
         codec.decode(beyond_repair(payload, int(0.8 * len(payload))))
@@ -481,10 +478,10 @@ def test_salvage_loses_what_is_popped_after_the_damage(damaged: int) -> None:
 
 
 @pytest.mark.usefixtures("on_path")
-def test_a_file_of_one_segment_is_salvaged_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chain, "BYTES_A_CHECK", 64)
-    data = random_items("grey", 200)
-    blob = bfncodec.compress(data, model="tiny-grey", threads=1, policy=MODELS_WIN)
+def test_a_file_of_one_segment_is_salvaged_too(codecs: dict[str, ArchiveCodec]) -> None:
+    data, source = random_items("grey", 200), FakeModels()
+    source.codecs["archive"] = codecs["grey"].with_sizes(Sizes(check=64))
+    blob = bfncodec.compress(data, model="tiny-grey", codecs=source, policy=MODELS_WIN)
     at, size, _ = segment_at(blob, 0)
     broken = blob[:at] + beyond_repair(blob[at:], size * 3 // 4)
     for damaged in (broken, blob[:-5]):

@@ -135,13 +135,13 @@ def test_thorough_payloads_are_the_shortest_of_those_tried(both: ImageCodec) -> 
 
 
 @pytest.mark.slow
-def test_large_images_are_tried_in_fewer_orientations(both: ImageCodec, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_images_are_tried_in_fewer_orientations(both: ImageCodec) -> None:
     ramp = np.add.outer(np.arange(24) ** 2, np.arange(31) * 3)[..., None] + np.arange(3)
     xs = [np.ascontiguousarray(turn(ramp.astype(np.uint8), o)[:k]) for o in range(8) for k in (9, 24)]
     of_all = both.encode_batch(xs, thorough=True)
-    monkeypatch.setattr(ImageCodec, "sizes", Sizes(small=300))
-    some = both.encode_batch(xs, thorough=True)
-    assert some == [both.encode_batch([x], thorough=True)[0] for x in xs]
+    codec = both.with_sizes(Sizes(small=300))
+    some = codec.encode_batch(xs, thorough=True)
+    assert some == [codec.encode_batch([x], thorough=True)[0] for x in xs]
     assert of_all != some
     for x, payload in zip(xs, some, strict=True):
         np.testing.assert_array_equal(both.decode(payload), x)
@@ -245,13 +245,13 @@ def test_the_bits_of_an_image_stand_at_the_steps_that_spend_them(image_codec: Im
     assert a[-1] != b[-1]
 
 
-def test_many_blocks_and_groups_give_the_same_bytes(image_codec: ImageCodec, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_blocks_and_groups_give_the_same_bytes(image_codec: ImageCodec) -> None:
     """How many pixels the network sees at once, and how many images, is nobody's business but memory's."""
     xs = [noise(i, 20, 11, 3) for i in range(3)]
     payloads = image_codec.encode_batch(xs)
-    monkeypatch.setattr(ImageCodec, "sizes", Sizes(batch=500, block=17))
-    assert image_codec.encode_batch(xs) == payloads
-    for x, back in zip(xs, image_codec.decode_batch(payloads), strict=True):
+    codec = image_codec.with_sizes(Sizes(batch=500, block=17))
+    assert codec.encode_batch(xs) == payloads
+    for x, back in zip(xs, codec.decode_batch(payloads), strict=True):
         np.testing.assert_array_equal(back, x)
 
 

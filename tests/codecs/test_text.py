@@ -86,12 +86,12 @@ def test_empty_text_is_one_byte(text_codec: TextCodec) -> None:
     assert text_codec.encode(b"") == varint(0)
 
 
-def test_batching_gives_the_same_bytes(text_codec: TextCodec, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batching_gives_the_same_bytes(text_codec: TextCodec) -> None:
     xs = [noise(i, 380).tobytes() for i in range(3)]
     payloads = text_codec.encode_batch(xs)
-    monkeypatch.setattr(text_codec, "sizes", Sizes(batch=7, encode_streams=4, block=50))
-    assert text_codec.encode_batch(xs) == payloads
-    assert text_codec.decode_batch(payloads) == xs
+    other = text_codec.with_sizes(Sizes(batch=7, encode_streams=4, block=50))
+    assert other.encode_batch(xs) == payloads
+    assert other.decode_batch(payloads) == xs
 
 
 # --- text that learns from itself --------------------------------------------------------------
@@ -158,24 +158,23 @@ def test_texts_learn_from_themselves(mixed_codec: TextCodec, text_codec: TextCod
     assert mixed_codec.encode(short) == text_codec.encode(short)  # too short to learn
 
 
-def test_contexts_do_not_depend_on_how_lanes_are_run(
-    mixed_folder: Path, mixed_codec: TextCodec, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_contexts_do_not_depend_on_how_lanes_are_run(mixed_folder: Path, mixed_codec: TextCodec) -> None:
     xs = [(noise(i, 54) % 7).tobytes() * 3 for i in range(3)]  # four teeth
     before, payloads = torch.get_num_threads(), mixed_codec.encode_batch(xs)
     try:
         for threads, least in ((1, 32), (2, 1), (3, 4)):
-            codec = bfncodec.load(mixed_folder, threads=threads)
-            codec.sizes = Sizes(encode_least=least, decode_least=least)
+            codec = bfncodec.load(mixed_folder, threads=threads).with_sizes(
+                Sizes(encode_least=least, decode_least=least)
+            )
             assert torch.get_num_threads() == before
             assert codec.encode_batch(xs) == payloads
             assert codec.decode_batch(payloads) == xs
             assert torch.get_num_threads() == before
     finally:
         torch.set_num_threads(before)
-    monkeypatch.setattr(mixed_codec, "sizes", Sizes(batch=3, encode_streams=2, block=50))
-    assert mixed_codec.encode_batch(xs) == payloads
-    assert mixed_codec.decode_batch(payloads) == xs
+    codec = mixed_codec.with_sizes(Sizes(batch=3, encode_streams=2, block=50))
+    assert codec.encode_batch(xs) == payloads
+    assert codec.decode_batch(payloads) == xs
 
 
 def test_the_contexts_of_a_lane_are_its_own_past(mixed_codec: TextCodec, monkeypatch: pytest.MonkeyPatch) -> None:
