@@ -25,13 +25,17 @@ from safetensors.torch import save
 
 import bfncodec
 from bfncodec import models
+from bfncodec.cli.batch import Direction, Expansion, Transform
+from bfncodec.cli.call import Call
 from bfncodec.cli.main import _run, cli
 from bfncodec.content.arrays import arrays_of
 from bfncodec.content.folder import FilePositions
 from bfncodec.content.paths import bad_path, unusable_path
 from bfncodec.errors import BfncodecError, DamagedError, InputError, LimitError, ModelError
 from bfncodec.files.data import decode_data
-from bfncodec.files.options import Options
+from bfncodec.files.names import decompressed_name, has_suffix
+from bfncodec.files.options import Made, Options
+from bfncodec.files.transfer import decompress_file
 from bfncodec.format import lzmaraw
 from bfncodec.format.extras import Extra, Tag, write_extras
 from bfncodec.format.kinds import Mode, Origin
@@ -318,13 +322,28 @@ def test_output_is_counted_over_all_files_of_a_call(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "a.bfn", "b", "b.bfn", "c.bfn"]
 
 
-def test_files_that_expand_without_measure_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bfncodec.cli.batch._LEAST_OUTPUT", 1 << 20)
+@pytest.mark.parametrize("to_stdout", [False, True])
+def test_files_that_expand_without_measure_are_not_written(
+    tmp_path: Path, to_stdout: bool, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
     path = tmp_path / "zeros.bfn"
     path.write_bytes(sealed(bomb("lzma", 32), decompress))
-    assert "--max-output" in run("decompress", "-q", str(path), code=1)
-    assert "--max-output" in run("decompress", "-q", "-c", str(path), code=1)
-    run("decompress", "-q", str(path), "--max-output", "1G")
+
+    def data(path: Path, options: Options, codecs: bfncodec.Models, bar: Any) -> Made:
+        return decode_data(path.read_bytes(), options, codecs, bar)[0]
+
+    def code(limits: Limits, least: int) -> int:
+        direction = Direction(decompressed_name, decompress_file, data, has_suffix, compresses=False, folders=False)
+        options, call = Options(limits=limits), Call(quiet=True, verbose=False)
+        work = Transform(direction, options, bfncodec.Models(), call, None, to_stdout, False, Expansion(1000, least))
+        return work.run([path], recursive=False)
+
+    assert code(Limits(), 1 << 20) == 1
+    out, said = capsysbinary.readouterr()
+    assert out == b""
+    assert b"--max-output" in said
+    assert [found.name for found in tmp_path.iterdir()] == ["zeros.bfn"]
+    assert code(Limits(output=32 << 20), 1 << 20) == 0
 
 
 # ---- paths ------------------------------------------------------------------------------------
@@ -430,17 +449,15 @@ def test_what_is_lost_of_a_folder_of_many_files_is_found_in_time() -> None:
 # ---- slow ones --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(1, 40, 1), (40, 1, 3), (3, 30, 3), (9, 2, 1)])
+@pytest.mark.parametrize(
+    "shape", [(1, 40, 1), (40, 1, 3), (3, 30, 3), (9, 2, 1), (63, 70, 1), (64, 70, 1), (70, 21, 3), (70, 22, 3)]
+)
 @pytest.mark.parametrize("shift", [3, 8, 16])
-def test_thin_planes_are_joined_sample_by_sample(
-    shape: tuple[int, ...], shift: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_planes_are_joined_sample_by_sample_or_by_slanted_lines(shape: tuple[int, ...], shift: int) -> None:
+    """Planes of 64 samples a line and more are joined by lines."""
     numbers = noise(7, *shape).astype(np.uint16) * (257 if shift == 16 else 1)
     planes = split(numbers, shift)
-    thin = join(*planes, shift)
-    monkeypatch.setattr("bfncodec.images.byteplanes._THIN", 0)
-    assert np.array_equal(thin, join(*planes, shift))
-    assert np.array_equal(thin, numbers)
+    assert np.array_equal(join(*planes, shift), numbers)
 
 
 def test_no_side_of_a_segment_is_longer_than_any_can_be() -> None:

@@ -26,9 +26,15 @@ from bfncodec.files.options import Made, Options, Result, size_of
 from bfncodec.format.concatenation import check_joinable
 from bfncodec.format.limits import NO_LIMITS, Limits
 
-__all__ = ["Direction", "Transform", "transform"]
+__all__ = ["Direction", "Expansion", "Transform", "transform"]
 
-_EXPANSION, _LEAST_OUTPUT = 1000, 1 << 34
+
+@dataclass(frozen=True)
+class Expansion:
+    """Output of a call that is accepted unasked: times its input, or so many bytes if that is more."""
+
+    times: int = 1000
+    least: int = 1 << 34
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,8 @@ def transform(files: Sequence[Path], given: Mapping[str, Any], direction: Direct
 class Transform:
     """Work in one direction on all files of a call.
 
-    salvage: say what is damaged, and keep what is left. room: bytes that results may still have.
+    salvage: say what is damaged, and keep what is left. expansion: output that is accepted where the caller set no
+    limit. room: bytes that results may still have.
     """
 
     direction: Direction
@@ -98,6 +105,7 @@ class Transform:
     output: Output | None
     to_stdout: bool
     salvage: bool
+    expansion: Expansion = Expansion()
     room: int = 0
 
     def run(self, paths: Sequence[Path], recursive: bool) -> int:
@@ -127,7 +135,8 @@ class Transform:
         limits = self.options.limits or Limits()
         if limits is NO_LIMITS or limits.output < NO_LIMITS.output:
             return limits.output
-        return max(_LEAST_OUTPUT, _EXPANSION * sum(path.stat().st_size for path in paths if path.is_file()))
+        given = sum(path.stat().st_size for path in paths if path.is_file())
+        return max(self.expansion.least, self.expansion.times * given)
 
     def _clash(self, found: Sequence[tuple[Path, Path]]) -> bool:
         """Return whether results would take each other's place, or that of a source, and say which would."""
