@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -183,17 +183,22 @@ def texts_of(source: Source, folder: Path) -> Iterator[tuple[str, bytes]]:
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(list(KINDS)), help="Only these; all, unless said.")
 def main(folder: Path, kinds: tuple[str, ...]) -> None:
     for kind in kinds or KINDS:
-        texts: dict[str, bytes] = {}
-        for source in KINDS[kind]:
-            own = dict(texts_of(source, folder))
-            click.echo(f"{kind:10} {source.package:32} {len(own):6} files {sum(map(len, own.values())):10,} bytes")
-            texts |= own
-        (folder / kind).mkdir(parents=True, exist_ok=True)
-        kept = [d for d in texts if d.startswith(HELD_OUT) or kind in MEASURED]
-        for part, digests in (("train", texts.keys() - kept), ("val", kept)):
-            if digests:
-                chosen = b"\n".join(texts[d] for d in sorted(digests, key=lambda d: d[1:]))
-                (folder / kind / f"{part}.txt.xz").write_bytes(lzma.compress(chosen, preset=1))
+        gather(kind, KINDS[kind], folder)
+
+
+def gather(kind: str, sources: Sequence[Source], folder: Path) -> None:
+    """Write the texts of a kind to a folder of its name, those to train on and the held-out ones apart."""
+    texts: dict[str, bytes] = {}
+    for source in sources:
+        own = dict(texts_of(source, folder))
+        click.echo(f"{kind:10} {source.package:32} {len(own):6} files {sum(map(len, own.values())):10,} bytes")
+        texts |= own
+    (folder / kind).mkdir(parents=True, exist_ok=True)
+    kept = [d for d in texts if d.startswith(HELD_OUT) or kind in MEASURED]
+    for part, digests in (("train", texts.keys() - kept), ("val", kept)):
+        if digests:
+            chosen = b"\n".join(texts[d] for d in sorted(digests, key=lambda d: d[1:]))
+            (folder / kind / f"{part}.txt.xz").write_bytes(lzma.compress(chosen, preset=1))
 
 
 if __name__ == "__main__":

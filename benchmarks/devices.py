@@ -28,7 +28,7 @@ from benchmarks.samples import check, coded, names, photo, text
 from benchmarks.tables import table
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
-SIDE, LETTERS = 384, 40_000  # of what speeds are measured with
+LETTERS = 40_000  # of the text that speeds are measured with
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,10 @@ class Found:
 @click.option("-m", "--model", "models", multiple=True, help="Only these models; may repeat.  [default: all]")
 @click.option("--seconds", default=110.0, show_default=True, help="Begin nothing new after so long.")
 @click.option("--no-speed", is_flag=True, help="Leave the speeds out.")
-def main(device: str, models: tuple[str, ...], seconds: float, no_speed: bool) -> None:
+@click.option(
+    "--side", default=384, show_default=True, help="Side in pixels of the photo that speeds are measured with."
+)
+def main(device: str, models: tuple[str, ...], seconds: float, no_speed: bool, side: int) -> None:
     import torch
 
     end, wanted = time.monotonic() + seconds, models or tuple(names())
@@ -56,7 +59,7 @@ def main(device: str, models: tuple[str, ...], seconds: float, no_speed: bool) -
     found = [_outcome(what, work, end) for what, work in checks]
     click.echo(table(["what", "outcome", "seconds"], [[f.what, f.outcome, f"{f.seconds:.2f}"] for f in found]))
     if not no_speed:
-        rows = [row for name in wanted if time.monotonic() < end for row in _speed(name, device)]
+        rows = [row for name in wanted if time.monotonic() < end for row in _speed(name, device, side)]
         click.echo("\n" + table(["model", "bytes", "packed", "encode KB/s", "decode KB/s"], rows))
     wrong = [f.what for f in found if f.outcome not in ("same", "left out")]
     click.echo(f"\n{len(found)} checks, {len(wrong)} wrong{': ' + ', '.join(wrong) if wrong else ''}")
@@ -108,14 +111,14 @@ def _both(codec: Any, payload: bytes, content: bytes) -> None:
     check(np.frombuffer(codec.encode(content), np.uint8), np.frombuffer(written, np.uint8))
 
 
-def _speed(name: str, device: str) -> Iterator[list[str]]:
+def _speed(name: str, device: str, side: int) -> Iterator[list[str]]:
     """Rows of a model of pictures or texts: the second of two runs counts, as the first loads what is needed."""
     codec = bfncodec.load(name, device=device)
     if codec.info.role == "archive":
         return
-    x: Any = photo(SIDE) if codec.info.role == "image" else text(LETTERS)
+    x: Any = photo(side) if codec.info.role == "image" else text(LETTERS)
     size = x.nbytes if isinstance(x, np.ndarray) else len(x)
-    codec.decode(codec.encode(x[: SIDE // 8]))
+    codec.decode(codec.encode(x[: side // 8]))
     start = time.perf_counter()
     payload = codec.encode(x)
     middle = time.perf_counter()

@@ -25,9 +25,8 @@ def on_the_cpu(*arguments: str) -> Result:
 
 
 @pytest.mark.slow
-def test_a_device_that_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "SIDE", 16)
-    found = on_the_cpu()
+def test_a_device_that_computes_the_same() -> None:
+    found = on_the_cpu("--side", "16")
     assert found.exit_code == 0, found.output
     assert "golden file level_1_photo" in found.output
     assert "0 wrong" in found.output
