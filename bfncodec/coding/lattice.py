@@ -50,6 +50,7 @@ class Kernel:
     near: int  # units on either side of the mean where nearly all values are
     below: NDArray[np.int32]  # sums of frequencies [FRACTIONS, 2 half + 1]
     truncated: bool  # nothing outside the window is ever drawn, or pushed back
+    deviation: float  # the standard deviation, in units
 
     def push(self, stack: AnsStack, value: Ints, mean: Floats) -> None:
         """Push integers [N] around means [N]."""
@@ -113,7 +114,7 @@ def kernel(deviation: float, truncated: bool = False) -> Kernel:
     scale = NORMAL_STEPS / np.sqrt(np.float64(max(deviation * deviation - CELL, LEAST_VARIANCE)))
     below = _cumulative((edges - fraction[:, None]) * scale, 2 * half).astype(np.int32)
     below[:, 0], below[:, -1] = 0, total(2 * half)
-    return Kernel(half, _near(deviation), below, truncated)
+    return Kernel(half, _near(deviation), below, truncated, deviation)
 
 
 @dataclass(frozen=True)

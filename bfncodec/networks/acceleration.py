@@ -18,13 +18,35 @@ SWITCH = "BFNCODEC_JIT"  # environment variable: "always", "never", or empty for
 LOADED_SECONDS, LOADING_SECONDS, COMPILING_SECONDS = 0.05, 2.0, 20.0
 
 
-def kernels_pay(seconds: float) -> bool:
+class Kernels:
+    """The compiled kernels as they are here and now."""
+
+    def work(self) -> bool:
+        """Return whether Numba is installed and supports the NumPy that is."""
+        return _numba_works()
+
+    def loaded(self) -> bool:
+        """Return whether this process has loaded the kernels."""
+        return f"{__package__}.kernels" in sys.modules
+
+    def compiled(self) -> bool:
+        """Return whether compiled kernels are kept on this machine's disk."""
+        from bfncodec.networks.kernels import multiply_packed  # needs Numba
+
+        folder = multiply_packed.stats.cache_path
+        return folder is not None and any(Path(folder).glob(f"*{multiply_packed.__name__}*.nbi"))
+
+
+HERE = Kernels()
+
+
+def kernels_pay(seconds: float, kernels: Kernels = HERE) -> bool:
     """Return whether work that takes about `seconds` without compiled kernels is to be done with them."""
     switch = os.environ.get(SWITCH)
-    least = LOADED_SECONDS if _loaded() else LOADING_SECONDS
-    if switch == "never" or (switch != "always" and seconds <= least) or not _numba_works():
+    least = LOADED_SECONDS if kernels.loaded() else LOADING_SECONDS
+    if switch == "never" or (switch != "always" and seconds <= least) or not kernels.work():
         return False
-    if _compiled_before():
+    if kernels.compiled():
         return True
     worth = switch == "always" or seconds > COMPILING_SECONDS
     if worth:
@@ -39,22 +61,9 @@ def _announce() -> None:
 
 @lru_cache(maxsize=1)
 def _numba_works() -> bool:
-    """Return whether Numba is installed and supports the NumPy that is."""
+    """Return what :meth:`Kernels.work` does: Numba is looked for once."""
     try:
         import numba  # noqa: F401
     except ImportError:
         return False
     return True
-
-
-def _loaded() -> bool:
-    """Return whether this process has loaded the kernels."""
-    return f"{__package__}.kernels" in sys.modules
-
-
-def _compiled_before() -> bool:
-    """Return whether compiled kernels are kept on this machine's disk."""
-    from bfncodec.networks.kernels import multiply_packed  # needs Numba
-
-    folder = multiply_packed.stats.cache_path
-    return folder is not None and any(Path(folder).glob(f"*{multiply_packed.__name__}*.nbi"))

@@ -31,11 +31,12 @@ class Muon(torch.optim.Optimizer):
     """Optimiser that steps along orthogonalised momentum; matrices of one shape are stepped together.
 
     matrices: parameters [M, N]. lr: learning rate; the step of a tall matrix is larger by sqrt(M / N), so that what it
-    adds to its outputs has the same root mean square whatever its shape.
+    adds to its outputs has the same root mean square whatever its shape. half: as for :func:`orthogonalised`.
     """
 
-    def __init__(self, matrices: Iterable[nn.Parameter], lr: float) -> None:
+    def __init__(self, matrices: Iterable[nn.Parameter], lr: float, half: bool | None = None) -> None:
         super().__init__(matrices, {"lr": lr})
+        self.half = half
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
@@ -58,13 +59,17 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
         ahead = torch.stack(torch._foreach_lerp(gradients, momenta, MOMENTUM))  # Nesterov's
         rows, columns = matrices[0].shape
-        turned = orthogonalised(ahead) * (-rate * math.sqrt(max(1.0, rows / columns)))
+        turned = orthogonalised(ahead, self.half) * (-rate * math.sqrt(max(1.0, rows / columns)))
         torch._foreach_add_([*matrices], [*turned])
 
 
-def orthogonalised(matrices: Tensor) -> Tensor:
-    """Return about U V^T for each matrix U S V^T, by the Newton-Schulz iteration. [..., M, N] -> [..., M, N]"""
-    x = matrices.bfloat16() if half_is_faster(matrices.device) else matrices.float()
+def orthogonalised(matrices: Tensor, half: bool | None = None) -> Tensor:
+    """Return about U V^T for each matrix U S V^T, by the Newton-Schulz iteration. [..., M, N] -> [..., M, N]
+
+    half: whether to multiply in bfloat16; None where that is faster.
+    """
+    half = half_is_faster(matrices.device) if half is None else half
+    x = matrices.bfloat16() if half else matrices.float()
     rows, columns = matrices.shape[-2:]
     wide = x if rows <= columns else x.mT
     wide = wide / torch.linalg.matrix_norm(wide.float(), keepdim=True).clamp_min(TINY).to(wide.dtype)

@@ -20,8 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bfncodec.codecs.receivers import parallel
 from bfncodec.codecs.receivers.parallel import (
+    TOGETHER,
     BinaryReceiver,
     Bits,
     Classes,
@@ -31,10 +31,9 @@ from bfncodec.codecs.receivers.parallel import (
     sums_of,
 )
 from bfncodec.codecs.receivers.parallel import parallel_receiver as receiver_of
-from bfncodec.coding import bitsback, lattice
 from bfncodec.coding.ans import AnsStack, EmptyStackError
 from bfncodec.coding.bitsback import LatticeFlow, pop_items, push_items
-from bfncodec.coding.lattice import CELL, Normals
+from bfncodec.coding.lattice import CELL, Normals, kernel
 from bfncodec.errors import DamagedError
 from bfncodec.flow import AccuracySchedule
 from bfncodec.networks.convnet.exact import mixture_weights
@@ -71,12 +70,6 @@ def quadratic(end: float, steps: int) -> tuple[float, ...]:
 # --- the game ----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def deviations(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Games give the deviations of their kernels instead of kernels."""
-    monkeypatch.setattr(bitsback, "kernel", lambda deviation, **rest: deviation)
-
-
 def log_normal(y: float, mean: float, variance: float) -> float:
     return -0.5 * (math.log(2 * math.pi * variance) + (y - mean) ** 2 / variance)
 
@@ -94,7 +87,6 @@ def test_units_are_the_smaller_deviation(betas: tuple[float, ...], kappa: float)
         assert game.units[i] == pytest.approx(math.sqrt(min(known)))
 
 
-@pytest.mark.usefixtures("deviations")
 @pytest.mark.parametrize("kappa", [1.0, 27.0])
 @pytest.mark.parametrize("betas", [geometric(400.0, 5), quadratic(9.0, 5), (0.0, 3.0, 3.01, 70.0, 71.0, 71.5)])
 def test_bridges_turn_the_motion_round(betas: tuple[float, ...], kappa: float) -> None:
@@ -103,12 +95,12 @@ def test_bridges_turn_the_motion_round(betas: tuple[float, ...], kappa: float) -
     units: Any = game.units
     for i in range(1, game.n_steps):
         ratio, bridge = game.bridge(i)
-        noise: Any = game.sample_kernel(i + 1)
+        noise = game.sample_kernel(i + 1).deviation
         for _ in range(20):
             x = rng.uniform(-1, 1)
             before, after = rng.normal(0, 3, 2) * np.sqrt(kappa * np.array(betas[i : i + 2])) / units[i : i + 2]
             # In units of their own lattices; densities change by the units, the same on both sides.
-            backward = log_normal(before, ratio * after, float(bridge) ** 2) - math.log(units[i])  # type: ignore[arg-type]
+            backward = log_normal(before, ratio * after, bridge.deviation**2) - math.log(units[i])
             backward += log_normal(after * units[i + 1], betas[i + 1] * x, kappa * betas[i + 1])
             mean = (before * units[i] + (betas[i + 1] - betas[i]) * x) / units[i + 1]
             forward = log_normal(after, mean, noise**2) - math.log(units[i + 1])
@@ -116,16 +108,15 @@ def test_bridges_turn_the_motion_round(betas: tuple[float, ...], kappa: float) -
             assert backward == pytest.approx(forward, rel=1e-9, abs=1e-9)
 
 
-@pytest.mark.usefixtures("deviations")
 @settings(max_examples=40)
 @given(betas=grids, kappa=kappas)
 def test_the_end_of_the_game_is_the_whole_motion(betas: tuple[float, ...], kappa: float) -> None:
     game = LatticeFlow(AccuracySchedule(betas), kappa)
-    factor, deviation = game.end()
+    factor, whole = game.end()
     assert factor * game.units[-1] == pytest.approx(betas[-1])
-    assert float(deviation) * game.units[-1] == pytest.approx(math.sqrt(kappa * betas[-1]))  # type: ignore[arg-type]
+    assert whole.deviation * game.units[-1] == pytest.approx(math.sqrt(kappa * betas[-1]))
     for i in range(1, game.n_steps + 1):
-        noise: Any = game.sample_kernel(i)
+        noise = game.sample_kernel(i).deviation
         assert noise * game.units[i] == pytest.approx(math.sqrt(kappa * (betas[i] - betas[i - 1])))
         assert noise > 0.999  # the lattice is fine enough: a unit is never more than a deviation
 
@@ -400,17 +391,30 @@ def test_bits_are_two_classes(drawn: list[tuple[float, float]], told: bool) -> N
     np.testing.assert_array_equal(Bits(logit).log2_p(), two.log2_p())
 
 
-def test_levels_come_back_in_any_number_of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How many are worked on at once changes nothing."""
+@pytest.mark.parametrize("part", [700, 9000, 20_000])
+def test_sums_in_parts_take_the_bits_of_all_at_once(part: int) -> None:
+    """How many are worked on at once, some thousands, changes nothing."""
+    rng = np.random.default_rng(0)
+    mean, variance = rng.normal(0, 40, 20_000), rng.uniform(0.3, 4, 20_000)
+    value = np.rint(mean + rng.uniform(-2, 2, 20_000)).astype(np.int64)  # none beyond a window, which goes apart
+    fixed, whole, pieces = kernel(1.5, truncated=True), random_stack(1, 9), random_stack(1, 9)
+    parts = [slice(first, first + part) for first in range(0, len(mean), part)]
+    fixed.push(whole, value, mean)
+    Normals(mean, variance).push(whole, value)
+    for at in reversed(parts):
+        fixed.push(pieces, value[at], mean[at])
+    for at in reversed(parts):
+        Normals(mean[at], variance[at]).push(pieces, value[at])
+    np.testing.assert_array_equal(whole.written(), pieces.written())
+    np.testing.assert_array_equal(np.concatenate([Normals(mean[at], variance[at]).pop(whole) for at in parts]), value)
+    np.testing.assert_array_equal(np.concatenate([fixed.pop(whole, mean[at]) for at in parts]), value)
+
+
+def test_many_levels_come_back() -> None:
+    """More than are worked on at once."""
     receiver = tiny_receiver("levels", 2)
-    x, sums = values("levels", 5, 1), 5 * sums_of(CONFIGS["levels"])
-    found = []
-    for together in (7, 64, 10**6):
-        monkeypatch.setattr(parallel, "TOGETHER", together)
-        monkeypatch.setattr(lattice, "_TOGETHER", together)
-        stack = random_stack(1, 20 * sums)
-        push_items(stack, x, sums, receiver)
-        found.append(stack.written())
-        np.testing.assert_array_equal(pop_items(stack, sums, receiver), x)
-    np.testing.assert_array_equal(found[0], found[1])
-    np.testing.assert_array_equal(found[0], found[2])
+    x, sums = values("levels", 200, 1), 200 * sums_of(CONFIGS["levels"])
+    assert sums > TOGETHER
+    stack = random_stack(1, 20 * sums)
+    push_items(stack, x, sums, receiver)
+    np.testing.assert_array_equal(pop_items(stack, sums, receiver), x)

@@ -310,23 +310,40 @@ def test_payloads_are_the_same_with_kernels_and_without(name: str, monkeypatch: 
         assert np.array_equal(found, wanted)
 
 
+class Stated(acceleration.Kernels):
+    """Kernels of which everything is stated."""
+
+    def __init__(self, work: bool = True, loaded: bool = False, compiled: bool = False) -> None:
+        self.states = work, loaded, compiled
+
+    def work(self) -> bool:
+        return self.states[0]
+
+    def loaded(self) -> bool:
+        return self.states[1]
+
+    def compiled(self) -> bool:
+        return self.states[2]
+
+
 def test_short_work_goes_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(acceleration.SWITCH, raising=False)
-    seconds = 0.1, acceleration.LOADING_SECONDS + 1, acceleration.COMPILING_SECONDS + 1
-    kept = [False]
-    monkeypatch.setattr(acceleration, "_compiled_before", lambda: kept[0])
-    monkeypatch.setattr(acceleration, "_loaded", lambda: False)
-    assert [acceleration.kernels_pay(s) for s in seconds] == [False, False, True]
-    kept[0] = True
-    assert [acceleration.kernels_pay(s) for s in seconds] == [False, True, True]
-    monkeypatch.setattr(acceleration, "_loaded", lambda: True)
-    assert [acceleration.kernels_pay(s) for s in (0.01, 0.1)] == [False, True]
+    seconds = 0.01, 0.1, acceleration.LOADING_SECONDS + 1, acceleration.COMPILING_SECONDS + 1
+    for kernels, expected in (
+        (Stated(), [False, False, False, True]),
+        (Stated(compiled=True), [False, False, True, True]),
+        (Stated(loaded=True, compiled=True), [False, True, True, True]),
+        (Stated(work=False, compiled=True), [False] * 4),
+    ):
+        assert [acceleration.kernels_pay(s, kernels) for s in seconds] == expected
+
+
+def test_the_switch_decides_about_kernels_that_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(acceleration.SWITCH, "never")
-    assert not acceleration.kernels_pay(1e9)
+    assert not acceleration.kernels_pay(1e9, Stated(compiled=True))
     monkeypatch.setenv(acceleration.SWITCH, "always")
-    assert acceleration.kernels_pay(0)
-    monkeypatch.setattr(acceleration, "_numba_works", lambda: False)
-    assert not acceleration.kernels_pay(1e9)
+    assert acceleration.kernels_pay(0, Stated())
+    assert not acceleration.kernels_pay(1e9, Stated(work=False))
 
 
 def test_a_numba_that_does_not_load_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,12 +48,29 @@ def test_about_half_of_the_crops_stay_as_they_are() -> None:
     assert 0.36 < share < 0.52  # half, less those that were JPEG afterwards
 
 
-def test_noiseless_mosaics_of_flat_pictures_are_flat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(varied, "grainy", lambda x, most, draws: x)
+class Noiseless(Draws):
+    """Draws without noise."""
+
+    def normal(self, *shape: int) -> torch.Tensor:
+        return torch.zeros(shape)
+
+
+class Answers(Draws):
+    """Draws whose uniform numbers are given."""
+
+    def __init__(self, *answers: float) -> None:
+        super().__init__(0)
+        self.answers = iter(answers)
+
+    def uniform(self, *shape: int) -> torch.Tensor:
+        return torch.full(shape, next(self.answers))
+
+
+def test_noiseless_mosaics_of_flat_pictures_are_flat() -> None:
     flat = torch.tensor([200.0, 90.0, 30.0]).view(1, 3, 1, 1).expand(6, 3, 24, 24)
-    assert (varied.camera(flat, Draws(0)) - flat)[:, :, 2:-2, 2:-2].abs().max() < 1e-3
+    assert (varied.camera(flat, Noiseless(0)) - flat)[:, :, 2:-2, 2:-2].abs().max() < 1e-3
     grey = torch.full((6, 3, 24, 24), 77.0)
-    assert (varied.camera(grey, Draws(0)) - grey).abs().max() < 1e-3
+    assert (varied.camera(grey, Noiseless(0)) - grey).abs().max() < 1e-3
 
 
 def test_half_the_chroma_keeps_the_luma_of_even_colour() -> None:
@@ -65,14 +82,12 @@ def test_half_the_chroma_keeps_the_luma_of_even_colour() -> None:
 
 
 @pytest.mark.parametrize("sides", [(32, 48), (21, 37)])
-def test_jpeg_is_as_pillow_makes_it(monkeypatch: pytest.MonkeyPatch, sides: tuple[int, int]) -> None:
+def test_jpeg_is_as_pillow_makes_it(sides: tuple[int, int]) -> None:
     """The mean error of each quality is that of libjpeg with whole chroma, and the errors themselves are alike."""
     x = crops(1, 64)[:, :, : sides[0], : sides[1]]
     for quality in (55, 75, 95):
         level = (quality - varied.JPEG_QUALITY[0]) / (varied.JPEG_QUALITY[1] - varied.JPEG_QUALITY[0])
-        answers = iter([torch.full((1, 1, 1, 1), level), torch.ones(1, 1, 1, 1)])  # quality; no halves
-        monkeypatch.setattr(Draws, "uniform", lambda self, *shape, answers=answers: next(answers))
-        found = varied.as_jpeg(x, Draws(0))
+        found = varied.as_jpeg(x, Answers(level, 1.0))  # quality; no halves
         file = io.BytesIO()
         Image.fromarray(x[0].permute(1, 2, 0).byte().numpy()).save(file, "JPEG", quality=quality, subsampling=0)
         theirs = torch.from_numpy(np.asarray(Image.open(file)).copy()).permute(2, 0, 1)[None].float()
