@@ -1,0 +1,212 @@
+"""Section 5.3: mixing."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import accumulate
+from math import floor
+from operator import mul
+
+from reader.arithmetic import logistic_table
+from reader.frequencies import total
+from reader.rangecoder import RangeDecoder
+
+SHARED, OWN = (2, 3, 4, 6, 9, 12, 16, 24), (2, 3, 4, 6)
+LEVELS = (0, 1, 2, 3, 4, 6, 9, 14, 24, 48, 100)
+TYPICAL = (0, 1, 2, 3, 4, 7, 11, 18, 33, 70, 150)
+M64, GOLDEN, SHORT = (1 << 64) - 1, 0x9E3779B97F4A7C15, 0x9E3779B1
+POWERS = [pow(0xD6E8FEB86659FD93, k, 1 << 64) for k in range(25)]
+Row = tuple[int, list[int], list[int]]
+"""Tag, symbols and counts."""
+
+
+@lru_cache(maxsize=1)
+def _curve() -> list[int]:
+    return logistic_table()[7168 - 6144 : 7168 + 6145]
+
+
+def logit(p: int) -> int:
+    return bisect_left(_curve(), p, 0, 2 * 6144) - 6144
+
+
+def sigma(x: int) -> int:
+    return _curve()[min(max(x, -6144), 6144) + 6144]
+
+
+@dataclass
+class Lane:
+    """A lane in a step, and what is learned from it."""
+
+    number: int
+    below: list[int]  # sums of the network's weights below each symbol, 257
+    slots: list[int]
+    rows: list[Row]
+    last: int
+    two: int
+    node: int = 1
+    bits: list[Bit] = field(default_factory=list)
+
+
+@dataclass
+class Bit:
+    """A bit that was predicted."""
+
+    node: int
+    states: list[int]
+    longest: int
+    inputs: list[int]
+    bias: int
+    p: int
+    value: int = 0
+
+
+class Mixer:
+    """The state of section 5.3."""
+
+    def __init__(self, size: int, lanes: int) -> None:
+        self.contexts = [(n, own) for n in SHARED for own in (False, True) if not own or (n in OWN and lanes > 1)]
+        self.bits = max(12, min((16 * size - 1).bit_length(), 23), min((4 * size - 1).bit_length(), 25))
+        count = len(self.contexts)
+        self.table: dict[int, Row] = {}
+        self.history = [[256] * 24 for _ in range(lanes)]
+        self.hits = [[_first_hits(n, state) for state in range(121)] for n, _ in self.contexts]
+        self.trials = [[20 << 16] * 121 for _ in self.contexts]
+        self.logits = [[0] * 121 for _ in self.contexts]
+        for context in range(count):
+            for state in range(121):
+                self._follow(context, state)
+        first = [1 << 20, *(209715 if n >= 7 else 104858 for n, _ in self.contexts), 0]
+        self.sets = [list(first) for _ in range(count + 1)] + [[0] * (count + 2) for _ in range(512)]
+        self.decisions = [0] * len(self.sets)
+        self.bias1, self.bias2 = [0] * 65536, [0] * (1 << min(self.bits, 20))
+
+    def step(self, weights: Sequence[Sequence[int]], numbers: Sequence[int], decoder: RangeDecoder) -> list[int]:
+        """The next bytes of some lanes. weights: the network's, of all symbols."""
+        lanes = [self._begin(number, row) for number, row in zip(numbers, weights, strict=True)]
+        for _ in range(8):
+            for lane in lanes:
+                bit = self._predict(lane)
+                one = bit.p << 4
+                bit.value = decoder.symbol([total(2) - one, one])
+                lane.bits.append(bit)
+                lane.node = 2 * lane.node + bit.value
+        self._learn(lanes)
+        return [lane.node - 256 for lane in lanes]
+
+    def _begin(self, number: int, weights: Sequence[int]) -> Lane:
+        history = self.history[number]
+        sums = list(accumulate((p * (y + 1) for p, y in zip(POWERS[1:], reversed(history), strict=True)), initial=0))
+        slots, rows = [], []
+        for order, own in self.contexts:
+            h = sums[order] + (order + 24 * (number + 1) * own) * GOLDEN & M64
+            h = (h ^ h >> 32) * GOLDEN & M64
+            h ^= h >> 29
+            slot, tag = (h * GOLDEN & M64) >> (64 - self.bits), h & 0xFFFF | 256
+            row = self.table.get(slot)
+            slots.append(slot)
+            rows.append(row if row is not None and row[0] == tag else (tag, [0] * 7, [0] * 7))
+        last = history[-1] % 256
+        below = list(accumulate(weights, initial=0))
+        return Lane(number, below, slots, rows, last, history[-2] % 256 * 256 + last)
+
+    def _predict(self, lane: Lane) -> Bit:
+        node, left = lane.node, 9 - lane.node.bit_length()
+        first = (node << left) - 256
+        none, half, both = (lane.below[first + k] for k in (0, 1 << left - 1, 1 << left))
+        inputs, states, longest = [logit(((2 * (both - half) + 1) << 19) // (both - none + 1))], [], 0
+        for k, (_, symbols, counts) in enumerate(lane.rows):
+            came = [0, 0]
+            for symbol, count in zip(symbols, counts, strict=True):
+                if (symbol | 256) >> left == node:
+                    came[symbol >> left - 1 & 1] += count
+            state = 11 * (bisect_right(LEVELS, came[0]) - 1) + bisect_right(LEVELS, came[1]) - 1
+            states.append(state)
+            inputs.append(self.logits[k][state])
+            longest = k + 1 if any(came) else longest
+        inputs.append(154)
+        bias = (((lane.two * 256 + node) * SHORT) & 0xFFFFFFFF) >> (32 - min(self.bits, 20))
+        x = self.bias1[lane.last * 256 + node] + self.bias2[bias]
+        for chosen in self._sets(lane, node, longest):
+            x += sum(map(mul, self.sets[chosen], inputs))
+        return Bit(node, states, longest, inputs, bias, sigma(x >> 20))
+
+    def _sets(self, lane: Lane, node: int, longest: int) -> tuple[int, int, int]:
+        count = len(self.contexts)
+        return longest, count + 1 + node, count + 257 + lane.last
+
+    def _learn(self, lanes: list[Lane]) -> None:
+        width = len(self.contexts) + 2
+        slopes: dict[int, list[int]] = defaultdict(lambda: [0] * width)
+        uses: dict[int, int] = defaultdict(int)
+        met: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for lane in lanes:
+            for bit in lane.bits:
+                error = (bit.value << 20) - bit.p
+                self.bias1[lane.last * 256 + bit.node] += 10 * error
+                self.bias2[bit.bias] += 26 * error
+                for chosen in self._sets(lane, bit.node, bit.longest):
+                    uses[chosen] += 1
+                    slopes[chosen] = [g + error * x for g, x in zip(slopes[chosen], bit.inputs, strict=True)]
+                for context, state in enumerate(bit.states):
+                    if state:
+                        met[context, state].append(bit.value)
+        for chosen, used in uses.items():
+            self._turn(chosen, used, slopes[chosen])
+        for (context, state), values in met.items():
+            self._tally(context, state, values)
+        self._count(lanes)
+
+    def _turn(self, chosen: int, used: int, slope: list[int]) -> None:
+        self.decisions[chosen] += used
+        rate, share = 314400 // (600 + self.decisions[chosen]) + 33, max(used // 64, 1)
+        self.sets[chosen] = [
+            w + ((g // share * rate + (1 << 24)) >> 25) for w, g in zip(self.sets[chosen], slope, strict=True)
+        ]
+
+    def _tally(self, context: int, state: int, values: list[int]) -> None:
+        self.hits[context][state] += sum(values) << 16
+        self.trials[context][state] += len(values) << 16
+        if self.trials[context][state] > 255 << 16:
+            self.hits[context][state] >>= 1
+            self.trials[context][state] >>= 1
+        self._follow(context, state)
+
+    def _follow(self, context: int, state: int) -> None:
+        if state:
+            found = logit((self.hits[context][state] << 20) // self.trials[context][state])
+            self.logits[context][state] = min(max(found, -4096), 4096)
+
+    def _count(self, lanes: list[Lane]) -> None:
+        written: set[int] = set()
+        for context in range(len(self.contexts)):
+            for lane in lanes:
+                slot = lane.slots[context]
+                if slot not in written:
+                    written.add(slot)
+                    self.table[slot] = _counted(lane.rows[context], lane.node - 256)
+        for lane in lanes:
+            self.history[lane.number] = [*self.history[lane.number][1:], lane.node - 256]
+
+
+def _counted(row: Row, symbol: int) -> Row:
+    tag, symbols, counts = row[0], list(row[1]), list(row[2])
+    places = [k for k in range(7) if symbols[k] == symbol and counts[k]]
+    if places:
+        place = places[0]
+        if counts[place] == 255:
+            counts = [count >> 1 for count in counts]
+        counts[place] += 1
+    else:
+        place = counts.index(min(counts))
+        symbols[place], counts[place] = symbol, 1
+    return tag, symbols, counts
+
+
+def _first_hits(order: int, state: int) -> int:
+    zeros, ones = TYPICAL[state // 11], TYPICAL[state % 11]
+    doubt = max(3 / (1 + order), 0.4) if zeros and ones else 3 / (1 + order)
+    return floor((ones + doubt) / ((zeros + ones) + 2 * doubt) * float(20 << 16))

@@ -1,0 +1,36 @@
+"""What the second reader is made of."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+from bfncodec import models
+from reader.errors import ModelUnreadableError
+from reader.model import Model
+from support.places import GOLDEN, TESTS
+
+TINY = GOLDEN / "tiny"
+MODULES = [path for path in sorted((TESTS / "reader").glob("*.py")) if not path.name.startswith(("test_", "conftest"))]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
+def test_imports_the_standard_library_alone(module: Path) -> None:
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        for name in names:
+            assert name.split(".")[0] in sys.stdlib_module_names | {"reader"}, name
+
+
+@pytest.mark.parametrize("name", ["binary", "picture", "mixed-text"])
+def test_hash_is_that_of_the_package(name: str) -> None:
+    assert Model(TINY / name).sha256 == models.read(TINY / name).sha256
+
+
+def test_a_tensor_of_another_shape_is_refused() -> None:
+    with pytest.raises(ModelUnreadableError, match="input"):
+        Model(TINY / "picture").tensor("input.q", 16, 79)

@@ -1,0 +1,99 @@
+"""Payloads of texts, read by the second reader."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bfncodec.errors import DamagedError
+from reader.errors import ReaderError
+from reader.model import Model
+from reader.text import decode_text
+from support.cases import digest
+from support.models import TEXT, export_text
+from support.places import GOLDEN, ROOT
+
+TINY = GOLDEN / "tiny"
+INDEX = json.loads((TINY / "index.json").read_text())
+WORDS = b"to be or not to be: that is the question. "
+Load = Callable[[Any], Any]
+
+
+def numbers(size: int) -> bytes:
+    return np.random.default_rng(size).integers(0, 256, size, np.uint8).tobytes()
+
+
+@pytest.mark.parametrize("name", ["text-of-200", "mixed-text"])
+def test_golden_payloads(name: str) -> None:
+    assert digest(decode_text(TINY / name, (TINY / name / "payload").read_bytes())) == INDEX[name]
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 7, 45, 97, 151, 197])
+def test_texts_of_all_orders(size: int, load: Load) -> None:
+    """One lane and many; one tooth, two and four; teeth that end early."""
+    text, folder = numbers(size), TINY / "text-of-200"
+    assert decode_text(folder, load(folder).encode(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", [WORDS[:15], WORDS[:17], bytes(60), WORDS * 3, numbers(30) * 4], ids=["short", "one", "zeros", "words", "n"]
+)
+def test_texts_that_are_mixed(text: bytes, load: Load) -> None:
+    folder = TINY / "mixed-text"
+    assert decode_text(folder, load(folder).encode(text)) == text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", [b"ab" * 300, WORDS * 6], ids=["pairs", "words"])
+def test_long_texts_that_are_mixed(text: bytes, load: Load) -> None:
+    """Counts of more than 255 are halved, and so are the numbers of maps."""
+    folder = TINY / "mixed-text"
+    assert decode_text(folder, load(folder).encode(text)) == text
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"ngrams": ((2, 6), (3, 7)), "ngram_bits": 4},
+        {"ngrams": ()},
+        {"context": (7, 0)},
+        {"width": 24, "heads": 1, "ngrams": ((1, 5),)},
+    ],
+    ids=["four bits", "no n-grams", "contexts", "width 24"],
+)
+def test_networks_of_other_shapes(shape: dict[str, Any], load: Load, tmp_path: Path) -> None:
+    export_text(tmp_path, shape=replace(TEXT, **shape))
+    text = numbers(75)
+    assert decode_text(tmp_path, load(tmp_path).encode(text)) == text
+
+
+@pytest.mark.parametrize("name", ["text-of-200", "mixed-text"])
+def test_changed_payloads_have_the_same_verdict(name: str, load: Load) -> None:
+    """Without checksums most of them are other texts, and then the same ones."""
+    codec, payload = load(TINY / name), load(TINY / name).encode(WORDS[:18])
+    rng = np.random.default_rng(0)
+    for place in rng.integers(1, len(payload), 3).tolist():
+        changed = payload[:place] + bytes([payload[place] ^ int(rng.integers(1, 256))]) + payload[place + 1 :]
+        for damaged in (changed, payload[:place], payload[:1] + b"\xff" * place):
+            try:
+                expected = codec.decode(damaged)
+            except DamagedError:
+                with pytest.raises(ReaderError):
+                    decode_text(TINY / name, damaged)
+            else:
+                assert decode_text(TINY / name, damaged) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["text-fast", "text"])
+def test_short_texts_of_models_that_ship(name: str, load: Load) -> None:
+    folder, text = ROOT / "models" / name, WORDS[:4]
+    codec = load(folder)
+    assert bytes.fromhex(Model(folder).sha256)[:4] == codec.info.id
+    assert decode_text(folder, codec.encode(text)) == text
