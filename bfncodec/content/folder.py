@@ -26,6 +26,7 @@ from bfncodec.images.picture import Picture
 __all__ = [
     "FileEntry",
     "FilePositions",
+    "FileTable",
     "Folder",
     "Shape",
     "checksum",
@@ -240,8 +241,16 @@ def write_files(entries: Sequence[FileEntry], sides: tuple[int, int]) -> Extra:
     return Extra(Tag.FILES, head + paths + formats + sizes + extras)
 
 
-def read_files(header: Header, size: int) -> tuple[tuple[FileEntry, ...], tuple[int, int]] | None:
-    """Return the files in content of ``size`` bytes, and the sides of its pictures; None for content that is no folder.
+@dataclass(frozen=True)
+class FileTable:
+    """The files in the order of their paths, and height and width of the pictures among them."""
+
+    entries: tuple[FileEntry, ...]
+    sides: tuple[int, int]
+
+
+def read_files(header: Header, size: int) -> FileTable | None:
+    """Return the table of the files in content of ``size`` bytes; None for content that is no folder.
 
     Raises DamagedError for a table that no writer writes, above all for paths that lead out of the folder.
     """
@@ -262,7 +271,7 @@ def read_files(header: Header, size: int) -> tuple[tuple[FileEntry, ...], tuple[
     total = sum(entry.size for entry in entries)
     if reader.rest() or total != size:
         raise DamagedError(f"expected files of {size} bytes, found {total}")
-    return entries, sides
+    return FileTable(entries, sides)
 
 
 def _read_paths(reader: Reader, count: int) -> list[str]:

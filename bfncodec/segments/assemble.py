@@ -12,7 +12,7 @@ from typing import Any
 
 from bfncodec.codecs.sources import CodecSource, is_known
 from bfncodec.content.arrays import Arrays, Place, read_places
-from bfncodec.content.folder import FileEntry, FilePositions, Folder, read_files
+from bfncodec.content.folder import FilePositions, FileTable, Folder, read_files
 from bfncodec.content.regions import LineRange, Part, with_true_extras
 from bfncodec.content.types import Content, Plain
 from bfncodec.errors import DamagedError, FormatError, InputError, SalvageableError, Salvaged
@@ -263,10 +263,10 @@ class _PictureAssembly(_Assembly):
 class _FolderAssembly(_Assembly):
     """The files of a folder."""
 
-    def __init__(self, frame: Frame, entries: tuple[FileEntry, ...], sides: tuple[int, int]) -> None:
+    def __init__(self, frame: Frame, table: FileTable) -> None:
         super().__init__(frame, None)
-        self.entries, self.picture_sides = entries, sides
-        self.positions = FilePositions(entries)
+        self.table = table
+        self.positions = FilePositions(table.entries)
 
     def files_in(self, extent: Extent) -> tuple[str, ...]:
         return self.positions.within(extent[0])
@@ -275,7 +275,7 @@ class _FolderAssembly(_Assembly):
         damaged = {n for n in range(len(self.extents)) if n not in self.pieces} | set(self.salvaged)
         lost = tuple(extent[0] for number in sorted(damaged) for extent in self.lost_in(number))
         source = None if lost else self.header.extra(Tag.SOURCE)
-        return Folder(self._data(), entries=self.entries, sides=self.picture_sides, lost=lost, source=source)
+        return Folder(self._data(), entries=self.table.entries, sides=self.table.sides, lost=lost, source=source)
 
 
 class _ArraysAssembly(_Assembly):
@@ -301,5 +301,5 @@ def _assembly_of(frame: Frame, part: Part | None) -> _Assembly:
     if part is not None:  # lines, which neither a folder nor a file of arrays has
         return _Assembly(frame, part)
     if folder is not None:
-        return _FolderAssembly(frame, *folder)
+        return _FolderAssembly(frame, folder)
     return _ArraysAssembly(frame, places) if places else _Assembly(frame, None)

@@ -114,7 +114,7 @@ def _describe_frame(frame: Frame, file_bytes: int) -> Description:
     return Description(
         content="folder" if folder else _name(header),
         mode=header.mode.pil if header.kind is Kind.IMAGE else "",
-        sides=(len(folder[0]),) if folder else header.shape if header.kind is Kind.ARRAY else sides,
+        sides=(len(folder.entries),) if folder else header.shape if header.kind is Kind.ARRAY else sides,
         content_bytes=content_bytes(header, sides),
         file_bytes=file_bytes,
         methods=_counted(_method(part.method, header) for part in parts),

@@ -22,7 +22,7 @@ from PIL.PngImagePlugin import PngInfo
 
 import bfncodec
 from bfncodec.cli.main import cli
-from bfncodec.content.folder import FileEntry, folder_of, read_files, write_files
+from bfncodec.content.folder import FileEntry, FileTable, folder_of, read_files, write_files
 from bfncodec.errors import DamagedError, FormatError, InputError, NewerVersionError, OutputError
 from bfncodec.files import atomic
 from bfncodec.files import data as files_data
@@ -578,7 +578,7 @@ def test_tables_come_back(files: dict[str, Any]) -> None:
         with pytest.raises(DamagedError):
             read_files(header, sum(entry.size for entry in entries))
     else:
-        assert read_files(header, sum(entry.size for entry in entries)) == (tuple(entries), (4, 5))
+        assert read_files(header, sum(entry.size for entry in entries)) == FileTable(tuple(entries), (4, 5))
 
 
 def test_other_models_and_folders(folder: Path) -> None:
