@@ -5,11 +5,11 @@
     python -m benchmarks.gaussian text27 data/text/val.txt.xz --items 1000 --erasure text
 
 L^n is played with fresh noise, --draws times for every item, and has nothing to do with the coder. Real bits are those
-of the payload beyond the bits it was begun with (the seed: the head of the data, coded without the model) and beyond
-what protects it from damage, over the items in the chain. Every payload is decoded and compared.
+of the payload beyond the initial bits (the head of the data, coded without the model) and what protects it from damage,
+over the items in the chain. Every payload is decoded and compared.
 
 A payload is one draw of the chain's noise, and its bits vary with it: +- are standard errors, by the differences
-between draws. What log2 p_S/p_R add up to along the chain's own path has no noise against the payload: what is between
+between draws. What log2 p_S/p_R add up to along the realised path has no noise against the payload: what is between
 them is the coder's. See :mod:`bfncodec.codecs.receivers.realised`.
 """
 
@@ -60,8 +60,8 @@ class Row:
     ideal_error: float  # standard error
     real: float
     real_error: float
-    path: float  # what densities say of the chain's own draw
-    seed_bits_per_dim_of_one_item: float
+    path: float  # of the realised path, by densities
+    initial_bits_per_dim_of_one_item: float
     borrowed_bits_per_dim_of_one_item: float
     payload_bytes: int
     data_bytes: int
@@ -135,7 +135,7 @@ def measure(kind: str, model: str, data: bytes, steps: int, draws: int, threads:
     decoding = time.perf_counter() - started
     network_decoding = sum(watch.seconds for watch in network) - network_encoding
     item, head = prod(codec.config.shape), codec.head_size(payload)
-    chained, seed = len(data) - head, codec.initial_bits(data, payload)
+    chained, initial = len(data) - head, codec.initial_bits(data, payload)
     if not chained:
         raise SystemExit(f"{model}: the chain's head took all {len(data) // item} items: ask for more --items")
     games = codec.games(codec.chained(data, payload), draws)
@@ -146,10 +146,10 @@ def measure(kind: str, model: str, data: bytes, steps: int, draws: int, threads:
         items=chained // item,
         ideal=float(games.sum()) / draws / chained,
         ideal_error=sqrt(spread / draws) / chained,
-        real=(8 * (len(payload) - codec.protection(payload)) - seed) / chained,
+        real=(8 * (len(payload) - codec.protection(payload)) - initial) / chained,
         real_error=sqrt(spread) / chained,
         path=sum(groups[-len(codec.groups(payload)) :]) / chained,
-        seed_bits_per_dim_of_one_item=seed / item,
+        initial_bits_per_dim_of_one_item=initial / item,
         borrowed_bits_per_dim_of_one_item=codec.receiver.flow.initial_bits(codec.sums) / item,
         payload_bytes=len(payload),
         data_bytes=len(data),
@@ -198,7 +198,18 @@ def in_units(kind: str, bits: float) -> float:
 
 def show(kind: str, rows: list[Row], erasure: str | None, data: bytes) -> None:
     print(f"{kind}, {UNITS[kind]}; {rows[0].items} items in the chain")
-    head = ["n", "L^n", "real", "real / L^n", "real / own path", "seed", "calls", "encode", "decode", "coder enc/dec"]
+    head = [
+        "n",
+        "L^n",
+        "real",
+        "real / L^n",
+        "real / path",
+        "initial bits",
+        "calls",
+        "encode",
+        "decode",
+        "coder enc/dec",
+    ]
     print("  ".join(f"{h:>17}" for h in head))
     for r in rows:
         cells = [
@@ -207,7 +218,7 @@ def show(kind: str, rows: list[Row], erasure: str | None, data: bytes) -> None:
             f"{in_units(kind, r.real):.4f} +-{in_units(kind, r.real_error):.4f}",
             f"{100 * (r.real / r.ideal - 1):+.2f} +-{100 * sqrt(r.real_error**2 + r.ideal_error**2) / r.ideal:.2f} %",
             f"{100 * (r.real / r.path - 1):+.3f} %",
-            f"{r.seed_bits_per_dim_of_one_item:.2f} b/dim",
+            f"{r.initial_bits_per_dim_of_one_item:.2f} b/dim",
             str(r.network_calls),
             f"{r.encode_seconds:.1f} s",
             f"{r.decode_seconds:.1f} s",
@@ -240,7 +251,7 @@ def plot(kind: str, rows: list[Row], data: bytes, path: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2))
     steps = [r.steps for r in rows]
     left.plot(steps, [in_units(kind, r.ideal) for r in rows], "o-", label="L^n, Monte Carlo")
-    left.plot(steps, [in_units(kind, r.real) for r in rows], "x--", label="file, seed excluded")
+    left.plot(steps, [in_units(kind, r.real) for r in rows], "x--", label="file without initial bits")
     left.plot(
         list(PAPER[kind]), list(PAPER[kind].values()), "s:", color="grey", label="paper's loss, far larger networks"
     )
