@@ -23,6 +23,7 @@ from PIL import Image
 
 import bfncodec
 import bfncodec.training
+from bfncodec.analysis.measurement import measure
 from bfncodec.cli import call, commands, messages
 from bfncodec.cli.main import COMMANDS, cli
 from bfncodec.cli.terminal import human_bytes
@@ -275,13 +276,14 @@ def test_measure(folder: Path) -> None:
     ]
     assert "± 0.0  L^n" in lines[1]
     found = json.loads(run("measure", "--json", "noise.bin").stdout)[0]
+    measured = measure(noise(3, 900).tobytes(), codecs=FakeModels())
+    assert measured.ideal is not None
     assert found["kl_bits_by_step"] == [found["ideal_bits"] - 3, 1.0]
-    assert found["ideal_bits"] == found["kl_bits"] + found["reconstruction_bits"]
+    assert found["ideal_bits"] == found["kl_bits"] + found["reconstruction_bits"] == measured.ideal.bits
     assert found["payload_minus_ideal_bits"] == found["payload_bits"] - found["ideal_bits"]
-    assert found["path_bits"] == found["ideal_bits"]  # nothing is drawn
-    assert (found["initial_bits"], found["protection_bits"], found["ideal_error_bits"]) == (0, 0, 0)
-    assert found["container_bytes"] * 8 == found["payload_bits"] + found["plain_payload_bits"] + found["frame_bits"]
-    assert found["bits_per_dim"] == found["container_bytes"] * 8 / 900
+    for key in ("initial_bits", "protection_bits", "path_bits", "frame_bits", "container_bytes", "bits_per_dim"):
+        assert found[key] == getattr(measured, key), key
+    assert found["ideal_error_bits"] == 0
     assert names(folder) == {"a.txt", "noise.bin", "photo.png"}
     run("measure", "missing", "a.txt", code=1)
 
