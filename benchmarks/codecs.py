@@ -88,7 +88,7 @@ class Codec(Generic[T]):
 
 @dataclass(frozen=True)
 class Ours:
-    """How this project codes: a model's name or "auto", and a level, None for the default."""
+    """Codec of our own: a model's name or "auto", and a level, None for the default."""
 
     model: str = "auto"
     level: int | None = None
@@ -96,14 +96,14 @@ class Ours:
 
     @property
     def name(self) -> str:
-        """As on the command line."""
+        """Name and level as the command line takes them."""
         words = ["bfncodec", f"-{self.level}" if self.level else "", f"-m {self.model}" if self.model != "auto" else ""]
         words.append("--strip" if self.strip else "")
         return " ".join(filter(None, words))
 
     @property
     def options(self) -> dict[str, Any]:
-        """For :func:`bfncodec.compress`."""
+        """Arguments of :func:`bfncodec.compress`."""
         said = {"level": self.level, "strip": self.strip}
         return {"model": self.model} | {name: value for name, value in said.items() if value}
 
@@ -224,7 +224,7 @@ def _jpegxl(imagecodecs: Any, effort: int) -> tuple[Callable[[Pixels], bytes], C
 
 
 def _jpegls(imagecodecs: Any) -> tuple[Callable[[Pixels], bytes], Callable[[bytes, int], Pixels]]:
-    """Of the channels as they are: the standard's encoder decorrelates none."""
+    """Encoder and decoder of the channels as they are: the standard's encoder decorrelates none."""
 
     def encode(pixels: Pixels) -> bytes:
         return bytes(imagecodecs.jpegls_encode(pixels))
@@ -351,7 +351,7 @@ def _unxz(blob: bytes, size: int) -> bytes:
 
 
 def _zstd(zstandard: Any, dictionary: bytes = b"") -> tuple[Callable[[bytes], bytes], Callable[[bytes, int], bytes]]:
-    """With a dictionary, which like our model is on both sides; a file has but four bytes that name it."""
+    """Encoder and decoder with a dictionary, which like our model is on both sides; files name it by four bytes."""
     known = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
 
     def encode(data: bytes) -> bytes:
@@ -458,16 +458,16 @@ class Ahead:
         self._codecs: dict[bytes, AheadCodec] = {}
 
     def default(self, role: str, level: int = DEFAULT_LEVEL) -> AheadCodec | None:
-        """As :class:`bfncodec.Models`."""
+        """Implements :class:`bfncodec.CodecSource`."""
         codec = self._models.default(role, level)
         return None if codec is None else self._remembered(codec)
 
     def named(self, name: str) -> AheadCodec:
-        """As :class:`bfncodec.Models`."""
+        """Implements :class:`bfncodec.CodecSource`."""
         return self._remembered(self._models.named(name))
 
     def identified(self, identity: bytes) -> AheadCodec:
-        """As :class:`bfncodec.Models`."""
+        """Implements :class:`bfncodec.CodecSource`."""
         return self._remembered(self._models.identified(identity))
 
     def foresee(self, items: Sequence[Any]) -> None:

@@ -1,4 +1,6 @@
-"""Whether a device computes what the CPU does, model by model, and how fast. Two minutes of a GPU are enough.
+"""Comparison of a device with the CPU: whether it computes the same, model by model, and how fast.
+
+Two minutes of a GPU are enough.
 
     python -m benchmarks.devices                  on CUDA
     python -m benchmarks.devices --device cpu     the CPU against itself
@@ -33,7 +35,7 @@ LETTERS = 40_000  # of the text that speeds are measured with
 
 @dataclass(frozen=True)
 class Found:
-    """What one check found: "same", or what is wrong."""
+    """Outcome of one check: "same", or what is wrong."""
 
     what: str
     outcome: str

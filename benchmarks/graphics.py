@@ -53,7 +53,7 @@ def digest(path: Path) -> str:
 
 
 def relatives(path: Path) -> str:
-    """What the sizes of an icon and the frames of a sprite have in common: the name without a number at its end."""
+    """Name that the sizes of an icon and the frames of a sprite have in common: the one without a number at its end."""
     return re.sub(r"[-_\[\]~,.]*\d*[\]]?$", "", path.stem).lower()
 
 

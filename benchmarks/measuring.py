@@ -20,7 +20,7 @@ BATCH = 1 << 18  # bytes of items that a codec is told of at once
 
 @dataclass(frozen=True)
 class Row:
-    """What one codec makes of all items."""
+    """Sizes and speeds of one codec on all items."""
 
     codec: str
     items: int

@@ -89,7 +89,7 @@ def report(workload: Workload[T], rows: Sequence[Row]) -> str:
 
 
 def remarks(rows: Sequence[Row], names: Sequence[str]) -> Iterator[str]:
-    """How ours coded its segments, and file by file how it compares with WebP, where files have names."""
+    """Remarks on how ours coded its segments, and file by file how it compares with WebP, where files have names."""
     theirs = next((row for row in rows if row.codec == WEBP), None)
     for row in rows:
         if row.methods:
@@ -100,7 +100,7 @@ def remarks(rows: Sequence[Row], names: Sequence[str]) -> Iterator[str]:
 
 
 def against(ours: Row, theirs: Row, names: Sequence[str]) -> str:
-    """How many files are larger than theirs, and the worst."""
+    """Number of files that are larger than theirs, and the worst."""
     pairs = list(zip(ours.sizes, theirs.sizes, strict=True))
     over = sum(a > 1.01 * b for a, b in pairs)
     beyond = sum(a > 1.01 * b + FRAME for a, b in pairs)
@@ -209,7 +209,7 @@ def spread(count: int, wanted: int | None) -> list[int]:
 
 
 def pictures_in(folder: Path, limit: int | None) -> tuple[Path, ...]:
-    """Its picture files (PNG, WebP, BMP, TIFF, PPM), at most so many, evenly spaced."""
+    """Picture files of a folder (PNG, WebP, BMP, TIFF, PPM), at most so many, evenly spaced."""
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
     if not paths:
         raise click.UsageError(f"no picture files in {folder}: name a folder of {', '.join(sorted(PICTURES))}")
@@ -257,7 +257,7 @@ def grey(folder: Path, limit: int | None, box: int, asked: Asked) -> None:
 
 
 def sums_of_green(paths: Sequence[Path], box: int) -> list[Pixels]:
-    """uint8 [H, W], or uint16 [H // box, W // box] for boxes of more than a pixel."""
+    """Green channels, uint8 [H, W], or their sums, uint16 [H // box, W // box] for boxes of more than a pixel."""
     greens = [pixels[:, :, 1] for pixels in rgb_pictures(paths)]
     return [np.ascontiguousarray(green) if box == 1 else box_sums(green, box) for green in greens]
 

@@ -32,7 +32,7 @@ def pictures(folders: tuple[Path, ...]) -> Iterator[Path]:
 
 
 def outcome(data: bytes, options: Options) -> str:
-    """How a file comes back."""
+    """Outcome for a file: how it comes back."""
     models = Models()
     blob, _ = encode_data(data, options, models)
     made = bfncodec.decompress(blob, codecs=models)

@@ -65,7 +65,7 @@ def cut(data: bytes, size: int, count: int) -> list[bytes]:
 
 
 def character(data: bytes, start: int) -> int:
-    """Where the character begins that the byte at `start` is in; `start` itself in what is not UTF-8."""
+    """Place where the character begins that the byte at `start` is in; `start` itself in what is not UTF-8."""
     before = range(start, max(start - 4, -1), -1)
     return next((at for at in before if data[at] & 0xC0 != 0x80), start)
 
@@ -95,7 +95,7 @@ def sizes_report(title: str, found: Measured, ours: Sequence[Ours]) -> str:
 
 
 def curves(found: Measured) -> dict[str, list[tuple[int, float]]]:
-    """For each codec, sizes and bits per byte; peers first, then those with a dictionary, then ours."""
+    """Sizes and bits per byte of each codec; peers first, then those with a dictionary, then ours."""
     lines: dict[str, list[tuple[int, float]]] = {}
     for size, rows in found.items():
         for row in rows:
@@ -115,7 +115,7 @@ def bits(found: Measured) -> str:
 
 
 def speed(row: Row) -> list[str]:
-    """Of the calls, both ways, and memory of the process."""
+    """Speed of the calls, both ways, and memory of the process."""
     there, back = (row.raw / seconds / 1e3 for seconds in (row.encode_s, row.decode_s))
     return [f"{there:,.1f}", f"{back:,.1f}", f"{row.peak / 1e6:,.0f}"]
 

@@ -128,7 +128,7 @@ def _possible(blocks: Sequence[bytes], item: int, binary: bool) -> tuple[Chain, 
 
 
 def _chain(block: bytes, item: int, binary: bool, cut: bool = False) -> Chain:
-    """cut: whether the words may have been cut off."""
+    """Return the chain that a block holds. cut: whether the words may have been cut off."""
     reader = Reader(block)
     size = reader.varint("archive size")
     check_size(size, "bytes")

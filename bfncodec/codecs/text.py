@@ -80,7 +80,7 @@ class TextCodec(ModelCodec[bytes]):
         self.network = self.architecture.exact(values, tensors, device)
 
     def schedule(self, size: int) -> Comb:
-        """When which symbol of a text of so many bytes is revealed."""
+        """Return the schedule of a text of so many bytes: when which symbol is revealed."""
         streams = max(min(-(-size // self.length), self.most), -(-size // self.reach), 1)
         teeth = max(size_and_teeth for size_and_teeth in self.teeth if size_and_teeth[0] <= size)[1]
         return self.make_schedule(size, teeth, streams)

@@ -272,8 +272,8 @@ def _pop_excess(stack: AnsStack, symbol: Ints, symbols: int) -> Ints:
 
 
 def _push_integer(stack: AnsStack, value: int) -> None:
-    """Its length, of which 0 is by far the likeliest, and the bits after the first. Who pops from random bits, as an
-    encoder does, must nearly always find 0: a sum that is out by any more would mislead the receiver.
+    """Push an integer: its length, of which 0 is by far the likeliest, and the bits after the first. Who pops from
+    random bits, as an encoder does, must nearly always find 0: a sum that is out by more would mislead the receiver.
     """
     length = value.bit_length()
     if length >= _LENGTHS.shape[1]:

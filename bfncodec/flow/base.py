@@ -33,7 +33,7 @@ class AnyArray(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its extent along each axis."""
+        """Extent of the tensor along each axis."""
         ...
 
     def sum(self) -> Any:

@@ -368,7 +368,10 @@ def _walk(blob: Source, head: _Head, count: int) -> list[_Entry]:
 def _segment(
     blob: Source, head: _Head, number: int, entry: _Entry, extent: Extent, limits: Limits, trusted: bool
 ) -> Segment:
-    """trusted: whether the index, which has a checksum of its own, is believed where the entry differs from it."""
+    """Return a segment of a file.
+
+    trusted: whether the index, which has a checksum of its own, is believed where the entry differs from it.
+    """
     start = entry.start - 4 - len(entry.head)
     if not trusted and _read_entry(Reader(blob, start), start) != entry:
         raise DamagedError(f"its head before byte {entry.start} differs from the index")

@@ -65,7 +65,7 @@ class ExactLinear:
         return cls(weight, scale, None if bias is None else bias.to(device), fine)
 
     def __call__(self, x: Tensor, row_scale: Tensor | None = None) -> Tensor:
-        """x: int8 [N, in]; row_scale: float32 [N, 1], value of one unit of each row. Returns float32 [N, out]."""
+        """Return x W^T + b, float32 [N, out]. x: int8 [N, in]; row_scale: a unit of each row, float32 [N, 1]."""
         y = self._product(x)
         outputs = self.scale.shape[0]
         if y.shape[1] > outputs:

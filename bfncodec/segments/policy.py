@@ -71,7 +71,7 @@ class PictureTrial:
 
 @dataclass(frozen=True)
 class Policy:
-    """What an encoder is free to choose. Decoders read it from the file, so any policy gives valid files.
+    """Numbers that an encoder is free to choose. Files tell decoders what they need, so any policy gives valid files.
 
     Parameters
     ----------

@@ -192,7 +192,7 @@ class CausalConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor, earlier: Tensor | None = None, rounded: bool = False) -> Tensor:
-        """earlier: what stands at the pixels before, where that is not x; rounded: see `ConvNet.rounded`."""
+        """Convolve. earlier: what stands at the pixels before, where that is not x; rounded: see `ConvNet.rounded`."""
         outputs, inputs = self.weight.shape[0], x.shape[-1]
         weight = (rounded_rows(self.weight) if rounded else self.weight).view(outputs, 5, inputs)
         taps, own = weight[:, :4], weight[:, 4:]
@@ -254,9 +254,10 @@ class ConvNet(TrainableNetwork):
         return torch.cat([torch.zeros(k), spread, torch.full((k,), LOG_SCALE_BIAS), slopes])
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: float [B, 3, H, W] with integer values, or [B, 1, H, W] for grey images, which the network sees as three
-        equal channels of which only the first coded one needs bits. Returns -log2 p_O of each pixel and coded channel,
-        float32, of the shape of x.
+        """Return -log2 p_O of each pixel and coded channel, float32, of the shape of x.
+
+        x: float [B, 3, H, W] with integer values, or [B, 1, H, W] for grey images, which the network sees as three
+        equal channels of which only the first coded one needs bits.
         """
         channels = x.shape[1]
         x = x.expand(-1, 3, -1, -1)
@@ -305,7 +306,10 @@ class Components(NamedTuple):
 
 
 def components(out: Tensor, base: Tensor, errors: Tensor) -> Components:
-    """out: [B, 3K + E, H, W]; base: [B, H, W]; errors, one for each of the E slopes: [B, E, H, W]"""
+    """Return the components of p_O.
+
+    out: [B, 3K + E, H, W]; base: [B, H, W]; errors, one for each of the E slopes: [B, E, H, W].
+    """
     k = (out.shape[1] - errors.shape[1]) // 3
     weight, offset, log_scale, slopes = out[:, :k], out[:, k : 2 * k], out[:, 2 * k : 3 * k], out[:, 3 * k :]
     centre = base + (slopes * errors).sum(1)

@@ -169,7 +169,7 @@ class DenoiserBlock(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, h: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
-        """h: [B, rows, columns, width]; gain, bias: [B, hidden]"""
+        """Return h and what the block adds. h: [B, rows, columns, width]; gain, bias: [B, hidden]"""
         kernel = self.conv.weight.view(-1, *self.taps, h.shape[-1]).permute(0, 3, 1, 2)
         pad = tuple(t // 2 * self.dilation if t > 1 else 0 for t in self.taps)
         z = F.conv2d(max_norm(h).permute(0, 3, 1, 2), kernel, padding=pad, dilation=self.dilation).permute(0, 2, 3, 1)
@@ -196,8 +196,9 @@ class Denoiser(TrainableNetwork):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, features: Tensor, clock: Tensor) -> Tensor:
-        """features: integers [B, rows, columns, F]; clock: `DenoiserConfig.clock` of each item [B] -> float
-        [B, *shape, parameters].
+        """Return the raw parameters, float [B, *shape, parameters].
+
+        features: integers [B, rows, columns, F]; clock: `DenoiserConfig.clock` of each item [B].
         """
         settings = settings_at(self.clock, clock)  # [B, blocks, 2, hidden]
         h = self.input(features / FEATURE_SCALE)

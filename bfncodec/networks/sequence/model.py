@@ -49,7 +49,7 @@ class SequenceConfig:
 
     @property
     def schedule(self) -> Staggered:
-        """When which symbols are sent."""
+        """Schedule by which symbols are sent."""
         return Staggered(self.shape[0], self.period, self.betas)
 
     @property
@@ -166,7 +166,7 @@ class SequenceBlock(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, h: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
-        """h: [A, width]; gain, bias: [A, hidden]"""
+        """Return h and what the block adds. h: [A, width]; gain, bias: [A, hidden]"""
         result: Tensor = h + self.out(F.relu(self.up(max_norm(h)) * (1 + gain) + bias))
         return result
 
@@ -206,7 +206,7 @@ class SequenceDenoiser(TrainableNetwork):
         return folded(stored, len(self.get_parameter(name))) if name.startswith("ngram.") else stored
 
     def forward(self, theta: Tensor, s: Tensor, unit: Tensor, sent: SentSymbols) -> Tensor:
-        """theta, s, unit: see `near_features` -> float [A, K]"""
+        """Return the logits of p_O, float [A, K]. theta, s, unit: see `near_features`."""
         config, known = self.config, known_symbols(theta, self.config)
         h = F.embedding_bag(window_rows(known, sent, config), self.window.weight, mode="sum")
         rows = ngram_rows(known, sent, config)

@@ -47,7 +47,7 @@ class ExactEmbedding:
         return cls(rows, scale[:, None])
 
     def __call__(self, index: Tensor) -> Tensor:
-        """index: int64 [N] -> float32 [N, d]"""
+        """Return rows of the table. index: int64 [N] -> float32 [N, d]"""
         return self.rows.index_select(0, index).float().mul_(self.scale.index_select(0, index))
 
 
@@ -69,7 +69,7 @@ class ExactNgrams:
         return cls(table, torch.arange(reach, device=device) >= reach - orders[:, None], bits, rows.cumsum(0) - rows)
 
     def __call__(self, history: Tensor) -> Tensor:
-        """history: int64 [N, R], oldest first -> float32 [N, d]"""
+        """Return the sum of what the bytes before add. history: int64 [N, R], oldest first -> float32 [N, d]"""
         known = torch.where(self.seen, history[:, None], -1)
         row = ngram_hash(known, known.shape[2], self.bits).add_(self.first)
         return self.table(row.reshape(-1)).view(len(history), -1)

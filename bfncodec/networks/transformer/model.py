@@ -148,7 +148,7 @@ class TransformerBlock(nn.Module):
         nn.init.zeros_(self.down.weight)
 
     def forward(self, x: Tensor, slots: Slots, span: int) -> Tensor:
-        """x: [B, L, d], slots in step-major order; span: steps that a slot attends to -> [B, L, d]"""
+        """Return x after the block, [B, L, d]. x: slots in step-major order; span: steps that a slot attends to."""
         batch, length, d = x.shape
         qkv = self.qkv(rms_norm(x)).view(batch, length, 3, self.heads, d // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # [B, H, L, d/H]
@@ -242,8 +242,10 @@ class Transformer(TrainableNetwork):
         return {"rope": self.rope.cpu(), "far": self.far.cpu(), "value_cap": caps}
 
     def forward(self, x: Tensor, teeth: int) -> Tensor:
-        """x: int64 [B, L] symbols in text order, L a multiple of `teeth`. Returns logits [B, L, symbols], in step-major
-        order (rank = index * teeth + tooth), which is the order of :class:`bfncodec.flow.schedule.Comb`.
+        """Return logits [B, L, symbols] in step-major order (rank = index * teeth + tooth), which is the order of
+        :class:`bfncodec.flow.schedule.Comb`.
+
+        x: int64 [B, L] symbols in text order, L a multiple of `teeth`.
         """
         z, slots = self._start(x, teeth)
         for block, span in zip(self.blocks, self.config.spans(teeth), strict=True):
