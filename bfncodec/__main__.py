@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
+import sys
 
 TYPE_CHECKING = False  # as in the package itself
 if TYPE_CHECKING:
     from typing import NoReturn
+
+# Python's own handler raises KeyboardInterrupt, and `signal` is a module of some milliseconds, which nothing else
+# breaks off.
+sys.excepthook = lambda *error: os._exit(130)
+
+import signal  # noqa: E402
 
 
 def _leave(number: int, frame: object) -> None:
@@ -19,6 +25,7 @@ def _leave(number: int, frame: object) -> None:
 for _number in (signal.SIGINT, signal.SIGTERM):
     if signal.getsignal(_number) is not signal.SIG_IGN:
         signal.signal(_number, _leave)
+sys.excepthook = sys.__excepthook__
 
 
 def main() -> NoReturn:

@@ -324,6 +324,26 @@ def test_an_interrupt_while_the_program_starts(tmp_path: Path) -> None:
         assert tree(tmp_path) == {"x": TEXT}
 
 
+@posix
+@pytest.mark.parametrize("name", ["signal", "enum"])
+def test_an_interrupt_before_the_program_listens(name: str) -> None:
+    """Python's own handler is at work while the module is imported by which ours is set."""
+    script = f"""
+import os, sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            os.kill(os.getpid(), 2)
+
+sys.meta_path.insert(0, Interrupt())
+import bfncodec.__main__
+"""
+    command = [sys.executable, "-S", "-c", script]  # what site loads would be there already
+    done = subprocess.run(command, capture_output=True, check=False, env=ENVIRONMENT, preexec_fn=heard)
+    assert (done.returncode, done.stderr) == (130, b"")
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_standard_streams(tmp_path: Path, closed: str) -> None:
     """A file that is opened then has the number of a standard stream; what is said there must not end up in it."""

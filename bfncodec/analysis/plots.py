@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bfncodec.analysis.measurement import Measurement
-from bfncodec.errors import InputError, OutputError
+from bfncodec.errors import InputError
 from bfncodec.flow.report import CodeLength
 from bfncodec.runtime.arrays import Floats
 
@@ -29,11 +30,11 @@ def require_matplotlib() -> None:
         raise InputError("a plot needs matplotlib: pip install 'bfncodec[plot]'") from error
 
 
-def plot_steps(measured: Sequence[tuple[str, Measurement]], target: Path) -> None:
+def plot_steps(measured: Sequence[tuple[str, Measurement]], kind: str) -> bytes:
     """Draw the bits of each step of every measurement that has any, and their sum so far beside the size of the file.
 
-    measured: (name of a file, its measurement). target: the image file. Raises InputError where matplotlib is missing,
-    OutputError where the image file cannot be written.
+    measured: (name of a file, its measurement). kind: of the image file, whose bytes are returned: "png", "svg", "pdf",
+    or what else matplotlib writes. Raises InputError where matplotlib is missing, or does not write that kind.
     """
     require_matplotlib()
     from matplotlib.figure import Figure  # no pyplot: no window, no global state
@@ -56,10 +57,12 @@ def plot_steps(measured: Sequence[tuple[str, Measurement]], target: Path) -> Non
         steps.text(0.5, 0.5, "no model coded any of it", transform=steps.transAxes, ha="center")
     elif len(drawn) <= MOST_NAMES:
         figure.legend(loc="outside lower center")
+    out = io.BytesIO()
     try:
-        figure.savefig(target, dpi=150)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{target} cannot be written: {error}") from error
+        figure.savefig(out, dpi=150, format=kind)
+    except ValueError as error:
+        raise InputError(f"expected a kind of picture to draw the plot as, found {kind!r}: {error}") from error
+    return out.getvalue()
 
 
 def _draw_steps(axes: Axes, kl: Floats, color: str) -> None:

@@ -147,8 +147,13 @@ def check_unchanged(path: Path, known: Identity) -> None:
 
 
 def remove(path: Path, known: Identity) -> None:
-    """Remove a source that is still the file that was read. Raises OutputError where it is not, or cannot be."""
+    """Remove a source that is still the file that was read.
+
+    Raises OutputError where it is not, cannot be removed, or is a pipe or device, which never held what came out of it.
+    """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OutputError("the result is written, but the source is a pipe or device: it is kept")
         check_unchanged(path, known)
         path.unlink()
     except OSError as error:

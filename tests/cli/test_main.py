@@ -302,6 +302,21 @@ def test_a_plot_is_made(folder: Path) -> None:
         assert image.size[0] > 100
 
 
+@pytest.mark.parametrize("force", [[], ["-f"]])
+def test_a_plot_replaces_no_source_and_nothing_unasked(folder: Path, force: list[str]) -> None:
+    pytest.importorskip("matplotlib")
+    (folder / "deep").mkdir()
+    (folder / "deep" / "inner.png").write_bytes((folder / "photo.png").read_bytes())
+    (folder / "other.png").write_bytes(b"other")
+    before = {name: (folder / name).read_bytes() for name in names(folder)}
+    for plot, source in (("photo.png", "photo.png"), ("deep/inner.png", "deep")):
+        run("measure", "-r", *force, "-m", "none", "--plot", plot, "noise.bin", source, code=1)
+    run("measure", *force, "-m", "none", "--plot", "x.odd", "noise.bin", code=1)
+    assert {name: (folder / name).read_bytes() for name in names(folder)} == before
+    run("measure", *force, "-m", "none", "--plot", "other.png", "noise.bin", code=not force)
+    assert ((folder / "other.png").read_bytes() == b"other") == (not force)
+
+
 def test_models_are_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = folder / "models" / "mine"
     model.mkdir(parents=True)

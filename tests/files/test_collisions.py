@@ -234,6 +234,16 @@ def test_no_source_is_removed_for_a_device(folder: Path) -> None:
     assert (folder / "d1" / "x").read_bytes() == TEXT
 
 
+def test_no_pipe_is_removed(folder: Path, pipe: Path) -> None:
+    """What came out of it was never in it, and other programs may be about to use it."""
+    writer = subprocess.Popen([sys.executable, "-c", "open('pipe', 'w').write('to be or not to be')"])
+    result = run("compress", "--rm", "-m", "none", "pipe", "-o", "x", code=1)
+    writer.wait(20)
+    assert "is a pipe or device: it is kept" in result.stderr
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert bfncodec.decompress((folder / "x").read_bytes()) == b"to be or not to be"
+
+
 def test_no_source_is_removed_for_a_part_of_it(folder: Path) -> None:
     blob = folder / "x.bfn"
     blob.write_bytes(bfncodec.compress(TEXT, "none", lines=True))

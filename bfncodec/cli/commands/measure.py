@@ -15,6 +15,7 @@ from bfncodec.cli.machine import models_of
 from bfncodec.cli.selection import expand, is_plain
 from bfncodec.cli.streams import print_json, print_line, read_source
 from bfncodec.cli.terminal import table
+from bfncodec.files.atomic import check_target, place
 from bfncodec.files.data import encode_source
 from bfncodec.files.options import Options
 
@@ -30,18 +31,22 @@ from bfncodec.files.options import Options
     help="How often L^n of archives is played with fresh noise, which tells its standard error.",
 )
 @click.option("--plot", type=opt.FileType(), help="Write a picture of the bits of each step.")
-@opt.together(opt.running, opt.quiet)
+@opt.together(opt.force, opt.running, opt.quiet)
 def command(files: tuple[Path, ...], **given: Any) -> int:
     """Compare the ideal bits of FILES, L^n term by term, with the bits they take.
 
-    Nothing is written. Every line says what it counts.
+    Nothing but the plot is written. Every line says what it counts.
     """
-    if given["plot"] is not None:
-        require_matplotlib()
     call, codecs = Call(given["quiet"]), models_of(given)
     options = Options(given["model"], given["exact"], verify=False, on_skip=call.skip, level=given["level"])
     found: list[tuple[str, Measurement]] = []
-    for path, _ in expand(files, given["recursive"], is_plain, call, folders=True):
+    paths = [path for path, _ in expand(files, given["recursive"], is_plain, call, folders=True)]
+    plot: Path | None = given["plot"]
+    if plot is not None:
+        require_matplotlib()
+        for path in paths:
+            check_target(plot, path, given["force"])
+    for path in paths:
         with call.each(str(path)):
             blob, content = encode_source(read_source(path), options, codecs, call.bar(str(path)))
             found.append((str(path), measure_frame(content, blob, codecs, given["draws"])))
@@ -50,8 +55,8 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
     elif found:
         whole = [(f"all {len(found)} files", Measurement.joined([one for _, one in found]))] if found[1:] else []
         print_line("\n\n".join(_measured_lines(name, one) for name, one in found + whole))
-    if given["plot"] is not None:
-        plot_steps(found, given["plot"])
+    if plot is not None:
+        place(plot, plot_steps(found, plot.suffix[1:] or "png"), force=given["force"])
     return call.code
 
 

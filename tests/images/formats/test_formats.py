@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 import bfncodec
 from bfncodec.files.data import encode_data
@@ -107,6 +107,38 @@ def test_what_tags_do_not_tell_of_comes_back(kind: str, code: Any) -> None:
         assert again(data) == data
         picture = read_file(data)
         assert (picture is None) == (compression == 8)  # the only ones that another zlib may write otherwise
+
+
+PRIVATE = {"LSM": 34412, "GDAL": 33424, "FEI": 34954, "private": 51234, "directory": 50000}
+ORDINARY = {**{f"orientation {value}": {274: value} for value in range(2, 9)}, "preview": {254: 1}, "strips": {278: 7}}
+
+
+def of_pillow(tags: dict[int, int], compression: str, tail: bytes = b"") -> bytes:
+    """Return a file that Pillow writes, private tags as places in the file, and what stands behind it."""
+    directory = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, value in tags.items():
+        if tag in PRIVATE.values():
+            directory.tagtype[tag] = IFD if tag == PRIVATE["directory"] else LONG
+        directory[tag] = value
+    return saved(Image.fromarray(slope()), "TIFF", compression=compression, tiffinfo=directory) + tail
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "packbits", "tiff_adobe_deflate"])
+@pytest.mark.parametrize("kind", [*ORDINARY, *PRIVATE, "tail"])
+def test_what_pillow_writes_comes_back(kind: str, compression: str) -> None:
+    """Pillow drops or changes all of these when it writes what it has read."""
+    if kind in ORDINARY:
+        data = of_pillow(ORDINARY[kind], compression)
+        found = again(data)
+        assert made.tiff_values(found)[0] == made.tiff_values(data)[0]
+        assert len(made.tiff_values(found)[1]) == len(made.tiff_values(data)[1])
+        assert found == data or compression == "tiff_adobe_deflate"  # its zlib may be another
+    else:
+        tag = PRIVATE.get(kind)
+        place = len(of_pillow({tag: 1} if tag else {}, compression))
+        tail = bytes(place % 2) + b"a block, of which one tag alone knows, if any does"
+        data = of_pillow({tag: place + place % 2} if tag else {}, compression, tail)
+        assert again(data) == data
 
 
 @pytest.mark.parametrize("pad", ["edge", "constant", "reflect"])
