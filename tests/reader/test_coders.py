@@ -71,6 +71,7 @@ def test_codes_of_the_page(code: str) -> None:
     assert [decoder.symbol(f) for _, f in CODES[code]] == [symbol for symbol, _ in CODES[code]]
 
 
+@settings(max_examples=50)
 @given(symbols())
 def test_range_coders_write_the_same_and_read_each_other(coded: Symbols) -> None:
     encoder, theirs = RangeEncoder(), rangecoder.RangeEncoder()
@@ -83,6 +84,7 @@ def test_range_coders_write_the_same_and_read_each_other(coded: Symbols) -> None
     assert [decoder.symbol(f) for _, f in coded] == [symbol for symbol, _ in coded]
 
 
+@settings(max_examples=50)
 @given(st.one_of(st.binary(max_size=40), st.integers(1, 40).map(lambda n: b"\xff" * n)), st.lists(frequencies()))
 def test_range_decoders_make_the_same_of_any_bytes(code: bytes, rows: list[list[int]]) -> None:
     ours, theirs = RangeDecoder(code), rangecoder.RangeDecoder(code)
@@ -129,6 +131,7 @@ WORDS = st.lists(st.one_of(st.integers(0, 9), st.integers(0, 0xFFFFFFFF)), max_s
 EVEN_BITS = st.integers(1, 16).flatmap(lambda n: st.tuples(st.integers(0, (1 << n) - 1), st.just(n)))
 
 
+@settings(max_examples=50)
 @given(WORDS, st.lists(st.tuples(st.booleans(), st.one_of(frequencies(), EVEN_BITS)), max_size=40))
 def test_stacks_do_the_same(words: list[int], operations: list[tuple[bool, object]]) -> None:
     """Pushing and popping, of rows and of even bits, from any words, to the same error where there is one."""

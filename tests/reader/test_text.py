@@ -34,7 +34,7 @@ def test_golden_payloads(name: str) -> None:
     assert digest(decode_text(TINY / name, (TINY / name / "payload").read_bytes())) == INDEX[name]
 
 
-@pytest.mark.parametrize("size", [0, 1, 2, 7, 45, 97, 151, 197])
+@pytest.mark.parametrize("size", [0, 1, 7, 45, 97, 151])
 def test_texts_of_all_orders(size: int, load: Load) -> None:
     """One lane and many; one tooth, two and four; teeth that end early."""
     text, folder = numbers(size), TINY / "text-of-200"
@@ -50,7 +50,7 @@ def test_texts_that_are_mixed(text: bytes, load: Load) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("text", [b"ab" * 300, WORDS * 6], ids=["pairs", "words"])
+@pytest.mark.parametrize("text", [b"ab" * 280, WORDS * 5], ids=["pairs", "words"])
 def test_long_texts_that_are_mixed(text: bytes, load: Load) -> None:
     """Counts of more than 255 are halved, and so are the numbers of maps."""
     folder = TINY / "mixed-text"
