@@ -15,8 +15,8 @@ from bfncodec.content.objects import content_of, object_of, same_object
 from bfncodec.content.regions import part_of
 from bfncodec.content.types import Content
 from bfncodec.errors import BfncodecError, InputError, OutputError
-from bfncodec.format.axes import NOWHERE
 from bfncodec.format.container import unpack
+from bfncodec.format.cuts import NOWHERE
 from bfncodec.format.kinds import Kind
 from bfncodec.format.limits import OF_WRITERS, Limits
 from bfncodec.format.lineindex import LINE_BLOCK

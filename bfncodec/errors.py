@@ -110,6 +110,9 @@ class SalvageableError(DamagedError):
         super().__init__(message)
         self.salvage = salvage
 
+    def within(self, place: str) -> SalvageableError:
+        return SalvageableError(f"{place}: {self.args[0]}", self.salvage)
+
 
 class NewerVersionError(FormatError):
     """A bfncodec file that uses a version or a flag this release does not know."""

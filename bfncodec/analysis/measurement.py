@@ -13,7 +13,8 @@ from bfncodec.content.types import Content
 from bfncodec.errors import InputError
 from bfncodec.files.data import dims_of
 from bfncodec.flow.report import CodeLength
-from bfncodec.format.container import Segment, unpack
+from bfncodec.format.container import unpack
+from bfncodec.format.frame import Segment
 from bfncodec.format.kinds import Method
 from bfncodec.format.limits import OF_WRITERS
 from bfncodec.images.picture import Picture
@@ -120,7 +121,8 @@ def measure(
 
 def measure_frame(content: Content, blob: bytes, codecs: CodecSource, draws: int = DRAWS) -> Measurement:
     """Return the measurement of a content and the file that was made of it. draws: as for :func:`measure`."""
-    segments = [segment for segment in unpack(blob, OF_WRITERS).segments if segment is not None]
+    frame = unpack(blob, OF_WRITERS)
+    segments = [frame.segment(number) for number in frame.wanted]
     accounts: list[Account] = []
     coded = 0
     for segment in segments:

@@ -216,6 +216,9 @@ class Transform:
             if damage.repaired:
                 self.call.fail(name, f"{which} was damaged and nothing of it is lost: {damage.reason}")
                 return
+            if damage.unknown:
+                self.call.fail(name, damage.reason)
+                return
             where = ", ".join(f"{start}..{stop - 1}" for start, stop in damage.extent)
             self.call.fail(name, f"{which} ({where}) is lost: {damage.reason}")
             for file in [file for file in damage.files if file not in named]:

@@ -7,11 +7,11 @@ from typing import Any, Protocol
 from bfncodec import models
 from bfncodec.codecs.loading import load
 from bfncodec.codecs.protocol import Codec
-from bfncodec.errors import ModelError, ModelNotFoundError
+from bfncodec.errors import ModelNotFoundError
 from bfncodec.models import DEFAULT_LEVEL, ModelInfo
 from bfncodec.runtime.arguments import check_machine
 
-__all__ = ["CodecSource", "Models", "is_known"]
+__all__ = ["CodecSource", "Models"]
 
 
 class CodecSource(Protocol):
@@ -62,11 +62,3 @@ class Models:
             self._loaded[info.id] = load(info, device=self.device, threads=self.threads)
         return self._loaded[info.id]
 
-
-def is_known(codecs: CodecSource, identity: bytes) -> bool:
-    """Return whether a source has a working codec of an identity."""
-    try:
-        codecs.identified(identity)
-    except (ModelNotFoundError, ModelError):
-        return False
-    return True

@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from bfncodec.content.paths import bad_path, unusable_path
@@ -89,7 +89,8 @@ class Folder(Plain):
     lost
         Ranges of the content that could not be decoded.
     source
-        CRC-32 of all files in their order if they come back byte for byte, else None.
+        CRC-32 of all files in their order if they come back byte for byte, else its lowest byte, of what they become;
+        None where some are lost.
     """
 
     entries: tuple[FileEntry, ...] = ()
@@ -164,7 +165,7 @@ def folder_of(files: Mapping[str, bytes], shape: Shape, exact: bool = False) -> 
             entries.append(FileEntry(path, len(files[path])))
         else:
             pixels.append(_pixel_bytes(picture))
-            identical = identical and picture.header.extra(Tag.SOURCE) is not None
+            identical = identical and picture.header.is_identical
             extras = tuple(extra for extra in picture.extras if extra.tag != Tag.SOURCE)  # the folder has one for all
             entries.append(FileEntry(path, len(pixels[-1]), picture.origin, picture.mode, extras))
     if not pixels:
@@ -176,8 +177,8 @@ def folder_of(files: Mapping[str, bytes], shape: Shape, exact: bool = False) -> 
             python="compress each file alone",
             command="use -r to compress each file alone",
         )
-    source = checksum(files) if identical else None
-    return Folder(b"".join(plain + pixels), entries=tuple(entries), sides=shape[:2], source=source)
+    folder = Folder(b"".join(plain + pixels), entries=tuple(entries), sides=shape[:2])
+    return replace(folder, source=checksum(files) if identical else checksum(make_files(folder))[:1])
 
 
 def checksum(files: Mapping[str, bytes]) -> bytes:

@@ -12,11 +12,11 @@ from operator import index
 from typing import TYPE_CHECKING
 
 from bfncodec.errors import DamagedError, InputError
-from bfncodec.format.axes import Axes, Extent
+from bfncodec.format.cuts import Cut, Extent, Grid
 from bfncodec.format.extras import Tag
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind, Origin
-from bfncodec.format.lineindex import split_lines
+from bfncodec.format.lineindex import Lines, lines_of, split_lines
 from bfncodec.images.files import FORMAT_NAMES
 from bfncodec.images.info import filter_info
 
@@ -40,11 +40,11 @@ class Region:
         """Rows and columns of the region."""
         return (self.y, self.y + self.height), (self.x, self.x + self.width)
 
-    def place(self, header: Header, axes: Axes) -> Extent:
+    def place(self, header: Header, cut: Cut) -> Extent:
         """Return rows and columns. Raises InputError unless the content is a picture and the region within it."""
-        if header.kind is not Kind.IMAGE:
+        if not isinstance(cut, Grid):
             raise InputError("expected a picture to take a region of, found none: leave the region out")
-        (height, _), (width, _) = axes
+        height, width = cut.sides
         if not (0 <= self.x < self.x + self.width <= width and 0 <= self.y < self.y + self.height <= height):
             raise InputError(
                 f"expected a region within {width} x {height} pixels, "
@@ -60,7 +60,7 @@ class LineRange:
     first: int
     last: int
 
-    def place(self, header: Header, axes: Axes) -> Extent:
+    def place(self, header: Header, cut: Cut) -> Extent:
         """Return the range of the blocks that have these lines; all bytes of a file of one segment.
 
         Raises InputError for content that is not cut after lines, or has fewer of them.
@@ -68,22 +68,21 @@ class LineRange:
         apart = header.extra(Tag.FILES) is not None or header.extra(Tag.MOVED) is not None
         if header.kind not in (Kind.BYTES, Kind.STR) or apart:
             raise InputError("expected bytes or text to take lines of, found none: leave the lines out")
-        ((length, parts),) = axes
-        lines = header.lines
+        lines = lines_of(header, cut)
         if lines is None:
-            if parts > 1:
+            if cut.count > 1:
                 raise InputError("expected a file compressed with --lines (lines=True), found one without: take all")
-            return ((0, length),)
+            return ((0, cut.sides[0]),)
         self._check(lines.total)
-        edges = lines.edges(length)
-        return ((edges[lines.block_of(self.first)], edges[lines.block_of(self.last) + 1]),)
+        first, last = (cut.extents[lines.block_of(line)] for line in (self.first, self.last))
+        return ((first[0][0], last[0][1]),)
 
-    def of(self, block: bytes, header: Header, number: int) -> bytes:
-        """Return the requested lines that lie in block ``number``.
+    def of(self, block: bytes, lines: Lines | None, number: int) -> bytes:
+        """Return the requested lines that lie in block ``number``. lines: the table of all, None for a single block.
 
         Raises InputError if the block is all of a file and has fewer lines, DamagedError if the table is wrong.
         """
-        found, lines = split_lines(block), header.lines
+        found = split_lines(block)
         before = lines.before[number] if lines else 0
         if lines is None:
             self._check(len(found))

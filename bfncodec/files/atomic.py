@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bfncodec.errors import OutputError
-from bfncodec.format.container import SUFFIX
+from bfncodec.format.frame import SUFFIX
 
 __all__ = [
     "check_folder",

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bfncodec.format.container import SUFFIX
+from bfncodec.format.frame import SUFFIX
 
 __all__ = ["Step", "clashes"]
 

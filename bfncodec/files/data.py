@@ -26,7 +26,7 @@ from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind, Origin
 from bfncodec.format.limits import OF_WRITERS, Limits, check_limit
 from bfncodec.format.wire import Source
-from bfncodec.images.files import read_file
+from bfncodec.images.files import read_file, unpromised
 from bfncodec.images.picture import Picture
 from bfncodec.runtime.progress import SILENT, Reporter
 from bfncodec.segments.assemble import Opened, decode_content, open_file
@@ -65,7 +65,7 @@ def encode_data(
     given, data = data, taken(data, options)
     content = _classify(data, options, codecs)
     if isinstance(content, Picture) and given != data:  # what comes back is not the file that was given
-        content = replace(content, extras=tuple(extra for extra in content.extras if extra.tag != Tag.SOURCE))
+        content = unpromised(content)
     reporter.start(dims_of(content) * (1 + options.verify))
     frame = encode_frame(
         content,
@@ -164,19 +164,19 @@ def decode_data(
 
     Objects that were no file become one: arrays .npy, images PNG. Errors as :func:`bfncodec.decompress`.
     """
-    return decode_opened(open_source(blob, options, codecs), options, codecs, reporter)
+    return decode_opened(open_source(blob, options), options, codecs, reporter)
 
 
 def decode_part(source: Path, options: Options, codecs: CodecSource, reporter: Reporter | None = None) -> Made:
     """Return the bytes of the part that the options name of a compressed file, and read no more than that takes."""
     with opened(source) as blob:
-        found = open_source(blob, options, codecs)
+        found = open_source(blob, options)
     return decode_opened(found, options, codecs, reporter)[0]
 
 
-def open_source(blob: Source, options: Options, codecs: CodecSource) -> Opened:
+def open_source(blob: Source, options: Options) -> Opened:
     """Return a compressed file with its head read and checked, its payload not yet decoded."""
-    return open_file(blob, codecs, options.limits, options.on_damage, options.part)
+    return open_file(blob, options.limits, options.on_damage, options.part)
 
 
 def decode_opened(
@@ -184,7 +184,7 @@ def decode_opened(
 ) -> tuple[Made, Content]:
     """Return what an opened file becomes, and the content. Raises LimitError for more output than the limits allow."""
     reporter = reporter or SILENT
-    extents = [part.extent for frame in found.frames for part in frame.segments if part is not None]
+    extents = [frame.cut.extents[number] for frame in found.frames for number in frame.wanted]
     channels = found.header.mode.channels if found.header.kind is Kind.IMAGE else 1
     reporter.start(channels * sum(prod(stop - start for start, stop in extent) for extent in extents))
     content = decode_content(found, codecs, reporter.advance, options.on_damage, options.part)

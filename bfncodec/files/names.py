@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bfncodec.errors import InputError
-from bfncodec.format.container import SUFFIX
+from bfncodec.format.frame import SUFFIX
 
 __all__ = ["compressed_name", "decompressed_name", "has_suffix", "own_name", "preview_name"]
 

@@ -11,8 +11,8 @@ from bfncodec.files.atomic import check_target, write_like
 from bfncodec.files.names import preview_name
 from bfncodec.files.options import Options
 from bfncodec.files.sources import opened, read
-from bfncodec.format.axes import NOWHERE
 from bfncodec.format.container import unpack
+from bfncodec.format.cuts import NOWHERE
 from bfncodec.images import preview as previews
 from bfncodec.runtime.arguments import check_codecs, check_type, path_of
 

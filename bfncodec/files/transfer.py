@@ -136,7 +136,7 @@ def decompress_file(
             "a part, or what is left of a damaged file, is not the whole: the source is not removed for it"
         )
     with _compressed(source, options) as (blob, known):
-        found = open_source(blob, options, codecs)
+        found = open_source(blob, options)
         read_bytes = blob.read_bytes if isinstance(blob, Slices) else len(blob)
         coding = describe_opened(found)
     _check_places(target, source, options, is_folder(found.header))

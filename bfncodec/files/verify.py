@@ -8,7 +8,6 @@ from bfncodec.api import CodecSource
 from bfncodec.content.types import Content, same_content
 from bfncodec.errors import BfncodecError, OutputError
 from bfncodec.files.data import file_of
-from bfncodec.format.extras import Tag
 from bfncodec.format.limits import OF_WRITERS
 from bfncodec.images.files import same_file
 from bfncodec.runtime.progress import SILENT, Reporter
@@ -45,7 +44,7 @@ def _becomes(content: Content, source: bytes | Mapping[str, bytes]) -> bool:
     made = file_of(content)
     if made == source:
         return True
-    if content.header.extra(Tag.SOURCE) is not None:
+    if content.header.is_identical:
         return False
     if isinstance(made, dict) and isinstance(source, Mapping):
         return made.keys() == source.keys() and all(same_file(source[path], made[path]) for path in made)

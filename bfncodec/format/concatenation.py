@@ -1,47 +1,44 @@
 """Files one after the other, as ``cat`` makes them: where each ends.
 
-A segmented file says from its beginning where it ends. A compact one has no length, which would be the largest part of
-its frame, so its end is where its content ends (LZMA has an end mark), or the first place at which its checksum holds
-(stored), or, where a model coded it, the next place at which a file begins that holds good by itself: its checksum, or
-its model's identity, says so. Each of these is right but for one in some 2^32 by chance. No model is run for it, and
-what a file can make us try is bounded: a few places in the 64 KiB behind a compact file's head, as writers make no
-longer ones of bytes and text. docs/format.md, section 9, is the specification. No numpy, torch or PIL.
+A segmented file says where it ends. A compact one has no length, which would be the largest part of its frame: it ends
+at the first place at which its checksum holds and a sound file begins, or at the end of all. No model is run for it,
+and what a file can make us try is bounded. docs/format.md, section 9, is the specification. No numpy, torch or PIL.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 
 from bfncodec.errors import FormatError, InputError
-from bfncodec.format import lzmaraw
-from bfncodec.format.container import LONGEST_COMPACT, MAGIC, Compact, read_compact, segmented_end, unpack
+from bfncodec.format.checks import crc16
+from bfncodec.format.compact import CODED_CHECK, CONTENT_CHECK, LONGEST_COMPACT, CompactHead, read_compact
+from bfncodec.format.container import unpack
 from bfncodec.format.extras import Tag
+from bfncodec.format.frame import COMPACT, MAGIC, read_start
 from bfncodec.format.header import Header
-from bfncodec.format.kinds import Kind, Method
+from bfncodec.format.kinds import Kind
 from bfncodec.format.limits import OF_WRITERS, Limits
-from bfncodec.format.wire import Source
+from bfncodec.format.segmented import read_head_of, segmented_end
+from bfncodec.format.wire import Part, Reader, Source
 
-__all__ = ["Known", "check_joinable", "is_joinable", "split"]
+__all__ = ["check_joinable", "follower", "is_joinable", "split"]
 
-Known = Callable[[bytes], bool]
-"""Tells whether four bytes are the identity of a model on this machine."""
-
-_MOST_BYTES = 1 << 26  # of a segment's content
-_MOST_ENDS = 256  # places that are tried as the end of a stored file, each by a checksum
-_MOST_HEADS = 16  # places that are looked at for a head after a file that a model coded
+_LONGEST_HEAD = 1 << 12  # bytes of a compact file of bytes or text before its payload
+_MOST_ENDS = 16  # places at which a file's checksum holds that are looked at
+_MOST_HEADS = 16  # places that are looked at for another file behind a damaged one
 
 
-def split(blob: bytes, known: Known) -> list[bytes]:
+def split(blob: Source) -> list[Source]:
     """Return the files that a file consists of, mostly one. Bytes that are no file stay with the file before them."""
     starts = [0]
-    while (end := _end(blob, starts[-1], known)) is not None and blob[end : end + 2] == MAGIC:
-        starts.append(end)
+    while (end := _end(Part(blob, starts[-1], len(blob)))) is not None:
+        if blob[starts[-1] + end : starts[-1] + end + 2] != MAGIC:
+            break
+        starts.append(starts[-1] + end)
     if len(starts) == 1:
         return [blob]
-    return [blob[start:stop] for start, stop in zip(starts, [*starts[1:], len(blob)], strict=True)]
+    return [Part(blob, start, stop) for start, stop in zip(starts, [*starts[1:], len(blob)], strict=True)]
 
 
 def is_joinable(header: Header) -> bool:
@@ -70,106 +67,63 @@ def follower(blob: Source) -> int | None:
     place, looked = data.find(MAGIC, 7), 0
     while place > 0 and looked < _MOST_HEADS:
         with suppress(FormatError):
-            unpack(_Rest(data, place))
+            unpack(Part(data, place, len(data)))
             return place
         place, looked = data.find(MAGIC, place + 1), looked + 1
     return None
 
 
-@dataclass(frozen=True)
-class _Rest:
-    """A view of the bytes from a place on; nothing is copied before it is asked for."""
-
-    blob: bytes
-    start: int
-
-    def __len__(self) -> int:
-        return len(self.blob) - self.start
-
-    def __getitem__(self, span: slice, /) -> bytes:
-        start, stop, _ = span.indices(len(self))
-        return self.blob[self.start + start : self.start + stop]
-
-
-def _end(blob: bytes, start: int, known: Known) -> int | None:
-    """Return the end of the file that begins at ``start``; None if that is the end of all, or cannot be told."""
-    if blob.find(MAGIC, start + 7) < 0:
-        return None
-    rest = _Rest(blob, start)
+def _end(rest: Source) -> int | None:
+    """Return the end of the file that ``rest`` begins with; None if that is the end of all, or cannot be told."""
     try:
-        if _is_segmented(rest):
-            return start + segmented_end(rest, Limits())
-        compact = read_compact(rest)
+        if read_start(rest) >> 5 != COMPACT:
+            return segmented_end(rest, Limits())
+        head = _joinable_head(rest)
     except FormatError:
         return None
-    if not is_joinable(compact.header):
+    if head is None:
         return None
-    if compact.method is Method.STORED:
-        return _stored_end(blob, start, compact)
-    if compact.method is Method.LZMA:
-        return _lzma_end(blob, start, compact)
-    return _model_end(blob, start, compact, known)
-
-
-def _is_segmented(rest: Source) -> bool:
-    return bool(rest[2:3]) and bool(rest[2:3][0] & 2)
-
-
-def _heads(blob: bytes, start: int) -> Iterator[int]:
-    """Yield the places at which a file may begin, behind the head of a compact one."""
-    place = blob.find(MAGIC, start)
-    while 0 <= place <= start + LONGEST_COMPACT:
-        yield place
-        place = blob.find(MAGIC, place + 1)
-
-
-def _stored_end(blob: bytes, start: int, compact: Compact) -> int | None:
-    """Return the first end with which the checksum of a stored file holds, None if there is none."""
-    begin = start + compact.payload_start
-    running, before = 0, begin
-    for number, end in enumerate([*_heads(blob, begin), len(blob)]):
-        if number > _MOST_ENDS or end - begin > LONGEST_COMPACT:
-            break
-        running, before = zlib.crc32(blob[before:end], running), end
-        if zlib.crc32(blob[begin:end], zlib.crc32(compact.prefix, running)) == compact.crc:
+    for number, end in enumerate(_sound_ends(rest, head)):
+        if number >= _MOST_ENDS:
+            return None
+        if end < len(rest) and _begins_soundly(Part(rest, end, len(rest))):
             return end
     return None
 
 
-def _lzma_end(blob: bytes, start: int, compact: Compact) -> int | None:
-    """Return the end of an LZMA stream, None unless the checksum holds."""
-    begin = start + compact.payload_start
+def _joinable_head(rest: Source) -> CompactHead | None:
+    """Return the head of a compact file, None for one that may not stand beside others."""
+    head = read_compact(Part(rest, 0, min(len(rest), LONGEST_COMPACT + _LONGEST_HEAD)))
+    return head if is_joinable(head.header) else None
+
+
+def _sound_ends(rest: Source, head: CompactHead) -> Iterator[int]:
+    """Yield the places at which a compact file may end, because its checksum holds: a file follows, or nothing."""
+    longest = head.payload_start + LONGEST_COMPACT
+    window = rest[0 : longest + len(MAGIC)]
+    running, before = crc16(window[:CODED_CHECK]), CONTENT_CHECK
+    place = head.payload_start
+    while True:
+        place = window.find(MAGIC, place)
+        end = place if place >= 0 else len(rest)
+        if not 0 <= end <= longest:
+            return
+        running, before = crc16(window[before:end], start=running), end
+        if running == head.coded:
+            yield end
+        if place < 0:
+            return
+        place += 1
+
+
+def _begins_soundly(rest: Source) -> bool:
+    """Return whether a file begins here whose checksum holds: that of a segmented one's head, or of a compact one."""
     try:
-        data, size = lzmaraw.unpack_first(_Rest(blob, begin), _MOST_BYTES)
-    except FormatError:
-        return None
-    crc = zlib.crc32(blob[begin : begin + size], zlib.crc32(compact.prefix, zlib.crc32(data)))
-    return begin + size if crc == compact.crc else None
-
-
-def _model_end(blob: bytes, start: int, compact: Compact, known: Known) -> int | None:
-    """Return the next place at which a file begins that holds good by itself, None if there is none."""
-    for number, place in enumerate(_heads(blob, start + compact.payload_start)):
-        if number >= _MOST_HEADS:
-            break
-        if _holds_good(blob, place, lambda identity: identity == compact.model or known(identity)):
-            return place
-    return None
-
-
-def _holds_good(blob: bytes, place: int, known: Known) -> bool:
-    """Return whether the file that begins at a place has a right checksum, or the identity of a known model."""
-    rest = _Rest(blob, place)
-    try:
-        if _is_segmented(rest):
-            segmented_end(rest, Limits())
+        flags = read_start(rest)
+        if flags >> 5 != COMPACT:
+            read_head_of(Reader(rest, 3), flags, Limits())
             return True
-        compact = read_compact(rest)
+        head = _joinable_head(rest)
     except FormatError:
         return False
-    if compact.method is Method.MODEL:
-        return known(compact.model)
-    if not is_joinable(compact.header):
-        return False
-    ends = {Method.STORED: _stored_end, Method.LZMA: _lzma_end}
-    return ends[compact.method](blob, place, compact) is not None
+    return head is not None and next(_sound_ends(rest, head), None) is not None

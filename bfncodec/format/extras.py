@@ -24,28 +24,37 @@ class Tag(IntEnum):
     """Meaning of an extra. A reader must understand those from 0x80 on, or refuse the file."""
 
     INFO = 0x01  # JSON object: a picture's info that is numbers and strings
-    INFO_BYTES = 0x02  # name, zero byte, value: a picture's info that is bytes (ICC, EXIF)
+    INFO_BYTES = 0x02  # name, zero byte, value: a picture's info that is bytes (ICC, EXIF); the only one of several
     PREVIEW = 0x03  # CRC-32 of the rest, which is a small lossy WebP file of the picture
     WRAPPER = 0x04  # bytes: the type of Python they were given in
-    SOURCE = 0x05  # CRC-32 of the file, or of all files of a folder, that come back byte for byte
+    SOURCE = 0x05  # checksum of the file, or of all files of a folder, that is made: below
     INFO_TREE = 0x06  # JSON: a picture's info that is neither plain numbers and strings nor bytes
+    LINES = 0x07  # bytes, text: segments are whole lines; how many each has
+    MODELS = 0x08  # SHA-256 and name of models that code segments, for readers that lack them
     PALETTE = 0x80  # channels of an entry (3 or 4), then the entries
     CHUNKS = 0x81  # PNG, WebP: the chunks around the pixels
     LAYOUT = 0x82  # raw samples: how they lie, and the bytes before and after them
     STRIPS = 0x83  # TIFF: how strips are coded and where they lie, and the file without them
-    ITEMS = 0x84  # bytes: items may not be cut; their size, where the first begins, parts before it
     FILES = 0x85  # bytes: they are the files of a folder; their paths, and what makes them again
-    LINES = 0x86  # bytes, text: segments are whole lines; how large each is, and how many lines it has
     COLOURS = 0x87  # a palette, coded: instead of PALETTE, or of the contents of PLTE and tRNS among CHUNKS
     MOVED = 0x88  # bytes: of an .npz file, its arrays behind everything else; where they were
 
 
 @dataclass(frozen=True)
 class Extra:
-    """Metadata: a tag and its bytes."""
+    """Metadata: a tag and its bytes.
+
+    The value of SOURCE is the CRC-32 of the files where they come back byte for byte, else its lowest byte, of what
+    they become.
+    """
 
     tag: int
     value: bytes
+
+    @property
+    def is_critical(self) -> bool:
+        """A reader must understand it, or refuse the file."""
+        return self.tag >= _CRITICAL
 
 
 def write_extras(extras: Sequence[Extra], squeeze: bool = True) -> bytes:
@@ -68,7 +77,7 @@ def read_extras(reader: Reader, room: int = 0) -> tuple[Extra, ...]:
     """
     start = reader.offset
     size = reader.varint("the size of the extras")
-    block, extras, squeezed = Reader(reader.take(size, "extras")), [], 0
+    block, extras, squeezed = Reader(reader.take(size, "extras")), list[Extra](), 0
     while block.offset < size:
         tag = block.byte("an extra's tag")
         value = block.take(block.varint("an extra's size"), "an extra")
@@ -79,6 +88,8 @@ def read_extras(reader: Reader, room: int = 0) -> tuple[Extra, ...]:
             check_limit("bytes of memory for metadata", 2 * squeezed, room, "memory")
             tag, value = tag & ~_SQUEEZED, lzmaraw.unpack(value)
         if tag in tuple(Tag):
+            if tag != Tag.INFO_BYTES and any(extra.tag == tag for extra in extras):
+                raise DamagedError(f"extra {tag:#04x} is there twice")
             extras.append(Extra(tag, value))
         elif tag & _CRITICAL:
             raise NewerVersionError(

@@ -60,6 +60,11 @@ class Origin(IntEnum):
     BIG_ENDIAN_ARRAY = 7
 
     @property
+    def is_file(self) -> bool:
+        """The picture was a file."""
+        return Origin.PNG <= self <= Origin.TIFF
+
+    @property
     def is_array(self) -> bool:
         """The picture was an array."""
         return self in (Origin.ARRAY, Origin.BIG_ENDIAN_ARRAY)

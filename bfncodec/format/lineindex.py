@@ -13,9 +13,13 @@ from io import BytesIO
 from itertools import accumulate, pairwise
 
 from bfncodec.errors import DamagedError
+from bfncodec.format.cuts import Cut, Pieces
+from bfncodec.format.extras import Tag
+from bfncodec.format.header import Header
+from bfncodec.format.kinds import Kind
 from bfncodec.format.wire import Reader, varint
 
-__all__ = ["LINE_BLOCK", "Lines", "split_lines"]
+__all__ = ["LINE_BLOCK", "Lines", "lines_of", "split_lines"]
 
 LINE_BLOCK = 1 << 12
 """Bytes a block of lines has at least, where the caller names no other number. Measured on messages of 50 to 150 bytes:
@@ -54,35 +58,41 @@ class Lines:
         """Number of lines before each block, and of all."""
         return tuple(accumulate(self.counts, initial=0))
 
-    def edges(self, length: int) -> tuple[int, ...]:
-        """Return the bytes at which blocks start in content of that length, and at which the last one ends."""
-        return *self.starts, length
+    def pieces(self, length: int) -> Pieces:
+        """Return content of that length cut into the blocks."""
+        return Pieces(tuple(stop - start for start, stop in pairwise((*self.starts, length))))
 
     def block_of(self, line: int) -> int:
         """Return the number, from 0, of the block that has a line; lines count from 1."""
         return bisect_right(self.before, line - 1) - 1
 
-    def check(self, length: int, blocks: int) -> None:
-        """Raise DamagedError unless the table is one of content of that length in so many blocks."""
-        rising = length == 0 or all(start < stop for start, stop in pairwise(self.edges(length)))
-        if len(self.starts) != blocks or not rising or (length and not min(self.counts)):
-            raise DamagedError(f"{len(self.starts)} blocks of lines do not fit {length} bytes in {blocks} segments")
-
     def write(self) -> bytes:
-        """Return the table: the least size of a block but the last, by how much others are larger, numbers of lines."""
-        sizes = [stop - start for start, stop in pairwise(self.starts)]
-        least = min(sizes, default=0)
-        return b"".join(map(varint, [least, *(size - least for size in sizes), *self.counts]))
+        """Return the table: the number of lines of each block. Where blocks begin is how the content is cut."""
+        return b"".join(map(varint, self.counts))
 
     @classmethod
-    def read(cls, value: bytes) -> Lines:
-        """Return the table that :meth:`write` wrote. Raises DamagedError for what it never writes."""
-        numbers = list(_varints(value))
-        blocks = len(numbers) // 2
-        if not blocks or len(numbers) % 2:
-            raise DamagedError(f"expected a size and a number of lines for each block, found {len(numbers)} numbers")
-        least, more, counts = numbers[0], numbers[1:blocks], numbers[blocks:]
-        return cls(tuple(accumulate((least + size for size in more), initial=0)), tuple(counts))
+    def read(cls, value: bytes, pieces: Pieces) -> Lines:
+        """Return the table that :meth:`write` wrote for content in these pieces.
+
+        Raises DamagedError for what it never writes.
+        """
+        counts = tuple(_varints(value))
+        if len(counts) != pieces.count or not all(counts):
+            raise DamagedError(f"expected a number of lines for each of {pieces.count} blocks, found {len(counts)}")
+        return cls(pieces.edges[:-1], counts)
+
+
+def lines_of(header: Header, cut: Cut) -> Lines | None:
+    """Return the table of lines of content that is cut after lines, None for any other.
+
+    Raises DamagedError for a table that does not fit the content.
+    """
+    value = header.extra(Tag.LINES)
+    if value is None:
+        return None
+    if not isinstance(cut, Pieces) or header.kind not in (Kind.BYTES, Kind.STR):
+        raise DamagedError(f"content of kind {header.kind.name.lower()} cannot be cut after lines")
+    return Lines.read(value, cut)
 
 
 def split_lines(data: bytes) -> list[bytes]:

@@ -10,17 +10,17 @@ from contextlib import suppress
 from math import prod
 
 from bfncodec.errors import DamagedError
-from bfncodec.format.axes import FINEST, Axes, Extent, check_granularity
+from bfncodec.format.cuts import Cut, Extent, Grid
 from bfncodec.format.extras import Tag
 from bfncodec.format.header import Header
 from bfncodec.format.imagehead import ImageHead
 from bfncodec.format.kinds import PLANES, PNG, VP8L, Kind, Method, Mode
 from bfncodec.format.limits import Limits, check_limit, plausible
-from bfncodec.format.wire import MAX_VARINT, Reader
+from bfncodec.format.wire import MAX_VARINT, Reader, Source
 
 __all__ = [
     "MAX_SIDE",
-    "check_axes",
+    "check_cut",
     "check_memory",
     "check_payload",
     "check_together",
@@ -31,7 +31,6 @@ __all__ = [
 MAX_SIDE = 16_383  # pixels of a segment's side, as in WebP
 _MAX_TILE = 1 << 24  # pixels of a segment
 _MAX_SEGMENT = 1 << 26  # bytes of a segment that is not a picture's
-_LONGEST_LINES = 18  # bytes that the table of lines has for a segment, two varints
 
 # Bytes of memory that decoding takes at most, measured: for each byte of content, of text, of samples; for a pixel of
 # the largest segment, which WebP holds in other forms too; for a segment, a file of a folder, a moved array; and for a
@@ -54,7 +53,7 @@ def content_bytes(header: Header, sides: Sequence[int]) -> int:
     return height * width * header.mode.channels * (2 if header.mode.is_wide else 1)
 
 
-def declared_sizes(header: Header, method: Method, payload: bytes) -> tuple[int, ...]:
+def declared_sizes(header: Header, method: Method, payload: Source) -> tuple[int, ...]:
     """Return the size that a payload declares, (bytes,) or (height, width). Raises DamagedError if it has none."""
     reader = Reader(payload)
     if header.kind is not Kind.IMAGE:
@@ -69,7 +68,7 @@ def declared_sizes(header: Header, method: Method, payload: bytes) -> tuple[int,
     return reader.varint("a height"), reader.varint("a width")
 
 
-def _picture_sizes(payload: bytes) -> tuple[int, int]:
+def _picture_sizes(payload: Source) -> tuple[int, int]:
     """Return (height, width) from the head of a VP8L or PNG stream or of 16-bit planes."""
     reader = Reader(payload)
     first = reader.byte("a picture stream")
@@ -85,39 +84,35 @@ def _picture_sizes(payload: bytes) -> tuple[int, int]:
     raise DamagedError(f"expected a VP8L or PNG stream or planes, found one beginning {first:#04x}")
 
 
-def check_axes(header: Header, axes: Axes, limits: Limits) -> None:
+def check_cut(header: Header, cut: Cut, limits: Limits) -> None:
     """Refuse content that cannot be, or is larger than the limits. Raises DamagedError, LimitError."""
-    if any(not 1 <= parts <= max(length, 1) for length, parts in axes):
-        raise DamagedError(f"{prod(parts for _, parts in axes)} segments do not fit the content")
-    if len(header.extra(Tag.LINES) or b"") > _LONGEST_LINES * axes[0][1]:  # before it is read
-        raise DamagedError(f"a table of lines is longer than one of {axes[0][1]} segments can be")
-    if header.granularity != FINEST:
-        check_granularity(axes[0], header.granularity)
-    if header.kind is Kind.IMAGE:
-        height, width = (length for length, _ in axes)
-        if not height * width:
-            raise DamagedError(f"a picture of {width} x {height} pixels cannot be")
-        check_limit(f"pixels ({width} x {height})", height * width, limits.pixels, "pixels")
-    elif header.kind is Kind.ARRAY:
+    if isinstance(cut, Grid):
+        if not (1 <= cut.rows <= cut.height and 1 <= cut.columns <= cut.width):
+            raise DamagedError(f"{cut.count} segments do not fit a picture of {cut.width} x {cut.height} pixels")
+        check_limit(f"pixels ({cut.width} x {cut.height})", cut.height * cut.width, limits.pixels, "pixels")
+        return
+    if not cut.count or (cut.count > 1 and not all(cut.lengths)):
+        raise DamagedError(f"{cut.count} segments do not fit the content")
+    if header.kind is Kind.ARRAY:
         size = prod(header.shape) * header.item_bytes
         if prod(max(side, 1) for side in header.shape) * header.item_bytes > MAX_VARINT:
             raise DamagedError(f"an array of shape {header.shape} cannot be")  # not even of no elements
-        if size != axes[0][0]:
-            raise DamagedError(f"an array of {size} bytes cannot be in {axes[0][0]} bytes")
+        if size != cut.sides[0]:
+            raise DamagedError(f"an array of {size} bytes cannot be in {cut.sides[0]} bytes")
 
 
-def check_memory(header: Header, axes: Axes, wanted: Extent | None, limits: Limits) -> None:
+def check_memory(header: Header, cut: Cut, wanted: Extent | None, limits: Limits) -> None:
     """Refuse content that takes more memory, or more of a disk, than the limits. Raises LimitError.
 
     wanted: the part of it that is to be decoded, None for all.
     """
-    sides = tuple(length for length, _ in axes)
+    sides = cut.sides
     if wanted is not None:
         sides = tuple(min(stop - start, side) for (start, stop), side in zip(wanted, sides, strict=False)) or (0, 0)
     size = content_bytes(header, sides)
     if header.kind is not Kind.IMAGE and header.extra(Tag.FILES) is None:
         check_limit("bytes of output", size, limits.output, "output", "a larger --max-output")
-    need = prod(parts for _, parts in axes) * _PER_SEGMENT + _table_bytes(header)
+    need = cut.count * _PER_SEGMENT + _table_bytes(header)
     if header.kind is Kind.IMAGE:
         need += size * _PER_SAMPLE + min(prod(sides), _MAX_TILE) * _PER_TILE
     else:
@@ -125,9 +120,9 @@ def check_memory(header: Header, axes: Axes, wanted: Extent | None, limits: Limi
     check_limit("bytes of memory", need, limits.memory, "memory")
 
 
-def check_together(parts: Sequence[tuple[Header, Axes]], limits: Limits) -> None:
+def check_together(parts: Sequence[tuple[Header, Cut]], limits: Limits) -> None:
     """Refuse contents, one after the other in a file, that are too large together. Raises LimitError."""
-    sizes = [content_bytes(header, [length for length, _ in axes]) for header, axes in parts]
+    sizes = [content_bytes(header, cut.sides) for header, cut in parts]
     if len(sizes) > 1:
         check_limit("bytes of output", sum(sizes), limits.output, "output", "a larger --max-output")
         check_limit("bytes of memory", sum(sizes) * _PER_BYTE + len(sizes) * _PER_SEGMENT, limits.memory, "memory")
@@ -145,7 +140,7 @@ def _table_bytes(header: Header) -> int:
     return need
 
 
-def check_payload(header: Header, method: Method, payload: bytes, extent: Extent, limits: Limits) -> None:
+def check_payload(header: Header, method: Method, payload: Source, extent: Extent, limits: Limits) -> None:
     """Refuse a segment that does not fit its extent, or asks for more work than the limits.
 
     Raises DamagedError, LimitError.

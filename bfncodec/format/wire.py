@@ -5,13 +5,16 @@ No numpy, no torch, no PIL: everything that only looks at a file's head stays fa
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from bfncodec.errors import DamagedError
 
-__all__ = ["MAX_VARINT", "Reader", "Source", "varint"]
+__all__ = ["MAX_VARINT", "Part", "Reader", "Source", "StreamReader", "last_varint", "varint"]
 
 MAX_VARINT = (1 << 63) - 1  # nine bytes of seven bits
+_CHUNK = 1 << 20  # bytes asked of a pipe at once
 
 
 class Source(Protocol):
@@ -39,6 +42,32 @@ def varint(value: int) -> bytes:
     return bytes(out)
 
 
+def last_varint(data: bytes) -> tuple[int, int]:
+    """Return the number at the end of the data, written as :func:`varint` with its bytes in reverse order, and its size.
+
+    Raises DamagedError if there is none.
+    """
+    reader = Reader(data[:-10:-1])
+    value = reader.varint("a number from its end")
+    return value, reader.offset
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a source as a source; nothing is copied before it is asked for."""
+
+    source: Source
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __getitem__(self, span: slice, /) -> bytes:
+        start, stop, _ = span.indices(len(self))
+        return self.source[self.start + start : self.start + max(start, stop)]
+
+
 class Reader:
     """Reads ``data`` from ``offset`` on; whatever is not there is a :class:`DamagedError`."""
 
@@ -58,6 +87,10 @@ class Reader:
         """Return the next byte as an integer."""
         return self.take(1, what)[0]
 
+    def uint16(self, what: str) -> int:
+        """Return the next two bytes as a little-endian integer."""
+        return int.from_bytes(self.take(2, what), "little")
+
     def uint32(self, what: str) -> int:
         """Return the next four bytes as a little-endian integer."""
         return int.from_bytes(self.take(4, what), "little")
@@ -74,6 +107,42 @@ class Reader:
                 return value
         raise DamagedError(f"expected {what} at byte {start}, found no valid variable-length integer")
 
+    def since(self, start: int) -> bytes:
+        """Return what was read from an offset on."""
+        return self.data[start : self.offset]
+
+    def forget(self) -> None:
+        """Allow what was read so far to be dropped; it is not asked for with :meth:`since`."""
+
     def rest(self) -> bytes:
         """Return all bytes that are left."""
         return self.take(len(self.data) - self.offset, "payload")
+
+
+class StreamReader(Reader):
+    """Reads what comes from a pipe. read: returns at most so many bytes, none at the end of all."""
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        super().__init__(b"")
+        self._read, self._kept, self._forgotten = read, bytearray(), 0
+
+    def take(self, count: int, what: str) -> bytes:
+        """Return the next ``count`` bytes; ``what`` names them in the error."""
+        start = len(self._kept)
+        while (left := start + count - len(self._kept)) > 0:
+            found = self._read(min(left, _CHUNK))
+            if not found:
+                raise DamagedError(f"cut off: expected {left} more bytes of {what} at the end, byte {self.offset}")
+            self._kept += found
+        self.offset += count
+        return bytes(self._kept[start:])
+
+    def since(self, start: int) -> bytes:
+        return bytes(self._kept[start - self._forgotten :])
+
+    def forget(self) -> None:
+        self._kept.clear()
+        self._forgotten = self.offset
+
+    def rest(self) -> bytes:
+        raise NotImplementedError("what comes from a pipe is not read to its end")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bfncodec.images.formats.spans import Parsed
     from bfncodec.images.formats.table import FileFormat
 
-__all__ = ["FORMAT_NAMES", "read_file", "same_file", "write_file"]
+__all__ = ["FORMAT_NAMES", "read_file", "same_file", "unpromised", "with_check", "write_file"]
 
 FORMAT_NAMES = {
     Origin.PNG: "PNG",
@@ -46,12 +46,14 @@ _MAGIC = {
     b"MM\0*": Origin.TIFF,
 }
 """Formats by the bytes that their files begin with."""
+_LONG, _SHORT = 4, 1  # bytes of the checksum of a file that is the one that was compressed, or another
 
 
 def read_file(data: bytes, exact: bool = False) -> Picture | None:
     """Return the picture in a file's bytes, or None where they are better kept as bytes.
 
-    exact: None unless the file comes back byte for byte. A picture whose file does has its checksum (Tag.SOURCE).
+    exact: None unless the file comes back byte for byte. A picture whose file does has its checksum (Tag.SOURCE), any
+    other a short one of the file that it becomes.
     """
     found = _parse(data)
     if found is None:
@@ -61,8 +63,8 @@ def read_file(data: bytes, exact: bool = False) -> Picture | None:
     except DamagedError:
         return None
     if made == data:
-        return _with_source(found.picture, zlib.crc32(data))
-    return found.picture if not exact and _comes_back(data, made, found) else None
+        return _with_source(found.picture, made)
+    return _with_source(found.picture, made, _SHORT) if not exact and _comes_back(data, made, found) else None
 
 
 def write_file(picture: Picture) -> bytes:
@@ -71,8 +73,22 @@ def write_file(picture: Picture) -> bytes:
         return _format(picture.origin).write(picture)
 
 
-def _with_source(picture: Picture, crc: int) -> Picture:
-    return replace(picture, extras=(*picture.extras, Extra(Tag.SOURCE, crc.to_bytes(4, "little"))))
+def with_check(picture: Picture) -> Picture:
+    """Return a picture file with a checksum of what it becomes, if it has none."""
+    if not picture.header.is_file_of_pixels or picture.header.extra(Tag.SOURCE) is not None:
+        return picture
+    return _with_source(picture, write_file(picture), _SHORT)
+
+
+def unpromised(picture: Picture) -> Picture:
+    """Return a picture whose file is not said to be the one that was compressed, which it was made of."""
+    extras = tuple(replace(each, value=each.value[:_SHORT]) if each.tag == Tag.SOURCE else each for each in picture.extras)
+    return replace(picture, extras=extras)
+
+
+def _with_source(picture: Picture, made: bytes, size: int = _LONG) -> Picture:
+    value = zlib.crc32(made).to_bytes(4, "little")[:size]
+    return replace(picture, extras=(*picture.extras, Extra(Tag.SOURCE, value)))
 
 
 def same_file(data: bytes, made: bytes) -> bool:

@@ -5,24 +5,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from bfncodec.codecs.sources import CodecSource, is_known
+from bfncodec.codecs.sources import CodecSource
 from bfncodec.content.arrays import Arrays, Place, read_places
 from bfncodec.content.folder import FilePositions, FileTable, Folder, read_files
 from bfncodec.content.regions import LineRange, Part, with_true_extras
 from bfncodec.content.types import Content, Plain
 from bfncodec.errors import DamagedError, FormatError, InputError, SalvageableError, Salvaged
-from bfncodec.format.axes import Extent, extents, overlap
 from bfncodec.format.concatenation import follower, is_joinable, split
-from bfncodec.format.container import Frame, unpack
+from bfncodec.format.container import unpack
+from bfncodec.format.cuts import Extent
 from bfncodec.format.extras import Tag
+from bfncodec.format.frame import Frame
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
 from bfncodec.format.limits import Limits
+from bfncodec.format.lineindex import lines_of
 from bfncodec.format.sizes import check_together
 from bfncodec.format.wire import Source
 from bfncodec.images.picture import Picture
@@ -47,6 +48,8 @@ class Damage:
         Error that the segment ended in.
     files
         Paths of the files of a folder that are lost with it.
+    unknown
+        The end of the file is missing: nobody can tell how much was there, behind an extent that is empty.
     """
 
     segment: int
@@ -54,11 +57,12 @@ class Damage:
     extent: Extent
     reason: str
     files: tuple[str, ...] = ()
+    unknown: bool = False
 
     @property
     def repaired(self) -> bool:
         """The segment was damaged, but nothing of it is lost."""
-        return any(start == stop for start, stop in self.extent)
+        return not self.unknown and any(start == stop for start, stop in self.extent)
 
 
 OnDamage = Callable[[Damage], None]
@@ -87,7 +91,7 @@ def decode_frame(
     part: Part | None = None,
 ) -> Content:
     """Return the content of a file. Arguments and errors as for :func:`bfncodec.decompress`."""
-    return decode_content(open_file(blob, codecs, limits, on_damage, part), codecs, progress, on_damage, part)
+    return decode_content(open_file(blob, limits, on_damage, part), codecs, progress, on_damage, part)
 
 
 # ---- opening ----------------------------------------------------------------------------------
@@ -95,32 +99,45 @@ def decode_frame(
 
 def open_file(
     blob: Source,
-    codecs: CodecSource,
     limits: Limits | None = None,
     on_damage: OnDamage | None = None,
     part: Part | None = None,
 ) -> Opened:
-    """Return a file's head and the segments that :func:`decode_content` needs.
+    """Return an opened file, of which nothing is decoded yet, but unless it is to be salvaged all checksums of coded
+    bytes hold.
 
     part: the part of the content that is wanted; other segments are not read.
 
     Raises a FormatError, and InputError for a part that cannot be had or files that cannot stand together.
     """
     salvage = on_damage is not None
-    known = partial(is_known, codecs)
     if part is not None:
         try:
-            return Opened((unpack(blob, limits, salvage, part.place),), blob)
+            return _verified(Opened((unpack(blob, limits, salvage, part.place),), blob), salvage)
         except DamagedError:
-            if len(split(blob[0 : len(blob)], known)) > 1:
+            if len(split(blob)) > 1:
                 raise InputError("several files one after the other: a part can be had of one alone") from None
             raise
-    pieces = split(blob[0 : len(blob)], known)
+    pieces = split(blob)
     frames = tuple(unpack(piece, limits, salvage) for piece in pieces)
     if len(frames) > 1 and not all(is_joinable(frame.header) for frame in frames):
         raise _not_joinable(len(pieces[0]))
-    check_together([(frame.header, frame.axes) for frame in frames], limits or Limits())
-    return Opened(frames, blob)
+    check_together([(frame.header, frame.cut) for frame in frames], limits or Limits())
+    return _verified(Opened(frames, blob), salvage)
+
+
+def _verified(opened: Opened, salvage: bool) -> Opened:
+    """Return an opened file. Raises DamagedError, before a network runs, for damage unless it is to be salvaged."""
+    if not salvage:
+        for frame in opened.frames:
+            try:
+                frame.verify()
+            except DamagedError as error:
+                place = follower(opened.blob)
+                if place is None:
+                    raise
+                raise _not_joinable(place) from error
+    return opened
 
 
 def _not_joinable(place: int) -> InputError:
@@ -144,13 +161,7 @@ def decode_content(
         contents = [_decode_frame(frame, codecs, progress, on_damage, part) for frame in opened.frames]
         kinds = {frame.header.kind for frame in opened.frames}
         return Plain(b"".join(content.data for content in contents if isinstance(content, Plain)), min(kinds))
-    try:
-        return _decode_frame(opened.frames[0], codecs, progress, on_damage, part)
-    except DamagedError as error:
-        place = follower(opened.blob) if part is None else None
-        if place is None:
-            raise
-        raise _not_joinable(place) from error
+    return _decode_frame(opened.frames[0], codecs, progress, on_damage, part)
 
 
 def _decode_frame(
@@ -161,23 +172,32 @@ def _decode_frame(
     part: Part | None,
 ) -> Content:
     whole = _assembly_of(frame, part)
-    reasons = {n: "not found" for n in whole.wanted if frame.segments[n] is None}
-    for number, content in decode(frame, codecs.identified, progress or silent):
+    reasons = {}
+    for number, content in decode(frame, codecs.identified, progress or silent, on_damage is not None):
         if not isinstance(content, FormatError):
             whole.put(number, content)
             continue
-        reasons[number] = str(content)
         if on_damage is None:
-            break
+            raise frame.placed(content, number) from content
+        reasons[number] = content
         if isinstance(content, SalvageableError):
             whole.put_salvaged(number, content.salvage())
-    count = len(frame.segments)
-    for number, reason in sorted(reasons.items()):
-        if on_damage is None or (count == 1 and number not in whole.salvaged):
-            raise DamagedError(reason if count == 1 else f"segment {number + 1} of {count}: {reason}")
-        for extent in whole.lost_in(number):
-            on_damage(Damage(number, count, extent, reason, whole.files_in(extent)))
+    if on_damage is not None:
+        _tell(frame, whole, reasons, on_damage)
     return whole.content()
+
+
+def _tell(frame: Frame, whole: _Assembly, reasons: Mapping[int, FormatError], on_damage: OnDamage) -> None:
+    """Tell of all damaged segments. Raises the error of one that is all there is and of which nothing could be had."""
+    count = frame.cut.count
+    for number, error in sorted(reasons.items()):
+        if count == 1 and number not in whole.salvaged:
+            raise error
+        for extent in whole.lost_in(number):
+            on_damage(Damage(number, count, extent, str(error), whole.files_in(extent)))
+    if not frame.complete and len(frame.entries) == count:  # of a picture, missing tiles are known
+        end = frame.cut.sides[0]
+        on_damage(Damage(count, count + 1, ((end, end),), "cut off: the end of the file is missing", unknown=True))
 
 
 # ---- putting together -------------------------------------------------------------------------
@@ -191,18 +211,17 @@ class _Assembly:
     """
 
     def __init__(self, frame: Frame, part: Part | None) -> None:
-        self.header, self.part = frame.header, part
-        self.extents = tuple(extents(frame.axes, frame.header.granularity))
-        self.sides = tuple(length for length, _ in frame.axes)
-        self.extent = part.place(frame.header, frame.axes) if part else tuple((0, side) for side in self.sides)
-        self.wanted = [n for n, extent in enumerate(self.extents) if part is None or overlap(self.extent, extent)]
+        self.header, self.extents, self.sides = frame.header, frame.cut.extents, frame.cut.sides
+        self.lines = lines_of(frame.header, frame.cut) if isinstance(part, LineRange) else None
+        self.part, self.wanted = part, frame.wanted
+        self.extent = part.place(frame.header, frame.cut) if part else tuple((0, side) for side in self.sides)
         self.pieces: dict[int, Any] = {}
         self.salvaged: dict[int, tuple[Extent, ...]] = {}
 
     def put(self, number: int, content: Any) -> None:
         """Take the decoded content of a segment."""
-        lines = self.part if isinstance(self.part, LineRange) else None
-        self.pieces[number] = lines.of(content, self.header, number) if lines else content
+        wanted = self.part if isinstance(self.part, LineRange) else None
+        self.pieces[number] = wanted.of(content, self.lines, number) if wanted else content
 
     def put_salvaged(self, number: int, found: Salvaged) -> None:
         """Take what could be had of a segment of bytes."""
@@ -294,7 +313,7 @@ def _assembly_of(frame: Frame, part: Part | None) -> _Assembly:
 
     Raises DamagedError for tables that cannot be, and what the part raises if it is not within the content.
     """
-    size = frame.axes[0][0]
+    size = frame.cut.sides[0]
     folder, places = read_files(frame.header, size), read_places(frame.header, size)
     if frame.header.kind is Kind.IMAGE:
         return _PictureAssembly(frame, part)

@@ -11,8 +11,8 @@ from bfncodec.codecs.protocol import Codec
 from bfncodec.content.arrays import npy_head
 from bfncodec.errors import InputError
 from bfncodec.format import lzmaraw
-from bfncodec.format.axes import FINEST, Axes, Granularity, Items, extents
-from bfncodec.format.container import Coded
+from bfncodec.format.cuts import Pieces
+from bfncodec.format.frame import Coded
 from bfncodec.format.kinds import Method
 from bfncodec.format.lineindex import Lines
 from bfncodec.runtime.progress import Progress
@@ -21,7 +21,7 @@ from bfncodec.segments.numbers import forms_of
 from bfncodec.segments.plan import Choice, Plan, batches, log_unasked, log_unused, may_pay, parts_of, smaller, wins
 from bfncodec.segments.policy import DEFAULT_POLICY, BytesTrial, Policy
 
-__all__ = ["cuts_of", "encode_bytes", "encode_numbers"]
+__all__ = ["cut_for", "encode_bytes", "encode_numbers"]
 
 
 def encode_bytes(
@@ -37,8 +37,8 @@ def encode_bytes(
 
     Raises InputError for a model that was named and cannot code them.
     """
-    cut = (((len(data), len(lines.starts)),), lines) if lines is not None else None
-    plain = _plain_plan(data, *(cut or (_axes(data, policy.plain_segment), FINEST)))
+    cut = lines.pieces(len(data)) if lines is not None else None
+    plain = _plain_plan(data, cut or _equal(data, policy.plain_segment))
     beyond = not choice.forced and _beyond_models(data, plain, policy)
     codec = None if beyond else choice.find()
     if codec is None or not (choice.forced or _model_may_win(data, codec, plain, policy.bytes_trial)):
@@ -46,14 +46,13 @@ def encode_bytes(
             log_unasked(codec, beyond)
         progress(len(data))
         return plain
-    axes, granularity = cut or cuts_of(data, codec, policy)
-    pieces = _pieces(data, axes, granularity)
+    cut = cut or cut_for(data, codec, policy)
+    pieces = _pieces(data, cut)
     if choice.forced:
         _check_able(codec, pieces)
-    same = (axes, granularity) == (plain.axes, plain.granularity)
-    others = plain.coded if same else list(map(_plain_piece, pieces))
+    others = plain.coded if cut == plain.cut else list(map(_plain_piece, pieces))
     coded = _by_model(pieces, codec, others, progress, policy.model_credit)
-    plan = smaller(Plan(axes, tuple(coded), granularity), plain, policy.model_credit)
+    plan = smaller(Plan(cut, tuple(coded)), plain, policy.model_credit)
     log_unused(codec, plan, choice)
     return plan
 
@@ -66,33 +65,32 @@ def encode_numbers(
     dtype: element type as headers name it.
     """
     forms = forms_of(dtype, shape)
-    granularity = Items(int(dtype.lstrip(">")[1:]))
-    axes = _axes(data, policy.plain_segment)
+    cut = _equal(data, policy.plain_segment, int(dtype.lstrip(">")[1:]))
     coded = []
-    for piece in _pieces(data, axes, granularity):
+    for piece in _pieces(data, cut):
         plain, planes = _plain_piece(piece), encode_planes(piece, forms, policy)
         smaller = planes and len(planes) < len(plain.payload)
         coded.append(Coded(Method.PICTURE, planes, plain.crc) if smaller else plain)
         progress(len(piece))
-    return Plan(axes, tuple(coded), granularity)
+    return Plan(cut, tuple(coded))
 
 
 # ---- where bytes are cut ----------------------------------------------------------------------
 
 
-def _axes(data: bytes, largest: int) -> Axes:
-    return ((len(data), parts_of(len(data), largest)),)
+def _equal(data: bytes, largest: int, item: int = 1) -> Pieces:
+    return Pieces.equal(len(data), parts_of(len(data), largest), item)
 
 
-def cuts_of(data: bytes, codec: Codec[Any], policy: Policy = DEFAULT_POLICY) -> tuple[Axes, Items]:
-    """Return where bytes are cut for a codec: those of an archive between items, any others anywhere."""
+def cut_for(data: bytes, codec: Codec[Any], policy: Policy = DEFAULT_POLICY) -> Pieces:
+    """Return how bytes are cut for a codec: those of an archive between items, any others anywhere."""
     if not codec.capabilities.codes_archives:
-        return _axes(data, policy.text_segment), FINEST
+        return _equal(data, policy.text_segment)
     size = prod(codec.capabilities.item_shape)
     first = _first_item(data, size)
     items = (len(data) - first) // size
     parts = min(max(items, 1), parts_of(len(data), policy.archive_segment))
-    return ((len(data), parts),), Items(size, first)
+    return Pieces.equal(len(data), parts, size, first)
 
 
 def _first_item(data: bytes, size: int) -> int:
@@ -100,8 +98,8 @@ def _first_item(data: bytes, size: int) -> int:
     return min(npy_head(data) or len(data) % size, len(data))
 
 
-def _pieces(data: bytes, axes: Axes, granularity: Granularity) -> list[bytes]:
-    return [data[start:stop] for ((start, stop),) in extents(axes, granularity)]
+def _pieces(data: bytes, cut: Pieces) -> list[bytes]:
+    return [data[start:stop] for ((start, stop),) in cut.extents]
 
 
 # ---- by a model -------------------------------------------------------------------------------
@@ -134,8 +132,8 @@ def _check_able(codec: Codec[Any], pieces: Sequence[bytes]) -> None:
 # ---- without a model --------------------------------------------------------------------------
 
 
-def _plain_plan(data: bytes, axes: Axes, granularity: Granularity) -> Plan:
-    return Plan(axes, tuple(map(_plain_piece, _pieces(data, axes, granularity))), granularity)
+def _plain_plan(data: bytes, cut: Pieces) -> Plan:
+    return Plan(cut, tuple(map(_plain_piece, _pieces(data, cut))))
 
 
 def _plain_piece(data: bytes) -> Coded:
@@ -153,9 +151,10 @@ def _beyond_models(data: bytes, plain: Plan, policy: Policy) -> bool:
     bits, size, trial = 8 * plain.size, len(data), policy.bytes_trial
     if size <= trial.tiny or (size > trial.short and not trial.least * size < bits <= trial.random * size):
         return True
-    sizes = (stop - start for ((start, stop),) in extents(plain.axes, plain.granularity))
-    most = (len(coded.payload) + policy.model_credit for coded in plain.coded)
-    return not any(map(may_pay, sizes, most))
+    pairs = zip(plain.cut.extents, plain.coded, strict=True)
+    return not any(
+        may_pay(stop - start, len(coded.payload) + policy.model_credit) for ((start, stop),), coded in pairs
+    )
 
 
 def _model_may_win(data: bytes, codec: Codec[Any], plain: Plan, trial: BytesTrial) -> bool:

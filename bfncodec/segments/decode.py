@@ -9,7 +9,7 @@ from typing import Any
 from bfncodec.codecs.protocol import Codec
 from bfncodec.errors import DamagedError, FormatError, SalvageableError, Salvaged
 from bfncodec.format import lzmaraw
-from bfncodec.format.container import Frame, Segment
+from bfncodec.format.frame import Frame, Segment
 from bfncodec.format.kinds import Kind, Method, Mode
 from bfncodec.images.classical import decode_tile
 from bfncodec.images.samples import to_samples
@@ -25,26 +25,38 @@ Numbered = tuple[int, Segment]
 """A segment with its number in the file, from 0."""
 
 
-def decode(frame: Frame, codecs: Callable[[bytes], Codec[Any]], progress: Progress) -> Iterator[tuple[int, Any]]:
-    """Yield the number of each segment with its content, bytes or pixels, or with the FormatError it ended in.
+def decode(
+    frame: Frame, codecs: Callable[[bytes], Codec[Any]], progress: Progress, salvage: bool = False
+) -> Iterator[tuple[int, Any]]:
+    """Yield the number of each wanted segment with its content, bytes or pixels, or with the FormatError it ended in.
 
-    codecs: returns the codec of a model's identity. Segments that are None are left out.
+    codecs: returns the codec of a model's identity. salvage: try damaged segments, too.
     """
-    found = [(number, part) for number, part in enumerate(frame.segments) if part is not None]
-    for model, group in groupby(found, key=lambda item: item[1].model):
+    entries, extents = frame.entries, frame.cut.extents
+    yield from ((number, DamagedError("not found")) for number in frame.wanted if number >= len(entries))
+    found = [number for number in frame.wanted if number < len(entries)]
+    for model, group in groupby(found, key=lambda number: entries[number].model):
         codec = codecs(model) if model else None
         if codec is not None and codec.capabilities.codes_pictures is not (frame.header.kind is Kind.IMAGE):
             error = DamagedError(f"model {codec.info.name} cannot code {frame.header.kind.name.lower()}")
-            yield from ((number, error) for number, _ in group)
+            yield from ((number, error) for number in group)
             continue
         limit = codec.capabilities.batch if codec else 1
-        for batch in batches(list(group), lambda item: area(item[1].extent), limit):
+        for numbers in batches(list(group), lambda number: area(extents[number]), limit):
+            batch = []
+            for number in numbers:
+                try:
+                    batch.append((number, frame.segment(number, salvage)))
+                except FormatError as error:
+                    yield number, error
             yield from _decode_batch(frame, codec, batch, progress)
 
 
 def _decode_batch(
     frame: Frame, codec: Codec[Any] | None, batch: list[Numbered], progress: Progress
 ) -> Iterator[tuple[int, Any]]:
+    if not batch:
+        return
     mode, is_picture = frame.header.mode, frame.header.kind is Kind.IMAGE
     try:
         if codec is None:
@@ -61,7 +73,7 @@ def _decode_batch(
         return
     for (number, segment), content in zip(batch, contents, strict=True):
         try:
-            segment.check(to_samples(content, mode) if is_picture else content)
+            segment.verify(to_samples(content, mode) if is_picture else content)
             yield number, content
         except FormatError as error:
             yield number, _despite(error, segment, content, codec)

@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from bfncodec import models
 from bfncodec.content.folder import read_files
-from bfncodec.errors import ModelNotFoundError
 from bfncodec.format.concatenation import split
-from bfncodec.format.container import Frame, unpack
+from bfncodec.format.container import unpack
 from bfncodec.format.extras import Tag
+from bfncodec.format.frame import Frame
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.limits import Limits
+from bfncodec.format.lineindex import lines_of
 from bfncodec.format.sizes import content_bytes
 from bfncodec.segments.assemble import Opened
 
@@ -76,16 +76,7 @@ class Description:
 
 def describe_file(blob: bytes, limits: Limits | None = None) -> Description:
     """Return the description of a file. Errors as for :func:`bfncodec.describe`."""
-    frames = tuple(unpack(piece, limits) for piece in split(blob, _is_here))
-    return describe_opened(Opened(frames, blob))
-
-
-def _is_here(identity: bytes) -> bool:
-    try:
-        models.find(identity)
-    except ModelNotFoundError:
-        return False
-    return True
+    return describe_opened(Opened(tuple(unpack(piece, limits) for piece in split(blob)), blob))
 
 
 def describe_opened(opened: Opened) -> Description:
@@ -108,8 +99,8 @@ def describe_opened(opened: Opened) -> Description:
 
 def _describe_frame(frame: Frame, file_bytes: int) -> Description:
     header = frame.header
-    parts = [part for part in frame.segments if part is not None]
-    sides = tuple(length for length, _ in frame.axes)
+    parts = [frame.entries[number] for number in frame.wanted if number < len(frame.entries)]
+    sides, lines = frame.cut.sides, lines_of(header, frame.cut)
     folder = read_files(header, sides[0])
     return Description(
         content="folder" if folder else _name(header),
@@ -120,8 +111,8 @@ def _describe_frame(frame: Frame, file_bytes: int) -> Description:
         methods=_counted(_method(part.method, header) for part in parts),
         models=tuple(sorted({part.model.hex() for part in parts if part.model})),
         preview_bytes=len(header.extra(Tag.PREVIEW) or b""),
-        lines=header.lines.total if header.lines else 0,
-        identical=header.extra(Tag.SOURCE) is not None or not (folder or header.is_file_of_pixels),
+        lines=lines.total if lines else 0,
+        identical=header.is_identical or not (folder or header.is_file_of_pixels),
     )
 
 

@@ -6,18 +6,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from bfncodec.codecs.sources import CodecSource
 from bfncodec.content.arrays import Arrays
 from bfncodec.content.folder import Folder
 from bfncodec.content.types import Content, Plain
 from bfncodec.errors import InputError
-from bfncodec.format.axes import FINEST, Items
+from bfncodec.format.cuts import Pieces
+from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.container import pack
-from bfncodec.format.header import Header, write_granularity
+from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
 from bfncodec.format.lineindex import Lines
+from bfncodec.images.files import with_check
 from bfncodec.images.picture import Picture
 from bfncodec.models import DEFAULT_LEVEL, check_level
 from bfncodec.runtime.progress import Progress, silent
@@ -47,13 +48,15 @@ def encode_frame(
     check_level(level)
     task = _Task(model, codecs, progress or silent, level, policy)
     lines = task.blocks_of_lines(content, block) if block is not None else None
+    if isinstance(content, Picture):
+        content = with_check(content)
     plan = task.plan(content, lines)
     header = content.header
-    if plan.granularity != FINEST and len(plan.coded) > 1:
-        header = replace(header, extras=(*header.extras, write_granularity(plan.granularity)))
+    if lines is not None and len(plan.coded) > 1:
+        header = replace(header, extras=(*header.extras, Extra(Tag.LINES, lines.write())))
     if isinstance(content, Picture) and preview is not False:
         header = _with_preview(header, content, plan, preview, policy)
-    return pack(header, plan.axes, plan.coded)
+    return pack(header, plan.cut, plan.coded)
 
 
 @dataclass(frozen=True)
@@ -109,14 +112,9 @@ class _Task:
         items = encode_bytes(pixels, self._choice("text"), self.progress, policy=self.policy)
         if not plain:
             return items
-        assert isinstance(items.granularity, Items)
-        size = items.granularity.size
-        if items.granularity.first:  # pixels that look like the head of an array file
-            items, size = encode_bytes(pixels, Choice.none(), self.progress, policy=self.policy), 1
         others = encode_bytes(plain, Choice.none(), self.progress, policy=self.policy)
-        parts = len(others.coded) + len(items.coded)
-        granularity = Items(size, len(plain), len(others.coded))
-        return Plan(((len(data), parts),), others.coded + items.coded, granularity)
+        lengths = [stop - start for plan in (others, items) for ((start, stop),) in plan.cut.extents]
+        return Plan(Pieces(tuple(lengths)), others.coded + items.coded)
 
     def _choice(self, role: str) -> Choice:
         """Return the choice of codec for content of a role, "image" or "text".
@@ -152,7 +150,7 @@ class _Task:
         if not 1 <= block <= most:
             raise InputError(f"expected blocks of lines of 1 to {most} bytes, found {block}")
         lines = Lines.of(content.data, block)
-        largest = max(stop - start for start, stop in pairwise(lines.edges(len(content.data))))
+        largest = max(lines.pieces(len(content.data)).lengths)
         if largest > block + most:
             raise InputError(f"expected lines of at most {most} bytes, found one longer: do without lines")
         return lines

@@ -11,8 +11,8 @@ from typing import Any
 
 from bfncodec.codecs.protocol import Codec
 from bfncodec.errors import InputError
-from bfncodec.format.axes import Axes, extents
-from bfncodec.format.container import Coded
+from bfncodec.format.cuts import Grid
+from bfncodec.format.frame import Coded
 from bfncodec.format.kinds import Method, Mode
 from bfncodec.format.limits import least_payload
 from bfncodec.images.classical import encode_tile, estimate_tile, quick_size
@@ -67,7 +67,7 @@ def encode_pixels(
 def _image_codec(pixels: Pixels, mode: Mode, choice: Choice, policy: Policy) -> tuple[Codec[Any] | None, list[bool]]:
     """Return the codec for a picture, None if none is to code it, and for each tile whether the codec is to code it."""
     served = serves((1, 3), mode)
-    tiles = [crop(pixels, extent) for extent in extents(_model_grid(pixels, policy))]
+    tiles = [crop(pixels, extent) for extent in _model_grid(pixels, policy).extents]
     asked = [served and _tile_may_pay(tile, mode, policy.model_credit) for tile in tiles]
     codec = choice.find() if choice.forced or any(asked) else None
     if codec is not None and choice.forced and not serves(codec.capabilities.channels, mode):
@@ -107,7 +107,7 @@ def _image_may_win(pixels: Pixels, mode: Mode, codec: Codec[Any], trial: Picture
 # ---- by a model -------------------------------------------------------------------------------
 
 
-def _model_grid(pixels: Pixels, policy: Policy) -> Axes:
+def _model_grid(pixels: Pixels, policy: Policy) -> Grid:
     return grid(pixels, policy.model_tile, policy.model_tile)
 
 
@@ -121,8 +121,8 @@ def _model_plan(
     policy: Policy,
 ) -> Plan:
     """Return tiles, each by the model or, if that is smaller or the model is not asked, without."""
-    axes = _model_grid(pixels, policy)
-    tiles = [crop(pixels, extent) for extent in extents(axes)]
+    cut = _model_grid(pixels, policy)
+    tiles = [crop(pixels, extent) for extent in cut.extents]
     search = choice.search if len(tiles) == 1 else choice.tile_search
     others = [tile for tile, ask in zip(tiles, asked, strict=True) if not ask]
     with ThreadPoolExecutor(_COMPARING) as pool:
@@ -136,7 +136,7 @@ def _model_plan(
             smallest = partial(_smaller_tile, mode, codec.info.id, search, policy.model_credit)
             coded += pool.map(smallest, batch, made)
     by_model, without = iter(coded), iter(plain)
-    return Plan(axes, tuple(next(by_model if ask else without) for ask in asked))
+    return Plan(cut, tuple(next(by_model if ask else without) for ask in asked))
 
 
 def _by_model(
@@ -172,10 +172,10 @@ def _smaller_tile(
 def _plain_plan(pixels: Pixels, mode: Mode, choice: Choice, policy: Policy, beat: int | None = None) -> Plan:
     """Return tiles without a model. beat: as for :func:`encode_tile`, for all of them together."""
     columns = min(pixels.shape[1], policy.plain_tile)
-    axes = grid(pixels, min(policy.plain_pixels // columns, policy.plain_tile), columns)
-    tiles = [crop(pixels, extent) for extent in extents(axes)]
+    cut = grid(pixels, min(policy.plain_pixels // columns, policy.plain_tile), columns)
+    tiles = [crop(pixels, extent) for extent in cut.extents]
     shares = [None if beat is None else beat * tile.size // pixels.size for tile in tiles]
-    return Plan(axes, tuple(_plain_tile(*part, mode, choice.search) for part in zip(tiles, shares, strict=True)))
+    return Plan(cut, tuple(_plain_tile(*part, mode, choice.search) for part in zip(tiles, shares, strict=True)))
 
 
 def _plain_tile(tile: Pixels, beat: int | None, mode: Mode, search: Search) -> Coded:

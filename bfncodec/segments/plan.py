@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bfncodec.codecs.protocol import Codec
-from bfncodec.format.axes import FINEST, Axes, Granularity
-from bfncodec.format.container import Coded
+from bfncodec.format.cuts import Cut
+from bfncodec.format.frame import Coded
 from bfncodec.format.kinds import Method
 from bfncodec.format.limits import least_payload
 from bfncodec.images.vp8l import CAREFUL, FAST, SLOWEST, Search
@@ -87,9 +87,8 @@ class Choice:
 class Plan:
     """Coded segments, and how the content was cut for them."""
 
-    axes: Axes
+    cut: Cut
     coded: tuple[Coded, ...]
-    granularity: Granularity = FINEST
 
     @property
     def size(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from bfncodec.format.axes import Axes, Extent
+from bfncodec.format.cuts import Extent, Grid
 from bfncodec.runtime.arrays import Pixels
 from bfncodec.runtime.progress import Progress
 from bfncodec.segments.plan import parts_of
@@ -12,10 +12,10 @@ from bfncodec.segments.plan import parts_of
 __all__ = ["area", "crop", "grid", "sides_of", "spread"]
 
 
-def grid(pixels: Pixels, rows: int, columns: int) -> Axes:
-    """Return the axes of a picture in tiles of at most that many rows and columns."""
+def grid(pixels: Pixels, rows: int, columns: int) -> Grid:
+    """Return the cut of a picture into tiles of at most that many rows and columns."""
     height, width = pixels.shape[:2]
-    return (height, parts_of(height, rows)), (width, parts_of(width, columns))
+    return Grid(height, parts_of(height, rows), width, parts_of(width, columns))
 
 
 def crop(pixels: Pixels, extent: Extent) -> Pixels:
