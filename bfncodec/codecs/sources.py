@@ -61,4 +61,3 @@ class Models:
         if info.id not in self._loaded:
             self._loaded[info.id] = load(info, device=self.device, threads=self.threads)
         return self._loaded[info.id]
-

@@ -20,7 +20,7 @@ from bfncodec.format.extras import Tag
 from bfncodec.format.kinds import ARRAY_TYPES, MAX_DIMENSIONS, Kind, Origin
 from bfncodec.format.limits import Limits
 from bfncodec.images.files import same_file, write_file
-from bfncodec.images.picture import Picture, array_of_picture, image_of_picture, picture_of_array, picture_of_image
+from bfncodec.images.picture import array_of_picture, image_of_picture, picture_of_array, picture_of_image
 from bfncodec.runtime.arrays import Array
 
 if TYPE_CHECKING:

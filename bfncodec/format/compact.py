@@ -16,7 +16,15 @@ from bfncodec.format.limits import Limits
 from bfncodec.format.sizes import check_cut, check_memory, check_payload, declared_sizes
 from bfncodec.format.wire import Part, Reader, Source
 
-__all__ = ["CODED_CHECK", "CONTENT_CHECK", "LONGEST_COMPACT", "CompactHead", "pack_compact", "read_compact", "unpack_compact"]
+__all__ = [
+    "CODED_CHECK",
+    "CONTENT_CHECK",
+    "LONGEST_COMPACT",
+    "CompactHead",
+    "pack_compact",
+    "read_compact",
+    "unpack_compact",
+]
 
 LONGEST_COMPACT = 1 << 16
 """Bytes of the longest payload of bytes or text in the compact form: what is longer can afford to say where it ends."""

@@ -15,7 +15,21 @@ from bfncodec.format.header import Header
 from bfncodec.format.kinds import Method
 from bfncodec.format.wire import Reader, Source
 
-__all__ = ["COMPACT", "MAGIC", "MODEL_BYTES", "SEGMENTED", "SUFFIX", "Coded", "Entry", "Frame", "Segment", "read_start"]
+__all__ = [
+    "COMPACT",
+    "MAGIC",
+    "MODEL_BYTES",
+    "SEGMENTED",
+    "SUFFIX",
+    "Coded",
+    "Entry",
+    "Frame",
+    "Place",
+    "Segment",
+    "check_layout",
+    "read_start",
+    "wanted_of",
+]
 
 MAGIC = b"\xbf\x4e"
 SUFFIX = ".bfn"
@@ -111,7 +125,7 @@ class Frame:
     complete: bool = True
 
     def segment(self, number: int, salvage: bool = False) -> Segment:
-        """Return a segment, from 0. Raises FormatErrors, and without ``salvage`` DamagedError for damaged coded bytes."""
+        """Return a segment, from 0. Raises FormatErrors, without ``salvage`` also for damaged coded bytes."""
         if number >= len(self.entries):
             raise DamagedError("not found")
         found = self.read(number)
@@ -120,7 +134,7 @@ class Frame:
         return found
 
     def verify(self) -> None:
-        """Raise a FormatError unless the coded bytes of all wanted segments match their checksums; no model is needed."""
+        """Raise a FormatError unless the checksums of the coded bytes of all wanted segments hold; needs no model."""
         for number in self.wanted:
             try:
                 self.segment(number)
@@ -141,7 +155,7 @@ def wanted_of(cut: Cut, extent: Extent | None) -> Sequence[int]:
 
 
 def read_start(blob: Source) -> int:
-    """Return the third byte of a file. Raises NotOursError, NewerVersionError, DamagedError for a layout not read here."""
+    """Return the third byte of a file. Raises NotOursError, and what :func:`check_layout` raises."""
     if not len(blob):
         raise NotOursError("expected a bfncodec file, found an empty one")
     if blob[:2] != MAGIC[: len(blob)]:
@@ -156,7 +170,8 @@ def check_layout(flags: int) -> None:
     layout = flags >> 5
     if layout > SEGMENTED:
         raise NewerVersionError(
-            f"layout {layout} where this release reads {COMPACT} and {SEGMENTED}: update bfncodec, or the file is damaged"
+            f"layout {layout} where this release reads {COMPACT} and {SEGMENTED}: "
+            "update bfncodec, or the file is damaged"
         )
     if layout <= _BEFORE:
         raise DamagedError(

@@ -156,7 +156,7 @@ def _read_type(reader: Reader, number: int) -> str:
 
 
 def read_origin_and_mode(reader: Reader) -> tuple[Origin, Mode]:
-    """Return the origin and mode of a picture in a folder from their byte. Raises NewerVersionError for unknown ones."""
+    """Return origin and mode of a picture in a folder from their byte. Raises NewerVersionError for unknown ones."""
     return _origin_and_mode(reader.byte("format and mode"))
 
 

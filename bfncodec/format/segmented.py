@@ -33,9 +33,9 @@ from bfncodec.format.header import Header, has_extras, read_head, write_head
 from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.limits import Limits
 from bfncodec.format.sizes import check_cut, check_memory, check_payload, declared_sizes
-from bfncodec.format.wire import MAX_VARINT, Part, Reader, Source, last_varint, varint
+from bfncodec.format.wire import Part, Reader, Source, last_varint, varint
 
-__all__ = ["Head", "SegmentWriter", "Streamed", "read_head_of", "read_segments", "segmented_end", "unpack_segmented"]
+__all__ = ["Head", "SegmentWriter", "read_head_of", "read_segments", "segmented_end", "unpack_segmented"]
 
 _START, _COVERED = 3, 5  # bytes before the checksum of the head, and behind it
 _END = MAGIC[::-1]
@@ -76,7 +76,9 @@ class SegmentWriter:
         write(self._link)
 
     @classmethod
-    def after(cls, write: Callable[[bytes], object], frame: Frame, link: bytes, later: Iterable[Extra]) -> SegmentWriter:
+    def after(
+        cls, write: Callable[[bytes], object], frame: Frame, link: bytes, later: Iterable[Extra]
+    ) -> SegmentWriter:
         """Return a writer of what follows the last segment of a file.
 
         link: the last four bytes of that segment. later: extras for the index.
@@ -212,7 +214,9 @@ def _read_method(reader: Reader, byte: int, last: bytes) -> tuple[Method, bytes,
     if byte & _TYPE or byte & _METHOD > max(Method):
         raise NewerVersionError(f"a segment of type {byte:#04x} is not known here: update bfncodec")
     if byte & _CONTINUED:
-        raise NewerVersionError("a segment that goes on from the state of the one before is not read here: update bfncodec")
+        raise NewerVersionError(
+            "a segment that goes on from the state of the one before is not read here: update bfncodec"
+        )
     method = Method(byte & _METHOD)
     named = reader.take(MODEL_BYTES, "a model identity") if byte & _NAMED else b""
     if named and (method is not Method.MODEL or named == last):
@@ -234,7 +238,9 @@ def read_segments(reader: Reader, head: Head, limits: Limits) -> Iterator[Segmen
         try:
             found = _read_segment_head(reader, byte, last)
             payload = reader.take(found.size, "payload")
-            segment, link = _read_checks(reader, found, payload, link, _next_extent(head, len(rows), start, found, payload))
+            segment, link = _read_checks(
+                reader, found, payload, link, _next_extent(head, len(rows), start, found, payload)
+            )
             check_payload(head.header, found.method, payload, segment.extent, limits)
         except FormatError as error:
             raise error.within(f"segment {len(rows) + 1}") from error
@@ -390,7 +396,7 @@ def _placed(rows: Sequence[_Row], begin: int) -> Iterator[Entry]:
 
 
 def _found(blob: Source, head: Head, limits: Limits) -> tuple[Header, Cut, tuple[Entry, ...], bool]:
-    """Return header, cut and entries without the index, and whether all segments were found: those before a broken one."""
+    """Return header, cut and entries without the index, up to a broken segment, and whether there is none."""
     _, _, entries, byte = _walked(blob, limits)
     if head.grid is not None:
         return head.header, head.grid, entries[: head.grid.count], byte is not None

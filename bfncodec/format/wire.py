@@ -43,7 +43,7 @@ def varint(value: int) -> bytes:
 
 
 def last_varint(data: bytes) -> tuple[int, int]:
-    """Return the number at the end of the data, written as :func:`varint` with its bytes in reverse order, and its size.
+    """Return the number at the end of the data, a :func:`varint` with its bytes in reverse order, and its size.
 
     Raises DamagedError if there is none.
     """

@@ -82,7 +82,9 @@ def with_check(picture: Picture) -> Picture:
 
 def unpromised(picture: Picture) -> Picture:
     """Return a picture whose file is not said to be the one that was compressed, which it was made of."""
-    extras = tuple(replace(each, value=each.value[:_SHORT]) if each.tag == Tag.SOURCE else each for each in picture.extras)
+    extras = tuple(
+        replace(each, value=each.value[:_SHORT]) if each.tag == Tag.SOURCE else each for each in picture.extras
+    )
     return replace(picture, extras=extras)
 
 

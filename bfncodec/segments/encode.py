@@ -12,9 +12,9 @@ from bfncodec.content.arrays import Arrays
 from bfncodec.content.folder import Folder
 from bfncodec.content.types import Content, Plain
 from bfncodec.errors import InputError
+from bfncodec.format.container import pack
 from bfncodec.format.cuts import Pieces
 from bfncodec.format.extras import Extra, Tag
-from bfncodec.format.container import pack
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
 from bfncodec.format.lineindex import Lines
