@@ -480,9 +480,8 @@ class Ahead:
 
         self.payloads = {}
         for frame in map(unpack, blobs):
-            for part in frame.segments:
-                if part is not None and part.model and len(frame.segments) == 1:
-                    self.payloads.setdefault(part.model, []).append(part.payload)
+            if len(frame.entries) == 1 and (part := frame.segment(0)).model:
+                self.payloads.setdefault(part.model, []).append(part.payload)
 
     def _remembered(self, codec: protocol.Codec[Any]) -> AheadCodec:
         return self._codecs.setdefault(codec.info.id, AheadCodec(codec, self))

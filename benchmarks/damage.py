@@ -120,10 +120,10 @@ def main(argv: list[str] | None = None) -> None:
     print(f"{len(data):,} bytes, {items:,} items: {len(blob):,} bytes, verified, {time.perf_counter() - started:.0f} s")
     if options.save:
         options.save.write_bytes(blob)
-    (segment,) = unpack(blob).segments
-    if segment is None:
-        parser.error("the file that was just written cannot be read")
-    payload = segment.payload
+    frame = unpack(blob)
+    if len(frame.entries) != 1:
+        parser.error(f"expected data of one segment, found {len(frame.entries)} of them: take less")
+    payload = frame.segment(0).payload
     added = codec.protection(payload)
     print(f"payload {len(payload):,} bytes, of them {added:,} ({100 * added / len(payload):.2f}%) against damage")
     print(flipped(payload, codec, options.flips, rng), flush=True)

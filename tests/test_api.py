@@ -15,11 +15,11 @@ from PIL import Image
 import bfncodec
 from bfncodec.codecs.protocol import Capabilities
 from bfncodec.errors import DamagedError, FormatError, InputError, ModelNotFoundError, NewerVersionError
-from bfncodec.format.container import unpack
 from bfncodec.format.kinds import Method
 from bfncodec.format.limits import Limits
 from bfncodec.segments.policy import Policy
 from support.doubles import FakeCodec, FakeModels, noise
+from support.frames import segments_of
 from support.places import GOLDEN
 from support.strategies import MODES, arrays, contents, images, texts
 
@@ -87,14 +87,14 @@ def test_every_mode_is_cut_into_tiles(mode: str) -> None:
     if mode == "I;16":
         image = Image.fromarray(np.asarray(image).astype(np.uint16) * 200)
     blob = bfncodec.compress(image, model="none", policy=Policy(plain_tile=16))
-    assert len(unpack(blob).segments) == 3 * 4
+    assert len(segments_of(blob)) == 3 * 4
     assert equal(bfncodec.decompress(blob), image)
 
 
 def test_bytes_are_cut_into_segments() -> None:
     data = noise(1, 150).tobytes() + bytes(151)
     blob = bfncodec.compress(data, model="none", policy=Policy(plain_segment=100))
-    methods = [part.method for part in unpack(blob).segments if part]
+    methods = [part.method for part in segments_of(blob)]
     assert methods == [Method.STORED, Method.STORED, Method.LZMA, Method.LZMA]
     assert bfncodec.decompress(blob) == data
 
@@ -218,7 +218,7 @@ def test_codecs_are_given_the_arrays_of_numbers_that_they_declare() -> None:
     models.codecs["text"].capabilities = Capabilities(item_shape=(2,), dtypes=("i2",))
     array = noise(3, 4000).view(np.int16).reshape(40, 50)
     blob = bfncodec.compress(array, "text", codecs=models)
-    assert unpack(blob).segments[0].method is Method.MODEL  # type: ignore[union-attr]
+    assert segments_of(blob)[0].method is Method.MODEL
     assert equal(bfncodec.decompress(blob, codecs=models), array)
     for other in (array.astype(">i2"), array.view(np.uint16).ravel(), array.astype(np.float32)):
         with pytest.raises(InputError, match=r"codes bytes, found an array of .*: no model serves it"):

@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -38,14 +39,17 @@ from bfncodec.files.options import Made, Options
 from bfncodec.files.transfer import decompress_file
 from bfncodec.format import lzmaraw
 from bfncodec.format.extras import Extra, Tag, write_extras
-from bfncodec.format.kinds import Mode, Origin
+from bfncodec.format.frame import SEGMENTED
+from bfncodec.format.kinds import Method, Mode, Origin
 from bfncodec.format.limits import Limits
 from bfncodec.format.wire import varint
 from bfncodec.images.byteplanes import join, split
+from bfncodec.segments.assemble import open_file
 from support import fuzz
 from support.commands import ENVIRONMENT
 from support.doubles import noise
-from support.forge import File, put_together, sealed, take_apart
+from support.forge import Piece, put_together, sealed, take_apart
+from support.frames import NoCodecs, flips
 from support.fuzz_models import model_folders, use_model
 from support.places import TESTS
 from support.specimens import CODECS, LINES, MAKERS, TEXT, specimens
@@ -64,8 +68,7 @@ def forged(name: str, **changes: Any) -> bytes:
     file = take_apart(specimens()[name])
     for part, value in changes.items():
         setattr(file, part, value)
-    if file.extras:
-        file.flags |= 1
+    file.marked = bool(file.extras)
     return sealed(put_together(file), decompress)
 
 
@@ -131,14 +134,18 @@ def test_info_that_no_png_file_can_hold(info: bytes) -> None:
 
 @pytest.mark.parametrize(("name", "model"), [("rgb_model", "text"), ("text_model", "photo"), ("rgb_model", "archive")])
 def test_a_model_of_another_kind_of_data_is_damage(name: str, model: str) -> None:
+    (piece,) = take_apart(specimens()[name]).segments
+    blob = forged(name, segments=[replace(piece, model=CODECS.named(model).info.id)])
     with pytest.raises(DamagedError, match=f"model {model} cannot code"):
-        decompress(forged(name, models=[CODECS.named(model).info.id]))
+        decompress(blob)
 
 
-def test_a_region_of_an_array_with_the_metadata_of_a_file() -> None:
+def test_an_array_has_no_metadata_of_a_file() -> None:
     layout = take_apart(specimens()["ppm"]).extras
     blob = forged("rgb", look=Origin.ARRAY << 4 | Mode.RGB, extras=layout)
-    assert decompress(blob, crop=(1, 1, 2, 3)).shape == (3, 2, 3)
+    for options in ({}, {"crop": (1, 1, 2, 3)}):
+        with pytest.raises(DamagedError, match="0x82 cannot stand"):
+            decompress(blob, **options)
 
 
 def test_a_bit_depth_that_no_palette_has_is_damage() -> None:
@@ -166,9 +173,8 @@ def test_a_file_around_pixels_says_their_size() -> None:
 def bomb(name: str, megabytes: int) -> bytes:
     """A file of as many MiB of zeros, of which each segment of a MiB takes 162 bytes."""
     file = take_apart(specimens()[name])
-    file.flags = file.flags & ~1 | 2
-    file.axes, file.extras = [(megabytes << 20, megabytes)], []
-    file.segments = [(1 << 6, lzmaraw.pack(bytes(1 << 20)))] * megabytes
+    file.layout, file.extras, file.marked = SEGMENTED, [], False
+    file.segments = [Piece(Method.LZMA, lzmaraw.pack(bytes(1 << 20)), length=1 << 20)] * megabytes
     return put_together(file)
 
 
@@ -201,7 +207,7 @@ def refused(blob: bytes, limits: Limits, most: int = 1 << 20, **options: Any) ->
 def test_a_bomb_is_refused_before_it_goes_off(name: str) -> None:
     blob = bomb(name, 1 << 13)  # 8 GiB
     assert len(blob) < 1 << 21
-    said = refused(blob, Limits(memory=1 << 30))
+    said = refused(blob, Limits(memory=1 << 30), most=2 * len(blob) + (1 << 20))  # what tells of 8192 segments
     assert "bytes of memory where 1073741824 are accepted: pass --max-memory" in said
 
 
@@ -226,16 +232,15 @@ def test_files_one_after_the_other_have_one_limit() -> None:
 
 def test_pixels_have_a_limit() -> None:
     sides = varint(1 << 15) + varint(1 << 15)
-    blob = forged("rgb", flags=0x64, segments=[(1 << 6, sides + lzmaraw.pack(b""))])
+    blob = forged("rgb", segments=[Piece(Method.LZMA, sides + lzmaraw.pack(b""))])
     assert "1073741824 pixels (32768 x 32768) where 268435456 are accepted: pass --max-pixels" in refused(
         blob, Limits()
     )
 
 
 def test_metadata_that_unpack_to_more_than_memory_are_refused() -> None:
-    file = take_apart(specimens()["lzma"])
-    file.flags |= 1
-    file.extras = [(0x40 | Tag.INFO, bytes(1 << 20))] * 9
+    file = take_apart(specimens()["info"])
+    file.extras = [(0x40 | Tag.INFO_BYTES, bytes(1 << 20))] * 9
     blob = put_together(file)
     assert len(blob) < 1 << 12
     assert "bytes of memory for metadata" in refused(blob, Limits(memory=1 << 22), most=5 << 20)
@@ -254,13 +259,13 @@ def test_metadata_within_metadata_are_not_unpacked() -> None:
 def test_tables_count_as_memory() -> None:
     paths = b"".join(b"%x\0" % n for n in range(1 << 16, 1 << 17))
     table = varint(1) * 2 + varint(1 << 16) + paths + bytes(1 << 16) + b"\0" * (1 << 16)
-    blob = forged("lzma", flags=0x41, extras=[(Tag.FILES, table)])
+    blob = forged("lzma", extras=[(Tag.FILES, table)])
     assert "--max-memory" in refused(blob, Limits(memory=1 << 25), most=1 << 21)
 
 
 def test_so_do_segments() -> None:
     file = take_apart(specimens()["many_bytes"])
-    file.axes, file.segments = [(1500, 1500)], [(0, b"x")] * 1500
+    file.segments = [Piece(Method.STORED, b"x", length=1)] * 1500
     blob = sealed(put_together(file), decompress)
     assert "--max-memory" in refused(blob, Limits(memory=1 << 21))
     assert decompress(blob) == b"x" * 1500
@@ -435,9 +440,8 @@ def test_what_is_lost_of_a_folder_of_many_files_is_found_in_time() -> None:
     names = b"".join(path.encode() + b"\0" for path in paths)
     table = varint(4) * 2 + varint(count) + names + bytes(count) + b"\1" * count
     file = take_apart(specimens()["many_bytes"])
-    file.flags |= 1
-    file.extras = [(Tag.FILES, table)]
-    file.axes, file.segments = [(count, count)], [(1 << 6, b"\1x")] * count
+    file.marked, file.extras = True, [(Tag.FILES, table)]
+    file.segments = [Piece(Method.LZMA, b"\1x", length=1)] * count
     lost: list[str] = []
     with patch.object(FilePositions, "within", autospec=True, side_effect=FilePositions.within) as asked:
         found = decompress(put_together(file), on_damage=lambda damage: lost.extend(damage.files))
@@ -464,7 +468,7 @@ def test_no_side_of_a_segment_is_longer_than_any_can_be() -> None:
     pixels = np.zeros((1, 16_384), np.uint8)
     assert np.array_equal(decompress(bfncodec.compress(pixels, "none", level=1)), pixels)
     file = take_apart(specimens()["grey"])
-    file.segments = [(0, varint(1) + varint(16_384) + bytes(16_384))]
+    file.segments = [Piece(Method.STORED, varint(1) + varint(16_384) + bytes(16_384))]
     with pytest.raises(DamagedError, match="larger than any can be"):
         decompress(put_together(file))
 
@@ -581,7 +585,7 @@ def test_forged_files_and_models(cases: int) -> None:
 def test_the_fuzzer_sees_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that could not fail would say nothing."""
     specimens()  # which are made before anything is broken
-    monkeypatch.setattr("bfncodec.format.container.check_axes", lambda *args: 1 // 0)
+    monkeypatch.setattr("bfncodec.format.segmented.check_cut", lambda *args: 1 // 0)
     report = fuzz.fuzz(60, 3, models=False)
     assert report.ends["ZeroDivisionError"]
     assert any("ZeroDivisionError" in fault for fault in report.faults)
@@ -647,32 +651,26 @@ def same(found: Any, wanted: Any) -> bool:
     return bool(found == wanted and getattr(found, "info", None) == getattr(wanted, "info", None))
 
 
-def survives(blob: bytes, wanted: Any) -> bool:
-    """Whether damage is taken for the truth: nothing but an error of ours, or the content as it was, may come."""
-    try:
-        found = decompress(blob)
-    except BfncodecError:
-        return False
-    return not same(found, wanted)
+def check_refused(blob: bytes) -> None:
+    """Damage is found before anything is decoded: no file is opened, and no model asked for."""
+    with pytest.raises(BfncodecError):
+        open_file(blob)
+    with pytest.raises(BfncodecError):
+        bfncodec.decompress(blob, codecs=NoCodecs())
 
 
-SOME = ("lzma", "folder", "lines", "palette", "many_models")
+SOME = ("lzma", "folder", "lines", "palette", "text_model", "many_models")
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in SOME else pytest.mark.slow) for name in KINDS])
-def test_no_flipped_bit_and_no_cut_gives_another_content(name: str) -> None:
+def test_every_flipped_bit_and_every_cut_is_found_before_anything_is_decoded(name: str) -> None:
     blob = specimens()[name]
-    wanted = decompress(blob)
-    assert same(decompress(blob), wanted)
-    for bit in range(8 * len(blob)):
-        flipped = bytearray(blob)
-        flipped[bit // 8] ^= 1 << bit % 8
-        assert not survives(bytes(flipped), wanted), bit
-    for length in range(len(blob)):
-        assert not survives(blob[:length], wanted), length
-    assert not survives(blob + b"\0", wanted)
+    assert same(decompress(blob), decompress(blob))
+    for bad in (*flips(blob), *(blob[:length] for length in range(len(blob))), blob + b"\0"):
+        check_refused(bad)
 
 
 def test_a_file_in_parts_knows_its_kind() -> None:
-    assert File(0x61).kind == 2
-    assert not File(0x61).is_segmented
+    file = take_apart(specimens()["rgb"])
+    assert (file.kind, file.is_segmented) == (2, False)
+    assert take_apart(specimens()["many_rgb"]).is_segmented

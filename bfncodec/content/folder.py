@@ -17,7 +17,7 @@ from bfncodec.content.paths import bad_path, unusable_path
 from bfncodec.content.types import Plain
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.format.extras import Extra, Tag, read_extras, write_extras
-from bfncodec.format.header import Header, read_origin_and_mode
+from bfncodec.format.header import Header, check_extras, read_origin_and_mode
 from bfncodec.format.kinds import Kind, Mode, Origin
 from bfncodec.format.wire import Reader, varint
 from bfncodec.images.files import read_file, write_file
@@ -299,4 +299,11 @@ def _read_entry(
     no_file = origin is Origin.OBJECT or origin.is_array
     if no_file or not any(mode in modes for modes in _MODES.values()) or not min(sides):
         raise DamagedError(f"{path!a}: a picture of origin {origin}, mode {mode.pil} and sides {sides} cannot be")
-    return FileEntry(path, sides[0] * sides[1] * mode.channels, origin, mode, read_extras(reader))
+    return FileEntry(path, sides[0] * sides[1] * mode.channels, origin, mode, _read_extras(reader, origin, mode))
+
+
+def _read_extras(reader: Reader, origin: Origin, mode: Mode) -> tuple[Extra, ...]:
+    """Return the extras of a picture, which are those of a file that holds it alone."""
+    extras = read_extras(reader)
+    check_extras(Header(Kind.IMAGE, origin, mode), extras, segmented=False)
+    return extras

@@ -169,8 +169,7 @@ def decode_data(
 def decode_part(source: Path, options: Options, codecs: CodecSource, reporter: Reporter | None = None) -> Made:
     """Return the bytes of the part that the options name of a compressed file, and read no more than that takes."""
     with opened(source) as blob:
-        found = open_source(blob, options)
-    return decode_opened(found, options, codecs, reporter)[0]
+        return decode_opened(open_source(blob, options), options, codecs, reporter)[0]
 
 
 def open_source(blob: Source, options: Options) -> Opened:

@@ -137,10 +137,10 @@ def decompress_file(
         )
     with _compressed(source, options) as (blob, known):
         found = open_source(blob, options)
-        read_bytes = blob.read_bytes if isinstance(blob, Slices) else len(blob)
         coding = describe_opened(found)
-    _check_places(target, source, options, is_folder(found.header))
-    made, content = decode_opened(found, options, codecs, reporter)
+        _check_places(target, source, options, is_folder(found.header))
+        made, content = decode_opened(found, options, codecs, reporter)
+        read_bytes = blob.read_bytes if isinstance(blob, Slices) else len(blob)
     if isinstance(made, dict):
         place_folder(target, made, force=options.force, check=options.remove)
     else:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bfncodec.format.checks import crc16
 from bfncodec.format.cuts import NOWHERE, Cut, Grid, Pieces
 from bfncodec.format.frame import COMPACT, MAGIC, MODEL_BYTES, Coded, Entry, Frame, Place, Segment, read_start
-from bfncodec.format.header import Header, has_extras, read_head, write_head
+from bfncodec.format.header import Header, read_head, write_head
 from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.limits import Limits
 from bfncodec.format.sizes import check_cut, check_memory, check_payload, declared_sizes
@@ -35,7 +35,7 @@ _CHECK_BITS = 16
 
 def pack_compact(header: Header, coded: Coded) -> bytes:
     """Return the file of a single segment."""
-    flags = COMPACT << 5 | header.kind << 3 | coded.method << 1 | has_extras(header)
+    flags = COMPACT << 5 | header.kind << 3 | coded.method << 1 | bool(header.in_block)
     start = MAGIC + bytes([flags])
     check = (coded.crc & 0xFFFF).to_bytes(2, "little")
     rest = check + coded.model + write_head(header, segmented=False) + coded.payload

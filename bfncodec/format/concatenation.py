@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-from bfncodec.errors import FormatError, InputError
+from bfncodec.errors import FormatError, InputError, NewerVersionError
 from bfncodec.format.checks import crc16
 from bfncodec.format.compact import CODED_CHECK, CONTENT_CHECK, LONGEST_COMPACT, CompactHead, read_compact
 from bfncodec.format.container import unpack
@@ -29,10 +29,10 @@ _MOST_ENDS = 16  # places at which a file's checksum holds that are looked at
 _MOST_HEADS = 16  # places that are looked at for another file behind a damaged one
 
 
-def split(blob: Source) -> list[Source]:
+def split(blob: Source, limits: Limits | None = None) -> list[Source]:
     """Return the files that a file consists of, mostly one. Bytes that are no file stay with the file before them."""
-    starts = [0]
-    while (end := _end(Part(blob, starts[-1], len(blob)))) is not None:
+    starts, limits = [0], limits or Limits()
+    while (end := _end(Part(blob, starts[-1], len(blob)), limits)) is not None:
         if blob[starts[-1] + end : starts[-1] + end + 2] != MAGIC:
             break
         starts.append(starts[-1] + end)
@@ -58,42 +58,50 @@ def check_joinable(blob: bytes) -> None:
         )
 
 
-def follower(blob: Source) -> int | None:
-    """Return the byte at which another file may begin in one whose checksum does not hold; None if there is none.
+def follower(blob: Source, header: Header) -> int | None:
+    """Return the byte at which a file begins that may not stand behind this one, whose checksum does not hold.
 
-    Pictures are not cut apart; this tells why several of them, one after the other, cannot be read.
+    None if there is none. Pictures are not cut apart; this tells why several of them, one after the other, cannot be
+    read.
     """
     data = blob[0 : len(blob)]
     place, looked = data.find(MAGIC, 7), 0
     while place > 0 and looked < _MOST_HEADS:
         with suppress(FormatError):
-            unpack(Part(data, place, len(data)))
-            return place
+            other = unpack(Part(data, place, len(data))).header
+            if not (is_joinable(header) and is_joinable(other)):
+                return place
         place, looked = data.find(MAGIC, place + 1), looked + 1
     return None
 
 
-def _end(rest: Source) -> int | None:
+def _end(rest: Source, limits: Limits) -> int | None:
     """Return the end of the file that ``rest`` begins with; None if that is the end of all, or cannot be told."""
     try:
         if read_start(rest) >> 5 != COMPACT:
-            return segmented_end(rest, Limits())
-        head = _joinable_head(rest)
+            return segmented_end(rest, limits)
+        head = _joinable_head(rest, limits)
     except FormatError:
         return None
     if head is None:
         return None
+    newer = None
     for number, end in enumerate(_sound_ends(rest, head)):
-        if number >= _MOST_ENDS:
+        if number >= _MOST_ENDS or end == len(rest):
             return None
-        if end < len(rest) and _begins_soundly(Part(rest, end, len(rest))):
-            return end
-    return None
+        try:
+            if _begins_soundly(Part(rest, end, len(rest)), limits):
+                return end
+        except NewerVersionError:
+            newer = end if newer is None else newer
+        except FormatError:
+            pass
+    return newer
 
 
-def _joinable_head(rest: Source) -> CompactHead | None:
+def _joinable_head(rest: Source, limits: Limits) -> CompactHead | None:
     """Return the head of a compact file, None for one that may not stand beside others."""
-    head = read_compact(Part(rest, 0, min(len(rest), LONGEST_COMPACT + _LONGEST_HEAD)))
+    head = read_compact(Part(rest, 0, min(len(rest), LONGEST_COMPACT + _LONGEST_HEAD)), limits)
     return head if is_joinable(head.header) else None
 
 
@@ -116,14 +124,14 @@ def _sound_ends(rest: Source, head: CompactHead) -> Iterator[int]:
         place += 1
 
 
-def _begins_soundly(rest: Source) -> bool:
-    """Return whether a file begins here whose checksum holds: that of a segmented one's head, or of a compact one."""
-    try:
-        flags = read_start(rest)
-        if flags >> 5 != COMPACT:
-            read_head_of(Reader(rest, 3), flags, Limits())
-            return True
-        head = _joinable_head(rest)
-    except FormatError:
-        return False
+def _begins_soundly(rest: Source, limits: Limits) -> bool:
+    """Return whether a file begins here whose checksum holds: that of a segmented one's head, or of a compact one.
+
+    Raises FormatErrors where it does not, or is newer.
+    """
+    flags = read_start(rest)
+    if flags >> 5 != COMPACT:
+        read_head_of(Reader(rest, 3), flags, limits)
+        return True
+    head = _joinable_head(rest, limits)
     return head is not None and next(_sound_ends(rest, head), None) is not None

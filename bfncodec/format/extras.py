@@ -88,8 +88,6 @@ def read_extras(reader: Reader, room: int = 0) -> tuple[Extra, ...]:
             check_limit("bytes of memory for metadata", 2 * squeezed, room, "memory")
             tag, value = tag & ~_SQUEEZED, lzmaraw.unpack(value)
         if tag in tuple(Tag):
-            if tag != Tag.INFO_BYTES and any(extra.tag == tag for extra in extras):
-                raise DamagedError(f"extra {tag:#04x} is there twice")
             extras.append(Extra(tag, value))
         elif tag & _CRITICAL:
             raise NewerVersionError(

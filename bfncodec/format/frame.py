@@ -56,7 +56,7 @@ class Coded:
     model: bytes = b""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A segment as the head or the index of a file tells of it.
 
@@ -130,7 +130,11 @@ class Frame:
             raise DamagedError("not found")
         found = self.read(number)
         if not found.sound and not salvage:
-            raise DamagedError("checksum mismatch of the coded bytes")
+            raise DamagedError(
+                "checksum mismatch of the coded bytes",
+                python="pass on_damage for what may be left",
+                command="--salvage for what may be left",
+            )
         return found
 
     def verify(self) -> None:

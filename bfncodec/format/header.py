@@ -5,6 +5,7 @@ docs/format.md, section 3, is the specification. The writer stands above its rea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bfncodec.errors import DamagedError, NewerVersionError
@@ -13,7 +14,7 @@ from bfncodec.format.kinds import ARRAY_TYPES, Kind, Mode, Origin
 from bfncodec.format.limits import Limits
 from bfncodec.format.wire import Reader, varint
 
-__all__ = ["Header", "read_head", "read_origin_and_mode", "write_head"]
+__all__ = ["Header", "check_extras", "read_head", "read_origin_and_mode", "write_head"]
 
 _SHORT_TYPES = ("u1", "u2")  # named by the upper half of the byte that holds the number of dimensions
 _LONG_TYPE = 15  # stands there if another byte names the type
@@ -55,14 +56,15 @@ class Header:
         """Return the header without the extras of some tags."""
         return replace(self, extras=tuple(extra for extra in self.extras if extra.tag not in tags))
 
+    @property
+    def in_block(self) -> tuple[Extra, ...]:
+        """Extras that are written as such: all but the checksum of a picture's file, which is a field."""
+        return tuple(extra for extra in self.extras if not (extra.tag == Tag.SOURCE and self.is_file_of_pixels))
+
     def split(self) -> tuple[Header, tuple[Extra, ...]]:
         """Return the header with what a reader must understand, and the extras that it may skip."""
-        kept = tuple(extra for extra in self.extras if extra.is_critical or self._is_field(extra))
-        return replace(self, extras=kept), tuple(extra for extra in self.extras if extra not in kept)
-
-    def _is_field(self, extra: Extra) -> bool:
-        """Return whether an extra is written as a field: the checksum of a picture's file."""
-        return extra.tag == Tag.SOURCE and self.is_file_of_pixels
+        later = tuple(extra for extra in self.in_block if not extra.is_critical)
+        return replace(self, extras=tuple(extra for extra in self.extras if extra not in later)), later
 
 
 def write_head(header: Header, segmented: bool) -> bytes:
@@ -70,7 +72,7 @@ def write_head(header: Header, segmented: bool) -> bytes:
 
     segmented: the first side of an array is left out, as the sum of its segments tells it.
     """
-    extras = tuple(extra for extra in header.extras if not header._is_field(extra))
+    extras = header.in_block
     return _write_fields(header, segmented) + (write_extras(extras) if extras else b"")
 
 
@@ -82,17 +84,85 @@ def read_head(reader: Reader, kind: Kind, extras: bool, segmented: bool, limits:
     Raises DamagedError, NewerVersionError for an unknown array type, origin or mode, LimitError for large extras.
     """
     header = _read_fields(reader, kind, segmented)
-    if not extras:
-        return header
-    found = read_extras(reader, limits.memory)
-    if header.is_file_of_pixels and any(extra.tag == Tag.SOURCE for extra in found):
-        raise DamagedError("the checksum of a picture's file cannot be an extra")
+    found = read_extras(reader, limits.memory) if extras else ()
+    check_extras(header, found, segmented)
     return replace(header, extras=(*header.extras, *found))
 
 
-def has_extras(header: Header) -> bool:
-    """Return whether the head of a file has a block of extras."""
-    return any(not header._is_field(extra) for extra in header.extras)
+# ---- where extras stand -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Files that a tag stands in.
+
+    origins, modes: of pictures, any where none are named. needs, excludes: tags that must and must not be there, too.
+    segmented: in the segmented form alone.
+    """
+
+    kinds: tuple[Kind, ...] = (Kind.IMAGE,)
+    origins: tuple[Origin, ...] = ()
+    modes: tuple[Mode, ...] = ()
+    needs: tuple[Tag, ...] = ()
+    excludes: tuple[Tag, ...] = ()
+    segmented: bool = False
+
+    def holds(self, header: Header, segmented: bool) -> bool:
+        """Return whether a file of that header and form may have the tag, whatever others it has."""
+        is_picture = header.kind is Kind.IMAGE
+        fits = header.kind in self.kinds and (segmented or not self.segmented)
+        fits = fits and not (is_picture and self.origins and header.origin not in self.origins)
+        return fits and not (is_picture and self.modes and header.mode not in self.modes)
+
+
+_PLACES = {
+    Tag.INFO: _Place(origins=(Origin.OBJECT,)),
+    Tag.INFO_BYTES: _Place(origins=(Origin.OBJECT,)),
+    Tag.INFO_TREE: _Place(origins=(Origin.OBJECT,)),
+    Tag.PREVIEW: _Place(),
+    Tag.WRAPPER: _Place((Kind.BYTES,)),
+    Tag.SOURCE: _Place((Kind.BYTES,), needs=(Tag.FILES,)),
+    Tag.LINES: _Place((Kind.BYTES, Kind.STR), excludes=(Tag.FILES, Tag.MOVED), segmented=True),
+    Tag.MODELS: _Place(tuple(Kind)),
+    Tag.PALETTE: _Place(origins=(Origin.OBJECT,), modes=(Mode.P,), excludes=(Tag.COLOURS,)),
+    Tag.CHUNKS: _Place(origins=(Origin.PNG, Origin.WEBP)),
+    Tag.LAYOUT: _Place(origins=(Origin.BMP, Origin.PPM)),
+    Tag.STRIPS: _Place(origins=(Origin.TIFF,)),
+    Tag.FILES: _Place((Kind.BYTES,), excludes=(Tag.LINES, Tag.MOVED)),
+    Tag.COLOURS: _Place(origins=(Origin.OBJECT, Origin.PNG), modes=(Mode.P,), excludes=(Tag.PALETTE,)),
+    Tag.MOVED: _Place((Kind.BYTES,), excludes=(Tag.LINES, Tag.FILES)),
+}
+"""The table at the end of section 4 of docs/format.md."""
+
+
+def check_extras(header: Header, extras: Sequence[Extra], segmented: bool) -> None:
+    """Raise DamagedError for extras that are there twice, or where they cannot stand.
+
+    extras: all that are written as such in a file of that header.
+    """
+    tags = [Tag(extra.tag) for extra in extras]
+    for number, tag in enumerate(tags):
+        place = _PLACES[tag]
+        if tag is not Tag.INFO_BYTES and tag in tags[:number]:
+            raise DamagedError(f"extra {tag:#04x} is there twice")
+        if not place.holds(header, segmented):
+            raise DamagedError(f"extra {tag:#04x} cannot stand in {_words(header, segmented)}")
+        for other in place.needs:
+            if other not in tags:
+                raise DamagedError(f"extra {tag:#04x} cannot stand without {other:#04x}")
+        for other in place.excludes:
+            if other in tags:
+                raise DamagedError(f"extras {tag:#04x} and {other:#04x} cannot stand together")
+
+
+def _words(header: Header, segmented: bool) -> str:
+    form = "segmented" if segmented else "compact"
+    if header.kind is not Kind.IMAGE:
+        return f"a {form} file of kind {header.kind.name.lower()}"
+    return f"a {form} file of a picture of origin {header.origin} and mode {header.mode.pil}"
+
+
+# ---- fields -----------------------------------------------------------------------------------
 
 
 def _write_fields(header: Header, segmented: bool) -> bytes:

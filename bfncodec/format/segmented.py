@@ -29,10 +29,10 @@ from bfncodec.format.frame import (
     read_start,
     wanted_of,
 )
-from bfncodec.format.header import Header, has_extras, read_head, write_head
+from bfncodec.format.header import Header, check_extras, read_head, write_head
 from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.limits import Limits
-from bfncodec.format.sizes import check_cut, check_memory, check_payload, declared_sizes
+from bfncodec.format.sizes import check_cut, check_memory, check_payload, check_segments, declared_sizes
 from bfncodec.format.wire import Part, Reader, Source, last_varint, varint
 
 __all__ = ["Head", "SegmentWriter", "read_head_of", "read_segments", "segmented_end", "unpack_segmented"]
@@ -51,7 +51,7 @@ _LONGEST = 1 << 28  # bytes of the payload of any segment: nothing takes more th
 # ---- writing ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Row:
     """What the index tells of a segment. size: bytes of payload. length: of content, 0 of a tile."""
 
@@ -126,7 +126,7 @@ class SegmentWriter:
 
 
 def _write_head(header: Header, grid: Grid | None) -> bytes:
-    start = MAGIC + bytes([SEGMENTED << 5 | header.kind << 1 | has_extras(header)])
+    start = MAGIC + bytes([SEGMENTED << 5 | header.kind << 1 | bool(header.in_block)])
     rest = write_head(header, segmented=True)
     if grid is not None:
         rest += b"".join(map(varint, (grid.height, grid.rows, grid.width, grid.columns)))
@@ -246,6 +246,7 @@ def read_segments(reader: Reader, head: Head, limits: Limits) -> Iterator[Segmen
             raise error.within(f"segment {len(rows) + 1}") from error
         length = 0 if head.grid else segment.extent[0][1] - start
         rows.append(_Row(found.method, found.model, found.size, length))
+        check_segments(len(rows), limits)
         yield segment
         start, last = start + length, found.model or last
         reader.forget()
@@ -312,6 +313,7 @@ def _parse_index(reader: Reader, byte: int, head: Head, most: int, limits: Limit
         if not number or total > most:
             raise DamagedError(f"an index of {total} segments cannot be in this file")
         runs.append((method, model, number))
+    check_segments(total, limits)
     sizes = [reader.varint("the size of a payload") for _ in range(total)]
     lengths = [0] * total if head.grid else [reader.varint("the length of content") for _ in range(total)]
     kinds = [(method, model) for method, model, number in runs for _ in range(number)]
@@ -319,6 +321,7 @@ def _parse_index(reader: Reader, byte: int, head: Head, most: int, limits: Limit
     extras = read_extras(reader, limits.memory) if byte & 1 else ()
     if any(extra.is_critical for extra in extras):
         raise DamagedError("an extra that must be understood cannot be in the index")
+    check_extras(head.header, (*head.header.in_block, *extras), segmented=True)
     return _Index(rows, extras)
 
 
@@ -430,6 +433,9 @@ def _walked(blob: Source, limits: Limits) -> tuple[Reader, Head, tuple[Entry, ..
                 return reader, head, tuple(entries), None
             reader.offset, last = entry.stop + _CHECKS, found.model or last
             entries.append(entry)
+            check_segments(len(entries), limits)
+    except LimitError:
+        raise
     except FormatError:
         return reader, head, tuple(entries), None
     return reader, head, tuple(entries), byte

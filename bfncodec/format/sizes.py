@@ -23,6 +23,7 @@ __all__ = [
     "check_cut",
     "check_memory",
     "check_payload",
+    "check_segments",
     "check_together",
     "content_bytes",
     "declared_sizes",
@@ -99,6 +100,11 @@ def check_cut(header: Header, cut: Cut, limits: Limits) -> None:
             raise DamagedError(f"an array of shape {header.shape} cannot be")  # not even of no elements
         if size != cut.sides[0]:
             raise DamagedError(f"an array of {size} bytes cannot be in {cut.sides[0]} bytes")
+
+
+def check_segments(count: int, limits: Limits) -> None:
+    """Refuse more segments than there is memory to tell of. Raises LimitError."""
+    check_limit("bytes of memory", count * _PER_SEGMENT, limits.memory, "memory")
 
 
 def check_memory(header: Header, cut: Cut, wanted: Extent | None, limits: Limits) -> None:

@@ -115,10 +115,10 @@ def open_file(
         try:
             return _verified(Opened((unpack(blob, limits, salvage, part.place),), blob), salvage)
         except DamagedError:
-            if len(split(blob)) > 1:
+            if len(split(blob, limits)) > 1:
                 raise InputError("several files one after the other: a part can be had of one alone") from None
             raise
-    pieces = split(blob)
+    pieces = split(blob, limits)
     frames = tuple(unpack(piece, limits, salvage) for piece in pieces)
     if len(frames) > 1 and not all(is_joinable(frame.header) for frame in frames):
         raise _not_joinable(len(pieces[0]))
@@ -133,7 +133,7 @@ def _verified(opened: Opened, salvage: bool) -> Opened:
             try:
                 frame.verify()
             except DamagedError as error:
-                place = follower(opened.blob)
+                place = follower(opened.blob, frame.header)
                 if place is None:
                     raise
                 raise _not_joinable(place) from error

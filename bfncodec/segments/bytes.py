@@ -152,9 +152,7 @@ def _beyond_models(data: bytes, plain: Plan, policy: Policy) -> bool:
     if size <= trial.tiny or (size > trial.short and not trial.least * size < bits <= trial.random * size):
         return True
     pairs = zip(plain.cut.extents, plain.coded, strict=True)
-    return not any(
-        may_pay(stop - start, len(coded.payload) + policy.model_credit) for ((start, stop),), coded in pairs
-    )
+    return not any(may_pay(stop - start, len(coded.payload) + policy.model_credit) for ((start, stop),), coded in pairs)
 
 
 def _model_may_win(data: bytes, codec: Codec[Any], plain: Plan, trial: BytesTrial) -> bool:

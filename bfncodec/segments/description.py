@@ -76,7 +76,7 @@ class Description:
 
 def describe_file(blob: bytes, limits: Limits | None = None) -> Description:
     """Return the description of a file. Errors as for :func:`bfncodec.describe`."""
-    return describe_opened(Opened(tuple(unpack(piece, limits) for piece in split(blob)), blob))
+    return describe_opened(Opened(tuple(unpack(piece, limits) for piece in split(blob, limits)), blob))
 
 
 def describe_opened(opened: Opened) -> Description:

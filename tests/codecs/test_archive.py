@@ -20,19 +20,16 @@ from bfncodec.codecs.archive import GROUP, ArchiveCodec
 from bfncodec.codecs.chain import Sizes
 from bfncodec.errors import BfncodecError, DamagedError, InputError, SalvageableError, Salvaged
 from bfncodec.format import lzmaraw
-from bfncodec.format.axes import FINEST, Items, extents
-from bfncodec.format.container import pack, unpack
-from bfncodec.format.extras import Extra, Tag
-from bfncodec.format.header import Header, write_granularity
-from bfncodec.format.kinds import Kind, Method, Mode
-from bfncodec.format.limits import Limits
+from bfncodec.format.compact import CODED_CHECK, CONTENT_CHECK
+from bfncodec.format.kinds import Method
 from bfncodec.format.wire import varint
-from bfncodec.segments.bytes import cuts_of, encode_bytes
-from bfncodec.segments.plan import Choice
+from bfncodec.segments.bytes import cut_for
 from bfncodec.segments.policy import Policy
 from support.archives import ITEM, archive, decode_damaged, noisy
 from support.check import check_codec
 from support.doubles import FakeArchive, FakeModels
+from support.forge import put_together, take_apart
+from support.frames import segments_of
 from support.tiny import CONFIGS, KINDS, MODELS_WIN, archive_codec, export_archive
 
 pytestmark = pytest.mark.slow  # models at work: together they take minutes
@@ -295,7 +292,7 @@ def npy(array: NDArray[np.uint8]) -> bytes:
 
 
 def coded_by_model(blob: bytes) -> list[bool]:
-    return [part is not None and part.method is Method.MODEL for part in unpack(blob).segments]
+    return [part.method is Method.MODEL for part in segments_of(blob)]
 
 
 def cut_to(kind: str, items: int) -> Policy:
@@ -319,7 +316,7 @@ def test_arrays_of_items_come_back(kind: str) -> None:
     array = random_items(kind, 32)
     blob = bfncodec.compress(array, model=f"tiny-{kind}", threads=1, policy=cut_to(kind, 12))
     assert coded_by_model(blob) == [True] * 3
-    edges = [part.extent[0][1] / ITEM[kind] for part in unpack(blob).segments if part]
+    edges = [part.extent[0][1] / ITEM[kind] for part in segments_of(blob)]
     assert edges == [10, 21, 32]
     check(blob, array)
 
@@ -331,8 +328,7 @@ def test_npy_files_are_cut_between_items(whole: bool) -> None:
     data = npy(random_items("levels", 30))[: None if whole else -5]
     blob = bfncodec.compress(data, model="tiny-levels", threads=1, policy=cut_to("levels", 12))
     assert coded_by_model(blob) == [True] * 3
-    assert unpack(blob).header.granularity == Items(48, 128)
-    edges = [part.extent[0] for part in unpack(blob).segments if part]
+    edges = [part.extent[0] for part in segments_of(blob)]
     ends = [128 + 10 * 48, 128 + 20 * 48] if whole else [128 + 9 * 48, 128 + 19 * 48]
     assert edges == [(0, ends[0]), (ends[0], ends[1]), (ends[1], len(data))]
     check(blob, data)
@@ -342,7 +338,7 @@ def test_npy_files_are_cut_between_items(whole: bool) -> None:
 def test_text_is_cut_so_that_the_last_item_ends_with_it() -> None:
     text = "abc" + noisy("letters", 80).decode()
     blob = bfncodec.compress(text, model="tiny-letters", threads=1, policy=cut_to("letters", 40))
-    assert unpack(blob).header.granularity == Items(8, 3)
+    assert [part.extent[0][1] for part in segments_of(blob)] == [3 + 8 * end for end in (26, 53, 80)]
     assert coded_by_model(blob) == [True] * 3
     check(blob, text)
 
@@ -350,21 +346,15 @@ def test_text_is_cut_so_that_the_last_item_ends_with_it() -> None:
 @settings(max_examples=30, deadline=None)
 @given(size=st.integers(0, 3000), largest=st.integers(1, 500), item=st.sampled_from(KINDS), head=st.booleans())
 def test_cuts_are_between_items(size: int, largest: int, item: str, head: bool) -> None:
-    """Segments tile the content and begin where an item does, whatever the sizes; and readers find them again."""
-    from bfncodec.format.sizes import check_axes
-
+    """Segments tile the content and begin where an item does, whatever the sizes."""
     data = (npy(np.zeros((5, 4), np.uint8)) if head else b"") + bytes(size)
-    axes, granularity = cuts_of(data, FakeArchive(CONFIGS[item].shape), Policy(archive_segment=largest))
-    assert granularity.size == ITEM[item]
-    edges = [extent[0] for extent in extents(axes, granularity)]
+    cut = cut_for(data, FakeArchive(CONFIGS[item].shape), Policy(archive_segment=largest))
+    edges = [extent[0] for extent in cut.extents]
     assert (edges[0][0], edges[-1][1]) == (0, len(data))
     assert all(stop == start for (_, stop), (start, _) in pairwise(edges))
     assert all(start < stop for start, stop in edges) or not data
-    assert all((start - granularity.first) % granularity.size == 0 for start, _ in edges[1:])
-    if len(edges) > 1:
-        header = Header(Kind.BYTES, extras=(write_granularity(granularity),))
-        assert header.granularity == granularity
-        check_axes(header, axes, Limits())
+    first = min(128, len(data)) if head else size % ITEM[item]
+    assert all((start - first) % ITEM[item] == 0 for start, _ in edges[1:])
 
 
 REFUSED: list[tuple[str, Any, str]] = [
@@ -436,8 +426,7 @@ def salvage(blob: bytes) -> tuple[Any, list[bfncodec.Damage]]:
 
 def segment_at(blob: bytes, number: int) -> tuple[int, int, tuple[int, int]]:
     """Where its payload begins in a file and how long it is, and its byte range of the content."""
-    part = unpack(blob).segments[number]
-    assert part is not None
+    part = segments_of(blob)[number]
     return blob.index(part.payload), len(part.payload), part.extent[0]
 
 
@@ -450,7 +439,7 @@ def test_salvage_repairs_a_flipped_bit(damaged: int) -> None:
     at, size, (start, _) = segment_at(blob, damaged)
     for place in (at + 3, at + size // 2, at + size - 1):
         flipped = blob[:place] + bytes([blob[place] ^ 4]) + blob[place + 1 :]
-        with pytest.raises(DamagedError, match=f"segment {damaged + 1} of 3.*all .* items"):
+        with pytest.raises(DamagedError, match=f"segment {damaged + 1} of 3: checksum mismatch of the coded bytes"):
             bfncodec.decompress(flipped, threads=1)
         found, damages = salvage(flipped)
         assert [(d.segment, d.count, d.extent, d.repaired) for d in damages] == [(damaged, 3, ((start, start),), True)]
@@ -485,19 +474,22 @@ def test_a_file_of_one_segment_is_salvaged_too(codecs: dict[str, ArchiveCodec]) 
     at, size, _ = segment_at(blob, 0)
     broken = blob[:at] + beyond_repair(blob[at:], size * 3 // 4)
     for damaged in (broken, blob[:-5]):
-        with pytest.raises(DamagedError, match="of 200 items"):
+        with pytest.raises(DamagedError, match="checksum mismatch of the coded bytes"):
             bfncodec.decompress(damaged, threads=1)
         found, damages = salvage(damaged)
         same = (found == data).reshape(200, -1).all(1)
         assert same.sum() > 30
         lost = sum((d.extent[0][1] - d.extent[0][0]) // ITEM["grey"] for d in damages)
         assert same.sum() >= 200 - lost
-    wrong_checksum = blob[:4] + bytes([blob[4] ^ 1]) + blob[5:]
-    with pytest.raises(DamagedError, match="all items match"):
-        bfncodec.decompress(wrong_checksum, threads=1)
-    found, damages = salvage(wrong_checksum)
-    np.testing.assert_array_equal(found, data)
-    assert [d.repaired for d in damages] == [True]
+    for place, told in ((CODED_CHECK, []), (CONTENT_CHECK, [True])):
+        wrong_checksum = blob[:place] + bytes([blob[place] ^ 1]) + blob[place + 1 :]
+        with pytest.raises(DamagedError, match="checksum mismatch of the coded bytes"):
+            bfncodec.decompress(wrong_checksum, threads=1)
+        found, damages = salvage(wrong_checksum)
+        np.testing.assert_array_equal(found, data)
+        assert [d.repaired for d in damages] == told
+    with pytest.raises(DamagedError, match="all items match"):  # the content's checksum is wrong, and covered
+        bfncodec.decompress(put_together(take_apart(blob), {0: b"other"}), threads=1)
 
 
 @pytest.mark.usefixtures("on_path")
@@ -505,61 +497,6 @@ def test_a_file_that_was_cut_off_keeps_its_first_items() -> None:
     array = random_items("grey", 30)
     blob = bfncodec.compress(array, model="tiny-grey", threads=1, policy=cut_to("grey", 12))
     found, damages = salvage(blob[: len(blob) * 9 // 10])
-    ((start, stop),) = damages[0].extent
-    assert [d.segment for d in damages] == [2]
-    assert (start % ITEM["grey"], stop) == (0, array.size)
-    np.testing.assert_array_equal(found.reshape(-1)[:start], array.reshape(-1)[:start])
-    assert not found.reshape(-1)[start:].any()
-
-
-# --- granularity -------------------------------------------------------------------------------
-
-
-def plain_file(parts: int, length: int, extra: Extra | None, kind: Kind = Kind.BYTES) -> bytes:
-    """Stored bytes in so many segments, cut as if the extra were right."""
-    plan = encode_bytes(bytes(range(length)), Choice.none(), lambda done: None)
-    coded = [plan.coded[0]] * parts
-    header = Header(kind, mode=Mode.L, extras=(extra,) if extra else ())
-    return pack(header, ((length, parts),) if kind is Kind.BYTES else ((length, parts), (1, 1)), coded)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        varint(0) + varint(0),  # items of nothing
-        varint(0) + varint(5),
-        varint(40) + varint(0),  # 3 segments of at least 40 bytes in 100
-        varint(33) + varint(2),
-        varint(10) + varint(71),
-        varint(1) + varint(98),
-        varint(2**62) + varint(0),
-        varint(1) + varint(2**62),
-        varint(10) + varint(5) + b"\0",  # more than that
-        varint(10),
-        b"",
-        b"\x80\x80",
-    ],
-)
-def test_impossible_granularities_are_damage(value: bytes) -> None:
-    for parts in (1, 3):
-        blob = plain_file(parts, 100, Extra(Tag.ITEMS, value))
-        if parts == 1 and value in (bytes([40, 0]), bytes([33, 2]), bytes([10, 71]), bytes([1, 98])):
-            assert unpack(blob).axes == ((100, 1),)
-            continue
-        for read in (bfncodec.decompress, bfncodec.describe, lambda b: bfncodec.decompress(b, on_damage=print)):
-            with pytest.raises(DamagedError):
-                read(blob)
-
-
-def test_possible_granularities_are_read() -> None:
-    for granularity in (Items(33, 1), Items(10, 70), Items(1, 97), Items(2, 9)):
-        blob = plain_file(3, 100, write_granularity(granularity))
-        frame = unpack(blob, salvage=True)  # its segments are made up
-        assert frame.header.granularity == granularity
-    assert unpack(plain_file(3, 100, None), salvage=True).header.granularity == FINEST
-
-
-def test_pictures_have_no_granularity() -> None:
-    blob = plain_file(1, 100, write_granularity(Items(10, 0)), Kind.IMAGE)
-    with pytest.raises(DamagedError):
-        bfncodec.decompress(blob)
+    np.testing.assert_array_equal(found, array[:20])
+    (damage,) = damages  # without the index nobody knows how many there were
+    assert (damage.segment, damage.unknown, damage.extent) == (2, True, ((found.size, found.size),))

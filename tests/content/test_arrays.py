@@ -19,12 +19,14 @@ from bfncodec.content.arrays import Arrays, arrays_of, read_places, write_places
 from bfncodec.errors import DamagedError, FormatError, InputError
 from bfncodec.files.options import Options
 from bfncodec.files.transfer import compress_file, decompress_file
-from bfncodec.format.container import Coded, pack, unpack
+from bfncodec.format.compact import pack_compact
+from bfncodec.format.container import unpack
 from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.wire import varint
 from bfncodec.segments.encode import encode_frame
+from support.frames import segments_of, stored
 from support.tiny import MODELS_WIN, archive_codec, export_archive
 
 RGB = "tiny-levels"
@@ -70,7 +72,7 @@ def test_an_npz_file_comes_back_byte_for_byte(models: Path, tmp_path: Path) -> N
     compress_file("set.npz", None, Options(RGB, policy=MODELS_WIN))
     blob = (tmp_path / "set.npz.bfn").read_bytes()
     frame = unpack(blob)
-    assert [part.method for part in frame.segments if part] == [Method.LZMA, Method.MODEL]
+    assert [entry.method for entry in frame.entries] == [Method.LZMA, Method.MODEL]
     assert len(read_places(frame.header, len(data))) == 2
     decompress_file("set.npz.bfn", "back.npz")
     assert (tmp_path / "back.npz").read_bytes() == data == bfncodec.decompress(blob)
@@ -159,7 +161,7 @@ def test_what_was_moved_goes_back(file: bytes, data: st.DataObject) -> None:
 def test_places_that_cannot_be_are_damage(numbers: tuple[int, ...]) -> None:
     extra = Extra(Tag.MOVED, b"".join(map(varint, numbers)))
     for kind in (Kind.BYTES, Kind.STR):
-        blob = pack(Header(kind, extras=(extra,)), ((10, 1),), (Coded(Method.STORED, bytes(10), 0xE38A6876),))
+        blob = pack_compact(Header(kind, extras=(extra,)), stored(bytes(10)))
         with pytest.raises(FormatError):
             bfncodec.decompress(blob)
 
@@ -173,8 +175,7 @@ def test_only_bytes_have_places() -> None:
 def test_damage_is_zeros_in_their_places(models: Path) -> None:
     data = saved(a=items(models, 60), labels=np.arange(50))
     blob = bytearray(encode_frame(arrays_of(data, SHAPE), RGB, bfncodec.Models(), policy=MODELS_WIN))
-    part = unpack(bytes(blob)).segments[-1]
-    assert part is not None
+    part = segments_of(bytes(blob))[-1]
     at = bytes(blob).index(part.payload) + 8
     for place in range(at, at + len(part.payload) // 2):  # more than can be repaired
         blob[place] ^= 0x5A

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,15 @@ from PIL import Image
 import bfncodec
 from bfncodec.errors import BfncodecError, DamagedError, InputError, NewerVersionError
 from bfncodec.format import concatenation
+from bfncodec.format.checks import CRC16_START, crc16, crc32
+from bfncodec.format.compact import LONGEST_COMPACT, pack_compact
 from bfncodec.format.concatenation import split
-from bfncodec.format.container import LONGEST_COMPACT, MAGIC, Coded, pack
+from bfncodec.format.frame import COMPACT, MAGIC, SEGMENTED
 from bfncodec.format.header import Header
-from bfncodec.format.kinds import Kind, Method
+from bfncodec.format.kinds import Kind
 from support.commands import TEXT, run
 from support.doubles import FakeModels, noise
+from support.frames import stored
 
 NOISE = noise(7, 1900).tobytes()  # what a model codes, and nothing else can
 LONG = noise(11, 2 * LONGEST_COMPACT).tobytes()  # stored
@@ -38,14 +40,17 @@ def models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bfncodec.api.Models", lambda device, threads: FakeModels())
 
 
-def known(identity: bytes) -> bool:
-    return identity in [codec.info.id for codec in FakeModels().codecs.values()]
+def pieces(row: bytes) -> list[bytes]:
+    """The files in a row."""
+    return [piece[0 : len(piece)] for piece in split(row)]
 
 
 def contents() -> st.SearchStrategy[bytes]:
     """Bytes for every method, also such as look like files of ours."""
     own = [compress(data) for data in (b"", TEXT, NOISE, LONG[:99])]
-    parts = st.one_of(st.binary(max_size=40), st.sampled_from([MAGIC, b"\xbf\x4e\x40", *own, TEXT, bytes(99)]))
+    parts = st.one_of(
+        st.binary(max_size=40), st.sampled_from([MAGIC, b"\xbf\x4e\x80", b"\xbf\x4e\xa0", *own, TEXT, bytes(99)])
+    )
     return st.one_of(
         st.lists(parts, max_size=6).map(b"".join),
         st.integers(0, 9).map(lambda seed: noise(seed, 700).tobytes()),
@@ -58,7 +63,7 @@ def contents() -> st.SearchStrategy[bytes]:
 @given(st.lists(contents(), min_size=1, max_size=6), st.booleans())
 def test_contents_come_back_one_after_the_other(parts: list[bytes], lines: bool) -> None:
     blobs = [compress(part, lines=lines, block=64) for part in parts]
-    assert split(b"".join(blobs), known) == blobs
+    assert pieces(b"".join(blobs)) == blobs
     assert decompress(b"".join(blobs)) == b"".join(parts)
 
 
@@ -75,7 +80,7 @@ def test_text_and_bytes_are_bytes() -> None:
 def test_what_is_long_says_where_it_ends(data: bytes) -> None:
     blob = compress(data)
     compact = len(blob) <= LONGEST_COMPACT
-    assert bool(blob[2] & 2) != compact
+    assert blob[2] >> 5 == (COMPACT if compact else SEGMENTED)
     assert len(blob) < len(data) + 45
     assert decompress(blob + compress(TEXT) + blob) == data + TEXT + data
 
@@ -97,7 +102,7 @@ def test_what_holds_files_is_not_taken_apart(content: bytes) -> None:
     inner = compress(content)
     for data in (inner, inner + b"tail", inner * 3, b"head" + inner, MAGIC + inner, b"\xbf" + inner):
         blob = compress(data)
-        assert split(blob, known) == [blob]
+        assert split(blob) == [blob]
         assert decompress(blob) == data
         assert decompress(blob + inner) == data + content
 
@@ -140,11 +145,27 @@ def test_what_is_no_file_is_damage(content: bytes, tail: bytes) -> None:
             decompress(blob + tail)
 
 
-def test_a_newer_file_behind_others_is_said_to_be_newer() -> None:
-    newer = bytearray(compress(TEXT))
-    newer[2] |= 0xC0
-    with pytest.raises(NewerVersionError):
-        decompress(compress(TEXT) + bytes(newer))
+@pytest.mark.parametrize("first", [TEXT, NOISE, LONG[:99], LONG[:70_000]], ids=KINDS)
+def test_a_newer_file_behind_others_is_said_to_be_newer(first: bytes) -> None:
+    newer = compress(TEXT)
+    for flags in (0xC0, 0xE0, 0xA8):  # layouts to come, and a kind to come
+        with pytest.raises(NewerVersionError):
+            decompress(compress(first) + newer[:2] + bytes([flags]) + newer[3:])
+    with pytest.raises(DamagedError):  # what comes before it is damaged
+        decompress(compress(first)[:-1] + b"?" + newer[:2] + b"\xc0" + newer[3:])
+
+
+def test_a_file_that_holds_a_newer_one_is_itself() -> None:
+    """Its checksum holds to its end, wherever else it holds."""
+    start, body = MAGIC + bytes([COMPACT << 5]), crc32(b"content").to_bytes(4, "little")[:2] + b"content"
+    check = crc16(start, body)
+    for number in range(1 << 16):
+        tail = MAGIC + b"\xc0" + number.to_bytes(2, "big")
+        if crc16(start, body + tail) == check:
+            break
+    blob = start + check.to_bytes(2, "little") + body + tail
+    assert pieces(blob) == [blob]
+    assert pieces(blob + b"x") == [blob[: -len(tail)], tail + b"x"]
 
 
 def test_salvage_keeps_the_other_files() -> None:
@@ -199,28 +220,44 @@ def test_pixels_that_hold_files_are_a_picture() -> None:
 def test_the_search_is_bounded(method: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes that go through checksums, for a file that begins anew in every place, as it were."""
     done = [0]
-    crc32 = zlib.crc32
 
-    def counted(data: bytes, value: int = 0) -> int:
-        done[0] += len(data)
-        return crc32(data, value)
+    def counted(*parts: bytes, start: int = CRC16_START) -> int:
+        done[0] += sum(map(len, parts))
+        return crc16(*parts, start=start)
 
-    monkeypatch.setattr(concatenation, "zlib", type("", (), {"crc32": staticmethod(counted)}))
+    monkeypatch.setattr(concatenation, "crc16", counted)
     identity = FakeModels().codecs["text"].info.id if method == 3 else b""
-    head = MAGIC + bytes([0x40 | method << 2]) + b"crc!" + identity
-    for filler in (MAGIC + b"\x40", MAGIC + b"\x40crc!", MAGIC + b"\x44crc!\xff\xff\xff\x1f\x5d\0"):
+    head = MAGIC + bytes([COMPACT << 5 | method << 1]) + b"crcs" + identity
+    for filler in (
+        MAGIC + b"\x80",
+        MAGIC + b"\x80crcs",
+        MAGIC + b"\x82crcs\xff\xff\xff\x1f\x5d\0",
+        MAGIC + b"\xa0crcs",
+    ):
         for size in (1 << 16, 1 << 20):
             done[0] = 0
-            assert len(split(head + filler * (size // len(filler)), known)) == 1
-            assert done[0] < 16 * 2 * 256 * LONGEST_COMPACT
+            row = head + filler * (size // len(filler))
+            assert b"".join(pieces(row)) == row
+            assert done[0] < 16 * 2 * 16 * LONGEST_COMPACT
+
+
+@pytest.mark.parametrize(("places", "found"), [(12, 2), (30, 1)])
+def test_a_checksum_that_holds_everywhere_is_not_tried_for_ever(places: int, found: int) -> None:
+    """A file that was made so that its CRC-16 holds at each place at which it has the magic number."""
+    start, body = MAGIC + bytes([COMPACT << 5]), b"\0\0content"
+    check = crc16(start, body)
+    after = crc16(MAGIC, start=check)
+    back = next(pair for n in range(1 << 16) if crc16(pair := n.to_bytes(2, "big"), start=after) == check)
+    row = start + check.to_bytes(2, "little") + body + (MAGIC + back) * places + compress(TEXT)
+    assert len(split(row)) == found
 
 
 @pytest.mark.slow
 def test_many_small_files_are_read() -> None:
     parts = [b"row %d" % number for number in range(3000)]
-    stored = [pack(Header(Kind.BYTES), (), [Coded(Method.STORED, part, zlib.crc32(part))]) for part in parts]
-    assert split(b"".join(stored), known) == stored
-    assert decompress(b"".join(stored)) == b"".join(parts)
+    files = [pack_compact(Header(Kind.BYTES), stored(part)) for part in parts]
+    assert pieces(b"".join(files)) == files
+    assert decompress(b"".join(files)) == b"".join(parts)
 
 
 # ---- the command line -----------------------------------------------------------------------------

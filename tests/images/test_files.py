@@ -32,6 +32,7 @@ from bfncodec.images.picture import Picture
 from bfncodec.segments.policy import Policy
 from support import picturefiles as made
 from support.doubles import FakeModels, noise
+from support.frames import segments_of
 from support.picturefiles import png, slope, strips_of, tiff
 
 PLAIN = Options("none", level=1)
@@ -195,8 +196,7 @@ def test_a_file_that_pillow_would_read_otherwise() -> None:
 def test_salvaged_pictures_promise_nothing(caplog: pytest.LogCaptureFixture) -> None:
     options = replace(PLAIN, policy=Policy(plain_tile=35, plain_pixels=35 * 35))
     blob = bytearray(encode_data(FILES["a.bmp"][0], options, FakeModels())[0])
-    segment = bfncodec.format.container.unpack(bytes(blob)).segments[1]
-    assert segment is not None
+    segment = segments_of(bytes(blob))[1]
     blob[bytes(blob).index(segment.payload) + 9] ^= 1
     lost: list[Any] = []
     with caplog.at_level(logging.WARNING, "bfncodec"):

@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 import bfncodec
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.format import lzmaraw
-from bfncodec.format.container import unpack
-from bfncodec.format.extras import Tag
 from bfncodec.format.kinds import ARRAY_TYPES, Method
 from bfncodec.format.wire import varint
 from bfncodec.segments.numbers import Form, PlaneKind, decode, encode, forms_of
 from bfncodec.segments.policy import Policy
 from support.doubles import noise
+from support.frames import segments_of
 
 TYPES = sorted(set(ARRAY_TYPES) - {"u1", "u2"})
 
@@ -83,13 +82,12 @@ def test_planes_are_smaller(array: np.ndarray[Any, Any], share: float) -> None:
 def test_large_arrays_are_cut_between_elements() -> None:
     array = slope("<f8", 37, 11)
     blob = bfncodec.compress(array, policy=Policy(plain_segment=1000))
-    frame = unpack(blob)
-    assert frame.header.extra(Tag.ITEMS) == b"\x08\x00"
-    assert len(frame.segments) == 4
-    assert all(part.extent[0][0] % 8 == 0 for part in frame.segments if part)
+    segments = segments_of(blob)
+    assert len(segments) == 4
+    assert all(part.extent[0][0] % 8 == 0 for part in segments)
     found = bfncodec.decompress(blob)
     assert found.tobytes() == array.tobytes()
-    at = next(part.payload for part in frame.segments if part)
+    at = segments[0].payload
     lost: list[Any] = []
     bad = bfncodec.decompress(blob.replace(at[-9:], bytes(9)), on_damage=lost.append)
     assert len(lost) == 1
@@ -155,11 +153,12 @@ def test_impossible_streams_are_damage(stream: bytes) -> None:
 
 
 def test_a_stream_is_of_arrays_only() -> None:
-    from bfncodec.format.container import Coded, pack
+    from bfncodec.format.compact import pack_compact
+    from bfncodec.format.frame import Coded
     from bfncodec.format.header import Header
     from bfncodec.format.kinds import Kind
 
     stream = varint(4) + b"\x00" + BLOCK
-    blob = pack(Header(Kind.BYTES), ((4, 1),), [Coded(Method.PICTURE, stream, 0)])
+    blob = pack_compact(Header(Kind.BYTES), Coded(Method.PICTURE, stream, 0))
     with pytest.raises(DamagedError, match="cannot be bytes"):
         bfncodec.decompress(blob)

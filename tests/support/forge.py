@@ -7,47 +7,74 @@ from __future__ import annotations
 
 import lzma
 import zlib
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from random import Random
 from typing import Any
 from unittest.mock import patch
 
 from bfncodec.errors import BfncodecError, DamagedError
 from bfncodec.format import lzmaraw
-from bfncodec.format.container import MAGIC, Segment
+from bfncodec.format.checks import crc16, crc32
 from bfncodec.format.extras import Tag, write_extras
+from bfncodec.format.frame import COMPACT, MAGIC, SEGMENTED, Frame, Segment
 from bfncodec.format.wire import MAX_VARINT, Reader, varint
 
 INTERESTING = (0, 1, 2, 3, 4, 7, 8, 15, 16, 63, 64, 127, 128, 255, 256, 300, 4095, 4096, 4097, 16_383, 16_384, 65_535)
 LARGE = (65_536, 1 << 20, 1 << 24, (1 << 24) + 1, 1 << 26, (1 << 26) + 1, 1 << 28, (1 << 31) - 1, 1 << 31, 1 << 32)
 HUGE = (1 << 40, (1 << 53) + 1, 1 << 61, 1 << 62, (1 << 63) - 1)
-_SQUEEZED = 0x40
+_SQUEEZED, _NAMED, _INDEX = 0x40, 0x20, 0xC0
+_IDENTICAL, _LONG_TYPE, _MODEL = 0x80, 15, 3
+_PICTURE, _ARRAY = 2, 3
 Tree = list[Any]
+Extras = list[tuple[int, bytes]]
+"""Tags with the bit that says squeezed; values as meant."""
+
+
+@dataclass
+class Piece:
+    """A segment. length: of its content, as the index tells it. odd: bits of its first byte that are other than due."""
+
+    method: int
+    payload: bytes
+    model: bytes = b""
+    length: int = 0
+    odd: int = 0
 
 
 @dataclass
 class File:
-    """A file in parts. segments: method with model number, and payload; of a compact file one."""
+    """A file in parts.
 
-    flags: int
-    look: int = 0  # a picture's origin and mode, an array's type
+    look: a picture's origin and mode, an array's type and a number of dimensions that is not looked at. source: the
+    checksum of the file that a picture becomes. shape: of an array; in the segmented form without the first side.
+    marked: there is a block of extras, be it empty. sides: height, rows, width and columns of a segmented picture.
+    later: extras in the index. spoil: scrambles the index.
+    """
+
+    layout: int
+    kind: int
+    look: int = 0
+    source: bytes = b""
+    dtype: int = 0
     shape: list[int] = field(default_factory=list)
-    extras: list[tuple[int, bytes]] = field(
-        default_factory=list
-    )  # tags with the bit that says squeezed; values as meant
-    axes: list[tuple[int, int]] = field(default_factory=list)
-    models: list[bytes] = field(default_factory=list)
-    segments: list[tuple[int, bytes]] = field(default_factory=list)
-
-    @property
-    def kind(self) -> int:
-        return self.flags >> 4 & 3
+    extras: Extras = field(default_factory=list)
+    marked: bool = False
+    sides: list[int] = field(default_factory=list)
+    segments: list[Piece] = field(default_factory=list)
+    later: Extras = field(default_factory=list)
+    spoil: Callable[[bytes], bytes] = bytes
 
     @property
     def is_segmented(self) -> bool:
-        return bool(self.flags & 2)
+        return self.layout == SEGMENTED
+
+    @property
+    def check_bytes(self) -> int:
+        """How many bytes of the checksum of the file that a picture becomes there are."""
+        return (4 if self.look & _IDENTICAL else 1) if 2 <= self.look >> 4 & 7 <= 6 else 0
 
 
 # ---- apart and together -----------------------------------------------------------------------
@@ -56,32 +83,60 @@ class File:
 def take_apart(blob: bytes) -> File:
     """The parts of a file that is at least put together as files are. DamagedError for any other."""
     reader = Reader(blob, 2)
-    file = File(reader.byte("flags"))
-    reader.take(4, "checksum")
-    if not file.is_segmented and file.flags >> 2 & 3 == 3:
-        file.models = [reader.take(4, "model")]
-    if file.kind == 2:
-        file.look = reader.byte("look")
-    elif file.kind == 3:
-        file.look = reader.byte("type")
-        file.shape = [reader.varint("a side") for _ in range(file.look & 15)]
-    if file.flags & 1:
-        file.extras = _read_extras(reader)
-    if not file.is_segmented:
-        file.segments = [((file.flags >> 2 & 3) << 6, reader.rest())]
+    flags = reader.byte("flags")
+    segmented = flags >> 5 == SEGMENTED
+    file = File(flags >> 5, flags >> 1 & 15 if segmented else flags >> 3 & 3)
+    reader.take(2 if segmented else 4, "checksums")
+    method = flags >> 1 & 3
+    model = reader.take(4, "model") if not segmented and method == _MODEL else b""
+    _read_fields(file, reader)
+    if flags & 1:
+        file.marked, file.extras = True, _read_extras(reader)
+    if not segmented:
+        file.segments = [Piece(method, reader.rest(), model)]
         return file
-    sides = 2 if file.kind == 2 else 1
-    file.axes = [(reader.varint("a length"), reader.varint("parts")) for _ in range(sides)]
-    file.models = [reader.take(4, "model") for _ in range(min(reader.varint("models"), 999))]
-    end = len(blob) - 10 - int.from_bytes(blob[-10:-6], "little")
-    while reader.offset < end:
-        head, size = reader.byte("method"), reader.varint("size")
-        reader.take(4, "checksum")
-        file.segments.append((head, reader.take(size, "payload")))
+    if file.kind == _PICTURE:
+        file.sides = [reader.varint("a side") for _ in range(4)]
+    _read_index(file, reader, _read_pieces(file, reader))
     return file
 
 
-def _read_extras(reader: Reader) -> list[tuple[int, bytes]]:
+def _read_fields(file: File, reader: Reader) -> None:
+    if file.kind == _PICTURE:
+        file.look = reader.byte("look")
+        file.source = reader.take(file.check_bytes, "checksum of the file")
+    elif file.kind == _ARRAY:
+        file.look = reader.byte("type")
+        file.dtype = reader.byte("type") if file.look >> 4 == _LONG_TYPE else 0
+        file.shape = [reader.varint("a side") for _ in range((file.look & 15) - file.is_segmented)]
+
+
+def _read_pieces(file: File, reader: Reader) -> int:
+    """Read all segments; return the first byte of the index."""
+    last = b""
+    while (byte := reader.byte("a segment")) & _INDEX != _INDEX:
+        model = reader.take(4, "model") if byte & _NAMED else last if byte & 15 == _MODEL else b""
+        last = model or last
+        payload = reader.take(reader.varint("size"), "payload")
+        file.segments.append(Piece(byte & 15, payload, model, odd=byte & 0xD0))
+        reader.take(8, "checksums")
+    return byte
+
+
+def _read_index(file: File, reader: Reader, byte: int) -> None:
+    for _ in range(min(byte >> 1 & 31 or reader.varint("runs"), len(file.segments))):
+        if reader.byte("a run") & _NAMED:
+            reader.take(4, "model")
+        reader.varint("segments")
+    for _ in file.segments:
+        reader.varint("size")
+    for piece in file.segments if file.kind != _PICTURE else ():
+        piece.length = reader.varint("length")
+    if byte & 1:
+        file.later = _read_extras(reader)
+
+
+def _read_extras(reader: Reader) -> Extras:
     block, found = Reader(reader.take(reader.varint("size"), "extras")), []
     while block.offset < len(block.data):
         tag = block.byte("tag")
@@ -97,48 +152,72 @@ def _read_extras(reader: Reader) -> list[tuple[int, bytes]]:
 
 def put_together(file: File, contents: dict[int, bytes] | None = None) -> bytes:
     """The bytes of a file. contents: of the segments, for their checksums, by their number."""
-    contents = contents or {}
-    head = _head(file)
-    extras = b""
-    if file.flags & 1:
-        for tag, value in file.extras:
-            stored = lzmaraw.pack(value) if tag & _SQUEEZED else value
-            extras += bytes([tag]) + varint(len(stored)) + stored
-        extras = varint(len(extras)) + extras
-    before = MAGIC + bytes([file.flags])
-    if not file.is_segmented:
-        model = (file.models or [bytes(4)])[0] if file.flags >> 2 & 3 == 3 else b""
-        after = model + head + extras
-        payload = file.segments[0][1] if file.segments else b""
-        crc = _crc(contents.get(0, payload), before, after, payload)
-        return before + crc + after + payload
-    axes = b"".join(varint(min(number, MAX_VARINT)) for axis in file.axes for number in axis)
-    after = head + extras + axes + varint(len(file.models)) + b"".join(file.models)
-    crc = _crc(before, after)
-    body, index = [], []
-    for number, (which, payload) in enumerate(file.segments):
-        entry = bytes([which]) + varint(len(payload))
-        entry += _crc(contents.get(number, payload), crc, number.to_bytes(4, "little"), entry, payload)
-        body += [entry, payload]
-        index.append(entry)
-    entries = b"".join(index)
-    size = len(entries).to_bytes(4, "little")
-    return b"".join([before, crc, after, *body, entries, size, _crc(crc, entries, size), MAGIC[::-1]])
+    crcs = [crc32((contents or {}).get(number, piece.payload)) for number, piece in enumerate(file.segments)]
+    return _put_segmented(file, crcs) if file.is_segmented else _put_compact(file, crcs)
 
 
-def _head(file: File) -> bytes:
-    if file.kind == 2:
-        return bytes([file.look])
-    if file.kind == 3:
-        return bytes([file.look & 0xF0 | len(file.shape)]) + b"".join(map(varint, file.shape))
+def _put_compact(file: File, crcs: list[int]) -> bytes:
+    piece = (file.segments or [Piece(0, b"")])[0]
+    start = MAGIC + bytes([file.layout << 5 | (file.kind & 3) << 3 | (piece.method & 3) << 1 | file.marked])
+    model = (piece.model or bytes(4)) if piece.method & 3 == _MODEL else b""
+    check = ((crcs or [0])[0] & 0xFFFF).to_bytes(2, "little")
+    rest = check + model + _fields(file) + _block(file.extras, file.marked) + piece.payload
+    return start + crc16(start, rest).to_bytes(2, "little") + rest
+
+
+def _put_segmented(file: File, crcs: list[int]) -> bytes:
+    start = MAGIC + bytes([file.layout << 5 | file.kind << 1 | file.marked])
+    rest = _fields(file) + _block(file.extras, file.marked)
+    if file.kind == _PICTURE:
+        rest += b"".join(varint(min(side, MAX_VARINT)) for side in (file.sides + [1] * 4)[:4])
+    link = start + crc16(start, rest).to_bytes(2, "little") + rest
+    out, last = [link], b""
+    for piece, crc in zip(file.segments, crcs, strict=True):
+        body = _first(piece, last) + varint(len(piece.payload)) + piece.payload + crc.to_bytes(4, "little")
+        last = piece.model or last
+        link = crc32(link, body).to_bytes(4, "little")
+        out += [body, link]
+    index = file.spoil(_index(file))
+    return b"".join([*out, index, crc32(link, index).to_bytes(4, "little"), varint(len(index))[::-1], MAGIC[::-1]])
+
+
+def _index(file: File) -> bytes:
+    runs, last, count = b"", b"", 0
+    for _, group in groupby(file.segments, lambda piece: (piece.method, piece.model, piece.odd)):
+        pieces = list(group)
+        runs += _first(pieces[0], last) + varint(len(pieces))
+        last, count = pieces[0].model or last, count + 1
+    sizes = b"".join(varint(len(piece.payload)) for piece in file.segments)
+    lengths = b"".join(varint(min(piece.length, MAX_VARINT)) for piece in file.segments)
+    head = bytes([_INDEX | (count if count < 32 else 0) << 1 | bool(file.later)]) + (
+        varint(count) if count > 31 else b""
+    )
+    return head + runs + sizes + (lengths if file.kind != _PICTURE else b"") + _block(file.later, bool(file.later))
+
+
+def _first(piece: Piece, last: bytes) -> bytes:
+    """The first byte of a segment, and its model if that is another than the last."""
+    named = piece.model not in (b"", last)
+    return bytes([(piece.method & 15 | _NAMED * named) ^ piece.odd]) + (piece.model if named else b"")
+
+
+def _fields(file: File) -> bytes:
+    if file.kind == _PICTURE:
+        size = file.check_bytes
+        return bytes([file.look]) + (file.source + bytes(4))[:size]
+    if file.kind == _ARRAY:
+        sides = len(file.shape) + file.is_segmented
+        name = bytes([file.dtype]) if file.look >> 4 == _LONG_TYPE else b""
+        return bytes([file.look & 0xF0 | sides & 15]) + name + b"".join(map(varint, file.shape))
     return b""
 
 
-def _crc(*parts: bytes) -> bytes:
-    crc = 0
-    for part in parts:
-        crc = zlib.crc32(part, crc)
-    return crc.to_bytes(4, "little")
+def _block(extras: Extras, marked: bool) -> bytes:
+    out = b""
+    for tag, value in extras:
+        stored = lzmaraw.pack(value) if tag & _SQUEEZED else value
+        out += bytes([tag]) + varint(len(stored)) + stored
+    return varint(len(out)) + out if marked else b""
 
 
 def sealed(blob: bytes, decode: Callable[[bytes], object]) -> bytes:
@@ -149,9 +228,15 @@ def sealed(blob: bytes, decode: Callable[[bytes], object]) -> bytes:
     return put_together(take_apart(blob), dict(enumerate(contents)))
 
 
-def accepting(found: Callable[[bytes], object] = lambda content: None) -> Any:
-    """A context in which the checksums of segments are taken to be right, as a forger can make them."""
-    return patch.object(Segment, "check", lambda self, content: found(bytes(content)))
+@contextmanager
+def accepting(found: Callable[[bytes], object] = lambda content: None) -> Iterator[None]:
+    """A context in which checksums of segments, coded and decoded, are taken to be right, as a forger makes them."""
+    segment = Frame.segment
+    with (
+        patch.object(Segment, "verify", lambda self, content: found(bytes(content))),
+        patch.object(Frame, "segment", lambda self, number, salvage=False: segment(self, number, True)),
+    ):
+        yield
 
 
 # ---- changes ----------------------------------------------------------------------------------
@@ -207,21 +292,29 @@ def _scramble(data: bytes, rng: Random, others: list[bytes]) -> bytes:
 
 
 def _change_flags(file: File, donor: File, rng: Random) -> None:
-    file.flags ^= 1 << rng.choice((0, 1, 2, 3, 4, 5))
-    if file.is_segmented and not file.axes:
-        file.axes = [(number(rng), 1)] * (2 if file.kind == 2 else 1)
+    kind = rng.randrange(4)
+    if kind == 0:
+        file.layout = rng.choice((COMPACT, SEGMENTED, SEGMENTED, rng.randrange(8)))
+    elif kind == 1:
+        file.kind = rng.choice((donor.kind, rng.randrange(4), rng.randrange(16) if file.is_segmented else 0))
+    elif kind == 2 and file.segments:
+        file.segments[0].method = rng.randrange(4)
+    else:
+        file.marked = not file.marked
+    if file.is_segmented and not file.sides:
+        file.sides = [number(rng), 1, number(rng), 1]
 
 
 def _change_look(file: File, donor: File, rng: Random) -> None:
-    file.look = rng.choice((donor.look, rng.randrange(7) << 4 | rng.randrange(8), rng.randrange(256)))
+    file.look = rng.choice((donor.look, file.look ^ _IDENTICAL, rng.randrange(8) << 4 | rng.randrange(10)))
+    if rng.random() < 0.2:
+        file.look, file.dtype = rng.randrange(256), rng.randrange(256)
     if rng.random() < 0.3:
-        file.flags, file.shape, file.axes = donor.flags, donor.shape, donor.axes
+        file.layout, file.kind, file.shape, file.sides = donor.layout, donor.kind, donor.shape, donor.sides
 
 
 def _change_shape(file: File, donor: File, rng: Random) -> None:
-    if file.kind != 3:
-        file.flags = file.flags & ~0x30 | 0x30
-    shape = file.shape
+    file.kind, shape = _ARRAY, file.shape
     for _ in range(rng.randrange(1, 4)):
         kind = rng.randrange(3)
         if kind == 0 and len(shape) < 15:
@@ -233,13 +326,15 @@ def _change_shape(file: File, donor: File, rng: Random) -> None:
 
 
 def _change_extra(file: File, donor: File, rng: Random) -> None:
-    file.flags |= 1
-    extras = file.extras
+    extras, others = (
+        (file.later, donor.later) if file.is_segmented and rng.random() < 0.3 else (file.extras, donor.extras)
+    )
+    file.marked = bool(file.extras) or extras is file.extras
     kind = rng.randrange(8)
     if kind == 0:
         extras.insert(rng.randrange(len(extras) + 1), (rng.choice(_TAGS), rng.choice(_VALUES)(rng)))
-    elif kind == 1 and donor.extras:
-        extras.insert(rng.randrange(len(extras) + 1), rng.choice(donor.extras))
+    elif kind == 1 and others:
+        extras.insert(rng.randrange(len(extras) + 1), rng.choice(others))
     elif not extras:
         extras.append((rng.choice(_TAGS), rng.choice(_VALUES)(rng)))
     else:
@@ -257,22 +352,26 @@ def _change_extra(file: File, donor: File, rng: Random) -> None:
             extras[place] = tag, scrambled(value, rng, [value for _, value in donor.extras])
 
 
-def _change_axes(file: File, donor: File, rng: Random) -> None:
-    if file.axes:
-        place = rng.randrange(len(file.axes))
-        length, parts = file.axes[place]
-        file.axes[place] = rng.choice(
-            ((number(rng), parts), (length, number(rng)), (parts, length), (length + 1, parts))
-        )
+def _change_cut(file: File, donor: File, rng: Random) -> None:
+    """Other sides of a picture and its tiles, another length of a segment; sometimes an index that is none."""
+    if rng.random() < 0.2:
+        seed = rng.randrange(1 << 30)
+        file.spoil = lambda index: scrambled(index, Random(seed), [])
+    elif file.sides:
+        place = rng.randrange(4)
+        side = file.sides[place]
+        file.sides[place] = rng.choice((number(rng), file.sides[place ^ 1], side + 1))
+    elif file.segments:
+        piece = rng.choice(file.segments)
+        piece.length = rng.choice((number(rng), piece.length + 1, max(piece.length - 1, 0)))
 
 
 def _change_models(file: File, donor: File, rng: Random) -> None:
-    known = [*file.models, *donor.models, bytes(4)]
-    if rng.random() < 0.5:
-        file.models = [rng.choice(known) for _ in range(rng.choice((1, 1, 2, 64, 65)))]
-    elif not file.is_segmented:
-        file.flags |= 3 << 2
-        file.models = [rng.choice(known)]
+    known = [piece.model for piece in (*file.segments, *donor.segments)] + [bytes(4)]
+    for piece in rng.sample(file.segments, rng.randrange(len(file.segments) + 1)):
+        piece.model = rng.choice(known)
+        piece.method = _MODEL if rng.random() < 0.8 else piece.method
+        piece.odd = rng.choice((0, 0, 0, _NAMED, 0x10))
 
 
 def _change_segment(file: File, donor: File, rng: Random) -> None:
@@ -280,25 +379,25 @@ def _change_segment(file: File, donor: File, rng: Random) -> None:
     place = rng.randrange(len(segments) + 1)
     kind = rng.randrange(10)
     if kind == 0 and donor.segments:
-        segments.insert(place, rng.choice(donor.segments))
-        file.flags |= 2
-        file.axes = file.axes or [(number(rng), 2)] * (2 if file.kind == 2 else 1)
+        segments.insert(place, replace(rng.choice(donor.segments)))
+        file.layout, file.sides = SEGMENTED, file.sides or [number(rng), 1, number(rng), 2]
     elif place < len(segments):
-        which, payload = segments[place]
+        piece = segments[place]
         if kind == 1 and file.is_segmented:
             segments.pop(place)
         elif kind == 2:
-            segments[place] = rng.choice((which ^ 1 << rng.randrange(8), rng.randrange(4) << 6)), payload
-            if not file.is_segmented:
-                file.flags = file.flags & ~0x0C | (segments[place][0] >> 6) << 2
+            if rng.random() < 0.5:
+                piece.method = rng.randrange(4)
+            else:
+                piece.odd ^= 1 << rng.randrange(8)
         elif kind == 3 and donor.segments:
-            segments[place] = which, rng.choice(donor.segments)[1]
+            piece.payload = rng.choice(donor.segments).payload
         elif kind == 4:
-            segments[place] = which, rng.choice(_VALUES)(rng)
+            piece.payload = rng.choice(_VALUES)(rng)
         elif kind == 5:
-            segments[place] = which, _relaid(payload, rng)
+            piece.payload = _relaid(piece.payload, rng)
         else:
-            segments[place] = which, scrambled(payload, rng, [payload for _, payload in donor.segments])
+            piece.payload = scrambled(piece.payload, rng, [other.payload for other in donor.segments])
 
 
 def _relaid(payload: bytes, rng: Random) -> bytes:
@@ -320,15 +419,10 @@ def _relaid(payload: bytes, rng: Random) -> bytes:
 
 
 def _fit(file: File) -> None:
-    """Axes as long as their parts' payloads say, where these are stored, so that more of a reader is reached."""
-    if file.is_segmented and len(file.axes) == 1 and file.axes[0][1] == len(file.segments):
-        total = 0
-        for which, payload in file.segments:
-            try:
-                total += len(payload) if which >> 6 == 0 else Reader(payload).varint("it")
-            except DamagedError:
-                return
-        file.axes = [(total, len(file.segments))]
+    """Lengths as the payloads say, so that more of a reader is reached."""
+    for piece in file.segments:
+        with suppress(DamagedError):
+            piece.length = len(piece.payload) if piece.method == 0 else Reader(piece.payload).varint("it")
 
 
 # ---- values -----------------------------------------------------------------------------------
@@ -411,7 +505,7 @@ _CHANGES: tuple[Callable[[File, File, Random], None], ...] = (
     _change_extra,
     _change_extra,
     _change_extra,
-    _change_axes,
+    _change_cut,
     _change_models,
     _change_segment,
     _change_segment,

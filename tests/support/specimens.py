@@ -148,7 +148,13 @@ MAKERS: dict[str, Callable[[], bytes]] = {
     "lines": of(LINES, lines=True, block=24),
     "lines_text": of(LINES.decode(), lines=True, block=24),
     "many_bytes": in_segments(of(TEXT + noise(91, 50).tobytes())),
+    "many_text": in_segments(of("Alle Wege führen nach Rom. \ud800" * 9)),
+    "many_lines": in_segments(of(LINES * 2, lines=True, block=24)),
+    "many_array": in_segments(of(picture(5, 3, 4, 5))),
+    "many_numbers": in_segments(of(np.sin(np.arange(40.0)).reshape(20, 2))),
+    "many_wide": in_segments(of(picture(7, 8).astype(np.uint16) * 201)),
     "many_rgb": in_segments(of(picture(7, 8, 3))),
+    "many_png": lambda: encode_data(png(), Options("none", verify=False, policy=TINY), CODECS)[0],
     "many_models": in_segments(of(np.concatenate([noise(n, 6, 6, 3) for n in range(3)]), "photo")),
     "many_items": in_segments(of(folder(), "archive")),
 }

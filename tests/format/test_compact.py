@@ -1,0 +1,106 @@
+"""The compact form of a file: its bytes as docs/format.md, section 1, gives them, and how few they are."""
+
+from __future__ import annotations
+
+import pytest
+
+import bfncodec
+from bfncodec.errors import DamagedError
+from bfncodec.format.checks import crc16, crc32
+from bfncodec.format.compact import pack_compact, read_compact
+from bfncodec.format.container import unpack
+from bfncodec.format.cuts import Grid, Pieces
+from bfncodec.format.extras import Extra, Tag
+from bfncodec.format.frame import Coded
+from bfncodec.format.header import Header
+from bfncodec.format.imagehead import ImageHead
+from bfncodec.format.kinds import Kind, Method, Mode, Origin
+from bfncodec.format.wire import varint
+from support.frames import MODEL, modelled, stored
+
+
+def test_the_example_of_the_page() -> None:
+    blob = bytes.fromhex("bf 4e 88 c4 7a 4d aa 45 6e 64 65")
+    assert pack_compact(Header(Kind.STR), stored(b"Ende")) == blob
+    assert bfncodec.decompress(blob) == "Ende"
+    assert bfncodec.decompress(blob * 2) == "EndeEnde"
+
+
+def test_every_byte_of_a_file_with_all_there_can_be() -> None:
+    header = Header(Kind.IMAGE, Origin.PNG, Mode.L, extras=(Extra(Tag.SOURCE, b"\1\2\3\4"), Extra(Tag.CHUNKS, b"x")))
+    payload = ImageHead(32, 32, 1).write() + b"body"
+    blob = pack_compact(header, Coded(Method.MODEL, payload, 0x89ABCDEF, MODEL))
+    rest = b"\xef\xcd" + MODEL + b"\xa2" + b"\1\2\3\4" + b"\x03\x81\x01x" + payload
+    start = b"\xbf\x4e" + bytes([0b100_10_11_1])
+    assert blob == start + crc16(start, rest).to_bytes(2, "little") + rest
+    head = read_compact(blob)
+    assert (head.header, head.method, head.model) == (header, Method.MODEL, MODEL)
+    assert (head.content, head.payload_start) == (0xCDEF, len(blob) - len(payload))
+    assert head.coded == crc16(start, rest)
+    assert unpack(blob).cut == Grid(32, 1, 32, 1)
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("method", Method)
+def test_flags_are_layout_kind_method_and_extras(kind: Kind, method: Method) -> None:
+    blob = pack_compact(Header(kind), Coded(method, b"x", 0, MODEL if method is Method.MODEL else b""))
+    assert blob[2] == 4 << 5 | kind << 3 | method << 1
+
+
+def test_the_frame_around_a_text_is_eleven_bytes() -> None:
+    blob = pack_compact(Header(Kind.STR), modelled(18))
+    assert len(blob) == 2 + 1 + 2 + 2 + 4 + len(varint(18)) + len(b"body")
+    assert blob[7:11] == MODEL
+    assert unpack(blob).cut == Pieces((18,))
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 65_535, (1 << 21) - 1])
+def test_overhead_of_text_is_at_most_fourteen_bytes(size: int) -> None:
+    assert len(pack_compact(Header(Kind.BYTES), modelled(size, b""))) <= 14
+
+
+@pytest.mark.parametrize(
+    ("head", "size"),
+    [
+        (ImageHead(32, 32), 14),
+        (ImageHead(512, 512), 16),
+        (ImageHead(512, 512, 1), 14),  # grey or turned says powers of two in its flags
+        (ImageHead(512, 512, 3, 5), 14),
+        (ImageHead(300, 500), 16),
+        (ImageHead(300, 500, 1, 5), 18),
+        (ImageHead(16_383, 16_383, 1), 18),
+    ],
+)
+def test_overhead_of_a_picture_is_at_most_eighteen_bytes(head: ImageHead, size: int) -> None:
+    assert len(pack_compact(Header(Kind.IMAGE), Coded(Method.MODEL, head.write(), 0, MODEL))) == size
+
+
+@pytest.mark.parametrize(("check", "more"), [(b"\1", 1), (b"\1\2\3\4", 4)])
+def test_a_picture_file_takes_the_checksum_of_what_it_becomes(check: bytes, more: int) -> None:
+    payload = varint(1) + varint(1) + b"abc"
+    bare = pack_compact(Header(Kind.IMAGE), stored(payload, b"abc"))
+    blob = pack_compact(Header(Kind.IMAGE, Origin.PNG, extras=(Extra(Tag.SOURCE, check),)), stored(payload, b"abc"))
+    assert len(blob) == len(bare) + more
+    assert blob[7] == Origin.PNG << 4 | 0x80 * (more == 4)
+    assert unpack(blob).header.extra(Tag.SOURCE) == check
+
+
+def test_either_checksum_finds_what_the_other_cannot() -> None:
+    blob = bytearray(pack_compact(Header(Kind.BYTES), stored(b"abcd")))
+    with pytest.raises(DamagedError, match="coded bytes"):
+        bfncodec.decompress(bytes(blob[:-1]) + b"e")
+    blob[5:7] = (crc32(b"abce") & 0xFFFF).to_bytes(2, "little")  # the content that another decoder makes
+    blob[3:5] = crc16(bytes(blob[:3]), bytes(blob[5:])).to_bytes(2, "little")
+    with pytest.raises(DamagedError, match=r"^checksum mismatch: expected"):
+        bfncodec.decompress(bytes(blob))
+
+
+def test_salvage_gives_what_decodes_right_under_a_wrong_checksum_of_the_coded_bytes() -> None:
+    blob = bytearray(pack_compact(Header(Kind.BYTES), stored(b"abcd")))
+    blob[3] ^= 1
+    with pytest.raises(DamagedError, match="coded bytes"):
+        bfncodec.decompress(bytes(blob))
+    assert bfncodec.decompress(bytes(blob), on_damage=lambda damage: None) == b"abcd"
+    blob[-1] ^= 1
+    with pytest.raises(DamagedError, match="checksum mismatch: expected"):
+        bfncodec.decompress(bytes(blob), on_damage=lambda damage: None)

@@ -1,0 +1,30 @@
+"""LZMA payloads: a size, properties, a stream that ends by itself."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bfncodec.errors import DamagedError
+from bfncodec.format import lzmaraw
+from bfncodec.format.wire import varint
+
+
+@given(st.binary(max_size=300), st.integers(0, 3))
+def test_lzma_comes_back(data: bytes, repeat: int) -> None:
+    assert lzmaraw.unpack(lzmaraw.pack(data * 10**repeat)) == data * 10**repeat
+
+
+def test_lzma_refuses_what_declares_too_much() -> None:
+    packed = lzmaraw.pack(bytes(1000))
+    with pytest.raises(DamagedError, match="1000"):
+        lzmaraw.unpack(packed, limit=999)
+    with pytest.raises(DamagedError, match="declares"):
+        lzmaraw.unpack(varint(1 << 60) + packed[2:])
+
+
+@pytest.mark.parametrize("props", [225, 255, 44])
+def test_lzma_refuses_properties_that_do_not_exist(props: int) -> None:
+    with pytest.raises(DamagedError):
+        lzmaraw.unpack(b"\x01" + bytes([props]) + b"abcdefgh")
