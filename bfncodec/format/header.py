@@ -56,6 +56,10 @@ class Header:
         """Return the header without the extras of some tags."""
         return replace(self, extras=tuple(extra for extra in self.extras if extra.tag not in tags))
 
+    def sorted(self) -> Header:
+        """Return the header with its extras in the order of their tags, those of one tag as they are."""
+        return replace(self, extras=tuple(sorted(self.extras, key=lambda extra: extra.tag)))
+
     @property
     def in_block(self) -> tuple[Extra, ...]:
         """Extras that are written as such: all but the checksum of a picture's file, which is a field."""

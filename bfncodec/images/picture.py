@@ -79,10 +79,10 @@ class Picture:
         return None if value is None else Palette.read(value)
 
     def same(self, other: Picture) -> bool:
-        """Return whether everything that a file keeps is equal."""
+        """Return whether everything that a file keeps is equal; the order of extras is none of it."""
         import numpy as np
 
-        return self.header == other.header and np.array_equal(self.pixels, other.pixels)
+        return self.header.sorted() == other.header.sorted() and np.array_equal(self.pixels, other.pixels)
 
 
 # ---- numpy arrays -----------------------------------------------------------------------------

@@ -560,15 +560,16 @@ paths = st.lists(part.filter(lambda name: name not in (".", "..")), min_size=1, 
 looks = st.sampled_from(
     [(Origin.PNG, Mode.RGB), (Origin.TIFF, Mode.BILEVEL), (Origin.PPM, Mode.L), (Origin.OBJECT, Mode.RGB)]
 )
-metadata = st.lists(st.builds(Extra, st.just(int(Tag.CHUNKS)), st.binary(max_size=90)), max_size=2).map(tuple)
+TAGS = {Origin.PNG: Tag.CHUNKS, Origin.TIFF: Tag.STRIPS, Origin.PPM: Tag.LAYOUT, Origin.OBJECT: Tag.INFO}
+metadata = st.lists(st.binary(max_size=90), max_size=1)
 
 
 @settings(max_examples=60)
 @given(st.dictionaries(paths, st.tuples(looks, metadata, st.integers(0, 1 << 40)), min_size=1, max_size=9))
 def test_tables_come_back(files: dict[str, Any]) -> None:
     entries = []
-    for path, ((origin, mode), extras, size) in sorted(files.items()):
-        plain = origin is Origin.OBJECT
+    for path, ((origin, mode), values, size) in sorted(files.items()):
+        plain, extras = origin is Origin.OBJECT, tuple(Extra(int(TAGS[origin]), value) for value in values)
         entries.append(FileEntry(path, size) if plain else FileEntry(path, 4 * 5 * mode.channels, origin, mode, extras))
     header = Header(Kind.BYTES, extras=(write_files(entries, (4, 5)),))
     folders = {"/".join(path.split("/")[:n]) for path in files for n in range(1, path.count("/") + 1)}
@@ -577,6 +578,23 @@ def test_tables_come_back(files: dict[str, Any]) -> None:
             read_files(header, sum(entry.size for entry in entries))
     else:
         assert read_files(header, sum(entry.size for entry in entries)) == FileTable(tuple(entries), (4, 5))
+
+
+@pytest.mark.parametrize(
+    ("origin", "extras", "message"),
+    [
+        (Origin.TIFF, [Tag.CHUNKS], "0x81 cannot stand in .* a picture of origin 6"),
+        (Origin.PNG, [Tag.CHUNKS, Tag.CHUNKS], "0x81 is there twice"),
+        (Origin.PNG, [Tag.SOURCE], "0x05 cannot stand"),
+        (Origin.PPM, [Tag.FILES], "0x85 cannot stand"),
+        (Origin.PNG, [Tag.INFO], "0x01 cannot stand"),
+    ],
+)
+def test_pictures_have_the_extras_of_files_of_their_origin(origin: Origin, extras: list[Tag], message: str) -> None:
+    entry = FileEntry("a", 60, origin, Mode.RGB, tuple(Extra(tag, b"x") for tag in extras))
+    header = Header(Kind.BYTES, extras=(write_files([entry], (4, 5)),))
+    with pytest.raises(DamagedError, match=message):
+        read_files(header, 60)
 
 
 def test_other_models_and_folders(folder: Path) -> None:

@@ -197,7 +197,8 @@ def test_salvaged_pictures_promise_nothing(caplog: pytest.LogCaptureFixture) -> 
     options = replace(PLAIN, policy=Policy(plain_tile=35, plain_pixels=35 * 35))
     blob = bytearray(encode_data(FILES["a.bmp"][0], options, FakeModels())[0])
     segment = segments_of(bytes(blob))[1]
-    blob[bytes(blob).index(segment.payload) + 9] ^= 1
+    place = bytes(blob).index(segment.payload) + len(segment.payload) // 2
+    blob[place : place + 4] = bytes(byte ^ 0x5A for byte in blob[place : place + 4])
     lost: list[Any] = []
     with caplog.at_level(logging.WARNING, "bfncodec"):
         found = bfncodec.decompress(bytes(blob), on_damage=lost.append)
