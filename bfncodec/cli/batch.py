@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,16 @@ from bfncodec.cli.machine import models_of
 from bfncodec.cli.messages import shown
 from bfncodec.cli.options import Output
 from bfncodec.cli.selection import expand
-from bfncodec.cli.streams import STDIN, is_stdout, write_stdout
+from bfncodec.cli.streams import STDIN, is_stdout, open_input, write_stdout
 from bfncodec.cli.terminal import Bar, human_bytes, share, summary
 from bfncodec.errors import BfncodecError, OutputError
 from bfncodec.files.atomic import make_folder, place, place_folder
 from bfncodec.files.collisions import Step, clashes
 from bfncodec.files.options import Made, Options, Result, size_of
+from bfncodec.files.streaming import Hashed
 from bfncodec.format.concatenation import check_joinable
 from bfncodec.format.limits import NO_LIMITS, Limits
+from bfncodec.format.wire import StreamReader
 
 __all__ = ["Direction", "Expansion", "Transform", "transform"]
 
@@ -48,7 +50,9 @@ class Direction:
     file
         Does the work from a file to another.
     data
-        Does it from a file, or standard input, to bytes.
+        Does it from a file or folder, or the bytes of a file that were read already, to bytes.
+    chunks
+        Does it from what is read to chunks of bytes, while it is read; None where that cannot be, and nothing is read.
     wanted
         Whether a file that is found in a folder is to be worked on.
     compresses
@@ -59,7 +63,8 @@ class Direction:
 
     name: Callable[[Path], Path]
     file: Callable[[Path, Path, Options, Models, Bar], Result]
-    data: Callable[[Path, Options, Models, Bar], Made]
+    data: Callable[[Path | bytes, Options, Models, Bar], Made]
+    chunks: Callable[[StreamReader, Options, Models, Bar], Iterator[bytes] | None]
     wanted: Callable[[Path], bool]
     compresses: bool
     folders: bool
@@ -178,7 +183,17 @@ class Transform:
             self._check_terminal()
         elif self.output.is_folder:
             raise OutputError(f"{self.output.path} is a folder and standard input has no name: name a file in it")
-        made = self.direction.data(path, self._options(name), self.codecs, self.call.bar(shown(name)))
+        options, bar = self._options(name), self.call.bar(shown(name))
+        source: Path | bytes = path
+        if path == STDIN or (options.part is None and not path.is_dir()):
+            with open_input(path) as read:
+                reader = StreamReader(read)
+                chunks = self.direction.chunks(reader, options, self.codecs, bar)
+                if chunks is not None:
+                    self._pour(Hashed(chunks))
+                    return
+                source = reader.rest()
+        made = self.direction.data(source, options, self.codecs, bar)
         self._use(size_of(made))
         if self.output is None:
             if several and self.direction.compresses and isinstance(made, bytes):
@@ -188,6 +203,15 @@ class Transform:
             place_folder(self.output.path, made, force=self.options.force)
         else:
             place(self.output.path, made, force=self.options.force)
+
+    def _pour(self, chunks: Hashed) -> None:
+        """Write chunks as they come."""
+        if self.output is None:
+            for chunk in chunks:
+                write_stdout(chunk)
+        else:
+            place(self.output.path, chunks, force=self.options.force)
+        self._use(chunks.size)
 
     def _use(self, size: int) -> None:
         """Count what came out, if it may be out of proportion to what went in."""

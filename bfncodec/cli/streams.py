@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -14,7 +14,8 @@ from bfncodec.cli.signals import SIGPIPE, Stopped
 from bfncodec.cli.terminal import table
 from bfncodec.errors import InputError, OutputError
 from bfncodec.files.atomic import descriptor
-from bfncodec.files.sources import read
+from bfncodec.files.streaming import reading
+from bfncodec.format.wire import StreamReader
 
 if TYPE_CHECKING:
     from bfncodec.files.options import Made
@@ -25,6 +26,7 @@ __all__ = [
     "is_stdout",
     "no_place",
     "open_closed_streams",
+    "open_input",
     "print_json",
     "print_line",
     "print_table",
@@ -36,21 +38,36 @@ __all__ = [
 STDIN = Path("-")
 
 
-def read_input(path: Path) -> bytes:
-    """Return the bytes of a file, or those of standard input for ``-``. Raises InputError where they cannot be read."""
+@contextmanager
+def open_input(path: Path) -> Iterator[Callable[[int], bytes]]:
+    """Yield what reads a file, or standard input for ``-``. Raises InputError where it cannot be read, or changes."""
     if path != STDIN:
-        return read(path)
+        with reading(path) as (read, identity):
+            yield read
+            identity()
+        return
     if sys.stdin is None:
         raise InputError("standard input is closed")
-    try:
-        return sys.stdin.buffer.read()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}") from error
+
+    def read_stdin(count: int) -> bytes:
+        try:
+            return sys.stdin.buffer.read(count)
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror or error}") from error
+
+    yield read_stdin
 
 
-def read_source(path: Path) -> bytes | Path:
-    """Return the bytes of a file or of standard input; a folder as it is. Errors as :func:`read_input`."""
-    return path if path != STDIN and path.is_dir() else read_input(path)
+def read_input(path: Path) -> bytes:
+    """Return the bytes of a file, or those of standard input for ``-``. Raises InputError where they cannot be read."""
+    with open_input(path) as read:
+        return StreamReader(read).rest()
+
+
+def read_source(source: Path | bytes) -> bytes | Path:
+    """Return the bytes of a file or of standard input; a folder, and bytes, as they are. Errors as :func:`read_input`."""
+    is_given = isinstance(source, bytes) or (source != STDIN and source.is_dir())
+    return source if is_given else read_input(Path(source))
 
 
 def is_stdout(path: Path) -> bool:

@@ -16,7 +16,7 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +34,7 @@ __all__ = [
     "is_stream",
     "leftover_name",
     "make_folder",
+    "other_on_disk",
     "place",
     "place_folder",
     "write_like",
@@ -144,16 +145,17 @@ def descriptor(path: Path) -> int | None:
 
 def place(
     target: Path,
-    data: bytes,
+    data: bytes | Iterable[bytes],
     *,
     force: bool = False,
     like: os.stat_result | None = None,
-    check: Callable[[bytes], None] | None = None,
+    check: Callable[[Path], None] | None = None,
 ) -> None:
     """Put a file where it belongs, whole or not at all. Raises OutputError where that fails.
 
-    force: replace a file that is there. like: the file whose permissions and modification time it gets. check: called,
-    before the target exists, with what can be read back from the disk; raises where that is not good.
+    data: the bytes, or chunks of them. force: replace a file that is there. like: the file whose permissions and
+    modification time it gets. check: called, before the target exists, with the file as it is on the disk; raises where
+    what it reads back is not good.
     """
     with _writing(target):
         if is_stream(target):
@@ -164,7 +166,7 @@ def place(
         try:
             _write_synced(beside, data, like)
             if check is not None:
-                check(beside.read_bytes())
+                check(beside)
             _give_name(beside, real, target, force)
             _sync_folder(real.parent)
         finally:
@@ -172,7 +174,11 @@ def place(
 
 
 def write_like(
-    target: Path, data: bytes, like: Path, force: bool = False, check: Callable[[bytes], None] | None = None
+    target: Path,
+    data: bytes | Iterable[bytes],
+    like: Path,
+    force: bool = False,
+    check: Callable[[Path], None] | None = None,
 ) -> None:
     """Put a file where it belongs as :func:`place` does, with the permissions and time of the file it was made from."""
     try:
@@ -182,10 +188,15 @@ def write_like(
     place(target, data, force=force, like=found, check=check)
 
 
-def check_written(made: bytes, written: bytes) -> None:
+def check_written(made: bytes, written: Path) -> None:
     """Raise OutputError where the disk gives back something else than what was written."""
-    if written != made:
-        raise OutputError("what was written reads back as something else: the disk may be failing")
+    if written.read_bytes() != made:
+        raise other_on_disk()
+
+
+def other_on_disk() -> OutputError:
+    """Return the error of a disk that gives back something else than what was written."""
+    return OutputError("what was written reads back as something else: the disk may be failing")
 
 
 def _give_name(beside: Path, real: Path, target: Path, force: bool) -> None:
@@ -202,11 +213,12 @@ def _give_name(beside: Path, real: Path, target: Path, force: bool) -> None:
     beside.replace(real)
 
 
-def _write_synced(path: Path, data: bytes, like: os.stat_result | None) -> None:
+def _write_synced(path: Path, data: bytes | Iterable[bytes], like: os.stat_result | None) -> None:
     regular = like is not None and stat.S_ISREG(like.st_mode)
     mode = 0o600 if regular else 0o666  # nobody reads meanwhile what only its owner may
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(data)
+        for chunk in _chunks_of(data):
+            file.write(chunk)
         file.flush()
         if like is not None and regular:
             path.chmod(stat.S_IMODE(like.st_mode))
@@ -214,10 +226,15 @@ def _write_synced(path: Path, data: bytes, like: os.stat_result | None) -> None:
         os.fsync(file.fileno())
 
 
-def _write_stream(path: Path, data: bytes) -> None:
+def _write_stream(path: Path, data: bytes | Iterable[bytes]) -> None:
     number = descriptor(path)
     with path.open("wb") if number is None else os.fdopen(os.dup(number), "wb") as file:
-        file.write(data)
+        for chunk in _chunks_of(data):
+            file.write(chunk)
+
+
+def _chunks_of(data: bytes | Iterable[bytes]) -> Iterable[bytes]:
+    return [data] if isinstance(data, bytes) else data
 
 
 # ---- folders ------------------------------------------------------------------------------------
@@ -248,7 +265,7 @@ def place_folder(target: Path, files: Mapping[str, bytes], *, force: bool = Fals
             _write_folder(beside, files)
             if check:
                 for name, data in files.items():
-                    check_written(data, (beside / name).read_bytes())
+                    check_written(data, beside / name)
             check_folder(target, force)
             _exchange(beside, real)
         finally:

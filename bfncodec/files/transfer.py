@@ -17,7 +17,15 @@ from bfncodec.api import CodecSource, Models, describe
 from bfncodec.content.objects import is_identical
 from bfncodec.content.types import Content
 from bfncodec.errors import InputError, OutputError
-from bfncodec.files.atomic import check_outside, check_target, check_written, is_stream, place_folder, write_like
+from bfncodec.files.atomic import (
+    check_outside,
+    check_target,
+    check_written,
+    is_stream,
+    other_on_disk,
+    place_folder,
+    write_like,
+)
 from bfncodec.files.data import (
     decode_opened,
     dims_of,
@@ -31,12 +39,21 @@ from bfncodec.files.data import (
 from bfncodec.files.names import compressed_name, decompressed_name
 from bfncodec.files.options import Options, Result, size_of
 from bfncodec.files.sources import Identity, Slices, opened, read_folder, read_known, remove, remove_folder
+from bfncodec.files.streaming import (
+    Counted,
+    Hashed,
+    checked_length,
+    compressed_chunks,
+    decompressed_chunks,
+    digest_of,
+    reading,
+)
 from bfncodec.files.verify import verify
 from bfncodec.format.limits import OF_WRITERS
-from bfncodec.format.wire import Source
+from bfncodec.format.wire import Source, StreamReader
 from bfncodec.runtime.arguments import check_codecs, check_type, path_of
-from bfncodec.runtime.progress import Reporter
-from bfncodec.segments.description import describe_opened
+from bfncodec.runtime.progress import SILENT, Reporter
+from bfncodec.segments.description import describe_file, describe_opened
 
 __all__ = ["compress_file", "decompress_file"]
 
@@ -63,16 +80,45 @@ def compress_file(
     if source.is_dir():
         return _compress_folder(source, target, options, codecs, reporter)
     _check_places(target, source, options)
+    if source.is_file() and source.stat().st_size >= options.policy.stream_from:
+        found = _compress_long(source, target, options, codecs, reporter)
+        if found is not None:
+            return found
     data, known = read_known(source)
     blob, content = encode_data(data, options, codecs, reporter)
 
-    def check(written: bytes) -> None:
-        verify(written, content, codecs, reporter, taken(data, options))
+    def check(written: Path) -> None:
+        verify(written.read_bytes(), content, codecs, reporter, taken(data, options))
 
     write_like(target, blob, source, options.force, check if options.verify else None)
     if options.remove:
         remove(source, known)
     return _result(data, blob, content)
+
+
+def _compress_long(
+    source: Path, target: Path, options: Options, codecs: CodecSource, reporter: Reporter | None
+) -> Result | None:
+    """Compress a file a piece at a time; None for one that is better read whole."""
+    with reading(source) as (read, identity):
+        counted = Counted(read)
+        chunks = compressed_chunks(StreamReader(counted), options, codecs, reporter)
+        if chunks is None:
+            return None
+        (reporter or SILENT).start(source.stat().st_size)
+        known: list[Identity] = []
+
+        def check(written: Path) -> None:
+            known.append(identity())
+            if options.verify and checked_length(written, OF_WRITERS) != counted.size:
+                raise other_on_disk()
+
+        write_like(target, chunks, source, options.force, check)
+    if options.remove:
+        remove(source, known[0])
+    with opened(target) as blob:
+        coding = describe_file(blob, OF_WRITERS)
+        return Result(counted.size, len(blob), counted.size, coding)
 
 
 def _compress_folder(
@@ -94,8 +140,8 @@ def _compress_folder(
     files = read_folder(source, options.on_skip, known)
     blob, content = encode_files(files, shape, options, codecs, reporter)
 
-    def check(written: bytes) -> None:
-        verify(written, content, codecs, reporter, files)
+    def check(written: Path) -> None:
+        verify(written.read_bytes(), content, codecs, reporter, files)
 
     write_like(target, blob, source, options.force, check if options.verify else None)
     if options.remove:
@@ -135,6 +181,10 @@ def decompress_file(
         raise InputError(
             "a part, or what is left of a damaged file, is not the whole: the source is not removed for it"
         )
+    if options.part is None and source.is_file():
+        done = _decompress_long(source, target, options, codecs, reporter)
+        if done is not None:
+            return done
     with _compressed(source, options) as (blob, known):
         found = open_source(blob, options)
         coding = describe_opened(found)
@@ -151,6 +201,32 @@ def decompress_file(
     if known is not None and options.remove:
         remove(source, known)
     return Result(size_of(made), coding.file_bytes, dims_of(content), coding, read_bytes, identical)
+
+
+def _decompress_long(
+    source: Path, target: Path, options: Options, codecs: CodecSource, reporter: Reporter | None
+) -> Result | None:
+    """Decompress a file a piece at a time; None for one that is better read whole, as is all that is not long."""
+    with reading(source) as (read, identity):
+        chunks = decompressed_chunks(StreamReader(read), options, codecs, reporter)
+        if chunks is None or (size := checked_length(source, options.limits)) < options.policy.stream_from:
+            return None
+        (reporter or SILENT).start(size)
+        _check_places(target, source, options)
+        counted = Hashed(chunks)
+
+        def check(written: Path) -> None:
+            known.append(identity())
+            if options.remove and counted.digest != digest_of(written):
+                raise other_on_disk()
+
+        known: list[Identity] = []
+        write_like(target, counted, source, options.force, check)
+    if options.remove:
+        remove(source, known[0])
+    with opened(source) as blob:
+        coding = describe_file(blob, options.limits)
+        return Result(counted.size, len(blob), counted.size, coding, len(blob))
 
 
 @contextmanager

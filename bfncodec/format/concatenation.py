@@ -22,7 +22,7 @@ from bfncodec.format.limits import OF_WRITERS, Limits
 from bfncodec.format.segmented import read_head_of, segmented_end
 from bfncodec.format.wire import Part, Reader, Source
 
-__all__ = ["check_joinable", "follower", "is_joinable", "split"]
+__all__ = ["check_joinable", "first_end", "follower", "is_joinable", "split"]
 
 _LONGEST_HEAD = 1 << 12  # bytes of a compact file of bytes or text before its payload
 _MOST_ENDS = 16  # places at which a file's checksum holds that are looked at
@@ -32,7 +32,7 @@ _MOST_HEADS = 16  # places that are looked at for another file behind a damaged 
 def split(blob: Source, limits: Limits | None = None) -> list[Source]:
     """Return the files that a file consists of, mostly one. Bytes that are no file stay with the file before them."""
     starts, limits = [0], limits or Limits()
-    while (end := _end(Part(blob, starts[-1], len(blob)), limits)) is not None:
+    while (end := first_end(Part(blob, starts[-1], len(blob)), limits)) is not None:
         if blob[starts[-1] + end : starts[-1] + end + 2] != MAGIC:
             break
         starts.append(starts[-1] + end)
@@ -75,7 +75,7 @@ def follower(blob: Source, header: Header) -> int | None:
     return None
 
 
-def _end(rest: Source, limits: Limits) -> int | None:
+def first_end(rest: Source, limits: Limits) -> int | None:
     """Return the end of the file that ``rest`` begins with; None if that is the end of all, or cannot be told."""
     try:
         if read_start(rest) >> 5 != COMPACT:

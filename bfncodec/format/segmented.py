@@ -163,8 +163,8 @@ class Head:
     written: bytes
 
 
-def read_head_of(reader: Reader, flags: int, limits: Limits) -> Head:
-    """Return the head of a segmented file. flags: its third byte, which was read already."""
+def read_head_of(reader: Reader, flags: int, limits: Limits, begin: int = 0) -> Head:
+    """Return the head of a segmented file. flags: its third byte, which was read already. begin: where it begins."""
     check = reader.uint16("the head's checksum")
     number = flags >> 1 & 15
     if number > max(Kind):
@@ -173,7 +173,7 @@ def read_head_of(reader: Reader, flags: int, limits: Limits) -> Head:
     grid = None
     if header.kind is Kind.IMAGE:
         grid = Grid(*(reader.varint(what) for what in ("a height", "rows of tiles", "a width", "columns of tiles")))
-    written = reader.since(0)
+    written = reader.since(begin)
     found = crc16(written[:_START], written[_COVERED:])
     if found != check:
         raise DamagedError(f"head checksum mismatch: expected {check:04x}, found {found:04x}")

@@ -124,18 +124,22 @@ class StreamReader(Reader):
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         super().__init__(b"")
-        self._read, self._kept, self._forgotten = read, bytearray(), 0
+        self._read, self._ahead, self._kept, self._forgotten = read, bytearray(), bytearray(), 0
+
+    def peek(self, count: int) -> bytes:
+        """Return the next ``count`` bytes, or all that are left, without reading past them."""
+        while len(self._ahead) < count and (found := self._read(min(count - len(self._ahead), _CHUNK))):
+            self._ahead += found
+        return bytes(self._ahead[:count])
 
     def take(self, count: int, what: str) -> bytes:
-        """Return the next ``count`` bytes; ``what`` names them in the error."""
-        start = len(self._kept)
-        while (left := start + count - len(self._kept)) > 0:
-            found = self._read(min(left, _CHUNK))
-            if not found:
-                raise DamagedError(f"cut off: expected {left} more bytes of {what} at the end, byte {self.offset}")
-            self._kept += found
+        found = self.peek(count)
+        if len(found) < count:
+            raise DamagedError(f"cut off: expected {count} bytes of {what} at byte {self.offset}, found {len(found)}")
+        del self._ahead[:count]
+        self._kept += found
         self.offset += count
-        return bytes(self._kept[start:])
+        return found
 
     def since(self, start: int) -> bytes:
         return bytes(self._kept[start - self._forgotten :])
@@ -145,4 +149,9 @@ class StreamReader(Reader):
         self._forgotten = self.offset
 
     def rest(self) -> bytes:
-        raise NotImplementedError("what comes from a pipe is not read to its end")
+        found = bytearray(self._ahead)
+        while chunk := self._read(_CHUNK):
+            found += chunk
+        self._ahead.clear()
+        self.offset += len(found)
+        return bytes(found)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bfncodec.images.formats.spans import Parsed
     from bfncodec.images.formats.table import FileFormat
 
-__all__ = ["FORMAT_NAMES", "read_file", "same_file", "unpromised", "with_check", "write_file"]
+__all__ = ["FORMAT_NAMES", "is_picture_file", "read_file", "same_file", "unpromised", "with_check", "write_file"]
 
 FORMAT_NAMES = {
     Origin.PNG: "PNG",
@@ -47,6 +47,11 @@ _MAGIC = {
 }
 """Formats by the bytes that their files begin with."""
 _LONG, _SHORT = 4, 1  # bytes of the checksum of a file that is the one that was compressed, or another
+
+
+def is_picture_file(head: bytes) -> bool:
+    """Return whether a file that begins like this may be a picture."""
+    return any(head.startswith(magic) for magic in _MAGIC)
 
 
 def read_file(data: bytes, exact: bool = False) -> Picture | None:

@@ -16,6 +16,7 @@ from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.limits import Limits
 from bfncodec.format.lineindex import lines_of
 from bfncodec.format.sizes import content_bytes
+from bfncodec.format.wire import Source
 from bfncodec.segments.assemble import Opened
 
 __all__ = ["Description", "describe_file", "describe_opened"]
@@ -74,7 +75,7 @@ class Description:
         return "identical file" if self.identical else "same picture, file bytes differ"
 
 
-def describe_file(blob: bytes, limits: Limits | None = None) -> Description:
+def describe_file(blob: Source, limits: Limits | None = None) -> Description:
     """Return the description of a file. Errors as for :func:`bfncodec.describe`."""
     return describe_opened(Opened(tuple(unpack(piece, limits) for piece in split(blob, limits)), blob))
 

@@ -27,7 +27,7 @@ from bfncodec.segments.pixels import encode_pixels
 from bfncodec.segments.plan import Choice, Plan, smaller
 from bfncodec.segments.policy import DEFAULT_POLICY, Policy
 
-__all__ = ["encode_frame"]
+__all__ = ["Task", "encode_frame"]
 
 
 def encode_frame(
@@ -46,7 +46,7 @@ def encode_frame(
     None to cut lines anywhere.
     """
     check_level(level)
-    task = _Task(model, codecs, progress or silent, level, policy)
+    task = Task(model, codecs, progress or silent, level, policy)
     lines = task.blocks_of_lines(content, block) if block is not None else None
     if isinstance(content, Picture):
         content = with_check(content)
@@ -60,7 +60,7 @@ def encode_frame(
 
 
 @dataclass(frozen=True)
-class _Task:
+class Task:
     """A caller's wishes for the coding of a content."""
 
     model: str
@@ -73,14 +73,14 @@ class _Task:
         """Return the segments of a content. lines: where bytes and text are to be cut, if anywhere."""
         match content:
             case Picture():
-                choice = self._choice("image")
+                choice = self.choice("image")
                 return encode_pixels(content.pixels, content.mode, choice, self.progress, self.policy)
             case Folder() | Arrays():
                 return self._plan_apart(content.data, content.first)
             case Plain(kind=Kind.ARRAY):
                 return self._plan_array(content)
             case Plain():
-                return encode_bytes(content.data, self._choice("text"), self.progress, lines, self.policy)
+                return encode_bytes(content.data, self.choice("text"), self.progress, lines, self.policy)
 
     def _plan_array(self, content: Plain) -> Plan:
         """Return the segments of an array that is no picture; models are only for arrays of bytes, or of the element
@@ -90,7 +90,7 @@ class _Task:
             if content.dtype in ("u1", "u2"):
                 return encode_bytes(content.data, Choice.none(self.level), self.progress, policy=self.policy)
             return encode_numbers(content.data, content.dtype, content.shape, self.progress, self.policy)
-        choice = self._choice("text")
+        choice = self.choice("text")
         codec = choice.find()
         if content.header.item_bytes > 1 and (codec is None or content.dtype not in codec.capabilities.dtypes):
             raise InputError(
@@ -109,14 +109,14 @@ class _Task:
         first: the byte at which items begin.
         """
         plain, pixels = data[:first], data[first:]
-        items = encode_bytes(pixels, self._choice("text"), self.progress, policy=self.policy)
+        items = encode_bytes(pixels, self.choice("text"), self.progress, policy=self.policy)
         if not plain:
             return items
         others = encode_bytes(plain, Choice.none(), self.progress, policy=self.policy)
         lengths = [stop - start for plan in (others, items) for ((start, stop),) in plan.cut.extents]
         return Plan(Pieces(tuple(lengths)), others.coded + items.coded)
 
-    def _choice(self, role: str) -> Choice:
+    def choice(self, role: str) -> Choice:
         """Return the choice of codec for content of a role, "image" or "text".
 
         Raises InputError for a named model of another kind of content, ModelNotFoundError.

@@ -77,6 +77,8 @@ class Policy:
     ----------
     text_segment
         Bytes that a text model codes at once. Adaptive state is reset at each segment.
+    stream_from
+        Bytes from which on files of bytes are coded a piece at a time, in memory that does not depend on their size.
     archive_segment
         Bytes of items in one bits-back chain.
     plain_segment
@@ -98,6 +100,7 @@ class Policy:
     """
 
     text_segment: int = 1 << 24
+    stream_from: int = 1 << 26
     archive_segment: int = 1 << 22
     plain_segment: int = 1 << 24
     model_tile: int = 512

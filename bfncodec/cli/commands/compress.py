@@ -16,6 +16,7 @@ from bfncodec.cli.terminal import Bar
 from bfncodec.files.data import encode_source, taken
 from bfncodec.files.names import compressed_name
 from bfncodec.files.options import Options
+from bfncodec.files.streaming import compressed_chunks
 from bfncodec.files.transfer import compress_file
 from bfncodec.files.verify import verify
 from bfncodec.format.lineindex import LINE_BLOCK
@@ -56,7 +57,9 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
         raise click.UsageError("--block is the size of blocks of lines: add --lines")
     if given["strip"] and given["exact"]:
         raise click.UsageError("--strip leaves bytes out, --exact keeps them all: leave one out")
-    direction = Direction(compressed_name, compress_file, _to_bytes, is_plain, compresses=True, folders=True)
+    direction = Direction(
+        compressed_name, compress_file, _to_bytes, compressed_chunks, is_plain, compresses=True, folders=True
+    )
     options = Options(
         model=given["model"],
         exact=given["exact"],
@@ -71,9 +74,9 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
     return transform(files, given, direction, options)
 
 
-def _to_bytes(path: Path, options: Options, codecs: Models, bar: Bar) -> bytes:
+def _to_bytes(given: Path | bytes, options: Options, codecs: Models, bar: Bar) -> bytes:
     """Return the compressed file of a file, a folder or standard input, verified where that is wanted."""
-    source = read_source(path)
+    source = read_source(given)
     blob, content = encode_source(source, options, codecs, bar)
     if options.verify:
         verify(blob, content, codecs, bar, taken(source, options) if isinstance(source, bytes) else None)

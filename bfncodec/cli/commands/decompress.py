@@ -15,6 +15,7 @@ from bfncodec.cli.terminal import Bar
 from bfncodec.files.data import decode_data, decode_part, holds_folder
 from bfncodec.files.names import decompressed_name, has_suffix
 from bfncodec.files.options import Made, Options
+from bfncodec.files.streaming import decompressed_chunks
 from bfncodec.files.transfer import decompress_file
 
 
@@ -32,15 +33,17 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
     if given["crop"] or given["line"]:
         _check_part(files, given)
 
-    def data(path: Path, options: Options, codecs: Models, bar: Bar) -> Made:
-        if options.part is not None and path != STDIN:
-            return decode_part(path, options, codecs, bar)
-        blob = read_input(path)
+    def data(source: Path | bytes, options: Options, codecs: Models, bar: Bar) -> Made:
+        if options.part is not None and isinstance(source, Path):
+            return decode_part(source, options, codecs, bar)
+        blob = source if isinstance(source, bytes) else read_input(source)
         if (given["output"] is None or given["output"].path == STDIN) and holds_folder(blob, options.limits):
             raise no_place()
         return decode_data(blob, options, codecs, bar)[0]
 
-    direction = Direction(decompressed_name, decompress_file, data, has_suffix, compresses=False, folders=False)
+    direction = Direction(
+        decompressed_name, decompress_file, data, decompressed_chunks, has_suffix, compresses=False, folders=False
+    )
     options = Options(
         force=given["force"],
         remove=given["remove"],

@@ -1,0 +1,155 @@
+"""Bytes of any length to a file and back, a piece at a time: the memory it takes does not depend on how many they are.
+
+:func:`encode_pieces` is the encoder, :func:`decode_stream` its decoder, which takes every file of bytes or text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from bfncodec.codecs.sources import CodecSource
+from bfncodec.errors import BfncodecError, DamagedError, FormatError, InputError, NotOursError, OutputError
+from bfncodec.format.concatenation import first_end, is_joinable
+from bfncodec.format.container import pack, unpack
+from bfncodec.format.cuts import Pieces
+from bfncodec.format.frame import SEGMENTED, Entry, Frame, Segment, read_start
+from bfncodec.format.header import Header
+from bfncodec.format.kinds import Kind
+from bfncodec.format.limits import OF_WRITERS, Limits, check_limit
+from bfncodec.format.segmented import Head, SegmentWriter, read_head_of, read_segments
+from bfncodec.format.wire import Reader, StreamReader
+from bfncodec.runtime.progress import Progress, silent
+from bfncodec.segments.assemble import decode_frame
+from bfncodec.segments.bytes import encode_bytes
+from bfncodec.segments.decode import decode
+from bfncodec.segments.encode import Task
+from bfncodec.segments.plan import Plan
+
+__all__ = ["check_stream", "decode_stream", "encode_pieces", "is_stream_of_bytes"]
+
+_WINDOW = 1 << 18  # bytes: more than a compact file of bytes has, and another behind it
+
+
+# ---- encoding ---------------------------------------------------------------------------------
+
+
+def encode_pieces(pieces: Iterable[bytes], task: Task, verify: bool = True) -> Iterator[bytes]:
+    """Yield the bytes of the file of pieces that follow each other, in the segmented form.
+
+    verify: decode each and compare it before it is yielded.
+
+    Raises InputError for a named model that cannot code a piece, OutputError for what does not verify.
+    """
+    header, out = Header(Kind.BYTES), list[bytes]()
+    writer, choice = SegmentWriter(out.append, header), task.choice("text")
+    for piece in pieces:
+        plan = encode_bytes(piece, choice, task.progress, policy=task.policy)
+        if verify:
+            _verify(header, plan, piece, task.codecs)
+        for coded, extent in zip(plan.coded, plan.cut.extents, strict=True):
+            writer.add(coded, extent[0][1] - extent[0][0])
+        yield b"".join(out)
+        out.clear()
+    writer.finish()
+    yield b"".join(out)
+
+
+def _verify(header: Header, plan: Plan, piece: bytes, codecs: CodecSource) -> None:
+    try:
+        same = decode_frame(pack(header, plan.cut, plan.coded), codecs, limits=OF_WRITERS)
+    except BfncodecError as error:
+        raise OutputError(f"what was made does not decode ({error}): keep the data, and please report this") from error
+    if getattr(same, "data", None) != piece:
+        raise OutputError("what was made does not decode to what was given: keep the data, and please report this")
+
+
+# ---- decoding ---------------------------------------------------------------------------------
+
+
+def is_stream_of_bytes(window: bytes) -> bool:
+    """Return whether a file that begins like this is a long one of bytes or text, and neither a folder nor of arrays.
+
+    window: the first bytes, some kilobytes, which is more than the head of a file of mere bytes has.
+    """
+    try:
+        flags = read_start(window)
+        return flags >> 5 == SEGMENTED and is_joinable(read_head_of(Reader(window, 3), flags, Limits()).header)
+    except FormatError:
+        return False
+
+
+def check_stream(reader: StreamReader, limits: Limits) -> int:
+    """Return the bytes of a file of bytes or text, once every checksum of its coded bytes held.
+
+    Raises a FormatError where one does not; no model is needed.
+    """
+    return sum(segment.extent[0][1] - segment.extent[0][0] for _, segment in _segments(reader, limits))
+
+
+def decode_stream(
+    reader: StreamReader, codecs: CodecSource, progress: Progress | None = None, limits: Limits | None = None
+) -> Iterator[bytes]:
+    """Yield the content of a file of bytes or text, or of several one after the other, each segment when it is checked.
+
+    Raises FormatErrors, when what was right so far has been yielded, and what the models raise; InputError for other
+    content behind the first file.
+    """
+    limits, total = limits or Limits(), 0
+    for header, segment in _segments(reader, limits):
+        content = _decoded(header, segment, codecs, progress or silent)
+        total += len(content)
+        check_limit("bytes of output", total, limits.output, "output", "a larger --max-output")
+        yield content
+
+
+def _segments(reader: StreamReader, limits: Limits) -> Iterator[tuple[Header, Segment]]:
+    """Yield all segments of all files, each with its file's header. Raises DamagedError for one that is not sound."""
+    number = 0
+    while window := reader.peek(_WINDOW):
+        number += 1
+        begin = reader.offset
+        if read_start(window) >> 5 == SEGMENTED:
+            reader.forget()
+            flags = reader.take(3, "a head")[2]
+            head = read_head_of(reader, flags, limits, begin)
+            _check_joinable(head.header, number, begin)
+            found = _segmented(reader, head, limits)
+        else:
+            found = _compact(reader, window, number, limits)
+        for place, (header, segment) in enumerate(found):
+            if not segment.sound:
+                raise DamagedError(f"segment {place + 1}: checksum mismatch of the coded bytes")
+            yield header, segment
+    if not number:
+        raise NotOursError("expected a bfncodec file, found an empty one")
+
+
+def _segmented(reader: StreamReader, head: Head, limits: Limits) -> Iterator[tuple[Header, Segment]]:
+    return ((head.header, segment) for segment in read_segments(reader, head, limits))
+
+
+def _compact(reader: StreamReader, window: bytes, number: int, limits: Limits) -> Iterator[tuple[Header, Segment]]:
+    """Yield the segment of a compact file. window: the bytes from its beginning, not yet taken."""
+    end = first_end(window)
+    blob = reader.take(len(window) if end is None else end, "a file")
+    if end is None and len(window) == _WINDOW:
+        blob += reader.rest()
+    frame = unpack(blob, limits)
+    _check_joinable(frame.header, number, reader.offset - len(blob))
+    yield frame.header, frame.segment(0, salvage=True)
+
+
+def _check_joinable(header: Header, number: int, place: int) -> None:
+    if not is_joinable(header):
+        where = f"found another, from byte {place} on" if number > 1 else "found another"
+        raise InputError(f"expected a file of bytes or text, {where}: only these are read a piece at a time")
+
+
+def _decoded(header: Header, segment: Segment, codecs: CodecSource, progress: Progress) -> bytes:
+    length = segment.extent[0][1] - segment.extent[0][0]
+    entry = Entry(segment.method, segment.model, b"", 0, len(segment.payload))
+    frame = Frame(header, Pieces((length,)), (entry,), (0,), lambda _: segment)
+    ((_, content),) = decode(frame, codecs.identified, progress)
+    if isinstance(content, Exception):
+        raise content
+    return bytes(content)
