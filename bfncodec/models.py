@@ -14,13 +14,15 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from bfncodec.errors import InputError, ModelError, ModelNotFoundError
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS, STATED = "config.json", "model.safetensors", "model.sha256"
+REGISTRY = Path(__file__).resolve().parent / "registry.json"
+"""Published models: name, SHA-256, bytes of weights and configuration, and where each is."""
 ROLES = ("image", "text", "archive")
 ID_BYTES = 4
 COMPRESSION_LEVELS = (1, 9)
@@ -73,6 +75,39 @@ class ModelInfo:
     def id(self) -> bytes:
         """The four bytes that files carry."""
         return bytes.fromhex(self.sha256)[:ID_BYTES]
+
+    def check(self) -> None:
+        """Raise ModelError where the directory says that its model has another hash: a byte of it has changed.
+
+        Such a model would code files that nobody else can decode, and decode none.
+        """
+        try:
+            stated = (self.path / STATED).read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{self.path / STATED}: cannot be read ({error}); install the model again") from error
+        if stated != self.sha256:
+            raise ModelError(
+                f"{self.path}: expected a model of SHA-256 {stated}, found {self.sha256}: its files are damaged or "
+                "were changed; install or export it again"
+            )
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published model, as the registry tells of it. size: bytes of its configuration and its weights."""
+
+    name: str
+    sha256: str
+    size: int
+    where: str
+
+
+@lru_cache(maxsize=1)
+def published() -> tuple[Published, ...]:
+    """Return the published models that this release knows of."""
+    return tuple(Published(**entry) for entry in json.loads(REGISTRY.read_text(encoding="utf-8")))
 
 
 def search_path() -> list[Path]:
@@ -166,16 +201,27 @@ def find(name_or_id: str | bytes | Path) -> ModelInfo:
         return read(name_or_id)
     models = _everything()
     if isinstance(name_or_id, bytes):
-        matches = [m for m in models if _hash_of(m)[: 2 * ID_BYTES] == name_or_id[:ID_BYTES].hex()]
-        wanted = name_or_id.hex()
-    else:
-        wanted = name_or_id
-        matches = [m for m in models if m.name == wanted] or [
-            m for m in models if len(wanted) >= 2 * ID_BYTES and _hash_of(m).startswith(wanted.lower())
-        ]
+        return matching(name_or_id)[0]
+    wanted = name_or_id
+    matches = [m for m in models if m.name == wanted] or [
+        m for m in models if len(wanted) >= 2 * ID_BYTES and _hash_of(m).startswith(wanted.lower())
+    ]
     if not matches:
         raise _missing(wanted, models)
     return matches[0]
+
+
+def matching(identity: bytes) -> list[ModelInfo]:
+    """Return all models whose SHA-256 begins with some bytes, at least one: of four bytes there may be several.
+
+    Models of one SHA-256 are one. Raises ModelNotFoundError, which names the model where it is a published one.
+    """
+    models, wanted = _everything(), identity.hex()
+    found = {_hash_of(model): model for model in reversed(models) if _hash_of(model).startswith(wanted)}
+    if found:
+        return list(reversed(found.values()))
+    known = next((model for model in published() if model.sha256.startswith(wanted)), None)
+    raise _missing(f"{known.name} (SHA-256 {known.sha256}, {known.where})" if known else wanted, models)
 
 
 def default(role: str, level: int = DEFAULT_LEVEL) -> ModelInfo:

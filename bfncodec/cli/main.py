@@ -24,6 +24,7 @@ from bfncodec.errors import BfncodecError
 __all__ = ["COMMANDS", "cli", "main"]
 
 COMMANDS = {
+    "append": "Add the content of FILES to the end of TARGET, a compressed file of bytes or of an array.",
     "compress": "Compress FILES, each to FILE.bfn; - or nothing is standard input.",
     "decompress": (
         "Decompress FILES, each FILE.bfn to FILE, or to a folder where it was one; - or nothing is standard input."

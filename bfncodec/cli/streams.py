@@ -65,9 +65,10 @@ def read_input(path: Path) -> bytes:
 
 
 def read_source(source: Path | bytes) -> bytes | Path:
-    """Return the bytes of a file or of standard input; a folder, and bytes, as they are. Errors as :func:`read_input`."""
-    is_given = isinstance(source, bytes) or (source != STDIN and source.is_dir())
-    return source if is_given else read_input(Path(source))
+    """Return the bytes of a file or of standard input; a folder and bytes as they are. Errors as :func:`read_input`."""
+    if isinstance(source, bytes) or (source != STDIN and source.is_dir()):
+        return source
+    return read_input(source)
 
 
 def is_stdout(path: Path) -> bool:

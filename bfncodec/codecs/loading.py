@@ -57,6 +57,7 @@ def load(
     if not isinstance(model, (bytes, ModelInfo)):
         check_model(model)
     info = model if isinstance(model, ModelInfo) else models.find(model)
+    info.check()
     place = device_named(device)
     try:
         tensors = load_file(info.weights)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from bfncodec import models
 from bfncodec.codecs.loading import load
 from bfncodec.codecs.protocol import Codec
 from bfncodec.errors import ModelNotFoundError
+from bfncodec.format.modelnames import ModelName
 from bfncodec.models import DEFAULT_LEVEL, ModelInfo
 from bfncodec.runtime.arguments import check_machine
 
-__all__ = ["CodecSource", "Models"]
+__all__ = ["CodecSource", "Models", "codecs_of"]
 
 
 class CodecSource(Protocol):
@@ -41,7 +43,8 @@ class Models:
     def __init__(self, device: str = "cpu", threads: int | None = None) -> None:
         check_machine(device, threads)
         self.device, self.threads = device, threads
-        self._loaded: dict[bytes, Codec[Any]] = {}
+        self._loaded: dict[str, Codec[Any]] = {}
+        self._matching: dict[bytes, list[ModelInfo]] = {}
 
     def default(self, role: str, level: int = DEFAULT_LEVEL) -> Codec[Any] | None:
         try:
@@ -53,11 +56,34 @@ class Models:
         return self._load(models.find(name))
 
     def identified(self, identity: bytes) -> Codec[Any]:
-        if identity not in self._loaded:
-            self._load(models.find(identity))
-        return self._loaded[identity]
+        return self.matching(identity)[0]
+
+    def matching(self, identity: bytes) -> list[Codec[Any]]:
+        """Return the codecs of all models whose SHA-256 begins with some bytes. Raises ModelNotFoundError."""
+        if identity not in self._matching:
+            self._matching[identity] = models.matching(identity)
+        return [self._load(info) for info in self._matching[identity]]
 
     def _load(self, info: ModelInfo) -> Codec[Any]:
-        if info.id not in self._loaded:
-            self._loaded[info.id] = load(info, device=self.device, threads=self.threads)
-        return self._loaded[info.id]
+        if info.sha256 not in self._loaded:
+            self._loaded[info.sha256] = load(info, device=self.device, threads=self.threads)
+        return self._loaded[info.sha256]
+
+
+def codecs_of(codecs: CodecSource, identity: bytes, names: Sequence[ModelName] = ()) -> list[Codec[Any]]:
+    """Return the codecs that may have coded a segment, mostly one; any but the right one decodes to something else.
+
+    names: those of models in the file, which tell the right one. Raises ModelNotFoundError that names the model.
+    """
+    named = next((name for name in names if name.id == identity), None)
+    wanted = named.sha256 if named else identity
+    try:
+        if isinstance(codecs, Models):
+            return codecs.matching(wanted)
+        return [codecs.identified(identity)]
+    except ModelNotFoundError as error:
+        if named is None:
+            raise
+        raise ModelNotFoundError(
+            f"the file needs model {named.name} of SHA-256 {named.sha256.hex()}: {error}"
+        ) from error

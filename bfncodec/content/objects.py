@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-__all__ = ["content_of", "object_of", "same_object"]
+__all__ = ["content_of", "content_of_array", "object_of", "same_object"]
 
 _LOG = logging.getLogger("bfncodec")
 _EXPECTED = "expected bytes, str, an array of numbers or a Pillow image"
@@ -76,6 +76,13 @@ def _bytes_of_view(view: memoryview) -> bytes:
 
 
 def _content_of_array(array: Array) -> Content:
+    picture = picture_of_array(array)
+    small = picture is not None and picture.pixels.shape[0] * picture.pixels.shape[1] <= Limits().pixels
+    return picture if picture is not None and small else content_of_array(array)
+
+
+def content_of_array(array: Array) -> Plain:
+    """Return the content of an array as such, also of one that would be taken for a picture. Raises InputError."""
     name = _type_name(array)
     if name is None:
         raise InputError(f"expected an array of numbers, found dtype {array.dtype}: {_advice_on_type(array)}")
@@ -84,9 +91,6 @@ def _content_of_array(array: Array) -> Content:
             f"expected an array of at most {MAX_DIMENSIONS} dimensions, found {array.ndim}: reshape it, "
             "and keep its shape beside it"
         )
-    picture = picture_of_array(array)
-    if picture is not None and picture.pixels.shape[0] * picture.pixels.shape[1] <= Limits().pixels:
-        return picture
     return Plain(array.tobytes(), Kind.ARRAY, name, tuple(map(int, array.shape)))
 
 

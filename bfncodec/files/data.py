@@ -32,6 +32,7 @@ from bfncodec.segments.assemble import Opened, decode_content, open_file
 from bfncodec.segments.encode import encode_frame
 
 __all__ = [
+    "check_coded",
     "decode_data",
     "decode_opened",
     "decode_part",
@@ -164,6 +165,16 @@ def decode_data(
     Objects that were no file become one: arrays .npy, images PNG. Errors as :func:`bfncodec.decompress`.
     """
     return decode_opened(open_source(blob, options), options, codecs, reporter)
+
+
+def check_coded(source: Path, limits: Limits | None = None) -> int:
+    """Return the size of a compressed file, once all checksums of its coded bytes held; no model is needed.
+
+    Raises InputError where it cannot be read, FormatErrors.
+    """
+    with opened(source) as blob:
+        open_file(blob, limits)
+        return len(blob)
 
 
 def decode_part(source: Path, options: Options, codecs: CodecSource, reporter: Reporter | None = None) -> Made:

@@ -84,7 +84,7 @@ def unpack_compact(blob: Source, limits: Limits, place: Place | None) -> Frame:
         data = payload[0 : len(payload)]
         return Segment(method, data, head.model, cut.extents[0], head.content, _CHECK_BITS, sound)
 
-    entry = Entry(method, head.model, b"", head.payload_start, len(blob))
+    entry = Entry(method, head.model, b"", head.payload_start, len(blob), len(blob))
     return Frame(header, cut, (entry,), () if wanted == NOWHERE else (0,), read)
 
 

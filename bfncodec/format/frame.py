@@ -60,7 +60,8 @@ class Coded:
 class Entry:
     """A segment as the head or the index of a file tells of it.
 
-    head: the bytes before its payload, from the one at which it begins. start, stop: its payload.
+    head: the bytes before its payload, from the one at which it begins; none in the compact form. start, stop: its
+    payload. end: the byte behind it and its checksums.
     """
 
     method: Method
@@ -68,6 +69,7 @@ class Entry:
     head: bytes
     start: int
     stop: int
+    end: int
 
     @property
     def begin(self) -> int:

@@ -99,6 +99,11 @@ class SegmentWriter:
         """Number of segments so far."""
         return len(self._rows)
 
+    @property
+    def models(self) -> set[bytes]:
+        """Identities of the models of the segments so far."""
+        return {row.model for row in self._rows if row.model}
+
     def add(self, coded: Coded, length: int = 0) -> None:
         """Write a segment. length: bytes of its content, 0 of a tile."""
         self._rows.append(_Row(coded.method, coded.model, len(coded.payload), length))
@@ -334,7 +339,7 @@ def segmented_end(blob: Source, limits: Limits) -> int:
     if byte is None:
         raise DamagedError("cut off: expected an index")
     _parse_index(reader, byte, head, len(entries), limits)
-    start = entries[-1].stop + _CHECKS if entries else len(head.written)
+    start = entries[-1].end if entries else len(head.written)
     size = varint(reader.offset - start)[::-1]
     reader.take(4, "the index's checksum")
     if reader.take(len(size) + 2, "an end") != size + _END:
@@ -380,7 +385,7 @@ def _indexed(blob: Source, head: Head, limits: Limits) -> tuple[Header, Cut, tup
     index = _parse_index(reader, raw[0], head, len(blob) // _LEAST_SEGMENT, limits)
     entries = tuple(_placed(index.rows, len(head.written)))
     _check_count(head, len(entries))
-    if reader.rest() or entries[-1].stop + _CHECKS != start:
+    if reader.rest() or entries[-1].end != start:
         raise DamagedError(f"the index at byte {start} does not fit the segments")
     cut = head.grid or Pieces(tuple(row.length for row in index.rows))
     header = replace(head.header, extras=(*head.header.extras, *index.extras))
@@ -393,9 +398,13 @@ def _placed(rows: Sequence[_Row], begin: int) -> Iterator[Entry]:
     for row in rows:
         head = _write_segment_head(row.method, row.model, row.size, last)
         last = row.model or last
-        stop = begin + len(head) + row.size
-        yield Entry(row.method, row.model, head, stop - row.size, stop)
-        begin = stop + _CHECKS
+        entry = _entry(row.method, row.model, head, begin + len(head), row.size)
+        yield entry
+        begin = entry.end
+
+
+def _entry(method: Method, model: bytes, head: bytes, start: int, size: int) -> Entry:
+    return Entry(method, model, head, start, start + size, start + size + _CHECKS)
 
 
 def _found(blob: Source, head: Head, limits: Limits) -> tuple[Header, Cut, tuple[Entry, ...], bool]:
@@ -428,10 +437,10 @@ def _walked(blob: Source, limits: Limits) -> tuple[Reader, Head, tuple[Entry, ..
     try:
         while (byte := reader.byte("a segment or the index")) & _TYPE != _INDEX:
             found = _read_segment_head(reader, byte, last)
-            entry = Entry(found.method, found.model, found.raw, reader.offset, reader.offset + found.size)
-            if entry.stop + _CHECKS > len(blob):
+            entry = _entry(found.method, found.model, found.raw, reader.offset, found.size)
+            if entry.end > len(blob):
                 return reader, head, tuple(entries), None
-            reader.offset, last = entry.stop + _CHECKS, found.model or last
+            reader.offset, last = entry.end, found.model or last
             entries.append(entry)
             check_segments(len(entries), limits)
     except LimitError:
@@ -467,7 +476,7 @@ class _Reading:
         entry, extent, blob = self.entries[number], self.cut.extents[number], self.blob
         raw = blob[entry.begin : entry.start]
         link = blob[entry.begin - 4 : entry.begin] if number else self.head.written
-        payload, checks = blob[entry.start : entry.stop], blob[entry.stop : entry.stop + _CHECKS]
+        payload, checks = blob[entry.start : entry.stop], blob[entry.stop : entry.end]
         check_payload(self.header, entry.method, payload, extent, self.limits)
         coded = int.from_bytes(checks[4:], "little")
         sound = raw == entry.head and crc32(link, raw, payload, checks[:4]) == coded

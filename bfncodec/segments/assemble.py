@@ -173,7 +173,7 @@ def _decode_frame(
 ) -> Content:
     whole = _assembly_of(frame, part)
     reasons = {}
-    for number, content in decode(frame, codecs.identified, progress or silent, on_damage is not None):
+    for number, content in decode(frame, codecs, progress or silent, on_damage is not None):
         if not isinstance(content, FormatError):
             whole.put(number, content)
             continue

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 from bfncodec.codecs.protocol import Codec
+from bfncodec.codecs.sources import CodecSource, codecs_of
 from bfncodec.errors import DamagedError, FormatError, SalvageableError, Salvaged
 from bfncodec.format import lzmaraw
 from bfncodec.format.frame import Frame, Segment
 from bfncodec.format.kinds import Kind, Method, Mode
+from bfncodec.format.modelnames import read_names
 from bfncodec.images.classical import decode_tile
 from bfncodec.images.samples import to_samples
-from bfncodec.runtime.progress import Progress
+from bfncodec.runtime.progress import Progress, silent
 from bfncodec.segments.modelled import parse
 from bfncodec.segments.numbers import decode as decode_planes
 from bfncodec.segments.plan import batches
@@ -25,23 +27,23 @@ Numbered = tuple[int, Segment]
 """A segment with its number in the file, from 0."""
 
 
-def decode(
-    frame: Frame, codecs: Callable[[bytes], Codec[Any]], progress: Progress, salvage: bool = False
-) -> Iterator[tuple[int, Any]]:
+def decode(frame: Frame, codecs: CodecSource, progress: Progress, salvage: bool = False) -> Iterator[tuple[int, Any]]:
     """Yield the number of each wanted segment with its content, bytes or pixels, or with the FormatError it ended in.
 
-    codecs: returns the codec of a model's identity. salvage: try damaged segments, too.
+    salvage: try damaged segments, too. Where several models may have coded a segment, each is tried.
     """
+    names = read_names(frame.header)
     entries, extents = frame.entries, frame.cut.extents
     yield from ((number, DamagedError("not found")) for number in frame.wanted if number >= len(entries))
     found = [number for number in frame.wanted if number < len(entries)]
     for model, group in groupby(found, key=lambda number: entries[number].model):
-        codec = codecs(model) if model else None
-        if codec is not None and codec.capabilities.codes_pictures is not (frame.header.kind is Kind.IMAGE):
-            error = DamagedError(f"model {codec.info.name} cannot code {frame.header.kind.name.lower()}")
+        found_codecs = codecs_of(codecs, model, names) if model else [None]
+        able = [codec for codec in found_codecs if codec is None or _codes(codec, frame)]
+        if not able:
+            error = DamagedError(f"model {model.hex()} cannot code {frame.header.kind.name.lower()}")
             yield from ((number, error) for number in group)
             continue
-        limit = codec.capabilities.batch if codec else 1
+        limit = able[0].capabilities.batch if able[0] else 1
         for numbers in batches(list(group), lambda number: area(extents[number]), limit):
             batch = []
             for number in numbers:
@@ -49,7 +51,22 @@ def decode(
                     batch.append((number, frame.segment(number, salvage)))
                 except FormatError as error:
                     yield number, error
-            yield from _decode_batch(frame, codec, batch, progress)
+            for item, (number, content) in zip(batch, _decode_batch(frame, able[0], batch, progress), strict=True):
+                yield number, _tried(frame, able[1:], item, content)
+
+
+def _codes(codec: Codec[Any], frame: Frame) -> bool:
+    return codec.capabilities.codes_pictures is (frame.header.kind is Kind.IMAGE)
+
+
+def _tried(frame: Frame, others: Sequence[Codec[Any] | None], item: Numbered, content: Any) -> Any:
+    """Return the content of a segment by the first of the other codecs that decodes it, if it is an error."""
+    for codec in others:
+        if not isinstance(content, FormatError):
+            break
+        ((_, found),) = _decode_batch(frame, codec, [item], silent)
+        content = content if isinstance(found, FormatError) else found
+    return content
 
 
 def _decode_batch(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bfncodec.codecs.sources import CodecSource
@@ -18,16 +19,17 @@ from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
 from bfncodec.format.lineindex import Lines
+from bfncodec.format.modelnames import ModelName, write_names
 from bfncodec.images.files import with_check
 from bfncodec.images.picture import Picture
-from bfncodec.models import DEFAULT_LEVEL, check_level
+from bfncodec.models import DEFAULT_LEVEL, check_level, published
 from bfncodec.runtime.progress import Progress, silent
 from bfncodec.segments.bytes import encode_bytes, encode_numbers
 from bfncodec.segments.pixels import encode_pixels
 from bfncodec.segments.plan import Choice, Plan, smaller
 from bfncodec.segments.policy import DEFAULT_POLICY, Policy
 
-__all__ = ["Task", "encode_frame"]
+__all__ = ["Task", "encode_frame", "names_of"]
 
 
 def encode_frame(
@@ -54,6 +56,7 @@ def encode_frame(
     header = content.header
     if lines is not None and len(plan.coded) > 1:
         header = replace(header, extras=(*header.extras, Extra(Tag.LINES, lines.write())))
+    header = _with_names(header, plan, codecs, policy)
     if isinstance(content, Picture) and preview is not False:
         header = _with_preview(header, content, plan, preview, policy)
     return pack(header, plan.cut, plan.coded)
@@ -154,6 +157,21 @@ class Task:
         if largest > block + most:
             raise InputError(f"expected lines of at most {most} bytes, found one longer: do without lines")
         return lines
+
+
+def _with_names(header: Header, plan: Plan, codecs: CodecSource, policy: Policy) -> Header:
+    """Return the header with the names of models that no registry knows, where they are little beside the payload."""
+    if sum(len(coded.payload) for coded in plan.coded) < policy.named_from:
+        return header
+    names = names_of({coded.model for coded in plan.coded if coded.model}, codecs)
+    return replace(header, extras=(*header.extras, write_names(names))) if names else header
+
+
+def names_of(identities: Iterable[bytes], codecs: CodecSource) -> list[ModelName]:
+    """Return the names of the models that are not published ones."""
+    known = {model.sha256 for model in published()}
+    infos = [codecs.identified(identity).info for identity in sorted(identities)]
+    return [ModelName(bytes.fromhex(info.sha256), info.name) for info in infos if info.sha256 not in known]
 
 
 def _with_preview(header: Header, picture: Picture, plan: Plan, asked: bool | None, policy: Policy) -> Header:

@@ -89,6 +89,8 @@ class Policy:
         Side in pixels, and pixels, of a tile that WebP or PNG codes at once.
     forms_tried, form_sample
         Bytes of an array up to which every form of planes is tried, and bytes of a sample that chooses one in others.
+    named_from
+        Bytes of payload from which on a file carries the SHA-256 and the name of a model that is not a published one.
     preview_pixels
         Pixels from which on a picture's file holds a preview unasked.
     preview_share
@@ -108,6 +110,7 @@ class Policy:
     plain_pixels: int = 1 << 24
     forms_tried: int = 1 << 16
     form_sample: int = 1 << 18
+    named_from: int = 1 << 12
     preview_pixels: int = 2_000_000
     preview_share: int = 2000
     model_credit: int = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from bfncodec.codecs.sources import CodecSource
+from bfncodec.content.types import Content, Plain, same_content
 from bfncodec.errors import BfncodecError, DamagedError, FormatError, InputError, NotOursError, OutputError
 from bfncodec.format.concatenation import first_end, is_joinable
 from bfncodec.format.container import pack, unpack
@@ -16,16 +17,17 @@ from bfncodec.format.frame import SEGMENTED, Entry, Frame, Segment, read_start
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
 from bfncodec.format.limits import OF_WRITERS, Limits, check_limit
+from bfncodec.format.modelnames import write_names
 from bfncodec.format.segmented import Head, SegmentWriter, read_head_of, read_segments
 from bfncodec.format.wire import Reader, StreamReader
 from bfncodec.runtime.progress import Progress, silent
 from bfncodec.segments.assemble import decode_frame
 from bfncodec.segments.bytes import encode_bytes
 from bfncodec.segments.decode import decode
-from bfncodec.segments.encode import Task
+from bfncodec.segments.encode import Task, names_of
 from bfncodec.segments.plan import Plan
 
-__all__ = ["check_stream", "decode_stream", "encode_pieces", "is_stream_of_bytes"]
+__all__ = ["check_plan", "check_stream", "decode_stream", "encode_pieces", "is_stream_of_bytes"]
 
 _WINDOW = 1 << 18  # bytes: more than a compact file of bytes has, and another behind it
 
@@ -45,21 +47,23 @@ def encode_pieces(pieces: Iterable[bytes], task: Task, verify: bool = True) -> I
     for piece in pieces:
         plan = encode_bytes(piece, choice, task.progress, policy=task.policy)
         if verify:
-            _verify(header, plan, piece, task.codecs)
+            check_plan(header, plan, Plain(piece), task.codecs)
         for coded, extent in zip(plan.coded, plan.cut.extents, strict=True):
             writer.add(coded, extent[0][1] - extent[0][0])
         yield b"".join(out)
         out.clear()
-    writer.finish()
+    names = names_of(writer.models, task.codecs)
+    writer.finish([write_names(names)] if names else [])
     yield b"".join(out)
 
 
-def _verify(header: Header, plan: Plan, piece: bytes, codecs: CodecSource) -> None:
+def check_plan(header: Header, plan: Plan, content: Content, codecs: CodecSource) -> None:
+    """Raise OutputError unless coded segments decode to the content that they were made of."""
     try:
-        same = decode_frame(pack(header, plan.cut, plan.coded), codecs, limits=OF_WRITERS)
+        found = decode_frame(pack(header, plan.cut, plan.coded), codecs, limits=OF_WRITERS)
     except BfncodecError as error:
         raise OutputError(f"what was made does not decode ({error}): keep the data, and please report this") from error
-    if getattr(same, "data", None) != piece:
+    if not same_content(found, content):
         raise OutputError("what was made does not decode to what was given: keep the data, and please report this")
 
 
@@ -147,9 +151,9 @@ def _check_joinable(header: Header, number: int, place: int) -> None:
 
 def _decoded(header: Header, segment: Segment, codecs: CodecSource, progress: Progress) -> bytes:
     length = segment.extent[0][1] - segment.extent[0][0]
-    entry = Entry(segment.method, segment.model, b"", 0, len(segment.payload))
+    entry = Entry(segment.method, segment.model, b"", 0, 0, 0)
     frame = Frame(header, Pieces((length,)), (entry,), (0,), lambda _: segment)
-    ((_, content),) = decode(frame, codecs.identified, progress)
+    ((_, content),) = decode(frame, codecs, progress)
     if isinstance(content, Exception):
         raise content
     return bytes(content)

@@ -25,7 +25,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from bfncodec.files.atomic import place
-from bfncodec.models import CONFIG, WEIGHTS
+from bfncodec.models import CONFIG, STATED, WEIGHTS, read
 from bfncodec.networks.storage import CODEBOOK, Export, TrainableNetwork, packed, table_rows
 
 LARGEST = 127  # of an int8 that is stored
@@ -245,6 +245,8 @@ def export(
     """
     tensors = {**quantised_tensors(network), **{name: table.cpu() for name, table in (tables or {}).items()}}
     out.mkdir(parents=True, exist_ok=True)
-    (out / CONFIG).unlink(missing_ok=True)
+    for name in (CONFIG, STATED):
+        (out / name).unlink(missing_ok=True)
     place(out / WEIGHTS, save(tensors), force=True)  # save_file would make it readable by its owner only
     place(out / CONFIG, (json.dumps(config, indent=2) + "\n").encode(), force=True)
+    place(out / STATED, f"{read(out).sha256}\n".encode(), force=True)

@@ -1,0 +1,69 @@
+"""Content of files added to the end of a compressed one."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from bfncodec.api import CodecSource, Models
+from bfncodec.content.objects import content_of_array
+from bfncodec.content.types import Content, Plain
+from bfncodec.errors import InputError, reading
+from bfncodec.files.atomic import write_like
+from bfncodec.files.options import Options
+from bfncodec.files.sources import opened, read
+from bfncodec.format.container import unpack
+from bfncodec.format.kinds import Kind
+from bfncodec.format.limits import OF_WRITERS
+from bfncodec.runtime.arguments import check_codecs, check_type, path_of
+from bfncodec.runtime.progress import SILENT, Reporter
+from bfncodec.segments.appending import appended
+from bfncodec.segments.encode import Task
+
+__all__ = ["append_file"]
+
+
+def append_file(
+    target: str | Path,
+    source: str | Path,
+    options: Options | None = None,
+    codecs: CodecSource | None = None,
+    reporter: Reporter | None = None,
+) -> int:
+    """Add the content of a file to the end of a compressed one, and return the bytes by which that grew.
+
+    target: a compressed file of bytes, of text, or of an array, which .npy files of the same element type and the same
+    sides but the first are added to. What is coded already stays as it is. The file is written beside its old self and
+    takes its place when it is whole and every checksum in it holds.
+
+    Raises InputError for a file that cannot be added, OutputError (target), FormatErrors for a target that is damaged,
+    and what :func:`bfncodec.compress` raises.
+    """
+    check_type(options, Options, "options")
+    check_codecs(codecs)
+    target, source, options, codecs = path_of(target), path_of(source), options or Options(), codecs or Models()
+    task = Task(options.model, codecs, (reporter or SILENT).advance, options.level, options.policy)
+    with opened(target) as blob:
+        before, kind = len(blob), unpack(blob, OF_WRITERS).header.kind
+        chunks = appended(blob, _content_of(read(source), kind), task, options.verify)
+        write_like(target, chunks, target, force=True, check=_check)
+    return target.stat().st_size - before
+
+
+def _content_of(data: bytes, kind: Kind) -> Content:
+    """Return the content of a file that is to be added to one of a kind."""
+    if kind is not Kind.ARRAY:
+        return Plain(data, kind)
+    import numpy as np
+
+    with reading("expected a .npy file to add to an array"):
+        array = np.load(io.BytesIO(data), allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        raise InputError("expected a .npy file to add to an array, found several arrays: add one at a time")
+    return content_of_array(array)
+
+
+def _check(written: Path) -> None:
+    """Raise a FormatError unless all checksums of the coded bytes on the disk hold."""
+    with opened(written) as blob:
+        unpack(blob, OF_WRITERS).verify()
