@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from bfncodec import models
 from bfncodec.codecs.loading import load
@@ -30,6 +30,13 @@ class CodecSource(Protocol):
 
     def identified(self, identity: bytes) -> Codec[Any]:
         """Return the codec of the four bytes that files carry. Raises ModelNotFoundError."""
+
+
+@runtime_checkable
+class _Matching(Protocol):
+    """A source that knows of several models whose SHA-256 begins alike."""
+
+    def matching(self, identity: bytes) -> list[Codec[Any]]: ...
 
 
 class Models:
@@ -78,7 +85,7 @@ def codecs_of(codecs: CodecSource, identity: bytes, names: Sequence[ModelName] =
     named = next((name for name in names if name.id == identity), None)
     wanted = named.sha256 if named else identity
     try:
-        if isinstance(codecs, Models):
+        if isinstance(codecs, _Matching):
             return codecs.matching(wanted)
         return [codecs.identified(identity)]
     except ModelNotFoundError as error:

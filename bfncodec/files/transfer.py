@@ -222,11 +222,11 @@ def _decompress_long(
 
         known: list[Identity] = []
         write_like(target, counted, source, options.force, check)
+    with opened(source) as blob:
+        coding, file_bytes = describe_file(blob, options.limits), len(blob)
     if options.remove:
         remove(source, known[0])
-    with opened(source) as blob:
-        coding = describe_file(blob, options.limits)
-        return Result(counted.size, len(blob), counted.size, coding, len(blob))
+    return Result(counted.size, file_bytes, counted.size, coding, file_bytes)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,10 @@ class FakeInfo:
     @property
     def id(self) -> bytes:
         return zlib.crc32(self.name.encode()).to_bytes(4, "little")
+
+    @property
+    def sha256(self) -> str:
+        return self.id.hex() + hashlib.sha256(self.name.encode()).hexdigest()[8:]
 
 
 class FakeCodec(Codec[Any]):

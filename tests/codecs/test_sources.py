@@ -1,0 +1,100 @@
+"""Models that files name: by four bytes, by their whole hash, and those that are not there."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import bfncodec
+from bfncodec import models
+from bfncodec.codecs.loading import load
+from bfncodec.codecs.sources import CodecSource
+from bfncodec.errors import DamagedError, ModelError, ModelNotFoundError
+from bfncodec.format.container import unpack
+from bfncodec.format.modelnames import read_names
+from bfncodec.segments.policy import Policy
+from support.doubles import FakeCodec, FakeModels, noise
+
+TINY = Path(__file__).parents[1] / "golden" / "tiny"
+NOISE = noise(3, 2000).tobytes()
+
+
+class Twins(FakeModels):
+    """Two models with the same four bytes: the first decodes to something else."""
+
+    def __init__(self, *codecs: FakeCodec) -> None:
+        super().__init__()
+        self.found = codecs
+
+    def matching(self, identity: bytes) -> list[FakeCodec]:
+        return list(self.found)
+
+
+class Other(FakeCodec):
+    def _decode(self, payload: bytes, progress: object) -> bytes:
+        return bytes(len(NOISE))
+
+
+class Broken(FakeCodec):
+    def _decode(self, payload: bytes, progress: object) -> bytes:
+        raise DamagedError("not mine")
+
+
+@pytest.mark.parametrize("wrong", [Other, Broken])
+def test_each_model_of_the_same_four_bytes_is_tried(wrong: type[FakeCodec]) -> None:
+    right: CodecSource = FakeModels()
+    blob = bfncodec.compress(NOISE, codecs=right)
+    assert bfncodec.describe(blob).methods == {"model": 1}
+    for codecs in ([wrong("text"), FakeCodec("text")], [FakeCodec("text"), wrong("text")]):
+        assert bfncodec.decompress(blob, codecs=Twins(*codecs)) == NOISE
+    with pytest.raises(DamagedError):
+        bfncodec.decompress(blob, codecs=Twins(wrong("text"), wrong("text")))
+
+
+def test_files_carry_name_and_hash_of_models_that_are_not_published() -> None:
+    codecs = FakeModels()
+    blob = bfncodec.compress(NOISE, codecs=codecs, policy=Policy(named_from=10))
+    (name,) = read_names(unpack(blob).header)
+    assert (name.name, name.sha256.hex()) == ("text", codecs.codecs["text"].info.sha256)
+    assert not read_names(unpack(bfncodec.compress(NOISE, codecs=codecs)).header)  # it would take too much of so little
+
+    class Nobody(FakeModels):
+        def identified(self, identity: bytes) -> FakeCodec:
+            raise ModelNotFoundError("not here")
+
+    with pytest.raises(ModelNotFoundError, match=f"needs model text of SHA-256 {name.sha256.hex()}"):
+        bfncodec.decompress(blob, codecs=Nobody())
+
+
+def test_a_published_model_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = models.published()[0]
+    monkeypatch.setattr(models, "search_path", list)
+    with pytest.raises(ModelNotFoundError, match=f"{known.name} .SHA-256 {known.sha256}, .*package"):
+        models.matching(bytes.fromhex(known.sha256)[:4])
+
+
+def test_a_changed_model_is_not_used(tmp_path: Path) -> None:
+    """It would code files that nobody else can decode."""
+    folder = tmp_path / "tiny"
+    shutil.copytree(TINY / "text-of-200", folder)
+    info = models.read(folder)
+    (folder / models.STATED).write_text(info.sha256 + "\n")
+    assert load(folder).info.sha256 == info.sha256
+    config = folder / models.CONFIG
+    config.write_bytes(config.read_bytes() + b"\n")
+    with pytest.raises(ModelError, match=f"expected a model of SHA-256 {info.sha256}, found"):
+        load(folder)
+
+
+def test_the_registry_tells_of_the_models_that_ship() -> None:
+    """Whoever changes a model changes the registry, too: `python tests/golden/make_registry.py`."""
+    shipped = [models.read(path.parent) for path in (Path(models.__file__).parents[1] / "models").glob("*/config.json")]
+    assert {(info.name, info.sha256) for info in shipped} == {(one.name, one.sha256) for one in models.published()}
+    for info in shipped:
+        info.check()
+        assert (info.path / models.STATED).exists()
+    for one in models.published():
+        info = next(info for info in shipped if info.name == one.name)
+        assert one.size == sum(path.stat().st_size for path in (info.path / models.CONFIG, info.weights))
