@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         NotOursError,
         OutputError,
     )
+    from bfncodec.files.appending import append_file
     from bfncodec.files.transfer import compress_file, decompress_file
     from bfncodec.flow.report import CodeLength
     from bfncodec.format.limits import NO_LIMITS, Limits
@@ -52,6 +53,7 @@ _HOMES = {
         "NotOursError",
         "OutputError",
     ),
+    "files.appending": ("append_file",),
     "files.transfer": ("compress_file", "decompress_file"),
     "flow.report": ("CodeLength",),
     "format.limits": ("NO_LIMITS", "Limits"),
@@ -82,6 +84,7 @@ __all__ = [
     "NotOursError",
     "OutputError",
     "__version__",
+    "append_file",
     "available",
     "compress",
     "compress_file",

@@ -16,7 +16,7 @@ from pathlib import Path
 from bfncodec.api import CodecSource, Models, describe
 from bfncodec.content.objects import is_identical
 from bfncodec.content.types import Content
-from bfncodec.errors import InputError, OutputError
+from bfncodec.errors import FormatError, InputError, OutputError
 from bfncodec.files.atomic import (
     check_outside,
     check_target,
@@ -49,6 +49,8 @@ from bfncodec.files.streaming import (
     reading,
 )
 from bfncodec.files.verify import verify
+from bfncodec.format.concatenation import is_joinable, split
+from bfncodec.format.container import unpack
 from bfncodec.format.limits import OF_WRITERS
 from bfncodec.format.wire import Source, StreamReader
 from bfncodec.runtime.arguments import check_codecs, check_type, path_of
@@ -181,7 +183,7 @@ def decompress_file(
         raise InputError(
             "a part, or what is left of a damaged file, is not the whole: the source is not removed for it"
         )
-    if options.part is None and source.is_file():
+    if options.part is None and options.on_damage is None and source.is_file() and _is_long(source, options):
         done = _decompress_long(source, target, options, codecs, reporter)
         if done is not None:
             return done
@@ -203,16 +205,28 @@ def decompress_file(
     return Result(size_of(made), coding.file_bytes, dims_of(content), coding, read_bytes, identical)
 
 
+def _is_long(source: Path, options: Options) -> bool:
+    """Return whether a compressed file, or several in one, hold bytes or text that are decoded a piece at a time."""
+    with opened(source) as blob:
+        try:
+            frames = [unpack(piece, options.limits) for piece in split(blob)]
+        except FormatError:
+            return False  # which is told where it is read whole
+        size = sum(frame.cut.sides[0] for frame in frames)
+        return all(is_joinable(frame.header) for frame in frames) and size >= options.policy.stream_from
+
+
 def _decompress_long(
     source: Path, target: Path, options: Options, codecs: CodecSource, reporter: Reporter | None
 ) -> Result | None:
     """Decompress a file a piece at a time; None for one that is better read whole, as is all that is not long."""
+    _check_places(target, source, options)
+    size = checked_length(source, options.limits)
     with reading(source) as (read, identity):
         chunks = decompressed_chunks(StreamReader(read), options, codecs, reporter)
-        if chunks is None or (size := checked_length(source, options.limits)) < options.policy.stream_from:
+        if chunks is None:
             return None
         (reporter or SILENT).start(size)
-        _check_places(target, source, options)
         counted = Hashed(chunks)
 
         def check(written: Path) -> None:
