@@ -29,7 +29,7 @@ COMMANDS = {
     "decompress": (
         "Decompress FILES, each FILE.bfn to FILE, or to a folder where it was one; - or nothing is standard input."
     ),
-    "list": "Say what compressed FILES hold, without decoding them.",
+    "list": "Say what compressed FILES hold, and whether their checksums hold, without decoding them.",
     "measure": "Compare the ideal bits of FILES, L^n term by term, with the bits they take.",
     "models": "List the models on this machine, and at which levels each is used unasked.",
     "preview": "Write a small picture of a compressed one: PNG, or what the name after -o ends in.",

@@ -15,17 +15,20 @@ from bfncodec.cli.selection import expand
 from bfncodec.cli.streams import print_json, print_table, read_input
 from bfncodec.cli.terminal import human_bytes
 from bfncodec.files.names import has_suffix
+from bfncodec.segments.assemble import open_file
 
 
 @click.command("list")
 @opt.some_files
 @opt.together(opt.recursive, opt.limits, opt.as_json)
 def command(files: tuple[Path, ...], recursive: bool, as_json: bool, **given: Any) -> int:
-    """Say what compressed FILES hold, without decoding them."""
+    """Say what compressed FILES hold, and whether their checksums hold, without decoding them."""
     call, found = Call(), []
     for path, _ in expand(files, recursive, has_suffix, call):
         with call.each(str(path)):
-            found.append((str(path), describe(read_input(path), limits=opt.limits_of(given))))
+            blob, limits = read_input(path), opt.limits_of(given)
+            found.append((str(path), describe(blob, limits=limits)))
+            open_file(blob, limits)
     if as_json:
         print_json([{"file": name, **vars(described)} for name, described in found])
     elif found:
