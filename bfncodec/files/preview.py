@@ -6,17 +6,22 @@ import io
 from pathlib import Path
 
 from bfncodec.api import CodecSource, Models, preview
-from bfncodec.errors import OutputError
+from bfncodec.errors import InputError, OutputError
 from bfncodec.files.atomic import check_target, write_like
 from bfncodec.files.names import preview_name
 from bfncodec.files.options import Options
 from bfncodec.files.sources import opened, read
-from bfncodec.format.container import unpack
+from bfncodec.format.container import relabelled, unpack
 from bfncodec.format.cuts import NOWHERE
+from bfncodec.format.extras import Tag
+from bfncodec.format.kinds import Kind
+from bfncodec.format.limits import OF_WRITERS
 from bfncodec.images import preview as previews
+from bfncodec.images.picture import Picture
 from bfncodec.runtime.arguments import check_codecs, check_type, path_of
+from bfncodec.segments.assemble import decode_frame
 
-__all__ = ["preview_data", "preview_file"]
+__all__ = ["preview_data", "preview_file", "store_preview"]
 
 
 def preview_file(
@@ -39,6 +44,38 @@ def preview_file(
     made, stored = preview_data(source, target.suffix, options, codecs)
     write_like(target, made, source, options.force)
     return stored
+
+
+def store_preview(
+    target: str | Path, options: Options | None = None, codecs: CodecSource | None = None, *, keep: bool = True
+) -> int:
+    """Put a preview into a compressed picture, or take it out; nothing of the picture is coded anew.
+
+    keep: False to take it out. Returns the bytes by which the file grew. Raises InputError for what is no picture,
+    OutputError (target) and what :func:`bfncodec.decompress` raises.
+    """
+    check_type(options, Options, "options")
+    check_codecs(codecs)
+    target, options, codecs = path_of(target), options or Options(), codecs or Models()
+    with opened(target) as blob:
+        header, size = unpack(blob, options.limits).header, len(blob)
+        if header.kind is not Kind.IMAGE:
+            raise InputError("expected a picture, found none: only pictures have previews")
+        made = ()
+        if keep:
+            content = decode_frame(read(target), codecs, limits=options.limits)
+            assert isinstance(content, Picture)
+            extra = previews.preview_extra(content)
+            made = (extra,) if extra is not None else ()
+        later = header.without(Tag.PREVIEW).split()[1]
+        write_like(target, relabelled(blob, (*later, *made)), target, force=True, check=_check)
+    return target.stat().st_size - size
+
+
+def _check(written: Path) -> None:
+    """Raise a FormatError unless all checksums of the coded bytes on the disk hold."""
+    with opened(written) as blob:
+        unpack(blob, OF_WRITERS).verify()
 
 
 def preview_data(source: Path, suffix: str, options: Options, codecs: CodecSource) -> tuple[bytes, bool]:

@@ -7,18 +7,22 @@ a payload is coded. The encoder stands above its decoder. No numpy, torch or PIL
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from bfncodec.format.compact import LONGEST_COMPACT, pack_compact, unpack_compact
 from bfncodec.format.cuts import Cut, Grid
+from bfncodec.format.extras import Extra
 from bfncodec.format.frame import COMPACT, Coded, Frame, Place, read_start
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
-from bfncodec.format.limits import Limits
+from bfncodec.format.limits import OF_WRITERS, Limits
 from bfncodec.format.segmented import SegmentWriter, unpack_segmented
 from bfncodec.format.wire import Source
 
-__all__ = ["pack", "unpack"]
+__all__ = ["copied", "pack", "relabelled", "unpack"]
+
+_CHUNK = 1 << 20  # bytes of a file that are copied at once
 
 
 def pack(header: Header, cut: Cut, coded: Sequence[Coded]) -> bytes:
@@ -31,6 +35,29 @@ def pack(header: Header, cut: Cut, coded: Sequence[Coded]) -> bytes:
         writer.add(segment, 0 if grid else extent[0][1] - extent[0][0])
     writer.finish()
     return out.getvalue()
+
+
+def relabelled(blob: Source, extras: Iterable[Extra]) -> Iterator[bytes]:
+    """Yield the bytes of a file with other metadata, in chunks: in the segmented form only the index is another.
+
+    extras: all that a reader may skip, instead of those in the file. Raises FormatErrors.
+    """
+    frame = unpack(blob, OF_WRITERS)
+    header, last = frame.header.split()[0], frame.entries[-1]
+    if not last.head:
+        segment = frame.segment(0)
+        coded = Coded(segment.method, segment.payload, segment.check, segment.model)
+        yield pack_compact(replace(header, extras=(*header.extras, *extras)), coded)
+        return
+    yield from copied(blob, last.end)
+    out = io.BytesIO()
+    SegmentWriter.after(out.write, frame, blob[last.end - 4 : last.end], extras).finish()
+    yield out.getvalue()
+
+
+def copied(blob: Source, end: int) -> Iterator[bytes]:
+    """Yield the bytes of a file up to its byte ``end``, in chunks."""
+    yield from (blob[start : min(start + _CHUNK, end)] for start in range(0, end, _CHUNK))
 
 
 def unpack(

@@ -12,7 +12,7 @@ from bfncodec.content.types import Content, Plain
 from bfncodec.errors import FormatError, InputError
 from bfncodec.format.checks import crc32
 from bfncodec.format.concatenation import split
-from bfncodec.format.container import unpack
+from bfncodec.format.container import copied, unpack
 from bfncodec.format.extras import Tag
 from bfncodec.format.frame import Coded, Frame
 from bfncodec.format.kinds import Kind
@@ -28,8 +28,6 @@ from bfncodec.segments.plan import Plan
 from bfncodec.segments.streaming import check_plan
 
 __all__ = ["appended", "check_appendable"]
-
-_CHUNK = 1 << 20  # bytes of the file that are copied at once
 
 
 def appended(blob: Source, more: Content, task: Task, verify: bool = True) -> Iterator[bytes]:
@@ -48,7 +46,7 @@ def appended(blob: Source, more: Content, task: Task, verify: bool = True) -> It
     out = list[bytes]()
     if frame.entries[0].head:
         end = frame.entries[-1].end
-        yield from (blob[start : min(start + _CHUNK, end)] for start in range(0, end, _CHUNK))
+        yield from copied(blob, end)
         later = frame.header.without(Tag.MODELS).split()[1]
         writer = SegmentWriter.after(out.append, frame, blob[end - 4 : end], later)
     else:

@@ -16,6 +16,7 @@ from bfncodec.errors import DamagedError, InputError, OutputError
 from bfncodec.files import streaming
 from bfncodec.files.appending import append_file
 from bfncodec.files.options import Options
+from bfncodec.files.preview import store_preview
 from bfncodec.files.streaming import compressed_chunks, decompressed_chunks
 from bfncodec.files.transfer import compress_file, decompress_file
 from bfncodec.format.wire import StreamReader
@@ -142,3 +143,19 @@ def test_length_of_a_long_file_without_a_model(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(LONG)
     compress_file(tmp_path / "x", options=PLAIN)
     assert streaming.checked_length(tmp_path / "x.bfn", None) == len(LONG)
+
+
+@pytest.mark.parametrize("policy", [Policy(), Policy(plain_tile=20, plain_pixels=400)], ids=["compact", "segmented"])
+def test_a_preview_is_put_in_and_taken_out(tmp_path: Path, policy: Policy) -> None:
+    target, pixels = tmp_path / "x.bfn", noise(1, 50, 40, 3)
+    before = bfncodec.compress(pixels, "none", policy=policy)
+    target.write_bytes(before)
+    assert store_preview(target) == len(target.read_bytes()) - len(before) > 0
+    assert bfncodec.describe(target.read_bytes()).preview_bytes > 0
+    assert bfncodec.preview(target.read_bytes()).size == (40, 50)
+    np.testing.assert_array_equal(bfncodec.decompress(target.read_bytes()), pixels)
+    store_preview(target, keep=False)
+    assert target.read_bytes() == before
+    target.write_bytes(bfncodec.compress(b"bytes", "none"))
+    with pytest.raises(InputError, match="only pictures"):
+        store_preview(target)
