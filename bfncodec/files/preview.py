@@ -13,7 +13,7 @@ from bfncodec.files.options import Options
 from bfncodec.files.sources import opened, read
 from bfncodec.format.container import relabelled, unpack
 from bfncodec.format.cuts import NOWHERE
-from bfncodec.format.extras import Tag
+from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.kinds import Kind
 from bfncodec.format.limits import OF_WRITERS
 from bfncodec.images import preview as previews
@@ -61,7 +61,7 @@ def store_preview(
         header, size = unpack(blob, options.limits).header, len(blob)
         if header.kind is not Kind.IMAGE:
             raise InputError("expected a picture, found none: only pictures have previews")
-        made = ()
+        made: tuple[Extra, ...] = ()
         if keep:
             content = decode_frame(read(target), codecs, limits=options.limits)
             assert isinstance(content, Picture)
