@@ -134,7 +134,7 @@ def _segmented(reader: StreamReader, head: Head, limits: Limits) -> Iterator[tup
 
 def _compact(reader: StreamReader, window: bytes, number: int, limits: Limits) -> Iterator[tuple[Header, Segment]]:
     """Yield the segment of a compact file. window: the bytes from its beginning, not yet taken."""
-    end = first_end(window)
+    end = first_end(window, limits)
     blob = reader.take(len(window) if end is None else end, "a file")
     if end is None and len(window) == _WINDOW:
         blob += reader.rest()
