@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from bfncodec.cli.messages import Listener, complain, failure, shown, tell
 from bfncodec.cli.signals import SIGNALS
@@ -61,11 +62,12 @@ class Call:
     def each(self, name: str) -> Iterator[None]:
         """Say what goes wrong with one file in one line and go on, so that the next one follows.
 
-        What is logged meanwhile is said, too. Raises Stopped if a signal has come, before and after.
+        What is logged meanwhile is said, too; a warning is a failure. Raises Stopped if a signal has come, before and
+        after.
         """
         SIGNALS.check()
         level = logging.DEBUG if self.verbose else logging.INFO
-        listener, before = Listener(self._note, level), _LOG.level
+        listener, before = Listener(self._note, partial(self.fail, name), level), _LOG.level
         _LOG.addHandler(listener)
         _LOG.setLevel(level)
         try:

@@ -72,12 +72,13 @@ def internal_error(error: Exception) -> str:
 class Listener(logging.Handler):
     """Hands on the messages that the package logs.
 
-    tell: called with each message. level: the least that is handed on.
+    tell: called with each message but warnings. warn: called with these. level: the least that is handed on.
     """
 
-    def __init__(self, tell: Callable[[str], None], level: int) -> None:
+    def __init__(self, tell: Callable[[str], None], warn: Callable[[str], None], level: int) -> None:
         super().__init__(level)
-        self._tell = tell
+        self._tell, self._warn = tell, warn
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._tell(record.getMessage())
+        hand_on = self._warn if record.levelno >= logging.WARNING else self._tell
+        hand_on(record.getMessage())

@@ -195,7 +195,9 @@ def object_of(content: Content) -> Any:
 def _told(content: Content, made: Any) -> Any:
     if not _keeps_promise(content, made):
         _LOG.warning(
-            "the same picture, but not byte for byte the file that was compressed: zlib of this machine codes otherwise"
+            "the picture is right, but its file is not byte for byte the one that was compressed: a library here packs "
+            "pixels otherwise (zlib, or libwebp of WebP files); keep the compressed file and decompress it where they "
+            "are of the versions that compressed it"
         )
     return made
 

@@ -38,6 +38,7 @@ class Tag(IntEnum):
     FILES = 0x85  # bytes: they are the files of a folder; their paths, and what makes them again
     COLOURS = 0x87  # a palette, coded: instead of PALETTE, or of the contents of PLTE and tRNS among CHUNKS
     MOVED = 0x88  # bytes: of an .npz file, its arrays behind everything else; where they were
+    DEFLATED = 0x89  # PNG: how its pixels were packed: filters, parameters of zlib, sizes of chunks
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,7 @@ _PLACES = {
     Tag.FILES: _Place((Kind.BYTES,), excludes=(Tag.LINES, Tag.MOVED)),
     Tag.COLOURS: _Place(origins=(Origin.OBJECT, Origin.PNG), modes=(Mode.P,), excludes=(Tag.PALETTE,)),
     Tag.MOVED: _Place((Kind.BYTES,), excludes=(Tag.LINES, Tag.FILES)),
+    Tag.DEFLATED: _Place(origins=(Origin.PNG,)),
 }
 """The table at the end of section 4 of docs/format.md."""
 

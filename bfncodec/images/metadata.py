@@ -56,7 +56,8 @@ def blank_like(picture: Picture, whole: tuple[int, int]) -> Image.Image:
     """
     height, width = whole if picture.header.extra(Tag.LAYOUT) is not None else (1, 1)
     blank = np.zeros((height, width, picture.mode.channels), picture.pixels.dtype)
-    like = replace(picture, pixels=blank)
+    extras = tuple(extra for extra in picture.extras if extra.tag != Tag.DEFLATED)  # which is of the whole picture
+    like = replace(picture, pixels=blank, extras=extras)
     if picture.origin not in FORMAT_NAMES:
         return image_of_picture(like)
     with reading("the picture's metadata cannot be read"):

@@ -242,7 +242,7 @@ def test_list(folder: Path) -> None:
             "preview_bytes": 0,
             "lines": 0,
             "files": 1,
-            "identical": False,
+            "identical": True,
         }
     ]
     run("list", "a.txt", code=1)

@@ -25,6 +25,7 @@ from bfncodec.files.transfer import compress_file, decompress_file
 from bfncodec.format.kinds import Kind, Mode, Origin
 from bfncodec.images.files import read_file, write_file
 from bfncodec.images.picture import Picture
+from support import picturefiles as made
 from support.doubles import FakeModels, noise
 from support.strategies import images
 
@@ -260,7 +261,9 @@ def test_a_picture_file_never_grows() -> None:
 
 
 def test_picture_files_are_left_as_bytes_where_that_is_asked_for() -> None:
-    other = saved(photo(), "PNG", compress_level=1)
+    rows = b"".join(b"\0" + row.tobytes() for row in made.slope(60, 70))
+    other = made.png((70, 60), 8, 2, rows, deflate=made.flushed_deflate)
+    assert encode_data(other, Options("none"), FakeModels())[1].header.kind is Kind.IMAGE
     assert encode_data(other, Options("none", exact=True), FakeModels())[1].header.kind is Kind.BYTES
     assert encode_data(PNG, Options("text"), FakeModels())[1].header.kind is Kind.BYTES
 

@@ -31,9 +31,17 @@ def chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
-def png(size: tuple[int, int], depth: int, colour: int, raw: bytes, extra: bytes = b"", interlace: int = 0) -> bytes:
+def png(
+    size: tuple[int, int],
+    depth: int,
+    colour: int,
+    raw: bytes,
+    extra: bytes = b"",
+    interlace: int = 0,
+    deflate: Callable[[bytes], bytes] = zlib.compress,
+) -> bytes:
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, interlace))
-    return b"\x89PNG\r\n\x1a\n" + head + extra + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + head + extra + chunk(b"IDAT", deflate(raw)) + chunk(b"IEND", b"")
 
 
 def png_of(pixels: np.ndarray[Any, Any], extra: bytes = b"") -> bytes:
@@ -196,3 +204,10 @@ def other_deflate(data: bytes) -> bytes:
     """Return what no level of zlib writes by default."""
     coder = zlib.compressobj(6, zlib.DEFLATED, 12, 8, zlib.Z_FIXED)
     return coder.compress(data) + coder.flush()
+
+
+def flushed_deflate(data: bytes) -> bytes:
+    """Return what zlib writes with no parameters unless it is told to end a block."""
+    coder, middle = zlib.compressobj(6), len(data) // 3
+    first = coder.compress(data[:middle]) + coder.flush(zlib.Z_SYNC_FLUSH)
+    return first + coder.compress(data[middle:]) + coder.flush()

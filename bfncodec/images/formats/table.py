@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 
 from bfncodec.format.kinds import Origin
 from bfncodec.images.formats import raw, webp
@@ -23,15 +24,17 @@ class FileFormat:
     """Functions of a format.
 
     parse: takes a file apart; raises anything for one that is better kept as bytes. write: its inverse, makes the file
-    of a picture; raises anything for metadata that cannot be.
+    of a picture; raises anything for metadata that cannot be. restored: adds to the picture of a file what makes it
+    byte for byte, where that can be left out.
     """
 
     parse: Callable[[bytes], Parsed]
     write: Callable[[Picture], bytes]
+    restored: Callable[[Parsed], Picture] = attrgetter("picture")
 
 
 FORMATS = {
-    Origin.PNG: FileFormat(png.parse, png.write),
+    Origin.PNG: FileFormat(png.parse, png.write, png.restored),
     Origin.WEBP: FileFormat(webp.parse, webp.write),
     Origin.BMP: FileFormat(raw.parse_bmp, raw.write),
     Origin.PPM: FileFormat(raw.parse_ppm, raw.write),

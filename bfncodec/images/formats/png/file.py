@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import chain
+
 from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.kinds import Mode, Origin
 from bfncodec.images.formats.chunks import Chunk, chunks_extra, pack_chunks, unpack_chunks
 from bfncodec.images.formats.png import pixels
 from bfncodec.images.formats.png.container import Head, png_file, read_chunks, spans_of
+from bfncodec.images.formats.png.packing import Packing
 from bfncodec.images.formats.png.palette import read_chunks_of, split_depth, with_chunks
-from bfncodec.images.formats.spans import Parsed, UnfitError
+from bfncodec.images.formats.spans import Parsed, Role, UnfitError
 from bfncodec.images.picture import Picture
+from bfncodec.runtime.arrays import Pixels
 
-__all__ = ["bare", "filter_chunks", "parse", "write"]
+__all__ = ["bare", "filter_chunks", "parse", "restored", "write"]
 
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _SEEN = (b"IHDR", b"tRNS", b"IDAT", b"IEND")  # that make the pixels of a picture without a palette
@@ -52,15 +57,36 @@ def _check(chunks: list[Chunk]) -> tuple[int, int]:
 
 
 def write(picture: Picture) -> bytes:
-    """Return the file of a picture: chunks in their order, all pixels in one IDAT chunk."""
+    """Return the file of a picture: chunks in their order, pixels packed as Tag.DEFLATED says."""
+    head, chunks = _head_of(picture)
+    value = picture.header.extra(Tag.DEFLATED)
+    packing = Packing.plain(head) if value is None else Packing.read(value, head)
+    parts = packing.cut(pixels.encode(head, _own_pixels(picture), packing))
+    bodies = [[(name, part) for part in parts] if name == b"IDAT" else [(name, body)] for name, body in chunks]
+    return png_file([(b"IHDR", head.write()), *chain(*bodies), (b"IEND", b"")])
+
+
+def restored(found: Parsed) -> Picture:
+    """Return the picture of a file with how its pixels were packed, where that is known and not as by default."""
+    picture = found.picture
+    head, parts = _head_of(picture)[0], [body for role, body in found.spans if role is Role.PIXELS]
+    packing = pixels.find_packing(head, _own_pixels(picture), parts)
+    if packing is None or packing == Packing.plain(head):
+        return picture
+    return replace(picture, extras=(*picture.extras, packing.write()))
+
+
+def _head_of(picture: Picture) -> tuple[Head, list[Chunk]]:
+    """Return the head of a picture's file, and the chunks between it and the end."""
     chunks, depth = read_chunks_of(picture)
     interlaced = bool(chunks) and chunks[0] == _INTERLACED
-    chunks, palette = chunks[1:] if interlaced else chunks, picture.palette
     height, width = picture.pixels.shape[:2]
-    head = Head.of(picture.mode, depth, height, width, interlaced)
-    stream = pixels.encode(head, palette.own_numbers(picture.pixels) if palette else picture.pixels)
-    kept = [(name, stream if name == b"IDAT" else body) for name, body in chunks]
-    return png_file([(b"IHDR", head.write()), *kept, (b"IEND", b"")])
+    return Head.of(picture.mode, depth, height, width, interlaced), chunks[1:] if interlaced else chunks
+
+
+def _own_pixels(picture: Picture) -> Pixels:
+    palette = picture.palette
+    return palette.own_numbers(picture.pixels) if palette else picture.pixels
 
 
 def bare(data: bytes) -> bytes:

@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from bfncodec.format.kinds import Mode
 from bfncodec.images.formats.png.container import Head, png_file
+from bfncodec.images.formats.png.deflate import Deflate
+from bfncodec.images.formats.png.packing import Filters, Packing, chunks_of
 from bfncodec.images.formats.png.rows import best_filtered, filtered, pack_rows, unfiltered, unpack_rows
 from bfncodec.images.formats.spans import UnfitError
 from bfncodec.images.samples import from_image, open_stream
 from bfncodec.runtime.arrays import Bytes, Pixels
 
-__all__ = ["decode", "encode"]
-
-_LEVEL = 6  # of zlib
+__all__ = ["decode", "encode", "find_packing"]
 
 
-def encode(head: Head, pixels: Pixels) -> bytes:
-    """Return pixels ``[H, W, C]`` as a zlib stream of filtered rows. Numbers of a palette and bits are not filtered."""
-    coder, out = zlib.compressobj(_LEVEL), []
+def encode(head: Head, pixels: Pixels, packing: Packing) -> bytes:
+    """Return pixels ``[H, W, C]`` as a zlib stream of filtered rows."""
+    return packing.deflate.encode(_filtered_passes(head, pixels, packing.filters))
+
+
+def _filtered_passes(head: Head, pixels: Pixels, filters: Filters) -> Iterator[bytes]:
+    first = 0
     for part in head.passes:
         rows = pack_rows(pixels[part], head.depth)
-        if head.depth < 8 or head.mode is Mode.P:
-            filters = np.zeros(len(rows), np.uint8)
-        else:
-            filters, rows = best_filtered(rows, head.step)
-        out.append(coder.compress(np.concatenate([filters[:, None], rows], axis=1).tobytes()))
-    return b"".join([*out, coder.flush()])
+        yield filters.apply(rows, first, head.step).tobytes()
+        first += len(rows)
+
+
+def find_packing(head: Head, pixels: Pixels, chunks: Sequence[bytes]) -> Packing | None:
+    """Return the packing that makes these contents of IDAT chunks, which :func:`decode` took, of their pixels.
+
+    None where none is found.
+    """
+    stream = b"".join(chunks)
+    found = _read_passes(head, stream)
+    content = b"".join(rows.tobytes() for rows in found)
+    cut, deflate = chunks_of(list(map(len, chunks)), len(content)), Deflate.find(content, stream)
+    if cut is None or deflate is None:
+        return None
+    least = [best_filtered(pack_rows(pixels[part], head.depth), head.step)[0] for part in head.passes]
+    filters = Filters.of(np.concatenate([rows[:, 0] for rows in found]), np.concatenate(least))
+    return Packing(filters, deflate, cut)
 
 
 def decode(head: Head, stream: bytes) -> Pixels:

@@ -13,9 +13,10 @@ import numpy as np
 
 from bfncodec.runtime.arrays import Bytes, Pixels
 
-__all__ = ["best_filtered", "filtered", "pack_rows", "unfiltered", "unpack_rows"]
+__all__ = ["FILTERS", "best_filtered", "filtered", "pack_rows", "unfiltered", "unpack_rows"]
 
-_FILTERS = 5  # none, left, above, their average, Paeth's
+FILTERS = 5
+"""Number of filters: none, left, above, their average, Paeth's."""
 _AVERAGE, _PAETH = 3, 4
 _BAND = 1 << 20  # bytes that are filtered at once
 
@@ -44,7 +45,7 @@ def best_filtered(rows: Bytes, step: int) -> tuple[Bytes, Bytes]:
     for band, above in _bands(rows):
         around = (_shifted(rows[band], step), above, _shifted(above, step))
         least = None
-        for number in range(_FILTERS):
+        for number in range(FILTERS):
             made = rows[band] - _predicted(number, *around)
             cost = np.minimum(made, -made).sum(1, dtype=np.int64)
             better = cost >= 0 if least is None else cost < least
@@ -59,7 +60,7 @@ def unfiltered(differences: Bytes, filters: Bytes, step: int) -> Bytes:
     ValueError for unknown filters, or rows that are not of whole pixels.
     """
     height, size = differences.shape
-    if height and filters.max() >= _FILTERS:
+    if height and filters.max() >= FILTERS:
         raise ValueError(f"filter {filters.max()} is not known")
     if size % step:
         raise ValueError(f"rows of {size} bytes are no pixels of {step}")

@@ -1,0 +1,165 @@
+"""Packing of a PNG file's pixels: filters, the parameters of Deflate and the sizes of IDAT chunks (Tag.DEFLATED)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import numpy as np
+
+from bfncodec.errors import DamagedError
+from bfncodec.format.extras import Extra, Tag
+from bfncodec.format.kinds import Mode
+from bfncodec.format.wire import Reader, varint
+from bfncodec.images.formats.png.container import Head
+from bfncodec.images.formats.png.deflate import LARGEST_BLOCK, PLAIN, SMALLEST_BLOCK, Deflate
+from bfncodec.images.formats.png.rows import FILTERS, best_filtered, filtered
+from bfncodec.runtime.arrays import Bytes
+
+__all__ = ["LEAST", "Filters", "Packing", "chunks_of"]
+
+LEAST = FILTERS
+"""In the place of a filter: that whose differences have the least sum."""
+_STRATEGIES, _MEMORIES, _WINDOWS, _LEVELS = 5, 9, 7, 9
+_ONE, _EVEN, _LISTED, _LEAST_POWER, _MOST_POWER = 0, 1, 2, 8, 30
+_SMALLEST = 1 << _LEAST_POWER  # chunk of a size that all have
+_FEW, _EACH = 1024, 256  # listed chunks: at most so many, and one for so many bytes of rows
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Filters of all rows, counted through all passes.
+
+    rule: 0 to 4, or LEAST. others: rows with another filter, rising, and their filters.
+    """
+
+    rule: int
+    others: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, found: Bytes, least: Bytes) -> Filters:
+        """Return filters by the rule that has the fewest exceptions. least: what LEAST gives."""
+        rules = [*range(FILTERS), LEAST]
+        wrong = [np.flatnonzero(found != (least if rule == LEAST else rule)) for rule in rules]
+        rule = min(rules, key=lambda rule: len(wrong[rule]))
+        return cls(rule, tuple((int(row), int(found[row])) for row in wrong[rule]))
+
+    def apply(self, rows: Bytes, first: int, step: int) -> Bytes:
+        """Return rows with their filter in front, uint8 ``[H, 1 + B]``. first: number of the first of them."""
+        if self.rule == LEAST:
+            filters, made = best_filtered(rows, step)
+        else:
+            filters, made = np.full(len(rows), self.rule, np.uint8), rows
+        for row, number in self.others:
+            if first <= row < first + len(rows):
+                filters[row - first] = number
+        if self.others or self.rule not in (0, LEAST):
+            made = filtered(rows, filters, step)
+        return np.concatenate([filters[:, None], made], axis=1)
+
+    def write(self) -> bytes:
+        """Return the exceptions: of each a varint, five times the rows since the one before, and the filter."""
+        gaps = (row - before - 1 for before, row in pairwise([-1, *(row for row, _ in self.others)]))
+        pairs = zip(gaps, self.others, strict=True)
+        return b"".join(varint(FILTERS * gap + number) for gap, (_, number) in pairs)
+
+    @classmethod
+    def read(cls, rule: int, reader: Reader, rows: int) -> Filters:
+        """Read what :meth:`write` wrote. DamagedError for rows that are not there."""
+        others, row = [], -1
+        while reader.offset < len(reader.data):
+            gap, number = divmod(reader.varint("a filter"), FILTERS)
+            row += gap + 1
+            if row >= rows:
+                raise DamagedError(f"a filter of row {row} of a picture of {rows}")
+            others.append((row, number))
+        return cls(rule, tuple(others))
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Packing of pixels in a file.
+
+    chunks: sizes of IDAT chunks, but for the last; a single number for that of all. Nothing for one chunk.
+    """
+
+    filters: Filters
+    deflate: Deflate = PLAIN
+    chunks: int | tuple[int, ...] = ()
+
+    @classmethod
+    def plain(cls, head: Head) -> Packing:
+        """Return the packing of a file of which nothing is known. Numbers of a palette and bits are not filtered."""
+        return cls(Filters(0 if head.depth < 8 or head.mode is Mode.P else LEAST))
+
+    def cut(self, stream: bytes) -> list[bytes]:
+        """Return the contents of IDAT chunks; what is left of a stream of another size is in the last."""
+        if isinstance(self.chunks, int):
+            cuts = list(range(0, len(stream), self.chunks))
+        else:
+            cuts = [cut for cut in accumulate(self.chunks, initial=0) if cut < len(stream)]
+        return [stream[start:stop] for start, stop in pairwise([*cuts, len(stream)])]
+
+    def write(self) -> Extra:
+        """Return the extra that holds it."""
+        coder = self.deflate
+        fields = (
+            coder.strategy << 4 | coder.level,
+            coder.window - 8 << 4 | coder.memory,
+            self.filters.rule << 5 | coder.told_level << 3 | coder.told_window,
+        )
+        block = b"" if coder.level else varint(coder.block)
+        return Extra(Tag.DEFLATED, bytes(fields) + block + self._write_chunks() + self.filters.write())
+
+    @classmethod
+    def read(cls, value: bytes, head: Head) -> Packing:
+        """Read what :meth:`write` wrote, of a picture with that head. DamagedError for what it does not write."""
+        reader = Reader(value)
+        first, second, third = reader.take(3, "how a stream was deflated")
+        strategy, level, window, memory = first >> 4, first & 15, second >> 4, second & 15
+        known = strategy < _STRATEGIES and level <= _LEVELS and 1 <= window <= _WINDOWS and 1 <= memory <= _MEMORIES
+        if not known or third >> 5 > LEAST:
+            raise DamagedError(f"a stream cannot be deflated as {value[:3].hex()} says")
+        block = LARGEST_BLOCK if level else reader.varint("the size of stored blocks")
+        if not SMALLEST_BLOCK <= block <= LARGEST_BLOCK:
+            raise DamagedError(f"stored blocks of {block} bytes cannot be")
+        deflate = Deflate(level, strategy, memory, window + 8, third & 7, third >> 3 & 3, block)
+        sides = [head.sides(part) for part in head.passes]
+        size = sum(rows * (1 + head.row_bytes(columns)) for rows, columns in sides)
+        chunks = _read_chunks(reader, _FEW + size // _EACH)
+        return cls(Filters.read(third >> 5, reader, sum(rows for rows, _ in sides)), deflate, chunks)
+
+    def _write_chunks(self) -> bytes:
+        if not isinstance(self.chunks, int):
+            return bytes([_LISTED]) + b"".join(map(varint, (len(self.chunks), *self.chunks))) if self.chunks else b"\0"
+        power = self.chunks.bit_length() - 1
+        return bytes([power]) if self.chunks == 1 << power else bytes([_EVEN]) + varint(self.chunks)
+
+
+def chunks_of(sizes: Sequence[int], content: int) -> int | tuple[int, ...] | None:
+    """Return the sizes of IDAT chunks as :class:`Packing` has them, None for what it cannot have.
+
+    content: bytes that the stream in them makes.
+    """
+    first, last = sizes[0], sizes[-1]
+    if len(sizes) == 1:
+        return ()
+    if set(sizes[:-1]) == {first} and 0 < last <= first and _SMALLEST <= first < 1 << _MOST_POWER + 1:
+        return first
+    return tuple(sizes[:-1]) if 0 not in sizes and len(sizes) <= _FEW + content // _EACH else None
+
+
+def _read_chunks(reader: Reader, most: int) -> int | tuple[int, ...]:
+    form = reader.byte("sizes of chunks")
+    if _LEAST_POWER <= form <= _MOST_POWER:
+        return 1 << form
+    if form == _EVEN and (size := reader.varint("the size of chunks")) >= _SMALLEST:
+        return size
+    if form == _LISTED and (count := reader.varint("the number of chunks")) <= most:
+        sizes = tuple(reader.varint("the size of a chunk") for _ in range(count))
+        if 0 not in sizes:
+            return sizes
+    if form == _ONE:
+        return ()
+    raise DamagedError(f"chunks cannot be cut by form {form} of their sizes")
