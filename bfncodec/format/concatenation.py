@@ -54,7 +54,7 @@ def check_joinable(blob: bytes) -> None:
             "is kept as a picture, a folder or arrays, and only bytes and text can be read again where several files "
             "are one",
             python="give each a file of its own",
-            command="use -o FOLDER/, or --bytes to take a picture file as bytes",
+            command="use -o FOLDER/, or --bytes --lines to take a picture file as bytes",
         )
 
 

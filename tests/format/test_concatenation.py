@@ -302,8 +302,8 @@ def test_a_picture_among_several_is_refused(folder: Path) -> None:
     assert run("decompress", stdin=result.stdout_bytes).stdout_bytes == TEXT + NOISE
     (error,) = [line for line in result.stderr.splitlines() if line.startswith("bfncodec:")]
     assert error.startswith("bfncodec: photo.png: is kept as a picture")
-    assert "--bytes" in error
-    whole = run("compress", "--bytes", "-c", "a.txt", "photo.png").stdout_bytes
+    assert "--bytes --lines" in error
+    whole = run("compress", "--bytes", "--lines", "-c", "a.txt", "photo.png").stdout_bytes
     assert run("decompress", stdin=whole).stdout_bytes == TEXT + (folder / "photo.png").read_bytes()
     picture = run("compress", "-c", "photo.png").stdout_bytes
     assert "one after the other" in run("decompress", "-o", "x", stdin=picture * 2, code=1).stderr

@@ -190,6 +190,7 @@ def stands(tag: Tag, header: Header, segmented: bool) -> bool:
         0x85: header.kind is Kind.BYTES,
         0x87: picture and origin in (0, 2) and palette,
         0x88: header.kind is Kind.BYTES,
+        0x89: picture and origin == 2,
     }[tag]
 
 
