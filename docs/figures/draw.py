@@ -301,12 +301,60 @@ def _move(svg: Svg, left: float, level: float, bits: float) -> None:
     svg.path(f"M{left + 52} {_n(_height(after))}H{left + 88}", stroke=LINE, dash="3 3", width=1)
 
 
+# ---- the format ---------------------------------------------------------------------------------
+
+FIELDS = {
+    "compact": [
+        ("magic", 2),
+        ("flags", 1),
+        ("check of coded bytes", 2),
+        ("check of content", 2),
+        ("model", 4),
+        ("fields, extras", 0),
+        ("payload", 0),
+    ],
+    "head": [("magic", 2), ("flags", 1), ("check of head", 2), ("fields, extras, sides", 0)],
+    "segment": [("method", 1), ("model", 4), ("size", 0), ("payload", 0), ("check of content", 4), ("link", 4)],
+    "index": [("methods, sizes, lengths, extras", 0), ("check", 4), ("size", 0), ("end mark", 2)],
+}
+"""Fields of each part of a file with their bytes, 0 where these vary."""
+
+
+def frame() -> str:
+    """Both forms of a file, and what each checksum covers."""
+    svg = Svg(660, 440, "The compact and the segmented form of a file: their fields, and what their checksums cover")
+    _fields(
+        svg, 40, "compact", "Compact form", LIGHT_BLUE, BLUE, "all but itself is covered by the check of coded bytes"
+    )
+    _fields(svg, 150, "head", "Segmented form: a head,", LIGHT_GREY, LINE, "covered by its check")
+    _fields(
+        svg, 260, "segment", "segments,", LIGHT_ORANGE, ORANGE, "covered by the link, which covers the link before, too"
+    )
+    _fields(svg, 370, "index", "and an index", LIGHT_GREEN, GREEN, "covered by its check, with the last link")
+    return svg.file()
+
+
+def _fields(svg: Svg, top: float, part: str, title: str, fill: str, stroke: str, covered: str) -> None:
+    """Add the fields of a part in a row, and a bracket under those that its checksum covers."""
+    left = x = 20.0
+    svg.text(left, top - 10, title, size=14, anchor="start")
+    for name, size in FIELDS[part]:
+        width = 16 + 6.1 * max(len(name), 5)
+        svg.rect(x, top, width, 38, fill, stroke)
+        svg.text(x + width / 2, top + 16, name, size=11)
+        svg.text(x + width / 2, top + 31, str(size) if size else "varies", size=10, fill=PALE)
+        x += width
+    svg.path(f"M{_n(left)} {_n(top + 43)}V{_n(top + 49)}H{_n(x)}V{_n(top + 43)}", PALE, 1)
+    svg.text((left + x) / 2, top + 64, covered, size=11, fill=PALE)
+
+
 FIGURES: dict[str, Callable[[], str]] = {
     "protocol": protocol,
     "revealing": revealing,
     "matrices": matrices,
     "believing": believing,
     "bits-back": bits_back,
+    "frame": frame,
 }
 
 if __name__ == "__main__":
