@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +12,12 @@ from PIL import Image
 
 import bfncodec
 from bfncodec.codecs.protocol import Capabilities
-from bfncodec.errors import DamagedError, FormatError, InputError, ModelNotFoundError, NewerVersionError
+from bfncodec.errors import DamagedError, FormatError, InputError, ModelNotFoundError
 from bfncodec.format.kinds import Method
 from bfncodec.format.limits import Limits
 from bfncodec.segments.policy import Policy
 from support.doubles import FakeCodec, FakeModels, noise
 from support.frames import segments_of
-from support.places import GOLDEN
 from support.strategies import MODES, arrays, contents, images, texts
 
 
@@ -419,36 +416,6 @@ def test_measure_counts_what_no_model_coded() -> None:
     assert found.model_bits == 0
     assert found.plain_bits + found.frame_bits == 8 * found.container_bytes
     assert found.dims == 243
-
-
-# ---- golden files -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("entry", json.loads((GOLDEN / "index.json").read_text()), ids=lambda entry: entry["file"])
-def test_golden_files_decode_for_ever(entry: dict[str, Any]) -> None:
-    found = bfncodec.decompress((GOLDEN / entry["file"]).read_bytes())
-    assert type(found).__name__ == entry["type"]
-    assert digest(found) == entry["sha256"]
-
-
-@pytest.mark.parametrize("name", ["newer_version.bfn", "newer_extra.bfn", "newer_mode.bfn"])
-def test_golden_files_of_the_future_are_refused(name: str) -> None:
-    with pytest.raises(NewerVersionError):
-        bfncodec.decompress((GOLDEN / name).read_bytes())
-
-
-def digest(found: Any) -> str:
-    """Of everything that must come back; for picture files of their pixels, as PNG may be packed otherwise."""
-    if isinstance(found, bytes) and found[1:4] == b"PNG":
-        import io
-
-        found = Image.open(io.BytesIO(found))
-    if isinstance(found, Image.Image):
-        parts = [found.mode, found.size, found.getpalette(rawmode=None), sorted(map(repr, found.info.items()))]
-        return hashlib.sha256(repr(parts).encode() + found.tobytes()).hexdigest()
-    if isinstance(found, np.ndarray):
-        return hashlib.sha256(repr((found.dtype.str, found.shape)).encode() + found.tobytes()).hexdigest()
-    return hashlib.sha256(found.encode("utf-8", "surrogatepass") if isinstance(found, str) else found).hexdigest()
 
 
 # ---- the package --------------------------------------------------------------------------------

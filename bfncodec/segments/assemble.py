@@ -224,7 +224,7 @@ class _Assembly:
         self.pieces[number] = wanted.of(content, self.lines, number) if wanted else content
 
     def put_salvaged(self, number: int, found: Salvaged) -> None:
-        """Take what could be had of a segment of bytes."""
+        """Take what could be had of a segment: some of its bytes, or all of it."""
         self.put(number, found.content)
         start = self.extents[number][0][0]
         self.salvaged[number] = tuple(((start + first, start + last),) for first, last in found.lost)
@@ -232,7 +232,7 @@ class _Assembly:
     def lost_in(self, number: int) -> tuple[Extent, ...]:
         """Return the extents that are lost of a damaged segment; an empty one if nothing is."""
         extent = self.extents[number]
-        return self.salvaged.get(number, (extent,)) or (((extent[0][0], extent[0][0]),),)
+        return self.salvaged.get(number, (extent,)) or (tuple((start, start) for start, _ in extent),)
 
     def files_in(self, extent: Extent) -> tuple[str, ...]:
         """Return the paths of a folder's files that have bytes in an extent."""

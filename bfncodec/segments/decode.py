@@ -91,9 +91,10 @@ def _decode_batch(
     for (number, segment), content in zip(batch, contents, strict=True):
         try:
             segment.verify(to_samples(content, mode) if is_picture else content)
-            yield number, content
         except FormatError as error:
             yield number, _despite(error, segment, content, codec)
+        else:
+            yield number, content if segment.sound else _out_of_place(content)
 
 
 def _despite(error: FormatError, segment: Segment, content: Any, codec: Codec[Any] | None) -> FormatError:
@@ -101,6 +102,14 @@ def _despite(error: FormatError, segment: Segment, content: Any, codec: Codec[An
     if codec is None or not codec.verifies(segment.payload):
         return error
     return SalvageableError(f"{error}, but all items match their own", lambda: Salvaged(content, ()))
+
+
+def _out_of_place(content: Any) -> FormatError:
+    """Return the error for coded bytes with a wrong checksum that decode to content with the right one."""
+    return SalvageableError(
+        "checksum mismatch of the coded bytes, but its content matches its own: it may not be in its place",
+        lambda: Salvaged(content, ()),
+    )
 
 
 def _decode_plain(segment: Segment, mode: Mode) -> Any:

@@ -14,6 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import bfncodec
+from bfncodec.format.checks import crc32
+from bfncodec.format.container import pack
+from bfncodec.format.cuts import Pieces
+from bfncodec.format.frame import Coded
+from bfncodec.format.header import Header
+from bfncodec.format.kinds import Kind, Method
+from bfncodec.models import find
 
 HERE = Path(__file__).parent
 DEMO = HERE.parents[1] / "benchmarks" / "demo_files"
@@ -33,7 +40,20 @@ def originals() -> dict[str, object]:
         "level_7_photo": photo[140:160, 260:300],
         "level_9_text": text[7000:7520],
         "cifar10_tile": photo[150:182, 270:302],
+        "several_models": text[9000:10800],
     }
+
+
+def several_models() -> bytes:
+    """Return a file of segments by two models, of which one is named again, and one by none."""
+    text = (DEMO / "alice.txt").read_bytes()
+    pieces = [text[9000 + 300 * n : 9300 + 300 * n] for n in range(6)]
+    coded = []
+    for piece, name in zip(pieces, ("text-fast", "text-fast", "", "text-fast", "text", "text-fast"), strict=True):
+        method = Method.MODEL if name else Method.STORED
+        payload = bfncodec.load(name).encode(piece) if name else piece
+        coded.append(Coded(method, payload, crc32(piece), find(name).id if name else b""))
+    return pack(Header(Kind.BYTES), Pieces((300,) * 6), coded)
 
 
 def archives() -> dict[str, bytes]:
@@ -61,7 +81,8 @@ if __name__ == "__main__":
         if not path.exists():
             level = next((int(part) for part in name.split("_") if part.isdigit()), 5)
             model = "cifar10" if name.startswith("cifar10") else "auto"
-            path.write_bytes(bfncodec.compress(content, model=model, level=level))
+            made = several_models() if name == "several_models" else bfncodec.compress(content, model, level=level)
+            path.write_bytes(made)
     for name, data in archives().items():
         path = HERE / f"{name}.payload"
         if not path.exists():
