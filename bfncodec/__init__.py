@@ -14,7 +14,18 @@ from __future__ import annotations
 TYPE_CHECKING = False  # typing takes longer to import than all else here, and the command begins with this module
 if TYPE_CHECKING:
     from bfncodec.analysis.measurement import Measurement, measure
-    from bfncodec.api import CodecSource, Damage, Description, Models, compress, decompress, describe, preview
+    from bfncodec.api import (
+        CodecSource,
+        Damage,
+        Description,
+        Models,
+        compress,
+        compress_many,
+        decompress,
+        decompress_many,
+        describe,
+        preview,
+    )
     from bfncodec.codecs.loading import load
     from bfncodec.codecs.protocol import Codec
     from bfncodec.errors import (
@@ -38,7 +49,18 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
-    "api": ("CodecSource", "Damage", "Description", "Models", "compress", "decompress", "describe", "preview"),
+    "api": (
+        "CodecSource",
+        "Damage",
+        "Description",
+        "Models",
+        "compress",
+        "compress_many",
+        "decompress",
+        "decompress_many",
+        "describe",
+        "preview",
+    ),
     "codecs.loading": ("load",),
     "codecs.protocol": ("Codec",),
     "errors": (
@@ -88,8 +110,10 @@ __all__ = [
     "available",
     "compress",
     "compress_file",
+    "compress_many",
     "decompress",
     "decompress_file",
+    "decompress_many",
     "describe",
     "load",
     "measure",

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bfncodec.codecs.sources import CodecSource, Models
@@ -35,11 +36,25 @@ from bfncodec.segments.assemble import Damage, decode_frame
 from bfncodec.segments.description import Description, describe_file
 from bfncodec.segments.encode import encode_frame
 from bfncodec.segments.policy import DEFAULT_POLICY, Policy
+from bfncodec.segments.together import run_together
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["CodecSource", "Damage", "Description", "Models", "compress", "decompress", "describe", "preview"]
+__all__ = [
+    "CodecSource",
+    "Damage",
+    "Description",
+    "Models",
+    "compress",
+    "compress_many",
+    "decompress",
+    "decompress_many",
+    "describe",
+    "preview",
+]
+
+Crop = tuple[int, int, int, int]
 
 
 def compress(
@@ -130,7 +145,7 @@ def compress(
 def decompress(
     blob: bytes,
     *,
-    crop: tuple[int, int, int, int] | None = None,
+    crop: Crop | None = None,
     line: int | tuple[int, int] | None = None,
     device: str = "cpu",
     threads: int | None = None,
@@ -174,6 +189,64 @@ def decompress(
     check_callables(progress=progress, on_damage=on_damage)
     check_type(limits, Limits, "limits")
     return object_of(decode_frame(data, source, progress, limits, on_damage, part_of(crop, line)))
+
+
+# ---- many objects -----------------------------------------------------------------------------
+
+
+def compress_many(
+    objects: Iterable[Any],
+    model: str = "auto",
+    *,
+    level: int = DEFAULT_LEVEL,
+    strip: bool = False,
+    verify: bool = True,
+    device: str = "cpu",
+    threads: int | None = None,
+    codecs: CodecSource | None = None,
+    policy: Policy = DEFAULT_POLICY,
+) -> list[bytes]:
+    """Compress many objects, small ones in joint calls of a model: the same bytes as :func:`compress` of each.
+
+    Where they are verified, and models decode them, this takes a fraction of the time. Arguments as for
+    :func:`compress`; errors, too, and they say whose they are. Everything is in memory at once: for millions of
+    objects call it for some thousands at a time.
+
+    >>> decompress_many(compress_many(["to be", "or not to be"], model="none"))
+    ['to be', 'or not to be']
+    """
+    source, given = _source(codecs, device, threads), _listed(objects, "objects")
+    options: dict[str, Any] = {"level": level, "strip": strip, "verify": False, "policy": policy}
+    blobs = run_together([partial(compress, data, model, **options) for data in given], source)
+    if verify:
+        pairs = zip(blobs, given, strict=True)
+        run_together([partial(_verify, blob, _stripped(data) if strip else data) for blob, data in pairs], source)
+    return blobs
+
+
+def decompress_many(
+    blobs: Iterable[bytes],
+    *,
+    crops: Sequence[Crop | None] | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    limits: Limits | None = None,
+    codecs: CodecSource | None = None,
+) -> list[Any]:
+    """Return the objects that :func:`compress_many` was given, or many calls of :func:`compress`.
+
+    crops: for each a region, as ``crop`` of :func:`decompress`, or None for the whole. Other arguments and errors as
+    there; errors say whose they are, and limits hold for each object alone.
+    """
+    source, given = _source(codecs, device, threads), _listed(blobs, "compressed files")
+    wanted = [None] * len(given) if crops is None else list(crops)
+    if len(wanted) != len(given):
+        raise InputError(f"expected as many regions as compressed files, {len(given)}, found {len(wanted)}")
+    pairs = zip(given, wanted, strict=True)
+    return run_together([partial(decompress, blob, crop=crop, limits=limits) for blob, crop in pairs], source)
+
+
+# ---- without decoding -------------------------------------------------------------------------
 
 
 def preview(
@@ -223,6 +296,13 @@ def _source(codecs: CodecSource | None, device: str, threads: int | None) -> Cod
     """Return where codecs come from. Raises InputError for arguments that say neither."""
     check_codecs(codecs)
     return codecs or Models(device, threads)
+
+
+def _listed(given: Iterable[Any], what: str) -> list[Any]:
+    """Return many objects as a list. Raises InputError for what is none, or is one object."""
+    if isinstance(given, (str, bytes, bytearray, memoryview, Mapping)) or not isinstance(given, Iterable):
+        raise InputError(f"expected a list of {what}, found {type(given).__name__}: pass a list of one")
+    return list(given)
 
 
 def _stripped(data: Any) -> Any:

@@ -1,0 +1,142 @@
+"""Many objects in joint calls of a codec: the bytes of one by one, fewer calls, errors of the object they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import bfncodec
+from bfncodec.errors import DamagedError, InputError
+from bfncodec.segments.policy import Policy
+from support.doubles import FakeCodec, FakeModels, FakeModelsAndArchive, noise
+from support.tiny import MODELS_WIN
+
+TEXTS = [noise(seed, 900).tobytes() for seed in range(4)]
+PICTURES = [noise(seed, 40, 30, 3) for seed in range(5)]
+OBJECTS = [*PICTURES, *TEXTS, "text", b"", bytearray(b"abc"), np.arange(9.0), Image.fromarray(PICTURES[0]), PICTURES[1]]
+
+
+@pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.parametrize("level", [1, 9])
+def test_bytes_are_those_of_one_by_one(verify: bool, level: int) -> None:
+    alone = [bfncodec.compress(x, level=level, codecs=FakeModels()) for x in OBJECTS]
+    models = FakeModels()
+    together = bfncodec.compress_many(OBJECTS, level=level, verify=verify, codecs=models)
+    assert together == alone
+    assert len(models.codecs["image"].batches) == 1
+    assert sum(map(len, TEXTS)) in models.codecs["text"].batches
+
+
+def test_objects_come_back_by_one_call_of_each_codec() -> None:
+    models = CountingModels()
+    blobs = bfncodec.compress_many(OBJECTS, verify=False, codecs=models)
+    models.calls.clear()
+    made = bfncodec.decompress_many(blobs, codecs=models)
+    assert sorted(models.calls) == ["photo", "text"]
+    for found, given in zip(made, OBJECTS, strict=True):
+        assert type(found) is (Image.Image if isinstance(given, Image.Image) else type(given))
+        assert np.array_equal(np.asarray(found), np.asarray(given))
+
+
+def test_regions() -> None:
+    models = FakeModels()
+    large = np.concatenate([noise(1, 512, 512, 3), noise(2, 512, 512, 3)], axis=1)
+    blobs = bfncodec.compress_many([large, PICTURES[0]], "photo", verify=False, codecs=models)
+    left, whole = bfncodec.decompress_many(blobs, crops=[(5, 6, 7, 8), None], codecs=models)
+    assert np.array_equal(left, large[6:14, 5:12])
+    assert np.array_equal(whole, PICTURES[0])
+    assert models.codecs["image"].decoded == 2
+    with pytest.raises(InputError, match="expected as many regions as compressed files, 2, found 1"):
+        bfncodec.decompress_many(blobs, crops=[None], codecs=models)
+
+
+def test_calls_are_no_larger_than_codecs_want() -> None:
+    models = FakeModels()
+    codec = models.codecs["text"]
+    texts = [noise(seed, 300_000).tobytes() for seed in range(7)]
+    blobs = bfncodec.compress_many(texts, "text", verify=False, codecs=models)
+    assert codec.batches == [900_000, 900_000, 300_000]
+    assert bfncodec.decompress_many(blobs, codecs=models) == texts
+
+
+def test_objects_of_many_segments() -> None:
+    """The first call waits for others, if it is not as large as the codec wants already; the rest is called at once."""
+    models, policy = FakeModels(), Policy(model_tile=64)
+    codec = models.codecs["image"]
+    codec.capabilities = replace(codec.capabilities, batch=3 * 64 * 64 - 1)
+    objects = [np.concatenate([noise(seed, 64, 64, 3) for seed in range(5)]), PICTURES[0]]
+    blobs = bfncodec.compress_many(objects, "photo", verify=False, codecs=models, policy=policy)
+    assert codec.batches == [8192 + 1200, 8192, 4096]
+    assert blobs == [bfncodec.compress(x, "photo", verify=False, codecs=models, policy=policy) for x in objects]
+    assert all(map(np.array_equal, bfncodec.decompress_many(blobs, codecs=models), objects))
+
+
+def test_codecs_of_one_item_at_a_time_do_not_wait() -> None:
+    models = FakeModelsAndArchive()
+    items = [noise(seed, 20, 4, 4, 3) for seed in range(3)]
+    blobs = bfncodec.compress_many(items, "archive", codecs=models, policy=MODELS_WIN)
+    assert models.codecs["archive"].batches == [960] * 3
+    assert all(map(np.array_equal, bfncodec.decompress_many(blobs, codecs=models), items))
+
+
+# ---- errors -----------------------------------------------------------------------------------
+
+
+def test_errors_say_whose_they_are() -> None:
+    with pytest.raises(InputError, match=r"^object 2 of 3: expected bytes"):
+        bfncodec.compress_many([b"a", {1, 2}, b"b"], "none")
+    with pytest.raises(DamagedError, match=r"^object 3 of 3: "):
+        bfncodec.decompress_many([*bfncodec.compress_many([b"a", b"b"], "none"), bfncodec.compress(b"c", "none")[:-1]])
+
+
+def test_an_error_in_a_joint_call_is_of_the_object_that_has_it() -> None:
+    models = CountingModels(refused=PICTURES[3].tobytes())
+    with pytest.raises(InputError, match=r"^object 4 of 5: not this one$"):
+        bfncodec.compress_many(PICTURES, "photo", codecs=models)
+    assert len(models.calls) == 1 + len(PICTURES)
+
+
+@pytest.mark.parametrize("given", [b"abc", "abc", {"a": b"abc"}, 7])
+def test_one_object_is_no_list(given: Any) -> None:
+    with pytest.raises(InputError, match="expected a list of objects"):
+        bfncodec.compress_many(given)
+    with pytest.raises(InputError, match="expected a list of compressed files"):
+        bfncodec.decompress_many(given)
+
+
+def test_nothing_at_all() -> None:
+    assert bfncodec.compress_many([]) == []
+    assert bfncodec.decompress_many(iter([])) == []
+
+
+# ---- codecs that count ------------------------------------------------------------------------
+
+
+class CountingModels(FakeModels):
+    """Codecs that note whose batches are called, and refuse one picture."""
+
+    def __init__(self, refused: bytes = b"") -> None:
+        super().__init__()
+        self.calls: list[str] = []
+        self.codecs = {role: _Counting(role, self.calls, refused) for role in self.codecs}
+
+
+class _Counting(FakeCodec):
+    def __init__(self, role: str, calls: list[str], refused: bytes) -> None:
+        super().__init__(role)
+        self.calls, self.refused = calls, refused
+
+    def encode_batch(self, xs: Sequence[Any], *args: Any, **options: Any) -> list[bytes]:
+        self.calls.append(self.info.name)
+        if any(not isinstance(x, bytes) and x.tobytes() == self.refused for x in xs):
+            raise InputError("not this one")
+        return super().encode_batch(xs, *args, **options)
+
+    def decode_batch(self, payloads: Sequence[bytes], *args: Any, **options: Any) -> list[Any]:
+        self.calls.append(self.info.name)
+        return super().decode_batch(payloads, *args, **options)
