@@ -110,7 +110,7 @@ class SegmentWriter:
         head = _write_segment_head(coded.method, coded.model, len(coded.payload), self._model)
         self._model = coded.model or self._model
         content = coded.crc.to_bytes(4, "little")
-        link = crc32(self._link, head, coded.payload, content).to_bytes(4, "little")
+        link = _next_link(self._link, head, coded.payload, content)
         for part in (head, coded.payload, content, link):
             self._write(part)
         self._link = link
@@ -136,6 +136,15 @@ def _write_head(header: Header, grid: Grid | None) -> bytes:
     if grid is not None:
         rest += b"".join(map(varint, (grid.height, grid.rows, grid.width, grid.columns)))
     return start + crc16(start, rest).to_bytes(2, "little") + rest
+
+
+def _next_link(link: bytes, head: bytes, payload: bytes, content: bytes) -> bytes:
+    """Return the checksum that ends a segment. content: that of its content.
+
+    It comes before the payload here, not behind as in the file: right behind bytes their own CRC-32 cancels them, and
+    where the payload is the content the chain would not depend on it.
+    """
+    return crc32(link, content, head, payload).to_bytes(4, "little")
 
 
 def _write_segment_head(method: Method, model: bytes, size: int, last: bytes) -> bytes:
@@ -265,7 +274,7 @@ def _read_checks(
 ) -> tuple[Segment, bytes]:
     """Return the segment, and its last four bytes. link: the four bytes before it, or the head."""
     content, coded = reader.take(4, "a checksum"), reader.take(4, "a checksum")
-    sound = crc32(link, found.raw, payload, content).to_bytes(4, "little") == coded
+    sound = _next_link(link, found.raw, payload, content) == coded
     check = int.from_bytes(content, "little")
     return Segment(found.method, payload, found.model, extent, check, _CHECK_BITS, sound), coded
 
@@ -478,7 +487,6 @@ class _Reading:
         link = blob[entry.begin - 4 : entry.begin] if number else self.head.written
         payload, checks = blob[entry.start : entry.stop], blob[entry.stop : entry.end]
         check_payload(self.header, entry.method, payload, extent, self.limits)
-        coded = int.from_bytes(checks[4:], "little")
-        sound = raw == entry.head and crc32(link, raw, payload, checks[:4]) == coded
+        sound = raw == entry.head and _next_link(link, raw, payload, checks[:4]) == checks[4:]
         content = int.from_bytes(checks[:4], "little")
         return Segment(entry.method, payload, entry.model, extent, content, _CHECK_BITS, sound)

@@ -45,7 +45,7 @@ from bfncodec.segments.policy import DEFAULT_POLICY, Policy  # noqa: E402
 from support.forge import Piece, put_together, take_apart  # noqa: E402
 from support.frames import MODEL, modelled, stored  # noqa: E402
 from support.goldens import becomes, digest  # noqa: E402
-from support.picturefiles import other_deflate, png_of, strips_of, tiff  # noqa: E402
+from support.picturefiles import other_deflate, png, png_of, strips_of, tiff  # noqa: E402
 
 ALL_ROADS = "Alle Wege führen nach Rom, alle Wege führen weiter. \ud800" * 9
 NUMBERS = b"".join(b"line %d\n" % k**3 for k in range(40))
@@ -177,6 +177,7 @@ def contents() -> Iterator[Golden]:
 
 def files() -> Iterator[Golden]:
     """Picture files of every format: such as come back byte for byte, and such as do not."""
+    noise = np.random.RandomState(1).randint(0, 60, (24, 31, 3)).astype(np.uint8)
     rgb, grey = Image.fromarray(picture(24, 31, 3)), Image.fromarray(picture(24, 31, 1)[:, :, 0])
     text = PngInfo()
     text.add_text("Title", "golden")
@@ -189,6 +190,7 @@ def files() -> Iterator[Golden]:
         "png_coded": saved(colours, "PNG", transparency=bytes([0, 255, 77])),
         "png_palette": saved(few.point(lambda n: n % 3), "PNG", bits=2),
         "png_plain": png_of(picture(24, 31, 4)),
+        "png_other": png((31, 24), 8, 2, b"".join(b"\1" + row.tobytes() for row in noise), deflate=other_deflate),
         "png_bilevel": saved(grey.convert("1"), "PNG"),
         "png_grey16": saved(picture(20, 20, 1)[:, :, 0].astype(np.uint16) * 201, "PNG"),
         "webp": saved(rgb, "WEBP", lossless=True, exact=True, icc_profile=b"a colour profile"),

@@ -175,7 +175,7 @@ def _put_segmented(file: File, crcs: list[int]) -> bytes:
     for piece, crc in zip(file.segments, crcs, strict=True):
         body = _first(piece, last) + varint(len(piece.payload)) + piece.payload + crc.to_bytes(4, "little")
         last = piece.model or last
-        link = crc32(link, body).to_bytes(4, "little")
+        link = crc32(link, body[-4:], body[:-4]).to_bytes(4, "little")
         out += [body, link]
     index = file.spoil(_index(file))
     return b"".join([*out, index, crc32(link, index).to_bytes(4, "little"), varint(len(index))[::-1], MAGIC[::-1]])

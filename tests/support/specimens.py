@@ -154,7 +154,11 @@ MAKERS: dict[str, Callable[[], bytes]] = {
     "many_numbers": in_segments(of(np.sin(np.arange(40.0)).reshape(20, 2))),
     "many_wide": in_segments(of(picture(7, 8).astype(np.uint16) * 201)),
     "many_rgb": in_segments(of(picture(7, 8, 3))),
-    "many_png": lambda: encode_data(png(), Options("none", verify=False, policy=TINY), CODECS)[0],
+    "many_png": lambda: encode_data(
+        saved(Image.fromarray(picture(7, 8, 3)), "PNG", dpi=(72, 72)),
+        Options("none", verify=False, policy=TINY),
+        CODECS,
+    )[0],
     "many_models": in_segments(of(np.concatenate([noise(n, 6, 6, 3) for n in range(3)]), "photo")),
     "many_items": in_segments(of(folder(), "archive")),
 }
