@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +47,7 @@ from bfncodec.segments.policy import DEFAULT_POLICY, Policy  # noqa: E402
 from support.forge import Piece, put_together, take_apart  # noqa: E402
 from support.frames import MODEL, modelled, stored  # noqa: E402
 from support.goldens import becomes, digest  # noqa: E402
-from support.picturefiles import other_deflate, png, png_of, strips_of, tiff  # noqa: E402
+from support.picturefiles import chunk, other_deflate, png, png_of, strips_of, tiff  # noqa: E402
 
 ALL_ROADS = "Alle Wege führen nach Rom, alle Wege führen weiter. \ud800" * 9
 NUMBERS = b"".join(b"line %d\n" % k**3 for k in range(40))
@@ -193,6 +195,8 @@ def files() -> Iterator[Golden]:
         "png_other": png((31, 24), 8, 2, b"".join(b"\1" + row.tobytes() for row in noise), deflate=other_deflate),
         "png_bilevel": saved(grey.convert("1"), "PNG"),
         "png_grey16": saved(picture(20, 20, 1)[:, :, 0].astype(np.uint16) * 201, "PNG"),
+        "png_packed": png_stored(),
+        "png_level": saved(rgb, "PNG", compress_level=9),
         "webp": saved(rgb, "WEBP", lossless=True, exact=True, icc_profile=b"a colour profile"),
         "bmp": saved(rgb, "BMP"),
         "bmp_palette": saved(colours, "BMP"),
@@ -218,6 +222,18 @@ def files() -> Iterator[Golden]:
     content = read_file(made["bmp"])
     assert content is not None
     yield "segmented_bmp", frame_of(content, SMALL), made["bmp"]
+
+
+def png_stored() -> bytes:
+    """A PNG file that no zlib need make: stored blocks of 300 bytes, filters by no rule, chunks of several sizes."""
+    content = b"".join(bytes([row * row % 5]) + line.tobytes() for row, line in enumerate(picture(20, 30, 1)))
+    blocks = [content[at : at + 300] for at in range(0, len(content), 300)]
+    heads = [struct.pack("<BHH", block is blocks[-1], len(block), len(block) ^ 0xFFFF) for block in blocks]
+    body = b"".join(head + block for head, block in zip(heads, blocks, strict=True))
+    stream = b"\x78\x01" + body + zlib.adler32(content).to_bytes(4, "big")
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 30, 20, 8, 0, 0, 0, 0))
+    parts = [chunk(b"IDAT", part) for part in (stream[:9], stream[9:100], stream[100:])]
+    return b"".join([b"\x89PNG\r\n\x1a\n", head, *parts, chunk(b"IEND", b"")])
 
 
 def frame_of(content: Content, policy: Policy = DEFAULT_POLICY) -> bytes:
