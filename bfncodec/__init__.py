@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         OutputError,
     )
     from bfncodec.files.appending import append_file
+    from bfncodec.files.fileopen import open  # noqa: A004 - as in gzip, bz2 and lzma
     from bfncodec.files.transfer import compress_file, decompress_file
     from bfncodec.flow.report import CodeLength
     from bfncodec.format.limits import NO_LIMITS, Limits
@@ -76,6 +77,7 @@ _HOMES = {
         "OutputError",
     ),
     "files.appending": ("append_file",),
+    "files.fileopen": ("open",),
     "files.transfer": ("compress_file", "decompress_file"),
     "flow.report": ("CodeLength",),
     "format.limits": ("NO_LIMITS", "Limits"),
@@ -117,6 +119,7 @@ __all__ = [
     "describe",
     "load",
     "measure",
+    "open",
     "preview",
 ]
 

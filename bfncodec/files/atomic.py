@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from bfncodec.errors import OutputError
 from bfncodec.format.frame import SUFFIX
@@ -37,6 +38,7 @@ __all__ = [
     "other_on_disk",
     "place",
     "place_folder",
+    "placing",
     "write_like",
 ]
 
@@ -161,16 +163,41 @@ def place(
         if is_stream(target):
             _write_stream(target, data)
             return
-        real = Path(os.path.realpath(target))
-        beside = leftover_name(real, "part")
-        try:
+        with _beside(target, force, check) as beside:
             _write_synced(beside, data, like)
-            if check is not None:
-                check(beside)
-            _give_name(beside, real, target, force)
-            _sync_folder(real.parent)
-        finally:
-            beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def placing(target: Path, *, force: bool = False, mode: int | None = None) -> Iterator[BinaryIO]:
+    """Yield a file that appears as the target, whole, if the block ends without an error, and else never.
+
+    force: replace a file that is there. mode: permissions that it gets. Raises OutputError where that fails; what is
+    neither file nor folder is written to as it is.
+    """
+    with _writing(target):
+        if is_stream(target):
+            with _open_stream(target) as file:
+                yield file
+            return
+        with _beside(target, force) as beside, _synced(beside, 0o666 if mode is None else 0o600) as file:
+            yield file
+            if mode is not None:
+                beside.chmod(mode)
+
+
+@contextmanager
+def _beside(target: Path, force: bool, check: Callable[[Path], None] | None = None) -> Iterator[Path]:
+    """Yield the hidden path of a file that the block writes, and then gets the target's name."""
+    real = Path(os.path.realpath(target))
+    beside = leftover_name(real, "part")
+    try:
+        yield beside
+        if check is not None:
+            check(beside)
+        _give_name(beside, real, target, force)
+        _sync_folder(real.parent)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def write_like(
@@ -215,22 +242,33 @@ def _give_name(beside: Path, real: Path, target: Path, force: bool) -> None:
 
 def _write_synced(path: Path, data: bytes | Iterable[bytes], like: os.stat_result | None) -> None:
     regular = like is not None and stat.S_ISREG(like.st_mode)
-    mode = 0o600 if regular else 0o666  # nobody reads meanwhile what only its owner may
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+    with _synced(path, 0o600 if regular else 0o666) as file:  # nobody reads meanwhile what only its owner may
         for chunk in _chunks_of(data):
             file.write(chunk)
         file.flush()
         if like is not None and regular:
             path.chmod(stat.S_IMODE(like.st_mode))
             os.utime(path, ns=(like.st_atime_ns, like.st_mtime_ns))
+
+
+@contextmanager
+def _synced(path: Path, mode: int) -> Iterator[BinaryIO]:
+    """Yield a new file that is forced to disk when it is written."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        yield file
+        file.flush()
         os.fsync(file.fileno())
 
 
 def _write_stream(path: Path, data: bytes | Iterable[bytes]) -> None:
-    number = descriptor(path)
-    with path.open("wb") if number is None else os.fdopen(os.dup(number), "wb") as file:
+    with _open_stream(path) as file:
         for chunk in _chunks_of(data):
             file.write(chunk)
+
+
+def _open_stream(path: Path) -> BinaryIO:
+    number = descriptor(path)
+    return path.open("wb") if number is None else os.fdopen(os.dup(number), "wb")
 
 
 def _chunks_of(data: bytes | Iterable[bytes]) -> Iterable[bytes]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from bfncodec.codecs.sources import CodecSource
 from bfncodec.content.types import Content, Plain
@@ -18,16 +18,15 @@ from bfncodec.format.frame import Coded, Frame
 from bfncodec.format.kinds import Kind
 from bfncodec.format.limits import OF_WRITERS
 from bfncodec.format.lineindex import lines_of
-from bfncodec.format.modelnames import read_names, write_names
+from bfncodec.format.modelnames import read_names
 from bfncodec.format.segmented import SegmentWriter
 from bfncodec.format.wire import Source
 from bfncodec.runtime.progress import silent
 from bfncodec.segments.decode import decode
-from bfncodec.segments.encode import Task, names_of
-from bfncodec.segments.plan import Plan
-from bfncodec.segments.streaming import check_plan
+from bfncodec.segments.encode import Task
+from bfncodec.segments.streaming import PieceWriter
 
-__all__ = ["appended", "check_appendable"]
+__all__ = ["appended", "check_appendable", "coded_end", "writer_after"]
 
 
 def appended(blob: Source, more: Content, task: Task, verify: bool = True) -> Iterator[bytes]:
@@ -39,29 +38,34 @@ def appended(blob: Source, more: Content, task: Task, verify: bool = True) -> It
     Raises InputError for content that cannot be added, FormatErrors for a file that is damaged, and what the models
     raise.
     """
-    frame = check_appendable(blob, more)
-    plan = task.plan(more, None)
-    if verify:
-        check_plan(more.header, plan, more, task.codecs)
-    out = list[bytes]()
-    if frame.entries[0].head:
-        end = frame.entries[-1].end
-        yield from copied(blob, end)
-        later = frame.header.without(Tag.MODELS).split()[1]
-        writer = SegmentWriter.after(out.append, frame, blob[end - 4 : end], later)
-    else:
-        writer = SegmentWriter(out.append, frame.header.without(Tag.MODELS))
-        writer.add(_whole(frame, task.codecs), frame.cut.sides[0])
-    for coded, extent in zip(plan.coded, plan.cut.extents, strict=True):
-        writer.add(coded, extent[0][1] - extent[0][0])
-    kept = read_names(frame.header)
-    names = [*kept, *(name for name in names_of(_models(plan), task.codecs) if name not in kept)]
-    writer.finish([write_names(names)] if names else [])
+    frame, out = check_appendable(blob, more), list[bytes]()
+    yield from copied(blob, coded_end(frame))
+    writer = writer_after(blob, frame, out.append, task, verify)
+    writer.add(more)
+    writer.finish()
     yield b"".join(out)
 
 
-def _models(plan: Plan) -> set[bytes]:
-    return {coded.model for coded in plan.coded if coded.model}
+def coded_end(frame: Frame) -> int:
+    """Return the byte up to which a file stays as it is when content is added: all but its index, if it has one."""
+    return frame.entries[-1].end if frame.entries[0].head else 0
+
+
+def writer_after(
+    blob: Source, frame: Frame, write: Callable[[bytes], object], task: Task, verify: bool = True
+) -> PieceWriter:
+    """Return what writes all that stands behind :func:`coded_end` when content is added to a file.
+
+    Of a compact file that is its segment, too, as the first of the segmented form, if there is anything in it.
+    """
+    names = read_names(frame.header)
+    if end := coded_end(frame):
+        later = frame.header.without(Tag.MODELS).split()[1]
+        return PieceWriter(SegmentWriter.after(write, frame, blob[end - 4 : end], later), task, verify, names)
+    writer = SegmentWriter(write, frame.header.without(Tag.MODELS))
+    if frame.cut.sides[0]:  # an empty segment may only be alone
+        writer.add(_whole(frame, task.codecs), frame.cut.sides[0])
+    return PieceWriter(writer, task, verify, names)
 
 
 def check_appendable(blob: Source, more: Content) -> Frame:

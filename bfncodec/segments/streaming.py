@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from bfncodec.codecs.sources import CodecSource
 from bfncodec.content.types import Content, Plain, same_content
@@ -17,17 +17,16 @@ from bfncodec.format.frame import SEGMENTED, Entry, Frame, Segment, read_start
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
 from bfncodec.format.limits import OF_WRITERS, Limits, check_limit
-from bfncodec.format.modelnames import write_names
+from bfncodec.format.modelnames import ModelName, write_names
 from bfncodec.format.segmented import Head, SegmentWriter, read_head_of, read_segments
 from bfncodec.format.wire import Reader, StreamReader
 from bfncodec.runtime.progress import Progress, silent
 from bfncodec.segments.assemble import decode_frame
-from bfncodec.segments.bytes import encode_bytes
 from bfncodec.segments.decode import decode
 from bfncodec.segments.encode import Task, names_of
 from bfncodec.segments.plan import Plan
 
-__all__ = ["check_plan", "check_stream", "decode_stream", "encode_pieces", "is_stream_of_bytes"]
+__all__ = ["PieceWriter", "check_plan", "check_stream", "decode_stream", "encode_pieces", "is_stream_of_bytes"]
 
 _WINDOW = 1 << 18  # bytes: more than a compact file of bytes has, and another behind it
 
@@ -42,19 +41,41 @@ def encode_pieces(pieces: Iterable[bytes], task: Task, verify: bool = True) -> I
 
     Raises InputError for a named model that cannot code a piece, OutputError for what does not verify.
     """
-    header, out = Header(Kind.BYTES), list[bytes]()
-    writer, choice = SegmentWriter(out.append, header), task.choice("text")
+    out = list[bytes]()
+    writer = PieceWriter(SegmentWriter(out.append, Header(Kind.BYTES)), task, verify)
     for piece in pieces:
-        plan = encode_bytes(piece, choice, task.progress, policy=task.policy)
-        if verify:
-            check_plan(header, plan, Plain(piece), task.codecs)
-        for coded, extent in zip(plan.coded, plan.cut.extents, strict=True):
-            writer.add(coded, extent[0][1] - extent[0][0])
+        writer.add(Plain(piece))
         yield b"".join(out)
         out.clear()
-    names = names_of(writer.models, task.codecs)
-    writer.finish([write_names(names)] if names else [])
+    writer.finish()
     yield b"".join(out)
+
+
+class PieceWriter:
+    """Codes pieces of content that follow each other, and writes them as the next segments of a file.
+
+    writer: of the segments. verify: decode each piece and compare it before it is written. names: of models that the
+    file has already.
+    """
+
+    def __init__(self, writer: SegmentWriter, task: Task, verify: bool, names: Sequence[ModelName] = ()) -> None:
+        self._writer, self._task, self._verify, self._names = writer, task, verify, list(names)
+        self._models = set[bytes]()
+
+    def add(self, piece: Content) -> None:
+        """Write a piece. Errors as for :func:`encode_pieces`."""
+        plan = self._task.plan(piece, None)
+        if self._verify:
+            check_plan(piece.header, plan, piece, self._task.codecs)
+        for coded, extent in zip(plan.coded, plan.cut.extents, strict=True):
+            self._writer.add(coded, extent[0][1] - extent[0][0])
+        self._models |= {coded.model for coded in plan.coded if coded.model}
+
+    def finish(self) -> None:
+        """Write the index."""
+        new = names_of(self._models, self._task.codecs)
+        names = [*self._names, *(name for name in new if name not in self._names)]
+        self._writer.finish([write_names(names)] if names else [])
 
 
 def check_plan(header: Header, plan: Plan, content: Content, codecs: CodecSource) -> None:

@@ -55,6 +55,15 @@ def test_more_is_at_the_end(first: Any, more: Any, policy: Policy) -> None:
             assert found == first + more * times
 
 
+@pytest.mark.parametrize(
+    ("first", "more"),
+    [(b"", b"more"), ("", "more"), (ITEMS[:0], ITEMS[:2])],
+    ids=["bytes", "text", "array"],
+)
+def test_what_is_empty_grows(first: Any, more: Any) -> None:
+    np.testing.assert_array_equal(bfncodec.decompress(add(compress(first), more)), more)
+
+
 def test_nothing_before_the_index_changes() -> None:
     blob = compress(TEXT)
     end = unpack(blob).entries[-1].end
