@@ -39,7 +39,8 @@ def arrays(draw: st.DrawFn) -> np.ndarray[Any, Any]:
     low = np.asarray(draw(samples(shape)))  # operations on arrays without dimensions give scalars
     if draw(st.booleans()):
         return low
-    return np.asarray(low.astype(np.uint16) * 257 + 3, draw(st.sampled_from(["<u2", ">u2"])))
+    wide = low.astype(np.uint32) * 257 + 3 & 0xFFFF
+    return np.asarray(wide).astype(draw(st.sampled_from(["<u2", ">u2"])))
 
 
 @st.composite
