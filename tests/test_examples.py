@@ -15,6 +15,7 @@ pytestmark = pytest.mark.slow  # models at work: together they take minutes
 
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
 SLOW = {"archive_of_pictures.py", "crop.py", "train_tiny.py"}
+NEEDS = {"numcodecs_buffers.py": "numcodecs", "zarr_store.py": "zarr"}  # an extra
 LONGEST = 40  # lines
 
 
@@ -24,6 +25,8 @@ def example(script: Path) -> object:
 
 @pytest.mark.parametrize("script", [example(script) for script in SCRIPTS])
 def test_it_runs(script: Path, tmp_path: Path) -> None:
+    if script.name in NEEDS:
+        pytest.importorskip(NEEDS[script.name], reason=f"{NEEDS[script.name]} is not installed")
     # One thread: several of these run at once, and threads that wait for a processor take it from each other.
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "error", str(script)]
@@ -38,5 +41,5 @@ def test_it_is_short(script: Path) -> None:
     assert len(script.read_text(encoding="utf-8").splitlines()) < LONGEST
 
 
-def test_slow_ones_exist() -> None:
-    assert {script.name for script in SCRIPTS} >= SLOW
+def test_those_that_are_named_exist() -> None:
+    assert {script.name for script in SCRIPTS} >= SLOW | set(NEEDS)

@@ -8,7 +8,7 @@ other, as one picture; so any region of it can be had alone. Others are arrays.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
 from typing import Any
@@ -21,10 +21,12 @@ from bfncodec.format.limits import Limits
 from bfncodec.models import DEFAULT_LEVEL, check_level
 from bfncodec.runtime.arguments import check_model
 from bfncodec.runtime.arrays import Array
+from bfncodec.segments.policy import DEFAULT_POLICY, Policy
 
 __all__ = ["Coder", "Stack", "decode_chunks", "models"]
 
 _PICTURES = ("u1", "u2")
+_LEAST = 32  # rows of a picture from which on it is a segment of its own, which takes some bytes
 
 
 @cache
@@ -50,12 +52,12 @@ class Coder:
 
     def encode_chunks(self, chunks: Sequence[Any]) -> list[bytes]:
         """Return the file of each chunk: bytes, or an array in C order."""
-        given = [self._prepared(x) if isinstance(x, np.ndarray) else x for x in chunks]
-        return compress_many(given, self.model, level=self.level, verify=self.verify, codecs=models())
-
-    def _prepared(self, array: Array) -> Array:
-        stack = Stack.of(array.shape, array.dtype)
-        return array if stack is None or not self._codes_pictures() else array.reshape(stack.picture)
+        stacks = [Stack.of(x.shape, x.dtype) if isinstance(x, np.ndarray) else None for x in chunks]
+        if not self._codes_pictures():
+            stacks = [None] * len(chunks)
+        given = [x.reshape(stack.picture) if stack else x for x, stack in zip(chunks, stacks, strict=True)]
+        policy = next((stack.policy for stack in stacks if stack), DEFAULT_POLICY)  # chunks of a store have one shape
+        return compress_many(given, self.model, level=self.level, verify=self.verify, codecs=models(), policy=policy)
 
     def _codes_pictures(self) -> bool:
         return self.model in ("auto", "none") or models().named(self.model).capabilities.codes_pictures
@@ -90,6 +92,15 @@ class Stack:
         """Shape of the picture, as arrays of pictures have it: none with a last dimension of one."""
         sides = self.count * self.height, self.width
         return (*sides, self.channels) if self.channels > 1 else sides
+
+    @property
+    def policy(self) -> Policy:
+        """Policy that makes each picture a segment of its own, if it is square or upright, and neither small nor large.
+
+        Then there is less to decode for one of them, and more to decode side by side for all.
+        """
+        whole = self.count > 1 and max(_LEAST, self.width) <= self.height <= DEFAULT_POLICY.model_tile
+        return replace(DEFAULT_POLICY, model_tile=self.height) if whole else DEFAULT_POLICY
 
     def crop(self, selection: tuple[Any, ...]) -> Crop | None:
         """Return the region of the picture that holds a selection of the chunk; None for all of it, or for nothing.

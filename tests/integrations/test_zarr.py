@@ -133,6 +133,15 @@ def test_a_region_decodes_its_segments_alone(fakes: FakeModels) -> None:
     assert fakes.codecs["image"].decoded == 2  # of 9 segments
 
 
+def test_one_of_the_pictures_of_a_chunk_is_decoded_alone(fakes: FakeModels) -> None:
+    data = np.stack([noise(seed, 32, 32, 3) for seed in range(6)])
+    array = stored(data, data.shape, BfnArrayCodec("photo", verify=False))
+    assert np.array_equal(array[4, 5:9], data[4, 5:9])
+    assert fakes.codecs["image"].decoded == 1
+    assert np.array_equal(array[1:4], data[1:4])
+    assert fakes.codecs["image"].decoded == 1 + 3
+
+
 def test_texts(tmp_path: Path) -> None:
     words = np.array(["to be", "or not", "to be", "", "that is"])
     codec = BfnBytesCodec("none")

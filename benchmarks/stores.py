@@ -1,0 +1,162 @@
+"""Zarr stores of tiles: bytes and throughput, ours beside Zarr's own codecs and PNG, many chunks at once or one by one.
+
+    python -m benchmarks.stores --tiles TILES.npy --photos FOLDER
+    python -m benchmarks.stores --tiles TILES.npy --count 1000 --photos FOLDER --large 64 --model photo-fast --level 1
+
+TILES.npy: uint8 [N, H, W, 3], a chunk each. Of the photos tiles of 512 x 512 are cut, the middle of each first. Stores
+are in memory, so that no disk is measured. What is done one by one is done for the first tiles only.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from PIL import Image
+from zarr.codecs import BloscCodec, ZstdCodec
+from zarr.storage import MemoryStore
+
+import bfncodec
+from benchmarks.tables import table
+from bfncodec.integrations.zarr import BfnArrayCodec
+
+Tiles = NDArray[np.uint8]
+SIDE, REGION = 512, 300
+HEADS = ("store", "bytes a tile", "bits a subpixel", "write, tiles/s", "read, tiles/s", "at random, tiles/s")
+
+
+@dataclass(frozen=True)
+class Way:
+    """A name for how a store is coded, options of zarr.create_array, and how many chunks are coded at once."""
+
+    name: str
+    options: dict[str, Any]
+    batch: int = 512
+    first: int | None = None  # tiles that are enough to measure it
+
+    def measured(self, tiles: Tiles) -> list[str]:
+        """Return a row of the table: a store written, read back whole and at random places, and compared."""
+        tiles = tiles[: self.first]
+        store, places = MemoryStore(), np.random.default_rng(0).permutation(len(tiles))[: max(1, len(tiles) // 4)]
+        with zarr.config.set({"codec_pipeline.batch_size": self.batch}):
+            shape, chunk = tiles.shape, (1, *tiles.shape[1:])
+            array = zarr.create_array(store, shape=shape, chunks=chunk, dtype=tiles.dtype, **self.options)
+            writing = spent(lambda: self._write(array, tiles))
+            reading = spent(lambda: self._read(array, np.arange(len(tiles)), tiles))
+            picking = spent(lambda: self._read(array, places, tiles))
+        size = sum(len(value) for key, value in store._store_dict.items() if not key.endswith("zarr.json"))
+        rates = (len(tiles) / writing, len(tiles) / reading, len(places) / picking)
+        packed = sizes(size, tiles) if self.first is None else ["", ""]
+        return [self.name, *packed, *(f"{rate:,.2f}" for rate in rates)]
+
+    def _write(self, array: Any, tiles: Tiles) -> None:
+        if self.batch > 1:
+            array[:] = tiles
+            return
+        for number, tile in enumerate(tiles):
+            array[number] = tile
+
+    def _read(self, array: Any, places: NDArray[np.int64], tiles: Tiles) -> None:
+        together = self.batch > 1
+        found = array.oindex[places] if together else np.stack([array[int(place)] for place in places])
+        assert np.array_equal(found, tiles[places])
+
+
+def spent(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def sizes(size: int, tiles: Tiles) -> list[str]:
+    return [f"{size / len(tiles):,.0f}", f"{8 * size / tiles.size:.3f}"]
+
+
+def png_size(tile: Tiles) -> int:
+    file = io.BytesIO()
+    Image.fromarray(tile).save(file, "PNG", optimize=True)
+    return len(file.getvalue())
+
+
+def compare(title: str, tiles: Tiles, codec: BfnArrayCodec, few: int) -> None:
+    """Print a table of all ways. few: tiles that are coded one by one."""
+    ours = {"serializer": codec, "compressors": None}
+    Way("loads and compiles what there is", ours).measured(tiles[:1])
+    ways = [
+        Way("bfncodec, 512 at once", ours),
+        Way("bfncodec, one by one", ours, 1, few),
+        Way("Zarr's default (Zstandard)", {"compressors": ZstdCodec()}),
+        Way("Blosc (Zstandard 9, shuffled)", {"compressors": BloscCodec(cname="zstd", clevel=9, shuffle="shuffle")}),
+    ]
+    rows = [way.measured(tiles) for way in ways]
+    png = sum(map(png_size, tiles))
+    click.echo(f"{title}\n\n{table(HEADS, [*rows, ['PNG, optimised', *sizes(png, tiles), '', '', '']])}\n")
+
+
+def cut(folder: Path) -> Iterator[Tiles]:
+    """Yield tiles of photos: the middle one of each, then those of the corners."""
+    photos = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.iterdir())]
+    for part in ((0.5, 0.5), (0, 0), (0, 1), (1, 0), (1, 1)):
+        for photo in photos:
+            free = photo.shape[0] - SIDE, photo.shape[1] - SIDE
+            if min(free) >= 0:
+                top, left = (int(share * room) for share, room in zip(part, free, strict=True))
+                yield photo[top : top + SIDE, left : left + SIDE]
+
+
+def region(tiles: Tiles, codec: BfnArrayCodec) -> None:
+    """Print what a region takes against the whole, in a chunk of 16 tiles."""
+    chunk = np.concatenate([np.concatenate(tiles[n : n + 4], axis=1) for n in range(0, 16, 4)])
+    store = MemoryStore()
+    array = zarr.create_array(store, data=chunk, chunks=chunk.shape, serializer=codec, compressors=None)
+    here = slice(len(chunk) // 2, len(chunk) // 2 + REGION)
+    part, whole = spent(lambda: array[here, here]), spent(lambda: array[:])
+    assert np.array_equal(array[here, here], chunk[here, here])
+    counts: list[int] = []
+    crop = (here.start, here.start, REGION, REGION)
+    bfncodec.decompress(store._store_dict["c/0/0/0"].to_bytes(), crop=crop, progress=counts.append)
+    click.echo(
+        f"{REGION} x {REGION} of a chunk of {len(chunk)} x {len(chunk)}: {sum(counts) / chunk.size:.1%} of the "
+        f"subpixels are decoded, in {part / whole:.1%} of the time of the whole"
+    )
+
+
+@click.command(help=(__doc__ or "").split("\n\n", 1)[0])
+@click.option("--tiles", type=click.Path(exists=True, path_type=Path), help="uint8 [N, H, W, 3], as .npy.")
+@click.option("--count", type=click.IntRange(1), help="Tiles of these, from the first; all unless given.")
+@click.option("--photos", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of photos.")
+@click.option("--large", default=64, show_default=True, help="Tiles of 512 x 512 that are cut of them.")
+@click.option("--model", default="photo-fast", show_default=True)
+@click.option("--level", default=1, show_default=True)
+@click.option("--few", default=32, show_default=True, help="Tiles that are coded one by one.")
+@click.option("--verify/--no-verify", default=True, help="Decode what was written before it is stored.")
+def main(
+    tiles: Path | None,
+    count: int | None,
+    photos: Path | None,
+    large: int,
+    model: str,
+    level: int,
+    few: int,
+    verify: bool,
+) -> None:
+    codec = BfnArrayCodec(model, level, verify)
+    if tiles is not None:
+        data = np.load(tiles)[:count]
+        compare(f"{len(data)} tiles of {data.shape[2]} x {data.shape[1]}", data, codec, few)
+    if photos is not None:
+        data = np.stack([tile for _, tile in zip(range(large), cut(photos), strict=False)])
+        compare(f"{len(data)} tiles of {SIDE} x {SIDE}", data, codec, max(1, few // 16))
+        region(data, codec)
+
+
+if __name__ == "__main__":
+    main()
