@@ -480,7 +480,7 @@ class Ahead:
 
         self.payloads = {}
         for frame in map(unpack, blobs):
-            if len(frame.entries) == 1 and (part := frame.segment(0)).model:
+            if len(frame.entries) == 1 and (part := frame.segment(0, salvage=True)).model:
                 self.payloads.setdefault(part.model, []).append(part.payload)
 
     def _remembered(self, codec: protocol.Codec[Any]) -> AheadCodec:
