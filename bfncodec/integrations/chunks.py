@@ -123,6 +123,10 @@ class Stack:
         region = left, y, right - left, last * self.height + bottom - y
         return None if region == (0, 0, self.width, self.count * self.height) else region
 
+    def region(self, crop: Crop) -> tuple[int, ...]:
+        """Return the shape of a region of the picture."""
+        return (crop[3], crop[2], *self.picture[2:])
+
     def placed(self, region: Array, crop: Crop) -> Array:
         """Return a chunk that is filled where a region of the picture lies, and holds anything elsewhere."""
         chunk = np.empty(self.picture, region.dtype)  # pages that nothing is written to take no memory
@@ -153,16 +157,23 @@ def decode_chunks(
     wanted: Sequence[tuple[Any, ...]] = [()] * len(blobs) if selections is None else selections
     stacks = list(map(Stack.of, shapes, dtypes))
     crops = [
-        stack.crop(chosen) if stack and describe(blob).mode else None
+        stack.crop(chosen) if stack and _is_picture(blob, stack) else None
         for blob, stack, chosen in zip(blobs, stacks, wanted, strict=True)
     ]
     made = decompress_many(blobs, crops=crops, codecs=models())
     chunks = []
     for array, stack, crop, shape, dtype in zip(made, stacks, crops, shapes, dtypes, strict=True):
         if stack is not None and crop is not None:
-            array = stack.placed(array, crop)
-        chunks.append(_checked(array, shape, dtype))
+            chunks.append(stack.placed(_checked(array, stack.region(crop), dtype), crop))
+        else:
+            chunks.append(_checked(array, shape, dtype))
     return [np.asarray(chunk[chosen]) for chunk, chosen in zip(chunks, wanted, strict=True)]
+
+
+def _is_picture(blob: bytes, stack: Stack) -> bool:
+    """Return whether a file holds the picture of a chunk, of which regions can be had; not so a file of an archive."""
+    found = describe(blob)
+    return bool(found.mode) and found.sides == stack.picture[:2]
 
 
 def _checked(made: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

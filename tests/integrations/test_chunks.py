@@ -77,11 +77,12 @@ def test_chunks_come_back_whole_and_in_part() -> None:
     assert np.array_equal(parts[1], floats[2:4])
 
 
-@pytest.mark.parametrize("shape", [(4, 4), (2, 8, 4)])
-def test_chunks_of_another_array_are_refused(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("shape", [(4, 4), (6, 6), (2, 8, 4), (5, 5, 3)])
+@pytest.mark.parametrize("selection", [(), (1, slice(1, 3))])
+def test_chunks_of_another_array_are_refused(shape: tuple[int, ...], selection: tuple[object, ...]) -> None:
     [blob] = Coder("none").encode_chunks([np.zeros((5, 5), np.uint8)])
-    with pytest.raises(DamagedError, match=r"expected a chunk of uint8 \[.*\], found uint8 \[5, 5\]"):
-        decode_chunks([blob], [shape], [U1])
+    with pytest.raises(DamagedError, match=r"expected a chunk of uint8 \[.*\], found uint8 \["):
+        decode_chunks([blob], [shape], [U1], [selection])
     with pytest.raises(DamagedError, match="found bytes"):
         decode_chunks([bfncodec.compress(b"abc", "none")], [(3,)], [U1])
 
