@@ -38,7 +38,7 @@ from bfncodec.networks.parallel.model import DenoiserConfig
 from bfncodec.networks.sequence import exact as exact_sequence
 from bfncodec.networks.sequence.exact import ExactSequence
 from bfncodec.networks.sequence.model import SequenceConfig
-from bfncodec.networks.storage import check_shapes
+from bfncodec.networks.stored import check_shapes
 from bfncodec.networks.wavefront.exact import ExactWavefront
 from bfncodec.networks.wavefront.model import WavefrontConfig
 from bfncodec.runtime.progress import Progress

@@ -7,24 +7,25 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
+from functools import cached_property, wraps
+from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 from bfncodec.codecs.protocol import Codec
 from bfncodec.errors import DamagedError, InputError, ModelError
+from bfncodec.networks.acceleration import Kernels, kernels_pay
+from bfncodec.networks.stored import Tensors
+from bfncodec.runtime import isolation, threads
 from bfncodec.runtime.arguments import bytes_of, check_callables
 from bfncodec.runtime.isolation import undisturbed
+from bfncodec.runtime.lazytorch import import_torch
 from bfncodec.runtime.progress import Progress, silent
 from bfncodec.runtime.threads import torch_threads
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
 
 CHECKSUM_BYTES = 4
 Item = TypeVar("Item")
 P = ParamSpec("P")
 R = TypeVar("R")
+Weights = TypeVar("Weights")
 Network = TypeVar("Network")
 
 _BY_VALUES = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, AssertionError, RuntimeError)
@@ -62,7 +63,9 @@ class ModelCodec(Codec[Item]):
     """
 
     threads: int | None = None
-    """CPU threads that a call may use, None for as many as torch has where it is called."""
+    """CPU threads that a call may use, None for as many as torch has, or would have, where it is
+    called.
+    """
     sizes: Any = None
     """Numbers that the encoder is free to choose: a frozen dataclass `Sizes` beside the codec."""
 
@@ -157,20 +160,71 @@ def _with_own_threads(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @dataclass(frozen=True)
-class Architecture(Generic[Network]):
+class Architecture(Generic[Weights, Network]):
     """A network that a codec may have.
 
     Parameters
     ----------
+    weights
+        Reads what is stored of it from the table `network` of config.json and the tensors. Raises ValueError, TypeError
+        or KeyError for what does not fit.
     exact
-        Makes the integer implementation from the table `network` of config.json, the stored tensors and a device.
-        Raises ValueError, TypeError or KeyError for what does not fit.
+        Makes the integer implementation of torch on a device, by name.
     compiled
-        Makes the implementation in compiled kernels from the exact one; None where there is none.
+        Makes the implementation in compiled kernels; None where there is none.
+    kernels
+        These kernels; None where there are none.
     """
 
-    exact: Callable[[dict[str, Any], dict[str, Tensor], torch.device], Network]
-    compiled: Callable[[Any], Network] | None = None
+    weights: Callable[[dict[str, Any], Tensors], Weights]
+    exact: Callable[[Weights, str], Network]
+    compiled: Callable[[Weights], Network] | None = None
+    kernels: Kernels | None = None
+
+
+class Implementations(Generic[Weights, Network]):
+    """A model's network in all implementations, each of them made when it is first asked for.
+
+    Parameters
+    ----------
+    architecture, values, tensors
+        What the model is made of, see `Architecture`.
+    device
+        The name of a device; kernels are for the CPU.
+    """
+
+    def __init__(
+        self, architecture: Architecture[Weights, Network], values: dict[str, Any], tensors: Tensors, device: str
+    ) -> None:
+        self.architecture, self.device = architecture, device
+        self.weights = architecture.weights(values, tensors)
+
+    def kernels_pay(self, seconds: float) -> bool:
+        """Return whether compiled kernels are to do work that takes about so long without them."""
+        kernels = self.architecture.kernels
+        return kernels is not None and self.device == "cpu" and kernels_pay(seconds, kernels)
+
+    def fastest(self, seconds: float) -> Network:
+        """Return the implementation for work that takes about so long without compiled kernels."""
+        return self.compiled if self.kernels_pay(seconds) else self.exact
+
+    @property
+    def exact(self) -> Network:
+        """Return the implementation of torch, which is imported for it and minds what codecs want of it."""
+        import_torch()
+        isolation.settle()
+        threads.settle()
+        return self._exact
+
+    @cached_property
+    def _exact(self) -> Network:
+        return self.architecture.exact(self.weights, self.device)
+
+    @cached_property
+    def compiled(self) -> Network:
+        """Return the implementation in compiled kernels, where the architecture has one."""
+        assert self.architecture.compiled is not None
+        return self.architecture.compiled(self.weights)
 
 
 Named = TypeVar("Named")

@@ -11,16 +11,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from bfncodec.codecs.base import Architecture, ModelCodec, check_size, named
+from bfncodec.codecs.base import Architecture, Implementations, ModelCodec, check_size, named
 from bfncodec.codecs.protocol import Capabilities
 from bfncodec.codecs.threads import in_threads
 from bfncodec.coding.ans import RandomStack
@@ -31,12 +28,14 @@ from bfncodec.flow import CodeLength, RevealSchedule, StepCosts, Wavefront
 from bfncodec.format.imagehead import ImageHead
 from bfncodec.format.wire import Reader
 from bfncodec.models import ModelInfo
-from bfncodec.networks.acceleration import kernels_pay
-from bfncodec.networks.convnet.exact import ExactConvNet, StepPixels, stored_shapes
-from bfncodec.networks.convnet.model import CODING_ORDER, ConvNetConfig
+from bfncodec.networks.acceleration import CONVNET
+from bfncodec.networks.convnet.config import CODING_ORDER, ConvNetConfig
+from bfncodec.networks.convnet.front import StepPixels
+from bfncodec.networks.convnet.weights import ConvNetWeights
 from bfncodec.networks.protocol import PixelNetwork, PixelPrediction
-from bfncodec.networks.storage import check_shapes
+from bfncodec.networks.stored import Tensors
 from bfncodec.runtime.progress import Progress, silent
+from bfncodec.runtime.threads import threads_here
 
 Ints = NDArray[np.int32]
 Coded = TypeVar("Coded", bytes, NDArray[np.uint8])
@@ -73,7 +72,7 @@ class ImageCodec(ModelCodec[Image]):
 
     sizes = Sizes()
 
-    def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
+    def __init__(self, info: ModelInfo, tensors: Tensors, device: str) -> None:
         self.info, self.device = info, device
         self.channels: tuple[int, ...] = tuple(info.config.get("channels", (3,)))
         if not self.channels or not set(self.channels) <= {1, 3}:
@@ -81,8 +80,8 @@ class ImageCodec(ModelCodec[Image]):
         self.capabilities = Capabilities(channels=self.channels, batch=CALL_PIXELS, thorough=True)
         self.make_schedule = named(SCHEDULES, info.config.get("schedule", "wavefront"), "schedule")
         values = dict(info.config["network"])
-        self.architecture = named(NETWORKS, values.get("architecture", "convnet"), "architecture")
-        self.network = self.architecture.exact(values, tensors, device)
+        architecture = named(NETWORKS, values.get("architecture", "convnet"), "architecture")
+        self.network = Implementations(architecture, values, tensors, device)
 
     def encode_items(self, xs: Sequence[Image], progress: Progress, thorough: bool) -> list[bytes]:
         """One payload for each x.
@@ -148,18 +147,8 @@ class ImageCodec(ModelCodec[Image]):
         heads = [ImageHead(x.shape[0], x.shape[1], x.shape[2], orientation) for x in xs]
         return [head.write() + body for head, body in zip(heads, bodies, strict=True)]
 
-    def _fastest(self, seconds: float) -> PixelNetwork:
-        """The network for work that takes about so long without compiled kernels."""
-        able = self.device.type == "cpu" and self.architecture.compiled is not None
-        return self._compiled if able and kernels_pay(seconds) else self.network
-
-    @cached_property
-    def _compiled(self) -> PixelNetwork:
-        assert self.architecture.compiled is not None
-        return self.architecture.compiled(self.network)
-
     def _threads(self) -> int:
-        return torch.get_num_threads() if self.device.type == "cpu" else 1
+        return threads_here() if self.device == "cpu" else 1
 
     def _in_groups(
         self,
@@ -207,7 +196,7 @@ class ImageCodec(ModelCodec[Image]):
     ) -> list[Image]:
         """The inverse of `_encode`, of images with one number of channels."""
         sizes = [height * width for height, width, _ in shapes]
-        network = self._fastest(DECODE_SECONDS * sum(sizes))
+        network = self.network.fastest(DECODE_SECONDS * sum(sizes))
         theta = network.start([shape[:2] for shape in shapes], self.sizes.block, single=True)
         values = np.empty((sum(sizes), shapes[0][2]), np.uint8)
         for pixels in theta.blocks():  # a step of the schedule each
@@ -223,7 +212,7 @@ class ImageCodec(ModelCodec[Image]):
         Yields the pixels that are revealed; their symbols, the frequencies below these and their own, int32 [S, n] for
         the S = 2 C nibbles of a pixel.
         """
-        network = self._fastest(ENCODE_SECONDS * sum(x.shape[0] * x.shape[1] for x in images))
+        network = self.network.fastest(ENCODE_SECONDS * sum(x.shape[0] * x.shape[1] for x in images))
         theta = network.start([x.shape[:2] for x in images], self.sizes.block)
         channels = images[0].shape[2]
         values = np.concatenate([x.reshape(-1, channels) for x in images])
@@ -262,19 +251,27 @@ class ImageCodec(ModelCodec[Image]):
         return line
 
 
-def _exact_convnet(values: dict[str, Any], tensors: dict[str, Tensor], device: torch.device) -> ExactConvNet:
-    config = ConvNetConfig.from_dict(values)
-    check_shapes(tensors, stored_shapes(config))
-    return ExactConvNet(config, tensors, device)
+def _weights(values: dict[str, Any], tensors: Tensors) -> ConvNetWeights:
+    return ConvNetWeights.of(ConvNetConfig.from_dict(values), tensors)
 
 
-def _compiled_convnet(network: ExactConvNet) -> PixelNetwork:
+def _exact(weights: ConvNetWeights, device: str) -> PixelNetwork:
+    import torch
+
+    from bfncodec.networks.convnet.exact import ExactConvNet
+
+    return ExactConvNet(weights, torch.device(device))
+
+
+def _compiled(weights: ConvNetWeights) -> PixelNetwork:
     from bfncodec.networks.convnet.compiled import CompiledConvNet
 
-    return CompiledConvNet(network)
+    return CompiledConvNet(weights)
 
 
-NETWORKS: Mapping[str, Architecture[PixelNetwork]] = {"convnet": Architecture(_exact_convnet, _compiled_convnet)}
+NETWORKS: Mapping[str, Architecture[Any, PixelNetwork]] = {
+    "convnet": Architecture(_weights, _exact, _compiled, CONVNET)
+}
 """Networks of pictures by the name of their architecture, which only a config.json of another than the first says."""
 
 SCHEDULES: Mapping[str, Callable[[int, int], RevealSchedule]] = {"wavefront": Wavefront}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,7 @@ from bfncodec.codecs.protocol import Codec
 from bfncodec.errors import BfncodecError, ModelError
 from bfncodec.models import ModelInfo
 from bfncodec.runtime.arguments import check_machine, check_model
-from bfncodec.runtime.devices import device_named
-
-SPIN = "GOMP_SPINCOUNT"
+from bfncodec.runtime.devices import check_device
 
 
 def load(
@@ -23,7 +19,8 @@ def load(
     """The codec of a model.
 
     model: name, identity, directory or what :mod:`bfncodec.models` found. device: "cpu", "cuda" or "cuda:1". threads:
-    CPU threads that a call of the codec may use, None for as many as torch is set to; that setting stays as it is.
+    CPU threads that a call of the codec may use, None for as many as torch is set to, or would be; that setting stays
+    as it is.
     Files do not depend on either. In a forked process calls use one thread.
 
     Raises ModelNotFoundError, ModelError (files missing or broken), InputError (no such device or number of threads).
@@ -46,19 +43,17 @@ def load(
     >>> codec.decode_batch(payloads[1:])
     [b'or not to be']
     """
-    _import_torch()
-
-    from safetensors.torch import load_file
+    from safetensors.numpy import load_file
 
     from bfncodec.codecs.table import CODECS
-    from bfncodec.networks.storage import check_tensors
+    from bfncodec.networks.stored import check_tensors
 
     check_machine(device, threads)
     if not isinstance(model, (bytes, ModelInfo)):
         check_model(model)
     info = model if isinstance(model, ModelInfo) else models.find(model)
     info.check()
-    place = device_named(device)
+    place = check_device(device)
     try:
         tensors = load_file(info.weights)
         check_tensors(info.config["network"], tensors)
@@ -72,18 +67,3 @@ def load(
         ) from error
     made.threads = threads
     return made
-
-
-def _import_torch() -> None:
-    """Import torch so that its threads do not spin long while they wait.
-
-    They starve each other where processors are shared (ten times slower, measured); threads that sleep at once make
-    short steps slow. GNU OpenMP reads the variable when torch is first imported, and never again.
-    """
-    if "torch" in sys.modules or SPIN in os.environ:
-        return
-    os.environ[SPIN] = "20000"
-    try:
-        import torch  # noqa: F401
-    finally:
-        del os.environ[SPIN]

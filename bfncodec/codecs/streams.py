@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from bfncodec.codecs.threads import Team
@@ -130,7 +129,6 @@ class Predictor:
     def __init__(
         self,
         network: SymbolNetwork,
-        device: torch.device,
         batch: Batch,
         team: Team,
         parts: int = 1,
@@ -139,7 +137,7 @@ class Predictor:
         """Begin with nothing observed. parts: number of parts of the streams that the network sees one at a time, at
         least; block: steps that are predicted at once.
         """
-        self.device, self.team, self.shape = device, team, (batch.streams, batch.teeth)
+        self.team, self.shape = team, (batch.streams, batch.teeth)
         self.spans = _spans(batch.streams, parts, team.threads)
         self.states: list[SymbolState] = [
             network.start(span.stop - span.start, batch.teeth, batch.n_steps, block) for span in self.spans
@@ -148,11 +146,11 @@ class Predictor:
     def observe(self, first: int, symbols: NDArray[np.uint8]) -> None:
         """Update theta: symbols of the steps from `first` on, uint8 [B, teeth, k], are known."""
         for state, span in zip(self.states, self.spans, strict=True):
-            state.reveal(first, torch.from_numpy(symbols[span]).to(self.device))
+            state.reveal(first, symbols[span])
 
     def weights(self, first: int, last: int) -> NDArray[np.int32]:
         """p_O of the steps [first, last), given the steps before each, int32 [B, last - first, teeth, 256]."""
-        found = self.team.each(lambda state: np.asarray(state.predict(first, last).cpu()), self.states)
+        found = self.team.each(lambda state: state.predict(first, last), self.states)
         streams, teeth = self.shape
         return np.concatenate(found).reshape(streams, last - first, teeth, SYMBOLS)
 

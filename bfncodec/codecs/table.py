@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from bfncodec.codecs.archive import ArchiveCodec
 from bfncodec.codecs.base import ModelCodec
 from bfncodec.codecs.image import ImageCodec
 from bfncodec.codecs.text import TextCodec
 from bfncodec.models import ModelInfo
+from bfncodec.networks.stored import Tensors
+from bfncodec.runtime.lazytorch import import_torch
 
-CODECS: Mapping[str, Callable[[ModelInfo, dict[str, Tensor], torch.device], ModelCodec[Any]]] = {
+
+def _archive_codec(info: ModelInfo, tensors: Tensors, device: str) -> ModelCodec[Any]:
+    torch = import_torch()  # which the networks of archives need
+    from bfncodec.codecs.archive import ArchiveCodec
+
+    stored = {name: torch.from_numpy(tensor) for name, tensor in tensors.items()}
+    return ArchiveCodec(info, stored, torch.device(device))
+
+
+CODECS: Mapping[str, Callable[[ModelInfo, Tensors, str], ModelCodec[Any]]] = {
     "image": ImageCodec,
     "text": TextCodec,
-    "archive": ArchiveCodec,
+    "archive": _archive_codec,
 }
 """Makes the codec of a model from what is known of it, its tensors and a device. The roles are `models.ROLES`."""

@@ -10,15 +10,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from bfncodec.codecs.base import Architecture, ModelCodec, check_size, named
+from bfncodec.codecs.base import Architecture, Implementations, ModelCodec, check_size, named
 from bfncodec.codecs.protocol import Capabilities
 from bfncodec.codecs.streams import SYMBOLS, Batch, Part, Predictor, Sizes, batches
 from bfncodec.codecs.threads import Team
@@ -30,12 +27,13 @@ from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, SymbolSource,
 from bfncodec.flow import CodeLength, Comb, StepCosts
 from bfncodec.format.wire import Reader, varint
 from bfncodec.models import ModelInfo
-from bfncodec.networks.acceleration import kernels_pay
+from bfncodec.networks.acceleration import TRANSFORMER
 from bfncodec.networks.protocol import SymbolNetwork
-from bfncodec.networks.storage import check_shapes
-from bfncodec.networks.transformer.exact import ExactTransformer, stored_shapes
-from bfncodec.networks.transformer.model import FAR, TransformerConfig
+from bfncodec.networks.stored import Tensors
+from bfncodec.networks.transformer.config import FAR, TransformerConfig
+from bfncodec.networks.transformer.weights import TransformerWeights
 from bfncodec.runtime.progress import Progress, silent
+from bfncodec.runtime.threads import threads_here
 
 # Without compiled kernels, roughly: what a symbol takes to encode, a step and a stream of it to decode.
 ENCODE_SECONDS, STEP_SECONDS, STREAM_SECONDS = 1e-4, 3e-3, 5e-4
@@ -67,7 +65,7 @@ class TextCodec(ModelCodec[bytes]):
     capabilities = Capabilities(batch=1 << 20)
     sizes = Sizes()
 
-    def __init__(self, info: ModelInfo, tensors: dict[str, Tensor], device: torch.device) -> None:
+    def __init__(self, info: ModelInfo, tensors: Tensors, device: str) -> None:
         self.info, self.device = info, device
         self.teeth = [(int(size), int(m)) for size, m in info.config["teeth_by_length"]]
         self.length, self.most = (int(info.config["streams"][key]) for key in ("length", "most"))
@@ -76,8 +74,8 @@ class TextCodec(ModelCodec[bytes]):
         self.make_schedule = named(SCHEDULES, info.config.get("schedule", "comb"), "schedule")
         values = dict(info.config["network"])
         self.reach = FAR * int(values["window"])
-        self.architecture = named(NETWORKS, values.get("architecture", "transformer"), "architecture")
-        self.network = self.architecture.exact(values, tensors, device)
+        architecture = named(NETWORKS, values.get("architecture", "transformer"), "architecture")
+        self.network = Implementations(architecture, values, tensors, device)
 
     def schedule(self, size: int) -> Comb:
         """Return the schedule of a text of so many bytes: when which symbol is revealed."""
@@ -113,11 +111,11 @@ class TextCodec(ModelCodec[bytes]):
         """Decisions of all texts, block after block: the encoder knows x, so that theta of all steps is at hand."""
         for batch in self._batches([len(x) for x in xs]):
             kernels = self._kernels(batch, ENCODE_SECONDS * batch.symbols)
+            network = self.network.compiled if kernels else self.network.exact
             mixers, symbols, block = _mixers(batch, kernels), batch.cut(xs), self.sizes.steps(batch)
             with self._team(batch.streams // self.sizes.encode_least) as team:
-                network = self._compiled if kernels else self.network
                 parts = -(-batch.streams // self.sizes.encode_streams)
-                predictor = Predictor(network, self.device, batch, team, parts, block)
+                predictor = Predictor(network, batch, team, parts, block)
                 predictor.observe(0, symbols)
                 for first in range(0, batch.n_steps, block):
                     weights = predictor.weights(first, min(first + block, batch.n_steps))
@@ -137,10 +135,11 @@ class TextCodec(ModelCodec[bytes]):
     def _decode_batch(self, batch: Batch, sources: Sequence[SymbolSource], progress: Progress) -> list[bytes]:
         """The inverse of `_decisions` and the coder, step after step."""
         kernels = self._kernels(batch, batch.n_steps * (STEP_SECONDS + STREAM_SECONDS * batch.streams))
+        network = self.network.compiled if kernels else self.network.exact
         mixers, symbols = _mixers(batch, kernels), np.zeros(batch.exists.shape, np.uint8)
         firsts = np.array([rows.start * batch.teeth for rows in batch.rows])
         with self._team(batch.streams // (self.sizes.kernels_least if kernels else self.sizes.decode_least)) as team:
-            predictor = Predictor(self._compiled if kernels else self.network, self.device, batch, team)
+            predictor = Predictor(network, batch, team)
             for i in range(batch.n_steps):
                 slots = np.flatnonzero(batch.exists[:, :, i])
                 weights = predictor.weights(i, i + 1).reshape(-1, SYMBOLS)[slots]
@@ -165,33 +164,33 @@ class TextCodec(ModelCodec[bytes]):
 
     def _kernels(self, batch: Batch, seconds: float) -> bool:
         """Return whether compiled kernels are to code a batch, which takes about so long without them."""
-        able = batch.teeth == 1 and self.device.type == "cpu" and self.architecture.compiled is not None
-        return able and kernels_pay(seconds)
-
-    @cached_property
-    def _compiled(self) -> SymbolNetwork:
-        assert self.architecture.compiled is not None
-        return self.architecture.compiled(self.network)
+        return batch.teeth == 1 and self.network.kernels_pay(seconds)
 
     def _team(self, most: int) -> Team:
         """At most so many threads that run the network side by side, each for streams of its own."""
-        return Team(max(1, min(torch.get_num_threads(), most)) if self.device.type == "cpu" else 1)
+        return Team(max(1, min(threads_here(), most)) if self.device == "cpu" else 1)
 
 
-def _exact_transformer(values: dict[str, Any], tensors: dict[str, Tensor], device: torch.device) -> ExactTransformer:
-    config = TransformerConfig.from_dict(values)
-    check_shapes(tensors, stored_shapes(config))
-    return ExactTransformer(config, tensors, device)
+def _weights(values: dict[str, Any], tensors: Tensors) -> TransformerWeights:
+    return TransformerWeights.of(TransformerConfig.from_dict(values), tensors)
 
 
-def _compiled_transformer(network: ExactTransformer) -> SymbolNetwork:
+def _exact(weights: TransformerWeights, device: str) -> SymbolNetwork:
+    import torch
+
+    from bfncodec.networks.transformer.exact import ExactTransformer
+
+    return ExactTransformer(weights, torch.device(device))
+
+
+def _compiled(weights: TransformerWeights) -> SymbolNetwork:
     from bfncodec.networks.transformer.compiled import CompiledTransformer
 
-    return CompiledTransformer(network)
+    return CompiledTransformer(weights)
 
 
-NETWORKS: Mapping[str, Architecture[SymbolNetwork]] = {
-    "transformer": Architecture(_exact_transformer, _compiled_transformer)
+NETWORKS: Mapping[str, Architecture[Any, SymbolNetwork]] = {
+    "transformer": Architecture(_weights, _exact, _compiled, TRANSFORMER)
 }
 """Networks of texts by the name of their architecture, which only a config.json of another than the first says."""
 

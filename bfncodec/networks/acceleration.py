@@ -1,50 +1,54 @@
 """The decision between compiled kernels and plain NumPy and torch, which compute the same integers.
 
-Kernels need Numba (the extra ``fast``). A process takes a second to load them, and the first one on a machine half a
-minute to compile them and keep them on disk, so short work is done without. The environment variable
-``BFNCODEC_JIT`` decides instead: ``always`` or ``never``; any other value, or none, leaves it to :func:`kernels_pay`.
+Kernels need Numba (the extra ``fast``). The first process on a machine takes half a minute to compile them and keep
+them on disk, so short work is done without until then. Later ones load them in less time than torch. The environment
+variable ``BFNCODEC_JIT`` decides instead: ``always`` or ``never``; any other value, or none, leaves it to
+:func:`kernels_pay`.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import sys
+from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 
 SWITCH = "BFNCODEC_JIT"  # environment variable: "always", "never", or empty for `kernels_pay` to decide
-# Seconds that work takes without kernels and from which on these pay: loaded before, compiled before, not compiled yet.
-LOADED_SECONDS, LOADING_SECONDS, COMPILING_SECONDS = 0.05, 2.0, 20.0
+COMPILING_SECONDS = 20.0  # that work takes without kernels and from which on these pay if they have to be compiled
 
 
+@dataclass(frozen=True)
 class Kernels:
-    """The compiled kernels as they are here and now."""
+    """The compiled kernels of a network as they are here and now. entry: the one that calls the others."""
+
+    module: str
+    entry: str
 
     def work(self) -> bool:
         """Return whether Numba is installed and supports the NumPy that is."""
         return _numba_works()
 
-    def loaded(self) -> bool:
-        """Return whether this process has loaded the kernels."""
-        return f"{__package__}.kernels" in sys.modules
-
     def compiled(self) -> bool:
-        """Return whether compiled kernels are kept on this machine's disk."""
-        from bfncodec.networks.kernels import multiply_packed  # needs Numba
+        """Return whether kernels are kept on this machine's disk that are no older than their module."""
+        module = import_module(self.module)  # needs Numba
+        folder = getattr(module, self.entry).stats.cache_path
+        if folder is None or module.__file__ is None:
+            return False
+        source = Path(module.__file__)
+        kept = Path(folder).glob(f"{source.stem}.{self.entry}-*.nbi")
+        return any(index.stat().st_mtime >= source.stat().st_mtime for index in kept)
 
-        folder = multiply_packed.stats.cache_path
-        return folder is not None and any(Path(folder).glob(f"*{multiply_packed.__name__}*.nbi"))
+
+TRANSFORMER = Kernels("bfncodec.networks.transformer.compiled", "_forward")
+CONVNET = Kernels("bfncodec.networks.convnet.compiled", "_advance")
 
 
-HERE = Kernels()
-
-
-def kernels_pay(seconds: float, kernels: Kernels = HERE) -> bool:
+def kernels_pay(seconds: float, kernels: Kernels) -> bool:
     """Return whether work that takes about `seconds` without compiled kernels is to be done with them."""
     switch = os.environ.get(SWITCH)
-    least = LOADED_SECONDS if kernels.loaded() else LOADING_SECONDS
-    if switch == "never" or (switch != "always" and seconds <= least) or not kernels.work():
+    if switch == "never" or not kernels.work():
         return False
     if kernels.compiled():
         return True

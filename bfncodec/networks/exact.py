@@ -20,18 +20,23 @@ docs/exactness.md lists every tensor operation of the path with its reason; test
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-import numpy as np
 import torch
 from torch import Tensor
 
-LARGEST = 127  # of an int8 weight or activation; -128 is never used
-TINY = float(np.float32(1e-6))  # rows whose largest value is below this count as this large
-LEAST_SQUARE = float(np.float32(1e-3))  # the mean of a row's squares counts as at least this
+from bfncodec.networks.stored import LARGEST, LEAST_SQUARE, TINY, LinearWeights
+from bfncodec.runtime.arrays import Array
+
 EXACT_FLOAT = 1 << 24  # float32 holds every integer up to here
 PIECE = EXACT_FLOAT // LARGEST**2  # products of int8 whose sum stays below it
+
+
+def tensor_of(array: Array, device: torch.device) -> Tensor:
+    """An array of numbers on a device; on the CPU it is the same memory."""
+    return torch.from_numpy(array).to(device)
 
 
 def constant(value: float, device: torch.device) -> Tensor:
@@ -41,11 +46,7 @@ def constant(value: float, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class ExactLinear:
-    """y = x W^T + b with int8 x and W. weight: int8 [in, out] (transposed, padded); scale, bias: float32 [out].
-
-    Where 8 bits of weight are too few there is a second matrix beside the first, int8 [in, 2 out], in units of 1/254
-    of it; fine: these 254, float32 [1].
-    """
+    """`LinearWeights` on a device, and what they do. fine: the 254 units of the first matrix, float32 [1]."""
 
     weight: Tensor
     scale: Tensor
@@ -53,16 +54,17 @@ class ExactLinear:
     fine: Tensor
 
     @classmethod
-    def load(cls, tensors: dict[str, Tensor], name: str, device: torch.device, input_scale: float = 1.0) -> ExactLinear:
-        """Return the layer of the stored tensors NAME.q int8 [out, in], NAME.s float32 [out] and perhaps NAME.b and
-        NAME.r, the second matrix; `input_scale` is the value of one unit of the int8 input, where that is a constant.
-        """
-        parts = [tensors[key] for key in (f"{name}.q", f"{name}.r") if key in tensors]
-        weight = pad_to(torch.cat(parts).t(), 8, 0).contiguous().to(device)
-        bias = tensors.get(f"{name}.b")
-        scale = tensors[f"{name}.s"].to(device) * constant(input_scale, device)
+    def of(cls, stored: LinearWeights, device: torch.device) -> ExactLinear:
+        """Return the layer on a device."""
+        bias = None if stored.bias is None else tensor_of(stored.bias, device)
         fine = constant(2.0 * LARGEST, device)
-        return cls(weight, scale, None if bias is None else bias.to(device), fine)
+        return cls(tensor_of(stored.weight, device), tensor_of(stored.scale, device), bias, fine)
+
+    @classmethod
+    def load(cls, tensors: Mapping[str, Tensor], name: str, device: torch.device, unit: float = 1.0) -> ExactLinear:
+        """Return the layer of stored tensors, see `LinearWeights.of`; unit: value of one unit of the int8 input."""
+        parts = {key: tensors[key].numpy() for key in (f"{name}.{part}" for part in "qrsb") if key in tensors}
+        return cls.of(LinearWeights.of(parts, name, unit), device)
 
     def __call__(self, x: Tensor, row_scale: Tensor | None = None) -> Tensor:
         """Return x W^T + b, float32 [N, out]. x: int8 [N, in]; row_scale: a unit of each row, float32 [N, 1]."""

@@ -38,7 +38,7 @@ from numba.core.codegen import get_host_cpu_features
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from bfncodec.networks.exact import LARGEST
+from bfncodec.networks.stored import LARGEST
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints32
 from bfncodec.runtime.jit import compiled, intrinsic
 

@@ -15,8 +15,8 @@ from llvmlite import ir
 from numba.core import types
 from numpy.typing import NDArray
 
-from bfncodec.networks.exact import LARGEST, LEAST_SQUARE, TINY, ExactLinear
 from bfncodec.networks.kernels import ProductKernel, multiply_packed, signed, store
+from bfncodec.networks.stored import LARGEST, LEAST_SQUARE, TINY, LinearWeights
 from bfncodec.runtime.arrays import Array, Floats32, Ints32
 from bfncodec.runtime.jit import compiled, intrinsic
 
@@ -30,7 +30,7 @@ _INT = ir.IntType(32)
 
 
 class Linear(NamedTuple):
-    """An `ExactLinear`, packed. fine: the columns of its second matrix follow those of the first."""
+    """`LinearWeights`, packed. fine: the columns of its second matrix follow those of the first."""
 
     panels: NDArray[np.int8]  # see `ProductKernel.pack`
     start: Ints32
@@ -39,11 +39,10 @@ class Linear(NamedTuple):
     fine: bool
 
 
-def linear_of(linear: ExactLinear, kernel: ProductKernel) -> Linear:
+def linear_of(linear: LinearWeights, kernel: ProductKernel) -> Linear:
     """The matrix packed for a kernel. Zeros stand for no bias: adding them changes no value, but for a zero's sign."""
-    scale = linear.scale.numpy()
-    bias = np.zeros_like(scale) if linear.bias is None else linear.bias.numpy()
-    return Linear(*kernel.pack(linear.weight.numpy()), scale, bias, linear.weight.shape[1] > len(scale))
+    bias = np.zeros_like(linear.scale) if linear.bias is None else linear.bias
+    return Linear(*kernel.pack(linear.weight), linear.scale, bias, linear.weight.shape[1] > len(linear.scale))
 
 
 # ---- bits of floats -----------------------------------------------------------------------------

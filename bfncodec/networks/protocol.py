@@ -7,15 +7,11 @@ A new network of pictures or texts implements these beside its own configuration
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from bfncodec.coding.cdf import Intervals
+from bfncodec.networks.convnet.front import StepPixels
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints32
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from bfncodec.networks.convnet.exact import StepPixels
 
 
 class ByteDistribution(Protocol):
@@ -67,12 +63,12 @@ class PixelNetwork(Protocol):
 class SymbolState(Protocol):
     """The symbols of some streams that are revealed so far, under a comb schedule."""
 
-    def predict(self, first: int, last: int) -> Tensor:
+    def predict(self, first: int, last: int) -> Ints32:
         """Return p_O of the steps [first, last), each given the steps before it: int32 [B, (last - first) teeth, 256]
         in step-major order, see :func:`bfncodec.coding.cdf.softmax_frequencies`.
         """
 
-    def reveal(self, first: int, symbols: Tensor) -> None:
+    def reveal(self, first: int, symbols: Bytes) -> None:
         """Observe the symbols of the steps from `first` on: uint8 [B, teeth, k]."""
 
 

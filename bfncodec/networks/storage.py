@@ -1,21 +1,13 @@
-"""The storage of networks: names and shapes of the tensors in model.safetensors.
-
-Computed from a configuration alone: building the trainable network to ask it takes longer than coding a photo.
-"""
+"""The storage of trainable networks: how their tensors are written to model.safetensors."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-Shapes = dict[str, tuple[int, ...]]
-
-CODEBOOK = "levels"  # the tensor of the 16 values that 4 bits stand for, int8
 
 
 @dataclass(frozen=True)
@@ -59,56 +51,7 @@ def folded(rows: Tensor, count: int) -> Tensor:
     return rows.view(count, -1, rows.shape[1]).mean(1) if len(rows) > count else rows
 
 
-def linear_shapes(name: str, outputs: int, inputs: int, *, bias: bool = True, fine: bool = False) -> Shapes:
-    """The tensors :class:`bfncodec.networks.exact.ExactLinear` is loaded from; `fine`: with the second matrix."""
-    shapes: Shapes = {f"{name}.q": (outputs, inputs), f"{name}.s": (outputs,)}
-    if bias:
-        shapes[f"{name}.b"] = (outputs,)
-    if fine:
-        shapes[f"{name}.r"] = (outputs, inputs)
-    return shapes
-
-
-def coarse_shapes(name: str, rows: int, columns: int) -> Shapes:
-    """The tensors of a table of 4 bits, see `table_rows`. Raises ValueError for an odd number of columns."""
-    if columns % 2:
-        raise ValueError(f"{name}: tables of 4 bits have an even number of columns, found {columns}")
-    return {f"{name}.q": (rows, columns // 2), f"{name}.s": (rows,), CODEBOOK: (16,)}
-
-
 def packed(index: Tensor) -> Tensor:
     """Numbers below 16, [rows, 2 n], two in each byte, the first of a pair in its low bits: uint8 [rows, n]."""
     low, high = index.to(torch.uint8).view(len(index), -1, 2).unbind(2)
     return low | (high << 4)
-
-
-def table_rows(tensors: dict[str, Tensor], name: str) -> Tensor:
-    """Rows of a table, int8 [rows, columns], of the stored NAME.q: as they are, or where that is uint8, packed numbers
-    of 4 bits, each of which stands for one of the `CODEBOOK`.
-    """
-    stored = tensors[f"{name}.q"]
-    if stored.dtype != torch.uint8:
-        return stored
-    byte, levels = torch.arange(256), tensors[CODEBOOK]
-    pairs = torch.stack([levels[byte % 16], levels[byte // 16]], 1)
-    return pairs.index_select(0, stored.reshape(-1).int()).view(len(stored), -1)
-
-
-def check_shapes(tensors: dict[str, Tensor], shapes: Shapes) -> None:
-    """Refuse stored tensors that are not of these shapes. Raises ValueError with the first that does not fit."""
-    for name, shape in shapes.items():
-        found = list(tensors[name].shape) if name in tensors else "none"
-        if found != list(shape):
-            raise ValueError(f"expected {name} of shape {list(shape)}, found {found}")
-
-
-def check_tensors(network: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Refuse what no network has, before one is built. Raises ValueError for numbers that are not finite, and for more
-    blocks or layers than there are tensors: they would be counted one by one.
-    """
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(tensor.double().isfinite().all()):
-            raise ValueError(f"expected finite numbers in {name}, found others")
-    for name in ("blocks", "layers"):
-        if type(network.get(name, 0)) is not int or network.get(name, 0) > len(tensors):
-            raise ValueError(f"expected at most {len(tensors)} {name}, found {network[name]}")

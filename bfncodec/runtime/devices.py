@@ -6,23 +6,31 @@ import re
 from typing import TYPE_CHECKING
 
 from bfncodec.errors import InputError
+from bfncodec.runtime.lazytorch import import_torch
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["device_named"]
+__all__ = ["check_device", "device_named"]
 
 
 def device_named(name: str | torch.device) -> torch.device:
-    """The torch device of a name: cpu, cuda, or cuda:1 and so on. InputError that says why where it cannot be used."""
-    import torch
+    """The torch device of a name. InputError as of `check_device`."""
+    device: torch.device = import_torch().device(check_device(name))
+    return device
 
+
+def check_device(name: str | torch.device) -> str:
+    """Return a device's name: cpu, cuda, or cuda:1 and so on. InputError that says why where it cannot be used. The CPU
+    can be without torch.
+    """
     found = re.fullmatch(r"cpu|cuda(?::(\d{1,4}))?", str(name))
     if found is None:
         raise InputError(f"expected cpu, cuda or cuda:NUMBER as device, found {str(name)!r}")
     if str(name) == "cpu":
-        return torch.device("cpu")
-    if not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
+        return "cpu"
+    torch = import_torch()
+    if not torch.backends.cuda.is_built():
         raise InputError(
             f"device {name}: the installed torch {torch.__version__} was built without CUDA: use cpu, or install torch "
             "with it"
@@ -33,9 +41,8 @@ def device_named(name: str | torch.device) -> torch.device:
     if int(found[1] or 0) >= count:
         last = f"cuda:0 to cuda:{count - 1}" if count > 1 else "cuda:0 alone"
         raise InputError(f"device {name}: expected one of the {count} CUDA devices of this machine, {last}")
-    device = torch.device(str(name))
     try:
-        torch.empty(0, device=device)
+        torch.empty(0, device=str(name))
     except RuntimeError as error:  # in use by another process alone, or with a driver that does not fit
         raise InputError(f"device {name} cannot be used ({str(error).splitlines()[0]}): use cpu") from error
-    return device
+    return str(name)

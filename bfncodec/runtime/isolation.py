@@ -2,7 +2,8 @@
 
 torch has switches that change what its operations compute, for the whole process or for all calls in a block: autocast,
 less precise products of floats, another default type or device. A program that trains has good reasons for them; a file
-written under them would be decoded nowhere else. So codecs work with all of them off, and put them back.
+written under them would be decoded nowhere else. So codecs work with all of them off, and put them back. Where torch is
+not imported there is nothing to do, until it is (:func:`settle`).
 """
 
 from __future__ import annotations
@@ -14,12 +15,17 @@ from functools import partial, wraps
 from threading import Lock
 from typing import Any, ParamSpec, TypeVar
 
-import torch
+from bfncodec.runtime.lazytorch import imported_torch
 
-__all__ = ["undisturbed"]
+__all__ = ["settle", "undisturbed"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def settle() -> None:
+    """Switch off what torch, which has been imported since the calling block began, has on."""
+    _PROCESS.settle()
 
 
 def undisturbed(function: Callable[P, R]) -> Callable[P, R]:
@@ -36,11 +42,12 @@ def undisturbed(function: Callable[P, R]) -> Callable[P, R]:
 @contextmanager
 def _thread() -> Iterator[None]:
     """A block with the switches that each thread has for itself turned off: autocast and the default device."""
+    torch = imported_torch()
     with ExitStack() as stack:
-        for device in ("cpu", "cuda"):
+        for device in () if torch is None else ("cpu", "cuda"):
             if torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))
-        if torch.get_default_device().type != "cpu":
+        if torch is not None and torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
         yield
 
@@ -52,12 +59,17 @@ class _Process:
 
     def __init__(self) -> None:
         self._lock, self._inside = Lock(), 0
-        self._before: list[tuple[Callable[[Any], None], Any]] = []
+        self._before: list[tuple[Callable[[Any], None], Any]] | None = None  # None: nothing was looked at
 
     def __enter__(self) -> None:
         with self._lock:
             self._inside += 1
-            if self._inside == 1:
+        self.settle()
+
+    def settle(self) -> None:
+        """Turn off what is on, unless that was done, or there is no torch yet, or nobody is inside."""
+        with self._lock:
+            if self._inside and self._before is None and imported_torch():
                 self._before = _switched_off()
 
     def __exit__(self, *_: object) -> None:
@@ -72,8 +84,8 @@ class _Process:
         self._put_back()
 
     def _put_back(self) -> None:
-        before, self._before = self._before, []
-        for put, value in before:
+        before, self._before = self._before, None
+        for put, value in before or ():
             put(value)
 
 
@@ -94,6 +106,7 @@ def _switched_off() -> list[tuple[Callable[[Any], None], Any]]:
 
 def _switches() -> Iterator[tuple[Callable[[Any], None], Any, Any]]:
     """(what sets it, its value, its value when off) of each."""
+    torch = imported_torch()
     yield torch.set_default_dtype, torch.get_default_dtype(), torch.float32
     try:
         yield torch.set_float32_matmul_precision, torch.get_float32_matmul_precision(), "highest"

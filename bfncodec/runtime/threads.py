@@ -1,8 +1,9 @@
-"""The number of threads that torch may use, for the length of a block and for the calling thread alone.
+"""The number of threads that work may use, for the length of a block and for the calling thread alone.
 
-torch keeps one number of threads for every thread of a program, and one that new threads begin with; setting the first
-sets the second. The program around has a use for both, so here the second is put back at once, and the first when
-the block ends.
+Where torch has been imported it is torch's number; otherwise it is kept here, and becomes torch's when that is
+(:func:`settle`). torch keeps one number of threads for every thread of a program, and one that new threads begin with;
+setting the first sets the second. The program around has a use for both, so here the second is put back at once, and
+the first when the block ends.
 
 A forked process has none of the threads that its parent's torch had started, and would wait for them for ever. So it
 gets along with one.
@@ -11,14 +12,15 @@ gets along with one.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
 
-import torch
+from bfncodec.runtime.lazytorch import imported_torch
 
-__all__ = ["set_threads", "torch_threads"]
+__all__ = ["set_threads", "settle", "threads_here", "torch_threads"]
 
 
 class _Process:
@@ -32,19 +34,26 @@ class _Process:
         self.lock, self.forked = Lock(), True
 
 
-_PROCESS = _Process()
+class _Here(threading.local):
+    """The calling thread, as long as there is no torch. count: threads that it may use, None for the program's."""
+
+    count: int | None = None
+
+
+_PROCESS, _HERE = _Process(), _Here()
 if hasattr(os, "register_at_fork"):  # where processes can be forked
     os.register_at_fork(after_in_child=_PROCESS.begin_anew)
 
 
 @contextmanager
 def torch_threads(count: int | None) -> Iterator[None]:
-    """A block in which torch has so many threads in the calling thread, None for as many as it has; in a forked process
+    """A block in which the calling thread may use so many threads, None for as many as it may; in a forked process
     always one.
     """
-    before = torch.get_num_threads()
-    wanted = 1 if _PROCESS.forked else count or before
-    if wanted == before:
+    now = threads_here()
+    before = now if imported_torch() else _HERE.count
+    wanted = 1 if _PROCESS.forked else count or now
+    if wanted == now:
         yield
         return
     set_threads(wanted)
@@ -54,10 +63,36 @@ def torch_threads(count: int | None) -> Iterator[None]:
         set_threads(before)
 
 
-def set_threads(count: int) -> None:
-    """Set torch's threads for the calling thread; new threads begin with what they began with before."""
+def threads_here() -> int:
+    """Return how many threads the calling thread may use: as many as torch has for it, or would have."""
+    torch = imported_torch()
+    return int(torch.get_num_threads()) if torch else _HERE.count or _processors()
+
+
+def set_threads(count: int | None) -> None:
+    """Set the threads of the calling thread, None for the program's number; new threads begin with what they began with
+    before.
+    """
+    torch = imported_torch()
+    _HERE.count = None if torch else count
+    if torch is None:
+        return
     torch.get_num_threads()  # a thread takes its first number when it first asks, also where it was set before
     with _PROCESS.lock, ThreadPoolExecutor(1) as new:
         default = new.submit(torch.get_num_threads).result()
-        torch.set_num_threads(count)
+        torch.set_num_threads(count or default)
         new.submit(torch.set_num_threads, default).result()
+
+
+def settle() -> None:
+    """Give torch, which has been imported since, the number of threads that the calling thread may use."""
+    if _HERE.count is not None:
+        set_threads(_HERE.count)
+
+
+def _processors() -> int:
+    """Return how many threads torch would begin with."""
+    stated = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if stated.isdecimal() and int(stated):
+        return int(stated)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -26,7 +26,8 @@ from torch import Tensor
 
 from bfncodec.files.atomic import place
 from bfncodec.models import CONFIG, STATED, WEIGHTS, read
-from bfncodec.networks.storage import CODEBOOK, Export, TrainableNetwork, packed, table_rows
+from bfncodec.networks.storage import Export, TrainableNetwork, packed
+from bfncodec.networks.stored import CODEBOOK, table_rows
 
 LARGEST = 127  # of an int8 that is stored
 SIXTEEN = torch.tensor([-127, -100, -81, -65, -50, -37, -25, -12, 0, 12, 25, 38, 53, 70, 91, 123], dtype=torch.int8)
@@ -124,7 +125,8 @@ def _restore_rows(name: str, tensors: Tensors) -> Tensor | None:
     stem = name.removesuffix(".weight")
     if f"{stem}.q" not in tensors:
         return None
-    rows = table_rows(tensors, stem).float()
+    stored = {key: tensors[key].numpy() for key in (f"{stem}.q", CODEBOOK) if key in tensors}
+    rows = torch.from_numpy(table_rows(stored, stem)).float()
     if f"{stem}.r" in tensors:
         rows = rows + tensors[f"{stem}.r"].float() / (2 * LARGEST)
     return rows * tensors[f"{stem}.s"].float()[:, None]

@@ -17,7 +17,8 @@ from bfncodec.errors import DamagedError, InputError, ModelError
 from bfncodec.flow import Wavefront
 from bfncodec.format.imagehead import ImageHead
 from bfncodec.format.wire import Reader, varint
-from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
+from bfncodec.networks.convnet.config import ConvNetConfig
+from bfncodec.networks.convnet.model import ConvNet
 from bfncodec.training.export import export
 from support.check import check_codec, check_length
 from support.doubles import noise

@@ -36,7 +36,7 @@ from bfncodec.coding.bitsback import LatticeFlow, pop_items, push_items
 from bfncodec.coding.lattice import CELL, Normals, kernel
 from bfncodec.errors import DamagedError
 from bfncodec.flow import AccuracySchedule
-from bfncodec.networks.convnet.exact import mixture_weights
+from bfncodec.networks.convnet.mixture import mixture_weights
 from bfncodec.networks.parallel.exact import ExactDenoiser
 from bfncodec.training.export import quantised_tensors
 from support.tiny import (

@@ -31,7 +31,7 @@ from bfncodec.networks.parallel.model import (
     settings_at,
     windows,
 )
-from bfncodec.networks.storage import check_shapes
+from bfncodec.networks.stored import check_shapes
 from bfncodec.training import gaussian
 from bfncodec.training.export import quantised_tensors
 from support.tiny import CONFIGS, CPU, DENOISERS, denoiser, exact, grid, tiny_receiver

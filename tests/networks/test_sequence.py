@@ -23,7 +23,7 @@ from bfncodec.flow import AccuracySchedule, Comb, Staggered
 from bfncodec.networks.parallel.model import STATE_UNITS
 from bfncodec.networks.sequence.exact import stored_shapes, symbols_of_step
 from bfncodec.networks.sequence.model import SequenceConfig, SequenceDenoiser, known_symbols, near_features
-from bfncodec.networks.storage import check_shapes
+from bfncodec.networks.stored import check_shapes
 from bfncodec.training.export import quantised_tensors, restored_state
 from bfncodec.training.loop import run
 from bfncodec.training.tasks import sequence

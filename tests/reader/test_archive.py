@@ -12,7 +12,7 @@ import pytest
 
 from bfncodec.coding import parity
 from bfncodec.errors import DamagedError
-from bfncodec.networks.convnet.model import ConvNetConfig
+from bfncodec.networks.convnet.config import ConvNetConfig
 from bfncodec.networks.wavefront.model import BETA, WavefrontConfig, WavefrontNet
 from bfncodec.training.export import export
 from reader.archive import decode_archive

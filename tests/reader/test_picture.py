@@ -13,7 +13,8 @@ import pytest
 from bfncodec.codecs.image import turn
 from bfncodec.errors import DamagedError
 from bfncodec.format.imagehead import ImageHead
-from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
+from bfncodec.networks.convnet.config import ConvNetConfig
+from bfncodec.networks.convnet.model import ConvNet
 from bfncodec.training.export import export
 from reader.errors import ReaderError
 from reader.picture import decode_picture

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
-from bfncodec.networks.transformer.model import Transformer, TransformerConfig, rope_tables
+from bfncodec.networks.convnet.config import ConvNetConfig
+from bfncodec.networks.convnet.model import ConvNet
+from bfncodec.networks.transformer.config import TransformerConfig
+from bfncodec.networks.transformer.model import Transformer, rope_tables
 from bfncodec.training.export import export
 
 WINDOW, CONTEXT = 32, 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bfncodec.networks.convnet.config import CODING_ORDER, ConvNetConfig
 from bfncodec.networks.convnet.exact import ExactConvNet, Prediction
-from bfncodec.networks.convnet.model import (
-    CODING_ORDER,
-    ConvNet,
-    ConvNetConfig,
-)
+from bfncodec.networks.convnet.model import ConvNet
+from bfncodec.networks.convnet.weights import ConvNetWeights
+from bfncodec.networks.transformer.config import TransformerConfig
 from bfncodec.networks.transformer.exact import ExactTransformer
-from bfncodec.networks.transformer.model import Transformer, TransformerConfig
+from bfncodec.networks.transformer.model import Transformer
+from bfncodec.networks.transformer.weights import TransformerWeights
 from bfncodec.training.export import quantised_tensors
 from support.doubles import noise
 
@@ -45,7 +45,7 @@ def conv_pair(
     config = ConvNetConfig(dilations=dilations, **sizes)
     network = ConvNet(config).eval()
     randomise(network, seed, head)
-    return network, ExactConvNet(config, quantised_tensors(network), CPU)
+    return network, exact_convnet(network)
 
 
 def text_pair(
@@ -57,7 +57,17 @@ def text_pair(
     network = Transformer(config).eval()
     randomise(network, seed, head)
     stored = network.stored_tables([(symbols(9, 8, config.window), 1)])
-    return network, ExactTransformer(config, {**quantised_tensors(network), **stored}, device)
+    weights = TransformerWeights.of(config, arrays({**quantised_tensors(network), **stored}))
+    return network, ExactTransformer(weights, device)
+
+
+def exact_convnet(network: ConvNet, device: torch.device = CPU) -> ExactConvNet:
+    return ExactConvNet(ConvNetWeights.of(network.config, arrays(quantised_tensors(network))), device)
+
+
+def arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    """Tensors as they are when they are loaded for a codec."""
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
 def symbols(seed: int, batch: int, length: int) -> Tensor:
@@ -107,14 +117,14 @@ def conv_distributions(network: ExactConvNet, images: NDArray[np.uint8], block: 
 
 def text_weights(network: ExactTransformer, x: Tensor, teeth: int, block: int) -> Tensor:
     """Weights in step-major order, int32 [B, L, 256], `block` steps at a time."""
-    x = x.view(len(x), teeth, -1).to(network.device)
+    x = x.view(len(x), teeth, -1).to(torch.uint8).numpy()
     steps = x.shape[2]
     run = network.start(len(x), teeth, steps, block)
     if block > 1:
         run.reveal(0, x)
     parts = []
     for i in range(0, steps, block):
-        parts.append(run.predict(i, min(i + block, steps)).cpu())
+        parts.append(torch.from_numpy(run.predict(i, min(i + block, steps))))
         if block == 1:
             run.reveal(i, x[:, :, i : i + 1])
     return torch.cat(parts, 1)

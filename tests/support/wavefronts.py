@@ -9,7 +9,8 @@ import numpy as np
 
 from bfncodec.codecs.receivers.wavefront import WavefrontReceiver
 from bfncodec.coding.ans import AnsStack
-from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
+from bfncodec.networks.convnet.config import ConvNetConfig
+from bfncodec.networks.convnet.model import ConvNet
 from bfncodec.networks.wavefront.exact import ExactWavefront
 from bfncodec.networks.wavefront.model import BETA, WavefrontConfig, WavefrontNet
 from bfncodec.training.export import quantised_tensors

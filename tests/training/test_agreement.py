@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
+from bfncodec.networks.convnet.config import ConvNetConfig
+from bfncodec.networks.convnet.model import ConvNet
 from bfncodec.training import agreement
 from bfncodec.training.agreement import Computation, Way
 

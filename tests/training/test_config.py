@@ -9,7 +9,8 @@ import pytest
 
 from bfncodec import models
 from bfncodec.errors import InputError
-from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
+from bfncodec.networks.convnet.config import ConvNetConfig
+from bfncodec.networks.convnet.model import ConvNet
 from bfncodec.training.config import make, read_config
 from bfncodec.training.data import CropSampler, ImageSource, TextSource
 from bfncodec.training.draws import Draws

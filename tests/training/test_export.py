@@ -8,9 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
-from bfncodec.networks.storage import CODEBOOK, Export, TrainableNetwork, folded
-from bfncodec.networks.transformer.model import Transformer, TransformerConfig
+from bfncodec.networks.convnet.config import ConvNetConfig
+from bfncodec.networks.convnet.model import ConvNet
+from bfncodec.networks.storage import Export, TrainableNetwork, folded
+from bfncodec.networks.stored import CODEBOOK
+from bfncodec.networks.transformer.config import TransformerConfig
+from bfncodec.networks.transformer.model import Transformer
 from bfncodec.networks.wavefront.model import BETA, WavefrontConfig, WavefrontNet
 from bfncodec.training.export import SPECIFICATION, quantised_tensors, restored_state, rule_of
 from support.models import IMAGE, TEXT, randomise

@@ -17,7 +17,8 @@ import bfncodec
 from bfncodec import models
 from bfncodec.cli.main import cli
 from bfncodec.errors import InputError
-from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
+from bfncodec.networks.convnet.config import ConvNetConfig
+from bfncodec.networks.convnet.model import ConvNet
 from bfncodec.training import loop, plot
 from bfncodec.training.config import make
 from bfncodec.training.export import restored_state

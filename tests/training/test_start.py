@@ -13,8 +13,10 @@ from safetensors.torch import load_file
 
 from bfncodec import models
 from bfncodec.errors import InputError
-from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
-from bfncodec.networks.transformer.model import Transformer, TransformerConfig, ngram_hash
+from bfncodec.networks.convnet.config import ConvNetConfig
+from bfncodec.networks.convnet.model import ConvNet
+from bfncodec.networks.transformer.config import TransformerConfig
+from bfncodec.networks.transformer.model import Transformer, ngram_hash
 from bfncodec.training.config import make
 from bfncodec.training.data import CropSampler, ImageSource
 from bfncodec.training.draws import Draws

@@ -33,7 +33,7 @@ from bfncodec.coding.cdf import (
 )
 from bfncodec.coding.lattice import Kernel, Normals
 from bfncodec.flow import AccuracySchedule, Atoms, CodeLength, Flow, GaussianFlow, Normal, SimplexFlow, Sums, play
-from bfncodec.networks.convnet.exact import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL, Mixture, mixture_weights
+from bfncodec.networks.convnet.mixture import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL, Mixture, mixture_weights
 from bfncodec.networks.parallel.exact import ExactDenoiser, Moment
 from bfncodec.networks.parallel.model import MOST_CLASSES, SPREAD_RANGE, DenoiserConfig
 from bfncodec.networks.sequence.model import SequenceConfig

@@ -36,8 +36,9 @@ from bfncodec.coding.cdf import NIBBLE, byte_bits, softmax_frequencies
 from bfncodec.coding.lattice import Normals
 from bfncodec.coding.rangecoder import total
 from bfncodec.flow import CodeLength, Group, StaggeredWavefront
-from bfncodec.networks.convnet.exact import ConvNetState, Front, Prediction, StepPixels
-from bfncodec.networks.convnet.model import CODING_ORDER
+from bfncodec.networks.convnet.config import CODING_ORDER
+from bfncodec.networks.convnet.exact import ConvNetState, Prediction
+from bfncodec.networks.convnet.front import Front, StepPixels
 from bfncodec.networks.wavefront.exact import BLOCK, ExactWavefront, NormalMixture
 from bfncodec.networks.wavefront.model import CLASSES, WavefrontConfig
 

@@ -7,6 +7,7 @@ functions equal those of `exact` that they are named after, to the bit.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,29 +15,21 @@ import numpy as np
 from bfncodec.coding import tables
 from bfncodec.coding.cdf import NIBBLE, SUM_BITS, Intervals
 from bfncodec.coding.rangecoder import PRECISION, total
-from bfncodec.networks.convnet.exact import (
-    MEAN_LIMIT,
-    MEAN_STEPS,
-    NEAREST,
-    WEIGHT_TOTAL,
-    WORD,
-    ConvNetState,
-    ExactConvNet,
-    StepPixels,
-    byte_edges,
-    inverse_scales,
-)
-from bfncodec.networks.convnet.model import (
+from bfncodec.networks.convnet.config import (
     CODING_ORDER,
     INPUT_SCALE,
     INPUT_TAPS,
     LOG_SCALE_RANGE,
     MEAN_SCALE,
+    NEAREST,
     REACH,
 )
-from bfncodec.networks.exact import LARGEST
+from bfncodec.networks.convnet.front import WORD, RevealedPixels, StepPixels
+from bfncodec.networks.convnet.mixture import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL, byte_edges, inverse_scales
+from bfncodec.networks.convnet.weights import ConvNetWeights
 from bfncodec.networks.kernels import COLUMNS, ProductKernel, fastest, signed, store
 from bfncodec.networks.products import MOST, Linear, finish, linear_of, most_of, multiply, quantise
+from bfncodec.networks.stored import LARGEST, LinearWeights
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
 from bfncodec.runtime.jit import compiled
 
@@ -65,7 +58,7 @@ class PackedBlocks(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """The layers of an `ExactConvNet` up to its trunk."""
+    """The layers of `ConvNetWeights` up to the trunk."""
 
     input: Linear
     convs: PackedBlocks
@@ -138,29 +131,20 @@ class Components(NamedTuple):
 
 
 class CompiledConvNet:
-    """Weights packed for a kernel.
+    """Weights packed for a kernel, None for the fastest of this processor."""
 
-    network: of which the weights are; kernel: None for the fastest of this processor.
-    """
-
-    def __init__(self, network: ExactConvNet, kernel: ProductKernel | None = None) -> None:
-        self.network = network
+    def __init__(self, weights: ConvNetWeights, kernel: ProductKernel | None = None) -> None:
+        self.config = config = weights.config
         self.kernel = kernel = kernel or fastest()
-        config = network.config
-        dilations = [config.dilation(i) for i in range(config.blocks)]
-        found = sorted(set(dilations))
-        kinds = np.array([found.index(d) for d in dilations], np.int64)
-        convs, outs = (
-            _packed_blocks([linear_of(linear, kernel) for linear in part]) for part in (network.convs, network.outs)
-        )
-        first, trunk = linear_of(network.input, kernel), linear_of(network.trunk, kernel)
+        kinds = np.array([config.kinds.index(config.dilation(i)) for i in range(config.blocks)], np.int64)
+        convs, outs = (_packed_blocks(part, kernel) for part in (weights.convs, weights.outs))
+        first, trunk = linear_of(weights.input, kernel), linear_of(weights.trunk, kernel)
         self.weights = Weights(first, convs, outs, trunk, kinds)
-        self.own = network.own.numpy()
+        self.own = weights.own
         own_tables = Tables(tables.exp2_table(), inverse_scales(), byte_edges(), tables.logistic_table())
-        entering = [*(part.numpy() for part in network.entering), np.zeros(0, np.float32)]
         self.heads = [
             Head(linear_of(linear, kernel), part, own_tables)
-            for linear, part in zip(network.heads, entering, strict=True)
+            for linear, part in zip(weights.heads, [*weights.entering, np.zeros(0, np.float32)], strict=True)
         ]
 
     def start(
@@ -170,13 +154,13 @@ class CompiledConvNet:
         return CompiledConvNetState(self, sizes, block, single, keep)
 
 
-def _packed_blocks(linears: list[Linear]) -> PackedBlocks:
-    panels, start, scale, bias, fine = zip(*linears, strict=True)
+def _packed_blocks(linears: Sequence[LinearWeights], kernel: ProductKernel) -> PackedBlocks:
+    panels, start, scale, bias, fine = zip(*(linear_of(linear, kernel) for linear in linears), strict=True)
     return PackedBlocks(np.stack(panels), np.stack(start), np.stack(scale), np.stack(bias), fine[0])
 
 
-class CompiledConvNetState(ConvNetState):
-    """The inference state, on whose cells kernels work."""
+class CompiledConvNetState(RevealedPixels):
+    """The inference state, as `exact.ConvNetState` has it, for kernels."""
 
     def __init__(
         self,
@@ -186,24 +170,25 @@ class CompiledConvNetState(ConvNetState):
         single: bool,
         keep: bool = False,
     ) -> None:
-        super().__init__(compiled.network, sizes, block, single, keep)
+        config = compiled.config
+        super().__init__(sizes, block, single, config.kinds, keep)
         self.compiled = compiled
-        self.workspace = _workspace(compiled.weights, compiled.network.config.width, compiled.kernel)
+        self.cells = np.zeros((config.blocks, self.front.cells, config.width), np.int8)
+        self.workspace = _workspace(compiled.weights, config.width, compiled.kernel)
 
     def shared_with(self, network: CompiledConvNet) -> CompiledConvNetState:
-        """Implements `ConvNetState.shared_with`."""
-        other = super().shared_with(network.network)
+        """Implements `exact.ConvNetState.shared_with`."""
+        other = copy(self)
         other.compiled = network
         return other
 
-    def predict(self, pixels: StepPixels) -> CompiledPrediction:  # type: ignore[override]
-        """Implements `ConvNetState.predict`."""
-        count, width = len(pixels.cell), self.network.config.width
+    def predict(self, pixels: StepPixels) -> CompiledPrediction:
+        """Implements `exact.ConvNetState.predict`."""
+        count, width = len(pixels.cell), self.compiled.config.width
         trunk = Trunk(np.empty((count, WORD), np.int16), np.empty((count, 3 * width), np.float32))
-        cells = Cells(self.values.view(np.uint8).reshape(-1, WORD), self.inputs[:, 0], self.cells.numpy())
-        flags: Any = pixels.flags.numpy()
+        cells = Cells(self.values.view(np.uint8).reshape(-1, WORD), self.inputs[:, 0], self.cells)
         near = np.stack(pixels.near)
-        positions = Positions(pixels.value_cell, pixels.cell, pixels.beside.reshape(-1), near, flags)
+        positions = Positions(pixels.value_cell, pixels.cell, pixels.beside.reshape(-1), near, pixels.flags)
         _advance(self.compiled.weights, cells, positions, self.workspace, trunk)
         return CompiledPrediction(self.compiled, trunk)
 
@@ -235,7 +220,7 @@ class CompiledPrediction:
 
     def channel(self, k: int) -> CompiledMixture:
         """Implements `exact.Prediction.channel`."""
-        config, (count, columns) = self.compiled.network.config, self.trunk.hidden.shape
+        config, (count, columns) = self.compiled.config, self.trunk.hidden.shape
         weight = np.empty((count, config.mixtures), np.int32)
         mean, inverse = (np.empty((count, config.mixtures), np.float32) for _ in range(2))
         found = Components(weight, mean, inverse)
@@ -258,7 +243,7 @@ class CompiledPrediction:
     def condition(self, k: int, value: Array) -> None:
         """Implements `exact.Prediction.condition`."""
         if k < CONDITIONS:
-            width = self.compiled.network.config.width
+            width = self.compiled.config.width
             self.errors[k] = value.astype(np.float32) - self.trunk.base[:, CODING_ORDER[k]].astype(np.float32)
             _enter(self.compiled.heads[k].entering, self.errors[k], self.trunk.hidden[:, (k + 1) * width :])
 

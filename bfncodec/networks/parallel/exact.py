@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from bfncodec.coding import tables
-from bfncodec.networks.exact import LARGEST, ExactLinear, Quantiser, constant
+from bfncodec.networks.exact import ExactLinear, Quantiser, constant
 from bfncodec.networks.parallel.model import (
     FEATURE_SCALE,
     KNOTS,
@@ -29,7 +29,7 @@ from bfncodec.networks.parallel.model import (
     level_features,
     settings_at,
 )
-from bfncodec.networks.storage import Shapes, linear_shapes
+from bfncodec.networks.stored import LARGEST, Shapes, linear_shapes
 from bfncodec.runtime.arrays import Ints
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bfncodec.coding import tables
-from bfncodec.networks.exact import LARGEST, ExactLinear, Quantiser
+from bfncodec.networks.exact import ExactLinear, Quantiser
 from bfncodec.networks.parallel.exact import softmax_weights
 from bfncodec.networks.parallel.model import FEATURE_SCALE, STATE_UNITS
 from bfncodec.networks.sequence.model import (
@@ -24,7 +24,7 @@ from bfncodec.networks.sequence.model import (
     ngram_rows,
     window_rows,
 )
-from bfncodec.networks.storage import Shapes, linear_shapes
+from bfncodec.networks.stored import LARGEST, Shapes, linear_shapes
 
 
 def stored_shapes(config: SequenceConfig) -> Shapes:

@@ -11,9 +11,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from bfncodec.coding import tables
 from bfncodec.networks.kernels import COLUMNS, ProductKernel, fastest, key_scores, store, weighted_sum
@@ -27,8 +25,8 @@ from bfncodec.networks.products import (
     quantise,
     quantise_rms_norm,
 )
-from bfncodec.networks.transformer.exact import WEIGHT_TOTAL, ExactBlock, ExactTransformer
-from bfncodec.networks.transformer.model import HASH_MULTIPLIER
+from bfncodec.networks.transformer.config import HASH_MULTIPLIER
+from bfncodec.networks.transformer.weights import WEIGHT_TOTAL, BlockWeights, TransformerWeights
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
 from bfncodec.runtime.jit import compiled
 
@@ -39,7 +37,7 @@ STEPS = np.float32(tables.LOG2_E * tables.EXP2_STEPS)
 
 
 class Embedding(NamedTuple):
-    """The tables of an `ExactEmbedding` and an `ExactNgrams`, those of all orders behind each other."""
+    """The tables of `TransformerWeights`."""
 
     rows: NDArray[np.int8]
     scale: Floats32
@@ -51,7 +49,7 @@ class Embedding(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """The weights of an `ExactBlock`."""
+    """`BlockWeights`, packed."""
 
     qkv: Linear
     out: Linear
@@ -64,7 +62,7 @@ class Layer(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """The weights of an `ExactTransformer`."""
+    """`TransformerWeights`, packed."""
 
     embedding: Embedding
     layers: tuple[Layer, ...]
@@ -106,21 +104,18 @@ class Workspace(NamedTuple):
 
 
 class CompiledTransformer:
-    """Weights packed for a kernel.
+    """Weights packed for a kernel, None for the fastest of this processor."""
 
-    network: of which the weights are; kernel: None for the fastest of this processor.
-    """
-
-    def __init__(self, network: ExactTransformer, kernel: ProductKernel | None = None) -> None:
-        self.network = network
+    def __init__(self, weights: TransformerWeights, kernel: ProductKernel | None = None) -> None:
+        self.config = weights.config
         self.kernel = kernel or fastest()
         self.weights = Weights(
-            _embedding(network),
-            tuple(_layer(block, self.kernel) for block in network.blocks),
-            linear_of(network.head, self.kernel),
-            network.near.numpy(),
-            network.far.numpy(),
-            network.exp2.numpy(),
+            _embedding(weights),
+            tuple(_layer(block, self.kernel) for block in weights.blocks),
+            linear_of(weights.head, self.kernel),
+            weights.near,
+            weights.far,
+            tables.exp2_table(),
         )
 
     def start(self, windows: int, teeth: int, steps: int, block: int = 1) -> CompiledTransformerState:
@@ -128,31 +123,24 @@ class CompiledTransformer:
         return CompiledTransformerState(self, windows, steps)
 
 
-def _embedding(network: ExactTransformer) -> Embedding:
-    config, embed, ngrams = network.config, network.embed, network.ngrams
-    table = embed if ngrams is None else ngrams.table
-    orders, bits = (np.array([pair[k] for pair in config.ngrams], np.int64) for k in range(2))
-    return Embedding(
-        embed.rows.numpy(),
-        embed.scale.view(-1).numpy(),
-        table.rows.numpy(),
-        table.scale.view(-1).numpy(),
-        orders,
-        bits,
-        np.cumsum(1 << bits) - (1 << bits),
-    )
+def _embedding(weights: TransformerWeights) -> Embedding:
+    ngrams = weights.config.ngrams
+    table = weights.embed if weights.ngrams is None else weights.ngrams
+    orders, bits = (np.array([pair[k] for pair in ngrams], np.int64) for k in range(2))
+    first = np.cumsum(1 << bits) - (1 << bits)
+    return Embedding(weights.embed.rows, weights.embed.scale, table.rows, table.scale, orders, bits, first)
 
 
-def _layer(block: ExactBlock, kernel: ProductKernel) -> Layer:
+def _layer(block: BlockWeights, kernel: ProductKernel) -> Layer:
     return Layer(
         linear_of(block.qkv, kernel),
         linear_of(block.out, kernel),
         linear_of(block.up, kernel),
         linear_of(block.down, kernel),
-        block.key_scale.reshape(-1).numpy(),
-        block.value_steps.reshape(-1).numpy(),
-        block.value.reshape(-1).numpy(),
-        block.exp2.numpy().astype(np.int32),
+        block.key_scale,
+        block.value_steps,
+        block.value,
+        block.exp2,
     )
 
 
@@ -160,23 +148,23 @@ class CompiledTransformerState:
     """The inference state of some windows, as `exact.TransformerState` has it, for kernels."""
 
     def __init__(self, compiled: CompiledTransformer, windows: int, steps: int) -> None:
-        self.compiled, config = compiled, compiled.network.config
+        self.compiled, config = compiled, compiled.config
         self.windows, self.steps = windows, steps
         self.reach = max([1, *(n for n, _ in config.ngrams)])
         self.symbols = np.full((windows, self.reach + steps), config.symbols, np.int16)
         self.caches = tuple(_cache(config, windows, min(steps, span), compiled.kernel) for span in config.spans(1))
         self.work = _workspace(compiled, max(cache.key_scale.shape[2] for cache in self.caches))
 
-    def reveal(self, first: int, symbols: Tensor) -> None:
+    def reveal(self, first: int, symbols: Bytes) -> None:
         """Implements `exact.TransformerState.reveal`."""
-        self.symbols[:, self.reach + first : self.reach + first + symbols.shape[2]] = symbols[:, 0].numpy()
+        self.symbols[:, self.reach + first : self.reach + first + symbols.shape[2]] = symbols[:, 0]
 
-    def predict(self, first: int, last: int) -> Tensor:
+    def predict(self, first: int, last: int) -> Ints32:
         """Implements `exact.TransformerState.predict`."""
         own, count = self.compiled, last - first
-        found = np.empty((self.windows * count, own.network.config.symbols), np.int32)
+        found = np.empty((self.windows * count, own.config.symbols), np.int32)
         _forward(own.weights, self.caches, self.symbols, self.reach, first, count, self.work, found)
-        return torch.from_numpy(found).view(self.windows, count, -1)
+        return found.reshape(self.windows, count, -1)
 
 
 def _cache(config: Any, windows: int, slots: int, kernel: ProductKernel) -> KVCache:
@@ -195,7 +183,7 @@ def _filled(width: int) -> int:
 
 
 def _workspace(compiled: CompiledTransformer, slots: int) -> Workspace:
-    config, layer, kernel = compiled.network.config, compiled.weights.layers[0], compiled.kernel
+    config, layer, kernel = compiled.config, compiled.weights.layers[0], compiled.kernel
     linears = (layer.qkv, layer.out, layer.up, layer.down, compiled.weights.head)
     columns = COLUMNS * max(len(linear.panels) for linear in linears)
     return Workspace(

@@ -7,44 +7,32 @@ distributions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bfncodec.coding import tables
-from bfncodec.networks.exact import (
-    LARGEST,
-    ExactLinear,
-    Quantiser,
-    RmsNorm,
-    constant,
-)
-from bfncodec.networks.storage import Shapes, coarse_shapes, linear_shapes, table_rows
-from bfncodec.networks.transformer.model import COARSE, FAR, TransformerConfig, ngram_hash, rotations
-
-WEIGHT_TOTAL = 1 << 16  # attention weights are integers that sum to about this
-SUM_BITS = 24  # sums of exponentials stay below 2^24, where float32 adds integers exactly
+from bfncodec.networks.exact import ExactLinear, Quantiser, RmsNorm, constant, tensor_of
+from bfncodec.networks.stored import LARGEST, TableWeights
+from bfncodec.networks.transformer.config import TransformerConfig
+from bfncodec.networks.transformer.model import ngram_hash, rotations
+from bfncodec.networks.transformer.weights import WEIGHT_TOTAL, BlockWeights, TransformerWeights
+from bfncodec.runtime.arrays import Bytes, Ints32
 
 
 @dataclass(frozen=True)
-class ExactEmbedding:
-    """Rows of int8 with a scale each, of one table or of several of the same width.
-
-    They are looked up and never multiplied with one another, so that tables may be stored in 4 bits
-    (:func:`bfncodec.networks.storage.table_rows`).
-    """
+class ExactTable:
+    """`TableWeights` on a device. scale: float32 [rows, 1]"""
 
     rows: Tensor
     scale: Tensor
 
     @classmethod
-    def load(cls, tensors: dict[str, Tensor], names: Sequence[str], device: torch.device) -> ExactEmbedding:
-        """Return the stored tables NAME.q and NAME.s of all names, behind each other."""
-        rows = torch.cat([table_rows(tensors, name) for name in names]).to(device)
-        scale = torch.cat([tensors[f"{name}.s"] for name in names]).float().to(device)
-        return cls(rows, scale[:, None])
+    def of(cls, stored: TableWeights, device: torch.device) -> ExactTable:
+        """Return the tables on a device."""
+        return cls(tensor_of(stored.rows, device), tensor_of(stored.scale[:, None], device))
 
     def __call__(self, index: Tensor) -> Tensor:
         """Return rows of the table. index: int64 [N] -> float32 [N, d]"""
@@ -55,18 +43,18 @@ class ExactEmbedding:
 class ExactNgrams:
     """The n-gram tables, one behind the other: rows of all orders are looked up at once."""
 
-    table: ExactEmbedding
+    table: ExactTable
     seen: Tensor  # which symbols of a history each order sees, bool [orders, R]
     bits: Tensor  # log2 of each table's rows, int64 [orders]
     first: Tensor  # row of each table, int64 [orders]
 
     @classmethod
-    def load(cls, config: TransformerConfig, tensors: dict[str, Tensor], device: torch.device) -> ExactNgrams:
-        """Return the stored tables ngram.0, ngram.1, … of a configuration that has some."""
-        table = ExactEmbedding.load(tensors, [f"ngram.{i}" for i in range(len(config.ngrams))], device)
+    def of(cls, config: TransformerConfig, stored: TableWeights, device: torch.device) -> ExactNgrams:
+        """Return the tables of a configuration that has some."""
         orders, bits = (torch.tensor(values, device=device) for values in zip(*config.ngrams, strict=True))
         reach, rows = int(orders.max()), 1 << bits
-        return cls(table, torch.arange(reach, device=device) >= reach - orders[:, None], bits, rows.cumsum(0) - rows)
+        seen = torch.arange(reach, device=device) >= reach - orders[:, None]
+        return cls(ExactTable.of(stored, device), seen, bits, rows.cumsum(0) - rows)
 
     def __call__(self, history: Tensor) -> Tensor:
         """Return the sum of what the bytes before add. history: int64 [N, R], oldest first -> float32 [N, d]"""
@@ -77,64 +65,41 @@ class ExactNgrams:
 
 @dataclass(frozen=True)
 class ExactBlock:
-    """Weights of one layer."""
+    """`BlockWeights` on a device."""
 
     qkv: ExactLinear
     out: ExactLinear
     up: ExactLinear
     down: ExactLinear
-    key_scale: Tensor  # float32 [H, 1, 1], steps of the table of exponentials for one unit of each head's logits
-    value_steps: Tensor  # float32 [H, 1], integers for a value of 1
-    value: Tensor  # float32 [H, 1, 1], what one unit of weight times value is worth
-    exp2: Tensor  # the table of exponentials for attention, float32
+    key_scale: Tensor  # float32 [H, 1, 1]
+    value_steps: Tensor  # float32 [H, 1]
+    value: Tensor  # float32 [H, 1, 1]
+    exp2: Tensor  # float32
 
-
-def stored_shapes(config: TransformerConfig) -> Shapes:
-    """Names and shapes of the tensors a model of this shape is made of."""
-    d, inner = config.width, config.expansion * config.width
-    shapes = linear_shapes("embed", config.symbols + 1, d, bias=False) | linear_shapes("head", config.symbols, d)
-    for i, (_, bits) in enumerate(config.ngrams):
-        name, rows, columns = f"ngram.{i}", 1 << bits, d // len(config.ngrams)
-        coarse = config.ngram_bits == COARSE
-        shapes |= coarse_shapes(name, rows, columns) if coarse else linear_shapes(name, rows, columns, bias=False)
-    for i in range(config.layers):
-        for part, outputs, inputs in (("qkv", 3 * d, d), ("out", d, d), ("up", inner, d), ("down", d, inner)):
-            shapes |= linear_shapes(f"blocks.{i}.{part}", outputs, inputs, bias=False)
-        shapes[f"blocks.{i}.gain"] = (config.heads,)
-    half = config.head_width // 2
-    tables = {"rope": (2, config.window, half), "far": (2, FAR, half), "value_cap": (config.layers, config.heads)}
-    return shapes | tables
+    @classmethod
+    def of(cls, stored: BlockWeights, device: torch.device) -> ExactBlock:
+        """Return the layer on a device."""
+        qkv, out, up, down = (ExactLinear.of(part, device) for part in (stored.qkv, stored.out, stored.up, stored.down))
+        key_scale, value = (tensor_of(x[:, None, None], device) for x in (stored.key_scale, stored.value))
+        steps = tensor_of(stored.value_steps[:, None], device)
+        return cls(qkv, out, up, down, key_scale, steps, value, tensor_of(stored.exp2, device).float())
 
 
 class ExactTransformer:
     """The network's integers on a device; `start` gives an inference state."""
 
-    def __init__(self, config: TransformerConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
-        self.config, self.device = config, device
-        self.quantise = Quantiser.on(device)
+    def __init__(self, weights: TransformerWeights, device: torch.device) -> None:
+        self.weights, self.config, self.device = weights, weights.config, device
+        self.quantise, config = Quantiser.on(device), weights.config
         self.norm, self.head_norm = (RmsNorm.of(width, device) for width in (config.width, config.head_width))
         # Steps of the table of exponentials for a logit of 1.
         self.steps = constant(tables.LOG2_E * tables.EXP2_STEPS, device)
-        self.embed = ExactEmbedding.load(tensors, ["embed"], device)
-        self.ngrams = ExactNgrams.load(config, tensors, device) if config.ngrams else None
-        self.exp2 = torch.from_numpy(tables.exp2_table()).to(device)
-        self.blocks = [self._block(tensors, i) for i in range(config.layers)]
-        self.head = ExactLinear.load(tensors, "head", device)
-        self.near, self.far = (tensors[name].to(device).float() / (1 << 14) for name in ("rope", "far"))
-
-    def _block(self, tensors: dict[str, Tensor], i: int) -> ExactBlock:
-        name = f"blocks.{i}"
-        qkv, out, up, down = (
-            ExactLinear.load(tensors, f"{name}.{part}", self.device) for part in ("qkv", "out", "up", "down")
-        )
-        gain, cap = tensors[f"{name}.gain"].to(self.device), tensors["value_cap"][i].to(self.device)
-        key_scale = gain * constant(tables.LOG2_E * tables.EXP2_STEPS / self.config.head_width, self.device)
-        value = cap / constant(LARGEST * WEIGHT_TOTAL, self.device)
-        # As many bits as sums over the slots that are attended to may have; what is masked weighs 0.
-        drop = max(0, tables.EXP2_BITS - SUM_BITS + (self.config.spans(1)[i] - 1).bit_length())
-        exp2 = ((self.exp2 + (1 << drop >> 1)) >> drop).float()
-        steps = (LARGEST / cap)[:, None]
-        return ExactBlock(qkv, out, up, down, key_scale[:, None, None], steps, value[:, None, None], exp2)
+        self.embed = ExactTable.of(weights.embed, device)
+        self.ngrams = None if weights.ngrams is None else ExactNgrams.of(config, weights.ngrams, device)
+        self.exp2 = tensor_of(tables.exp2_table(), device)
+        self.blocks = [ExactBlock.of(block, device) for block in weights.blocks]
+        self.head = ExactLinear.of(weights.head, device)
+        self.near, self.far = tensor_of(weights.near, device), tensor_of(weights.far, device)
 
     def start(self, windows: int, teeth: int, steps: int, block: int = 1) -> TransformerState:
         """Return the state before the first step of windows of `teeth` teeth of `steps` symbols each.
@@ -184,12 +149,13 @@ class TransformerState:
         self.key_scale = [torch.zeros(windows, heads, 1, count, device=device) for count in slots]
         self.values = [torch.zeros(windows, heads, count, width, device=device) for count in slots]
 
-    def reveal(self, first: int, symbols: Tensor) -> None:
-        """Observe the symbols of steps first … first + k - 1: the receiver's update. Integers [B, m, k]"""
-        self.symbols[:, :, self.reach + first : self.reach + first + symbols.shape[2]] = symbols
+    def reveal(self, first: int, symbols: Bytes) -> None:
+        """Observe the symbols of steps first … first + k - 1: the receiver's update. uint8 [B, m, k]"""
+        known = torch.from_numpy(np.ascontiguousarray(symbols)).to(self.network.device)
+        self.symbols[:, :, self.reach + first : self.reach + first + symbols.shape[2]] = known
 
     @torch.inference_mode()
-    def predict(self, first: int, last: int) -> Tensor:
+    def predict(self, first: int, last: int) -> Ints32:
         """Weights of p_O for the symbols of steps [first, last), int32 [B, (last - first) m, symbols] in step-major
         order.
 
@@ -207,7 +173,8 @@ class TransformerState:
         logits = network.head(*network.norm(x))
         steps = ((logits.amax(1, keepdim=True) - logits) * network.steps).round_()
         weights = network.exp2[steps.clamp_max_(len(network.exp2) - 1).long()]
-        return weights.view(self.windows, count, -1)
+        found: Ints32 = weights.view(self.windows, count, -1).cpu().numpy()
+        return found
 
     def _embed(self, first: int, last: int) -> Tensor:
         """Embed the symbols that each slot's tooth has revealed before it. float32 [B n, d], slots step-major."""

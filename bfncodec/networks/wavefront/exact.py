@@ -11,16 +11,11 @@ import torch
 from torch import Tensor
 
 from bfncodec.coding import tables
-from bfncodec.networks.acceleration import kernels_pay
-from bfncodec.networks.convnet.exact import (
-    MEAN_LIMIT,
-    MEAN_STEPS,
-    ConvNetState,
-    ExactConvNet,
-    in_proportion,
-    stored_shapes,
-)
-from bfncodec.networks.storage import check_shapes
+from bfncodec.networks.acceleration import CONVNET, kernels_pay
+from bfncodec.networks.convnet.exact import ConvNetState, ExactConvNet
+from bfncodec.networks.convnet.mixture import MEAN_LIMIT, MEAN_STEPS, in_proportion
+from bfncodec.networks.convnet.weights import ConvNetWeights
+from bfncodec.networks.stored import check_shapes
 from bfncodec.networks.wavefront.model import FIRST, WavefrontConfig
 from bfncodec.runtime.arrays import Floats, Ints32
 
@@ -35,22 +30,20 @@ class ExactWavefront:
 
     def __init__(self, config: WavefrontConfig, tensors: dict[str, Tensor], device: torch.device) -> None:
         self.config, self.device = config, device
-        two, width = bool(config.noise), config.network.width
-        shapes = stored_shapes(config.network, slopes=3 if two else 0)
+        two = bool(config.noise)
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
         if two:
-            shapes |= {"own": (3, 3 * width)}
-            shapes |= {FIRST + name: shape for name, shape in stored_shapes(config.network).items()}
-        check_shapes(tensors, shapes)
-        first = {name.removeprefix(FIRST): tensor for name, tensor in tensors.items() if name.startswith(FIRST)}
-        self.final = ExactConvNet(config.network, tensors, device)
-        self.noisy = ExactConvNet(config.network, first, device) if two else None
+            check_shapes(arrays, {"own": (3, 3 * config.network.width)})
+        first = {name.removeprefix(FIRST): array for name, array in arrays.items() if name.startswith(FIRST)}
+        self.final = ExactConvNet(ConvNetWeights.of(config.network, arrays, slopes=3 if two else 0), device)
+        self.noisy = ExactConvNet(ConvNetWeights.of(config.network, first), device) if two else None
 
     def start(self, items: int, keep: bool = False) -> tuple[ConvNetState, ConvNetState | None]:
         """Return the inference states of the tiles of some items, for final steps and for noisy ones, which share their
         cells; with compiled kernels where they pay. keep: see `ExactConvNet.start`.
         """
         sizes = [self.config.tile] * (self.config.tiles * items)
-        able = self.device.type == "cpu" and kernels_pay(PIXEL_SECONDS * items * prod(self.config.shape[:2]))
+        able = self.device.type == "cpu" and kernels_pay(PIXEL_SECONDS * items * prod(self.config.shape[:2]), CONVNET)
         final, noisy = self._compiled if able else (self.final, self.noisy)
         run: ConvNetState = final.start(sizes, BLOCK, single=True, keep=keep)
         return run, None if noisy is None else run.shared_with(noisy)
@@ -59,7 +52,7 @@ class ExactWavefront:
     def _compiled(self) -> tuple[Any, Any]:
         from bfncodec.networks.convnet.compiled import CompiledConvNet
 
-        return CompiledConvNet(self.final), self.noisy and CompiledConvNet(self.noisy)
+        return CompiledConvNet(self.final.weights), self.noisy and CompiledConvNet(self.noisy.weights)
 
 
 class NormalMixture:

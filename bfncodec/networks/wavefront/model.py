@@ -19,11 +19,10 @@ from torch import Tensor, nn
 
 from bfncodec.coding import tables
 from bfncodec.flow.schedule import Wavefront
+from bfncodec.networks.convnet.config import LOG_SCALE_RANGE, ConvNetConfig
 from bfncodec.networks.convnet.model import (
-    LOG_SCALE_RANGE,
     Components,
     ConvNet,
-    ConvNetConfig,
     components,
     features,
     in_coding_order,

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from bfncodec.errors import InputError
-from bfncodec.networks.convnet.model import ConvNet, ConvNetConfig
+from bfncodec.networks.convnet.config import ConvNetConfig
+from bfncodec.networks.convnet.model import ConvNet
 from bfncodec.networks.storage import TrainableNetwork
 from bfncodec.training.config import Settings, Table, make
 from bfncodec.training.data import CropSampler, ImageSource, Pictures, load_images

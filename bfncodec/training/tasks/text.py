@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from bfncodec.errors import InputError
 from bfncodec.networks.storage import TrainableNetwork
-from bfncodec.networks.transformer.model import COARSE, FINE, Transformer, TransformerConfig
+from bfncodec.networks.transformer.config import COARSE, FINE, TransformerConfig
+from bfncodec.networks.transformer.model import Transformer
 from bfncodec.training.config import Settings, Table, TrainConfig, make
 from bfncodec.training.data import TextSource, WindowSampler, load_text
 from bfncodec.training.draws import Draws

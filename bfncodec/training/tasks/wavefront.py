@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bfncodec.errors import InputError
-from bfncodec.networks.convnet.model import ConvNetConfig
+from bfncodec.networks.convnet.config import ConvNetConfig
 from bfncodec.networks.wavefront.model import CLASSES, FIRST, WavefrontConfig, WavefrontNet
 from bfncodec.training.config import Settings, Table, make
 from bfncodec.training.items import ItemBatch

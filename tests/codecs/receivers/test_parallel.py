@@ -16,7 +16,7 @@ import bfncodec
 from bfncodec.codecs.receivers.parallel import DiscretisedReceiver
 from bfncodec.errors import InputError, ModelError
 from bfncodec.flow.gaussian import bin_centres
-from bfncodec.networks.convnet.exact import WEIGHT_TOTAL
+from bfncodec.networks.convnet.mixture import WEIGHT_TOTAL
 from bfncodec.networks.parallel.model import Denoiser, DenoiserConfig
 from bfncodec.networks.wavefront.model import WavefrontConfig
 from bfncodec.training.gaussian import TERMS, level_end

@@ -23,8 +23,8 @@ from bfncodec.errors import InputError
 from bfncodec.flow import Group
 from bfncodec.models import ModelInfo
 from bfncodec.networks import acceleration
-from bfncodec.networks.convnet.exact import MEAN_STEPS, Mixture, mixture_weights
-from bfncodec.networks.convnet.model import CODING_ORDER
+from bfncodec.networks.convnet.config import CODING_ORDER
+from bfncodec.networks.convnet.mixture import MEAN_STEPS, Mixture, mixture_weights
 from bfncodec.networks.wavefront.exact import NormalMixture
 from bfncodec.networks.wavefront.model import BETA, FIRST, WavefrontConfig, WavefrontNet
 from bfncodec.training.export import quantised_tensors, restored_state
