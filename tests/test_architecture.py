@@ -46,7 +46,7 @@ HEAVY = {
     "multiprocessing": "for trainings only",
     "numba": "optional, and a second",
     "numpy": "a tenth of a second; looking at a file needs no arrays",
-    "safetensors": "loads torch",
+    "safetensors": "loads NumPy",
     "torch": "a second and more; nothing but models needs it",
 }
 OPTIONAL = {
@@ -160,10 +160,35 @@ def test_compressing_bytes_imports_neither_numpy_nor_torch(tmp_path: Path) -> No
     assert output(code, tmp_path) == "set()\n"
 
 
-def output(code: str, folder: Path) -> str:
+@pytest.mark.parametrize("name", ["text-fast", "photo-fast"])
+def test_loading_a_model_does_not_import_torch(name: str, tmp_path: Path) -> None:
+    assert (
+        output(f"import sys, bfncodec; bfncodec.load({name!r}); print('torch' in sys.modules)", tmp_path) == "False\n"
+    )
+
+
+@pytest.mark.slow  # where kernels are not compiled yet
+def test_coding_with_kernels_does_not_import_torch(tmp_path: Path) -> None:
+    pytest.importorskip("numba")
+    code = (
+        "import sys, bfncodec, numpy as np\n"
+        "picture = np.add.outer(np.arange(40), np.arange(60) * 3)[..., None].repeat(3, 2).astype(np.uint8)\n"
+        "for x, model in ((b'to be or not to be ' * 30, 'text-fast'), (picture, 'photo-fast')):\n"
+        "    assert np.array_equal(bfncodec.decompress(bfncodec.compress(x, model)), x)\n"
+        "print({'torch', 'bfncodec.networks.kernels'} & set(sys.modules))"
+    )
+    assert output(code, tmp_path, BFNCODEC_JIT="always") == "{'bfncodec.networks.kernels'}\n"
+
+
+def output(code: str, folder: Path, **environment: str) -> str:
     """Return what a fresh interpreter prints."""
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=ENVIRONMENT | environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout
 

@@ -22,6 +22,7 @@ from bfncodec.coding.mixing.contexts import ContextMixer
 from bfncodec.errors import BfncodecError, DamagedError
 from bfncodec.flow import Comb
 from bfncodec.format.wire import varint
+from bfncodec.networks.acceleration import SWITCH
 from bfncodec.networks.transformer.config import FAR
 from support.check import check_batches, check_codec, check_length
 from support.doubles import noise
@@ -191,6 +192,7 @@ def test_the_contexts_of_a_lane_are_its_own_past(mixed_codec: TextCodec, monkeyp
             pasts.extend(self.state.history[streams].tolist())
             return super().encode(weight, streams, symbols)
 
+    monkeypatch.setenv(SWITCH, "never")  # kernels have contexts of their own
     monkeypatch.setattr("bfncodec.codecs.text.ContextMixer", Watched)
     mixed_codec.encode(x.tobytes())
     assert len(made) == 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -332,6 +334,25 @@ def test_short_work_does_not_wait_for_kernels_to_be_compiled(monkeypatch: pytest
         (Stated(work=False, compiled=True), [False, False]),
     ):
         assert [acceleration.kernels_pay(s, kernels) for s in seconds] == expected
+
+
+def test_kernels_are_compiled_unless_they_are_older_than_their_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "from types import SimpleNamespace as Of\nentry = Of(stats=Of(cache_path=__file__ + '-cache'))\n"
+    module, cache = tmp_path / "ofkernels.py", tmp_path / "ofkernels.py-cache"
+    module.write_text(source)
+    cache.mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    kernels = acceleration.Kernels("ofkernels", "entry")
+    assert not kernels.compiled()
+    (cache / "ofkernels.other-3.py311.nbi").touch()
+    assert not kernels.compiled()
+    (cache / "ofkernels.entry-3.py311.nbi").touch()
+    assert kernels.compiled()
+    after = module.stat().st_mtime + 100
+    os.utime(module, (after, after))
+    assert not kernels.compiled()
 
 
 def test_the_switch_decides_about_kernels_that_work(monkeypatch: pytest.MonkeyPatch) -> None:
