@@ -177,6 +177,8 @@ class _Segments(_Seekable):
     def _segment(self, number: int) -> bytes:
         """Return the content of a segment: one alone after a seek, and those behind it as the model likes them."""
         if number not in self._kept:
+            if len(self._kept) == _KEPT:  # dropped first: there are never more in memory
+                del self._kept[next(iter(self._kept))]
             if number != self._due:
                 self._run = iter(())
             content = next(self._run, None)
@@ -185,8 +187,6 @@ class _Segments(_Seekable):
                 self._run = self._segments.decoded(number, last)
                 content = next(self._run)
             self._kept[number], self._due = content, number + 1
-            if len(self._kept) > _KEPT:
-                del self._kept[next(iter(self._kept))]
         return self._kept[number]
 
 

@@ -14,7 +14,7 @@ POINTS = [EntryPoint(name, value, group) for group, points in GROUPS.items() for
 
 
 @pytest.mark.parametrize("point", POINTS, ids=lambda point: point.name)
-def test_each_leads_to_a_codec_of_its_name(point: EntryPoint) -> None:
+def test_each_leads_to_what_has_its_name(point: EntryPoint) -> None:
     pytest.importorskip(point.group.split(".")[0], reason=f"{point.group.split('.')[0]} is not installed")
-    codec = point.load()
-    assert point.name == getattr(codec, "name", None) or point.name == codec.codec_id
+    found = point.load()
+    assert point.name in {getattr(found, name, None) for name in ("name", "codec_id", "protocol")}
