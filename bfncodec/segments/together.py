@@ -3,7 +3,7 @@
 A model takes far less time for many small items at once than for one after the other, above all to decode them. So
 whatever codes an object, a task here, is run until it asks a codec for payloads, or for the items of payloads; then the
 codec is asked for all tasks at once; then each task is run again and finds its answer. What is done twice is the work
-before a codec is asked, which is little where objects are small. Objects that fill a call alone are not made to wait.
+before a codec is asked, which is little where objects are small. Objects that fill a call alone do not wait.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def run_together(tasks: Sequence[Task[Result]], codecs: CodecSource) -> list[Res
 
     Raises the first error of a task, which says whose it is.
     """
-    memos = [_Memo() for _ in tasks]
+    memos = [_Memo(waited=len(tasks) == 1) for _ in tasks]
     results: dict[int, Result] = {}
     calls: list[_Call] = []
     for number, (task, memo) in enumerate(zip(tasks, memos, strict=True)):
@@ -65,7 +65,10 @@ def _run(task: Task[Result], memo: _Memo, codecs: CodecSource, name: str) -> Res
 
 @dataclass
 class _Memo:
-    """Answers that a task was given so far, errors among them, and how many it has taken in this run."""
+    """Answers that a task was given so far, errors among them.
+
+    place: number of those it has taken in this run. waited: it need not wait for others, or has done so.
+    """
 
     answers: list[Any] = field(default_factory=list)
     place: int = 0
@@ -83,7 +86,7 @@ class _Memo:
 
     @property
     def may_wait(self) -> bool:
-        """The next answer is not there yet, and the task has never been made to wait for one."""
+        """The next answer is not there yet, and the task may still be made to wait for one."""
         return self.place == len(self.answers) and not self.waited
 
 

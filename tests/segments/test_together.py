@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 from PIL import Image
 
 import bfncodec
+from bfncodec.codecs.sources import CodecSource
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.segments.policy import Policy
+from bfncodec.segments.together import run_together
 from support.doubles import FakeCodec, FakeModels, FakeModelsAndArchive, noise
 from support.tiny import MODELS_WIN
 
@@ -82,6 +85,22 @@ def test_codecs_of_one_item_at_a_time_do_not_wait() -> None:
     blobs = bfncodec.compress_many(items, "archive", codecs=models, policy=MODELS_WIN)
     assert models.codecs["archive"].batches == [960] * 3
     assert all(map(np.array_equal, bfncodec.decompress_many(blobs, codecs=models), items))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_tasks_wait_once_for_others(count: int) -> None:
+    runs: list[int] = []
+
+    def task(number: int, codecs: CodecSource) -> list[bytes]:
+        runs.append(number)
+        text = codecs.named("text")
+        return text.decode_batch(text.encode_batch([TEXTS[0], bytes([number])]))
+
+    models = FakeModels()
+    made = run_together([partial(task, number) for number in range(count)], models)
+    assert made == [[TEXTS[0], bytes([number])] for number in range(count)]
+    assert sorted(runs) == sorted(list(range(count)) * (1 if count == 1 else 2))
+    assert models.codecs["text"].batches == [count * 901]
 
 
 # ---- errors -----------------------------------------------------------------------------------
