@@ -3,16 +3,17 @@
     python -m benchmarks.stores --tiles TILES.npy --photos FOLDER
     python -m benchmarks.stores --tiles TILES.npy --count 1000 --photos FOLDER --large 64 --model photo-fast --level 1
 
-TILES.npy: uint8 [N, H, W, 3], a chunk each. Of the photos tiles of 512 x 512 are cut, the middle of each first. Stores
-are in memory, so that no disk is measured. What is done one by one is done for the first tiles only.
+TILES.npy: uint8 [N, H, W, 3], a chunk each. Of the photos tiles of 512 x 512 are cut at random places. Stores are in
+memory, so that no disk is measured. What is done one by one is done for the first tiles only.
 """
 
 from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -101,15 +102,15 @@ def compare(title: str, tiles: Tiles, codec: BfnArrayCodec, few: int) -> None:
     click.echo(f"{title}\n\n{table(HEADS, [*rows, ['PNG, optimised', *sizes(png, tiles), '', '', '']])}\n")
 
 
-def cut(folder: Path) -> Iterator[Tiles]:
-    """Yield tiles of photos: the middle one of each, then those of the corners."""
+def cut(folder: Path, count: int) -> Tiles:
+    """Return tiles from random places of the photos that have room for one, from each photo in its turn."""
     photos = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.iterdir())]
-    for part in ((0.5, 0.5), (0, 0), (0, 1), (1, 0), (1, 1)):
-        for photo in photos:
-            free = photo.shape[0] - SIDE, photo.shape[1] - SIDE
-            if min(free) >= 0:
-                top, left = (int(share * room) for share, room in zip(part, free, strict=True))
-                yield photo[top : top + SIDE, left : left + SIDE]
+    photos = [photo for photo in photos if min(photo.shape[:2]) >= SIDE]
+    rng, tiles = np.random.default_rng(0), []
+    for _, photo in zip(range(count), cycle(photos), strict=False):
+        top, left = (int(rng.integers(side - SIDE + 1)) for side in photo.shape[:2])
+        tiles.append(photo[top : top + SIDE, left : left + SIDE])
+    return np.stack(tiles)
 
 
 def region(tiles: Tiles, codec: BfnArrayCodec) -> None:
@@ -153,7 +154,7 @@ def main(
         data = np.load(tiles)[:count]
         compare(f"{len(data)} tiles of {data.shape[2]} x {data.shape[1]}", data, codec, few)
     if photos is not None:
-        data = np.stack([tile for _, tile in zip(range(large), cut(photos), strict=False)])
+        data = cut(photos, large)
         compare(f"{len(data)} tiles of {SIDE} x {SIDE}", data, codec, max(1, few // 16))
         region(data, codec)
 
