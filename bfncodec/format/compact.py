@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bfncodec.errors import DamagedError, NewerVersionError
 from bfncodec.format.checks import crc16
 from bfncodec.format.cuts import NOWHERE, Cut, Grid, Pieces
 from bfncodec.format.frame import COMPACT, MAGIC, MODEL_BYTES, Coded, Entry, Frame, Place, Segment, read_start
@@ -70,9 +71,16 @@ def read_compact(blob: Source, limits: Limits | None = None) -> CompactHead:
 
 def unpack_compact(blob: Source, limits: Limits, place: Place | None) -> Frame:
     """Return the frame of a compact file."""
-    head = read_compact(blob, limits)
+    try:
+        head = read_compact(blob, limits)
+    except NewerVersionError:
+        if not _is_sound(blob, int.from_bytes(blob[CODED_CHECK:CONTENT_CHECK], "little")):
+            raise DamagedError("checksum mismatch of the coded bytes") from None
+        raise
     header, method = head.header, head.method
     payload = Part(blob, head.payload_start, len(blob))
+    if header.kind in (Kind.BYTES, Kind.STR) and len(payload) > LONGEST_COMPACT:
+        raise DamagedError(f"a compact file of {header.kind.name.lower()} has no payload of {len(payload)} bytes")
     cut = _cut_of(header, declared_sizes(header, method, payload))
     check_cut(header, cut, limits)
     wanted = place(header, cut) if place is not None else None
@@ -80,12 +88,16 @@ def unpack_compact(blob: Source, limits: Limits, place: Place | None) -> Frame:
     check_payload(header, method, payload, cut.extents[0], limits)
 
     def read(number: int) -> Segment:
-        sound = crc16(blob[:CODED_CHECK], blob[CONTENT_CHECK : len(blob)]) == head.coded
+        sound = _is_sound(blob, head.coded)
         data = payload[0 : len(payload)]
         return Segment(method, data, head.model, cut.extents[0], head.content, _CHECK_BITS, sound)
 
     entry = Entry(method, head.model, b"", head.payload_start, len(blob), len(blob))
     return Frame(header, cut, (entry,), () if wanted == NOWHERE else (0,), read)
+
+
+def _is_sound(blob: Source, check: int) -> bool:
+    return crc16(blob[:CODED_CHECK], blob[CONTENT_CHECK : len(blob)]) == check
 
 
 def _cut_of(header: Header, sides: tuple[int, ...]) -> Cut:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 
 from bfncodec.errors import FormatError, InputError, NewerVersionError
 from bfncodec.format.checks import crc16
-from bfncodec.format.compact import CODED_CHECK, CONTENT_CHECK, LONGEST_COMPACT, CompactHead, read_compact
+from bfncodec.format.compact import CODED_CHECK, CONTENT_CHECK, LONGEST_COMPACT
 from bfncodec.format.container import unpack
-from bfncodec.format.extras import Tag
-from bfncodec.format.frame import COMPACT, MAGIC, read_start
+from bfncodec.format.extras import Tag, skim_tags
+from bfncodec.format.frame import COMPACT, MAGIC, MODEL_BYTES, read_start
 from bfncodec.format.header import Header
-from bfncodec.format.kinds import Kind
+from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.limits import OF_WRITERS, Limits
 from bfncodec.format.segmented import read_head_of, segmented_end
 from bfncodec.format.wire import Part, Reader, Source
@@ -80,7 +81,7 @@ def first_end(rest: Source, limits: Limits) -> int | None:
     try:
         if read_start(rest) >> 5 != COMPACT:
             return segmented_end(rest, limits)
-        head = _joinable_head(rest, limits)
+        head = _joinable_head(rest)
     except FormatError:
         return None
     if head is None:
@@ -99,13 +100,30 @@ def first_end(rest: Source, limits: Limits) -> int | None:
     return newer
 
 
-def _joinable_head(rest: Source, limits: Limits) -> CompactHead | None:
-    """Return the head of a compact file, None for one that may not stand beside others."""
-    head = read_compact(Part(rest, 0, min(len(rest), LONGEST_COMPACT + _LONGEST_HEAD)), limits)
-    return head if is_joinable(head.header) else None
+@dataclass(frozen=True)
+class _Start:
+    """What is needed to find the end of a compact file. coded: CRC-16 of all bytes but itself."""
+
+    coded: int
+    payload_start: int
 
 
-def _sound_ends(rest: Source, head: CompactHead) -> Iterator[int]:
+def _joinable_head(rest: Source) -> _Start | None:
+    """Return the start of a compact file, None for one that may not stand beside others.
+
+    Values of extras are not looked at: a file ends where it ends, whether it can be read here or not.
+    """
+    reader = Reader(Part(rest, 0, min(len(rest), LONGEST_COMPACT + _LONGEST_HEAD)), CODED_CHECK)
+    flags, coded, _ = read_start(rest), reader.uint16("a checksum"), reader.uint16("a checksum")
+    if Method(flags >> 1 & 3) is Method.MODEL:
+        reader.take(MODEL_BYTES, "model identity")
+    tags = skim_tags(reader) if flags & 1 else set()
+    if flags >> 3 & 3 not in (Kind.BYTES, Kind.STR) or tags & {Tag.FILES, Tag.MOVED}:
+        return None
+    return _Start(coded, reader.offset)
+
+
+def _sound_ends(rest: Source, head: _Start) -> Iterator[int]:
     """Yield the places at which a compact file may end, because its checksum holds: a file follows, or nothing."""
     longest = head.payload_start + LONGEST_COMPACT
     window = rest[0 : longest + len(MAGIC)]
@@ -133,5 +151,5 @@ def _begins_soundly(rest: Source, limits: Limits) -> bool:
     if flags >> 5 != COMPACT:
         read_head_of(Reader(rest, 3), flags, limits)
         return True
-    head = _joinable_head(rest, limits)
+    head = _joinable_head(rest)
     return head is not None and next(_sound_ends(rest, head), None) is not None

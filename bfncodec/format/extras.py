@@ -14,7 +14,7 @@ from bfncodec.format import lzmaraw
 from bfncodec.format.limits import check_limit
 from bfncodec.format.wire import Reader, varint
 
-__all__ = ["Extra", "Tag", "read_extras", "write_extras"]
+__all__ = ["Extra", "Tag", "read_extras", "skim_tags", "write_extras"]
 
 _CRITICAL, _SQUEEZED = 0x80, 0x40
 _WORTH_SQUEEZING = 64  # bytes
@@ -69,6 +69,15 @@ def write_extras(extras: Sequence[Extra], squeeze: bool = True) -> bytes:
     return varint(len(out)) + out
 
 
+def skim_tags(reader: Reader) -> set[int]:
+    """Return the tags of extras, known or not, without a look at their values. DamagedError for a broken block."""
+    block, tags = Reader(reader.take(reader.varint("the size of the extras"), "extras")), set()
+    while block.offset < len(block.data):
+        tags.add(block.byte("an extra's tag") & ~_SQUEEZED)
+        block.take(block.varint("an extra's size"), "an extra")
+    return tags
+
+
 def read_extras(reader: Reader, room: int = 0) -> tuple[Extra, ...]:
     """Return what :func:`write_extras` was given; unknown extras that a reader may skip are left out.
 
@@ -82,16 +91,18 @@ def read_extras(reader: Reader, room: int = 0) -> tuple[Extra, ...]:
     while block.offset < size:
         tag = block.byte("an extra's tag")
         value = block.take(block.varint("an extra's size"), "an extra")
+        if tag & ~_SQUEEZED not in tuple(Tag):
+            if tag & _CRITICAL:
+                raise NewerVersionError(
+                    f"extra {tag & ~_SQUEEZED:#04x} after byte {start} must be understood but is not known here: "
+                    "update bfncodec"
+                )
+            continue
         if tag & _SQUEEZED:
             if not room:
                 raise DamagedError("an extra within another cannot be squeezed")
             squeezed += Reader(value).varint("an LZMA content size")
             check_limit("bytes of memory for metadata", 2 * squeezed, room, "memory")
             tag, value = tag & ~_SQUEEZED, lzmaraw.unpack(value)
-        if tag in tuple(Tag):
-            extras.append(Extra(tag, value))
-        elif tag & _CRITICAL:
-            raise NewerVersionError(
-                f"extra {tag:#04x} after byte {start} must be understood but is not known here: update bfncodec"
-            )
+        extras.append(Extra(tag, value))
     return tuple(extras)

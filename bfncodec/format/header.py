@@ -14,7 +14,15 @@ from bfncodec.format.kinds import ARRAY_TYPES, Kind, Mode, Origin
 from bfncodec.format.limits import Limits
 from bfncodec.format.wire import Reader, varint
 
-__all__ = ["Header", "check_extras", "read_head", "read_origin_and_mode", "write_head"]
+__all__ = [
+    "Header",
+    "check_extras",
+    "read_fields",
+    "read_head",
+    "read_origin_and_mode",
+    "with_extras",
+    "write_head",
+]
 
 _SHORT_TYPES = ("u1", "u2")  # named by the upper half of the byte that holds the number of dimensions
 _LONG_TYPE = 15  # stands there if another byte names the type
@@ -87,8 +95,13 @@ def read_head(reader: Reader, kind: Kind, extras: bool, segmented: bool, limits:
 
     Raises DamagedError, NewerVersionError for an unknown array type, origin or mode, LimitError for large extras.
     """
-    header = _read_fields(reader, kind, segmented)
-    found = read_extras(reader, limits.memory) if extras else ()
+    header = read_fields(reader, kind, segmented)
+    return with_extras(header, reader, segmented, limits) if extras else header
+
+
+def with_extras(header: Header, reader: Reader, segmented: bool, limits: Limits) -> Header:
+    """Return a header with the extras that follow. Raises as :func:`read_head`."""
+    found = read_extras(reader, limits.memory)
     check_extras(header, found, segmented)
     return replace(header, extras=(*header.extras, *found))
 
@@ -158,6 +171,9 @@ def check_extras(header: Header, extras: Sequence[Extra], segmented: bool) -> No
         for other in place.excludes:
             if other in tags:
                 raise DamagedError(f"extras {tag:#04x} and {other:#04x} cannot stand together")
+    source = next((extra.value for extra in extras if extra.tag == Tag.SOURCE), None)
+    if source is not None and len(source) not in (_SHORT_CHECK, _LONG_CHECK):
+        raise DamagedError("the checksum of the files of a folder has neither one byte nor four")
 
 
 def _words(header: Header, segmented: bool) -> str:
@@ -192,7 +208,8 @@ def _write_check(header: Header) -> bytes:
     return value
 
 
-def _read_fields(reader: Reader, kind: Kind, segmented: bool) -> Header:
+def read_fields(reader: Reader, kind: Kind, segmented: bool) -> Header:
+    """Return the header of a file without its extras. Raises as :func:`read_head`."""
     if kind is Kind.IMAGE:
         return _read_picture(reader)
     if kind is Kind.ARRAY:
@@ -238,4 +255,7 @@ def read_origin_and_mode(reader: Reader) -> tuple[Origin, Mode]:
 def _origin_and_mode(byte: int) -> tuple[Origin, Mode]:
     if byte >> 4 > max(Origin) or byte & 15 > max(Mode):
         raise NewerVersionError(f"picture format and mode {byte:#04x} are not known here: update bfncodec")
-    return Origin(byte >> 4), Mode(byte & 15)
+    origin, mode = Origin(byte >> 4), Mode(byte & 15)
+    if mode not in origin.modes:
+        raise NewerVersionError(f"picture format {origin.name} of mode {mode.pil} is not known here: update bfncodec")
+    return origin, mode

@@ -60,6 +60,22 @@ class Origin(IntEnum):
     BIG_ENDIAN_ARRAY = 7
 
     @property
+    def modes(self) -> frozenset[Mode]:
+        """Modes of pictures of that source."""
+        files = {
+            Origin.WEBP: {Mode.RGB, Mode.RGBA},
+            Origin.BMP: {Mode.RGB, Mode.RGBA, Mode.L, Mode.P, Mode.BILEVEL},
+            Origin.PPM: {Mode.RGB, Mode.L, Mode.BILEVEL, Mode.I16, Mode.RGB16},
+        }
+        wide = {mode for mode in Mode if mode.is_wide}
+        objects = {
+            Origin.OBJECT: {*Mode} - wide | {Mode.I16},
+            Origin.ARRAY: {*Mode} - {Mode.P, Mode.BILEVEL},
+            Origin.BIG_ENDIAN_ARRAY: wide,
+        }
+        return frozenset((objects | files).get(self, {*Mode}))
+
+    @property
     def is_file(self) -> bool:
         """The picture was a file."""
         return Origin.PNG <= self <= Origin.TIFF

@@ -16,7 +16,7 @@ from math import prod
 from bfncodec.errors import DamagedError, FormatError, LimitError, NewerVersionError
 from bfncodec.format.checks import crc16, crc32
 from bfncodec.format.cuts import Cut, Extent, Grid, Pieces
-from bfncodec.format.extras import Extra, read_extras, write_extras
+from bfncodec.format.extras import Extra, read_extras, skim_tags, write_extras
 from bfncodec.format.frame import (
     MAGIC,
     MODEL_BYTES,
@@ -29,7 +29,7 @@ from bfncodec.format.frame import (
     read_start,
     wanted_of,
 )
-from bfncodec.format.header import Header, check_extras, read_head, write_head
+from bfncodec.format.header import Header, check_extras, read_fields, with_extras, write_head
 from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.limits import Limits
 from bfncodec.format.sizes import check_cut, check_memory, check_payload, check_segments, declared_sizes
@@ -183,14 +183,18 @@ def read_head_of(reader: Reader, flags: int, limits: Limits, begin: int = 0) -> 
     number = flags >> 1 & 15
     if number > max(Kind):
         raise NewerVersionError(f"content of kind {number} is not known here: update bfncodec")
-    header = read_head(reader, Kind(number), bool(flags & 1), True, limits)
-    grid = None
+    header, start = read_fields(reader, Kind(number), segmented=True), reader.offset
+    if flags & 1:
+        reader.take(reader.varint("the size of the extras"), "extras")
+    block, grid = reader.since(start), None
     if header.kind is Kind.IMAGE:
         grid = Grid(*(reader.varint(what) for what in ("a height", "rows of tiles", "a width", "columns of tiles")))
     written = reader.since(begin)
     found = crc16(written[:_START], written[_COVERED:])
     if found != check:
         raise DamagedError(f"head checksum mismatch: expected {check:04x}, found {found:04x}")
+    if flags & 1:
+        header = with_extras(header, Reader(block), True, limits)
     return Head(header, grid, written)
 
 
@@ -332,28 +336,66 @@ def _parse_index(reader: Reader, byte: int, head: Head, most: int, limits: Limit
     lengths = [0] * total if head.grid else [reader.varint("the length of content") for _ in range(total)]
     kinds = [(method, model) for method, model, number in runs for _ in range(number)]
     rows = tuple(_Row(*kind, size, length) for kind, size, length in zip(kinds, sizes, lengths, strict=True))
-    extras = read_extras(reader, limits.memory) if byte & 1 else ()
-    if any(extra.is_critical for extra in extras):
-        raise DamagedError("an extra that must be understood cannot be in the index")
+    extras = _read_later(reader, limits) if byte & 1 else ()
     check_extras(head.header, (*head.header.in_block, *extras), segmented=True)
     return _Index(rows, extras)
+
+
+def _read_later(reader: Reader, limits: Limits) -> tuple[Extra, ...]:
+    """Return the extras of the index."""
+    start = reader.offset
+    if any(Extra(tag, b"").is_critical for tag in skim_tags(reader)):
+        raise DamagedError("an extra that must be understood cannot be in the index")
+    return read_extras(Reader(reader.since(start)), limits.memory)
 
 
 # ---- the whole file ---------------------------------------------------------------------------
 
 
 def segmented_end(blob: Source, limits: Limits) -> int:
-    """Return the end of a segmented file, found from its beginning. Raises a FormatError if that cannot be told."""
-    reader, head, entries, byte = _walked(blob, limits)
-    if byte is None:
-        raise DamagedError("cut off: expected an index")
-    _parse_index(reader, byte, head, len(entries), limits)
-    start = entries[-1].end if entries else len(head.written)
-    size = varint(reader.offset - start)[::-1]
+    """Return the end of a segmented file, found from its beginning, whether its segments can be read here or not.
+
+    Raises a FormatError if that cannot be told.
+    """
+    head = _head_of(blob, limits)
+    reader = Reader(blob, len(head.written))
+    while (byte := _skim_method(reader)) & _TYPE != _INDEX:
+        size = reader.varint("the size of a payload")
+        if reader.offset + size + _CHECKS > len(blob):
+            raise DamagedError("cut off: expected an index")
+        reader.offset += size + _CHECKS
+    start = reader.offset - 1
+    _skim_index(reader, byte, 1 if head.grid else 2, len(blob) // _LEAST_SEGMENT)
+    digits = varint(reader.offset - start)[::-1]
     reader.take(4, "the index's checksum")
-    if reader.take(len(size) + 2, "an end") != size + _END:
+    if reader.take(len(digits) + 2, "an end") != digits + _END:
         raise DamagedError(f"cut off: expected {_END.hex(' ')} before byte {reader.offset}")
     return reader.offset
+
+
+def _skim_method(reader: Reader) -> int:
+    """Return the byte that begins a segment or a run, and read the model that it names."""
+    byte = reader.byte("a segment or the index")
+    if byte & _TYPE != _INDEX and byte & _NAMED:
+        reader.take(MODEL_BYTES, "a model identity")
+    return byte
+
+
+def _skim_index(reader: Reader, byte: int, each: int, most: int) -> None:
+    """Read the index from behind its first byte, up to its checksum.
+
+    each: numbers that it has of a segment. most: segments that there can be.
+    """
+    total = 0
+    for _ in range(byte >> 1 & _MOST_RUNS or reader.varint("a number of runs")):
+        _skim_method(reader)
+        total += reader.varint("a number of segments")
+    if total > most:
+        raise DamagedError(f"an index of {total} segments cannot be in this file")
+    for _ in range(each * total):
+        reader.varint("a size")
+    if byte & 1:
+        reader.take(reader.varint("the size of the extras"), "extras")
 
 
 def unpack_segmented(blob: Source, limits: Limits, salvage: bool, place: Place | None) -> Frame:

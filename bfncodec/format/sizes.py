@@ -153,6 +153,8 @@ def check_payload(header: Header, method: Method, payload: Source, extent: Exten
     """
     if method is Method.PICTURE and header.kind not in (Kind.IMAGE, Kind.ARRAY):
         raise DamagedError(f"a picture stream cannot be {header.kind.name.lower()}")
+    if method is Method.MODEL and header.kind is Kind.IMAGE and header.mode in (Mode.P, Mode.BILEVEL):
+        raise DamagedError("a model codes no pictures of modes P and 1")
     sides = tuple(stop - start for start, stop in extent)
     declared = declared_sizes(header, method, payload)
     if declared != sides:

@@ -99,7 +99,38 @@ def _encode_png(pixels: Pixels, mode: Mode) -> bytes:
     return out.getvalue()
 
 
+_PNG_MODES = {
+    Mode.RGB: {(8, 2)},
+    Mode.RGBA: {(8, 6)},
+    Mode.L: {(8, 0)},
+    Mode.LA: {(8, 4)},
+    Mode.P: {(depth, 3) for depth in (1, 2, 4, 8)},
+    Mode.BILEVEL: {(1, 0)},
+    Mode.I16: {(16, 0)},
+}
+"""Bit depths and colour types of PNG streams by mode."""
+
+
+def _check_png(payload: bytes, mode: Mode) -> None:
+    """Raise DamagedError for a stream that is not a plain PNG file of a mode, whatever decoders make of it."""
+    reader, names = Reader(payload, 8), list[bytes]()
+    while reader.offset < len(payload):
+        size = int.from_bytes(reader.take(4, "a chunk's size"), "big")
+        chunk = reader.take(4 + size, "a chunk")
+        if zlib.crc32(chunk).to_bytes(4, "big") != reader.take(4, "a chunk's checksum"):
+            raise DamagedError(f"a PNG stream with a damaged chunk before byte {reader.offset}")
+        names.append(chunk[:4])
+    head = payload[16:29]
+    if names[:1] != [b"IHDR"] or names[-1] != b"IEND" or names.count(b"IHDR") + names.count(b"IEND") > 2:
+        raise DamagedError("a PNG stream with chunks out of order")
+    if payload[:8] != b"\x89PNG\r\n\x1a\n" or len(head) < 13 or any(head[10:13]):
+        raise DamagedError("a PNG stream with an unknown or an interlaced head")
+    if tuple(head[8:10]) not in _PNG_MODES.get(mode, ()):
+        raise DamagedError(f"a PNG stream of {head[8]} bits and colour type {head[9]} is not of mode {mode.pil}")
+
+
 def _decode_png(payload: bytes, mode: Mode, height: int, width: int) -> Pixels:
+    _check_png(payload, mode)
     image = open_stream(payload, "PNG", f"of {(width, height)}", lambda size: size == (width, height))
     if image.mode != mode.pil:
         raise DamagedError(f"a PNG stream of mode {image.mode} where {mode.pil} is expected")
@@ -231,12 +262,19 @@ def joined(colour: Pixels, opacity: Planes | None, height: int, width: int) -> P
     return colour if opacity is None else np.concatenate([colour, opacity.decode(1, height, width)], axis=2)
 
 
+def _sides_at(payload: bytes, start: int) -> tuple[int, int]:
+    reader = Reader(payload, start)
+    return reader.varint("a height"), reader.varint("a width")
+
+
 def read_planes(payload: bytes, mode: Mode) -> tuple[Planes, Planes | None]:
     """Read the planes of colour, and those of opacity where the mode has any. DamagedError for anything else."""
     if not mode.is_wide:
         raise DamagedError(f"16-bit planes cannot be pixels of mode {mode.pil}")
     reader = Reader(payload)
     colour = Planes.read(reader)
+    if mode.has_alpha and _sides_at(payload, reader.offset) != _sides_at(payload, 0):
+        raise DamagedError("planes of colour and of opacity of different sizes")
     opacity = Planes.read(reader) if mode.has_alpha else None
     if reader.rest():
         raise DamagedError("bytes after the last plane")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from bfncodec.errors import InputError, reading
+from bfncodec.errors import DamagedError, InputError, reading
 from bfncodec.format.extras import Extra, Tag
 
 __all__ = ["filter_info", "read_info", "write_info"]
@@ -45,8 +45,10 @@ def read_info(extras: tuple[Extra, ...]) -> dict[Any, Any]:
                 found = _from_json(extra.value).items()
                 info |= {name: tuple(value) if isinstance(value, list) else value for name, value in found}
             elif extra.tag == Tag.INFO_BYTES:
-                name, _, value = extra.value.partition(b"\0")
-                info[name.decode("utf-8", "replace")] = value
+                name, zero, value = extra.value.partition(b"\0")
+                if not zero:
+                    raise DamagedError("info that is bytes has no name")
+                info[name.decode()] = value
             elif extra.tag == Tag.INFO_TREE:
                 info |= {_value(name): _value(value) for name, value in _from_json(extra.value)}
     return info

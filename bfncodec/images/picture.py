@@ -178,6 +178,8 @@ def image_of_picture(picture: Picture) -> Image.Image:
         if picture.palette is not None:
             _put_palette(image, picture.palette)
         elif value is not None and picture.mode is Mode.P:
+            if value[0] not in (3, _RGBA):
+                raise DamagedError(f"a palette of {value[0]} channels")
             image.putpalette(value[1:], "RGBA" if value[0] == _RGBA else "RGB")
     image.info.update(read_info(picture.extras))
     return image

@@ -79,6 +79,8 @@ def decode_vp8l(payload: bytes, mode: Mode, height: int, width: int) -> Pixels:
         raise DamagedError(f"a VP8L stream cannot hold pixels of mode {mode.pil}")
     if not mode.has_alpha:
         colour = from_image(image.convert("RGB"), Mode.RGB)
+        if mode is Mode.BILEVEL:
+            return (colour[:, :, 1:2] > 0).astype(colour.dtype)
         return colour[:, :, 1:2] if mode in INDEXED else colour[:, :, : mode.channels]
     pixels = from_image(image.convert("RGBA"), Mode.RGBA)
     return pixels if mode is Mode.RGBA else pixels[:, :, [0, 3]]

@@ -104,3 +104,17 @@ def test_salvage_gives_what_decodes_right_under_a_wrong_checksum_of_the_coded_by
     blob[-1] ^= 1
     with pytest.raises(DamagedError, match="checksum mismatch: expected"):
         bfncodec.decompress(bytes(blob), on_damage=lambda damage: None)
+
+
+def test_a_text_that_another_file_may_follow_is_short() -> None:
+    longest = pack_compact(Header(Kind.STR), stored(bytes(1 << 16)))
+    assert bfncodec.decompress(longest) == "\0" * (1 << 16)
+    with pytest.raises(DamagedError, match="no payload of 65537 bytes"):
+        unpack(pack_compact(Header(Kind.STR), stored(bytes((1 << 16) + 1))))
+
+
+@pytest.mark.parametrize("mode", [Mode.P, Mode.BILEVEL])
+def test_models_code_no_numbers_of_colours(mode: Mode) -> None:
+    payload = ImageHead(1, 1, 1).write()
+    with pytest.raises(DamagedError, match="modes P and 1"):
+        unpack(pack_compact(Header(Kind.IMAGE, Origin.OBJECT, mode), Coded(Method.MODEL, payload, 0, MODEL)))

@@ -115,11 +115,9 @@ def test_nor_in_the_head_and_in_the_index() -> None:
 
 
 def test_what_must_be_understood_is_not_in_the_index() -> None:
-    for tag in (Tag.MOVED, Tag.FILES):
+    for tag in (Tag.MOVED, Tag.FILES, 0x8F):
         with pytest.raises(DamagedError, match="cannot be in the index"):
             unpack(with_extras([(tag, b"x")], segmented=True, later=True))
-    with pytest.raises(NewerVersionError, match="0x8f"):
-        unpack(with_extras([(0x8F, b"x")], segmented=True, later=True))
 
 
 @pytest.mark.parametrize(("segmented", "later"), [(False, False), (True, False), (True, True)])
@@ -133,3 +131,19 @@ def test_large_metadata_is_squeezed() -> None:
     blob = pack(header, Pieces(()), [stored(b"\1\1abc", b"abc")])
     assert len(blob) < 600
     assert unpack(blob).header == header
+
+
+def test_what_is_not_known_and_may_be_skipped_is_not_unpacked() -> None:
+    assert not unpack(with_extras([(0x3F | 0x40, b"no LZMA")], segmented=False, later=False)).header.extras
+    with pytest.raises(NewerVersionError, match="0xbf"):
+        unpack(with_extras([(0xBF | 0x40, b"no LZMA")], segmented=False, later=False))
+
+
+@pytest.mark.parametrize("segmented", [False, True])
+def test_a_damaged_head_is_damaged_and_not_newer(segmented: bool) -> None:
+    blob = bytearray(with_extras([(0x8F, b"x")], segmented, later=False))
+    with pytest.raises(NewerVersionError):
+        unpack(bytes(blob))
+    blob[3] ^= 1
+    with pytest.raises(DamagedError):
+        unpack(bytes(blob))

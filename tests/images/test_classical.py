@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import bfncodec
-from bfncodec.errors import InputError
+from bfncodec.errors import DamagedError, InputError
+from bfncodec.format.kinds import PLANES, Method, Mode
+from bfncodec.images.classical import Planes, decode_tile
+from bfncodec.images.vp8l import FAST, encode_vp8l
 from bfncodec.segments.policy import Policy
-from support.doubles import FakeModels
+from support.doubles import FakeModels, noise
 
 FRAME = 18
 MODES = ("RGB", "RGBA", "L", "LA", "P", "1")
@@ -91,3 +95,40 @@ def test_what_repeats_far_apart_is_coded_as_a_whole() -> None:
     assert len(blob) <= 1.01 * webp(image) + FRAME
     fast = bfncodec.compress(image, codecs=Fair(), level=1, verify=False, policy=Policy(model_tile=64))
     assert bfncodec.describe(fast).methods == {"model": 25}
+
+
+def grey_png() -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(noise(5, 4, 6)).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda png: png + b"x",
+        lambda png: png[:-1] + b"x",
+        lambda png: png[:-12],
+        lambda png: png[:-12] + png[8:],
+        lambda png: b"\x89png" + png[4:],
+    ],
+    ids=["behind", "checksum", "no_end", "twice", "signature"],
+)
+def test_png_streams_are_whole_whatever_decoders_forgive(change: Callable[[bytes], bytes]) -> None:
+    assert decode_tile(Method.PICTURE, grey_png(), Mode.L, 4, 6)[:, :, 0].tolist() == noise(5, 4, 6).tolist()
+    with pytest.raises(DamagedError):
+        decode_tile(Method.PICTURE, change(grey_png()), Mode.L, 4, 6)
+
+
+def test_bits_of_a_colour_stream_are_bits() -> None:
+    stream = encode_vp8l(np.full((3, 4, 3), 77, np.uint8), Mode.RGB, None, FAST, noise=False)
+    assert decode_tile(Method.PICTURE, stream, Mode.BILEVEL, 3, 4).tolist() == np.ones((3, 4, 1)).tolist()
+
+
+def test_opacity_is_as_large_as_the_colour() -> None:
+    pixels = noise(6, 3, 4, 2).astype(np.uint16) * 9
+    payload = bytes([PLANES]) + Planes.of(pixels[:, :, :1], 16).write(3, 4)
+    opacity = Planes.of(pixels[:, :, 1:], 16)
+    assert decode_tile(Method.PICTURE, payload + opacity.write(3, 4), Mode.LA16, 3, 4).tolist() == pixels.tolist()
+    with pytest.raises(DamagedError, match="different sizes"):
+        decode_tile(Method.PICTURE, payload + opacity.write(4, 3), Mode.LA16, 3, 4)

@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
+from bfncodec.errors import DamagedError, NewerVersionError
 from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.kinds import Mode, Origin
 from bfncodec.format.wire import Reader, varint
@@ -90,10 +91,14 @@ def write(picture: Picture) -> bytes:
     """Return the file of a picture; without a layout, one with the least head."""
     packed = picture.header.extra(Tag.LAYOUT)
     if packed is None:
+        if picture.origin is Origin.BMP and picture.mode not in (Mode.BILEVEL, Mode.L, Mode.RGB):
+            raise DamagedError(f"a BMP file of mode {picture.mode.pil} without a layout")
         layout, head, tail = _plain(picture)
         return head + _lay_out(picture, layout) + tail
     reader = Reader(packed)
     layout = reader.byte("a layout")
+    if layout > _UP + _SWAP + _ALIGN + _INVERT:
+        raise NewerVersionError(f"a layout of samples {layout:#04x} is not known here: update bfncodec")
     before = reader.take(reader.varint("the size of a head"), "a head")
     return before + _lay_out(picture, layout) + reader.rest()
 

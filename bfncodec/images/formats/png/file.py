@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import chain
 
+from bfncodec.errors import DamagedError
 from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.kinds import Mode, Origin
 from bfncodec.images.formats.chunks import Chunk, chunks_extra, pack_chunks, unpack_chunks
@@ -80,8 +81,13 @@ def _head_of(picture: Picture) -> tuple[Head, list[Chunk]]:
     """Return the head of a picture's file, and the chunks between it and the end."""
     chunks, depth = read_chunks_of(picture)
     interlaced = bool(chunks) and chunks[0] == _INTERLACED
+    chunks = chunks[1:] if interlaced else chunks
+    if {b"IHDR", b"IEND"} & {name for name, _ in chunks}:
+        raise DamagedError("IHDR or IEND among the other chunks of a PNG file")
     height, width = picture.pixels.shape[:2]
-    return Head.of(picture.mode, depth, height, width, interlaced), chunks[1:] if interlaced else chunks
+    if depth and int(_own_pixels(picture).max()) >> depth:
+        raise DamagedError(f"pixels of more than {depth} bits")
+    return Head.of(picture.mode, depth, height, width, interlaced), chunks
 
 
 def _own_pixels(picture: Picture) -> Pixels:
