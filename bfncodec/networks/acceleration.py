@@ -13,7 +13,8 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from pathlib import Path
+
+from bfncodec.runtime.jit import is_kept
 
 SWITCH = "BFNCODEC_JIT"  # environment variable: "always", "never", or empty for `kernels_pay` to decide
 COMPILING_SECONDS = 20.0  # that work takes without kernels and from which on these pay if they have to be compiled
@@ -31,14 +32,8 @@ class Kernels:
         return _numba_works()
 
     def compiled(self) -> bool:
-        """Return whether kernels are kept on this machine's disk that are no older than their module."""
-        module = import_module(self.module)  # needs Numba
-        folder = getattr(module, self.entry).stats.cache_path
-        if folder is None or module.__file__ is None:
-            return False
-        source = Path(module.__file__)
-        kept = Path(folder).glob(f"{source.stem}.{self.entry}-*.nbi")
-        return any(index.stat().st_mtime >= source.stat().st_mtime for index in kept)
+        """Return whether kernels are kept on this machine's disk. Needs Numba."""
+        return is_kept(getattr(import_module(self.module), self.entry))
 
 
 TRANSFORMER = Kernels("bfncodec.networks.transformer.compiled", "_forward")

@@ -27,6 +27,18 @@ def compiled(function: Callable[..., Any]) -> Any:
         return numba.njit(nogil=True, error_model="numpy")(function)
 
 
+def is_kept(kernel: Any) -> bool:
+    """Return whether code of a kernel is kept on disk that this process may load: of the same source and Numba, for this
+    kind of processor.
+    """
+    try:
+        index = kernel._cache._cache_file._load_index()
+        machine = kernel.targetctx.codegen().magic_tuple()
+        return any(key[1] == machine for key in index)
+    except AttributeError:  # another Numba has it elsewhere, or there is no writable folder
+        return False
+
+
 def inlined(function: Callable[..., Any]) -> Any:
     """Return the function as a part of kernels: its code stands in them wherever they call it, so that a call costs
     nothing. Raises ImportError without Numba.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -336,23 +336,24 @@ def test_short_work_does_not_wait_for_kernels_to_be_compiled(monkeypatch: pytest
         assert [acceleration.kernels_pay(s, kernels) for s in seconds] == expected
 
 
-def test_kernels_are_compiled_unless_they_are_older_than_their_module(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = "from types import SimpleNamespace as Of\nentry = Of(stats=Of(cache_path=__file__ + '-cache'))\n"
-    module, cache = tmp_path / "ofkernels.py", tmp_path / "ofkernels.py-cache"
-    module.write_text(source)
-    cache.mkdir()
+def test_kernels_are_compiled_unless_their_source_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "ofkernels.py"
     monkeypatch.syspath_prepend(tmp_path)
     kernels = acceleration.Kernels("ofkernels", "entry")
+
+    def begin(added: int) -> Any:
+        code = f"from bfncodec.runtime.jit import compiled\n@compiled\ndef entry(x):\n    return x + {added}\n"
+        module.write_text(code)
+        sys.modules.pop("ofkernels", None)
+        return importlib.import_module("ofkernels")
+
+    first = begin(1)
     assert not kernels.compiled()
-    (cache / "ofkernels.other-3.py311.nbi").touch()
-    assert not kernels.compiled()
-    (cache / "ofkernels.entry-3.py311.nbi").touch()
+    assert first.entry(1) == 2
     assert kernels.compiled()
-    after = module.stat().st_mtime + 100
-    os.utime(module, (after, after))
+    begin(1000)
     assert not kernels.compiled()
+    sys.modules.pop("ofkernels")
 
 
 def test_the_switch_decides_about_kernels_that_work(monkeypatch: pytest.MonkeyPatch) -> None:
