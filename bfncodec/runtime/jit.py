@@ -28,8 +28,8 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 
 def is_kept(kernel: Any) -> bool:
-    """Return whether code of a kernel is kept on disk that this process may load: of the same source and Numba, for this
-    kind of processor.
+    """Return whether code of a kernel is kept on disk that this process may load: of the same source and Numba, and for
+    this kind of processor.
     """
     try:
         index = kernel._cache._cache_file._load_index()
