@@ -10,15 +10,17 @@ from PIL import Image
 
 from bfncodec.errors import reading
 from bfncodec.format.extras import Extra, Tag
+from bfncodec.format.header import Header
 from bfncodec.format.kinds import Mode, Origin
 from bfncodec.images.files import FORMAT_NAMES, read_file, write_file
-from bfncodec.images.formats import webp
+from bfncodec.images.formats import raw, webp
 from bfncodec.images.formats.png import file as png
 from bfncodec.images.formats.tiff import regions as tiff
+from bfncodec.images.formats.tiff.skeleton import Skeleton
 from bfncodec.images.picture import Picture, image_of_picture
 from bfncodec.images.samples import open_stream, to_image
 
-__all__ = ["blank_like", "filter_file"]
+__all__ = ["blank_like", "filter_file", "image_without_pixels"]
 
 
 def filter_file(part: Picture, whole: tuple[int, int]) -> tuple[Extra, ...]:
@@ -68,3 +70,22 @@ def blank_like(picture: Picture, whole: tuple[int, int]) -> Image.Image:
         if picture.mode is Mode.P:
             image.putpalette(tiff.colours(picture))
         return image
+
+
+def image_without_pixels(header: Header, sides: tuple[int, ...]) -> Image.Image:
+    """Return a Pillow image with the mode, the palette and the info of a picture, not loaded, and of any size.
+
+    sides: height and width of the picture. Of a file they are what Pillow makes of that file. DamagedError for extras
+    that cannot be, and for a mode that Pillow lacks.
+    """
+    layout, strips = header.extra(Tag.LAYOUT), header.extra(Tag.STRIPS)
+    if layout is not None or strips is not None:
+        with reading("the picture's metadata cannot be read"):
+            data = raw.head_of(layout) if layout is not None else Skeleton.read(strips or b"").data
+            return Image.open(io.BytesIO(data), formats=(FORMAT_NAMES[header.origin],))
+    pixels, extras = np.zeros((1, 1, header.mode.channels), "u2" if header.mode.is_wide else "u1"), header.extras
+    if header.origin is Origin.WEBP:
+        extras = tuple(
+            replace(each, value=webp.of_one_pixel(each.value)) if each.tag == Tag.CHUNKS else each for each in extras
+        )
+    return blank_like(Picture(pixels, header.mode, header.origin, extras), (sides[0], sides[1]))

@@ -22,7 +22,7 @@ from bfncodec.images.formats.spans import Parsed, Role, UnfitError, check_size
 from bfncodec.images.picture import Picture
 from bfncodec.images.samples import from_image, from_samples, to_samples
 
-__all__ = ["parse_bmp", "parse_ppm", "write"]
+__all__ = ["head_of", "parse_bmp", "parse_ppm", "write"]
 
 _UP, _SWAP, _ALIGN, _INVERT = 1, 2, 4, 8
 """Layout of samples in a file, a sum of flags: rows bottom up; channels of a pixel (of 16 bits: the bytes of a sample)
@@ -95,12 +95,25 @@ def write(picture: Picture) -> bytes:
             raise DamagedError(f"a BMP file of mode {picture.mode.pil} without a layout")
         layout, head, tail = _plain(picture)
         return head + _lay_out(picture, layout) + tail
+    layout, before, after = _unpacked(packed)
+    return before + _lay_out(picture, layout) + after
+
+
+def head_of(packed: bytes) -> bytes:
+    """Return what stands before the samples of a file. packed: the value of Tag.LAYOUT."""
+    return _unpacked(packed)[1]
+
+
+def _unpacked(packed: bytes) -> tuple[int, bytes, bytes]:
+    """Return the layout of samples, and what stands before and after them in the file.
+
+    NewerVersionError for a layout that is not known.
+    """
     reader = Reader(packed)
     layout = reader.byte("a layout")
     if layout > _UP + _SWAP + _ALIGN + _INVERT:
         raise NewerVersionError(f"a layout of samples {layout:#04x} is not known here: update bfncodec")
-    before = reader.take(reader.varint("the size of a head"), "a head")
-    return before + _lay_out(picture, layout) + reader.rest()
+    return layout, reader.take(reader.varint("the size of a head"), "a head"), reader.rest()
 
 
 def _parsed(data: bytes, bare: Picture, layout: int, start: int) -> Parsed:

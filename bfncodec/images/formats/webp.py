@@ -22,7 +22,7 @@ from bfncodec.images.samples import from_image, open_stream, to_image
 from bfncodec.images.vp8l import webp_chunk, webp_file
 from bfncodec.runtime.arrays import Pixels
 
-__all__ = ["bare", "filter_chunks", "parse", "write"]
+__all__ = ["bare", "filter_chunks", "of_one_pixel", "parse", "write"]
 
 _HEAD = 5  # bytes of a VP8L stream before pixels: signature, sides, whether there is opacity, version
 _PADDING = 4  # zero bytes after the last that is not
@@ -137,6 +137,13 @@ def _needs_all(stream: bytes, sides: tuple[int, int], pixels: Pixels) -> bool:
 
 def _open(stream: bytes, sides: tuple[int, int]) -> Image.Image:
     return open_stream(_file([(b"VP8L", stream)]), "WEBP", f"of {sides}", lambda size: size == sides)
+
+
+def of_one_pixel(packed: bytes) -> bytes:
+    """Return the chunks of a picture as those of one of a single pixel. packed: the value of Tag.CHUNKS."""
+    found = unpack_chunks(packed, b"VP8L")
+    sided = [(name, body[:4] + bytes(6) if name == b"VP8X" else body) for name, body in found]
+    return pack_chunks(sided, b"VP8L")
 
 
 # ---- regions ----------------------------------------------------------------------------------
