@@ -237,11 +237,11 @@ class Transform:
 
         def say(damage: Damage) -> None:
             which = f"segment {damage.segment + 1} of {damage.count}"
+            if damage.segment == damage.count:
+                self.call.fail(name, f"the index is damaged: {damage.reason}")
+                return
             if damage.repaired:
                 self.call.fail(name, f"{which} was damaged and nothing of it is lost: {damage.reason}")
-                return
-            if damage.unknown:
-                self.call.fail(name, damage.reason)
                 return
             where = ", ".join(f"{start}..{stop - 1}" for start, stop in damage.extent)
             self.call.fail(name, f"{which} ({where}) is lost: {damage.reason}")

@@ -117,6 +117,8 @@ class Frame:
         Returns a segment by its number. Raises FormatErrors.
     complete
         Whether the end of the file was found: all that is missing is known to be missing.
+    indexed
+        Whether the index holds; without it the header lacks what a reader may skip.
     """
 
     header: Header
@@ -125,6 +127,7 @@ class Frame:
     wanted: Sequence[int]
     read: Callable[[int], Segment]
     complete: bool = True
+    indexed: bool = True
 
     def segment(self, number: int, salvage: bool = False) -> Segment:
         """Return a segment, from 0. Raises FormatErrors, without ``salvage`` also for damaged coded bytes."""

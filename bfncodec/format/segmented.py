@@ -405,18 +405,19 @@ def unpack_segmented(blob: Source, limits: Limits, salvage: bool, place: Place |
         if head.grid.count > len(blob) // _LEAST_SEGMENT:
             raise DamagedError(f"cut off: {len(blob)} bytes cannot hold {head.grid.count} segments")
         check_cut(head.header, head.grid, limits)
-    complete = True
+    complete = indexed = True
     try:
         header, cut, entries = _indexed(blob, head, limits)
     except DamagedError as error:
         if not salvage or isinstance(error, LimitError):
             raise
         header, cut, entries, complete = _found(blob, head, limits)
+        indexed = False
     wanted = place(header, cut) if place is not None else None
     check_cut(header, cut, limits)
     check_memory(header, cut, wanted, limits)
     reading = _Reading(blob, head, header, cut, entries, limits)
-    return Frame(header, cut, entries, wanted_of(cut, wanted), reading.segment, complete)
+    return Frame(header, cut, entries, wanted_of(cut, wanted), reading.segment, complete, indexed)
 
 
 def _indexed(blob: Source, head: Head, limits: Limits) -> tuple[Header, Cut, tuple[Entry, ...]]:
@@ -490,7 +491,8 @@ def _walked(blob: Source, limits: Limits) -> tuple[Reader, Head, tuple[Entry, ..
             found = _read_segment_head(reader, byte, last)
             entry = _entry(found.method, found.model, found.raw, reader.offset, found.size)
             if entry.end > len(blob):
-                return reader, head, tuple(entries), None
+                cut = [replace(entry, stop=min(entry.stop, len(blob)))] if found.method is Method.MODEL else []
+                return reader, head, (*entries, *cut), None  # of an archive items may be had
             reader.offset, last = entry.end, found.model or last
             entries.append(entry)
             check_segments(len(entries), limits)
@@ -530,5 +532,5 @@ class _Reading:
         payload, checks = blob[entry.start : entry.stop], blob[entry.stop : entry.end]
         check_payload(self.header, entry.method, payload, extent, self.limits)
         sound = raw == entry.head and _next_link(link, raw, payload, checks[:4]) == checks[4:]
-        content = int.from_bytes(checks[:4], "little")
+        content = int.from_bytes(checks[:4], "little")  # of what was cut off any number, which is not its checksum
         return Segment(entry.method, payload, entry.model, extent, content, _CHECK_BITS, sound)

@@ -35,12 +35,12 @@ __all__ = ["Damage", "Opened", "decode_content", "decode_frame", "open_file"]
 
 @dataclass(frozen=True)
 class Damage:
-    """A segment that was lost, wholly or in part.
+    """A segment that was lost, wholly or in part, or the index behind all segments.
 
     Parameters
     ----------
     segment, count
-        Number of the segment, from 0, and number of all segments.
+        Number of the segment, from 0, and number of all segments; both are the same for the index.
     extent
         Place of what is lost: a range of bytes, or of rows and columns. It is empty if the segment was damaged, but
         nothing of it is lost.
@@ -195,9 +195,11 @@ def _tell(frame: Frame, whole: _Assembly, reasons: Mapping[int, FormatError], on
             raise error
         for extent in whole.lost_in(number):
             on_damage(Damage(number, count, extent, str(error), whole.files_in(extent)))
-    if not frame.complete and len(frame.entries) == count:  # of a picture, missing tiles are known
-        end = frame.cut.sides[0]
-        on_damage(Damage(count, count + 1, ((end, end),), "cut off: the end of the file is missing", unknown=True))
+    if frame.indexed:
+        return
+    end, unknown = frame.cut.sides[0], not frame.complete and frame.header.kind is not Kind.IMAGE
+    reason = "cut off: the end of the file is missing" if unknown else "what it tells beside the content is lost"
+    on_damage(Damage(count, count, ((end, end),), reason, unknown=unknown))
 
 
 # ---- putting together -------------------------------------------------------------------------

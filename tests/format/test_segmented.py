@@ -390,11 +390,11 @@ def test_salvage_needs_no_index(parts: Parts, blob: bytes) -> None:
             bfncodec.decompress(flipped(blob, place))
         found, lost = salvaged(flipped(blob, place))
         assert found == content_of(parts)
-        assert [damage.unknown for damage in lost] in ([], [True])  # the index no longer begins like one
+        assert [damage.segment for damage in lost] == [len(parts)]  # its metadata may be lost, so it is told of
     for size in range(start, len(blob)):
         found, lost = salvaged(blob[:size])
         assert found == content_of(parts)
-        assert [damage.unknown for damage in lost] == [True] * (size == start)
+        assert [(damage.segment, damage.unknown) for damage in lost] == [(len(parts), size == start)]
 
 
 def test_salvage_of_a_cut_file_keeps_what_is_whole(parts: Parts, blob: bytes) -> None:
@@ -423,7 +423,7 @@ def test_a_damaged_segment_loses_no_other(parts: Parts, blob: bytes, number: int
 
 @pytest.mark.parametrize("number", range(5))
 def test_a_damaged_checksum_loses_nothing(parts: Parts, blob: bytes, number: int) -> None:
-    """Nor does the next segment, which is chained to it; both are told of."""
+    """Nor does the next segment, or the index, which is chained to it; both are told of."""
     entry = unpack(blob).entries[number]
     bad = flipped(blob, entry.stop + 7)
     with pytest.raises(DamagedError, match=f"segment {number + 1} of 5|index"):
@@ -431,7 +431,7 @@ def test_a_damaged_checksum_loses_nothing(parts: Parts, blob: bytes, number: int
     found, lost = salvaged(bad)
     assert found == content_of(parts)
     assert all(damage.repaired for damage in lost)
-    assert [damage.segment for damage in lost] == [n for n in (number, number + 1) if n < 5]
+    assert [damage.segment for damage in lost] == [number, number + 1]
     found, (damage,) = salvaged(flipped(blob, entry.stop + 3))  # that of its content
     assert damage.segment == number
     assert not damage.repaired
@@ -460,8 +460,9 @@ def test_tiles_that_are_missing_are_known() -> None:
     ]
     blob = written(Header(Kind.IMAGE, Origin.ARRAY, Mode.L), tiles, Grid(4, 2, 3, 1))
     assert np.array_equal(bfncodec.decompress(blob), picture)
-    found, (damage,) = salvaged(blob[: unpack(blob).entries[1].stop])
+    found, (damage, index) = salvaged(blob[: unpack(blob).entries[1].stop])
     assert np.array_equal(found, np.where(np.arange(4)[:, None] < 2, picture, 0))
+    assert (index.segment, index.unknown) == (2, False)
     assert (damage.segment, damage.count, damage.extent, damage.unknown) == (1, 2, ((2, 4), (0, 3)), False)
 
 
