@@ -21,7 +21,7 @@ from bfncodec.codecs.streams import SYMBOLS, Batch, Part, Predictor, Sizes, batc
 from bfncodec.codecs.threads import Team
 from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_intervals
-from bfncodec.coding.mixing.contexts import ContextMixer, bit_frequencies, bit_intervals, bits_of
+from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
 from bfncodec.coding.mixing.state import BITS
 from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, SymbolSource, information
 from bfncodec.flow import CodeLength, Comb, StepCosts
@@ -256,7 +256,7 @@ def _decode_symbols(
     """The symbols [n] that a step reveals, under p_O, weights [n, 256], and what context models say."""
     if mixer is None:
         return source.decode_rows(softmax_frequencies(weights)).astype(np.int64)
-    return mixer.decode(weights, slot, lambda ones: source.decode_rows(bit_frequencies(ones)).astype(np.int64))
+    return mixer.decode_from(weights, slot, source)
 
 
 def _split(payload: bytes) -> tuple[int, bytes]:

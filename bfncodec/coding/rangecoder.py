@@ -11,14 +11,15 @@ final interval, which saves 4 to 7 bytes a file; the decoder reads zeros after t
 
 from __future__ import annotations
 
-from typing import Protocol
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
 
 import constriction
 import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.errors import DamagedError
-from bfncodec.runtime.arrays import Floats, Floats32, Ints, Ints32
+from bfncodec.runtime.arrays import Floats, Floats32, Ints, Ints32, Words
 
 PRECISION = 24
 _WORD, _STATE = 32, 64
@@ -83,13 +84,35 @@ class RangeEncoder:
         return code.rstrip(b"\0")
 
 
+class CodeState(NamedTuple):
+    """A range decoder in numbers, for kernels that read bits.
+
+    words: of the code, after whose end there are zeros; state: lower and width of the interval, the point in it that
+    the code is, each below 2^64, and the number of words that were read, uint64 [4].
+    """
+
+    words: Words
+    state: NDArray[np.uint64]
+
+
 class RangeDecoder:
-    """A decoder of what a RangeEncoder wrote, in the same order."""
+    """A decoder of what a RangeEncoder wrote, in the same order: by `decode_rows`, or by a kernel on `code` alone."""
 
     def __init__(self, payload: bytes) -> None:
         padded = payload + bytes(-len(payload) % 4 + 12)
-        self._coder = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, dtype=">u4").astype(np.uint32))
+        self._words = np.frombuffer(padded, dtype=">u4").astype(np.uint32)
         self._family = constriction.stream.model.Categorical(perfect=False)
+
+    @cached_property
+    def _coder(self) -> Any:
+        return constriction.stream.queue.RangeDecoder(self._words)
+
+    @cached_property
+    def code(self) -> CodeState:
+        """The decoder's state before the first symbol, which the kernels that read move."""
+        first, second = self._words[:2].tolist()
+        point = first << _WORD | second
+        return CodeState(self._words, np.array([0, (1 << _STATE) - 1, point, 2], np.uint64))
 
     def decode_rows(self, frequencies: Floats32) -> Ints32:
         """The next symbols [N] under frequencies [N, n], float32 holding integers, rows sum to total(n)."""
@@ -98,10 +121,13 @@ class RangeDecoder:
         try:
             symbols: Ints32 = self._coder.decode(self._family, np.ascontiguousarray(frequencies))
         except AssertionError as error:
-            raise DamagedError(
-                "expected a range-coded payload, found bits no encoder writes: the payload is damaged"
-            ) from error
+            raise damaged() from error
         return symbols
+
+
+def damaged() -> DamagedError:
+    """Return the error of a code that no encoder writes."""
+    return DamagedError("expected a range-coded payload, found bits no encoder writes: the payload is damaged")
 
 
 def summarise(below: Ints, frequency: Ints, symbol: NDArray[np.integer], symbols: int) -> tuple[Floats32, Ints32]:

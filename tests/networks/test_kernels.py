@@ -27,6 +27,7 @@ from bfncodec.codecs.image import ImageCodec
 from bfncodec.coding.mixing.compiled import CompiledMixer
 from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
 from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder
+from bfncodec.errors import DamagedError
 from bfncodec.networks import acceleration, exact
 from bfncodec.networks.convnet.compiled import CompiledConvNet
 from bfncodec.networks.convnet.config import CODING_ORDER
@@ -217,10 +218,33 @@ def test_contexts_learn_the_same(text: list[bytes], weights: list[Any]) -> None:
         part = bit_intervals(ones.ravel(), bits_of(column[streams]).ravel())
         encoder.encode_intervals(part.below, part.frequency, part.symbol, 2)
     assert state(second) == state(first)
-    decoder, third = RangeDecoder(encoder.finish()), CompiledMixer(columns.size, count)
-    for weight, lanes, column in sent:
-        np.testing.assert_array_equal(third.decode(weight, lanes, reader(decoder)), column)
-    assert state(third) == state(first)
+    code = encoder.finish()
+    for whole in (False, True):  # bit by bit, and a step at a time
+        decoder, third = RangeDecoder(code), CompiledMixer(columns.size, count)
+        for weight, lanes, column in sent:
+            step = third.decode_from(weight, lanes, decoder) if whole else third.decode(weight, lanes, reader(decoder))
+            np.testing.assert_array_equal(step, column)
+        assert state(third) == state(first)
+
+
+@settings(max_examples=50, deadline=None)
+@given(code=st.binary(max_size=40), count=st.integers(1, 3), weights=rows)
+@example(code=b"\xff" * 40, count=1, weights=uniform(1)[0])
+def test_any_code_decodes_the_same(code: bytes, count: int, weights: Any) -> None:
+    """Also what no encoder writes, which is found at the same step."""
+    weight, streams = np.tile(weights, (count, 1)).astype(np.int32), np.arange(count)
+
+    def decoded(kind: type[ContextMixer]) -> list[Any]:
+        mixer, source = kind(100, count), RangeDecoder(code)
+        found: list[Any] = []
+        for _ in range(30):
+            try:
+                found.append(mixer.decode_from(weight, streams, source).tolist())
+            except DamagedError as error:
+                return [*found, str(error)]
+        return found
+
+    assert decoded(CompiledMixer) == decoded(ContextMixer)
 
 
 # --- networks ------------------------------------------------------------------------------------

@@ -40,14 +40,15 @@ from bfncodec.coding.mixing.state import (
     logistic_values,
     logit_values,
 )
-from bfncodec.coding.rangecoder import PRECISION
+from bfncodec.coding.rangecoder import PRECISION, CodeState, RangeDecoder, SymbolSource, damaged, total
 from bfncodec.coding.tables import LOGISTIC_BITS
-from bfncodec.runtime.arrays import Bytes, Ints, Ints32
+from bfncodec.runtime.arrays import Bytes, Ints, Ints32, Words
 from bfncodec.runtime.jit import compiled, inlined
 
 LONG_HASH = np.uint64(HASH)
 GRADES = len(COUNT_LEVELS)
-U32, U29, U64, ONE = np.uint64(32), np.uint64(29), np.uint64(64), np.uint64(1)
+U32, U29, U24, U64, ONE = np.uint64(32), np.uint64(29), np.uint64(PRECISION), np.uint64(64), np.uint64(1)
+TOTAL = total(2)
 TAGGED = np.uint64(1 << 8)
 NOTHING = np.uint64(0)
 WORDS = ROW // 8
@@ -111,6 +112,15 @@ class CompiledMixer(ContextMixer):
         _update(self.state, self._lookups, work, streams, symbols)
         return symbols
 
+    def decode_from(self, weight: Ints32, streams: Ints, source: SymbolSource) -> Ints:
+        """Implements `ContextMixer.decode_from`; a range decoder's bits are read by the kernels themselves."""
+        if not isinstance(source, RangeDecoder):
+            return super().decode_from(weight, streams, source)
+        symbols = np.empty(len(streams), np.int64)
+        if not _decode(self.state, self._lookups, self._work, weight, streams, source.code, symbols):
+            raise damaged()
+        return symbols
+
 
 def _workspace(state: MixerState, streams: int) -> Workspace:
     """Buffers for steps of at most so many streams."""
@@ -150,6 +160,54 @@ def _encode(
         _predict(state, lookups, work, streams, k)
         _condition(work, bits[k])
     _update(state, lookups, work, streams, symbols)
+
+
+@compiled
+def _decode(
+    state: MixerState,
+    lookups: Lookups,
+    work: Workspace,
+    weight: Ints32,
+    streams: Ints,
+    code: CodeState,
+    symbols: Ints,
+) -> bool:
+    """Take a whole step whose bits are read from a code. Returns whether an encoder may have written them."""
+    _contexts(state, lookups, work, weight, streams)
+    for k in range(BITS):
+        _predict(state, lookups, work, streams, k)
+        for j in range(len(streams)):
+            bit = _read(code.words, code.state, work.probability[k, j] << (PRECISION - LOGISTIC_BITS))
+            if bit < 0:
+                return False
+            work.node[j] = 2 * work.node[j] + bit
+    for j in range(len(streams)):
+        symbols[j] = work.node[j] - SYMBOLS
+    _update(state, lookups, work, streams, symbols)
+    return True
+
+
+@compiled
+def _read(words: Words, state: Words64, ones: Any) -> Any:
+    """Return the next bit of a code, as `RangeDecoder.decode_rows` of `contexts.bit_frequencies` does; -1 for what no
+    encoder writes. ones: frequency of a 1
+    """
+    lower, zeros = state[0], np.uint64(TOTAL - ones)
+    scale = state[1] >> U24
+    quantile = (state[2] - lower) // scale
+    if quantile >> U24:
+        return -1
+    bit = 1 if quantile > zeros else 0
+    if bit:
+        lower += scale * (zeros + ONE)
+    width = scale * ((np.uint64(ones) if bit else zeros) + ONE)
+    if not width >> U32:
+        at = np.int64(state[3])
+        lower, width = lower << U32, width << U32
+        state[2] = (state[2] << U32) | np.uint64(words[at] if at < len(words) else 0)
+        state[3] += ONE
+    state[0], state[1] = lower, width
+    return bit
 
 
 # ---- before a step ------------------------------------------------------------------------------

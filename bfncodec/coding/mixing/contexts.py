@@ -57,7 +57,7 @@ from bfncodec.coding.mixing.state import (
     new_state,
     update_predictions,
 )
-from bfncodec.coding.rangecoder import PRECISION, total
+from bfncodec.coding.rangecoder import PRECISION, SymbolSource, total
 from bfncodec.coding.tables import LOGISTIC_BITS
 from bfncodec.runtime.arrays import Bytes, Floats32, Ints, Ints32
 
@@ -164,6 +164,10 @@ class ContextMixer:
         symbols = node - SYMBOLS
         self._update(contexts, BitPredictions(*map(np.concatenate, zip(*predicted, strict=True))), symbols)
         return symbols
+
+    def decode_from(self, weight: Ints32, streams: Ints, source: SymbolSource) -> Ints:
+        """Return the symbols [L] of the bits that a source of symbols gives, see `decode`."""
+        return self.decode(weight, streams, lambda ones: source.decode_rows(bit_frequencies(ones)).astype(np.int64))
 
     def _contexts(self, weight: Ints32, streams: Ints) -> StepContexts:
         below = np.zeros((len(streams), SYMBOLS + 1), np.int64)
