@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from binascii import crc_hqx
 from dataclasses import dataclass, replace
-from math import prod
 from zlib import crc32
 
 from reader.errors import DamagedError, LimitError, NewerError, NotOursError
@@ -18,6 +17,7 @@ MAGIC, END = b"\xbf\x4e", b"\x4e\xbf"
 BYTES, TEXT, PICTURE, ARRAY = range(4)
 LONGEST_COMPACT = 65_536  # payload of a file that another may follow
 TRIES = 16
+MOST_PIXELS = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -84,15 +84,15 @@ def varint(value: int) -> bytes:
 # ---- section 9 ----------------------------------------------------------------------------------
 
 
-def read_frames(data: bytes) -> list[Frame]:
-    """All files that stand one after the other."""
+def read_frames(data: bytes, pixels: int = MOST_PIXELS) -> list[Frame]:
+    """All files that stand one after the other. pixels: of the largest picture."""
     if not data or not MAGIC.startswith(data[:2]):
         raise NotOursError("expected BF 4E")
-    frames = [read_frame(data, 0)]
+    frames = [read_frame(data, 0, pixels)]
     while (at := frames[-1].end) < len(data):
         if data[at : at + 2] != MAGIC:
             raise DamagedError(f"expected the end or BF 4E at byte {at}")
-        frames.append(read_frame(data, at))
+        frames.append(read_frame(data, at, pixels))
     if len(frames) > 1 and not all(map(joinable, frames)):
         raise DamagedError("files that cannot follow one another")
     return frames
@@ -158,9 +158,9 @@ def begins_soundly(data: bytes, at: int) -> bool:
 # ---- section 1 ----------------------------------------------------------------------------------
 
 
-def read_frame(data: bytes, at: int) -> Frame:
+def read_frame(data: bytes, at: int, pixels: int = MOST_PIXELS) -> Frame:
     """The file that begins at a place."""
-    return read_segmented(data, at) if read_layout(data, at) == 5 else read_compact(data, at)
+    return read_segmented(data, at, pixels) if read_layout(data, at) == 5 else read_compact(data, at)
 
 
 def read_layout(data: bytes, at: int) -> int:
@@ -229,12 +229,12 @@ def read_head(data: bytes, at: int) -> Head:
     return Head(kind, fields, extras, grid, reader.at)
 
 
-def read_segmented(data: bytes, at: int) -> Frame:
+def read_segmented(data: bytes, at: int, pixels: int) -> Frame:
     head = read_head(data, at)
     frame = Frame(head.kind, head.fields, read_extras(head.extras), [], 0, head.grid, segmented=True)
     check_tags(frame)
     if head.grid:
-        check_grid(head.grid, len(data))
+        check_grid(head.grid, len(data), pixels)
     reader = Bytes(data)
     reader.at = head.end
     try:
@@ -385,11 +385,13 @@ def find_segments(data: bytes) -> list[int]:
     return found
 
 
-def check_grid(grid: tuple[int, ...], size: int) -> None:
+def check_grid(grid: tuple[int, ...], size: int, pixels: int) -> None:
     """Check a picture's grid. size: of the file."""
     height, rows, width, columns = grid
     if not (1 <= rows <= height and 1 <= columns <= width) or rows * columns > size // 10:
         raise DamagedError(f"a grid of {grid}")
+    if height * width > pixels:
+        raise LimitError(f"a picture of {height} x {width}")
 
 
 # ---- sections 3 and 4 ---------------------------------------------------------------------------
@@ -431,8 +433,6 @@ def read_array_fields(reader: Bytes, *, segmented: bool) -> ArrayFields:
     if segmented and not dimensions:
         raise DamagedError("an array without dimensions in segments")
     item = 1 << (full & 15)
-    if item * prod(side for side in shape if side) >= 1 << 63:
-        raise LimitError(f"an array of sides {shape}")
     return ArrayFields(full >> 4 & 7, item, bool(full >> 7), shape, dimensions)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from reader.errors import DamagedError, LimitError
+from reader.frame import MOST_PIXELS
 from reader.lzma1 import decode_lzma
 from reader.png import SIGNATURE, decode_png
 from reader.vp8l import decode_vp8l
@@ -61,7 +62,7 @@ class Model(Protocol):
 class Limits:
     """What the caller allows."""
 
-    pixels: int = 1 << 28
+    pixels: int = MOST_PIXELS
 
     def check(self, height: int, width: int) -> None:
         """Check the sides of a segment of a picture."""

@@ -64,7 +64,7 @@ def read(blob: bytes, models: Models | None = None, limits: Limits = LIMITS) -> 
 
     Raises one of NotOursError, NewerError, DamagedError, ModelMissingError and LimitError.
     """
-    frames = frame.read_frames(blob)
+    frames = frame.read_frames(blob, limits.pixels)
     contents = [Content(each, models or {}, limits).whole() for each in frames]
     if len(frames) > 1:
         return join(frames, contents)
@@ -166,8 +166,6 @@ class Content:
         if self.file.grid is None:
             return self.segment(self.file.segments[0])
         height, rows, width, columns = self.file.grid
-        if height * width > self.limits.pixels:
-            raise LimitError(f"a picture of {height} x {width}")
         tops = [height * k // rows for k in range(rows + 1)]
         lefts = [width * k // columns for k in range(columns + 1)]
         segments, bands = iter(self.file.segments), []
@@ -237,6 +235,8 @@ def bytes_of(kind: bytes | None, content: bytes) -> bytes | bytearray | memoryvi
 
 
 def check_array(file: Frame, fields: ArrayFields) -> None:
+    if fields.item * prod(side for side in fields.shape if side) >= 1 << 63:
+        raise LimitError(f"an array of sides {fields.shape}")
     if file.segmented:
         size = sum(segment.length or 0 for segment in file.segments)
         one = fields.item * prod(fields.shape)

@@ -145,3 +145,9 @@ def test_verdicts_of_mutants() -> None:
     verdicts, apart = run(2000, 0, sources())
     assert not [blob.hex() for blob, *_ in apart]
     assert {"damaged", "newer", "bytes", "array"} <= set(verdicts)
+
+
+@pytest.mark.long
+def test_verdicts_of_many_mutants() -> None:
+    _, apart = run(100_000, 1, sources())
+    assert not [blob.hex() for blob, *_ in apart]
