@@ -47,6 +47,7 @@ def append_file(
         before, kind = len(blob), unpack(blob, OF_WRITERS).header.kind
         chunks = appended(blob, _content_of(read(source), kind), task, options.verify)
         write_like(target, chunks, target, force=True, check=_check)
+        target.touch()  # its content is another, which backups must see
     return target.stat().st_size - before
 
 

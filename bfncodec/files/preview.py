@@ -69,6 +69,7 @@ def store_preview(
             made = (extra,) if extra is not None else ()
         later = header.without(Tag.PREVIEW).split()[1]
         write_like(target, relabelled(blob, (*later, *made)), target, force=True, check=_check)
+        target.touch()  # another file than before, which backups must see
     return target.stat().st_size - size
 
 

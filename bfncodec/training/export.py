@@ -57,7 +57,7 @@ def remainder(weight: Tensor, q: Tensor, scale: Tensor) -> Tensor:
 def quantise_table(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Round a table to 4 bits: (packed rows, uint8 [rows, columns / 2], the value of one unit of each, float16 [rows]).
 
-    Of `SEARCHED` scales each row takes the one of least squared error. :func:`bfncodec.networks.storage.table_rows` is
+    Of `SEARCHED` scales each row takes the one of least squared error. :func:`bfncodec.networks.stored.table_rows` is
     the inverse of the packing.
     """
     largest = weight.abs().amax(1, keepdim=True).clamp_min(1e-4)

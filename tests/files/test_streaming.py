@@ -131,8 +131,10 @@ def test_arrays_grow_on_disk(tmp_path: Path) -> None:
     target.write_bytes(bfncodec.compress(items, "none"))
     np.save(tmp_path / "more.npy", items[:9])
     before = target.stat().st_size
+    os.utime(target, (1e9, 1e9))
     assert append_file(target, tmp_path / "more.npy", PLAIN) == target.stat().st_size - before
     np.testing.assert_array_equal(bfncodec.decompress(target.read_bytes()), np.concatenate([items, items[:9]]))
+    assert target.stat().st_mtime > 1.1e9
     (tmp_path / "bad.npy").write_bytes(b"no array")
     with pytest.raises(bfncodec.BfncodecError, match=r"expected a \.npy file"):
         append_file(target, tmp_path / "bad.npy", PLAIN)
