@@ -92,7 +92,6 @@ def settle() -> None:
 
 def _processors() -> int:
     """Return how many threads torch would begin with."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     stated = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    if stated.isdecimal() and int(stated):
-        return int(stated)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(int(stated), here) if stated.isdecimal() and int(stated) else here

@@ -30,9 +30,10 @@ from bfncodec.networks.convnet.mixture import WEIGHT_TOTAL, mixture
 from bfncodec.networks.convnet.model import ConvNet, max_norm
 from bfncodec.networks.convnet.weights import stored_shapes as conv_shapes
 from bfncodec.networks.storage import packed
-from bfncodec.networks.stored import LARGEST, table_rows
+from bfncodec.networks.stored import LARGEST, LinearWeights, table_rows
 from bfncodec.networks.transformer.config import TransformerConfig
 from bfncodec.networks.transformer.model import Transformer, attend
+from bfncodec.networks.transformer.weights import TransformerWeights
 from bfncodec.networks.transformer.weights import stored_shapes as text_shapes
 from bfncodec.training.export import quantise_matrix, quantised_tensors, restored_state
 from support.doubles import noise
@@ -243,6 +244,34 @@ def test_four_bits_of_a_table_are_those_of_least_squares() -> None:
     assert error.mean() < 10**-2.1
     rows = table_rows(arrays(stored), "ngram.0")[:200].astype(np.float32)
     np.testing.assert_array_equal(rows * stored["ngram.0.s"].float()[:200, None].numpy(), restored.numpy())
+
+
+def test_weights_are_what_torch_computes_of_stored_numbers() -> None:
+    stored = {"a.q": int8(0, 5, 11), "a.s": torch.rand(5), "a.b": torch.rand(5)}
+    linear = LinearWeights.of(arrays(stored), "a", 1 / 127)
+    np.testing.assert_array_equal(linear.weight[:11], stored["a.q"].t())
+    assert not linear.weight[11:].any()
+    np.testing.assert_array_equal(linear.scale, stored["a.s"] * torch.tensor([1 / 127]))
+    network, _ = text_pair()
+    gain, cap = torch.rand(2) * 9, torch.rand(2, 2) * 9
+    stored = quantised_tensors(network) | network.stored_tables([(symbols(9, 8, 32), 1)])
+    stored |= {"blocks.1.gain": gain, "value_cap": cap}
+    weights = TransformerWeights.of(network.config, arrays(stored))
+    np.testing.assert_array_equal(weights.near, stored["rope"].float() / (1 << 14))
+    block = weights.blocks[1]
+    np.testing.assert_array_equal(block.value_steps, 127 / cap[1])
+    np.testing.assert_array_equal(block.value, cap[1] / torch.tensor([127.0 * (1 << 16)]))
+    unit = torch.tensor([tables.LOG2_E * tables.EXP2_STEPS / network.config.head_width])
+    np.testing.assert_array_equal(block.key_scale, gain * unit)
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.int32, torch.bool])
+def test_stored_numbers_of_other_types_are_refused(kind: torch.dtype) -> None:
+    for name, expected in (("a.q", "int8"), ("a.s", "float32"), ("a.b", "float32")):
+        stored = {"a.q": int8(0, 5, 11), "a.s": torch.rand(5), "a.b": torch.rand(5)}
+        stored[name] = stored[name].to(kind)
+        with pytest.raises(ValueError, match=f"expected {name} of type {expected}, found"):
+            LinearWeights.of(arrays(stored), "a")
 
 
 # --- tables ------------------------------------------------------------------------------------

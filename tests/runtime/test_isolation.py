@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -154,3 +156,26 @@ def test_what_all_threads_share_is_put_back_by_the_last() -> None:
         left.wait()
         assert results[1].result() == torch.float32
         assert torch.get_default_dtype() == torch.float64
+
+
+LATE = """
+from bfncodec.runtime.isolation import settle, undisturbed
+
+@undisturbed
+def work():
+    import torch
+    torch.set_default_dtype(torch.float64)  # as another thread of the program may
+    settle()
+    assert torch.get_default_dtype() == torch.float32
+    return torch
+
+torch = work()
+assert torch.get_default_dtype() == torch.float64
+settle()
+assert torch.get_default_dtype() == torch.float64
+"""
+
+
+@pytest.mark.slow
+def test_torch_that_is_imported_in_a_block_is_undisturbed() -> None:
+    subprocess.run([sys.executable, "-c", LATE], check=True, timeout=300)

@@ -147,6 +147,32 @@ def test_the_environment_stays_as_it_is() -> None:
     subprocess.run([sys.executable, "-c", script], check=True, timeout=300)
 
 
+LATE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from bfncodec.runtime.threads import settle, set_threads, threads_here, torch_threads
+assert threads_here() == 1
+with ThreadPoolExecutor(1, initializer=set_threads, initargs=(2,)) as pool, torch_threads(3):
+    assert (threads_here(), pool.submit(threads_here).result()) == (3, 2)
+    with torch_threads(None):
+        assert threads_here() == 3
+    assert "torch" not in sys.modules
+    import torch
+    settle()
+    assert torch.get_num_threads() == threads_here() == 3
+    pool.submit(settle).result()
+    assert pool.submit(torch.get_num_threads).result() == 2
+settle()
+assert torch.get_num_threads() == threads_here() == 1
+"""
+
+
+@pytest.mark.slow
+def test_torch_that_is_imported_in_a_block_gets_its_threads() -> None:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", LATE], env=environment, check=True, timeout=300)
+
+
 # --- forked children ---------------------------------------------------------------------------
 
 FORKS = """
