@@ -1,0 +1,100 @@
+"""What this machine has for bfncodec, and what it lacks: kernels, libraries, devices, models."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+
+from bfncodec import __version__
+from bfncodec.errors import ModelError
+from bfncodec.format.limits import Limits
+from bfncodec.models import available, published, search_path
+from bfncodec.networks.acceleration import CONVNET, SWITCH, TRANSFORMER, Kernels
+
+__all__ = ["EXTRAS", "Finding", "examine"]
+
+EXTRAS = {
+    "zarr": "stores of arrays: pip install 'bfncodec[zarr]'",
+    "numcodecs": "stores of arrays: pip install 'bfncodec[zarr]'",
+    "fsspec": "compressed files in pandas and others: pip install 'bfncodec[fsspec]'",
+    "matplotlib": "plots: pip install 'bfncodec[plot]'",
+}
+"""Optional libraries, and what each is for."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A line of the report. advice: what would be better, and how; empty where all is well."""
+
+    subject: str
+    found: str
+    advice: str = ""
+
+
+def examine(extras: Mapping[str, str] = EXTRAS) -> list[Finding]:
+    """Return what was found on this machine. torch is not loaded.
+
+    extras: optional libraries to look for, and what each is for.
+    """
+    return [
+        Finding("bfncodec", f"{__version__}, Python {platform.python_version()} on {platform.machine()}"),
+        Finding("processors", f"{_processors()} for this process"),
+        Finding("memory", f"files may take {Limits().memory >> 20} MiB"),
+        *_kernels(),
+        _library("torch", "models of archives, CUDA and training: pip install torch"),
+        *_models(),
+        *(_library(name, advice) for name, advice in extras.items()),
+    ]
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _kernels() -> list[Finding]:
+    """Return which kernels run here, and whether they are compiled already."""
+    if not TRANSFORMER.work():
+        advice = "two to four times as fast: pip install 'bfncodec[fast]'"
+        return [Finding("kernels", "none, as Numba is not here: NumPy and torch do the same, slower", advice)]
+    from bfncodec.networks.kernels import SIMD_LANES, fastest
+
+    width = f", {32 * SIMD_LANES} bits wide" if SIMD_LANES else ""
+    asked = os.environ.get(SWITCH, "")
+    switched = f"; {SWITCH}={asked}" if asked else ""
+    return [
+        Finding("kernels", f"{fastest().name}{width}, by Numba {metadata.version('numba')}{switched}"),
+        _compiled("kernels of texts", TRANSFORMER),
+        _compiled("kernels of pictures", CONVNET),
+    ]
+
+
+def _compiled(subject: str, kernels: Kernels) -> Finding:
+    if kernels.compiled():
+        return Finding(subject, "compiled")
+    return Finding(subject, "not compiled yet", "the first long work compiles them, which takes half a minute, once")
+
+
+def _library(name: str, advice: str) -> Finding:
+    try:
+        return Finding(name, metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return Finding(name, "not here", f"for {advice}")
+
+
+def _models() -> list[Finding]:
+    """Return the models that are here, and those that are damaged or missing."""
+    found, sound = available(), []
+    findings = []
+    for info in found:
+        try:
+            info.check()
+            sound.append(info.sha256)
+        except ModelError as error:
+            findings.append(Finding(f"model {info.name}", "damaged", str(error)))
+    missing = [model.name for model in published() if model.sha256 not in sound]
+    advice = f"{', '.join(missing)} would be {published()[0].where}" if missing else ""
+    places = ", ".join(sorted({str(info.path.parent) for info in found})) or ", ".join(map(str, search_path()))
+    return [Finding("models", f"{len(sound)} sound, in {places}", advice), *findings]

@@ -1,0 +1,45 @@
+"""What the machine has."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bfncodec import models
+from bfncodec.analysis.machine import Finding, examine
+from support.commands import run
+
+TINY = Path(__file__).parents[1] / "golden" / "tiny" / "text-of-200"
+
+
+def found(subject: str) -> Finding:
+    return next(finding for finding in examine() if finding.subject == subject)
+
+
+def test_what_is_here_is_said() -> None:
+    assert "Python 3" in found("bfncodec").found
+    assert found("torch").found[0].isdigit()
+    assert found("models").found.startswith(f"{len(models.published())} sound")
+    assert not found("models").advice
+
+
+def test_what_is_missing_comes_with_advice() -> None:
+    last = examine({"no-such-package": "nothing: pip install it"})[-1]
+    assert last == Finding("no-such-package", "not here", "for nothing: pip install it")
+
+
+def test_a_damaged_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(TINY, tmp_path / "tiny")
+    (tmp_path / "tiny" / models.STATED).write_text("0" * 64 + "\n")
+    monkeypatch.setenv("BFNCODEC_MODELS", str(tmp_path))
+    name = models.read(TINY).name
+    assert found(f"model {name}").found == "damaged"
+    assert "export it again" in found(f"model {name}").advice
+
+
+def test_the_command_prints_it() -> None:
+    assert "kernels" in run("doctor").stdout
+    assert {"subject", "found", "advice"} == set(json.loads(run("doctor", "--json").stdout)[0])
