@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 
-from bfncodec import __version__
 from bfncodec.errors import ModelError
 from bfncodec.format.limits import Limits
 from bfncodec.models import available, published, search_path
@@ -40,7 +39,7 @@ def examine(extras: Mapping[str, str] = EXTRAS) -> list[Finding]:
     extras: optional libraries to look for, and what each is for.
     """
     return [
-        Finding("bfncodec", f"{__version__}, Python {platform.python_version()} on {platform.machine()}"),
+        Finding("python", f"{platform.python_version()} on {platform.machine()}"),
         Finding("processors", f"{_processors()} for this process"),
         Finding("memory", f"files may take {Limits().memory >> 20} MiB"),
         *_kernels(),

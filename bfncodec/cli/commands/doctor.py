@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from bfncodec.analysis.machine import examine
+from bfncodec import __version__
+from bfncodec.analysis.machine import Finding, examine
 from bfncodec.cli import options as opt
 from bfncodec.cli.streams import print_json, print_table
 
@@ -13,7 +14,7 @@ from bfncodec.cli.streams import print_json, print_table
 @opt.as_json
 def command(as_json: bool) -> int:
     """Say what this machine has for the program, what is missing, and what to do about it."""
-    findings = examine()
+    findings = [Finding("bfncodec", __version__), *examine()]
     if as_json:
         print_json([vars(finding) for finding in findings])
     else:
