@@ -218,7 +218,7 @@ def matching(identity: bytes) -> list[ModelInfo]:
     """
     models, wanted = _everything(), identity.hex()
     found = {_hash_of(model): model for model in reversed(models) if _hash_of(model).startswith(wanted)}
-    if found:
+    if found and len(identity) >= ID_BYTES:
         return list(reversed(found.values()))
     known = next((model for model in published() if model.sha256.startswith(wanted)), None)
     raise _missing(f"{known.name} (SHA-256 {known.sha256}, {known.where})" if known else wanted, models)

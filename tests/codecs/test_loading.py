@@ -27,8 +27,8 @@ from support.models import (
 
 @pytest.fixture
 def only(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A search path that holds copies of the two tiny models and nothing else."""
-    shutil.copytree(folder, tmp_path / "m")
+    """A search path that holds copies of the two tiny models alone; they state no hash, since tests change them."""
+    shutil.copytree(folder, tmp_path / "m", ignore=shutil.ignore_patterns(models.STATED))
     monkeypatch.setattr(models, "search_path", lambda: [tmp_path / "m"])
     return tmp_path / "m"
 

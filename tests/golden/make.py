@@ -461,11 +461,11 @@ def newer() -> Iterator[Golden]:
         "type": put_together(replace(two, segments=[two.segments[0], replace(two.segments[1], odd=0x40)])),
         "extra": put_together(replace(take_apart(photo), marked=True, extras=[(0x8F, b"x")])),
         "extra_squeezed": put_together(replace(take_apart(photo), marked=True, extras=[(0xFE, bytes(99))])),
-        "extra_index": put_together(replace(two, later=[(0xBF, b"x")])),
         "wrapper": put_together(replace(take_apart(text), kind=0, marked=True, extras=[(int(Tag.WRAPPER), b"\3")])),
     }
     for name, blob in found.items():
         yield f"newer_{name}", blob, "NewerVersionError"
+    yield "impossible_extra_index", put_together(replace(two, later=[(0xBF, b"x")])), "DamagedError"
     yield "newer_joined", text + found["layout_6"], "NewerVersionError"
     yield "foreign_empty", b"", "NotOursError"
     yield "foreign", b"\x89PNG\r\n\x1a\n", "NotOursError"
