@@ -43,7 +43,9 @@ from bfncodec.networks.kernels import (
     weighted_sum,
 )
 from bfncodec.networks.products import finish, linear_of, most_of, multiply, quantise, quantise_rms_norm
+from bfncodec.networks.stored import LinearWeights
 from bfncodec.networks.transformer.compiled import CompiledTransformer
+from bfncodec.runtime.arrays import Array
 from bfncodec.runtime.jit import compiled
 
 pytestmark = pytest.mark.slow  # models at work: together they take minutes
@@ -122,16 +124,17 @@ def test_rows_are_quantised_as_they_are_without_kernels(values: list[float]) -> 
 @given(st.integers(0, 999), st.booleans(), st.booleans(), st.integers(1, 40))
 def test_sums_are_finished_as_they_are_without_kernels(seed: int, fine: bool, bias: bool, outputs: int) -> None:
     rng = np.random.default_rng(seed)
-    tensors = {"w.q": torch.from_numpy(rng.integers(-127, 128, (outputs, 24)).astype(np.int8))}
-    tensors |= {"w.s": torch.from_numpy(rng.random(outputs, np.float32))}
+    tensors: dict[str, Array] = {"w.q": rng.integers(-127, 128, (outputs, 24)).astype(np.int8)}
+    tensors["w.s"] = rng.random(outputs, np.float32)
     if fine:
-        tensors["w.r"] = torch.from_numpy(rng.integers(-127, 128, (outputs, 24)).astype(np.int8))
+        tensors["w.r"] = rng.integers(-127, 128, (outputs, 24)).astype(np.int8)
     if bias:
-        tensors["w.b"] = torch.from_numpy(rng.standard_normal(outputs, np.float32))
-    linear = exact.ExactLinear.load(tensors, "w", torch.device("cpu"))
+        tensors["w.b"] = rng.standard_normal(outputs, np.float32)
+    weights = LinearWeights.of(tensors, "w")
+    linear = exact.ExactLinear.of(weights, CPU)
     x, unit = rng.integers(-127, 128, (5, 24)).astype(np.int8), rng.random((5, 1), np.float32)
     for kernel in KERNELS:
-        own = linear_of(linear, kernel)
+        own = linear_of(weights, kernel)
         sums, y = np.zeros((5, COLUMNS * len(own.panels)), np.int32), np.zeros((5, outputs), np.float32)
         multiply(stored(kernel, x), own, sums, 5)
         for n in range(5):
@@ -188,9 +191,7 @@ def test_products_with_keys_are_exact(kernel: ProductKernel, seed: int, blocks: 
 def test_nothing_is_fused() -> None:
     """A product that is added to is rounded first: fused, the sum would not be zero."""
     x = np.float32(1 + 2**-12)
-    linear = exact.ExactLinear(
-        torch.ones(8, 1, dtype=torch.int8), torch.tensor([x]), torch.tensor([-(x * x)]), exact.constant(254, CPU)
-    )
+    linear = LinearWeights(np.ones((8, 1), np.int8), np.array([x]), np.array([-(x * x)]))
     y = np.zeros(1, np.float32)
     finish(np.array([1], np.int32), x, linear_of(linear, WORDS), y)
     assert y[0] == 0

@@ -16,6 +16,7 @@ import bfncodec
 from bfncodec.codecs.receivers.parallel import DiscretisedReceiver
 from bfncodec.errors import InputError, ModelError
 from bfncodec.flow.gaussian import bin_centres
+from bfncodec.models import STATED
 from bfncodec.networks.convnet.mixture import WEIGHT_TOTAL
 from bfncodec.networks.parallel.model import Denoiser, DenoiserConfig
 from bfncodec.networks.wavefront.model import WavefrontConfig
@@ -160,5 +161,6 @@ def test_a_model_with_too_many_levels_is_no_model(tmp_path: Path) -> None:
     folder = export_archive(tmp_path / "model", "16 levels")
     file = folder / "config.json"
     file.write_text(file.read_text().replace('"classes": 16', '"classes": 300'))
+    (folder / STATED).unlink()
     with pytest.raises(ModelError, match="2 to 256"):
         bfncodec.load(folder)
