@@ -20,7 +20,7 @@ def test_golden_files_become_what_they_were(entry: Entry) -> None:
 
 
 def test_every_golden_file_is_told_of() -> None:
-    """Those of shipped models are compared with what they were made of, elsewhere."""
+    """Golden files of shipped models are compared with what they were made of, elsewhere."""
     from golden.make_models import originals
 
     models = {f"{name}.bfn" for name in originals()}

@@ -1,4 +1,4 @@
-"""What this machine has for bfncodec, and what it lacks: kernels, libraries, devices, models."""
+"""Report on a machine: kernels, libraries and models that are here, and those that are missing."""
 
 from __future__ import annotations
 

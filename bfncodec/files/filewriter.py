@@ -162,7 +162,7 @@ class FileWriter(io.BufferedIOBase):
 
 
 class _Out:
-    """What takes the bytes of a compressed file. Raises OutputError where it cannot."""
+    """Place for the bytes of a compressed file. Raises OutputError where it cannot."""
 
     def __init__(self, file: BinaryIO, name: Any) -> None:
         self._file, self._name = file, name

@@ -102,7 +102,7 @@ def first_end(rest: Source, limits: Limits) -> int | None:
 
 @dataclass(frozen=True)
 class _Start:
-    """What is needed to find the end of a compact file. coded: CRC-16 of all bytes but itself."""
+    """Head of a compact file, as far as its end depends on it. coded: CRC-16 of all bytes but itself."""
 
     coded: int
     payload_start: int

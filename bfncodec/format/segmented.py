@@ -53,7 +53,7 @@ _LONGEST = 1 << 28  # bytes of the payload of any segment: nothing takes more th
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """What the index tells of a segment. size: bytes of payload. length: of content, 0 of a tile."""
+    """Row of the index, which tells of a segment. size: bytes of payload. length: of content, 0 of a tile."""
 
     method: Method
     model: bytes
@@ -207,7 +207,7 @@ def _head_of(blob: Source, limits: Limits) -> Head:
 
 @dataclass(frozen=True)
 class _SegmentHead:
-    """What stands before a payload. raw: the bytes."""
+    """Head of a segment, which stands before its payload. raw: the bytes."""
 
     method: Method
     model: bytes
@@ -515,7 +515,7 @@ def _shaped(header: Header, cut: Cut) -> Header:
 
 @dataclass(frozen=True)
 class _Reading:
-    """What it takes to read a segment of a file by its number."""
+    """Reader of the segments of a file by their numbers."""
 
     blob: Source
     head: Head

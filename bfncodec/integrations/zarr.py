@@ -34,7 +34,7 @@ _Chunks = list[tuple[T | None, "ArraySpec"]]
 
 @dataclass(frozen=True)
 class _Settings(Coder):
-    """What both codecs have in common: a name, the settings, and their form in the metadata of an array."""
+    """Base of both codecs: a name, the settings, and their form in the metadata of an array."""
 
     name: ClassVar[str]
     is_fixed_size: ClassVar[bool] = False

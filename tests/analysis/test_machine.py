@@ -1,4 +1,4 @@
-"""What the machine has."""
+"""Report on the machine."""
 
 from __future__ import annotations
 

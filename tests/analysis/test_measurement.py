@@ -1,4 +1,4 @@
-"""What a file takes, by what it is spent on."""
+"""Bits of a file, by what they are spent on."""
 
 from __future__ import annotations
 

@@ -235,7 +235,7 @@ def test_no_source_is_removed_for_a_device(folder: Path) -> None:
 
 
 def test_no_pipe_is_removed(folder: Path, pipe: Path) -> None:
-    """What came out of it was never in it, and other programs may be about to use it."""
+    """Other programs may be about to use a pipe, and what came out of it was never in it."""
     writer = subprocess.Popen([sys.executable, "-c", "open('pipe', 'w').write('to be or not to be')"])
     result = run("compress", "--rm", "-m", "none", "pipe", "-o", "x", code=1)
     writer.wait(20)

@@ -37,7 +37,7 @@ def made(data: bytes = DATA, policy: Policy = POLICY, **arguments: Any) -> bytes
 
 
 def piped(blob: bytes) -> io.BufferedIOBase:
-    """What gives the bytes a few at a time, and cannot go back."""
+    """A source that gives its bytes a few at a time, and cannot go back."""
 
     class Pipe(io.BytesIO):
         def seekable(self) -> bool:

@@ -1,4 +1,4 @@
-"""What is common to both forms of a file: how it begins, and what is verified before anything is decoded."""
+"""Beginnings of both forms of a file, and what is verified before anything is decoded."""
 
 from __future__ import annotations
 

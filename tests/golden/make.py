@@ -64,7 +64,7 @@ def picture(height: int, width: int, channels: int) -> np.ndarray[Any, Any]:
 
 
 def noise(*shape: int) -> np.ndarray[Any, Any]:
-    """What no coder makes smaller."""
+    """Bytes that no coder makes smaller."""
     return np.random.RandomState(len(shape)).randint(0, 256, shape).astype(np.uint8)
 
 
@@ -276,7 +276,7 @@ def row(header: Header, parts: list[tuple[Coded, int]], later: tuple[Extra, ...]
 
 
 def frames() -> Iterator[Golden]:
-    """What is up to the frame: runs, extras of both places, files one after the other."""
+    """Files that differ in their frame: runs, extras of both places, files one after the other."""
     models = Extra(Tag.MODELS, b"".join(varint(36) + bytes([k] * 32) + b"name" for k in (1, 2)))
     plain = Header(Kind.BYTES)
     yield "segmented_single", row(plain, [(stored(b"alone"), 5)]), b"alone"
@@ -440,7 +440,7 @@ def impossible() -> Iterator[Golden]:
 
 
 def newer() -> Iterator[Golden]:
-    """What a later release may write, and what is no file of ours."""
+    """Files that a later release may write, and some that are none of ours."""
     text, photo = bfncodec.compress("Ende", "none"), bfncodec.compress(picture(24, 31, 3), "none")
     array = take_apart(bfncodec.compress(np.arange(9.0), "none"))
     two = take_apart(pack(Header(Kind.BYTES), Pieces((2, 2)), [stored(b"ab"), stored(b"cd")]))
@@ -494,7 +494,7 @@ def main() -> None:
 
 
 def checked(name: str, blob: bytes, wanted: Any) -> dict[str, Any]:
-    """What becomes of a file, if that is what is wanted: an error by its name, or an object."""
+    """Return what becomes of a file, if that is what is wanted: an error by its name, or an object."""
     found = becomes(blob)
     if isinstance(wanted, str) and wanted.endswith("Error"):
         assert found.get("error") == wanted, (name, found)

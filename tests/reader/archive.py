@@ -23,7 +23,7 @@ LETTERS = b" abcdefghijklmnopqrstuvwxyz"
 
 
 class Receiver(Protocol):
-    """What a model says of sums and values. Its methods are for one group of items."""
+    """A model's word on sums and values. Its methods are for one group of items."""
 
     lattice: Lattice
 

@@ -1,4 +1,4 @@
-"""What the models of `support.doubles` are for this reader."""
+"""The models of `support.doubles` for this reader."""
 
 from __future__ import annotations
 

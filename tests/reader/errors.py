@@ -1,4 +1,4 @@
-"""What a reader says of what it cannot read: section 7 of the file format."""
+"""Errors of a reader that cannot read a file: section 7 of the file format."""
 
 from __future__ import annotations
 

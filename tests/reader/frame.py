@@ -143,7 +143,7 @@ def places(data: bytes, at: int, head: int) -> list[int]:
 
 
 def begins_soundly(data: bytes, at: int) -> bool:
-    """Whether a file begins at a place with the magic number. NewerError if a newer one may."""
+    """Return whether a file begins at a place with the magic number. NewerError if a newer one may."""
     try:
         layout = read_layout(data, at)
         if layout == 5:
@@ -340,7 +340,7 @@ def read_runs(reader: Bytes, number: int) -> list[Run]:
 
 
 def index_is_newer(data: bytes) -> bool:
-    """Whether the index at the end of all is sound, and tells of segments of a newer version."""
+    """Return whether the index at the end of all is sound, and tells of segments of a newer version."""
     try:
         start, stop = find_index(data)
         if crc32(data[start - 4 : stop]).to_bytes(4, "little") != data[stop : stop + 4]:

@@ -48,7 +48,7 @@ class Samples:
 
 
 class Model(Protocol):
-    """What decodes payloads. role: `text`, `image` or `archive`."""
+    """Decoder of payloads. role: `text`, `image` or `archive`."""
 
     role: str
     sha256: bytes
@@ -60,7 +60,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """What the caller allows."""
+    """Limits that the caller allows."""
 
     pixels: int = MOST_PIXELS
 
@@ -354,7 +354,7 @@ def decode_planes(reader: Bytes, channels: int, model: Model | None, limits: Lim
 
 
 def read_levels(reader: Bytes) -> Callable[[int], int]:
-    """What tells the sample that a number stands for."""
+    """Table of the samples that numbers stand for."""
     offset, factor = reader.varint(), reader.varint()
     if max(offset, factor) > 65_535:
         raise DamagedError(f"offset {offset}, factor {factor}")

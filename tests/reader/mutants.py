@@ -53,7 +53,7 @@ NAMES = {
 
 
 def ours_of(blob: bytes) -> Any:
-    """What this reader says."""
+    """Return what this reader says."""
     try:
         kind, value = objects.read(blob, MODELS, Limits(PIXELS))
     except ours.ReaderError as error:
@@ -66,7 +66,7 @@ def ours_of(blob: bytes) -> Any:
 
 
 def theirs_of(blob: bytes) -> Any:
-    """What bfncodec says."""
+    """Return what bfncodec says."""
     limits = bfncodec.Limits(pixels=PIXELS)
     try:
         with contextlib.redirect_stderr(io.StringIO()):

@@ -60,7 +60,7 @@ class Picture:
 
 
 def read(blob: bytes, models: Models | None = None, limits: Limits = LIMITS) -> tuple[str, Any]:
-    """What a file holds: `bytes`, `text`, `array`, `picture`, `file` or `folder`, and its value.
+    """Return what a file holds: `bytes`, `text`, `array`, `picture`, `file` or `folder`, and its value.
 
     Raises one of NotOursError, NewerError, DamagedError, ModelMissingError and LimitError.
     """

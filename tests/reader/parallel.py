@@ -18,7 +18,7 @@ from reader.picture import decode_bytes
 Row = Sequence[float]
 VARIANCE = 3.289868133696453
 Parameters = list[list[float]]
-"""What a network says of every value of an item."""
+"""A network's word on every value of an item."""
 
 
 class Denoiser:
@@ -52,7 +52,7 @@ class Denoiser:
         self.hidden = hidden
 
     def __call__(self, b: Row, beta: float, clock: float) -> Parameters:
-        """What it says of an item. b: its real sums"""
+        """Return what it says of an item. b: its real sums"""
         features = {"discretised": self._levels, "binary": self._bits, "discrete": self._classes}[self.kind]
         hs = [self.input(row) for row in features(singles(b), beta)]
         low = int(clip(floor(single(clock)), 0, 30))

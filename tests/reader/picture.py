@@ -89,7 +89,7 @@ class ConvNet:
 
 
 class Tile:
-    """What is known of a picture: its pixels, and the features of every block at them."""
+    """State of a picture that is being decoded: its pixels, and the features of every block at them."""
 
     def __init__(self, height: int, width: int, blocks: int) -> None:
         self.height, self.width = height, width

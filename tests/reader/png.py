@@ -70,7 +70,7 @@ def unfilter(data: bytes, size: int, step: int) -> bytes:
 
 
 def guess(kind: int, a: int, b: int, d: int) -> int:
-    """What a filter predicts from the bytes left, above and above left."""
+    """Return what a filter predicts from the bytes left, above and above left."""
     if kind == 4:
         p = a + b - d
         return min((a, b, d), key=lambda v: abs(p - v))

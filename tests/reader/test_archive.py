@@ -87,7 +87,7 @@ def test_changed_payloads_are_damaged(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["binary", "letters"])
 def test_blocks_that_were_changed_under_their_parity_have_the_same_verdict(name: str, load: Load) -> None:
-    """What the block says, its checksums and its words. Some change nothing that is read."""
+    """Every part of a block counts: what it says, its checksums and its words. Some change nothing that is read."""
     found, codec = parity.read((TINY / name / "payload").read_bytes()), load(TINY / name)
     assert found is not None
     block = found.block

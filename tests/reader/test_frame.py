@@ -32,7 +32,7 @@ texts = st.text(st.characters(codec=None), max_size=60)
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_golden_files(file: Path) -> None:
-    """Those that need a network say which; damaged and newer ones say what they are."""
+    """Files that need a network say which; damaged and newer ones say what they are."""
     assert same(ours_of(file.read_bytes()), theirs_of(file.read_bytes()))
 
 

@@ -1,4 +1,4 @@
-"""What the second reader is made of."""
+"""The second reader and what it is made of."""
 
 from __future__ import annotations
 

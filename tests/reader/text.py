@@ -146,7 +146,7 @@ def _angles(values: Sequence[float], count: int) -> list[tuple[Sequence[float], 
 
 @dataclass(frozen=True)
 class Seen:
-    """What attention keeps of a slot, for a layer and a head."""
+    """Keys and values that attention keeps of a slot, for a layer and a head."""
 
     key: list[int]
     scale: float

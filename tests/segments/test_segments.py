@@ -148,7 +148,7 @@ def test_noise_is_not_for_models() -> None:
 
 @pytest.mark.parametrize(("slack", "used"), [(0.9, False), (1.3, True)])
 def test_a_sample_says_whether_a_text_model_is_used(slack: float, used: bool) -> None:
-    """Of 400 random letters LZMA makes some 5 to 6 bits each; the model says 6."""
+    """LZMA makes of 400 random letters some 5 to 6 bits each; the model says 6."""
     data = (noise(50, 500) % 26 + 97).tobytes()
     codec = Exact("text", 6.0)
     policy = Policy(bytes_trial=BytesTrial(sample=200, slack=slack))

@@ -1,4 +1,4 @@
-"""What tests look at in a file: its segments, and what none of them may ask for."""
+"""Segments of a file for tests to look at, and sources of codecs that none of them may ask for."""
 
 from __future__ import annotations
 
