@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -81,9 +82,9 @@ class _Decoded(io.RawIOBase):
         self.name, self.mode, self._owned = name, "rb", owned
         self._position = 0
 
+    @abstractmethod
     def _rest(self) -> memoryview:
         """Return some of the content from the position on, nothing only at its end."""
-        raise NotImplementedError
 
     def readable(self) -> bool:
         return True
@@ -122,8 +123,9 @@ class _Seekable(_Decoded):
     """Content whose size is known, any byte of which can be read."""
 
     @property
+    @abstractmethod
     def _size(self) -> int:
-        raise NotImplementedError
+        """Bytes of all content."""
 
     def seekable(self) -> bool:
         return True
