@@ -14,6 +14,7 @@ applies. `SPECIFICATION` is this table in code.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from bfncodec.files.atomic import place
-from bfncodec.models import CONFIG, STATED, WEIGHTS, read
+from bfncodec.models import CONFIG, STATED, WEIGHTS
 from bfncodec.networks.storage import Export, TrainableNetwork, packed
 from bfncodec.networks.stored import CODEBOOK, table_rows
 
@@ -247,8 +248,8 @@ def export(
     """
     tensors = {**quantised_tensors(network), **{name: table.cpu() for name, table in (tables or {}).items()}}
     out.mkdir(parents=True, exist_ok=True)
-    for name in (CONFIG, STATED):
-        (out / name).unlink(missing_ok=True)
-    place(out / WEIGHTS, save(tensors), force=True)  # save_file would make it readable by its owner only
-    place(out / CONFIG, (json.dumps(config, indent=2) + "\n").encode(), force=True)
-    place(out / STATED, f"{read(out).sha256}\n".encode(), force=True)
+    (out / CONFIG).unlink(missing_ok=True)
+    weights, described = save(tensors), (json.dumps(config, indent=2) + "\n").encode()
+    place(out / WEIGHTS, weights, force=True)  # save_file would make it readable by its owner only
+    place(out / STATED, f"{hashlib.sha256(described + weights).hexdigest()}\n".encode(), force=True)
+    place(out / CONFIG, described, force=True)
