@@ -43,7 +43,7 @@ def main() -> int:
     print("\nbytes; bits each: per subpixel, per byte; ideal: what the model's L^n asks for\n")
     print(table(heads, [photo, text]))
     print(
-        "\nbfncodec's times are of whole processes: starting Python and torch, and decoding once"
+        "\nbfncodec's times are of whole processes: starting Python, and decoding once"
         "\nmore before reporting success, included."
     )
     return 0 if same_photo and same_text else 1
