@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -194,6 +195,7 @@ def main() -> None:
     print(dict(verdicts), f"{len(apart)} disagreements, {time.perf_counter() - begun:.0f} s")
     for blob, mine, other in apart[: options.show]:
         print(blob.hex(), "\n   here:", str(mine)[:200], "\n   bfncodec:", str(other)[:200])
+    sys.exit(bool(apart))
 
 
 if __name__ == "__main__":
