@@ -184,5 +184,5 @@ def check_layout(flags: int) -> None:
         )
     if layout <= _BEFORE:
         raise DamagedError(
-            f"layout {layout} at byte 2 is none of a release: the file is damaged, or of a version before 0.3"
+            f"layout {layout} at byte 2 is none of a release: the file is damaged, or of a version before 0.2"
         )

@@ -67,7 +67,7 @@ def test_a_beginning_that_is_cut_off_is_damage(blob: bytes) -> None:
 
 @pytest.mark.parametrize("layout", range(4))
 def test_files_of_no_release_are_said_to_be_from_before(layout: int, blob: bytes) -> None:
-    with pytest.raises(DamagedError, match=rf"layout {layout} at byte 2 .* a version before 0\.3"):
+    with pytest.raises(DamagedError, match=rf"layout {layout} at byte 2 .* a version before 0\.2"):
         unpack(blob[:2] + bytes([layout << 5 | blob[2] & 31]) + blob[3:])
 
 
