@@ -1,63 +1,46 @@
-"""The codecs that are compared, ours and the peers, behind one pair of functions each.
+"""The codecs that are compared: the peers of :mod:`bfncodec.analysis.peers`, and ours in all ways of using it.
 
-Peers run at their strongest practical setting. Those whose package is not installed are left out
-(`pip install 'bfncodec[bench]'` has them all).
+Peers whose package is not installed are left out (`pip install 'bfncodec[bench]'` has them all).
 """
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import importlib
-import io
-import lzma
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
+from bfncodec.analysis.peers import (
+    PPMD,
+    Graphic,
+    Peer,
+    byte_peers,
+    graphic_peers,
+    grey_peers,
+    image_of,
+    installed,
+    opened_graphic,
+    photo_peers,
+    ppmd,
+    zstd,
+)
 from bfncodec.codecs import protocol
 from bfncodec.models import DEFAULT_LEVEL
 from bfncodec.runtime.progress import Progress
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from bfncodec.flow.report import CodeLength
 
 Pixels = NDArray[np.uint8 | np.uint16]  # [H, W, 3], or [H, W] grey
 T = TypeVar("T")
 
-PPMD_ORDER, PPMD_MEMORY = 16, 256 << 20  # 10 MB of text fill more than 64 MB
-PPMD_FED = 1 << 12  # bytes at once: its encoder may lose one where more than 32 KB come out of a call
 DICTIONARY = 112_640  # bytes; what `zstd --train` makes
 SHORT_TEXT, SMALL_IMAGE = 2048, 128 * 128 * 3  # bytes; up to here compress() asks the default model in any case
 ONE_SEGMENT = 1 << 18  # bytes; up to here it gives all to a model that was named, in one piece
-WEBP = "WebP -m 6 -q 100"
-PPMD, ZPAQ = f"PPMd -o {PPMD_ORDER}", "zpaq -m5"
 ZSTD_TRAINED, PPMD_PRIMED = "zstd -22, dictionary", f"{PPMD}, primed"
-_PNG: dict[str, Any] = {"optimize": True}
-_WEBP: dict[str, Any] = {"lossless": True, "quality": 100, "method": 6, "exact": True}
-
-
-@dataclass(frozen=True, eq=False)
-class Graphic:
-    """A picture in its own mode, without metadata, and the bytes of the file it was found in."""
-
-    found: bytes
-    image: Image.Image  # 1, L, LA, P, RGB, RGBA
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the samples, no palette."""
-        return len(self.image.tobytes())
 
 
 def _nothing(batch: Sequence[Any]) -> None:
@@ -70,17 +53,14 @@ def _no_methods(blob: bytes) -> Mapping[str, int]:
 
 
 @dataclass(frozen=True)
-class Codec(Generic[T]):
-    """A name and two functions; decode needs no more than the bytes and the raw size.
+class Codec(Peer[T]):
+    """A codec to be measured with many items.
 
     A codec that is faster with many items at once is told beforehand which ones come next: the items before they are
     encoded one by one, and the bytes before they are decoded one by one. methods: a file's segments by how they are
     coded.
     """
 
-    name: str
-    encode: Callable[[T], bytes]
-    decode: Callable[[bytes, int], T]
     foresee: Callable[[Sequence[T]], None] = _nothing
     foresee_coded: Callable[[Sequence[bytes]], None] = _nothing
     methods: Callable[[bytes], Mapping[str, int]] = _no_methods
@@ -110,31 +90,19 @@ class Ours:
 
 def photo_codecs(*ours: Ours) -> list[Codec[Pixels]]:
     """Codecs of RGB images; ours come last."""
-    codecs = [Codec("PNG", _png, _opened), Codec(WEBP, _webp, _opened)]
-    for imagecodecs in _installed("imagecodecs"):
-        codecs += [Codec("JPEG-LS", *_jpegls(imagecodecs)), Codec("JPEG 2000", *_jpeg2000(imagecodecs))]
-        codecs += [Codec(f"JPEG XL -e {e}", *_jpegxl(imagecodecs, e)) for e in (7, 9)]
-    return codecs + [_ours_photo(way) for way in ours]
+    return [*_codecs(photo_peers()), *map(_ours_photo, ours)]
 
 
 def grey_codecs(*ours: Ours) -> list[Codec[Pixels]]:
-    """Codecs of one channel of 8 or 16 bits; ours come last. WebP has no such pictures."""
-    codecs = [Codec("PNG", _png, _opened_grey)]
-    for imagecodecs in _installed("imagecodecs"):
-        codecs += [Codec("JPEG-LS", *_jpegls(imagecodecs))]
-        codecs += [Codec(f"JPEG XL -e {e}", *_jpegxl(imagecodecs, e)) for e in (7, 9)]
-    return codecs + [_ours_photo(way) for way in ours]
+    """Codecs of one channel of 8 or 16 bits; ours come last."""
+    return [*_codecs(grey_peers()), *map(_ours_photo, ours)]
 
 
 def graphics_codecs(*ours: Ours) -> list[Codec[Graphic]]:
     """Codecs of pictures of any mode; ours come last. Peers without palettes are given their colours."""
-    codecs: list[Codec[Graphic]] = [
-        Codec("PNG as found", lambda graphic: graphic.found, _opened_graphic),
-        Codec("PNG", lambda graphic: _saved(graphic.image, "PNG", **_PNG), _opened_graphic),
-        Codec(WEBP, lambda graphic: _saved(_coloured(graphic.image), "WEBP", **_WEBP), _opened_graphic),
-    ]
-    codecs += [Codec("JPEG XL -e 9", *_jpegxl_graphic(jxl, 9)) for jxl in _installed("imagecodecs")]
-    return codecs + [_ours_graphic(replace(way, strip=strip)) for way in ours for strip in (False, True)]
+    found = Codec("PNG as found", lambda graphic: graphic.found, opened_graphic)
+    mine = [_ours_graphic(replace(way, strip=strip)) for way in ours for strip in (False, True)]
+    return [found, *_codecs(graphic_peers(efforts=(9,))), *mine]
 
 
 def text_codecs(*ours: Ours, dictionary: bytes = b"", zpaq: bool = False) -> list[Codec[bytes]]:
@@ -142,17 +110,15 @@ def text_codecs(*ours: Ours, dictionary: bytes = b"", zpaq: bool = False) -> lis
 
     dictionary: of :func:`trained`, for zstd and PPMd, each with and without. zpaq: run that program, too, where it is.
     """
-    codecs: list[Codec[bytes]] = [Codec("gzip -9", _gzip, _gunzip), Codec("bzip2 -9", bz2.compress, _bunzip2)]
-    codecs += [Codec("xz -9e", _xz, _unxz)]
-    codecs += [Codec("zstd -22", *_zstd(zstd)) for zstd in _installed("zstandard")]
-    codecs += [Codec("brotli -q 11", *_brotli(brotli)) for brotli in _installed("brotli")]
-    codecs += [Codec(PPMD, *_ppmd(pyppmd)) for pyppmd in _installed("pyppmd")]
-    if zpaq and has_zpaq():
-        codecs.append(Codec(ZPAQ, _zpaq, _unzpaq))
+    codecs = _codecs(byte_peers(zpaq))
     if dictionary:
-        codecs += [Codec(ZSTD_TRAINED, *_zstd(zstd, dictionary)) for zstd in _installed("zstandard")]
-        codecs += [Codec(PPMD_PRIMED, *_ppmd(pyppmd, dictionary)) for pyppmd in _installed("pyppmd")]
-    return codecs + [_ours_text(way) for way in ours]
+        codecs += [Codec(ZSTD_TRAINED, *zstd(library, dictionary)) for library in installed("zstandard")]
+        codecs += [Codec(PPMD_PRIMED, *ppmd(library, dictionary)) for library in installed("pyppmd")]
+    return [*codecs, *map(_ours_text, ours)]
+
+
+def _codecs(peers: Sequence[Peer[T]]) -> list[Codec[T]]:
+    return [Codec(peer.name, peer.encode, peer.decode) for peer in peers]
 
 
 def trained(samples: Sequence[bytes]) -> bytes:
@@ -160,7 +126,7 @@ def trained(samples: Sequence[bytes]) -> bytes:
 
     Raises UsageError where there are too few of them.
     """
-    for zstandard in _installed("zstandard") if samples else ():
+    for zstandard in installed("zstandard") if samples else ():
         try:
             return bytes(zstandard.train_dictionary(DICTIONARY, list(samples)).as_bytes())
         except zstandard.ZstdError as error:
@@ -169,82 +135,7 @@ def trained(samples: Sequence[bytes]) -> bytes:
     return b""
 
 
-def _installed(name: str) -> Iterator[Any]:
-    try:
-        yield importlib.import_module(name)
-    except ImportError:
-        return
-
-
-# --- images ------------------------------------------------------------------------------------
-
-
-def _png(pixels: Pixels) -> bytes:
-    return _saved(_image(pixels), "PNG", **_PNG)
-
-
-def _webp(pixels: Pixels) -> bytes:
-    return _saved(_image(pixels), "WEBP", **_WEBP)
-
-
-def _image(pixels: Pixels) -> Image.Image:
-    from PIL import Image
-
-    return Image.fromarray(pixels)
-
-
-def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def _opened(blob: bytes, size: int) -> Pixels:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(blob)) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def _opened_grey(blob: bytes, size: int) -> Pixels:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(blob)) as image:
-        return np.asarray(image)
-
-
-def _jpegxl(imagecodecs: Any, effort: int) -> tuple[Callable[[Pixels], bytes], Callable[[bytes, int], Pixels]]:
-    def encode(pixels: Pixels) -> bytes:
-        return bytes(imagecodecs.jpegxl_encode(pixels, effort=effort, lossless=True, numthreads=1))
-
-    def decode(blob: bytes, size: int) -> Pixels:
-        return np.asarray(imagecodecs.jpegxl_decode(blob, numthreads=1))
-
-    return encode, decode
-
-
-def _jpegls(imagecodecs: Any) -> tuple[Callable[[Pixels], bytes], Callable[[bytes, int], Pixels]]:
-    """Encoder and decoder of the channels as they are: the standard's encoder decorrelates none."""
-
-    def encode(pixels: Pixels) -> bytes:
-        return bytes(imagecodecs.jpegls_encode(pixels))
-
-    def decode(blob: bytes, size: int) -> Pixels:
-        return np.asarray(imagecodecs.jpegls_decode(blob))
-
-    return encode, decode
-
-
-def _jpeg2000(imagecodecs: Any) -> tuple[Callable[[Pixels], bytes], Callable[[bytes, int], Pixels]]:
-    """A bare code stream, reversible wavelet and colour transform."""
-
-    def encode(pixels: Pixels) -> bytes:
-        return bytes(imagecodecs.jpeg2k_encode(pixels, level=0, reversible=True, codecformat="j2k", numthreads=1))
-
-    def decode(blob: bytes, size: int) -> Pixels:
-        return np.asarray(imagecodecs.jpeg2k_decode(blob, numthreads=1))
-
-    return encode, decode
+# --- ours, one file at a time -------------------------------------------------------------------
 
 
 def _ours_photo(way: Ours) -> Codec[Pixels]:
@@ -253,7 +144,7 @@ def _ours_photo(way: Ours) -> Codec[Pixels]:
     source = Ahead(SMALL_IMAGE if way.model == "auto" else ONE_SEGMENT)
 
     def encode(pixels: Pixels) -> bytes:
-        return bfncodec.compress(_image(pixels), **way.options, codecs=source)
+        return bfncodec.compress(image_of(pixels), **way.options, codecs=source)
 
     def decode(blob: bytes, size: int) -> Pixels:
         return np.asarray(bfncodec.decompress(blob, codecs=source))
@@ -265,52 +156,6 @@ def _methods(blob: bytes) -> Mapping[str, int]:
     import bfncodec
 
     return bfncodec.describe(blob).methods
-
-
-# --- pictures of any mode ----------------------------------------------------------------------
-
-
-def read_graphic(path: Path) -> Graphic | None:
-    """A picture file; None where its samples have more than eight bits."""
-    from PIL import Image
-
-    with Image.open(path) as image:
-        if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
-            return None
-        bare = image.copy()
-    bare.info = {key: value for key, value in bare.info.items() if key == "transparency"}
-    return Graphic(path.read_bytes(), bare)
-
-
-def seen(image: Image.Image) -> Pixels:
-    """Return what a picture shows, whatever its mode, and the colours of its invisible pixels: uint8 [H, W, 4]."""
-    return np.asarray(_coloured(image).convert("RGBA"))
-
-
-def _coloured(image: Image.Image) -> Image.Image:
-    return image.convert("RGBA" if image.has_transparency_data else "RGB")
-
-
-def _opened_graphic(blob: bytes, size: int) -> Graphic:
-    from PIL import Image
-
-    return Graphic(blob, Image.open(io.BytesIO(blob)))
-
-
-def _jpegxl_graphic(
-    imagecodecs: Any, effort: int
-) -> tuple[Callable[[Graphic], bytes], Callable[[bytes, int], Graphic]]:
-    pack, unpack = _jpegxl(imagecodecs, effort)
-
-    def encode(graphic: Graphic) -> bytes:
-        image = graphic.image
-        plain = image.mode in ("L", "LA") and "transparency" not in image.info
-        return pack(np.asarray(image if plain else _coloured(image)))
-
-    def decode(blob: bytes, size: int) -> Graphic:
-        return Graphic(blob, _image(unpack(blob, size)))
-
-    return encode, decode
 
 
 def _ours_graphic(way: Ours) -> Codec[Graphic]:
@@ -325,99 +170,6 @@ def _ours_graphic(way: Ours) -> Codec[Graphic]:
         return Graphic(blob, bfncodec.decompress(blob, codecs=source))
 
     return Codec(way.name, encode, decode, methods=_methods)
-
-
-# --- bytes -------------------------------------------------------------------------------------
-
-
-def _gzip(data: bytes) -> bytes:
-    return gzip.compress(data, 9, mtime=0)
-
-
-def _gunzip(blob: bytes, size: int) -> bytes:
-    return gzip.decompress(blob)
-
-
-def _bunzip2(blob: bytes, size: int) -> bytes:
-    return bz2.decompress(blob)
-
-
-def _xz(data: bytes) -> bytes:
-    return lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)
-
-
-def _unxz(blob: bytes, size: int) -> bytes:
-    return lzma.decompress(blob)
-
-
-def _zstd(zstandard: Any, dictionary: bytes = b"") -> tuple[Callable[[bytes], bytes], Callable[[bytes, int], bytes]]:
-    """Encoder and decoder with a dictionary, which like our model is on both sides; files name it by four bytes."""
-    known = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
-
-    def encode(data: bytes) -> bytes:
-        return bytes(zstandard.ZstdCompressor(level=22, dict_data=known).compress(data))
-
-    def decode(blob: bytes, size: int) -> bytes:
-        return bytes(zstandard.ZstdDecompressor(dict_data=known).decompress(blob))
-
-    return encode, decode
-
-
-def _brotli(brotli: Any) -> tuple[Callable[[bytes], bytes], Callable[[bytes, int], bytes]]:
-    def encode(data: bytes) -> bytes:
-        return bytes(brotli.compress(data, quality=11, lgwin=24))
-
-    def decode(blob: bytes, size: int) -> bytes:
-        return bytes(brotli.decompress(blob))
-
-    return encode, decode
-
-
-def _ppmd(pyppmd: Any, primer: bytes = b"") -> tuple[Callable[[bytes], bytes], Callable[[bytes, int], bytes]]:
-    """Variant I without any header: not even the size, which its decoder is told. Its coder ends in four bytes.
-
-    What the encoder gives out for the primer does not depend on what follows (variant I's range coder carries nothing
-    into bytes it has given out), so both sides make it for themselves and a file is only what comes after.
-    """
-
-    def pack(coder: Any, data: bytes) -> bytes:
-        return b"".join(coder.encode(data[i : i + PPMD_FED]) for i in range(0, len(data), PPMD_FED))
-
-    def start() -> tuple[Any, bytes]:
-        coder = pyppmd.Ppmd8Encoder(PPMD_ORDER, PPMD_MEMORY)
-        return coder, pack(coder, primer)
-
-    _, known = start()
-
-    def encode(data: bytes) -> bytes:
-        coder, _ = start()
-        return bytes(pack(coder, data) + coder.flush(False))  # no end mark: the size is known
-
-    def decode(blob: bytes, size: int) -> bytes:
-        coder = pyppmd.Ppmd8Decoder(PPMD_ORDER, PPMD_MEMORY)
-        padded = known + blob + b"\0"  # it starts with no less than five bytes
-        return bytes(coder.decode(padded, len(primer) + size)[len(primer) :])
-
-    return encode, decode
-
-
-def has_zpaq() -> bool:
-    """Return whether that program is installed."""
-    return shutil.which("zpaq") is not None
-
-
-def _zpaq(data: bytes) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "x").write_bytes(data)
-        subprocess.run(["zpaq", "add", "x.zpaq", "x", "-m5", "-t1"], cwd=folder, check=True, capture_output=True)
-        return Path(folder, "x.zpaq").read_bytes()
-
-
-def _unzpaq(blob: bytes, size: int) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "x.zpaq").write_bytes(blob)
-        subprocess.run(["zpaq", "extract", "x.zpaq", "-t1"], cwd=folder, check=True, capture_output=True)
-        return Path(folder, "x").read_bytes()
 
 
 def _ours_text(way: Ours) -> Codec[bytes]:

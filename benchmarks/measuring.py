@@ -12,8 +12,9 @@ from typing import Any, Generic
 import click
 import numpy as np
 
-from benchmarks.codecs import Codec, Graphic, Ours, T, seen
+from benchmarks.codecs import Codec, Ours, T
 from benchmarks.processes import own_peak
+from bfncodec.analysis.peers import same, size_of
 
 BATCH = 1 << 18  # bytes of items that a codec is told of at once
 
@@ -95,20 +96,9 @@ def batches(items: Sequence[T]) -> Iterator[list[T]]:
     yield batch
 
 
-def size_of(item: Any) -> int:
-    return len(item) if isinstance(item, bytes) else int(item.nbytes)
-
-
 def dims_of(item: Any) -> int:
     """Return what bits are counted for: bytes, or samples, which may have two."""
     return int(item.size) if isinstance(item, np.ndarray) else size_of(item)
-
-
-def same(item: Any, back: Any) -> bool:
-    """Return whether an item came back; of pictures what they show counts, as most peers have not all modes."""
-    if isinstance(item, Graphic):
-        return np.array_equal(seen(back.image), seen(item.image))
-    return bool(np.array_equal(back, item))
 
 
 def progress(line: str) -> None:

@@ -32,23 +32,19 @@ import click
 import numpy as np
 
 from benchmarks.codecs import (
-    WEBP,
     Codec,
-    Graphic,
     Ours,
     Pixels,
     T,
     graphics_codecs,
     grey_codecs,
-    has_zpaq,
     photo_codecs,
-    read_graphic,
     text_codecs,
     trained,
 )
 from benchmarks.measuring import Row, Workload, measured
 from benchmarks.processes import alone
-from benchmarks.tables import sizes_plot, table, trade
+from benchmarks.tables import sizes_plot, table
 from benchmarks.texts import (
     DICTIONARY_MOST,
     SIZES,
@@ -61,6 +57,8 @@ from benchmarks.texts import (
     samples,
     sizes_report,
 )
+from bfncodec.analysis.peers import WEBP, Graphic, graphic_of, has_zpaq
+from bfncodec.analysis.plots import Trade, plot_trade
 
 FRAME = 18  # bytes of frame that an image may take
 PICTURES = {".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
@@ -178,7 +176,8 @@ def run(workload: Workload[T], asked: Asked) -> None:
         points = {
             row.codec: (row.mean_bits, row.encode_s / row.raw * 1e6, row.decode_s / row.raw * 1e6) for row in rows
         }
-        trade(asked.plot, workload.title, workload.unit, points)
+        kind = asked.plot.suffix[1:] or "png"
+        asked.plot.write_bytes(plot_trade([Trade(workload.title, workload.unit, points)], kind))
 
 
 def measure_all(workload: Workload[T], asked: Asked) -> list[Row]:
@@ -306,7 +305,7 @@ def graphics(folders: tuple[Path, ...], limit: int | None, asked: Asked) -> None
     WebP and JPEG XL are given the colours of a palette. Samples of more than eight bits are passed over.
     """
     for folder in folders:
-        paths = [path for path in pictures_in(folder, limit) if read_graphic(path)]
+        paths = [path for path in pictures_in(folder, limit) if graphic_of(path.read_bytes())]
         if not paths:
             raise click.UsageError(f"no pictures of eight bits a sample in {folder}: name another folder")
         names = tuple(path.name for path in paths)
@@ -315,7 +314,7 @@ def graphics(folders: tuple[Path, ...], limit: int | None, asked: Asked) -> None
 
 
 def read_graphics(paths: Sequence[Path]) -> list[Graphic]:
-    return [graphic for path in paths if (graphic := read_graphic(path))]
+    return [graphic for path in paths if (graphic := graphic_of(path.read_bytes()))]
 
 
 @main.command()

@@ -44,27 +44,6 @@ def bars(path: Path, title: str, unit: str, values: dict[str, float]) -> None:
     figure.savefig(path, dpi=150)
 
 
-def trade(path: Path, title: str, unit: str, points: Mapping[str, tuple[float, float, float]]) -> None:
-    """Draw bits against the seconds a megabyte takes to encode and to decode, and save it (needs matplotlib).
-
-    points: for each name its bits and the two times.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 5), layout="constrained")
-    for axes, verb, which in zip(figure.subplots(1, 2, sharey=True), ("encoding", "decoding"), (1, 2), strict=True):
-        for rank, (name, point) in enumerate(sorted(points.items(), key=lambda item: item[1][0])):
-            color, spot, shift = _color(name), (point[which], point[0]), (5, -10 if rank % 2 else 4)
-            axes.plot(*spot, "o", color=color)
-            axes.annotate(name, spot, shift, textcoords="offset points", fontsize=8, color=color)
-        axes.set(xscale="log", xlabel=f"{verb}: seconds a megabyte", ylabel=unit)
-        axes.margins(x=0.25)
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title)
-    figure.savefig(path, dpi=150)
-
-
 def sizes_plot(path: Path, title: str, unit: str, lines: Mapping[str, Sequence[tuple[int, float]]]) -> None:
     """Draw bits against file size, a line for each name, ours thick, and save it (needs matplotlib).
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import click
 
-from benchmarks.codecs import DICTIONARY, PPMD, PPMD_PRIMED, ZPAQ, ZSTD_TRAINED, Codec, Ours, text_codecs
+from benchmarks.codecs import DICTIONARY, PPMD_PRIMED, ZSTD_TRAINED, Codec, Ours, text_codecs
 from benchmarks.measuring import Row, Workload
 from benchmarks.tables import is_ours, table
+from bfncodec.analysis.peers import PPMD, ZPAQ
 
 SIZES = (100, 200, 500, 1000, 2000, 10_000, 100_000, 1_000_000)
 PIECES = 200  # of a size, at most

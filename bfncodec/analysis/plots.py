@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,29 @@ from bfncodec.runtime.arrays import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["plot_steps", "require_matplotlib"]
+__all__ = ["Trade", "plot_steps", "plot_trade", "require_matplotlib"]
 
 MOST_NAMES = 10  # files a legend has room for, and colours there are
+OURS, PEER = "#c2410c", "#64748b"  # colours of codecs
+
+
+@dataclass(frozen=True)
+class Trade:
+    """Bits against time of some codecs, for a plot.
+
+    Parameters
+    ----------
+    title, unit
+        What was coded, and what bits are counted for.
+    points
+        For each codec its bits, and the seconds that a megabyte takes to encode and to decode.
+    """
+
+    title: str
+    unit: str
+    points: Mapping[str, tuple[float, float, float]]
 
 
 def require_matplotlib() -> None:
@@ -57,6 +77,36 @@ def plot_steps(measured: Sequence[tuple[str, Measurement]], kind: str) -> bytes:
         steps.text(0.5, 0.5, "no model coded any of it", transform=steps.transAxes, ha="center")
     elif len(drawn) <= MOST_NAMES:
         figure.legend(loc="outside lower center")
+    return _saved(figure, kind)
+
+
+def plot_trade(trades: Sequence[Trade], kind: str) -> bytes:
+    """Draw bits against the time that coding takes, a row of axes for each trade. Arguments as :func:`plot_steps`."""
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 5 * len(trades)), layout="constrained")
+    for row, trade in zip(figure.subplots(len(trades), 2, sharey="row", squeeze=False), trades, strict=True):
+        for axes, verb, which in zip(row, ("encoding", "decoding"), (1, 2), strict=True):
+            _draw_trade(axes, trade.points, which)
+            axes.set(xscale="log", xlabel=f"{verb}: seconds a megabyte", ylabel=trade.unit)
+        row[0].set_title(trade.title, loc="left")
+    return _saved(figure, kind)
+
+
+def _draw_trade(axes: Axes, points: Mapping[str, tuple[float, float, float]], which: int) -> None:
+    """Draw a dot with its name for each codec."""
+    for rank, (name, point) in enumerate(sorted(points.items(), key=lambda item: item[1][0])):
+        color, shift = OURS if name.startswith("bfncodec") else PEER, (5, -10 if rank % 2 else 4)
+        axes.plot(point[which], point[0], "o", color=color)
+        axes.annotate(name, (point[which], point[0]), shift, textcoords="offset points", fontsize=8, color=color)
+    axes.margins(x=0.25)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _saved(figure: Figure, kind: str) -> bytes:
+    """Return a figure as an image file. Raises InputError for a kind that matplotlib does not write."""
     out = io.BytesIO()
     try:
         figure.savefig(out, dpi=150, format=kind)

@@ -25,6 +25,7 @@ __all__ = ["COMMANDS", "cli", "main"]
 
 COMMANDS = {
     "append": "Add the content of FILES to the end of TARGET, a compressed file of bytes or of an array.",
+    "bench": "Compare sizes and times of FILES with those of PNG, WebP, JPEG XL, gzip, xz, zstd and others.",
     "compress": "Compress FILES, each to FILE.bfn; - or nothing is standard input.",
     "decompress": (
         "Decompress FILES, each FILE.bfn to FILE, or to a folder where it was one; - or nothing is standard input."

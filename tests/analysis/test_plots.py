@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from bfncodec.analysis.measurement import measure
-from bfncodec.analysis.plots import MOST_NAMES, plot_steps, require_matplotlib
+from bfncodec.analysis.plots import MOST_NAMES, Trade, plot_steps, plot_trade, require_matplotlib
 from bfncodec.errors import InputError
 from support.doubles import FakeModels, noise
 
@@ -34,3 +34,14 @@ def test_a_plot_needs_matplotlib(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         with pytest.raises(InputError, match=r"pip install 'bfncodec\[plot\]'"):
             call()
     assert not (tmp_path / "x.png").exists()
+
+
+@pytest.mark.slow
+def test_bits_against_time_become_a_picture() -> None:
+    pytest.importorskip("matplotlib")
+    trade = Trade("photos", "bits/subpixel", {"PNG": (4.7, 1.0, 0.01), "bfncodec -5": (3.0, 4.0, 8.0)})
+    sizes = []
+    for trades in ([trade], [trade, trade]):
+        with Image.open(io.BytesIO(plot_trade(trades, "png"))) as image:
+            sizes.append(image.height)
+    assert sizes[1] == 2 * sizes[0]

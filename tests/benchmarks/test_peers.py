@@ -20,26 +20,22 @@ from PIL import Image
 import bfncodec
 from benchmarks import graphics
 from benchmarks.codecs import (
-    PPMD,
     PPMD_PRIMED,
     ZSTD_TRAINED,
     Ahead,
     Codec,
-    Graphic,
     Ours,
     graphics_codecs,
-    has_zpaq,
     photo_codecs,
-    read_graphic,
-    seen,
     text_codecs,
     trained,
 )
-from benchmarks.measuring import BATCH, Row, batches, measure, same
+from benchmarks.measuring import BATCH, Row, batches, measure
 from benchmarks.peers import against, array_images, main, spread, sums_of_green
 from benchmarks.processes import alone, own_peak
-from benchmarks.tables import sizes_plot, trade
+from benchmarks.tables import sizes_plot
 from benchmarks.texts import PIECES, content, cut, how_many, samples, sizes_report
+from bfncodec.analysis.peers import PPMD, Graphic, graphic_of, has_zpaq, same, seen
 from support.doubles import FakeCodec, noise
 
 TEXT = (b"Batches make the same bytes as one at a time. " * 10)[:400]
@@ -200,7 +196,7 @@ def graphic(mode: str, seed: int = 1) -> Image.Image:
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
 def test_graphics_of_every_mode_come_back_from_every_codec(mode: str, tmp_path: Path) -> None:
     graphic(mode).save(tmp_path / "a.png", dpi=(72, 72))
-    found = read_graphic(tmp_path / "a.png")
+    found = graphic_of((tmp_path / "a.png").read_bytes())
     assert found is not None
     assert found.image.mode == mode
     assert "dpi" not in found.image.info
@@ -213,7 +209,7 @@ def test_graphics_of_every_mode_come_back_from_every_codec(mode: str, tmp_path: 
 
 def test_graphics_of_sixteen_bits_are_passed_over(tmp_path: Path) -> None:
     Image.fromarray(noise(1, 4, 4).astype(np.uint16)).save(tmp_path / "deep.png")
-    assert read_graphic(tmp_path / "deep.png") is None
+    assert graphic_of((tmp_path / "deep.png").read_bytes()) is None
     result = CliRunner().invoke(main, ["graphics", str(tmp_path)])
     assert result.exit_code == 2
     assert "no pictures of eight bits" in result.output
@@ -339,13 +335,6 @@ def test_report_says_how_segments_are_coded_and_how_files_compare(tmp_path: Path
     text = CliRunner().invoke(main, arguments, catch_exceptions=False).output
     assert "bfncodec -m none: segments by method:" in text
     assert "of 2 files more than 1% larger" in text
-
-
-def test_plot_of_bits_against_time_is_a_picture(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    trade(tmp_path / "a.png", "photos", "bits/subpixel", {"PNG": (4.7, 1.0, 0.01), "bfncodec": (3.0, 4.0, 8.0)})
-    with Image.open(tmp_path / "a.png") as image:
-        assert min(image.size) > 100
 
 
 def test_files_of_a_folder_and_pieces_of_a_text(tmp_path: Path) -> None:
