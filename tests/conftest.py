@@ -1,15 +1,28 @@
-"""What all tests share: patience on slow machines, and CUDA tests only where there is CUDA."""
+"""What all tests share: their examples, patience on slow machines, and CUDA tests only where there is CUDA."""
 
 from __future__ import annotations
 
 import pytest
 from hypothesis import settings
 
-settings.register_profile("bfncodec", deadline=None)  # a busy machine is no failure
-settings.load_profile("bfncodec")
+settings.register_profile("all", deadline=None)  # a busy machine is no failure
+settings.register_profile("quick", deadline=None, max_examples=25)  # of tests that do not say how many themselves
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The quick tests try a quarter of the examples; the whole suite, and so CI, all of them."""
+    settings.load_profile("quick" if "not slow" in config.option.markexpr else "all")
+
+
+@pytest.hookimpl(tryfirst=True)  # before items are chosen by their markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.slow)
+    _skip_without_cuda(items)
+
+
+def _skip_without_cuda(items: list[pytest.Item]) -> None:
     marked = [item for item in items if item.get_closest_marker("cuda")]
     if not marked:
         return

@@ -60,12 +60,14 @@ def test_arrays_come_back(array: np.ndarray[Any, Any], channels: tuple[int, ...]
     assert equal(back(array, model="auto", codecs=FakeModels(channels)), array)
 
 
+@pytest.mark.slow
 @settings(max_examples=120)
 @given(images())
 def test_images_come_back(image: Image.Image) -> None:
     assert equal(back(image), image)
 
 
+@pytest.mark.slow
 @given(images(), CHANNELS, st.integers(1, 9))
 def test_images_come_back_through_a_model(image: Image.Image, channels: tuple[int, ...], level: int) -> None:
     assert equal(back(image, model="auto", codecs=FakeModels(channels), level=level), image)
@@ -124,6 +126,7 @@ def test_tiles_are_chosen_one_by_one() -> None:
     assert equal(bfncodec.decompress(blob, codecs=models), array)
 
 
+@pytest.mark.slow
 def test_codecs_are_given_a_bounded_number_of_pixels() -> None:
     models = FakeModels()
     models.codecs["image"].capabilities = Capabilities(channels=(3,), batch=1000)
@@ -287,6 +290,7 @@ def test_bytes_grow_by_the_frame_at_most(data: np.ndarray[Any, Any]) -> None:
     assert len(bfncodec.compress(data.tobytes(), model="none")) <= data.size + 7
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.builds(noise, st.integers(20, 30), st.integers(1, 40), st.integers(1, 40), st.integers(2, 4)))
 def test_pictures_grow_by_the_frame_at_most(array: np.ndarray[Any, Any]) -> None:
@@ -340,6 +344,7 @@ def small_frames() -> Iterator[tuple[str, bytes]]:
     yield "preview", bfncodec.compress(gradient, "none", preview=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "blob"), list(small_frames()), ids=[name for name, _ in small_frames()])
 def test_every_flipped_bit_and_every_cut_is_an_error(name: str, blob: bytes) -> None:
     """A FormatError (or, for the bytes that name the model, a model that is not there), never another object."""

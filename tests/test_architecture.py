@@ -66,7 +66,11 @@ KNOWN_UPWARD: set[tuple[str, str]] = set()
 KNOWN_CIRCLES: list[set[str]] = []
 KNOWN_LATE: set[tuple[str, str]] = set()
 
-IMPORTS = [each for each in imports() if each.imported != "__future__"]
+
+@cache
+def statements() -> list[Import]:
+    """Return the package's import statements, read once and not before a test asks for them."""
+    return [each for each in imports() if each.imported != "__future__"]
 
 
 def room(module: str) -> str:
@@ -84,7 +88,7 @@ def where(each: Import) -> str:
 @cache
 def heavy() -> set[str]:
     """Return the modules of the package that load one of HEAVY with them, themselves or through others."""
-    loads = {(each.importer, each.imported) for each in IMPORTS if not each.deferred and not each.typing}
+    loads = {(each.importer, each.imported) for each in statements() if not each.deferred and not each.typing}
     loads |= {(name, name.rpartition(".")[0]) for name in modules() if name.count(".") > 1}  # its room
     found: set[str] = set()
     while more := {a for a, b in loads if b in found or b.split(".")[0] in HEAVY} - found:
@@ -101,7 +105,7 @@ def test_modules_lie_in_rooms() -> None:
 def test_imports_lead_downward() -> None:
     upward = [
         each
-        for each in IMPORTS
+        for each in statements()
         if own(each.imported)
         and room(each.importer) != room(each.imported)
         and LEVEL[room(each.importer)] <= LEVEL[room(each.imported)]
@@ -114,7 +118,7 @@ def test_imports_lead_downward() -> None:
 
 def test_no_modules_import_each_other() -> None:
     """Neither when they are loaded, nor in functions, nor for types."""
-    found = circles((each.importer, each.imported) for each in IMPORTS if own(each.imported))
+    found = circles((each.importer, each.imported) for each in statements() if own(each.imported))
     new = [sorted(circle) for circle in found if not any(circle <= known for known in KNOWN_CIRCLES)]
     assert not new, f"modules that import each other: {new}"
     mended = [sorted(circle) for circle in KNOWN_CIRCLES if circle not in found]
@@ -128,7 +132,7 @@ def allowed(each: Import) -> bool:
 
 
 def test_only_what_is_heavy_or_optional_is_imported_late() -> None:
-    late = [each for each in IMPORTS if each.deferred and not allowed(each)]
+    late = [each for each in statements() if each.deferred and not allowed(each)]
     new = [where(each) for each in late if (each.importer, each.imported) not in KNOWN_LATE]
     assert not new, "imports that belong at the head of their module:\n" + "\n".join(new)
     mended = KNOWN_LATE - {(each.importer, each.imported) for each in late}

@@ -65,6 +65,7 @@ def test_names_of_the_package_exist(page: Path) -> None:
     assert not [name for name in missing if name != "bfncodec.fish"]
 
 
+@pytest.mark.slow
 def test_names_in_docstrings_exist() -> None:
     files = [path for room in ("bfncodec", "benchmarks", "examples", "docs") for path in (ROOT / room).glob("**/*.py")]
     for file in files:

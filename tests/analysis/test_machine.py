@@ -19,6 +19,7 @@ def found(subject: str) -> Finding:
     return next(finding for finding in examine() if finding.subject == subject)
 
 
+@pytest.mark.slow
 def test_what_is_here_is_said() -> None:
     assert found("python").found.startswith("3.")
     assert found("torch").found[0].isdigit()

@@ -15,6 +15,7 @@ from bfncodec.errors import InputError
 from support.doubles import FakeModels, noise
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [0, 1, MOST_NAMES + 1])
 def test_measurements_become_a_picture(count: int) -> None:
     """Without any that a model coded, too, and with more than a legend has room for."""

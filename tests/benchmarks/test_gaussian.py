@@ -28,6 +28,7 @@ def test_games_by_densities_cost_their_divergences_on_average(kind: str) -> None
     assert abs(found[:, 0].mean() - found[:, 1].mean()) < 4 * error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_chain_costs_what_its_own_path_says(kind: str) -> None:
     """Without the noise that the path has against other paths."""

@@ -281,6 +281,7 @@ def test_ways_to_use_ours_have_names_of_their_own(way: Ours, name: str) -> None:
     assert [codec.name for codec in graphics_codecs(way)[-2:]] == [name, f"{name} --strip"]
 
 
+@pytest.mark.slow
 def test_a_process_alone_has_its_own_memory() -> None:
     size = 150_000_000
     here = b"1" * size
@@ -337,6 +338,7 @@ def test_report_says_how_segments_are_coded_and_how_files_compare(tmp_path: Path
     assert "of 2 files more than 1% larger" in text
 
 
+@pytest.mark.slow
 def test_files_of_a_folder_and_pieces_of_a_text(tmp_path: Path) -> None:
     for n in range(5):
         (tmp_path / f"{n}.txt").write_bytes(TEXT[: 50 * n])  # the first one is empty

@@ -29,10 +29,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(*command: str, path: str = ROOT) -> tuple[int, bytes]:
+def run(*command: str, path: str = ROOT, **also: str) -> tuple[int, bytes]:
     """Exit code and standard error of a program that hears interrupts, which shells let their background ignore."""
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    environment = os.environ | {"PYTHONPATH": path}
+    environment = os.environ | {"PYTHONPATH": path} | also
     done = subprocess.run(
         [sys.executable, *command], capture_output=True, check=False, env=environment, preexec_fn=heard
     )
@@ -55,15 +55,15 @@ raise ImportError("cannot load module more than once per process")
 
 
 @pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
-@pytest.mark.parametrize("module", ["numpy", "torch"])
+@pytest.mark.parametrize(("module", "kernels"), [("numpy", ""), ("numba", "always"), ("torch", "never")])
 def test_a_module_that_swallows_a_signal_while_it_is_imported(
-    folder: Path, module: str, number: int, code: int, word: bytes
+    folder: Path, module: str, kernels: str, number: int, code: int, word: bytes
 ) -> None:
     """As numpy's C extension does: it clears the exception, is half loaded, and fails with an ImportError."""
     (folder / "modules").mkdir()
     (folder / "modules" / f"{module}.py").write_text(SWALLOWING.format(number=int(number)))
     path = os.pathsep.join([str(folder / "modules"), ROOT])
-    found = run("-m", "bfncodec", "compress", "-m", "text", "--rm", "a.txt", "b.txt", path=path)
+    found = run("-m", "bfncodec", "compress", "-m", "text", "--rm", "a.txt", "b.txt", path=path, BFNCODEC_JIT=kernels)
     assert found == (code, b"bfncodec: %s\n" % word)
     assert names(folder) == {"a.txt", "b.txt", "modules"}
 

@@ -68,6 +68,7 @@ SHAPES = [
 ]
 
 
+@pytest.mark.slow
 def test_pictures_of_many_sizes(image_codec: ImageCodec) -> None:
     check_codec(image_codec, [noise(i, *shape) for i, shape in enumerate(SHAPES) if shape[2] == 3])
 
@@ -78,6 +79,7 @@ def test_grey_and_coloured_pictures_of_many_sizes(both: ImageCodec, thorough: bo
     check_codec(both, [noise(i, *shape) >> 1 for i, shape in enumerate(SHAPES)], thorough=thorough)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(x=pictures(), thorough=st.booleans())
 @example(x=np.zeros((1, 1, 1), np.uint8), thorough=True)
@@ -123,6 +125,7 @@ def test_every_orientation_decodes(both: ImageCodec, x: Image, orientation: int)
     np.testing.assert_array_equal(both.decode(payload), x)
 
 
+@pytest.mark.slow
 def test_thorough_payloads_are_the_shortest_of_those_tried(both: ImageCodec) -> None:
     ramp = np.add.outer(np.arange(24) ** 2, np.arange(31) * 3)[..., None] + np.arange(3)
     xs = [np.ascontiguousarray(turn(ramp.astype(np.uint8), o)) for o in (*TRIED, *TRIED_OF_SMALL)]
@@ -211,6 +214,7 @@ def coloured(draw: st.DrawFn) -> Image:
     return draw(samples((height, width, 3)))
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(x=coloured())
 @example(x=np.zeros((1, 1, 3), np.uint8))

@@ -139,6 +139,7 @@ def test_texts_that_learn_side_by_side(mixed_codec: TextCodec, xs: list[bytes]) 
     check_batches(mixed_codec, xs, [mixed_codec.encode(x) for x in xs])
 
 
+@pytest.mark.slow
 def test_texts_that_learn(mixed_codec: TextCodec) -> None:
     check_codec(mixed_codec, [noise(i, size).tobytes() for i, size in enumerate([20, 16, 15, 0, 31, 39, 300])])
 
@@ -159,6 +160,7 @@ def test_texts_learn_from_themselves(mixed_codec: TextCodec, text_codec: TextCod
     assert mixed_codec.encode(short) == text_codec.encode(short)  # too short to learn
 
 
+@pytest.mark.slow
 def test_contexts_do_not_depend_on_how_lanes_are_run(mixed_folder: Path, mixed_codec: TextCodec) -> None:
     xs = [(noise(i, 54) % 7).tobytes() * 3 for i in range(3)]  # four teeth
     before, payloads = torch.get_num_threads(), mixed_codec.encode_batch(xs)
@@ -245,6 +247,7 @@ def test_a_symbol_attends_to_its_context_only(text_codec: TextCodec) -> None:
     assert not np.array_equal(weights[0][:, -1 - reach], weights[1][:, -1 - reach])
 
 
+@pytest.mark.slow
 def test_damaged_texts_that_learn(mixed_codec: TextCodec) -> None:
     """Bits of the body may be anything; the length, which is the first byte here, says how much comes out."""
     x = noise(8, 20).tobytes() * 3
@@ -275,6 +278,7 @@ def test_garbage_texts_that_learn(mixed_codec: TextCodec, size: int, body: bytes
     assert len(found) == size
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(size=st.integers(0, 100), body=st.binary(max_size=60))
 def test_garbage_texts(text_codec: TextCodec, size: int, body: bytes) -> None:

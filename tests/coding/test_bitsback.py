@@ -124,6 +124,7 @@ def test_the_end_of_the_game_is_the_whole_motion(betas: tuple[float, ...], kappa
 # --- everything comes back ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=6)
 @given(seed=st.integers(0, 10**6), items=st.integers(1, 5), steps=st.sampled_from([1, 2, 7]))
@@ -410,6 +411,7 @@ def test_sums_in_parts_take_the_bits_of_all_at_once(part: int) -> None:
     np.testing.assert_array_equal(np.concatenate([fixed.pop(whole, mean[at]) for at in parts]), value)
 
 
+@pytest.mark.slow
 def test_many_levels_come_back() -> None:
     """More than are worked on at once."""
     receiver = tiny_receiver("levels", 2)

@@ -30,6 +30,7 @@ def test_blocks_come_back(size: int) -> None:
     assert (found.block, found.sound, found.damaged) == (block, True, 0)
 
 
+@pytest.mark.slow
 def test_lengths_that_no_writer_makes_are_told() -> None:
     lengths = {len(parity.protect(bytes(size))) for size in range(1, 1200)}
     for length in range(1200):

@@ -64,6 +64,7 @@ def run(*args: str, code: int = 0) -> Result:
     return result
 
 
+@pytest.mark.slow
 def test_an_npz_file_comes_back_byte_for_byte(models: Path, tmp_path: Path) -> None:
     train, test = items(models, 60), items(models, 20)
     labels = np.arange(60) % 10

@@ -166,6 +166,7 @@ def test_pictures_only_are_one_chain(models: Path, tmp_path: Path) -> None:
         assert np.array_equal(opened((tmp_path / "back" / f"{n}.png").read_bytes()), item)
 
 
+@pytest.mark.slow
 def test_black_and_white_however_it_is_written(models: Path, tmp_path: Path) -> None:
     pixels = items(models, "binary", 40)
     files = {f"{n:03}.png": saved(item, "PNG") for n, item in enumerate(pixels)}
@@ -434,6 +435,7 @@ def damaged(blob: bytes, number: int) -> bytes:
     return blob[:at] + bytes(byte ^ 0x5A for byte in blob[at : at + size]) + blob[at + size :]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 2, 4])
 def test_salvage(folder: Path, tmp_path: Path, number: int) -> None:
     blob = bfncodec.compress(found(folder), RGB, policy=replace(MODELS_WIN, archive_segment=48 * 5))
@@ -452,6 +454,7 @@ def test_salvage(folder: Path, tmp_path: Path, number: int) -> None:
     assert found(tmp_path / "bad").keys() == found(folder).keys() - lost
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_loses_no_picture(folder: Path, tmp_path: Path) -> None:
     blob = bfncodec.compress(found(folder), RGB, policy=replace(MODELS_WIN, archive_segment=48 * 5))
     part = segments_of(blob)[2]

@@ -44,6 +44,7 @@ def assert_same(one: Any, other: Any) -> None:
 # ---- what comes back ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(number_arrays())
 def test_arrays_of_numbers_come_back_to_the_bit(data: np.ndarray[Any, Any]) -> None:
     found = back(data)
@@ -52,6 +53,7 @@ def test_arrays_of_numbers_come_back_to_the_bit(data: np.ndarray[Any, Any]) -> N
     assert found.flags.c_contiguous
 
 
+@pytest.mark.slow
 @given(arrays())
 def test_arrays_of_bytes_come_back_in_their_byte_order(data: np.ndarray[Any, Any]) -> None:
     assert_same(back(data), data)

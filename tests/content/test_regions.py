@@ -35,6 +35,7 @@ def region(draw: st.DrawFn, width: int, height: int) -> Crop:
     return x, y, draw(st.integers(1, width - x)), draw(st.integers(1, height - y))
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.data(), images(), st.sampled_from([4, 7, 100]))
 def test_regions_of_images(data: st.DataObject, image: Image.Image, tile: int) -> None:

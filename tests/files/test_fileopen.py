@@ -382,6 +382,7 @@ def test_what_cannot_grow(tmp_path: Path) -> None:
     assert names(tmp_path) == ["x.bfn"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["wb", "rb"])
 def test_memory_does_not_grow_with_the_file(mode: str) -> None:
     def peak(count: int) -> int:

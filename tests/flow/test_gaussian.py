@@ -156,6 +156,7 @@ def test_what_makes_no_sense_is_refused(make: Callable[[], object]) -> None:
 # --- distributions over x -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(seeds, st.integers(2, 40))
 def test_atoms_have_the_moments_of_their_table(seed: int, K: int) -> None:
     p = rows(seed, 3, K)
@@ -668,6 +669,7 @@ def test_a_gaussian_source_costs_its_differential_entropy(n: int) -> None:
 # --- continuous time ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_continuous_time_is_the_limit_of_many_steps() -> None:
     """For one (x, x_hat) at each time, n steps of the discrete KL add up to the integral of the rate."""
     sigma_1, n = 0.05, 4000

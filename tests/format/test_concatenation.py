@@ -216,6 +216,7 @@ def test_pixels_that_hold_files_are_a_picture() -> None:
 # ---- what can be made to look for -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [0, 1, 3], ids=["stored", "LZMA", "model"])
 def test_the_search_is_bounded(method: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes that go through checksums, for a file that begins anew in every place, as it were."""

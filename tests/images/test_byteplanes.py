@@ -128,6 +128,7 @@ def pictures() -> list[tuple[str, Pixels]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "picture"), pictures())
 def test_16_bit_pictures_are_smaller_than_their_png(name: str, picture: Pixels) -> None:
     out = io.BytesIO()

@@ -69,6 +69,7 @@ def run(*args: str, code: int = 0) -> Any:
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_it_is_said_and_true(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -83,6 +84,7 @@ def test_it_is_said_and_true(name: str, tmp_path: Path, monkeypatch: pytest.Monk
     assert same_file(data, Path(name).read_bytes())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_exact_is_exact(name: str, tmp_path: Path) -> None:
     data, what = FILES[name]
@@ -154,6 +156,7 @@ def test_a_promise_that_is_not_kept_does_not_verify(monkeypatch: pytest.MonkeyPa
         verify(data, content, FakeModels(), source=FILES["deflate.tif"][0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["other.png", "a.png", "a.webp", "other.tif", "a.bmp"])
 def test_verification_sees_what_is_written(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer that changes a pixel, or something beside them, is found out by readers that did not write it."""

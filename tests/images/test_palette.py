@@ -65,6 +65,7 @@ def test_palettes_come_back(palette: Palette) -> None:
     assert len(value) <= 1.1 * (len(palette.colours) + len(palette.opacity)) + 8
 
 
+@pytest.mark.slow
 @given(palettes(), st.integers(0, 99))
 def test_numbers_along_the_chain_are_taken_back(palette: Palette, seed: int) -> None:
     pixels = noise(seed, 16, 16, 1)

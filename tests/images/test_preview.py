@@ -42,6 +42,7 @@ class NoModels(FakeModels):
 # ---- which files hold one -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_large_pictures_hold_one_that_costs_next_to_nothing() -> None:
     policy = Policy(preview_pixels=300 * 400, preview_share=100)
     blob, without = (
@@ -64,6 +65,7 @@ def test_what_is_no_picture_holds_none() -> None:
         bfncodec.preview(bfncodec.compress(b"text", "none"))
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(images(), st.booleans())
 def test_every_picture_has_a_preview(image: Image.Image, stored: bool) -> None:
@@ -88,6 +90,7 @@ def test_a_preview_looks_like_the_picture() -> None:
             assert np.abs(difference).mean() < 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
 def test_files_with_a_palette(kind: str) -> None:
     out = io.BytesIO()
@@ -159,6 +162,7 @@ def read(path: str) -> Image.Image:
     return Image.open(io.BytesIO(Path(path).read_bytes()))
 
 
+@pytest.mark.slow
 def test_the_command(folder: Path) -> None:
     assert run("preview", "with.png.bfn").stderr == ""
     assert (read("with.preview.png").format, read("with.preview.png").size) == ("PNG", (320, 240))
@@ -176,6 +180,7 @@ def test_the_command(folder: Path) -> None:
     assert " -  " in rows[2]
 
 
+@pytest.mark.slow
 def test_a_preview_loads_no_torch(folder: Path) -> None:
     code = (
         "import sys\nfrom bfncodec.cli.main import cli\n"

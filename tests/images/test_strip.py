@@ -39,6 +39,7 @@ def indexed(numbers: list[int], colours: bytes, opacity: bytes | int | None) -> 
     return image
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.integers(0, 7), min_size=1, max_size=30),
     st.binary(min_size=24, max_size=24),

@@ -119,6 +119,7 @@ def test_arrays_are_pictures_where_pillow_has_the_mode(dtype: str, channels: int
     np.testing.assert_array_equal(np.asarray(Image.open(blob)), array)
 
 
+@pytest.mark.slow
 def test_opening_reads_the_head_alone() -> None:
     pixels = noise(1, 90, 90, 3)
     for policy in (Policy(plain_tile=40, plain_pixels=1600), Policy()):
@@ -155,6 +156,7 @@ def test_images_are_copied_and_pickled() -> None:
 # ---- previews ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_thumbnails_come_from_the_preview() -> None:
     blob = saved(Image.fromarray(slope(600, 900)), preview=True).getvalue()
     image = Image.open(io.BytesIO(blob))
@@ -172,6 +174,7 @@ def test_thumbnails_come_from_the_preview() -> None:
     assert same(exact, other)
 
 
+@pytest.mark.slow
 def test_drafts_are_at_least_as_large_as_asked_for() -> None:
     blob = saved(Image.fromarray(slope(600, 900)), preview=True)
     image = Image.open(blob)

@@ -125,6 +125,7 @@ def test_chunks_are_coded_together(fakes: FakeModels) -> None:
         assert fakes.codecs["image"].decoded == 3
 
 
+@pytest.mark.slow
 def test_a_region_decodes_its_segments_alone(fakes: FakeModels) -> None:
     tiles = [[noise(3 * row + column, 512, 512, 3) for column in range(3)] for row in range(3)]
     data = np.concatenate([np.concatenate(row, axis=1) for row in tiles])

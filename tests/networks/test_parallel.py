@@ -166,6 +166,7 @@ def test_scales_of_levels_are_correctly_rounded() -> None:
 # --- against itself ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", DENOISERS)
 @pytest.mark.parametrize("share", SHARES)
 def test_items_do_not_depend_on_their_batch(kind: str, share: float) -> None:
@@ -208,6 +209,7 @@ def test_cuda_and_cpu_give_the_same_numbers(kind: str, share: float) -> None:
 # --- features ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", DENOISERS)
 @settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), beta=st.floats(0, 400), scale=st.sampled_from([0.0, 1e-30, 1.0, 30.0, 1e6, 1e12]))

@@ -29,6 +29,7 @@ KINDS = ("binary", "letters", "grey", "levels", "staggered", "one-step", "two-st
 Load = Callable[[Any], Any]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_golden_payloads(name: str) -> None:
     assert digest(decode_archive(TINY / name, (TINY / name / "payload").read_bytes())) == INDEX[name]
@@ -43,6 +44,7 @@ def test_archives_with_a_part_of_an_item(kind: str, load: Load) -> None:
         assert decode_archive(TINY / kind, codec.encode(data)) == data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FEW)
 def test_archives_of_few_levels(kind: str, load: Load, tmp_path: Path) -> None:
     export_archive(tmp_path, kind)
@@ -85,6 +87,7 @@ def test_changed_payloads_are_damaged(name: str) -> None:
                 decode_archive(TINY / name, damaged)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["binary", "letters"])
 def test_blocks_that_were_changed_under_their_parity_have_the_same_verdict(name: str, load: Load) -> None:
     """Every part of a block counts: what it says, its checksums and its words. Some change nothing that is read."""

@@ -43,6 +43,7 @@ def test_files_of_every_kind(number: int) -> None:
     assert same(found, theirs_of(sources()[number]))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=80) | texts | arrays() | number_arrays() | images())
 def test_objects_come_back(given: Any) -> None:
@@ -141,6 +142,7 @@ def test_files_with_their_networks(name: str, load: Callable[[Any], Any]) -> Non
     assert same(read(blob, models_in([TINY / name])), described(content if is_picture else bytes(content)))
 
 
+@pytest.mark.slow
 def test_verdicts_of_mutants() -> None:
     verdicts, apart = run(2000, 0, sources())
     assert not [blob.hex() for blob, *_ in apart]

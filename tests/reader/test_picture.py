@@ -72,6 +72,7 @@ def test_networks_of_other_shapes(shape: dict[str, Any], load: Load, tmp_path: P
     assert (read(folder, load(folder).encode(grey), 1) == grey).all()
 
 
+@pytest.mark.slow
 def test_changed_payloads_have_the_same_verdict(load: Load) -> None:
     codec, folder = load(TINY / "picture"), TINY / "picture"
     payload, rng = codec.encode(smooth(3, 2)), np.random.default_rng(0)

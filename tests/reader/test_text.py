@@ -41,6 +41,7 @@ def test_texts_of_all_orders(size: int, load: Load) -> None:
     assert decode_text(folder, load(folder).encode(text)) == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", [WORDS[:15], WORDS[:17], bytes(60), WORDS * 3, numbers(30) * 4], ids=["short", "one", "zeros", "words", "n"]
 )
@@ -73,6 +74,7 @@ def test_networks_of_other_shapes(shape: dict[str, Any], load: Load, tmp_path: P
     assert decode_text(tmp_path, load(tmp_path).encode(text)) == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["text-of-200", "mixed-text"])
 def test_changed_payloads_have_the_same_verdict(name: str, load: Load) -> None:
     """Without checksums most of them are other texts, and then the same ones."""

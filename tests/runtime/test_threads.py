@@ -58,6 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 DATA: dict[str, Any] = {"tiny-image": noise(0, 20, 30, 3), "tiny-text": noise(0, 900).tobytes()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(DATA))
 @pytest.mark.parametrize("count", [None, 1, 2, 5])
 def test_a_codec_leaves_the_threads_of_the_program_alone(folder: Path, name: str, count: int | None) -> None:

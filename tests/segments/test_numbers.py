@@ -46,6 +46,7 @@ def slope(dtype: str, rows: int = 60, columns: int = 50) -> np.ndarray[Any, Any]
     return np.add.outer(np.arange(rows) * 3, np.sin(np.arange(columns) / 9) * 40).astype(dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", TYPES)
 def test_no_array_is_larger_than_its_bytes_through_lzma(dtype: str) -> None:
     size = np.dtype(dtype).itemsize

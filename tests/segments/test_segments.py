@@ -73,6 +73,7 @@ SILENT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", SILENT.values(), ids=SILENT.keys())
 def test_a_model_that_cannot_repay_is_not_loaded(data: Any) -> None:
     blob = bfncodec.compress(data, codecs=NoModels())

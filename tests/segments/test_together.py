@@ -58,6 +58,7 @@ def test_regions() -> None:
         bfncodec.decompress_many(blobs, crops=[None], codecs=models)
 
 
+@pytest.mark.slow
 def test_calls_are_no_larger_than_codecs_want() -> None:
     models = FakeModels()
     codec = models.codecs["text"]

@@ -13,6 +13,7 @@ from bfncodec.training import agreement
 from bfncodec.training.agreement import Computation, Way
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["", "nan", "other", "raises"])
 def test_a_faster_way_is_taken_only_if_it_agrees(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here compiling stands for what a compiler may make of a loss; the network is as it was afterwards."""

@@ -73,6 +73,7 @@ def test_shipped_configurations_have_known_keys(path: Path) -> None:
         assert [make(kind, values, name) for values in tables]
 
 
+@pytest.mark.slow
 def test_config_json_states_channels_and_levels(tmp_path: Path, data: Path) -> None:
     """One source in colour, one in grey: the model says that it codes both."""
     extra = '[[data]]\npaths = ["{data}/*.png"]\ncrop = 12\nbatch = 1\ngrey = true\n[train]'
@@ -94,6 +95,7 @@ def test_unknown_tables_are_refused(tmp_path: Path, data: Path) -> None:
         run(config, tmp_path / "out", steps=1, say=silent)
 
 
+@pytest.mark.slow
 def test_config_json_states_the_streams_of_a_text_model(tmp_path: Path, data: Path) -> None:
     config = configure(tmp_path, data, "text", text=TEXT + "[streams]\nmost = 3\n")
     out = run(config, tmp_path / "out", steps=1, say=silent)

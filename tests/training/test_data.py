@@ -44,6 +44,7 @@ def test_arrays_that_are_no_images_are_refused(data: Path) -> None:
         CropSampler(ImageSource((f"{data}/halves.npy",), 4, 1))
 
 
+@pytest.mark.slow
 def test_a_varied_source_is_seeded_and_validated_apart(tmp_path: Path, data: Path) -> None:
     """For training and for held-out bits, which are told apart; seeded, so that two runs are one."""
     photos = tmp_path / "photos"

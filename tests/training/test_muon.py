@@ -23,6 +23,7 @@ def test_orthogonalised_keeps_singular_vectors_and_evens_singular_values(half: b
     assert (found - torch.diag(lengths)).abs().max() < (0.05 if half else 1e-4)
 
 
+@pytest.mark.slow
 @halves
 def test_muon_steps_matrices_of_one_shape_together_as_alone(half: bool) -> None:
     generator = torch.Generator().manual_seed(0)

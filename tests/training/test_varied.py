@@ -28,6 +28,7 @@ def crops(count: int, side: int, seed: int = 0) -> Tensor:
     return (smooth + 4 * torch.randn(smooth.shape, generator=generator)).round().clamp(0, 255)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(count=st.integers(1, 9), side=st.integers(1, 40), seed=st.integers(0, 99))
 def test_varied_crops_are_pictures_and_follow_from_the_seed(count: int, side: int, seed: int) -> None:

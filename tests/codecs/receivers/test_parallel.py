@@ -97,6 +97,7 @@ def test_what_is_trained_is_what_is_coded(kind: str) -> None:
     np.testing.assert_allclose(trained.numpy()[coded < 8], coded[coded < 8], atol=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FEW)
 def test_items_come_back(tmp_path: Path, kind: str) -> None:
     folder = export_archive(tmp_path / "model", kind)

@@ -177,6 +177,7 @@ def test_streams_have_contexts_of_their_own() -> None:
     assert bits[50:].mean() < 1  # 4 bits to one who knows the two bytes only
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("streams", "steps"), [(1, 700), (64, 60), (128, 40)])
 @pytest.mark.parametrize("sharpness", [0, 4, 12])
 def test_a_text_that_says_nothing_about_itself_loses_next_to_nothing(streams: int, steps: int, sharpness: int) -> None:

@@ -75,6 +75,7 @@ def test_tiff_comes_back_as_it_was(compression: int, order: str, first: bool) ->
         assert again(data) == data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", range(2, 9))
 def test_a_turned_tiff_stays_as_it_is(orientation: int) -> None:
     for code, compression in ((zlib.compress, 8), (made.other_deflate, 8), (lzw.encode, 5), (bytes, 1)):
@@ -96,6 +97,7 @@ UNKNOWN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", UNKNOWN)
 @pytest.mark.parametrize("code", [zlib.compress, made.other_deflate, lzw.encode, bytes])
 def test_what_tags_do_not_tell_of_comes_back(kind: str, code: Any) -> None:
@@ -141,6 +143,7 @@ def test_what_pillow_writes_comes_back(kind: str, compression: str) -> None:
         assert again(data) == data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pad", ["edge", "constant", "reflect"])
 @pytest.mark.parametrize("sides", [(40, 32), (32, 32), (16, 40)])
 def test_tiles_stay_tiles(pad: str, sides: tuple[int, int]) -> None:

@@ -103,6 +103,7 @@ def restored(data: bytes, exact: bool = False) -> Picture:
     return picture
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [1, 4, 6, 7, 9])
 @pytest.mark.parametrize("memory", [8, 9])
 @pytest.mark.parametrize("strategy", [0, 1])
