@@ -1,0 +1,143 @@
+"""Where the time of a codec goes: the calls of its network, mixer and coder, timed from outside.
+
+Seconds are those of threads, so that two threads at work for one second are two. What no call accounts for is
+"hand-over": Python between the calls, and threads that wait.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from threading import Lock
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from benchmarks.peaks import TOGETHER
+from bfncodec.codecs import image, text
+
+NETWORK, HEADS, DISTRIBUTIONS, MIXER, CODER, REST = "network", "heads", "p_O", "mixer", "coder", "hand-over"
+
+
+class Stopwatch:
+    """Seconds of threads by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._lock = Lock()
+
+    def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function, whose calls count for a stage."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                with self._lock:
+                    self.seconds[stage] += time.perf_counter() - start
+
+        return call
+
+
+class Timed:
+    """An object some of whose methods count for stages; the results of others are timed in their turn."""
+
+    def __init__(self, inner: Any, watch: Stopwatch, stages: dict[str, str], inside: dict[str, dict[str, str]]) -> None:
+        self._inner, self._watch, self._stages, self._inside = inner, watch, stages, inside
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name in self._stages:
+            found = self._watch.timed(self._stages[name], found)
+        if name not in self._inside:
+            return found
+        return lambda *args, **kwargs: Timed(found(*args, **kwargs), self._watch, self._inside[name], self._inside)
+
+
+# What each class of a network's calls counts for, and what the results of a call are.
+_TEXT: dict[str, dict[str, str]] = {"start": {"predict": NETWORK, "reveal": NETWORK}}
+_IMAGE: dict[str, dict[str, str]] = {
+    "start": {"predict": NETWORK, "reveal": NETWORK},
+    "predict": {"channel": HEADS, "condition": HEADS},
+    "channel": dict.fromkeys(("intervals", "high", "low"), DISTRIBUTIONS),
+}
+_CODERS = {"encode_intervals": CODER, "finish": CODER, "decode_rows": CODER}
+_MIXERS = {"encode": MIXER, "decode": MIXER, "decode_from": MIXER}
+
+
+@contextmanager
+def watched(codec: Any) -> Iterator[Stopwatch]:
+    """A block in which the calls of a codec with compiled kernels are timed."""
+    from bfncodec.coding.mixing import compiled
+
+    watch, own = Stopwatch(), vars(codec.network)
+    before = codec.network.compiled
+    inside = _IMAGE if isinstance(codec, image.ImageCodec) else _TEXT
+    with ExitStack() as stack:
+        for module in (image, text):
+            for name in ("RangeEncoder", "RangeDecoder"):
+                stack.enter_context(_patched(module, name, watch, _CODERS))
+        stack.enter_context(_patched(compiled, "CompiledMixer", watch, _MIXERS))
+        own["compiled"] = Timed(before, watch, {}, inside)
+        try:
+            yield watch
+        finally:
+            own["compiled"] = before
+
+
+def _patched(module: Any, name: str, watch: Stopwatch, stages: dict[str, str]) -> Any:
+    """Replace a class by a subclass whose methods are timed."""
+    kind = getattr(module, name)
+    methods = {key: watch.timed(stage, getattr(kind, key)) for key, stage in stages.items() if hasattr(kind, key)}
+    bound = {key: _method(function) for key, function in methods.items()}
+    return patch.object(module, name, type(kind.__name__, (kind,), bound))
+
+
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, *args, **kwargs: function(self, *args, **kwargs)
+
+
+def shares(watch: Stopwatch, seconds: float, threads: int, stages: Sequence[str]) -> dict[str, float]:
+    """Return the share of each stage in the time of all threads, the rest included."""
+    whole = seconds * threads
+    found = {stage: watch.seconds[stage] / whole for stage in stages if watch.seconds.get(stage)}
+    return {**found, REST: max(0.0, 1 - sum(found.values()))}
+
+
+def attention_seconds(network: Any, streams: int, steps: int, threads: int, encoding: bool) -> float:
+    """Return the seconds that a thread takes for the attention of one symbol in all layers, called alone.
+
+    network: a `CompiledTransformer`; streams: of the text, shared by the threads; encoding: rows are steps of one
+    stream, as there, rather than one step of all.
+    """
+    from bfncodec.networks.transformer.compiled import _attend
+    from bfncodec.runtime.jit import compiled
+
+    @compiled
+    def rows(layer: Any, cache: Any, near: Any, far: Any, window: Any, step: Any, qkv: Any, work: Any) -> None:
+        for n in range(len(step)):
+            _attend(layer, cache, near, far, window[n], step[n], qkv[n], work)
+
+    weights, width = network.weights, network.config.width
+
+    def once(first: int) -> float:
+        """Return the seconds of a row in all layers, for rows that begin at a step."""
+        count = min(TOGETHER, steps - first) if encoding else max(1, streams // threads)
+        window, step = np.zeros(count, np.int64), np.full(count, first)
+        (step if encoding else window)[:] += np.arange(count)
+        qkv = np.random.default_rng(0).standard_normal((count, 3 * width)).astype(np.float32)
+        state = network.start(1 if encoding else count, 1, steps)
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            for layer, cache in zip(weights.layers, state.caches, strict=True):
+                rows(layer, cache, weights.near, weights.far, window, step, qkv.copy(), state.work)
+            times.append(time.perf_counter() - start)
+        return min(times) / count
+
+    places = [steps * k // 8 for k in range(1, 8, 2)]
+    return sum(once(place) for place in places) / len(places)
