@@ -76,7 +76,7 @@ class Reached:
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure: seconds of each product, times that files are coded, and whether torch is with all it has."""
+    """How long to measure: seconds of each product, times that files are coded, whether torch is with all it has."""
 
     seconds: float
     repeat: int
