@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bfncodec.content.arrays import Arrays
 from bfncodec.content.folder import Folder, checksum, make_files
+from bfncodec.content.items import Items
 from bfncodec.content.types import Content, Plain, Wrapper
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.format.extras import Tag
@@ -177,10 +178,15 @@ def _advice_on_type(array: Array) -> str:
 def object_of(content: Content) -> Any:
     """Return the object of a content; the bytes of a picture that was a file, and of each file of a folder.
 
+    Of an archive those of all items: by their names, or in a list.
+
     Logs a file that was to come back byte for byte and does not.
     """
     if isinstance(content, Folder):
         return _told(content, make_files(content))
+    if isinstance(content, Items):
+        made = [object_of(item) for item in content.contents]
+        return made if content.names is None else dict(zip(content.names, made, strict=True))
     if isinstance(content, Arrays):
         return content.file
     if isinstance(content, Plain):
@@ -204,6 +210,9 @@ def _told(content: Content, made: Any) -> Any:
 
 def is_identical(content: Content, made: Any) -> bool:
     """Return whether a file, or the files by path, made of a content are what was compressed, byte for byte."""
+    if isinstance(content, Items):
+        parts = made.values() if isinstance(made, dict) else made
+        return all(is_identical(item, part) for item, part in zip(content.contents, parts, strict=True))
     is_file = isinstance(content, Folder) or content.header.is_file_of_pixels
     return not is_file or (content.header.is_identical and _keeps_promise(content, made))
 

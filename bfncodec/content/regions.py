@@ -12,10 +12,10 @@ from operator import index
 from typing import TYPE_CHECKING
 
 from bfncodec.errors import DamagedError, InputError
+from bfncodec.format.concatenation import is_joinable
 from bfncodec.format.cuts import Cut, Extent, Grid
-from bfncodec.format.extras import Tag
 from bfncodec.format.header import Header
-from bfncodec.format.kinds import Kind, Origin
+from bfncodec.format.kinds import Origin
 from bfncodec.format.lineindex import Lines, lines_of, split_lines
 from bfncodec.images.files import FORMAT_NAMES
 from bfncodec.images.info import filter_info
@@ -65,8 +65,7 @@ class LineRange:
 
         Raises InputError for content that is not cut after lines, or has fewer of them.
         """
-        apart = header.extra(Tag.FILES) is not None or header.extra(Tag.MOVED) is not None
-        if header.kind not in (Kind.BYTES, Kind.STR) or apart:
+        if not is_joinable(header):
             raise InputError("expected bytes or text to take lines of, found none: leave the lines out")
         lines = lines_of(header, cut)
         if lines is None:

@@ -14,6 +14,7 @@ from bfncodec.api import CodecSource, describe
 from bfncodec.codecs.protocol import Capabilities
 from bfncodec.content.arrays import arrays_of, is_npz
 from bfncodec.content.folder import Folder, Shape, folder_of, picture_shape
+from bfncodec.content.items import Items, Whole, whole_of
 from bfncodec.content.objects import object_of
 from bfncodec.content.types import Content, Plain
 from bfncodec.errors import InputError, reading
@@ -45,6 +46,7 @@ __all__ = [
     "holds_folder",
     "is_folder",
     "item_shape",
+    "name_of",
     "open_source",
     "taken",
 ]
@@ -205,8 +207,22 @@ def decode_opened(
 
 
 def file_of(content: Content) -> Made:
-    """Return the bytes of the file, or files, that a content becomes."""
+    """Return the bytes of the file, or files, that a content becomes. Raises InputError for items of equal names."""
+    if isinstance(content, Items):
+        names = content.names or [str(number) for number in range(len(content.contents))]
+        files = [name_of(item, name) for item, name in zip(content.contents, names, strict=True)]
+        if len(dict(files)) < len(files):
+            raise InputError("two items become files of one name: take them by bfncodec.Archive")
+        return dict(files)
     return object_of(content) if isinstance(content, Folder) else _file_bytes(content)
+
+
+def name_of(item: Content, name: str) -> tuple[str, bytes]:
+    """Return the name of the file that an item becomes, and its bytes: what was no file gets a suffix."""
+    is_image = isinstance(item, Picture) and item.origin is Origin.OBJECT
+    is_array = item.origin.is_array if isinstance(item, Picture) else item.kind is Kind.ARRAY
+    suffix = ".npy" if is_array else ".png" if is_image else ""
+    return name if name.endswith(suffix) else name + suffix, _file_bytes(item)
 
 
 def _file_bytes(content: Content) -> bytes:
@@ -233,8 +249,8 @@ def holds_folder(blob: bytes, limits: Limits | None = None) -> bool:
 
 
 def is_folder(header: Header) -> bool:
-    """Return whether the file of a header becomes a folder."""
-    return header.extra(Tag.FILES) is not None
+    """Return whether the file of a header becomes a folder, as one of items does that are no rows of an array."""
+    return header.extra(Tag.FILES) is not None or whole_of(header) is Whole.EACH
 
 
 def dims_of(content: Content) -> int:

@@ -28,6 +28,7 @@ __all__ = ["check_joinable", "first_end", "follower", "is_joinable", "split"]
 _LONGEST_HEAD = 1 << 12  # bytes of a compact file of bytes or text before its payload
 _MOST_ENDS = 16  # places at which a file's checksum holds that are looked at
 _MOST_HEADS = 16  # places that are looked at for another file behind a damaged one
+_APART = {Tag.FILES, Tag.MOVED, Tag.ITEMS}  # extras of bytes that stand alone
 
 
 def split(blob: Source, limits: Limits | None = None) -> list[Source]:
@@ -44,8 +45,8 @@ def split(blob: Source, limits: Limits | None = None) -> list[Source]:
 
 def is_joinable(header: Header) -> bool:
     """Return whether content of that header may stand beside other: plain bytes and text."""
-    apart = header.extra(Tag.FILES) or header.extra(Tag.MOVED)
-    return header.kind in (Kind.BYTES, Kind.STR) and apart is None
+    apart = any(extra.tag in _APART for extra in header.extras)
+    return header.kind in (Kind.BYTES, Kind.STR) and not apart
 
 
 def check_joinable(blob: bytes) -> None:
@@ -118,7 +119,7 @@ def _joinable_head(rest: Source) -> _Start | None:
     if Method(flags >> 1 & 3) is Method.MODEL:
         reader.take(MODEL_BYTES, "model identity")
     tags = skim_tags(reader) if flags & 1 else set()
-    if flags >> 3 & 3 not in (Kind.BYTES, Kind.STR) or tags & {Tag.FILES, Tag.MOVED}:
+    if flags >> 3 & 3 not in (Kind.BYTES, Kind.STR) or tags & _APART:
         return None
     return _Start(coded, reader.offset)
 

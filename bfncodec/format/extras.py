@@ -31,6 +31,7 @@ class Tag(IntEnum):
     INFO_TREE = 0x06  # JSON: a picture's info that is neither plain numbers and strings nor bytes
     LINES = 0x07  # bytes, text: segments are whole lines; how many each has
     MODELS = 0x08  # SHA-256 and name of models that code segments, for readers that lack them
+    COUNTS = 0x09  # bytes that are items: how many each segment has
     PALETTE = 0x80  # channels of an entry (3 or 4), then the entries
     CHUNKS = 0x81  # PNG, WebP: the chunks around the pixels
     LAYOUT = 0x82  # raw samples: how they lie, and the bytes before and after them
@@ -39,6 +40,8 @@ class Tag(IntEnum):
     COLOURS = 0x87  # a palette, coded: instead of PALETTE, or of the contents of PLTE and tRNS among CHUNKS
     MOVED = 0x88  # bytes: of an .npz file, its arrays behind everything else; where they were
     DEFLATED = 0x89  # PNG: how its pixels were packed: filters, parameters of zlib, sizes of chunks
+
+    ITEMS = 0x8A  # bytes: they are coded items, or the coded rows of an array
 
 
 @dataclass(frozen=True)

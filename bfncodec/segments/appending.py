@@ -11,7 +11,7 @@ from bfncodec.codecs.sources import CodecSource
 from bfncodec.content.types import Content, Plain
 from bfncodec.errors import FormatError, InputError
 from bfncodec.format.checks import crc32
-from bfncodec.format.concatenation import split
+from bfncodec.format.concatenation import is_joinable, split
 from bfncodec.format.container import copied, unpack
 from bfncodec.format.extras import Tag
 from bfncodec.format.frame import Coded, Frame
@@ -78,7 +78,7 @@ def check_appendable(blob: Source, more: Content) -> Frame:
         raise InputError(
             "expected bytes, text or an array to add to its like, found a picture: give it a file of its own"
         )
-    if header.kind is not wanted.kind or header.extra(Tag.FILES) or header.extra(Tag.MOVED):
+    if header.kind is not wanted.kind or (header.kind is Kind.BYTES and not is_joinable(header)):
         raise InputError(
             f"expected more {header.kind.name.lower()} to add, found {wanted.kind.name.lower()}, or a file of files"
         )

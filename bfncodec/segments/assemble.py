@@ -5,22 +5,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from bfncodec.codecs.sources import CodecSource
 from bfncodec.content.arrays import Arrays, Place, read_places
 from bfncodec.content.folder import FilePositions, FileTable, Folder, read_files
+from bfncodec.content.items import Whole, joined, rows_of, whole_of
 from bfncodec.content.regions import LineRange, Part, with_true_extras
 from bfncodec.content.types import Content, Plain
 from bfncodec.errors import DamagedError, FormatError, InputError, SalvageableError, Salvaged
 from bfncodec.format.concatenation import follower, is_joinable, split
 from bfncodec.format.container import unpack
-from bfncodec.format.cuts import Extent
+from bfncodec.format.cuts import Extent, Pieces
 from bfncodec.format.extras import Tag
 from bfncodec.format.frame import Frame
 from bfncodec.format.header import Header
+from bfncodec.format.items import Row, check_plain, counts_of
 from bfncodec.format.kinds import Kind
 from bfncodec.format.limits import Limits
 from bfncodec.format.lineindex import lines_of
@@ -29,8 +32,9 @@ from bfncodec.format.wire import Source
 from bfncodec.images.picture import Picture
 from bfncodec.runtime.progress import Progress, silent
 from bfncodec.segments.decode import decode
+from bfncodec.segments.together import run_together
 
-__all__ = ["Damage", "Opened", "decode_content", "decode_frame", "open_file"]
+__all__ = ["Damage", "Opened", "decode_content", "decode_frame", "decode_items", "open_file"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class Opened:
 
     frames: tuple[Frame, ...]
     blob: Source
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def header(self) -> Header:
@@ -113,7 +118,7 @@ def open_file(
     salvage = on_damage is not None
     if part is not None:
         try:
-            return _verified(Opened((unpack(blob, limits, salvage, part.place),), blob), salvage)
+            return _verified(Opened((unpack(blob, limits, salvage, part.place),), blob, limits or Limits()), salvage)
         except DamagedError:
             if len(split(blob, limits)) > 1:
                 raise InputError("several files one after the other: a part can be had of one alone") from None
@@ -123,7 +128,7 @@ def open_file(
     if len(frames) > 1 and not all(is_joinable(frame.header) for frame in frames):
         raise _not_joinable(len(pieces[0]))
     check_together([(frame.header, frame.cut) for frame in frames], limits or Limits())
-    return _verified(Opened(frames, blob), salvage)
+    return _verified(Opened(frames, blob, limits or Limits()), salvage)
 
 
 def _verified(opened: Opened, salvage: bool) -> Opened:
@@ -158,20 +163,21 @@ def decode_content(
 ) -> Content:
     """Return the content of a file that :func:`open_file` opened with the same arguments."""
     if len(opened.frames) > 1:
-        contents = [_decode_frame(frame, codecs, progress, on_damage, part) for frame in opened.frames]
+        contents = [_decode_frame(opened, frame, codecs, progress, on_damage, part) for frame in opened.frames]
         kinds = {frame.header.kind for frame in opened.frames}
         return Plain(b"".join(content.data for content in contents if isinstance(content, Plain)), min(kinds))
-    return _decode_frame(opened.frames[0], codecs, progress, on_damage, part)
+    return _decode_frame(opened, opened.frames[0], codecs, progress, on_damage, part)
 
 
 def _decode_frame(
+    opened: Opened,
     frame: Frame,
     codecs: CodecSource,
     progress: Progress | None,
     on_damage: OnDamage | None,
     part: Part | None,
 ) -> Content:
-    whole = _assembly_of(frame, part)
+    whole = _assembly_of(frame, part, codecs, opened.limits)
     reasons = {}
     for number, content in decode(frame, codecs, progress or silent, on_damage is not None):
         if not isinstance(content, FormatError):
@@ -310,7 +316,69 @@ class _ArraysAssembly(_Assembly):
         return Arrays(self._data(), places=self.places)
 
 
-def _assembly_of(frame: Frame, part: Part | None) -> _Assembly:
+class _ItemsAssembly(_Assembly):
+    """The items of an archive; those of damaged segments are left out."""
+
+    def __init__(self, frame: Frame, whole: Whole, codecs: CodecSource, limits: Limits) -> None:
+        super().__init__(frame, None)
+        self.whole, self.codecs, self.limits = whole, codecs, limits
+        check_plain(frame)
+
+    def content(self) -> Content:
+        rows = [Row.read(self.pieces[number]) for number in sorted(self.pieces)]
+        if not rows:
+            raise DamagedError("expected items, found none that is sound")
+        if len({row.names is None for row in rows}) > 1:
+            raise DamagedError("expected names of all items or of none")
+        counts = counts_of(self.header, Pieces(tuple(stop - start for ((start, stop),) in self.extents)))
+        for number, row in zip(sorted(self.pieces), rows, strict=True):
+            row.check(counts[number] if counts else row.count)
+        names = None if rows[0].names is None else [name for row in rows for name in row.names or ()]
+        contents, room = list[Content](), self.limits
+        for row in rows:  # together in memory, but never more at work than those of a segment
+            found = decode_items([(row, range(row.count))], self.codecs, room)
+            contents += found
+            room = replace(room, memory=room.memory - sum(map(_memory_of, found)))
+        return joined(self._data(), contents, names, self.whole)
+
+
+def decode_items(wanted: Sequence[tuple[Row, Sequence[int]]], codecs: CodecSource, limits: Limits) -> list[Content]:
+    """Return the contents of items, decoded together.
+
+    wanted: segments, and numbers of items in each, from 0. Raises FormatErrors and what models raise.
+    """
+    files = [row.file(k) for row, numbers in wanted for k in ([0] if row.is_stack else numbers)]
+    frames = [_frame_of_item(file, limits) for file in files]
+    check_together([(frame.header, frame.cut) for frame in frames], limits)
+    made = iter(run_together([partial(_decode_item, frame, limits) for frame in frames], codecs))
+    contents = list[Content]()
+    for row, numbers in wanted:
+        if row.is_stack:
+            rows = rows_of(next(made), row.count)
+            contents += [rows[number] for number in numbers]
+        else:
+            contents += [next(made) for _ in numbers]
+    return contents
+
+
+def _frame_of_item(file: bytes, limits: Limits) -> Frame:
+    frame = unpack(file, limits)
+    if any(frame.header.extra(tag) is not None for tag in (Tag.ITEMS, Tag.FILES)):
+        raise DamagedError("expected an item, found an archive or a folder in its place")
+    frame.verify()
+    return frame
+
+
+def _decode_item(frame: Frame, limits: Limits, *, codecs: CodecSource) -> Content:
+    return _decode_frame(Opened((frame,), b"", limits), frame, codecs, None, None, None)
+
+
+def _memory_of(content: Content) -> int:
+    """Return the bytes of memory that a decoded item keeps."""
+    return content.pixels.nbytes if isinstance(content, Picture) else len(content.data)
+
+
+def _assembly_of(frame: Frame, part: Part | None, codecs: CodecSource, limits: Limits) -> _Assembly:
     """Return the assembly for the type of content of a frame.
 
     Raises DamagedError for tables that cannot be, and what the part raises if it is not within the content.
@@ -323,4 +391,6 @@ def _assembly_of(frame: Frame, part: Part | None) -> _Assembly:
         return _Assembly(frame, part)
     if folder is not None:
         return _FolderAssembly(frame, folder)
+    if (items := whole_of(frame.header)) is not None:
+        return _ItemsAssembly(frame, items, codecs, limits)
     return _ArraysAssembly(frame, places) if places else _Assembly(frame, None)

@@ -12,6 +12,7 @@ from bfncodec.format.container import unpack
 from bfncodec.format.extras import Tag
 from bfncodec.format.frame import Frame
 from bfncodec.format.header import Header
+from bfncodec.format.items import counts_of
 from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.limits import Limits
 from bfncodec.format.lineindex import lines_of
@@ -31,13 +32,14 @@ class Description:
     Parameters
     ----------
     content
-        "bytes", "text", "array", "image", a picture file's format, or "folder".
+        "bytes", "text", "array", "image", a picture file's format, "folder", or "items" of an archive.
     mode
         Mode of a picture by Pillow's name, else "".
     sides
-        Number of bytes, height and width of a picture, shape of an array, or number of files of a folder.
+        Number of bytes, height and width of a picture, shape of an array, or number of files of a folder or of
+        items of an archive.
     content_bytes, file_bytes
-        Bytes of the content and of the compressed file.
+        Bytes of the content, which of an archive is its coded items, and of the compressed file.
     methods
         Number of segments by how they are coded.
     models
@@ -68,7 +70,7 @@ class Description:
     @property
     def comes_back(self) -> str:
         """Words for what comes back of the file, or of the files in it; "" for an object that was no file."""
-        if self.content in ("text", "array", "image"):
+        if self.content in ("text", "array", "image", "items"):
             return ""
         if self.content == "folder":
             return "identical files" if self.identical else "same pictures, file bytes differ"
@@ -106,7 +108,7 @@ def _describe_frame(frame: Frame, file_bytes: int) -> Description:
     return Description(
         content="folder" if folder else _name(header),
         mode=header.mode.pil if header.kind is Kind.IMAGE else "",
-        sides=(len(folder.entries),) if folder else header.shape if header.kind is Kind.ARRAY else sides,
+        sides=(len(folder.entries),) if folder else _sides(frame),
         content_bytes=content_bytes(header, sides),
         file_bytes=file_bytes,
         methods=_counted(_method(part.method, header) for part in parts),
@@ -115,6 +117,13 @@ def _describe_frame(frame: Frame, file_bytes: int) -> Description:
         lines=lines.total if lines else 0,
         identical=header.is_identical or not (folder or header.is_file_of_pixels),
     )
+
+
+def _sides(frame: Frame) -> tuple[int, ...]:
+    counts = counts_of(frame.header, frame.cut)
+    if counts is not None:
+        return (sum(counts),)
+    return frame.header.shape if frame.header.kind is Kind.ARRAY else frame.cut.sides
 
 
 def _counted(names: Iterable[str]) -> dict[str, int]:
@@ -127,6 +136,8 @@ def _method(method: Method, header: Header) -> str:
 
 
 def _name(header: Header) -> str:
+    if header.extra(Tag.ITEMS) is not None:
+        return "items"
     if header.kind is Kind.IMAGE and header.origin.is_array:
         return "array"
     if header.is_file_of_pixels:

@@ -81,6 +81,8 @@ class Policy:
         Bytes from which on files of bytes are coded a piece at a time, in memory that does not depend on their size.
     archive_segment
         Bytes of items in one bits-back chain.
+    items_segment
+        Bytes of compressed files from which on a segment of an archive takes no more items.
     plain_segment
         Bytes that LZMA codes at once.
     model_tile
@@ -104,6 +106,7 @@ class Policy:
     text_segment: int = 1 << 24
     stream_from: int = 1 << 26
     archive_segment: int = 1 << 22
+    items_segment: int = 1 << 17
     plain_segment: int = 1 << 24
     model_tile: int = 512
     plain_tile: int = 16_383

@@ -182,6 +182,7 @@ def stands(tag: Tag, header: Header, segmented: bool) -> bool:
         0x06: picture and origin == 0,
         0x07: header.kind in (Kind.BYTES, Kind.STR) and segmented,
         0x08: True,
+        0x09: header.kind is Kind.BYTES and segmented,
         0x80: picture and origin == 0 and palette,
         0x81: picture and origin in (2, 3),
         0x82: picture and origin in (4, 5),
@@ -190,24 +191,29 @@ def stands(tag: Tag, header: Header, segmented: bool) -> bool:
         0x87: picture and origin in (0, 2) and palette,
         0x88: header.kind is Kind.BYTES,
         0x89: picture and origin == 2,
+        0x8A: header.kind is Kind.BYTES and segmented,
     }[tag]
+
+
+NEEDS = {Tag.SOURCE: (Tag.FILES,), Tag.COUNTS: (Tag.ITEMS,)}
 
 
 @pytest.mark.parametrize("tag", Tag)
 def test_an_extra_stands_only_where_the_page_says(tag: Tag) -> None:
-    needed = (Extra(Tag.FILES, b""),) if tag is Tag.SOURCE else ()
+    needed = tuple(Extra(each, b"") for each in NEEDS.get(tag, ()))
     for name, header, segmented in places():
         allowed = is_allowed(header, (Extra(tag, b"x"), *needed), segmented)
         assert allowed is stands(tag, header, segmented), name
 
 
 TOGETHER = {(0x07, 0x85), (0x07, 0x88), (0x85, 0x88), (0x80, 0x87)}
+TOGETHER |= {(0x04, 0x8A), (0x07, 0x8A), (0x85, 0x8A), (0x88, 0x8A)}
 
 
 @pytest.mark.parametrize("tag", Tag)
 def test_extras_exclude_each_other_as_the_page_says(tag: Tag) -> None:
     for other in Tag:
-        pair = {0x05, 0x85} if Tag.SOURCE in (tag, other) else set()
+        pair = {need for each in (tag, other) for need in NEEDS.get(each, ())}
         tags = {tag, other, *pair}
         for name, header, segmented in places():
             if not all(stands(each, header, segmented) for each in map(Tag, tags)):

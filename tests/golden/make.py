@@ -29,6 +29,7 @@ import bfncodec  # noqa: E402
 from bfncodec.api import Models  # noqa: E402
 from bfncodec.content.arrays import arrays_of  # noqa: E402
 from bfncodec.content.folder import folder_of  # noqa: E402
+from bfncodec.content.items import Whole  # noqa: E402
 from bfncodec.content.types import Content  # noqa: E402
 from bfncodec.format.checks import crc32  # noqa: E402
 from bfncodec.format.container import pack  # noqa: E402
@@ -40,6 +41,7 @@ from bfncodec.format.kinds import ARRAY_TYPES, Kind, Method, Mode, Origin  # noq
 from bfncodec.format.segmented import SegmentWriter  # noqa: E402
 from bfncodec.format.wire import varint  # noqa: E402
 from bfncodec.images.files import read_file, unpromised  # noqa: E402
+from bfncodec.segments.archiving import ItemWriter  # noqa: E402
 from bfncodec.segments.bytes import encode_bytes  # noqa: E402
 from bfncodec.segments.encode import encode_frame  # noqa: E402
 from bfncodec.segments.plan import Choice  # noqa: E402
@@ -253,6 +255,51 @@ def many_files() -> Iterator[Golden]:
     out = io.BytesIO()
     np.savez(out, numbers=np.arange(9), some=picture(8, 4, 3).reshape(2, 4, 4, 3), more=picture(4, 4, 3)[None])
     yield "arrays_npz", frame_of(arrays_of(out.getvalue(), (4, 4, 3))), out.getvalue()
+
+
+def archives() -> Iterator[Golden]:
+    """Items of every kind, in rows of every form."""
+    pixels, later = picture(24, 5, 3).reshape(4, 6, 5, 3), Policy(items_segment=300)
+    named = {
+        "a/one.png": saved(pixels[0], "PNG"),
+        "a/two.png": saved(pixels[1], "PNG"),
+        "notes": NUMBERS,
+        "labels": np.arange(4),
+        "a/text": "Ende",
+        "picture": Image.fromarray(pixels[2]),
+    }
+    coded = [
+        coded_file(item) if isinstance(item, bytes) else bfncodec.compress(item, "none") for item in named.values()
+    ]
+    coded[2] = bfncodec.compress(NUMBERS, "none", policy=SMALL)  # in segments
+    yield "items_named", archive(coded, list(named)), named
+    yield "items_many", archive(coded * 3, [], policy=later), [*named.values()] * 3
+    rows = [bfncodec.compress(item, "none") for item in pixels]
+    yield "items_rows", archive(rows, [], Whole.ROWS, policy=later), pixels
+    yield "items_stack", archive(rows[:1], [], Whole.ROWS, bfncodec.compress(pixels[1:], "none")), pixels
+    labels = {f"label/{k}": str(k % 10) for k in range(99)}
+    coded = [bfncodec.compress(label, "none") for label in labels.values()]
+    yield "items_squeezed", archive(coded, list(labels)), labels
+
+
+def coded_file(data: bytes) -> bytes:
+    """A file's compressed one, without a model."""
+    content = read_file(data)
+    return bfncodec.compress(data, "none") if content is None else frame_of(content)
+
+
+def archive(
+    files: list[bytes], names: list[str], whole: Whole = Whole.EACH, stack: bytes = b"", policy: Policy = DEFAULT_POLICY
+) -> bytes:
+    """An archive of compressed files. stack: of three further items."""
+    out = io.BytesIO()
+    writer = ItemWriter(out.write, whole, Models(), policy)
+    for number, file in enumerate(files):
+        writer.add(file, names[number] if names else None)
+    if stack:
+        writer.add_stack(stack, 3, set())
+    writer.finish()
+    return out.getvalue()
 
 
 # ---- frames -----------------------------------------------------------------------------------
@@ -483,7 +530,7 @@ def newer() -> Iterator[Golden]:
 def main() -> None:
     """Write those that are not there yet, and what becomes of them."""
     index = {entry["file"]: entry for entry in json.loads((HERE / "index.json").read_text())}
-    for makers in (contents, files, many_files, frames, streams, damaged, impossible, newer):
+    for makers in (contents, files, many_files, archives, frames, streams, damaged, impossible, newer):
         for name, blob, wanted in makers():
             path = HERE / f"{name}.bfn"
             if path.exists():

@@ -18,6 +18,8 @@ BYTES, TEXT, PICTURE, ARRAY = range(4)
 LONGEST_COMPACT = 65_536  # payload of a file that another may follow
 TRIES = 16
 MOST_PIXELS = 1 << 28
+ALONE = {0x85, 0x88, 0x8A}
+"""Tags of bytes that no file may follow."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def read_frames(data: bytes, pixels: int = MOST_PIXELS) -> list[Frame]:
 
 
 def joinable(frame: Frame) -> bool:
-    return frame.kind in (BYTES, TEXT) and not {0x85, 0x88} & set(frame.tags)
+    return frame.kind in (BYTES, TEXT) and not ALONE & set(frame.tags)
 
 
 def end_of_compact(data: bytes, at: int) -> int:
@@ -125,7 +127,7 @@ def joinable_head(data: bytes, at: int) -> int:
     except DamagedError:
         return 0
     is_plain = flags >> 5 == 4 and flags >> 3 & 3 in (BYTES, TEXT)
-    return reader.at if is_plain and not {0x85, 0x88} & {tag & ~SQUEEZED for tag in tags} else 0
+    return reader.at if is_plain and not ALONE & {tag & ~SQUEEZED for tag in tags} else 0
 
 
 def places(data: bytes, at: int, head: int) -> list[int]:
@@ -180,10 +182,19 @@ def check_of_compact(data: bytes, at: int, end: int) -> bool:
     return check == int.from_bytes(data[at + 3 : at + 5], "little")
 
 
-def read_compact(data: bytes, at: int) -> Frame:
+def read_only(data: bytes, pixels: int = MOST_PIXELS) -> Frame:
+    """The one file that takes all of the bytes."""
+    frame = read_segmented(data, 0, pixels) if read_layout(data, 0) == 5 else read_compact(data, 0, len(data))
+    if frame.end != len(data):
+        raise DamagedError(f"bytes behind the file that ends at byte {frame.end}")
+    return frame
+
+
+def read_compact(data: bytes, at: int, end: int = 0) -> Frame:
+    """The compact file that begins at a place. end: its own, if that is known."""
     flags = data[at + 2]
     kind, method = flags >> 3 & 3, flags >> 1 & 3
-    end = end_of_compact(data, at)
+    end = end or end_of_compact(data, at)
     if not check_of_compact(data, at, end):
         raise DamagedError(f"CRC-16 of the file at byte {at}")
     reader = Bytes(data[at:end])
@@ -445,7 +456,7 @@ def check_type(byte: int) -> None:
 
 
 MUST, SQUEEZED = 0x80, 0x40
-KNOWN = {0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x80, 0x81, 0x82, 0x83, 0x85, 0x87, 0x88, 0x89}
+KNOWN = {0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x80, 0x81, 0x82, 0x83, 0x85, 0x87, 0x88, 0x89, 0x8A}
 
 
 def raw_extras(block: bytes) -> Extras:
@@ -508,16 +519,18 @@ def may_stand(tag: int, frame: Frame, tags: set[int]) -> bool:
         0x02: origin == 0,
         0x06: origin == 0,
         0x03: origin is not None,
-        0x04: is_bytes,
+        0x04: is_bytes and 0x8A not in tags,
         0x05: is_bytes and 0x85 in tags,
-        0x07: frame.kind in (BYTES, TEXT) and frame.segmented and not {0x85, 0x88} & tags,
+        0x07: frame.kind in (BYTES, TEXT) and frame.segmented and not ALONE & tags,
         0x08: True,
+        0x09: is_bytes and frame.segmented and 0x8A in tags,
         0x80: origin == 0 and mode == 4 and 0x87 not in tags,
         0x81: origin in (2, 3),
         0x82: origin in (4, 5),
         0x83: origin == 6,
-        0x85: is_bytes and not {0x07, 0x88} & tags,
+        0x85: is_bytes and not {0x07, 0x88, 0x8A} & tags,
         0x87: origin in (0, 2) and mode == 4 and 0x80 not in tags,
         0x89: origin == 2,
-        0x88: is_bytes and not {0x07, 0x85} & tags,
+        0x88: is_bytes and not {0x07, 0x85, 0x8A} & tags,
+        0x8A: is_bytes and frame.segmented and not {0x04, 0x07, 0x85, 0x88} & tags,
     }[tag]

@@ -63,7 +63,15 @@ def ours_of(blob: bytes) -> Any:
         return "bytes", value.data
     if isinstance(value, Folder):
         return "folder", value.files
+    if kind == "items":
+        names, found = (list(value), value.values()) if isinstance(value, dict) else (None, value)
+        return kind, (names, [unwrapped(*item) for item in found])
     return kind, value
+
+
+def unwrapped(kind: str, value: Any) -> Any:
+    """An item, of a file its bytes."""
+    return ("bytes", value.data) if isinstance(value, File) else (kind, value)
 
 
 def theirs_of(blob: bytes) -> Any:
@@ -74,21 +82,25 @@ def theirs_of(blob: bytes) -> Any:
             value = bfncodec.decompress(blob, codecs=CODECS, limits=limits)
     except theirs.BfncodecError as error:
         return named(error)
-    return described(value)
+    return described(value, isinstance(value, dict) and bfncodec.describe(blob, limits=limits).content == "folder")
 
 
 def named(error: Exception) -> str:
     return next(name for kind, name in NAMES.items() if isinstance(error, kind))
 
 
-def described(value: Any) -> Any:
-    """An object of bfncodec as this reader describes it."""
+def described(value: Any, folder: bool = True) -> Any:
+    """An object of bfncodec as this reader describes it. folder: what is there by name is that."""
     if isinstance(value, np.ndarray):
         return "array", Array(value.dtype.str, value.shape, np.ascontiguousarray(value).tobytes())
     if isinstance(value, Image.Image):
         palette = (len(value.palette.mode), bytes(value.palette.palette)) if value.mode == "P" else None
         info = {**value.info}
         return "picture", Picture(value.mode, value.height, value.width, value.tobytes(), palette, info)
+    if isinstance(value, list):
+        return "items", (None, [described(item) for item in value])
+    if isinstance(value, dict) and not folder:
+        return "items", (list(value), [described(item) for item in value.values()])
     if isinstance(value, dict):
         return "folder", value
     return "text" if isinstance(value, str) else "bytes", value
@@ -122,6 +134,9 @@ def comparable(found: tuple[str, Any]) -> Any:
     kind, value = found
     if kind == "picture":
         return kind, repr(replace(value, info={})), sorted(map(repr, value.info.items()))
+    if kind == "items":
+        names, found = value
+        return kind, names, [comparable(item) for item in found]
     if kind == "folder":
         return kind, {path: without_webp(data) for path, data in value.items()}
     if kind == "bytes":

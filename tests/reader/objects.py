@@ -15,7 +15,7 @@ from math import prod
 from typing import Any
 from zlib import crc32
 
-from reader import files, frame
+from reader import files, frame, items
 from reader.errors import DamagedError, LimitError, ModelMissingError, NewerError
 from reader.frame import ARRAY, TEXT, ArrayFields, Frame, PictureFields, Segment
 from reader.methods import (
@@ -60,11 +60,13 @@ class Picture:
 
 
 def read(blob: bytes, models: Models | None = None, limits: Limits = LIMITS) -> tuple[str, Any]:
-    """Return what a file holds: `bytes`, `text`, `array`, `picture`, `file` or `folder`, and its value.
+    """Return what a file holds: `bytes`, `text`, `array`, `picture`, `file`, `folder` or `items`, and its value.
 
     Raises one of NotOursError, NewerError, DamagedError, ModelMissingError and LimitError.
     """
     frames = frame.read_frames(blob, limits.pixels)
+    if 0x8A in frames[0].tags:
+        return read_items(frames[0], models or {}, limits)
     contents = [Content(each, models or {}, limits).whole() for each in frames]
     if len(frames) > 1:
         return join(frames, contents)
@@ -77,6 +79,46 @@ def join(frames: list[Frame], contents: list[Any]) -> tuple[str, Any]:
         bytes_of(each.tags.get(0x04), content)
     whole = b"".join(contents)
     return ("text", text_of(whole)) if all(each.kind == TEXT for each in frames) else ("bytes", whole)
+
+
+def read_items(file: Frame, models: Models, limits: Limits) -> tuple[str, Any]:
+    """Items in a list, or by their names, or the array whose rows they are."""
+    if any(declared_size(segment) != segment.length for segment in file.segments):
+        raise DamagedError("segments of another size than the index says")
+    if file.tags[0x8A] not in (b"", b"\1"):
+        raise NewerError("items of a newer sort")
+    if any(segment.method > 1 for segment in file.segments):
+        raise DamagedError("a row of items by another method than 0 and 1")
+    segments = Content(file, models, limits)
+    segments.check_tables()
+    rows = items.rows_of(file, [segments.segment(s, (s.length,)) for s in file.segments])
+    found = [item for row in rows for item in read_row(row, models, limits)]
+    names = [name for row in rows for name in row.names or ()]
+    if file.tags[0x8A]:
+        return "array", stacked([value for _, value in found], named=bool(names))
+    return "items", dict(zip(names, found, strict=True)) if names else found
+
+
+def read_row(row: items.Row, models: Models, limits: Limits) -> list[tuple[str, Any]]:
+    frames = [frame.read_only(blob, limits.pixels) for blob in row.files]
+    if any({0x85, 0x8A} & set(each.tags) for each in frames):
+        raise DamagedError("a folder, or items, for an item")
+    found = [make(each, Content(each, models, limits).whole()) for each in frames]
+    if not row.stacked:
+        return found
+    kind, array = found[0]
+    if frames[0].kind != ARRAY or array.shape[:1] != (row.count,) or not array.data:
+        raise DamagedError(f"no array of {row.count} rows")
+    size = len(array.data) // row.count
+    parts = [array.data[k : k + size] for k in range(0, len(array.data), size)]
+    return [(kind, Array(array.dtype, array.shape[1:], part)) for part in parts]
+
+
+def stacked(rows: list[Any], *, named: bool) -> Array:
+    """The array of rows."""
+    if named or not all(isinstance(row, Array) for row in rows) or len({(r.dtype, r.shape) for r in rows}) > 1:
+        raise DamagedError("rows that are no arrays of one type and shape without names")
+    return Array(rows[0].dtype, (len(rows), *rows[0].shape), b"".join(row.data for row in rows))
 
 
 # ---- content ------------------------------------------------------------------------------------

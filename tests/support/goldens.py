@@ -78,6 +78,8 @@ def digest(found: Any) -> str:
         return hashlib.sha256(repr(parts).encode() + found.tobytes()).hexdigest()
     if isinstance(found, np.ndarray):
         return hashlib.sha256(repr((found.dtype.str, found.shape)).encode() + found.tobytes()).hexdigest()
+    if isinstance(found, list):
+        return hashlib.sha256(repr([(type(item).__name__, digest(item)) for item in found]).encode()).hexdigest()
     if isinstance(found, dict):
         parts = [(path, digest(data)) for path, data in sorted(found.items())]
         return hashlib.sha256(repr(parts).encode()).hexdigest()

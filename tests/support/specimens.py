@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -14,8 +14,10 @@ from PIL.PngImagePlugin import PngInfo
 
 import bfncodec
 from bfncodec.content.arrays import arrays_of
+from bfncodec.content.items import Whole
 from bfncodec.files.data import encode_data
 from bfncodec.files.options import Options
+from bfncodec.segments.archiving import ItemWriter
 from bfncodec.segments.encode import encode_frame
 from bfncodec.segments.policy import DEFAULT_POLICY, Policy
 from support.doubles import FakeModelsAndArchive, noise
@@ -107,6 +109,36 @@ def npz() -> bytes:
     return out.getvalue()
 
 
+def items(*found: Any, names: Sequence[str] = (), whole: Whole = Whole.EACH, segment: int = 1 << 17) -> bytes:
+    """An archive of items."""
+    out = io.BytesIO()
+    writer = ItemWriter(out.write, whole, CODECS, Policy(items_segment=segment))
+    for number, item in enumerate(found):
+        file = of_file(item)() if isinstance(item, bytes) else of(item)()
+        writer.add(file, names[number] if names else None)
+    writer.finish()
+    return out.getvalue()
+
+
+def stack() -> bytes:
+    """An archive of rows, of which some are a stack."""
+    out, rows = io.BytesIO(), picture(5, 2, 3, 4)
+    writer = ItemWriter(out.write, Whole.ROWS, CODECS)
+    writer.add_stack(of(rows[:3])(), 3, set())
+    writer.add(of(rows[3])())
+    writer.add(of(rows[4])())
+    writer.finish()
+    return out.getvalue()
+
+
+NAMED = {
+    "a/one.png": png(),
+    "a/two": TEXT,
+    "a/three.npy": picture(6, 5),
+    "four": "Wege",
+    "five": np.arange(9),
+}
+
 MAKERS: dict[str, Callable[[], bytes]] = {
     "empty": of(b""),
     "stored": of(noise(90, 40).tobytes()),
@@ -160,6 +192,10 @@ MAKERS: dict[str, Callable[[], bytes]] = {
         CODECS,
     )[0],
     "many_models": in_segments(of(np.concatenate([noise(n, 6, 6, 3) for n in range(3)]), "photo")),
+    "items": lambda: items(*NAMED.values(), names=list(NAMED)),
+    "items_rows": lambda: items(*picture(20, 6, 5, 3), whole=Whole.ROWS, segment=300),
+    "items_stack": stack,
+    "items_model": lambda: items(noise(3, 600).tobytes().decode("latin-1"), *picture(3, 4, 4), b"", segment=90),
     "many_items": in_segments(of(folder(), "archive")),
 }
 
