@@ -48,8 +48,8 @@ class Tag(IntEnum):
 class Extra:
     """Metadata: a tag and its bytes.
 
-    The value of SOURCE is the CRC-32 of the files where they come back byte for byte, else its lowest byte, of what
-    they become.
+    The value of SOURCE is the CRC-32 of what a picture file or the files of a folder become, or its lowest byte: of a
+    folder that does not come back byte for byte, and of any picture file once it was in a compact or such a file.
     """
 
     tag: int

@@ -27,12 +27,16 @@ __all__ = [
 _SHORT_TYPES = ("u1", "u2")  # named by the upper half of the byte that holds the number of dimensions
 _LONG_TYPE = 15  # stands there if another byte names the type
 _IDENTICAL = 0x80  # in the byte of origin and mode: the file comes back byte for byte
-_SHORT_CHECK, _LONG_CHECK = 1, 4  # bytes of the checksum of a picture's file: as it is made, as it was
+_SHORT_CHECK, _LONG_CHECK = 1, 4  # bytes of the checksum of files that is kept: the lowest, or all
 
 
 @dataclass(frozen=True)
 class Header:
-    """Nature of the content: ``origin`` and ``mode`` of a picture, ``dtype`` and ``shape`` of an array, metadata."""
+    """Nature of the content: ``origin`` and ``mode`` of a picture, ``dtype`` and ``shape`` of an array, metadata.
+
+    promised: of a picture file, that the one which was compressed comes back, as long as the checksum of it is there
+    (Tag.SOURCE), of which the compact form keeps the lowest byte alone.
+    """
 
     kind: Kind
     origin: Origin = Origin.OBJECT
@@ -40,6 +44,7 @@ class Header:
     dtype: str = "u1"
     shape: tuple[int, ...] = ()
     extras: tuple[Extra, ...] = ()
+    promised: bool = False
 
     @property
     def is_file_of_pixels(self) -> bool:
@@ -49,7 +54,8 @@ class Header:
     @property
     def is_identical(self) -> bool:
         """The files that were compressed come back byte for byte, as the checksum of them says."""
-        return len(self.extra(Tag.SOURCE) or b"") == _LONG_CHECK
+        source = self.extra(Tag.SOURCE) or b""
+        return self.promised and bool(source) if self.kind is Kind.IMAGE else len(source) == _LONG_CHECK
 
     @property
     def item_bytes(self) -> int:
@@ -64,9 +70,19 @@ class Header:
         """Return the header without the extras of some tags."""
         return replace(self, extras=tuple(extra for extra in self.extras if extra.tag not in tags))
 
-    def sorted(self) -> Header:
-        """Return the header with its extras in the order of their tags, those of one tag as they are."""
-        return replace(self, extras=tuple(sorted(self.extras, key=lambda extra: extra.tag)))
+    def agrees(self, other: Header) -> bool:
+        """Return whether all is the same but the order of the tags, and how much of a picture file's checksum there is.
+
+        Extras of one tag have the same order.
+        """
+        return self._compared(other) == other._compared(self)
+
+    def _compared(self, other: Header) -> Header:
+        extras = sorted(self.extras, key=lambda extra: extra.tag)
+        if self.is_file_of_pixels:
+            size = min(len(each.extra(Tag.SOURCE) or b"") for each in (self, other))
+            extras = [replace(each, value=each.value[:size]) if each.tag == Tag.SOURCE else each for each in extras]
+        return replace(self, extras=tuple(extras))
 
     @property
     def in_block(self) -> tuple[Extra, ...]:
@@ -191,7 +207,7 @@ def _words(header: Header, segmented: bool) -> str:
 def _write_fields(header: Header, segmented: bool) -> bytes:
     if header.kind is Kind.IMAGE:
         byte = header.origin << 4 | header.mode
-        return bytes([byte | _IDENTICAL * header.is_identical]) + _write_check(header)
+        return bytes([byte | _IDENTICAL * header.is_identical]) + _write_check(header, segmented)
     if header.kind is Kind.ARRAY:
         is_short = header.dtype in _SHORT_TYPES
         number = _SHORT_TYPES.index(header.dtype) if is_short else _LONG_TYPE
@@ -201,19 +217,25 @@ def _write_fields(header: Header, segmented: bool) -> bytes:
     return b""
 
 
-def _write_check(header: Header) -> bytes:
+def _write_check(header: Header, segmented: bool) -> bytes:
     """Return the checksum of the file that a picture becomes, nothing for a picture that is no file."""
     if not header.is_file_of_pixels:
         return b""
     value = header.extra(Tag.SOURCE)
-    assert value is not None, "a picture file has the checksum of what it becomes"
-    return value
+    size = _check_size(header.is_identical, segmented)
+    assert len(value or b"") >= size, "a picture file has the checksum of what it becomes"
+    return (value or b"")[:size]
+
+
+def _check_size(identical: bool, segmented: bool) -> int:
+    """Return the bytes of a picture file's checksum."""
+    return _LONG_CHECK if identical and segmented else _SHORT_CHECK
 
 
 def read_fields(reader: Reader, kind: Kind, segmented: bool) -> Header:
     """Return the header of a file without its extras. Raises as :func:`read_head`."""
     if kind is Kind.IMAGE:
-        return _read_picture(reader)
+        return _read_picture(reader, segmented)
     if kind is Kind.ARRAY:
         byte = reader.byte("type and dimensions")
         dtype = _read_type(reader, byte >> 4)
@@ -225,7 +247,7 @@ def read_fields(reader: Reader, kind: Kind, segmented: bool) -> Header:
     return Header(kind)
 
 
-def _read_picture(reader: Reader) -> Header:
+def _read_picture(reader: Reader, segmented: bool) -> Header:
     byte = reader.byte("format and mode")
     origin, mode = _origin_and_mode(byte & ~_IDENTICAL)
     identical = bool(byte & _IDENTICAL)
@@ -233,8 +255,8 @@ def _read_picture(reader: Reader) -> Header:
         if identical:
             raise DamagedError(f"picture format and mode {byte:#04x}: an object is no file that comes back")
         return Header(Kind.IMAGE, origin, mode)
-    value = reader.take(_LONG_CHECK if identical else _SHORT_CHECK, "the checksum of the file")
-    return Header(Kind.IMAGE, origin, mode, extras=(Extra(Tag.SOURCE, value),))
+    value = reader.take(_check_size(identical, segmented), "the checksum of the file")
+    return Header(Kind.IMAGE, origin, mode, extras=(Extra(Tag.SOURCE, value),), promised=identical)
 
 
 def _read_type(reader: Reader, number: int) -> str:

@@ -46,7 +46,6 @@ _MAGIC = {
     b"MM\0*": Origin.TIFF,
 }
 """Formats by the bytes that their files begin with."""
-_LONG, _SHORT = 4, 1  # bytes of the checksum of a file that is the one that was compressed, or another
 _LITTLE, _SHARE = 16, 50
 """Bytes that a file may take more to come back byte for byte: so many, and of so many bytes one."""
 
@@ -59,8 +58,8 @@ def is_picture_file(head: bytes) -> bool:
 def read_file(data: bytes, exact: bool = False) -> Picture | None:
     """Return the picture in a file's bytes, or None where they are better kept as bytes.
 
-    exact: None unless the file comes back byte for byte. A picture whose file does has its checksum (Tag.SOURCE), any
-    other a short one of the file that it becomes.
+    exact: None unless the file comes back byte for byte. The picture has the checksum (Tag.SOURCE) of the file that it
+    becomes, and promises it if that is the one given.
     """
     found = _parse(data)
     if found is None:
@@ -73,8 +72,8 @@ def read_file(data: bytes, exact: bool = False) -> Picture | None:
     except DamagedError:
         return None
     if made == data:
-        return _with_source(found.picture, made)
-    return _with_source(found.picture, made, _SHORT) if not exact and _comes_back(data, made, found) else None
+        return replace(_with_source(found.picture, made), promised=True)
+    return _with_source(found.picture, made) if not exact and _comes_back(data, made, found) else None
 
 
 def _cost(picture: Picture) -> int:
@@ -91,17 +90,18 @@ def with_check(picture: Picture) -> Picture:
     """Return a picture file with a checksum of what it becomes, if it has none."""
     if not picture.header.is_file_of_pixels or picture.header.extra(Tag.SOURCE) is not None:
         return picture
-    return _with_source(picture, write_file(picture), _SHORT)
+    return replace(_with_source(picture, write_file(picture)), promised=False)
 
 
 def unpromised(picture: Picture) -> Picture:
     """Return a picture whose file is not to be the one that was compressed, which it was made of."""
     of_files = (Tag.SOURCE, Tag.DEFLATED)
-    return with_check(replace(picture, extras=tuple(each for each in picture.extras if each.tag not in of_files)))
+    extras = tuple(each for each in picture.extras if each.tag not in of_files)
+    return with_check(replace(picture, extras=extras, promised=False))
 
 
-def _with_source(picture: Picture, made: bytes, size: int = _LONG) -> Picture:
-    value = zlib.crc32(made).to_bytes(4, "little")[:size]
+def _with_source(picture: Picture, made: bytes) -> Picture:
+    value = zlib.crc32(made).to_bytes(4, "little")
     return replace(picture, extras=(*picture.extras, Extra(Tag.SOURCE, value)))
 
 

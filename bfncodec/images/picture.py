@@ -59,18 +59,19 @@ class Picture:
     """A picture with all that makes it the object or the file that it was.
 
     pixels: ``[H, W, C]``, uint8 or, of wide modes, uint16 (:mod:`bfncodec.images.samples`). origin: the object or
-    format of a file. extras: its metadata.
+    format of a file. extras: its metadata. promised: as headers have it.
     """
 
     pixels: Pixels
     mode: Mode
     origin: Origin
     extras: tuple[Extra, ...] = ()
+    promised: bool = False
 
     @property
     def header(self) -> Header:
         """Header of a compressed file of the picture."""
-        return Header(Kind.IMAGE, self.origin, self.mode, extras=self.extras)
+        return Header(Kind.IMAGE, self.origin, self.mode, extras=self.extras, promised=self.promised)
 
     @cached_property
     def palette(self) -> Palette | None:
@@ -79,10 +80,10 @@ class Picture:
         return None if value is None else Palette.read(value)
 
     def same(self, other: Picture) -> bool:
-        """Return whether everything that a file keeps is equal; the order of extras is none of it."""
+        """Return whether everything that a file keeps is equal, as headers agree (:meth:`.Header.agrees`)."""
         import numpy as np
 
-        return self.header.sorted() == other.header.sorted() and np.array_equal(self.pixels, other.pixels)
+        return self.header.agrees(other.header) and np.array_equal(self.pixels, other.pixels)
 
 
 # ---- numpy arrays -----------------------------------------------------------------------------

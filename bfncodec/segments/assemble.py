@@ -283,7 +283,7 @@ class _PictureAssembly(_Assembly):
         """Return the picture; one that lacks tiles no longer promises to come back byte for byte."""
         dropped = {Tag.PREVIEW} if self.found == len(self.extents) else {Tag.PREVIEW, Tag.SOURCE}
         extras = tuple(extra for extra in self.header.extras if extra.tag not in dropped)
-        picture = Picture(self.pixels, self.header.mode, self.header.origin, extras)
+        picture = Picture(self.pixels, self.header.mode, self.header.origin, extras, self.header.promised)
         return with_true_extras(picture, (self.sides[0], self.sides[1])) if self.part else picture
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import bfncodec
@@ -27,10 +29,11 @@ def test_the_example_of_the_page() -> None:
 
 
 def test_every_byte_of_a_file_with_all_there_can_be() -> None:
-    header = Header(Kind.IMAGE, Origin.PNG, Mode.L, extras=(Extra(Tag.SOURCE, b"\1\2\3\4"), Extra(Tag.CHUNKS, b"x")))
+    header = Header(Kind.IMAGE, Origin.PNG, Mode.L, extras=(Extra(Tag.SOURCE, b"\1"), Extra(Tag.CHUNKS, b"x")))
+    header = replace(header, promised=True)
     payload = ImageHead(32, 32, 1).write() + b"body"
     blob = pack_compact(header, Coded(Method.MODEL, payload, 0x89ABCDEF, MODEL))
-    rest = b"\xef\xcd" + MODEL + b"\xa2" + b"\1\2\3\4" + b"\x03\x81\x01x" + payload
+    rest = b"\xef\xcd" + MODEL + b"\xa2" + b"\1" + b"\x03\x81\x01x" + payload
     start = b"\xbf\x4e" + bytes([0b100_10_11_1])
     assert blob == start + crc16(start, rest).to_bytes(2, "little") + rest
     head = read_compact(blob)
@@ -75,14 +78,16 @@ def test_overhead_of_a_picture_is_at_most_eighteen_bytes(head: ImageHead, size: 
     assert len(pack_compact(Header(Kind.IMAGE), Coded(Method.MODEL, head.write(), 0, MODEL))) == size
 
 
-@pytest.mark.parametrize(("check", "more"), [(b"\1", 1), (b"\1\2\3\4", 4)])
-def test_a_picture_file_takes_the_checksum_of_what_it_becomes(check: bytes, more: int) -> None:
+@pytest.mark.parametrize("promised", [False, True])
+def test_a_picture_file_takes_a_byte_of_the_checksum_of_what_it_becomes(promised: bool) -> None:
     payload = varint(1) + varint(1) + b"abc"
     bare = pack_compact(Header(Kind.IMAGE), stored(payload, b"abc"))
-    blob = pack_compact(Header(Kind.IMAGE, Origin.PNG, extras=(Extra(Tag.SOURCE, check),)), stored(payload, b"abc"))
-    assert len(blob) == len(bare) + more
-    assert blob[7] == Origin.PNG << 4 | 0x80 * (more == 4)
-    assert unpack(blob).header.extra(Tag.SOURCE) == check
+    header = Header(Kind.IMAGE, Origin.PNG, extras=(Extra(Tag.SOURCE, b"\1\2\3\4"),), promised=promised)
+    blob = pack_compact(header, stored(payload, b"abc"))
+    assert len(blob) == len(bare) + 1
+    assert blob[7:9] == bytes([Origin.PNG << 4 | 0x80 * promised, 1])
+    found = unpack(blob).header
+    assert (found.extra(Tag.SOURCE), found.is_identical) == (b"\1", promised)
 
 
 def test_either_checksum_finds_what_the_other_cannot() -> None:

@@ -26,10 +26,17 @@ def source_of(origin: Origin, size: int) -> tuple[Extra, ...]:
     return (Extra(Tag.SOURCE, bytes(range(size))),) if origin.is_file else ()
 
 
+def in_form(header: Header, segmented: bool) -> Header:
+    """A header as a file of that form has it: with the whole checksum of a picture file, or its lowest byte."""
+    size = 4 if header.promised and segmented else 1
+    cut = (replace(each, value=each.value[:size]) if each.tag == Tag.SOURCE else each for each in header.extras)
+    return replace(header, extras=tuple(cut)) if header.is_file_of_pixels else header
+
+
 pictures = st.builds(
-    lambda look, size: Header(Kind.IMAGE, *look, extras=source_of(look[0], size)),
+    lambda look, same: Header(Kind.IMAGE, *look, extras=source_of(look[0], 4), promised=same and look[0].is_file),
     st.sampled_from([(origin, mode) for origin in Origin for mode in sorted(origin.modes)]),
-    st.sampled_from([1, 4]),
+    st.booleans(),
 )
 arrays = st.builds(
     lambda dtype, shape: Header(Kind.ARRAY, dtype=dtype, shape=shape),
@@ -66,7 +73,8 @@ def test_headers_come_back_in_the_compact_form(header: Header, found: tuple[Extr
         payload = bytes(prod(header.shape) * header.item_bytes)
         cut = Pieces((len(payload),))
     frame = unpack(pack(header, cut, [Coded(Method.STORED, payload, 0)]))
-    assert (frame.header, frame.cut) == (header, cut)
+    assert (frame.header, frame.cut) == (in_form(header, False), cut)
+    assert frame.header.agrees(header)
     assert frame.segment(0).payload == payload
 
 
@@ -80,7 +88,7 @@ def test_headers_come_back_in_the_segmented_form(header: Header, found: tuple[Ex
         if not prod(header.shape[1:]) or not header.shape:
             return
         header = replace(header, shape=(2, *header.shape[1:]))
-    again = unpack(pack(header, cut, coded)).header
+    again, header = unpack(pack(header, cut, coded)).header, in_form(header, True)
     assert replace(again, extras=()) == replace(header, extras=())
     assert sorted(again.extras, key=lambda extra: (extra.tag, extra.value)) == sorted(
         header.extras, key=lambda extra: (extra.tag, extra.value)
@@ -97,7 +105,7 @@ def test_headers_come_back_in_the_segmented_form(header: Header, found: tuple[Ex
         (Header(Kind.IMAGE, Origin.OBJECT, Mode.LA), b"\x03"),
         (Header(Kind.IMAGE, Origin.BIG_ENDIAN_ARRAY, Mode.RGB16), b"\x77"),
         (Header(Kind.IMAGE, Origin.TIFF, Mode.I16, extras=source_of(Origin.TIFF, 1)), b"\x66\x00"),
-        (Header(Kind.IMAGE, Origin.PNG, Mode.P, extras=source_of(Origin.PNG, 4)), b"\xa4\x00\x01\x02\x03"),
+        (Header(Kind.IMAGE, Origin.PNG, Mode.P, extras=source_of(Origin.PNG, 1), promised=True), b"\xa4\x00"),
         (Header(Kind.ARRAY, dtype="u1", shape=(300, 2)), b"\x02\xac\x02\x02"),
         (Header(Kind.ARRAY, dtype="u2", shape=()), b"\x10"),
         (Header(Kind.ARRAY, dtype="b1", shape=(5,)), b"\xf1\x00\x05"),
@@ -112,6 +120,26 @@ def test_fields_as_the_page_gives_them(header: Header, written: bytes) -> None:
     assert write_head(header, segmented=False) == written
     extras = bool(header.in_block)
     assert read_head(Reader(written), header.kind, extras, False, Limits()) == header
+
+
+def test_a_segmented_picture_file_has_the_whole_checksum_of_what_it_was() -> None:
+    header = Header(Kind.IMAGE, Origin.PNG, Mode.P, extras=source_of(Origin.PNG, 4), promised=True)
+    assert write_head(header, segmented=True) == b"\xa4\x00\x01\x02\x03"
+    assert read_head(Reader(b"\xa4\x00\x01\x02\x03"), Kind.IMAGE, False, True, Limits()) == header
+    other = replace(header, promised=False)
+    assert write_head(other, segmented=True) == b"\x24\x00"
+    assert not read_head(Reader(b"\x24\x00"), Kind.IMAGE, False, True, Limits()).is_identical
+    assert not header.without(Tag.SOURCE).is_identical
+
+
+def test_headers_agree_whatever_form_they_were_in() -> None:
+    header = Header(Kind.IMAGE, Origin.PNG, extras=(*source_of(Origin.PNG, 4), Extra(Tag.CHUNKS, b"x")), promised=True)
+    turned = replace(in_form(header, False), extras=in_form(header, False).extras[::-1])
+    assert header.agrees(turned)
+    assert turned.agrees(header)
+    assert not header.agrees(replace(turned, promised=False))
+    assert not header.agrees(turned.without(Tag.SOURCE))
+    assert not header.agrees(replace(turned, extras=(Extra(Tag.SOURCE, b"\1"), Extra(Tag.CHUNKS, b"x"))))
 
 
 def test_a_segmented_array_has_no_first_side() -> None:
@@ -147,9 +175,11 @@ def test_types_to_come_are_newer(data: bytes) -> None:
 
 @pytest.mark.parametrize("origin", FILE_ORIGINS)
 @pytest.mark.parametrize("flag", [0, 0x80])
-def test_the_checksum_of_the_file_must_be_there(origin: Origin, flag: int) -> None:
+@pytest.mark.parametrize("segmented", [False, True])
+def test_the_checksum_of_the_file_must_be_there(origin: Origin, flag: int, segmented: bool) -> None:
+    data = bytes([origin << 4 | flag]) + bytes(3 if flag and segmented else 0)
     with pytest.raises(DamagedError, match="cut off"):
-        read_head(Reader(bytes([origin << 4 | flag]) + bytes(3 if flag else 0)), Kind.IMAGE, False, False, Limits())
+        read_head(Reader(data), Kind.IMAGE, False, segmented, Limits())
 
 
 # ---- where extras stand -------------------------------------------------------------------------

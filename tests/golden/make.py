@@ -46,6 +46,7 @@ from bfncodec.segments.bytes import encode_bytes  # noqa: E402
 from bfncodec.segments.encode import encode_frame  # noqa: E402
 from bfncodec.segments.plan import Choice  # noqa: E402
 from bfncodec.segments.policy import DEFAULT_POLICY, Policy  # noqa: E402
+from reader.png import filtered  # noqa: E402
 from support.forge import Piece, put_together, take_apart  # noqa: E402
 from support.frames import MODEL, modelled, stored  # noqa: E402
 from support.goldens import becomes, digest  # noqa: E402
@@ -199,6 +200,9 @@ def files() -> Iterator[Golden]:
         "png_grey16": saved(picture(20, 20, 1)[:, :, 0].astype(np.uint16) * 201, "PNG"),
         "png_packed": png_stored(),
         "png_level": saved(rgb, "PNG", compress_level=9),
+        "png_optimize": saved(ties(), "PNG", optimize=True),
+        "png_bare": png((30, 20), 4, 3, bytes(20 * 16), chunk(b"PLTE", bytes(range(48))), deflate=best_deflate),
+        "png_least": png((5, 200), 8, 0, filtered(ties().tobytes(), 5, 1, [5] * 200)),
         "webp": saved(rgb, "WEBP", lossless=True, exact=True, icc_profile=b"a colour profile"),
         "bmp": saved(rgb, "BMP"),
         "bmp_palette": saved(colours, "BMP"),
@@ -224,6 +228,17 @@ def files() -> Iterator[Golden]:
     content = read_file(made["bmp"])
     assert content is not None
     yield "segmented_bmp", frame_of(content, SMALL), made["bmp"]
+
+
+def ties() -> np.ndarray[Any, Any]:
+    """A grey picture with rows of which several filters make equal sums."""
+    return noise(200, 5) % 8
+
+
+def best_deflate(rows: bytes) -> bytes:
+    """The stream of zlib with all its memory."""
+    coder = zlib.compressobj(9, memLevel=9)
+    return coder.compress(rows) + coder.flush()
 
 
 def png_stored() -> bytes:

@@ -11,7 +11,7 @@ from struct import pack
 from reader.errors import DamagedError, NewerError
 from reader.frame import MODES_OF, read_extras
 from reader.methods import MODES, Mode, Samples, packed, unpacked
-from reader.packing import LEAST, PLAIN, Packing, read_packing
+from reader.packing import Packing, read_packing, short_packing
 from reader.palettes import Palette, read_palette
 from reader.png import SIGNATURE, filtered
 from reader.tiff import make_tiff
@@ -90,7 +90,11 @@ def make_png(mode: Mode, samples: Samples, tags: Tags) -> bytes:
         raise DamagedError("IHDR or IEND among the chunks")
     if palette:
         chunks = with_palette(chunks, palette)
-    packing = read_packing(tags[0x89]) if 0x89 in tags else PLAIN
+    bare = mode.name == "P" and bits == 8
+    if 0x89 in tags:
+        packing = read_packing(tags[0x89], samples.width, bare=bare)
+    else:
+        packing = short_packing(6, 0, samples.width, bare=bare)
     rows = b"".join(png_rows(mode, bits, samples, packing, interlaced=interlaced))
     colour = COLOUR_TYPES[mode.name.removesuffix(";16") if mode.channels > 1 else mode.name]
     head = pack(">IIBBBBB", samples.width, samples.height, bits, colour, 0, 0, interlaced)
@@ -116,7 +120,6 @@ PASSES = ((0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), 
 def png_rows(mode: Mode, bits: int, samples: Samples, packing: Packing, *, interlaced: bool) -> Iterator[bytes]:
     """Rows with their filters."""
     data, pixel, width, done = samples.data, mode.channels * mode.width, samples.width, 0
-    default = packing.filter if packing is not PLAIN else 0 if mode.name == "P" or bits < 8 else LEAST
     if mode.bilevel:
         data = unpacked(data, 1, width)
     if mode.width == 2:
@@ -129,7 +132,7 @@ def png_rows(mode: Mode, bits: int, samples: Samples, packing: Packing, *, inter
             continue
         if bits < 8:
             chosen = packed(chosen, bits, across)
-        kinds = [packing.others.get(done + k, default) for k in range(len(rows))]
+        kinds = [packing.others.get(done + k, packing.filter) for k in range(len(rows))]
         yield filtered(chosen, (across * pixel * min(bits, 8) + 7) // 8, pixel, kinds)
         done += len(rows)
     if packing.others and max(packing.others) >= done:

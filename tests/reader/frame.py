@@ -423,7 +423,8 @@ def read_fields(reader: Bytes, kind: int, *, segmented: bool) -> Fields:
             raise NewerError(f"mode {mode} of origin {origin}")
         if exact and not 2 <= origin <= 6:
             raise DamagedError("an object that is said to be a file that comes back byte for byte")
-        return PictureFields(exact, origin, mode, reader.take((4 if exact else 1) if 2 <= origin <= 6 else 0))
+        size = 0 if not 2 <= origin <= 6 else 4 if exact and segmented else 1
+        return PictureFields(exact, origin, mode, reader.take(size))
     if kind == ARRAY:
         return read_array_fields(reader, segmented=segmented)
     if kind > ARRAY:

@@ -8,21 +8,23 @@ from dataclasses import dataclass, field
 from reader.errors import DamagedError
 from reader.wire import Bytes
 
-LEAST = 5  # in the place of a filter: the one with the least sum
+FOUR, FIVE = 6, 7
+RULES = {5: (0, 1, 2, 3, 4), FOUR: (0, 2, 1, 4), FIVE: (0, 2, 1, 3, 4)}
+"""In the place of a filter: of those in this order the first with the least sum."""
 
 
 @dataclass(frozen=True)
 class Packing:
     """Parameters of zlib, filters and chunks. filter: of all rows but the others. sizes: of all chunks but the last."""
 
-    level: int = 6
-    strategy: int = 0
-    memory: int = 8
-    window: int = 15
-    head: int = 0x17  # CINFO 7, FLEVEL 2
-    stored: int = 0
-    filter: int = 0
-    size: int = 0
+    level: int
+    strategy: int
+    memory: int
+    window: int
+    head: int
+    stored: int
+    filter: int
+    size: int
     sizes: tuple[int, ...] = ()
     others: dict[int, int] = field(default_factory=dict)
 
@@ -49,7 +51,12 @@ class Packing:
         return [*found, stream]
 
 
-PLAIN = Packing()
+def short_packing(level: int, kind: int, width: int, *, bare: bool) -> Packing:
+    """The packing of a short tag 89, or of level 6 and kind 0 without one. bare: mode P of 8 bits."""
+    bare = bare or kind == 2
+    flevel = (0, 0, 1, 1, 1, 1, 2, 3, 3, 3)[level]
+    rule = FIVE if kind == 1 else 0 if bare else FOUR
+    return Packing(level, 0 if bare else 1, 9, 15, flevel << 3 | 7, 0, rule, max(1 << 16, 4 * width))
 
 
 def stored_block(part: bytes, is_last: bool) -> bytes:
@@ -57,13 +64,18 @@ def stored_block(part: bytes, is_last: bool) -> bytes:
     return bytes([is_last]) + size + bytes(v ^ 255 for v in size) + part
 
 
-def read_packing(value: bytes) -> Packing:
+def read_packing(value: bytes, width: int, *, bare: bool) -> Packing:
     """The packing of tag 89."""
+    if value and value[0] >> 7:
+        level, kind = value[0] & 15, value[0] >> 4 & 7
+        if len(value) > 1 or not 1 <= level <= 9 or kind > 2:
+            raise DamagedError(f"a packing {value[:3].hex()}")
+        return short_packing(level, kind, width, bare=bare)
     reader = Bytes(value)
     first, second, third = reader.take(3)
     level, strategy, memory, window = first & 15, first >> 4, second & 15, (second >> 4) + 8
     kind = third >> 5
-    if level > 9 or strategy > 4 or not 1 <= memory <= 9 or not 9 <= window <= 15 or kind > LEAST:
+    if level > 9 or strategy > 4 or not 1 <= memory <= 9 or not 9 <= window <= 15:
         raise DamagedError(f"a packing that begins with {value[:3].hex()}")
     stored = reader.varint() if not level else 0
     if not level and not 256 <= stored <= 65_535:

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Iterator
 
 from reader.errors import DamagedPayloadError
+from reader.packing import RULES
 from reader.wire import Bytes
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -78,14 +79,14 @@ def guess(kind: int, a: int, b: int, d: int) -> int:
 
 
 def filtered(rows: bytes, size: int, step: int, kinds: list[int]) -> bytes:
-    """Rows of `size` bytes with the number of their filter, 5 for the one with the least sum, before each."""
+    """Rows of `size` bytes with the number of their filter before each. kinds: filters, or rules as in tag 89."""
     above, found = bytes(size), []
     for start, kind in zip(range(0, len(rows), size), kinds, strict=True):
         row = rows[start : start + size]
         a, d = (bytes(step) + row)[:size], (bytes(step) + above)[:size]
         lines = [
             bytes([k, *(v - guess(k, *near) & 255 for v, *near in zip(row, a, above, d, strict=True))])
-            for k in (range(5) if kind == 5 else [kind])
+            for k in RULES.get(kind, (kind,))
         ]
         found.append(min(lines, key=lambda line: sum(min(v, 256 - v) for v in line[1:])))
         above = row

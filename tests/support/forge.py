@@ -74,7 +74,9 @@ class File:
     @property
     def check_bytes(self) -> int:
         """How many bytes of the checksum of the file that a picture becomes there are."""
-        return (4 if self.look & _IDENTICAL else 1) if 2 <= self.look >> 4 & 7 <= 6 else 0
+        if not 2 <= self.look >> 4 & 7 <= 6:
+            return 0
+        return 4 if self.look & _IDENTICAL and self.is_segmented else 1
 
 
 # ---- apart and together -----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""PNG files (third edition): chunks as they are, and pixels in one IDAT chunk with filters by a fixed rule.
+"""PNG files (third edition): chunks as they are, and pixels packed as Pillow packs them, or as a tag says.
 
 Pixels are decoded by Pillow from a file of nothing but them, then filtered as the file says and compared with what the
 file holds, byte for byte; Pillow has no 16-bit colour, which is decoded here. So neither side is taken at its word.

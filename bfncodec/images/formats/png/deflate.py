@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
-__all__ = ["LARGEST_BLOCK", "PLAIN", "SMALLEST_BLOCK", "Deflate"]
+__all__ = ["LARGEST_BLOCK", "SMALLEST_BLOCK", "Deflate"]
 
 _HEAD, _CHECKSUM = 2, 4  # bytes before and after what is deflated
 _METHOD = 8  # Deflate, in the low bits of the first byte of the head
@@ -16,6 +16,7 @@ _LEAST_WINDOW, _WINDOW = 9, 15  # bits
 _LOOKAHEAD = 262  # bytes by which matches reach less far than the window
 _DYNAMIC = 2  # type of a block with codes of its own
 _HIGHEST = 3  # level in the head: of 7 to 9
+_LEVELS = 10
 _PIECE = 1 << 15  # bytes after which a candidate is compared with the stream
 _TRIES, _ENCODINGS = 1 << 19, 5  # the search feeds at most so many bytes, and so many times the content
 
@@ -29,7 +30,7 @@ _BY_LEVEL: tuple[tuple[tuple[int, int], ...], ...] = (
 """Level and strategy of zlib by the level in the head of a stream, the usual ones first."""
 _MEMORIES = (8, 9, 7, 6, 5, 4, 3, 2, 1)
 _FIRST = ((9, _FILTERED, 8), (9, _DEFAULT, 8), (7, _FILTERED, 9), (7, _FILTERED, 8))
-"""Level, strategy and memory that are tried before all others of that level in the head: ImageMagick's is the third."""
+"""Level, strategy and memory that are tried early where the head tells of that level: ImageMagick's is the third."""
 
 
 class _Storer:
@@ -65,9 +66,9 @@ class Deflate:
     on how it is fed.
     """
 
-    level: int = 6
-    strategy: int = zlib.Z_DEFAULT_STRATEGY
-    memory: int = 8
+    level: int
+    strategy: int = _DEFAULT
+    memory: int = 9
     window: int = _WINDOW
     told_window: int = _WINDOW - 8
     told_level: int = 2
@@ -83,12 +84,20 @@ class Deflate:
         return b"".join([*out, coder.flush(), checksum.to_bytes(_CHECKSUM, "big")])
 
     @classmethod
-    def find(cls, content: bytes, stream: bytes) -> Deflate | None:
-        """Return the parameters that make a zlib stream of its content; None where none are found soon."""
-        if not stream[_HEAD] >> 1 & 3 and (stored := cls._of_stored(content, stream)) is not None:
+    def of_level(cls, level: int, strategy: int) -> Deflate:
+        """Return what zlib does at a level, with all its memory; the head is as zlib writes it."""
+        return cls(level, strategy, told_level=min(level // 2, 1) + (level > 5) + (level > 6))
+
+    @classmethod
+    def find(cls, content: bytes, stream: bytes, like: Deflate) -> Deflate | None:
+        """Return the parameters that make a zlib stream of its content; None where none are found soon.
+
+        like: parameters of which strategy and memory are tried first.
+        """
+        if not stream[_HEAD] >> 1 & 3 and (stored := cls._of_stored(content, stream, like)) is not None:
             return stored
         left = _TRIES + _ENCODINGS * len(content)
-        for candidate in _candidates(len(content), stream):
+        for candidate in _candidates(len(content), stream, like):
             if candidate._head() != stream[:_HEAD]:
                 return None
             agrees, fed = candidate._try(content, stream)
@@ -98,8 +107,15 @@ class Deflate:
         return None
 
     @classmethod
-    def _of_stored(cls, content: bytes, stream: bytes) -> Deflate | None:
-        """Return the parameters of a stream of stored blocks of one size, None for any other."""
+    def _of_stored(cls, content: bytes, stream: bytes, like: Deflate) -> Deflate | None:
+        """Return the parameters of a stream of stored blocks of one size, None for any other.
+
+        Those of any level of `like`, whose coder stores what it cannot make smaller, are found before.
+        """
+        for level in range(1, _LEVELS):
+            alike = cls.of_level(level, like.strategy)
+            if alike._head() == stream[:_HEAD] and alike._try(content, stream)[0]:
+                return alike
         last = stream[_HEAD] & 1
         size = LARGEST_BLOCK if last else int.from_bytes(stream[_HEAD + 1 : _HEAD + 3], "little")
         found = cls(0, told_window=stream[0] >> 4, told_level=stream[1] >> 6, block=size)
@@ -123,11 +139,7 @@ class Deflate:
         return stream[at:-_CHECKSUM] == coder.flush(), len(content)
 
 
-PLAIN = Deflate()
-"""Parameters for a stream of which nothing is known: zlib's own defaults."""
-
-
-def _candidates(size: int, stream: bytes) -> Iterator[Deflate]:
+def _candidates(size: int, stream: bytes, like: Deflate) -> Iterator[Deflate]:
     """Yield parameters in the order in which they are likely, given the head of a stream and its first block.
 
     size: bytes of the content.
@@ -135,9 +147,9 @@ def _candidates(size: int, stream: bytes) -> Iterator[Deflate]:
     window, level, kinds = stream[0] >> 4, stream[1] >> 6, list(_BY_LEVEL[stream[1] >> 6])
     if not level and stream[_HEAD] >> 1 & 3 < _DYNAMIC:
         kinds += [(number, zlib.Z_FIXED) for number in (6, 9, 1, 2, 3, 4, 5, 7, 8)]
-    tries = dict.fromkeys((*kind, memory) for memory in _MEMORIES for kind in kinds)
-    if level == _HIGHEST:
-        tries = dict.fromkeys(_FIRST) | tries
+    first = [(number, like.strategy, like.memory) for number, _ in kinds]
+    usual = _FIRST if level == _HIGHEST else ()
+    tries = dict.fromkeys([*first, *usual, *((*kind, memory) for memory in _MEMORIES for kind in kinds)])
     for (number, strategy, memory), bits in product(tries, _windows(window + 8, size)):
         yield Deflate(number, strategy, memory, bits, window, level)
 

@@ -72,9 +72,10 @@ def restored(found: Parsed) -> Picture:
     picture = found.picture
     head, parts = _head_of(picture)[0], [body for role, body in found.spans if role is Role.PIXELS]
     packing = pixels.find_packing(head, _own_pixels(picture), parts)
-    if packing is None or packing == Packing.plain(head):
+    plain = Packing.plain(head)
+    if packing is None or packing == plain:
         return picture
-    return replace(picture, extras=(*picture.extras, packing.write()))
+    return replace(picture, extras=(*picture.extras, packing.write(plain)))
 
 
 def _head_of(picture: Picture) -> tuple[Head, list[Chunk]]:

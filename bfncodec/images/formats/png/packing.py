@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -13,15 +15,21 @@ from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.kinds import Mode
 from bfncodec.format.wire import Reader, varint
 from bfncodec.images.formats.png.container import Head
-from bfncodec.images.formats.png.deflate import LARGEST_BLOCK, PLAIN, SMALLEST_BLOCK, Deflate
-from bfncodec.images.formats.png.rows import FILTERS, best_filtered, filtered
-from bfncodec.runtime.arrays import Bytes
+from bfncodec.images.formats.png.deflate import LARGEST_BLOCK, SMALLEST_BLOCK, Deflate
+from bfncodec.images.formats.png.rows import FILTERS, costs, filtered, least
+from bfncodec.runtime.arrays import Bytes, Ints
 
-__all__ = ["LEAST", "Filters", "Packing", "chunks_of"]
+__all__ = ["ORDERS", "Filters", "Packing", "chunks_of"]
 
-LEAST = FILTERS
-"""In the place of a filter: that whose differences have the least sum."""
+_FOUR, _FIVE = FILTERS + 1, FILTERS + 2  # Pillow's rules, without and with `optimize`
+ORDERS = {FILTERS: (0, 1, 2, 3, 4), _FOUR: (0, 2, 1, 4), _FIVE: (0, 2, 1, 3, 4)}
+"""Rules in the place of a filter: of those in an order, the first whose differences have the least sum."""
+_RULES = FILTERS + len(ORDERS)
+_SHORT, _KINDS, _UNFILTERED = 0x80, 3, 2  # bit of the short form, number of its kinds, the kind without filters
+_LARGEST_CHUNK, _PIXEL = 1 << 16, 4  # bytes of a chunk without a tag; for each pixel of a row, where that is more
 _STRATEGIES, _MEMORIES, _WINDOWS, _LEVELS = 5, 9, 7, 9
+_LEVEL = 6  # without a tag
+_BYTE = 8  # bits of a number whose rows have no filter then
 _ONE, _EVEN, _LISTED, _LEAST_POWER, _MOST_POWER = 0, 1, 2, 8, 30
 _SMALLEST = 1 << _LEAST_POWER  # chunk of a size that all have
 _FEW, _EACH = 1024, 256  # listed chunks: at most so many, and one for so many bytes of rows
@@ -31,32 +39,39 @@ _FEW, _EACH = 1024, 256  # listed chunks: at most so many, and one for so many b
 class Filters:
     """Filters of all rows, counted through all passes.
 
-    rule: 0 to 4, or LEAST. others: rows with another filter, rising, and their filters.
+    rule: 0 to 4, or one of ORDERS. others: rows with another filter, rising, and their filters.
     """
 
     rule: int
     others: tuple[tuple[int, int], ...] = ()
 
     @classmethod
-    def of(cls, found: Bytes, least: Bytes) -> Filters:
-        """Return filters by the rule that has the fewest exceptions. least: what LEAST gives."""
-        rules = [*range(FILTERS), LEAST]
-        wrong = [np.flatnonzero(found != (least if rule == LEAST else rule)) for rule in rules]
-        rule = min(rules, key=lambda rule: len(wrong[rule]))
-        return cls(rule, tuple((int(row), int(found[row])) for row in wrong[rule]))
+    def of(cls, found: Bytes, costs_of: Callable[[], Ints], plain: Filters) -> Filters:
+        """Return filters by the rule that has the fewest exceptions, that of `plain` if no other has fewer.
+
+        costs_of: returns the costs of every filter in every row; called where rule or exceptions need them.
+        """
+        known = cache(costs_of)
+        best: tuple[int, Ints] | None = None
+        for rule in dict.fromkeys((plain.rule, _FIVE, *range(_RULES))):
+            wrong = np.flatnonzero(found != (least(known(), ORDERS[rule]) if rule in ORDERS else rule))
+            if best is None or len(wrong) < len(best[1]):
+                best = rule, wrong
+            if not len(wrong):
+                break
+        assert best is not None
+        return cls(best[0], tuple((int(row), int(found[row])) for row in best[1]))
 
     def apply(self, rows: Bytes, first: int, step: int) -> Bytes:
         """Return rows with their filter in front, uint8 ``[H, 1 + B]``. first: number of the first of them."""
-        if self.rule == LEAST:
-            filters, made = best_filtered(rows, step)
+        if self.rule in ORDERS:
+            filters = least(costs(rows, step), ORDERS[self.rule])
         else:
-            filters, made = np.full(len(rows), self.rule, np.uint8), rows
+            filters = np.full(len(rows), self.rule, np.uint8)
         for row, number in self.others:
             if first <= row < first + len(rows):
                 filters[row - first] = number
-        if self.others or self.rule not in (0, LEAST):
-            made = filtered(rows, filters, step)
-        return np.concatenate([filters[:, None], made], axis=1)
+        return np.concatenate([filters[:, None], filtered(rows, filters, step)], axis=1)
 
     def write(self) -> bytes:
         """Return the exceptions: of each a varint, five times the rows since the one before, and the filter."""
@@ -85,13 +100,20 @@ class Packing:
     """
 
     filters: Filters
-    deflate: Deflate = PLAIN
-    chunks: int | tuple[int, ...] = ()
+    deflate: Deflate
+    chunks: int | tuple[int, ...]
 
     @classmethod
     def plain(cls, head: Head) -> Packing:
-        """Return the packing of a file of which nothing is known. Numbers of a palette and bits are not filtered."""
-        return cls(Filters(0 if head.depth < 8 or head.mode is Mode.P else LEAST))
+        """Return the packing of a file of which nothing is known: that of Pillow, asked for nothing."""
+        bare = head.mode is Mode.P and head.depth == _BYTE
+        strategy = zlib.Z_DEFAULT_STRATEGY if bare else zlib.Z_FILTERED
+        chunk = max(_LARGEST_CHUNK, _PIXEL * head.width)
+        return cls(Filters(0 if bare else _FOUR), Deflate.of_level(_LEVEL, strategy), chunk)
+
+    def deflate_for(self, filters: Filters) -> Deflate:
+        """Return what most likely made a stream of rows with these filters."""
+        return self._short(_LEVEL, _UNFILTERED if filters == Filters(0) else 0).deflate
 
     def cut(self, stream: bytes) -> list[bytes]:
         """Return the contents of IDAT chunks; what is left of a stream of another size is in the last."""
@@ -101,9 +123,11 @@ class Packing:
             cuts = [cut for cut in accumulate(self.chunks, initial=0) if cut < len(stream)]
         return [stream[start:stop] for start, stop in pairwise([*cuts, len(stream)])]
 
-    def write(self) -> Extra:
-        """Return the extra that holds it."""
-        coder = self.deflate
+    def write(self, plain: Packing) -> Extra:
+        """Return the extra that holds it. plain: the packing without one, of which the short form differs in little."""
+        coder, short = self.deflate, self.short_byte(plain)
+        if short is not None:
+            return Extra(Tag.DEFLATED, bytes([short]))
         fields = (
             coder.strategy << 4 | coder.level,
             coder.window - 8 << 4 | coder.memory,
@@ -112,14 +136,28 @@ class Packing:
         block = b"" if coder.level else varint(coder.block)
         return Extra(Tag.DEFLATED, bytes(fields) + block + self._write_chunks() + self.filters.write())
 
+    def short_byte(self, plain: Packing) -> int | None:
+        """Return the byte that says all of it, None where it differs in more from the packing without a tag."""
+        level = self.deflate.level
+        kind = next((kind for kind in range(_KINDS) if level and self == plain._short(level, kind)), None)
+        return None if kind is None else _SHORT | kind << 4 | level
+
+    def _short(self, level: int, kind: int) -> Packing:
+        """Return the packing with another level, and of kind 1 with rule _FIVE, of kind 2 as numbers of a palette."""
+        filters = (self.filters, Filters(_FIVE), Filters(0))[kind]
+        strategy = zlib.Z_DEFAULT_STRATEGY if kind == _UNFILTERED else self.deflate.strategy
+        return replace(self, filters=filters, deflate=Deflate.of_level(level, strategy))
+
     @classmethod
     def read(cls, value: bytes, head: Head) -> Packing:
         """Read what :meth:`write` wrote, of a picture with that head. DamagedError for what it does not write."""
+        if value and value[0] & _SHORT:
+            return cls._read_short(value, cls.plain(head))
         reader = Reader(value)
         first, second, third = reader.take(3, "how a stream was deflated")
         strategy, level, window, memory = first >> 4, first & 15, second >> 4, second & 15
         known = strategy < _STRATEGIES and level <= _LEVELS and 1 <= window <= _WINDOWS and 1 <= memory <= _MEMORIES
-        if not known or third >> 5 > LEAST:
+        if not known:
             raise DamagedError(f"a stream cannot be deflated as {value[:3].hex()} says")
         block = LARGEST_BLOCK if level else reader.varint("the size of stored blocks")
         if not SMALLEST_BLOCK <= block <= LARGEST_BLOCK:
@@ -129,6 +167,13 @@ class Packing:
         size = sum(rows * (1 + head.row_bytes(columns)) for rows, columns in sides)
         chunks = _read_chunks(reader, _FEW + size // _EACH)
         return cls(Filters.read(third >> 5, reader, sum(rows for rows, _ in sides)), deflate, chunks)
+
+    @classmethod
+    def _read_short(cls, value: bytes, plain: Packing) -> Packing:
+        level, kind = value[0] & 15, (value[0] & ~_SHORT) >> 4
+        if len(value) > 1 or not 1 <= level <= _LEVELS or kind >= _KINDS:
+            raise DamagedError(f"a stream cannot be deflated as {value[:3].hex()} says")
+        return plain._short(level, kind)
 
     def _write_chunks(self) -> bytes:
         if not isinstance(self.chunks, int):

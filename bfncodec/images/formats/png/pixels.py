@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,10 +12,10 @@ from bfncodec.format.kinds import Mode
 from bfncodec.images.formats.png.container import Head, png_file
 from bfncodec.images.formats.png.deflate import Deflate
 from bfncodec.images.formats.png.packing import Filters, Packing, chunks_of
-from bfncodec.images.formats.png.rows import best_filtered, filtered, pack_rows, unfiltered, unpack_rows
+from bfncodec.images.formats.png.rows import costs, filtered, pack_rows, unfiltered, unpack_rows
 from bfncodec.images.formats.spans import UnfitError
 from bfncodec.images.samples import from_image, open_stream
-from bfncodec.runtime.arrays import Bytes, Pixels
+from bfncodec.runtime.arrays import Bytes, Ints, Pixels
 
 __all__ = ["decode", "encode", "find_packing"]
 
@@ -40,12 +41,18 @@ def find_packing(head: Head, pixels: Pixels, chunks: Sequence[bytes]) -> Packing
     stream = b"".join(chunks)
     found = _read_passes(head, stream)
     content = b"".join(rows.tobytes() for rows in found)
-    cut, deflate = chunks_of(list(map(len, chunks)), len(content)), Deflate.find(content, stream)
+    plain, cut = Packing.plain(head), chunks_of(list(map(len, chunks)), len(content))
+
+    def costs_of_all() -> Ints:
+        return np.concatenate([costs(pack_rows(pixels[part], head.depth), head.step) for part in head.passes], axis=1)
+
+    filters = Filters.of(np.concatenate([rows[:, 0] for rows in found]), costs_of_all, plain.filters)
+    deflate = Deflate.find(content, stream, plain.deflate_for(filters))
     if cut is None or deflate is None:
         return None
-    least = [best_filtered(pack_rows(pixels[part], head.depth), head.step)[0] for part in head.passes]
-    filters = Filters.of(np.concatenate([rows[:, 0] for rows in found]), np.concatenate(least))
-    return Packing(filters, deflate, cut)
+    alike = Packing(filters, deflate, plain.chunks)
+    is_short = plain.cut(stream) == list(chunks) and alike.short_byte(plain) is not None
+    return alike if is_short else replace(alike, chunks=cut)
 
 
 def decode(head: Head, stream: bytes) -> Pixels:

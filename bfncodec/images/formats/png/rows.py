@@ -7,13 +7,13 @@ from the bytes to the left, above, and above to the left. Rows here are uint8 ``
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from bfncodec.runtime.arrays import Bytes, Pixels
+from bfncodec.runtime.arrays import Bytes, Ints, Pixels
 
-__all__ = ["FILTERS", "best_filtered", "filtered", "pack_rows", "unfiltered", "unpack_rows"]
+__all__ = ["FILTERS", "costs", "filtered", "least", "pack_rows", "unfiltered", "unpack_rows"]
 
 FILTERS = 5
 """Number of filters: none, left, above, their average, Paeth's."""
@@ -36,22 +36,25 @@ def filtered(rows: Bytes, filters: Bytes, step: int) -> Bytes:
     return out
 
 
-def best_filtered(rows: Bytes, step: int) -> tuple[Bytes, Bytes]:
-    """Return filters and differences of rows, each by the filter whose differences have the least sum of magnitudes.
+def costs(rows: Bytes, step: int) -> Ints:
+    """Return the sums of magnitudes of the differences that every filter makes of rows, int64 ``[FILTERS, H]``.
 
-    Of equal ones the filter with the lowest number is taken. Differences count as signed bytes.
+    Differences count as signed bytes.
     """
-    filters, out = np.zeros(len(rows), np.uint8), np.empty_like(rows)
+    out = np.empty((FILTERS, len(rows)), np.int64)
     for band, above in _bands(rows):
         around = (_shifted(rows[band], step), above, _shifted(above, step))
-        least = None
         for number in range(FILTERS):
             made = rows[band] - _predicted(number, *around)
-            cost = np.minimum(made, -made).sum(1, dtype=np.int64)
-            better = cost >= 0 if least is None else cost < least
-            least = cost if least is None else np.minimum(least, cost)
-            filters[band][better], out[band][better] = number, made[better]
-    return filters, out
+            out[number, band] = np.minimum(made, -made).sum(1, dtype=np.int64)
+    return out
+
+
+def least(costs: Ints, order: Sequence[int]) -> Bytes:
+    """Return for each row the filter of least cost of those in an order, the first of equal ones."""
+    numbers = np.array(order, np.uint8)
+    chosen: Bytes = numbers[costs[numbers].argmin(0)]
+    return chosen
 
 
 def unfiltered(differences: Bytes, filters: Bytes, step: int) -> Bytes:
