@@ -41,6 +41,7 @@ PUBLIC = {"__init__", "__main__", "api", "errors", "models"}  # the only modules
 HEAVY = {
     "PIL": "looking at a file needs no pictures",
     "constriction": "loads NumPy",
+    "jinja2": "optional",
     "llvmlite": "optional, and half a second",
     "matplotlib": "optional, and a second",
     "multiprocessing": "for trainings only",

@@ -19,7 +19,12 @@ EXTRAS = {
     "zarr": "stores of arrays: pip install 'bfncodec[zarr]'",
     "numcodecs": "stores of arrays: pip install 'bfncodec[zarr]'",
     "fsspec": "compressed files in pandas and others: pip install 'bfncodec[fsspec]'",
-    "matplotlib": "plots: pip install 'bfncodec[plot]'",
+    "jinja2": "pages, measure --html: pip install 'bfncodec[report]'",
+    "matplotlib": "plots, measure --plot and bench --plot: pip install 'bfncodec[plot]'",
+    "imagecodecs": "JPEG XL and other pictures in bench: pip install 'bfncodec[bench]'",
+    "zstandard": "zstd in bench: pip install 'bfncodec[bench]'",
+    "brotli": "brotli in bench: pip install 'bfncodec[bench]'",
+    "pyppmd": "PPMd in bench: pip install 'bfncodec[bench]'",
 }
 """Optional libraries, and what each is for."""
 

@@ -27,7 +27,7 @@ from bfncodec.segments.policy import DEFAULT_POLICY, Policy
 DRAWS = 4
 """Draws of the sender's noise that the ideal of an archive is the mean of."""
 
-__all__ = ["DRAWS", "Measurement", "measure", "measure_frame"]
+__all__ = ["DRAWS", "Measurement", "coded_items", "measure", "measure_frame"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +128,7 @@ def measure_frame(content: Content, blob: bytes, codecs: CodecSource, draws: int
     for segment in segments:
         if segment.method is Method.MODEL:
             codec = codecs.identified(segment.model)
-            for item, payload in _coded_items(content, segment, codec):
+            for item, payload in coded_items(content, segment, codec):
                 accounts.append(codec.account(item, payload, draws))
                 coded += 8 * len(payload)
     initial, protection = sum(found.initial for found in accounts), sum(found.protection for found in accounts)
@@ -144,7 +144,7 @@ def measure_frame(content: Content, blob: bytes, codecs: CodecSource, draws: int
     )
 
 
-def _coded_items(content: Content, segment: Segment, codec: Codec[Any]) -> Iterator[tuple[bytes | Pixels, bytes]]:
+def coded_items(content: Content, segment: Segment, codec: Codec[Any]) -> Iterator[tuple[bytes | Pixels, bytes]]:
     """Yield every item that the codec was given for a segment with the payload that it made of it."""
     if not isinstance(content, Picture):
         yield content.data[slice(*segment.extent[0])], segment.payload

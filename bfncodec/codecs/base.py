@@ -29,7 +29,7 @@ Weights = TypeVar("Weights")
 Network = TypeVar("Network")
 
 _BY_VALUES = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, AssertionError, RuntimeError)
-_WORK = ("encode_items", "decode_items", "codelength", "ideal", "games", "draw")
+_WORK = ("encode_items", "decode_items", "codelength", "surprise", "ideal", "games", "draw")
 
 
 def _blamed(work: Callable[P, R]) -> Callable[P, R]:

@@ -119,6 +119,13 @@ class ImageCodec(ModelCodec[Image]):
             costs.add(pixels.line, information(frequency).sum(0))
         return costs.total(x.size)
 
+    def surprise(self, x: Image) -> NDArray[np.float64]:
+        self.check(x)
+        found = np.zeros(x.shape[0] * x.shape[1])
+        for pixels, _, _, frequency in self._intervals([x]):
+            found[pixels.place] = information(frequency).sum(0)
+        return found.reshape(x.shape[:2])
+
     def check(self, x: Image) -> None:
         if type(x) is np.ndarray and x.dtype == np.uint8 and x.ndim == 3 and x.size and x.shape[2] in self.channels:
             return

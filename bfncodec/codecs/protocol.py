@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from bfncodec.flow.report import CodeLength
     from bfncodec.models import ModelInfo
+    from bfncodec.runtime.arrays import Floats
 
 __all__ = ["Account", "Capabilities", "Codec"]
 
@@ -150,6 +151,12 @@ class Codec(Protocol[Item]):
     @abstractmethod
     def codelength(self, x: Item) -> CodeLength:
         """Return L^n of an item, its ideal bits step by step, from the network that codes, without coding."""
+
+    def surprise(self, x: Item) -> Floats | None:
+        """Return -log2 p_O of each element of an item, by place, without coding: bits, float64 [N] of N bytes, [H, W]
+        of a picture's pixels; None where a sender has noise, so that no bit belongs to one element.
+        """
+        return None
 
     def encode(self, x: Item, progress: Progress | None = None, *, checksum: bool = False) -> bytes:
         """Return the payload of one item. Arguments and errors as for `encode_batch`."""

@@ -105,6 +105,13 @@ class TextCodec(ModelCodec[bytes]):
             costs.add(found.step, information(found.intervals.frequency))
         return costs.total(len(x))
 
+    def surprise(self, x: bytes) -> NDArray[np.float64]:
+        self.check(x)
+        schedule, found = self.schedule(len(x)), np.zeros(len(x))
+        coded = [_symbol_bits(part) for part in self._decisions([x], silent)]
+        found[schedule.order] = np.concatenate([np.zeros(0), *coded])
+        return found
+
     # ---- encoder and decoder --------------------------------------------------------------------
 
     def _decisions(self, xs: Sequence[bytes], progress: Progress) -> Iterator[Decisions]:
@@ -231,6 +238,15 @@ def _part_decisions(
         return Decisions(part.item, softmax_intervals(p_O, observed), SYMBOLS, first + step)
     bits = _mixed_intervals(mixer, p_O, observed, step, stream * part.schedule.teeth + tooth)
     return Decisions(part.item, bits, 2, np.repeat(first + step, BITS))
+
+
+def _symbol_bits(found: Decisions) -> NDArray[np.float64]:
+    """Bits of each symbol, in coding order; those of a step have their first bits together, then their second."""
+    bits = information(found.intervals.frequency)
+    if found.choices == SYMBOLS:
+        return bits
+    edges = np.flatnonzero(np.diff(found.step, prepend=-1, append=-1)).tolist()
+    return np.concatenate([np.zeros(0), *(bits[a:b].reshape(BITS, -1).sum(0) for a, b in itertools.pairwise(edges))])
 
 
 def _mixed_intervals(

@@ -82,14 +82,14 @@ def _sides(data: bytes) -> tuple[int, int]:
     return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
 
 
-def scaled_down(picture: Picture) -> Image.Image:
-    """Return a picture scaled down to 320 pixels a side at most, in mode L, LA, RGB or RGBA.
+def scaled_down(picture: Picture, side: int = _LARGEST) -> Image.Image:
+    """Return a picture scaled down to so many pixels a side at most, in mode L, LA, RGB or RGBA.
 
     DamagedError for metadata that cannot be.
     """
     with reading("the picture cannot be shown"):
         image = _shown(picture)
-        image.thumbnail((_LARGEST, _LARGEST), reducing_gap=3.0)
+        image.thumbnail((side, side), reducing_gap=3.0)
     return image
 
 

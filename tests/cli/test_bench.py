@@ -35,12 +35,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_files_of_a_kind_have_a_table(folder: Path) -> None:
     lines = run("bench", *SOME, "--level", "1", "--level", "5", "a.txt", "noise.bin", "photo.png").stdout.splitlines()
     size = len(TEXT) + 900
-    assert lines[0] == f"2 files: {size:,} bytes as found, {size:,} bytes"
+    assert lines[0] == f"files (2): {size:,} bytes as found, {size:,} bytes"
     assert [line.split("  ")[0] for line in lines] == [
         *(lines[0], "codec", "gzip -9", "bfncodec -1", "bfncodec -5", ""),
         *(lines[6], "codec", "PNG", "bfncodec -1", "bfncodec -5"),
     ]
-    assert lines[6].startswith("pictures: ")
+    assert lines[6].startswith("pictures (1): ")
     assert lines[6].endswith(" bytes as found, 1,800 subpixels")
 
 
@@ -69,3 +69,14 @@ def test_a_plot_is_made_and_replaces_no_source(folder: Path) -> None:
     before = (folder / "photo.png").read_bytes()
     run("bench", *SOME, "-f", "--plot", "photo.png", "photo.png", code=1)
     assert (folder / "photo.png").read_bytes() == before
+
+
+def test_a_page_is_made_and_replaces_no_source(folder: Path) -> None:
+    pytest.importorskip("jinja2")
+    run("measure", "-m", "none", "--html", "x.html", "noise.bin")
+    page = (folder / "x.html").read_text()
+    assert "noise.bin" in page
+    assert "gzip -9" in page
+    run("measure", "-m", "none", "--html", "x.html", "noise.bin", code=1)
+    run("measure", "-m", "none", "-f", "--html", "a.txt", "a.txt", code=1)
+    assert (folder / "a.txt").read_bytes() == TEXT

@@ -298,3 +298,19 @@ def test_garbage_images(image_codec: ImageCodec, sides: tuple[int, int], body: b
 def test_impossible_image_sizes(image_codec: ImageCodec, payload: bytes) -> None:
     with pytest.raises(DamagedError, match=r"expected|cut off"):
         image_codec.decode(payload)
+
+
+def test_surprise_is_the_ideal_by_place(both: ImageCodec) -> None:
+    for shape in ((5, 7, 3), (7, 5, 1), (1, 1, 3)):
+        x = noise(1, *shape)
+        found, schedule = both.surprise(x), Wavefront(*shape[:2])
+        assert found.shape == shape[:2]
+        by_step = np.bincount(schedule.step_of, found.ravel(), schedule.n_steps)
+        np.testing.assert_allclose(by_step, both.codelength(x).kl, rtol=1e-9)
+
+
+def test_surprise_of_the_last_pixel_is_its_own(both: ImageCodec) -> None:
+    x = noise(1, 5, 7, 3)
+    before = both.surprise(x)
+    x[4, 6] ^= 1
+    assert np.argwhere(both.surprise(x) != before).tolist() == [[4, 6]]

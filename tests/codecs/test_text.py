@@ -293,3 +293,29 @@ def test_garbage_texts(text_codec: TextCodec, size: int, body: bytes) -> None:
 def test_impossible_text_sizes(text_codec: TextCodec, payload: bytes) -> None:
     with pytest.raises(DamagedError, match=r"expected|cut off"):
         text_codec.decode(payload)
+
+
+# --- bits by place -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("which", ["text_codec", "mixed_codec"])
+def test_surprise_is_the_ideal_by_place(which: str, request: pytest.FixtureRequest) -> None:
+    codec: TextCodec = request.getfixturevalue(which)
+    for size in (0, 1, 45, 150, 3 * LENGTH + 5):
+        x = noise(size, size).tobytes()
+        found = codec.surprise(x)
+        schedule = codec.schedule(size)
+        by_step = np.bincount(schedule.step_of, found, schedule.n_steps)
+        np.testing.assert_allclose(by_step, codec.codelength(x).kl, rtol=1e-9)
+
+
+def test_surprise_changes_only_from_a_changed_byte_on(text_codec: TextCodec) -> None:
+    """In its stream: the others know nothing of it."""
+    x = bytearray(noise(1, 3 * LENGTH).tobytes())
+    assert text_codec.schedule(len(x)).streams == 3
+    before = text_codec.surprise(bytes(x))
+    x[LENGTH + 7] ^= 1
+    (changed,) = np.nonzero(text_codec.surprise(bytes(x)) != before)
+    assert LENGTH + 7 in changed
+    assert changed.min() >= LENGTH + 7
+    assert changed.max() < 2 * LENGTH

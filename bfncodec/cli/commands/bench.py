@@ -79,8 +79,7 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
 
 def _lines(total: Total) -> str:
     """Return the table of the files of a kind, the smallest last."""
-    count = f"{total.files} {total.kind}" if total.files > 1 else total.kind.replace("files", "file")
-    title = f"{count}: {total.file_bytes:,} bytes as found, {total.dims:,} {total.unit[5:]}s"
+    title = f"{total.kind} ({total.files}): {total.file_bytes:,} bytes as found, {total.dims:,} {total.unit[5:]}s"
     ordered = sorted(total.scores.items(), key=lambda item: item[1].bytes, reverse=True)
     rows = [
         [
@@ -106,4 +105,4 @@ def _trade(total: Total) -> Trade:
         name: (_bits(total, score), score.encode_seconds / megabytes, score.decode_seconds / megabytes)
         for name, score in total.scores.items()
     }
-    return Trade(f"{total.files} {total.kind}", total.unit, points)
+    return Trade(f"{total.kind} ({total.files})", total.unit, points)

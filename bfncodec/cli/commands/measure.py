@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from bfncodec import __version__
+from bfncodec.analysis.comparison import compare
+from bfncodec.analysis.heat import heat
 from bfncodec.analysis.measurement import Measurement, measure_frame
 from bfncodec.analysis.plots import plot_steps, require_matplotlib
+from bfncodec.analysis.report import Reported, render, require_jinja
 from bfncodec.cli import options as opt
 from bfncodec.cli.call import Call
 from bfncodec.cli.machine import models_of
@@ -31,25 +36,30 @@ from bfncodec.files.options import Options
     help="How often L^n of archives is played with fresh noise, which tells its standard error.",
 )
 @click.option("--plot", type=opt.FileType(), help="Write a picture of the bits of each step.")
+@click.option("--html", type=opt.FileType(), help="Write a page: bits by place, step and part, and other codecs.")
 @opt.together(opt.force, opt.running, opt.quiet)
 def command(files: tuple[Path, ...], **given: Any) -> int:
     """Compare the ideal bits of FILES, L^n term by term, with the bits they take.
 
-    Nothing but the plot is written. Every line says what it counts.
+    Nothing but the plot and the page is written. Every line says what it counts. The page stands alone: it loads
+    nothing from elsewhere. For it the files go through other codecs, too, which may take longer than all else.
     """
     call, codecs = Call(given["quiet"]), models_of(given)
     options = Options(given["model"], given["exact"], verify=False, on_skip=call.skip, level=given["level"])
     found: list[tuple[str, Measurement]] = []
+    reported: list[Reported] = []
     paths = [path for path, _ in expand(files, given["recursive"], is_plain, call, folders=True)]
-    plot: Path | None = given["plot"]
-    if plot is not None:
-        require_matplotlib()
-        for path in paths:
-            check_target(plot, path, given["force"])
+    plot, html = _targets(given, paths)
     for path in paths:
         with call.each(str(path)):
-            blob, content = encode_source(read_source(path), options, codecs, call.bar(str(path)))
-            found.append((str(path), measure_frame(content, blob, codecs, given["draws"])))
+            source, name = read_source(path), str(path)
+            blob, content = encode_source(source, options, codecs, call.bar(name))
+            found.append((name, measure_frame(content, blob, codecs, given["draws"])))
+            if html is not None:
+                bits, compared = heat(content, blob, codecs), None
+                if isinstance(source, bytes):
+                    compared = compare(name, source, [options], codecs, reporter=call.bar(name))
+                reported.append(Reported(name, content, found[-1][1], bits, compared))
     if given["as_json"]:
         print_json([_measured(name, measured) for name, measured in found])
     elif found:
@@ -57,7 +67,22 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
         print_line("\n\n".join(_measured_lines(name, one) for name, one in found + whole))
     if plot is not None:
         place(plot, plot_steps(found, plot.suffix[1:] or "png"), force=given["force"])
+    if html is not None and reported:
+        place(html, render(reported, __version__), force=given["force"])
     return call.code
+
+
+def _targets(given: Mapping[str, Any], paths: Sequence[Path]) -> tuple[Path | None, Path | None]:
+    """Return where the plot and the page go. Raises before any work what would prevent them."""
+    plot, html = given["plot"], given["html"]
+    if plot is not None:
+        require_matplotlib()
+    if html is not None:
+        require_jinja()
+    for target in filter(None, (plot, html)):
+        for path in paths:
+            check_target(target, path, given["force"])
+    return plot, html
 
 
 def _measured(name: str, found: Measurement) -> dict[str, Any]:
