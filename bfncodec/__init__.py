@@ -41,6 +41,8 @@ if TYPE_CHECKING:
         OutputError,
     )
     from bfncodec.files.appending import append_file
+    from bfncodec.files.archive import Archive
+    from bfncodec.files.archiving import append_items, write_archive
     from bfncodec.files.fileopen import open  # noqa: A004 - as in gzip, bz2 and lzma
     from bfncodec.files.transfer import compress_file, decompress_file
     from bfncodec.flow.report import CodeLength
@@ -77,6 +79,8 @@ _HOMES = {
         "OutputError",
     ),
     "files.appending": ("append_file",),
+    "files.archive": ("Archive",),
+    "files.archiving": ("append_items", "write_archive"),
     "files.fileopen": ("open",),
     "files.transfer": ("compress_file", "decompress_file"),
     "flow.report": ("CodeLength",),
@@ -88,6 +92,7 @@ _HOME = {name: f"bfncodec.{module}" for module, names in _HOMES.items() for name
 
 __all__ = [
     "NO_LIMITS",
+    "Archive",
     "BfncodecError",
     "CodeLength",
     "Codec",
@@ -109,6 +114,7 @@ __all__ = [
     "OutputError",
     "__version__",
     "append_file",
+    "append_items",
     "available",
     "compress",
     "compress_file",
@@ -121,6 +127,7 @@ __all__ = [
     "measure",
     "open",
     "preview",
+    "write_archive",
 ]
 
 

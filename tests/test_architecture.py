@@ -47,6 +47,7 @@ HEAVY = {
     "multiprocessing": "for trainings only",
     "numba": "optional, and a second",
     "numpy": "a tenth of a second; looking at a file needs no arrays",
+    "pyarrow": "optional",
     "safetensors": "loads NumPy",
     "torch": "a second and more; nothing but models needs it",
 }

@@ -9,7 +9,9 @@ from bfncodec.api import CodecSource, Models
 from bfncodec.content.objects import content_of_array
 from bfncodec.content.types import Content, Plain
 from bfncodec.errors import InputError, reading
+from bfncodec.files.archiving import append_items, holds_items
 from bfncodec.files.atomic import write_like
+from bfncodec.files.itemsources import items_of
 from bfncodec.files.options import Options
 from bfncodec.files.sources import opened, read
 from bfncodec.format.container import unpack
@@ -33,7 +35,8 @@ def append_file(
     """Add the content of a file to the end of a compressed one, and return the bytes by which that grew.
 
     target: a compressed file of bytes, of text, or of an array, which .npy files of the same element type and the same
-    sides but the first are added to. What is coded already stays as it is. The file is written beside its old self and
+    sides but the first are added to; or an archive, whose items become those of the source, which may be a folder, too:
+    :func:`bfncodec.append_items`. What is coded already stays as it is. The file is written beside its old self and
     takes its place when it is whole and every checksum in it holds.
 
     Raises InputError for a file that cannot be added, OutputError (target), FormatErrors for a target that is damaged,
@@ -42,6 +45,10 @@ def append_file(
     check_type(options, Options, "options")
     check_codecs(codecs)
     target, source, options, codecs = path_of(target), path_of(source), options or Options(), codecs or Models()
+    if holds_items(target):
+        before = target.stat().st_size
+        append_items(target, items_of([source], options.on_skip), options, codecs, reporter)
+        return target.stat().st_size - before
     task = Task(options.model, codecs, (reporter or SILENT).advance, options.level, options.policy)
     with opened(target) as blob:
         before, kind = len(blob), unpack(blob, OF_WRITERS).header.kind

@@ -24,6 +24,7 @@ __all__ = [
     "read_known",
     "remove",
     "remove_folder",
+    "walk",
 ]
 
 
@@ -78,7 +79,7 @@ def read_folder(
     Raises InputError if something cannot be read or kept, and for a folder without files.
     """
     found = {}
-    for path in _walk(folder, on_skip or _refuse):
+    for path in walk(folder, on_skip):
         name = path.relative_to(folder).as_posix()
         try:
             found[name], identity = read_known(path)
@@ -91,7 +92,10 @@ def read_folder(
     return found
 
 
-def _walk(folder: Path, skip: Callable[[str, str], None]) -> Iterator[Path]:
+def walk(folder: Path, on_skip: Callable[[str, str], None] | None = None) -> Iterator[Path]:
+    """Yield the files in a folder and the folders in it, sorted. Arguments and errors as for :func:`read_folder`."""
+    skip = on_skip or _refuse
+
     def fail(error: OSError) -> None:
         raise InputError(f"cannot be read: {error.filename}: {error.strerror or error}") from error
 

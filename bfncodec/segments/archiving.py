@@ -60,7 +60,7 @@ class ItemWriter:
         return writer
 
     def _begin(self, writer: SegmentWriter, codecs: CodecSource, policy: Policy) -> None:
-        self._writer, self._codecs, self._policy = writer, codecs, policy
+        self._writer, self.codecs, self._policy = writer, codecs, policy
         self._counts, self._known, self._models = list[int](), list[ModelName](), set[bytes]()
         self._files, self._names, self._size = list[bytes](), list[str](), 0
 
@@ -88,7 +88,7 @@ class ItemWriter:
         self._flush()
         if not self._counts:
             raise InputError("expected items, found none")
-        new = names_of(self._models - {b""}, self._codecs)
+        new = names_of(self._models - {b""}, self.codecs)
         names = [*self._known, *(name for name in new if name not in self._known)]
         self._writer.finish([write_counts(self._counts), *([write_names(names)] if names else [])])
 

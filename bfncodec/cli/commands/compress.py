@@ -10,6 +10,7 @@ import click
 from bfncodec.api import Models
 from bfncodec.cli import options as opt
 from bfncodec.cli.batch import Direction, transform
+from bfncodec.cli.items import compress_items
 from bfncodec.cli.selection import is_plain
 from bfncodec.cli.streams import read_source
 from bfncodec.cli.terminal import Bar
@@ -36,6 +37,9 @@ from bfncodec.format.lineindex import LINE_BLOCK
     type=click.IntRange(1),
     help=f"With --lines: bytes that are coded together at least.  [default: {LINE_BLOCK}]",
 )
+@click.option(
+    "--items", is_flag=True, help="Make one archive of all FILES, of which every item can be had alone; see the guide."
+)
 @click.option("--strip", is_flag=True, help="Of PNG and WebP files keep pixels alone: no metadata, the least palette.")
 @click.option("--verify/--no-verify", default=True, help="Decode what was written before it counts.  [default: on]")
 @opt.together(opt.running, opt.quiet, opt.verbose)
@@ -50,6 +54,9 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
 
     -1 … -9 choose among the models that serve a kind of data and how long is searched: bfncodec models lists them.
 
+    With --items all become the items of one archive: the files of folders, the rows of .npy and .npz files, the values
+    of .parquet files. Each is coded alone, and read alone: list --items, decompress --only.
+
     A folder becomes one FOLDER.bfn where -m names a model of many pictures of one shape. All files in it are kept;
     names of empty folders, times and permissions are not.
     """
@@ -57,6 +64,8 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
         raise click.UsageError("--block is the size of blocks of lines: add --lines")
     if given["strip"] and given["exact"]:
         raise click.UsageError("--strip leaves bytes out, --exact keeps them all: leave one out")
+    if given["items"]:
+        return compress_items(files, given)
     direction = Direction(
         compressed_name, compress_file, _to_bytes, compressed_chunks, is_plain, compresses=True, folders=True
     )

@@ -10,6 +10,7 @@ import click
 from bfncodec.api import Models
 from bfncodec.cli import options as opt
 from bfncodec.cli.batch import Direction, transform
+from bfncodec.cli.items import decompress_items
 from bfncodec.cli.streams import STDIN, no_place, read_input
 from bfncodec.cli.terminal import Bar
 from bfncodec.files.data import decode_data, decode_part, holds_folder
@@ -24,12 +25,15 @@ from bfncodec.files.transfer import decompress_file
 @opt.together(opt.writing, opt.recursive, opt.limits, opt.max_output)
 @click.option("--crop", type=opt.RegionType(), help="Of a picture only this region, in pixels; needs -o or -c.")
 @click.option("--line", type=opt.LinesType(), help="Of a file compressed with --lines only these, to standard output.")
+@click.option("--only", multiple=True, metavar="NAME|N|N:M", help="Of an archive only these items; may be repeated.")
 @click.option("--salvage", is_flag=True, help="Keep what a damaged file still holds; the rest becomes zeros.")
 @opt.together(opt.running, opt.quiet, opt.verbose)
 def command(files: tuple[Path, ...], **given: Any) -> int:
     """Decompress FILES, each FILE.bfn to FILE, or to a folder where it was one; - or nothing is standard input."""
     if given["salvage"] and given["remove"]:
         raise click.UsageError("--salvage keeps the source: leave out --rm")
+    if given["only"]:
+        return decompress_items(files, given)
     if given["crop"] or given["line"]:
         _check_part(files, given)
 

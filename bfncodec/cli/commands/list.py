@@ -10,6 +10,7 @@ import click
 from bfncodec.api import Description, describe
 from bfncodec.cli import options as opt
 from bfncodec.cli.call import Call
+from bfncodec.cli.items import described_items
 from bfncodec.cli.messages import shown
 from bfncodec.cli.selection import expand
 from bfncodec.cli.streams import print_json, print_table, read_input
@@ -20,19 +21,24 @@ from bfncodec.segments.assemble import open_file
 
 @click.command("list")
 @opt.some_files
+@click.option("--items", is_flag=True, help="List the items of archives.")
 @opt.together(opt.recursive, opt.limits, opt.as_json)
-def command(files: tuple[Path, ...], recursive: bool, as_json: bool, **given: Any) -> int:
+def command(files: tuple[Path, ...], recursive: bool, as_json: bool, items: bool, **given: Any) -> int:
     """Say what compressed FILES hold, and whether their checksums hold, without decoding them."""
-    call, found = Call(), []
+    call, found = Call(), list[tuple[str, Description]]()
     for path, _ in expand(files, recursive, has_suffix, call):
         with call.each(str(path)):
-            blob, limits = read_input(path), opt.limits_of(given)
+            limits = opt.limits_of(given)
+            if items:
+                found += described_items(path, limits)
+                continue
+            blob = read_input(path)
             found.append((str(path), describe(blob, limits=limits)))
             open_file(blob, limits)
     if as_json:
         print_json([{"file": name, **vars(described)} for name, described in found])
     elif found:
-        head = ["file", "content", "size", "bytes", "compressed", "ratio", "preview", "coded by"]
+        head = ["item" if items else "file", "content", "size", "bytes", "compressed", "ratio", "preview", "coded by"]
         print_table(head, [_described(name, described) for name, described in found])
     return call.code
 
@@ -57,4 +63,6 @@ def _size(found: Description, sides: tuple[int, ...]) -> str:
         return f"{found.files} files one after the other"
     if found.lines:
         return f"{found.lines} lines in {sum(found.methods.values())} blocks"
-    return f"{sides[0]} files" if found.content == "folder" else "x".join(map(str, sides))
+    if found.content in ("folder", "items"):
+        return f"{sides[0]} {'files' if found.content == 'folder' else 'items'}"
+    return "x".join(map(str, sides))

@@ -1,0 +1,110 @@
+"""Files on disk as items of an archive: arrays and tables by their rows, folders by their files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bfncodec.errors import InputError, reading
+from bfncodec.files.archiving import FileItem
+from bfncodec.files.sources import walk
+
+__all__ = ["items_of"]
+
+_BATCH = 1024  # rows of a table that are read at once
+
+
+def items_of(paths: Sequence[Path], on_skip: Callable[[str, str], None] | None = None) -> Any:
+    """Return the items in files and folders, as :func:`bfncodec.write_archive` takes them.
+
+    One .npy file gives the rows of its array, without names. Beside that
+
+    - a folder gives its files, and those of the folders in it, by their relative paths;
+    - a .npz file the rows of its arrays, and a .parquet file the values of its columns, which are text, bytes or
+      numbers: ARRAY/NUMBER, COLUMN/NUMBER;
+    - any other file itself, by its name.
+
+    Where there are several sources their names without suffix come first. on_skip: called with the path of what is
+    neither file nor folder, and with what it is; without it that is an error. Raises InputError.
+    """
+    if len(paths) == 1 and _suffix(paths[0]) == ".npy":
+        return _array(paths[0])
+    several = len(paths) > 1
+    return (pair for path in paths for pair in _named(path, several, on_skip))
+
+
+def _suffix(path: Path) -> str:
+    return "" if path.is_dir() else path.suffix.lower()
+
+
+def _named(path: Path, several: bool, on_skip: Callable[[str, str], None] | None) -> Iterator[tuple[str, Any]]:
+    """Yield name and item of everything in a source."""
+    before = f"{path.stem}/" if several else ""
+    if path.is_dir():
+        for file in walk(path, on_skip):
+            yield (f"{path.name}/" if several else "") + file.relative_to(path).as_posix(), FileItem(file)
+    elif _suffix(path) == ".npy":
+        yield from _rows(before, _array(path))
+    elif _suffix(path) == ".npz":
+        import numpy as np
+
+        with reading(f"expected a .npz file, {path}"):
+            arrays = np.load(path, allow_pickle=False)
+        with arrays:
+            for name in arrays.files:
+                with reading(f"expected arrays of numbers, {path}"):
+                    array = arrays[name]
+                yield from _rows(f"{before}{name}/", array)
+    elif _suffix(path) == ".parquet":
+        yield from _columns(before, path)
+    else:
+        yield path.name, FileItem(path)
+
+
+def _array(path: Path) -> Any:
+    import numpy as np
+
+    with reading(f"expected a .npy file, {path}"):
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not array.ndim:
+        raise InputError(f"expected an array with rows, found a number in {path}: compress it as it is")
+    return array
+
+
+def _rows(before: str, array: Any) -> Iterator[tuple[str, Any]]:
+    import numpy as np
+
+    if not array.ndim:
+        yield before.removesuffix("/"), np.array(array)
+        return
+    digits = len(str(len(array) - 1))
+    for number, row in enumerate(array):
+        yield f"{before}{number:0{digits}}", np.array(row)
+
+
+def _columns(before: str, path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield the values of a table, a column after the other."""
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise InputError(f"{path} needs pyarrow: pip install 'bfncodec[arrow]'") from error
+    with reading(f"expected a .parquet file, {path}"):
+        table = parquet.ParquetFile(path)
+    with table:
+        digits = len(str(max(table.metadata.num_rows - 1, 0)))
+        for column in table.schema_arrow.names:
+            for number, value in enumerate(_values(table, column)):
+                yield f"{before}{column}/{number:0{digits}}", value
+
+
+def _values(table: Any, column: str) -> Iterator[Any]:
+    import numpy as np
+
+    for batch in table.iter_batches(_BATCH, columns=[column]):
+        for value in batch.column(0).to_pylist():
+            if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):  # a picture of Hugging Face
+                value = value["bytes"]
+            if value is None or not isinstance(value, (str, bytes, bool, int, float)):
+                raise InputError(f"expected text, bytes or numbers in column {column}, found {type(value).__name__}")
+            yield value if isinstance(value, (str, bytes)) else np.array(value)

@@ -1,0 +1,319 @@
+"""Archives of items: what is written is read, item by item, whole, and after more was added."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import bfncodec
+from bfncodec import Archive, append_items, write_archive
+from bfncodec.cli.main import cli
+from bfncodec.content.objects import same_object
+from bfncodec.errors import DamagedError, InputError, LimitError, OutputError
+from bfncodec.files.archiving import FileItem
+from bfncodec.files.options import Options
+from bfncodec.segments.policy import Policy
+from support.doubles import noise
+from support.specimens import CODECS, picture, png, saved
+
+PLAIN = Options(model="none", policy=Policy(items_segment=200))
+ROWS = picture(60, 6, 5, 3)
+NAMED = {"a/b": b"bytes", "a/c": "text", "numbers": np.arange(9), "picture": Image.fromarray(picture(6, 5, 3))}
+
+
+@cache
+def archive_of_rows() -> bytes:
+    """The bytes of an archive, made once."""
+    with TemporaryDirectory() as folder:
+        assert write_archive(Path(folder, "rows.bfn"), ROWS, PLAIN) == 60
+        return Path(folder, "rows.bfn").read_bytes()
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    (tmp_path / "rows.bfn").write_bytes(archive_of_rows())
+    return tmp_path / "rows.bfn"
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> Path:
+    assert write_archive(tmp_path / "named.bfn", NAMED, PLAIN) == 4
+    return tmp_path / "named.bfn"
+
+
+def run(*args: str | Path, code: int = 0) -> str:
+    result = CliRunner().invoke(cli, list(map(str, args)))
+    assert result.exit_code == code, (result.output, result.exception)
+    return result.output
+
+
+# ---- reading ----------------------------------------------------------------------------------
+
+
+def test_rows_by_number(rows: Path) -> None:
+    archive = Archive(rows)
+    assert len(archive) == 60
+    assert np.array_equal(archive[7], ROWS[7])
+    assert np.array_equal(archive[-1], ROWS[-1])
+    assert np.array_equal(np.stack(archive[3:50:9]), ROWS[3:50:9])
+    assert np.array_equal(np.stack(archive.read([9, 2, 9])), ROWS[[9, 2, 9]])
+    assert np.array_equal(np.stack(list(archive)), ROWS)
+    assert np.array_equal(bfncodec.decompress(rows.read_bytes()), ROWS)
+    assert archive.is_array
+    assert not list(archive.keys())
+    for wrong in (60, -61):
+        with pytest.raises(IndexError):
+            archive[wrong]
+    with pytest.raises(KeyError):
+        archive["a"]
+
+
+def test_items_by_name(named: Path) -> None:
+    archive = Archive(named)
+    assert list(archive.keys()) == list(NAMED)
+    assert all(same_object(NAMED[name], archive[name]) for name in NAMED)
+    assert all(same_object(item, made) for item, made in zip(NAMED.values(), archive, strict=True))
+    found = bfncodec.decompress(named.read_bytes())
+    assert all(same_object(NAMED[name], found[name]) for name in NAMED)
+    assert "a/b" in archive
+    assert "a" not in archive
+    assert [archive.describe(k).content for k in range(4)] == ["bytes", "text", "array", "image"]
+    assert bfncodec.describe(named.read_bytes()).sides == (4,)
+
+
+def test_only_the_segment_of_an_item_is_read(rows: Path) -> None:
+    archive = Archive(rows)
+    slices = archive._now().frame.read.__self__.blob  # type: ignore[attr-defined]
+    before = slices.read_bytes
+    archive[30]
+    assert 0 < slices.read_bytes - before < len(rows.read_bytes()) // 4
+
+
+def test_pictures_as_arrays(tmp_path: Path) -> None:
+    (tmp_path / "one.png").write_bytes(png())
+    (tmp_path / "grey.png").write_bytes(saved(Image.fromarray(picture(6, 5)), "PNG"))
+    write_archive(tmp_path / "a.bfn", [FileItem(tmp_path / "one.png"), FileItem(tmp_path / "grey.png")], PLAIN)
+    assert Archive(tmp_path / "a.bfn")[0] == png()
+    assert np.array_equal(Archive(tmp_path / "a.bfn", arrays=True)[0], picture(6, 5, 3))
+    assert np.array_equal(Archive(tmp_path / "a.bfn", arrays=True)[1], picture(6, 5))
+
+
+def test_items_are_the_files_that_compress_makes(tmp_path: Path) -> None:
+    items = [noise(1, 12, 11, 3), noise(1, 12, 11), np.arange(5)]
+    write_archive(tmp_path / "a.bfn", items, Options(), CODECS)
+    archive = Archive(tmp_path / "a.bfn", codecs=CODECS)
+    assert all(map(same_object, items, archive))
+    assert bfncodec.describe((tmp_path / "a.bfn").read_bytes()).content == "items"
+    assert [archive.describe(k).file_bytes for k in range(3)] == [
+        len(bfncodec.compress(item, codecs=CODECS)) for item in items
+    ]
+    assert archive.describe(0).methods == {"model": 1}
+
+
+def test_a_model_of_many_items_codes_rows_by_chains(tmp_path: Path) -> None:
+    items = noise(2, 40, 4, 4, 3)
+    options = Options(model="archive", policy=Policy(archive_segment=480))
+    assert write_archive(tmp_path / "a.bfn", items, options, CODECS) == 40
+    archive = Archive(tmp_path / "a.bfn", codecs=CODECS)
+    assert len(archive) == 40
+    assert bfncodec.describe((tmp_path / "a.bfn").read_bytes()).methods == {"stored": 4}
+    assert np.array_equal(np.stack(archive[5:25]), items[5:25])
+    assert np.array_equal(bfncodec.decompress((tmp_path / "a.bfn").read_bytes(), codecs=CODECS), items)
+    with pytest.raises(InputError, match="give it an array"):
+        write_archive(tmp_path / "b.bfn", list(items), options, CODECS)
+
+
+# ---- processes --------------------------------------------------------------------------------
+
+
+def _send(archive: Archive, queue: Any) -> None:
+    queue.put(np.stack(archive[10:12]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_an_open_archive_serves_other_processes(rows: Path, method: str) -> None:
+    archive = Archive(rows)
+    assert np.array_equal(archive[0], ROWS[0])
+    context = multiprocessing.get_context(method)
+    queue = context.Queue()
+    process = context.Process(target=_send, args=(archive, queue))
+    process.start()
+    assert np.array_equal(queue.get(timeout=120), ROWS[10:12])
+    process.join()
+    assert np.array_equal(archive[59], ROWS[59])
+
+
+def test_an_archive_can_be_sent_and_opened_again(rows: Path) -> None:
+    with Archive(rows) as archive:
+        assert np.array_equal(archive[1], pickle.loads(pickle.dumps(archive))[1])
+    assert np.array_equal(archive[1], ROWS[1])
+
+
+# ---- adding -----------------------------------------------------------------------------------
+
+
+def test_what_is_there_stays_as_it_is(rows: Path) -> None:
+    before, end = rows.read_bytes(), Archive(rows)._now().frame.entries[-1].end
+    more = picture(9, 6, 5, 3)
+    assert append_items(rows, more, PLAIN) == 9
+    assert rows.read_bytes()[:end] == before[:end]
+    assert np.array_equal(np.stack(list(Archive(rows))), np.concatenate([ROWS, more]))
+
+
+def test_items_are_added_to_their_like(rows: Path, named: Path) -> None:
+    append_items(named, [("more/d", b"d")], PLAIN)
+    assert Archive(named)["more/d"] == b"d"
+    for wrong in ([b"no name"], {"a/b": b"again"}, {"a/b/c": b"in a file"}, {"../up": b""}, ROWS, [], [("a", 1, 2)]):
+        before = named.read_bytes()
+        with pytest.raises(InputError):
+            append_items(named, wrong, PLAIN)
+        assert named.read_bytes() == before
+    for other in (ROWS.astype(">u2"), ROWS[:, :3], [ROWS[0]]):
+        with pytest.raises(InputError):
+            append_items(rows, other, PLAIN)
+
+
+# ---- writing ----------------------------------------------------------------------------------
+
+
+def test_items_may_come_one_after_the_other(tmp_path: Path) -> None:
+    def found() -> Iterator[tuple[str, Any]]:
+        yield from ((f"{number}", b"%d" % number) for number in range(300))
+
+    write_archive(tmp_path / "a.bfn", found(), PLAIN)
+    assert Archive(tmp_path / "a.bfn")["277"] == b"277"
+
+
+@pytest.mark.parametrize(
+    "items",
+    [[], b"bytes", "text", 7, np.array(7), [("a", b""), b""], [("a", b""), ("a", b"")], {"/a": b""}, {"": b""}, [{}]],
+)
+def test_items_that_cannot_be_are_refused(tmp_path: Path, items: Any) -> None:
+    with pytest.raises(InputError):
+        write_archive(tmp_path / "a.bfn", items, PLAIN)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_there_is_not_replaced_unasked(rows: Path) -> None:
+    with pytest.raises(OutputError, match="exists already"):
+        write_archive(rows, ROWS, PLAIN)
+
+
+# ---- damage -----------------------------------------------------------------------------------
+
+
+def test_damage_of_a_segment_costs_its_items_alone(rows: Path) -> None:
+    blob, place = bytearray(rows.read_bytes()), Archive(rows)._now().frame.entries[0].stop - 1
+    blob[place] ^= 1
+    rows.write_bytes(blob)
+    archive = Archive(rows)
+    assert np.array_equal(archive[59], ROWS[59])
+    with pytest.raises(DamagedError, match="segment 1 of"):
+        archive[0]
+    with pytest.raises(DamagedError):
+        archive.verify()
+    with pytest.raises(DamagedError):
+        bfncodec.decompress(bytes(blob))
+    damages: list[bfncodec.Damage] = []
+    found = bfncodec.decompress(bytes(blob), on_damage=damages.append)
+    assert len(damages) == 1
+    assert np.array_equal(found, ROWS[-len(found) :])
+    assert 0 < len(found) < 60
+
+
+def test_items_do_not_take_more_memory_than_they_may(tmp_path: Path) -> None:
+    write_archive(tmp_path / "a.bfn", [bytes(1 << 16)] * 9, Options(model="none"))
+    blob = (tmp_path / "a.bfn").read_bytes()
+    with pytest.raises(LimitError):
+        bfncodec.decompress(blob, limits=bfncodec.Limits(memory=1 << 20))
+    assert len(bfncodec.decompress(blob)) == 9
+
+
+def test_another_file_is_no_archive(tmp_path: Path) -> None:
+    (tmp_path / "a.bfn").write_bytes(bfncodec.compress(b"bytes", "none"))
+    with pytest.raises(InputError, match="no items"):
+        len(Archive(tmp_path / "a.bfn"))
+    with pytest.raises(InputError, match="cannot be read"):
+        Archive(tmp_path / "none.bfn")
+
+
+# ---- on the command line ----------------------------------------------------------------------
+
+
+def test_a_folder_there_and_back(tmp_path: Path) -> None:
+    files = {"a/one.png": png(), "b.txt": b"text\n" * 9, "empty": b""}
+    for name, data in files.items():
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(data)
+    archive, out = tmp_path / "in.bfn", tmp_path / "out"
+    assert "3 items" in run("compress", "--items", "-m", "none", tmp_path / "in")
+    assert {line.split()[0] for line in run("list", "--items", archive).splitlines()[1:]} == set(files)
+    run("test", archive)
+    run("test", "--fast", archive)
+    run("decompress", archive, "-o", out)
+    assert {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()} == files
+    run("decompress", archive, "--only", "b.txt", "-o", tmp_path / "b")
+    assert (tmp_path / "b").read_bytes() == files["b.txt"]
+    assert run("decompress", archive, "--only", "b.txt", "-c").startswith("text\n")
+    run("decompress", archive, "--only", "no", "-c", code=1)
+    (tmp_path / "more").write_bytes(b"more")
+    run("append", "-m", "none", archive, tmp_path / "more")
+    assert Archive(archive)["more"] == b"more"
+
+
+def test_an_array_there_and_back(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", ROWS)
+    run("compress", "--items", "-m", "none", tmp_path / "x.npy")
+    run("decompress", tmp_path / "x.npy.bfn", "-o", tmp_path / "y.npy")
+    assert (tmp_path / "y.npy").read_bytes() == (tmp_path / "x.npy").read_bytes()
+    run("decompress", tmp_path / "x.npy.bfn", "--only", "3:5", "-o", tmp_path / "some")
+    assert np.array_equal(np.load(tmp_path / "some" / "4.npy"), ROWS[4])
+    run("append", "-m", "none", tmp_path / "x.npy.bfn", tmp_path / "x.npy")
+    assert len(Archive(tmp_path / "x.npy.bfn")) == 120
+
+
+def test_arrays_and_tables_by_rows(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", pictures=ROWS[:12], label=np.arange(12))
+    run("compress", "--items", "-m", "none", tmp_path / "x.npz", "-o", tmp_path / "a.bfn")
+    archive = Archive(tmp_path / "a.bfn")
+    assert np.array_equal(archive["pictures/07"], ROWS[7])
+    assert archive["label/11"] == 11
+
+
+def test_a_table_of_arrow(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    images = [{"bytes": png(), "path": None}] * 3
+    table = pyarrow.table({"image": images, "text": ["a", "b", "c"], "label": [1, 2, 3]})
+    parquet.write_table(table, tmp_path / "x.parquet")
+    run("compress", "--items", "-m", "none", tmp_path / "x.parquet", "-o", tmp_path / "a.bfn")
+    archive = Archive(tmp_path / "a.bfn")
+    assert archive["image/1"] == png()
+    assert archive["text/2"] == "c"
+    assert archive["label/0"] == 1
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["compress", "--items"],
+        ["compress", "--items", "-c", "x"],
+        ["compress", "--items", "x", "y"],
+        ["compress", "--items", "--lines", "x"],
+        ["decompress", "--only", "1", "x"],
+        ["decompress", "--only", "1", "--rm", "x", "-o", "y"],
+    ],
+)
+def test_options_that_contradict_each_other(args: list[str]) -> None:
+    run(*args, code=2)
