@@ -31,7 +31,7 @@ ROOMS = (
     ("analysis",),
     ("",),  # the package itself, where the public names are
     ("training",),
-    ("cli", "integrations"),
+    ("cli", "integrations", "research"),
     ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
