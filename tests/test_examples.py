@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow  # models at work: together they take minutes
 
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
 SLOW = {"archive_of_pictures.py", "crop.py", "train_tiny.py"}
-NEEDS = {"numcodecs_buffers.py": "numcodecs", "zarr_store.py": "zarr"}  # an extra
+NEEDS = {"numcodecs_buffers.py": "numcodecs", "webdataset_shards.py": "webdataset", "zarr_store.py": "zarr"}  # an extra
 LONGEST = 40  # lines
 
 

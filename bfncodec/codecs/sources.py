@@ -42,6 +42,8 @@ class _Matching(Protocol):
 class Models:
     """The models on this machine, each loaded when first needed and then kept.
 
+    Sent to another process, it loads them there; a process that is forked has those that were loaded.
+
     device: "cpu", "cuda", ... threads: CPU threads, None for all. Files do not depend on either.
 
     Raises InputError for a device or number of threads that cannot be.
@@ -52,6 +54,9 @@ class Models:
         self.device, self.threads = device, threads
         self._loaded: dict[str, Codec[Any]] = {}
         self._matching: dict[bytes, list[ModelInfo]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_loaded": {}, "_matching": {}}
 
     def default(self, role: str, level: int = DEFAULT_LEVEL) -> Codec[Any] | None:
         try:

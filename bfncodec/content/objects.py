@@ -21,14 +21,14 @@ from bfncodec.format.extras import Tag
 from bfncodec.format.kinds import ARRAY_TYPES, MAX_DIMENSIONS, Kind, Origin
 from bfncodec.format.limits import Limits
 from bfncodec.images.files import same_file, write_file
-from bfncodec.images.picture import array_of_picture, image_of_picture, picture_of_array, picture_of_image
+from bfncodec.images.picture import Picture, array_of_picture, image_of_picture, picture_of_array, picture_of_image
 from bfncodec.runtime.arrays import Array
 
 if TYPE_CHECKING:
     from PIL import Image
 
 
-__all__ = ["content_of", "content_of_array", "object_of", "same_object"]
+__all__ = ["array_or_object", "content_of", "content_of_array", "object_of", "same_object"]
 
 _LOG = logging.getLogger("bfncodec")
 _EXPECTED = "expected bytes, str, an array of numbers or a Pillow image"
@@ -196,6 +196,13 @@ def object_of(content: Content) -> Any:
     if content.origin is Origin.OBJECT:
         return image_of_picture(content)
     return _told(content, write_file(content))
+
+
+def array_or_object(content: Content, arrays: bool) -> Any:
+    """Return the object of a content. arrays: of any picture its pixels, uint8 or uint16 [H, W] or [H, W, C]."""
+    if arrays and isinstance(content, Picture):
+        return content.pixels[:, :, 0] if content.pixels.shape[2] == 1 else content.pixels
+    return object_of(content)
 
 
 def _told(content: Content, made: Any) -> Any:

@@ -1,7 +1,7 @@
 """Archives of items as sequences: any item is read and decoded alone, several together.
 
 :mod:`bfncodec.files.archiving` is the encoder. Processes that are forked and threads may share an archive, and it can
-be sent to other processes: each opens the file and loads models for itself.
+be sent to other processes: each opens the file for itself.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import replace
 from itertools import accumulate
 from operator import index
 from pathlib import Path
-from typing import Any, BinaryIO, Self, overload
+from typing import Any, Self, overload
 
 from bfncodec.codecs.sources import CodecSource, Models
 from bfncodec.content.items import Whole, check_names, whole_of
-from bfncodec.content.objects import object_of
+from bfncodec.content.objects import array_or_object
 from bfncodec.content.types import Content
-from bfncodec.errors import FormatError, InputError
+from bfncodec.errors import DamagedError, FormatError, InputError
 from bfncodec.files.data import name_of
 from bfncodec.files.sources import Slices
 from bfncodec.format.container import unpack
 from bfncodec.format.cuts import NOWHERE
 from bfncodec.format.frame import Frame
 from bfncodec.format.items import Row, check_plain, counts_of, read_row
+from bfncodec.format.kinds import Method
 from bfncodec.format.limits import Limits
-from bfncodec.images.picture import Picture
-from bfncodec.runtime.arguments import check_codecs, check_machine, check_type, path_of
+from bfncodec.format.wire import Part
+from bfncodec.runtime.arguments import check_codecs, check_type, path_of
 from bfncodec.segments.assemble import decode_items
 from bfncodec.segments.description import Description, describe_file
 
 __all__ = ["Archive"]
 
-_KEPT = 16  # segments whose coded items are in memory
+_KEPT = 16  # segments that are LZMA and stay in memory
 _TOGETHER = 256  # items that are decoded at once where all are wanted
 
 
@@ -46,8 +46,9 @@ class Archive(Sequence[Any]):
     """The items of an archive: ``archive[7]``, ``archive["name"]``, ``archive[10:20]``, a list.
 
     Nothing is decoded but what is asked for, and nothing read but its segments; the index is read when it is first
-    needed, names when one is first asked for. The memory it takes depends on the number of segments, of some hundred
-    items each, and where names are used on that of names.
+    needed, names when one is first asked for. A segment, of some hundred items, is read and checked whole when it is
+    first needed, and then no more than the items themselves: what stays in memory is four bytes an item, and a name
+    where names are asked for.
 
     Parameters
     ----------
@@ -78,11 +79,9 @@ class Archive(Sequence[Any]):
         codecs: CodecSource | None = None,
     ) -> None:
         check_codecs(codecs)
-        check_machine(device, threads)
         check_type(limits, Limits, "limits")
         self.path, self.arrays = path_of(path), arrays
-        self._limits, self._codecs = limits, codecs
-        self._make = partial(Models, device, threads)
+        self._limits, self._codecs = limits, codecs or Models(device, threads)
         self._open: _Open | None = None
         self._lock = threading.Lock()
         if not self.path.is_file():
@@ -108,16 +107,16 @@ class Archive(Sequence[Any]):
 
     def __contains__(self, name: object) -> bool:
         """Return whether there is an item of a name."""
-        return name in self._now().names() if isinstance(name, str) else False
+        return isinstance(name, str) and name in self._now().numbers()
 
     def read(self, numbers: Iterable[int]) -> list[Any]:
         """Return several items by their numbers, in that order; they are decoded together, which takes less time."""
-        return [self._object(content) for content in self._contents(numbers)]
+        return [array_or_object(content, self.arrays) for content in self._contents(numbers)]
 
     def files(self, numbers: Iterable[int]) -> list[tuple[str, bytes]]:
         """Return the name and the bytes of several items as files: arrays as .npy, Pillow images as PNG."""
         numbers, now = list(numbers), self._now()
-        names = now.listed() if now.is_named and numbers else None
+        names = list(now.numbers()) if now.is_named and numbers else None
         return [
             name_of(content, names[n] if names else str(n))
             for n, content in zip(numbers, self._contents(numbers), strict=True)
@@ -137,12 +136,11 @@ class Archive(Sequence[Any]):
 
         Names are paths; for files of a folder the relative ones.
         """
-        now = self._now()
-        return (name for number in range(len(now.starts) - 1) for name in now.row(number).names or ())
+        return self._now().keys()
 
     def number(self, name: str) -> int:
         """Return the number of the item of a name. Raises KeyError."""
-        return self._now().names()[name]
+        return self._now().numbers()[name]
 
     @property
     def is_named(self) -> bool:
@@ -159,10 +157,19 @@ class Archive(Sequence[Any]):
     def verify(self) -> None:
         """Raise a FormatError unless all checksums of coded bytes hold; no model is needed."""
         now = self._now()
-        for number in range(len(now.starts) - 1):
-            now.row(number)
+        names = [name for number in range(len(now.starts) - 1) for name in now.checked(number).names or ()]
         if now.is_named:
-            check_names(list(self.keys()))
+            check_names(names)
+
+    @property
+    def coded_end(self) -> int:
+        """Byte behind the items, at which the index begins; what is before is never changed."""
+        return self._now().frame.entries[-1].end
+
+    @property
+    def read_bytes(self) -> int:
+        """Bytes of the file that this process has read since it was opened."""
+        return self._now().file.read_bytes
 
     def close(self) -> None:
         """Close the file; it is opened again where something is asked for."""
@@ -194,7 +201,7 @@ class Archive(Sequence[Any]):
         """Return the file as this process has it open."""
         with self._lock:
             if self._open is None or self._open.process != os.getpid():
-                self._open = _Open.of(self.path, self._limits or Limits(), self._codecs or self._make())
+                self._open = _Open(self.path, self._limits or Limits())
             return self._open
 
     def _checked(self, number: int) -> int:
@@ -209,89 +216,116 @@ class Archive(Sequence[Any]):
         for number in sorted(set(wanted)):
             places[bisect_right(now.starts, number) - 1].append(number)
         rows = [(now.row(segment), [n - now.starts[segment] for n in found]) for segment, found in places.items()]
-        contents = decode_items(rows, now.codecs, self._limits or Limits())
+        contents = decode_items(rows, self._codecs, self._limits or Limits())
         found = dict(zip(sorted(set(wanted)), contents, strict=True))
         return [found[number] for number in wanted]
 
-    def _object(self, content: Content) -> Any:
-        if self.arrays and isinstance(content, Picture):
-            pixels = content.pixels
-            return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
-        return object_of(content)
+
+class _File:
+    """Bytes of an open file, slice by slice, for several threads. read_bytes: how many were read."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._slices = Slices(path.open("rb"))
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+        self._size, self._lock = len(self._slices), threading.Lock()
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, span: slice, /) -> bytes:
+        with self._lock:
+            return self._slices[span]
+
+    @property
+    def read_bytes(self) -> int:
+        return self._slices.read_bytes
+
+    def close(self) -> None:
+        """Close the file."""
+        self._slices.file.close()
 
 
-@dataclass
 class _Open:
     """An archive as one process has it open.
 
-    starts: number of the first item of each segment, and of all items. kept: segments that were read last. numbers:
-    of items by name, once they were asked for.
+    A segment is checked when it is first needed. What stays in memory is where its items are, four bytes of each, which
+    are then read alone where the segment is stored; of those that are LZMA the last few stay.
+
+    starts: number of the first item of each segment, and of all items.
     """
 
-    process: int
-    file: BinaryIO
-    frame: Frame
-    whole: Whole
-    starts: tuple[int, ...]
-    codecs: CodecSource
-    kept: dict[int, Row]
-    numbers: dict[str, int] | None
-    lock: threading.Lock
-
-    @classmethod
-    def of(cls, path: Path, limits: Limits, codecs: CodecSource) -> _Open:
-        """Return a file that was opened, its index read. Raises InputError, FormatErrors."""
+    def __init__(self, path: Path, limits: Limits) -> None:
+        self.process, self.file = os.getpid(), _File(path)
         try:
-            file = path.open("rb")
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-        try:
-            frame = unpack(Slices(file), limits, place=lambda *_: NOWHERE)
-            whole = whole_of(frame.header)
-            if whole is None:
-                raise InputError(f"{path} holds one object and no items: decompress it")
-            check_plain(frame)
-            counts = counts_of(frame.header, frame.cut)
-            lock, read = threading.Lock(), range(frame.cut.count)
-            starts = accumulate(counts or (read_row(frame, k).count for k in read), initial=0)
-            return cls(os.getpid(), file, frame, whole, tuple(starts), codecs, {}, None, lock)
+            self.frame = unpack(self.file, limits, place=lambda *_: NOWHERE)
+            self.whole = _whole_of(self.frame, path)
+            counts = counts_of(self.frame.header, self.frame.cut)
+            found = counts or (read_row(self.frame, k).count for k in range(self.frame.cut.count))
+            self.starts = tuple(accumulate(found, initial=0))
         except BaseException:
-            file.close()
+            self.file.close()
             raise
+        self._named: bool | None = None  # not known before a segment is read
+        self._rows, self._whole, self._numbers = dict[int, Row](), dict[int, Row](), dict[str, int]()
 
     def row(self, number: int) -> Row:
-        """Return a segment, checked, not decoded. Raises FormatErrors."""
-        with self.lock:
-            found = self.kept.pop(number, None)
-            if found is None:
-                try:
-                    found = read_row(self.frame, number)
-                    found.check(self.starts[number + 1] - self.starts[number])
-                except FormatError as error:
-                    raise self.frame.placed(error, number) from error
-            self.kept[number] = found  # the last of them, as dictionaries keep their order
-            if len(self.kept) > _KEPT:
-                del self.kept[next(iter(self.kept))]
+        """Return a segment, checked, not decoded, without names. Raises FormatErrors."""
+        found = self._rows.get(number) or self._whole.get(number)
+        if found is not None:
             return found
+        row, entry = replace(self.checked(number), names=None), self.frame.entries[number]
+        if entry.method is Method.STORED:
+            self._rows[number] = replace(row, content=Part(self.file, entry.start, entry.stop))
+        else:
+            self._whole[number] = row
+            while len(self._whole) > _KEPT:
+                self._whole.pop(next(iter(self._whole)), None)
+        return row
+
+    def checked(self, number: int) -> Row:
+        """Return a segment as it was just read. Raises FormatErrors."""
+        try:
+            row = read_row(self.frame, number)
+            row.check(self.starts[number + 1] - self.starts[number])
+            named = row.names is not None
+            if named is not (named if self._named is None else self._named):
+                raise DamagedError("expected names of all items or of none")
+        except FormatError as error:
+            raise self.frame.placed(error, number) from error
+        self._named = named
+        return row
+
+    @property
+    def is_named(self) -> bool:
+        """Items have names."""
+        if self._named is None:
+            self.checked(0)
+        return bool(self._named)
 
     def place(self, number: int) -> tuple[Row, int]:
         """Return the segment of an item, and its number there."""
         segment = bisect_right(self.starts, number) - 1
         return self.row(segment), number - self.starts[segment]
 
-    @property
-    def is_named(self) -> bool:
-        """Items have names, as those of the first segment have."""
-        return self.row(0).names is not None
+    def keys(self) -> Iterator[str]:
+        """Yield the names of all items in their order."""
+        return (name for number in range(len(self.starts) - 1) for name in self.checked(number).names or ())
 
-    def listed(self) -> list[str]:
-        """Return the names of all items by their numbers."""
-        return list(self.names())
-
-    def names(self) -> dict[str, int]:
+    def numbers(self) -> dict[str, int]:
         """Return the numbers of items by name. Raises DamagedError for names that cannot be together."""
-        if self.numbers is None:
-            names = [name for k in range(len(self.starts) - 1) for name in self.row(k).names or ()]
+        if self.is_named and not self._numbers:
+            names = list(self.keys())
             check_names(names)
-            self.numbers = {name: number for number, name in enumerate(names)}
-        return self.numbers
+            self._numbers = {name: number for number, name in enumerate(names)}
+        return self._numbers
+
+
+def _whole_of(frame: Frame, path: Path) -> Whole:
+    """Return what items are as a whole. Raises InputError for a file that has none, FormatErrors."""
+    whole = whole_of(frame.header)
+    if whole is None:
+        raise InputError(f"{path} holds one object and no items: decompress it")
+    check_plain(frame)
+    return whole

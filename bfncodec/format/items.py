@@ -8,10 +8,10 @@ or PIL.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 from bfncodec.errors import DamagedError, NewerVersionError
@@ -23,7 +23,7 @@ from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.frame import COMPACT, MAGIC, MODEL_BYTES, Frame, check_layout
 from bfncodec.format.header import Header, read_fields
 from bfncodec.format.kinds import Kind, Method
-from bfncodec.format.wire import Reader, varint
+from bfncodec.format.wire import Reader, Source, varint
 
 __all__ = ["MOST_BYTES", "Row", "check_plain", "counts_of", "model_of", "read_row", "write_counts", "write_row"]
 
@@ -102,21 +102,28 @@ class Row:
     Parameters
     ----------
     content
-        Content of the segment.
+        Content of the segment, or what gives slices of it.
     count
         Number of items.
     names
         Their names, None where they have none.
     is_stack
         They are the rows of the array in the one file that is there.
+    edges
+        Bytes of the content at which files begin, and the end of all.
+    headed
+        Numbers of the files that have a head.
+    heads
+        Those that were read, by these numbers.
     """
 
-    content: bytes
+    content: Source
     count: int
     names: tuple[str, ...] | None
     is_stack: bool
-    _sizes: tuple[int, ...]
-    _start: int
+    edges: array[int]
+    headed: array[int]
+    heads: dict[int, bytes] = field(default_factory=dict, compare=False)
 
     @classmethod
     def read(cls, content: bytes) -> Row:
@@ -130,35 +137,29 @@ class Row:
         files = 1 if form & _STACK else count
         if count < 1 or files > len(content):
             raise DamagedError(f"a segment of {len(content)} bytes cannot hold {count} items")
-        sizes = tuple(reader.varint("the size of an item") for _ in range(files))
-        row = cls(content, count, names, bool(form & _STACK), sizes, reader.offset)
-        if row._edges[-1] != len(content):
-            raise DamagedError(f"expected items of {row._edges[-1]} bytes, found {len(content)}")
-        if not row._headed or row._headed[0]:
+        sizes = [reader.varint("the size of an item") for _ in range(files)]
+        end = reader.offset + sum(size >> 1 for size in sizes)
+        if end != len(content):
+            raise DamagedError(f"expected items of {end} bytes, found {len(content)}")
+        edges = array("I", accumulate((size >> 1 for size in sizes), initial=reader.offset))
+        headed = array("I", (number for number, size in enumerate(sizes) if size & 1))
+        if not headed or headed[0]:
             raise DamagedError("expected a head of the first item, found none")
-        return row
+        return cls(content, count, names, bool(form & _STACK), edges, headed)
 
     def check(self, count: int) -> None:
         """Raise DamagedError unless there are as many items as the index says."""
         if self.count != count:
             raise DamagedError(f"expected {count} items, as the index says, found {self.count}")
 
-    @cached_property
-    def _edges(self) -> tuple[int, ...]:
-        """Bytes at which files begin, and the end of all."""
-        return tuple(accumulate((size >> 1 for size in self._sizes), initial=self._start))
-
-    @cached_property
-    def _headed(self) -> tuple[int, ...]:
-        """Numbers of the files that have a head."""
-        return tuple(number for number, size in enumerate(self._sizes) if size & 1)
-
     def file(self, number: int) -> bytes:
         """Return a compressed file, from 0, as if it were alone. Raises DamagedError."""
-        headed = self._headed[bisect_right(self._headed, number) - 1]
-        head = _read_head(Reader(self.content[self._edges[headed] : self._edges[headed + 1]]))
-        start = self._edges[number] + (len(head) if number == headed else 0)
-        rest = self.content[start : self._edges[number + 1]]
+        headed = self.headed[bisect_right(self.headed, number) - 1]
+        if headed not in self.heads:
+            self.heads[headed] = _read_head(Reader(self.content[self.edges[headed] : self.edges[headed + 1]]))
+        head = self.heads[headed]
+        start = self.edges[number] + (len(head) if number == headed else 0)
+        rest = self.content[start : self.edges[number + 1]]
         if head[0] >> 5 != COMPACT:
             return MAGIC + head + rest
         if len(rest) < _CHECK:
