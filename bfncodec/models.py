@@ -116,9 +116,18 @@ def search_path() -> list[Path]:
     They are $BFNCODEC_MODELS, the user's, the package's own and the checkout's.
     """
     named = [Path(p) for p in os.environ.get("BFNCODEC_MODELS", "").split(os.pathsep) if p]
-    user = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "bfncodec" / "models"
     package = Path(__file__).resolve().parent
-    return [*named, user, package / "_models", package.parent / "models"]
+    return [*named, user_folder(), package / "_models", package.parent / "models"]
+
+
+def user_folder() -> Path:
+    """Return the folder for models of the user's own."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "bfncodec" / "models"
+
+
+def is_found(info: ModelInfo) -> bool:
+    """Return whether a model lies on the search path, so that files which need it decompress."""
+    return info.path.resolve().parent in [folder.resolve() for folder in search_path()]
 
 
 def read(path: str | Path) -> ModelInfo:

@@ -31,7 +31,8 @@ ROOMS = (
     ("analysis",),
     ("",),  # the package itself, where the public names are
     ("training",),
-    ("cli", "integrations", "research"),
+    ("integrations", "research"),
+    ("cli",),
     ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
@@ -48,6 +49,7 @@ HEAVY = {
     "numba": "optional, and a second",
     "numpy": "a tenth of a second; looking at a file needs no arrays",
     "pyarrow": "optional",
+    "ray": "optional, and three seconds",
     "safetensors": "loads NumPy",
     "torch": "a second and more; nothing but models needs it",
 }

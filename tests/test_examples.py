@@ -15,7 +15,12 @@ pytestmark = pytest.mark.slow  # models at work: together they take minutes
 
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
 SLOW = {"archive_of_pictures.py", "crop.py", "train_tiny.py"}
-NEEDS = {"numcodecs_buffers.py": "numcodecs", "webdataset_shards.py": "webdataset", "zarr_store.py": "zarr"}  # an extra
+NEEDS = {  # an extra
+    "numcodecs_buffers.py": "numcodecs",
+    "ray_files.py": "ray.data",
+    "webdataset_shards.py": "webdataset",
+    "zarr_store.py": "zarr",
+}
 LONGEST = 40  # lines
 
 

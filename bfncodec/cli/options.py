@@ -151,6 +151,12 @@ running = together(
     click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1."),
 )
 force = click.option("-f", "--force", is_flag=True, help="Replace files; write to a terminal.")
+workers = click.option(
+    "--ray",
+    "workers",
+    type=click.IntRange(1),
+    help="Spread the files over so many workers of a Ray cluster; FILES and -o may be URLs (s3://…).",
+)
 writing = together(
     click.option("-o", "--output", type=OutputType(), help="File, or folder for several; DIR/ is made."),
     click.option("-c", "--stdout", "to_stdout", is_flag=True, help="Write to standard output."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,6 +15,8 @@ from bfncodec.models import DEFAULT_LEVEL, ModelInfo
 from bfncodec.runtime.arguments import check_machine
 
 __all__ = ["CodecSource", "Models", "codecs_of"]
+
+_LOG = logging.getLogger("bfncodec")
 
 
 class CodecSource(Protocol):
@@ -54,6 +57,7 @@ class Models:
         self.device, self.threads = device, threads
         self._loaded: dict[str, Codec[Any]] = {}
         self._matching: dict[bytes, list[ModelInfo]] = {}
+        self._named: dict[str, ModelInfo] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_loaded": {}, "_matching": {}}
@@ -65,7 +69,20 @@ class Models:
             return None
 
     def named(self, name: str) -> Codec[Any]:
-        return self._load(models.find(name))
+        """Return the codec of a model's name or directory. Raises ModelNotFoundError.
+
+        The logger "bfncodec" tells of a directory in which a model is not looked for when a file is decompressed.
+        """
+        info = models.find(name)
+        if info.sha256 not in self._named and not models.is_found(info):
+            _LOG.info(
+                "model %s lies where none is looked for: decompressing needs its directory in %s or BFNCODEC_MODELS=%s",
+                info.name,
+                models.user_folder(),
+                info.path.parent,
+            )
+        self._named[info.sha256] = info
+        return self._load(info)
 
     def identified(self, identity: bytes) -> Codec[Any]:
         return self.matching(identity)[0]
@@ -73,8 +90,19 @@ class Models:
     def matching(self, identity: bytes) -> list[Codec[Any]]:
         """Return the codecs of all models whose SHA-256 begins with some bytes. Raises ModelNotFoundError."""
         if identity not in self._matching:
-            self._matching[identity] = models.matching(identity)
+            self._matching[identity] = self._found(identity)
         return [self._load(info) for info in self._matching[identity]]
+
+    def _found(self, identity: bytes) -> list[ModelInfo]:
+        """Return the models of an identity: those that were named, wherever they lie, then those on the search path."""
+        named = [info for sha256, info in self._named.items() if bytes.fromhex(sha256).startswith(identity)]
+        try:
+            others = models.matching(identity)
+        except ModelNotFoundError:
+            if not named:
+                raise
+            others = []
+        return named + [info for info in others if info.sha256 not in self._named]
 
     def _load(self, info: ModelInfo) -> Codec[Any]:
         if info.sha256 not in self._loaded:

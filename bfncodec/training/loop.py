@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from bfncodec.errors import InputError
-from bfncodec.models import CONFIG, WEIGHTS, search_path
+from bfncodec.models import CONFIG, WEIGHTS, user_folder
 from bfncodec.training.agreement import Say
 from bfncodec.training.clock import Clock
 from bfncodec.training.config import TrainConfig, read_config
@@ -123,7 +123,4 @@ def finish(state: Trainer[Batch], out: Path, name: str, say: Say) -> None:
         export(network, {**task.config, **task.findings(network)}, out, task.tables(network))
     named = os.path.join(out.parent, out.name)  # noqa: PTH118 - keeps ./, which tells a path from a name
     say(f"model written to {out}: bfncodec compress -m {named} FILE")
-    say(
-        f"decompressing needs {CONFIG} and {WEIGHTS} of it in {search_path()[-3]}/{name}, "
-        f"or BFNCODEC_MODELS={out.parent}"
-    )
+    say(f"decompressing needs {CONFIG} and {WEIGHTS} of it in {user_folder()}/{name}, or BFNCODEC_MODELS={out.parent}")

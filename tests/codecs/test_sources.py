@@ -98,3 +98,24 @@ def test_the_registry_tells_of_the_models_that_ship() -> None:
     for one in models.published():
         info = next(info for info in shipped if info.name == one.name)
         assert one.size == sum(path.stat().st_size for path in (info.path / models.CONFIG, info.weights))
+
+
+def test_a_model_that_was_named_by_its_directory_decodes_what_it_coded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the same call, so that it verifies; and it is said that a later one needs to find the model."""
+    folder = tmp_path / "mine" / "text"
+    shutil.copytree(TINY / "mixed-text", folder)
+    identity, codecs = models.read(folder).id, bfncodec.Models()
+    with pytest.raises(ModelNotFoundError, match="is not on this machine"):
+        codecs.identified(identity)
+    with caplog.at_level("INFO", "bfncodec"):
+        codec = codecs.named(str(folder))
+    assert codecs.identified(identity) is codec
+    assert f"BFNCODEC_MODELS={folder.parent}" in caplog.text
+
+    monkeypatch.setenv("BFNCODEC_MODELS", str(folder.parent))
+    caplog.clear()
+    with caplog.at_level("INFO", "bfncodec"):
+        bfncodec.Models().named(str(folder))
+    assert not caplog.text

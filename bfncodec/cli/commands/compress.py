@@ -12,6 +12,7 @@ from bfncodec.cli import options as opt
 from bfncodec.cli.batch import Direction, transform
 from bfncodec.cli.items import compress_items
 from bfncodec.cli.selection import is_plain
+from bfncodec.cli.spreading import spread
 from bfncodec.cli.streams import read_source
 from bfncodec.cli.terminal import Bar
 from bfncodec.files.data import encode_source, taken
@@ -42,7 +43,7 @@ from bfncodec.format.lineindex import LINE_BLOCK
 )
 @click.option("--strip", is_flag=True, help="Of PNG and WebP files keep pixels alone: no metadata, the least palette.")
 @click.option("--verify/--no-verify", default=True, help="Decode what was written before it counts.  [default: on]")
-@opt.together(opt.running, opt.quiet, opt.verbose)
+@opt.together(opt.running, opt.workers, opt.quiet, opt.verbose)
 def command(files: tuple[Path, ...], **given: Any) -> int:
     """Compress FILES, each to FILE.bfn; - or nothing is standard input.
 
@@ -80,6 +81,8 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
         block=(given["block"] or LINE_BLOCK) if given["lines"] else None,
         strip=given["strip"],
     )
+    if given["workers"]:
+        return spread(files, given, options, compresses=True)
     return transform(files, given, direction, options)
 
 

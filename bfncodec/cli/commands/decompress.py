@@ -11,6 +11,7 @@ from bfncodec.api import Models
 from bfncodec.cli import options as opt
 from bfncodec.cli.batch import Direction, transform
 from bfncodec.cli.items import decompress_items
+from bfncodec.cli.spreading import spread
 from bfncodec.cli.streams import STDIN, no_place, read_input
 from bfncodec.cli.terminal import Bar
 from bfncodec.files.data import decode_data, decode_part, holds_folder
@@ -27,7 +28,7 @@ from bfncodec.files.transfer import decompress_file
 @click.option("--line", type=opt.LinesType(), help="Of a file compressed with --lines only these, to standard output.")
 @click.option("--only", multiple=True, metavar="NAME|N|N:M", help="Of an archive only these items; may be repeated.")
 @click.option("--salvage", is_flag=True, help="Keep what a damaged file still holds; the rest becomes zeros.")
-@opt.together(opt.running, opt.quiet, opt.verbose)
+@opt.together(opt.running, opt.workers, opt.quiet, opt.verbose)
 def command(files: tuple[Path, ...], **given: Any) -> int:
     """Decompress FILES, each FILE.bfn to FILE, or to a folder where it was one; - or nothing is standard input."""
     if given["salvage"] and given["remove"]:
@@ -55,6 +56,8 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
         crop=given["crop"],
         line=given["line"],
     )
+    if given["workers"]:
+        return spread(files, given, options, compresses=False)
     to_stdout = given["to_stdout"] or (given["line"] is not None and given["output"] is None)
     return transform(files, given | {"to_stdout": to_stdout}, direction, options)
 

@@ -1,0 +1,309 @@
+"""Ray: columns of datasets, and the files of folders and buckets, compressed by the workers of a cluster.
+
+:class:`Compress` and :class:`Decompress` are for ``Dataset.map_batches``; an actor of theirs loads a model once.
+:func:`compress_files` and :func:`decompress_files` spread files. Ray starts an actor again that died, and repeats what
+it had not finished; a file is there whole or not at all, so nothing is lost and nothing is done twice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.fs
+import ray.data
+
+from bfncodec.api import Models, compress_many, decompress_many
+from bfncodec.errors import BfncodecError, InputError
+from bfncodec.files.atomic import is_leftover, make_folder, place
+from bfncodec.files.data import decode_data, encode_source, taken
+from bfncodec.files.names import compressed_name, decompressed_name, has_suffix
+from bfncodec.files.options import Options
+from bfncodec.files.verify import verify
+from bfncodec.models import DEFAULT_LEVEL, check_level
+from bfncodec.runtime.arguments import check_model, whole_number
+
+__all__ = ["Compress", "Decompress", "Done", "compress_files", "decompress_files"]
+
+Batch = dict[str, Any]
+"""A batch of Ray Data in its format "numpy": columns by their names."""
+
+_FILES_A_TASK = 8  # at most: what a worker that dies has to look at again, and one of them to do again
+_TASKS_A_WORKER = 4  # at least, where there are files enough: the last worker is not long alone
+
+
+class Compress:
+    """An actor that makes a column of objects one of compressed objects.
+
+    column: its name; texts, bytes or arrays as :func:`bfncodec.compress` takes them, such as pictures [H, W, C] uint8.
+    into: the name of the new column, by default the same. model, level, verify, device: as there. threads: by default
+    one, since Ray runs as many actors as there are processors. Raises InputError for what an argument cannot be.
+
+    >>> dataset.map_batches(
+    ...     Compress,
+    ...     fn_constructor_kwargs={"column": "image"},
+    ...     compute=ray.data.ActorPoolStrategy(size=2),
+    ...     num_cpus=1,
+    ... )  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        column: str,
+        into: str | None = None,
+        model: str = "auto",
+        level: int = DEFAULT_LEVEL,
+        verify: bool = True,
+        device: str = "cpu",
+        threads: int = 1,
+    ) -> None:
+        check_model(model)
+        check_level(level)
+        self._column, self._into = column, into or column
+        self._compress = partial(compress_many, model=model, level=level, verify=verify, codecs=Models(device, threads))
+
+    def __call__(self, batch: Batch) -> Batch:
+        """Return a batch with the compressed column. Raises InputError for a column that is not there."""
+        return _with(batch, self._column, self._into, _objects(self._compress(list(_column(batch, self._column)))))
+
+
+class Decompress:
+    """An actor that makes a column of compressed objects one of the objects; arguments as for :class:`Compress`.
+
+    Arrays of one shape and type become one array, as Ray stacks them, other objects a column of objects.
+    """
+
+    def __init__(self, column: str, into: str | None = None, device: str = "cpu", threads: int = 1) -> None:
+        self._column, self._into = column, into or column
+        self._codecs = Models(device, threads)
+
+    def __call__(self, batch: Batch) -> Batch:
+        """Return a batch with the decompressed column. Raises a FormatError for what is no compressed object."""
+        found = decompress_many(list(_column(batch, self._column)), codecs=self._codecs)
+        alike = len({(x.shape, x.dtype) if isinstance(x, np.ndarray) else None for x in found}) == 1
+        stacked = np.stack(found) if alike and isinstance(found[0], np.ndarray) else _objects(found)
+        return _with(batch, self._column, self._into, stacked)
+
+
+@dataclass(frozen=True)
+class Done:
+    """Outcome for one file.
+
+    Attributes
+    ----------
+    source, target
+        Where it was, and where the result is: paths or URLs.
+    source_bytes, target_bytes
+        Their sizes; the second is 0 where it failed.
+    state
+        "done"; "kept", where the target was there already and is no older than the source; or "failed".
+    message
+        Of what failed, why.
+    worker
+        Process that did it.
+    """
+
+    source: str
+    target: str
+    source_bytes: int
+    target_bytes: int = 0
+    state: str = "done"
+    message: str = ""
+    worker: int = 0
+
+
+def compress_files(
+    sources: Sequence[str], target: str, options: Options | None = None, *, workers: int = 2, **resources: Any
+) -> Iterator[Done]:
+    """Compress files, and those in folders, by the workers of a Ray cluster; yield what came of each, in any order.
+
+    sources, target: paths or URLs of whatever pyarrow opens (``s3://``, ``gs://``, ``abfs://``, ``hdfs://``); the
+    target is a folder, in which files lie as they did in theirs, with .bfn behind their names. options: model, level,
+    exact, verify and the like; ``force`` does again what is there. resources: of a worker, as for ``map_batches``, such
+    as ``num_gpus=1`` for models on a GPU; one processor, and a thread for each, is the default. The cluster is the one
+    that runs, the one that RAY_ADDRESS names, or one of this machine.
+
+    A call that was broken off goes on where it stopped when it is made again. Raises InputError for sources that are
+    not there, have one target, or are the target.
+    """
+    return _spread(sources, target, options or Options(), workers, resources, compresses=True)
+
+
+def decompress_files(
+    sources: Sequence[str], target: str, options: Options | None = None, *, workers: int = 2, **resources: Any
+) -> Iterator[Done]:
+    """Decompress files that end in .bfn, and those in folders: the way back of :func:`compress_files`, and like it."""
+    return _spread(sources, target, options or Options(), workers, resources, compresses=False)
+
+
+def _spread(
+    sources: Sequence[str], target: str, options: Options, workers: int, resources: Mapping[str, Any], compresses: bool
+) -> Iterator[Done]:
+    whole_number(workers, "workers")
+    if options.remove:
+        raise InputError("files that a cluster compresses stay where they are: leave out the removal")
+    jobs = [asdict(job) for job in _jobs(sources, target, compresses)]
+    if not jobs:
+        return iter(())
+    resources = {"num_cpus": 1} | dict(resources)
+    device = "cuda" if resources.get("num_gpus") else "cpu"
+    tasks = max(-(-len(jobs) // _FILES_A_TASK), min(len(jobs), workers * _TASKS_A_WORKER))
+    results = ray.data.from_items(jobs, override_num_blocks=tasks).map_batches(
+        _Files,
+        fn_constructor_args=(options, compresses, device, max(int(resources["num_cpus"]), 1)),
+        compute=ray.data.ActorPoolStrategy(size=min(workers, tasks)),
+        batch_size=None,
+        **resources,
+    )
+    return (Done(**row) for row in results.iter_rows())
+
+
+class _Files:
+    """An actor that compresses or decompresses files, each of which fails alone."""
+
+    def __init__(self, options: Options, compresses: bool, device: str, threads: int) -> None:
+        self._options, self._codecs = options, Models(device, threads)
+        self._made: Callable[[bytes], bytes] = self._compressed if compresses else self._decompressed
+
+    def __call__(self, batch: Batch) -> Batch:
+        jobs = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
+        rows = [asdict(self._do(str(job["source"]), str(job["target"]))) for job in jobs]
+        return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+    def _do(self, source: str, target: str) -> Done:
+        try:
+            given, there = _Place.of(source), _Place.of(target)
+            data, done = given.read(), Done(source, target, 0, worker=os.getpid())
+            done = replace(done, source_bytes=len(data))
+            if not self._options.force and there.is_newer_than(given):
+                return replace(done, target_bytes=there.size, state="kept")
+            made = self._made(data)
+            there.write(made)
+        except (BfncodecError, OSError) as error:
+            return Done(source, target, 0, state="failed", message=str(error), worker=os.getpid())
+        return replace(done, target_bytes=len(made))
+
+    def _compressed(self, data: bytes) -> bytes:
+        blob, content = encode_source(data, self._options, self._codecs)
+        if self._options.verify:
+            verify(blob, content, self._codecs, None, taken(data, self._options))
+        return blob
+
+    def _decompressed(self, blob: bytes) -> bytes:
+        made, _ = decode_data(blob, self._options, self._codecs)
+        if isinstance(made, dict):
+            raise InputError("expected a file, found a folder in one: decompress it on one machine")
+        return made
+
+
+# ---- where files are --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A file or folder on whatever pyarrow opens."""
+
+    system: Any
+    path: str
+
+    @classmethod
+    def of(cls, url: str) -> _Place:
+        """Return the place of a path or URL. Raises InputError for one that nothing opens."""
+        if "://" not in url:
+            return cls(pyarrow.fs.LocalFileSystem(), str(Path(url).absolute()))
+        try:
+            return cls(*pyarrow.fs.FileSystem.from_uri(url))
+        except (pyarrow.ArrowException, ValueError) as error:
+            raise InputError(f"expected a path or a URL that pyarrow opens, found {url}: {error}") from error
+
+    @property
+    def is_local(self) -> bool:
+        return isinstance(self.system, pyarrow.fs.LocalFileSystem)
+
+    @property
+    def info(self) -> Any:
+        return self.system.get_file_info(self.path)
+
+    @property
+    def size(self) -> int:
+        return self.info.size or 0
+
+    def is_newer_than(self, other: _Place) -> bool:
+        """Return whether a file that is not empty is here, and no older than another."""
+        mine, theirs = self.info, other.info
+        if not mine.is_file or not mine.size:
+            return False
+        return mine.mtime_ns is None or theirs.mtime_ns is None or mine.mtime_ns >= theirs.mtime_ns
+
+    def read(self) -> bytes:
+        with self.system.open_input_stream(self.path) as file:
+            return bytes(file.read())
+
+    def write(self, data: bytes) -> None:
+        """Write a file that is there whole or not at all: a store of objects has none before it is closed."""
+        if self.is_local:
+            make_folder(Path(self.path).parent)
+            place(Path(self.path), data, force=True)
+            return
+        with self.system.open_output_stream(self.path) as file:
+            file.write(data)
+
+    def files(self) -> Iterator[tuple[str, str]]:
+        """Yield the path of every file in a folder, and its place below it; of a file that and its name."""
+        info = self.info
+        if info.is_file:
+            yield self.path, Path(self.path).name
+            return
+        if info.type == pyarrow.fs.FileType.NotFound:
+            raise InputError(f"expected a file or folder, found nothing at {self.path}")
+        selector = pyarrow.fs.FileSelector(self.path, recursive=True)
+        for found in sorted(self.system.get_file_info(selector), key=lambda each: each.path):
+            if found.is_file:
+                yield found.path, os.path.relpath(found.path, self.path)
+
+
+@dataclass(frozen=True)
+class _Job:
+    source: str
+    target: str
+
+
+def _jobs(sources: Iterable[str], target: str, compresses: bool) -> list[_Job]:
+    """Return what is to be done. Raises InputError before any of it where two files have one target."""
+    name = compressed_name if compresses else decompressed_name
+    out = _Place.of(target)
+    if out.info.is_file:
+        raise InputError(f"expected a folder to put files in, found a file: {target}")
+    jobs: dict[str, _Job] = {}
+    for url in sources:
+        begin = url.split("://")[0] + "://" if "://" in url else ""
+        for path, inside in _Place.of(url).files():
+            if has_suffix(Path(inside)) is compresses or is_leftover(Path(inside).name):
+                continue
+            there = "/".join([target.rstrip("/"), name(Path(inside)).as_posix()])
+            if there in jobs:
+                raise InputError(f"{path} and {jobs[there].source} would both become {there}: nothing was done")
+            jobs[there] = _Job(begin + path, there)
+    return list(jobs.values())
+
+
+def _column(batch: Batch, name: str) -> Any:
+    if name not in batch:
+        raise InputError(f"expected a column {name}, found {', '.join(batch)}")
+    return batch[name]
+
+
+def _objects(values: Sequence[Any]) -> Any:
+    """Return a column of objects, whatever shapes they have."""
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
+
+
+def _with(batch: Batch, column: str, into: str, values: Any) -> Batch:
+    return {name: each for name, each in batch.items() if name != column or into != column} | {into: values}

@@ -1,0 +1,123 @@
+"""Ray: files by a cluster of two workers, one of which is killed; columns; what cannot be."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.commands import ENVIRONMENT
+
+pytest.importorskip("ray.data", reason="Ray is not installed")
+
+from bfncodec.cli.spreading import url_of
+from bfncodec.errors import InputError
+from bfncodec.integrations.ray import Compress, Decompress, compress_files
+
+QUIET = """
+import json, logging, os, signal, sys, threading, time
+from pathlib import Path
+import ray
+ray.init(num_cpus=2, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
+ray.data.DataContext.get_current().enable_progress_bars = False
+from bfncodec.files.options import Options
+from bfncodec.integrations.ray import compress_files, decompress_files
+"""
+
+KILLED = """
+def kill_one():
+    while len(list(Path("out").rglob("*.bfn"))) < 4:
+        time.sleep(0.02)
+    processes = [p for p in Path("/proc").iterdir() if p.name.isdigit()]
+    pids = [int(p.name) for p in processes if command(p).startswith(b"ray::MapWorker")]
+    state["before"] = {str(p): p.stat().st_mtime_ns for p in Path("out").rglob("*.bfn")}
+    os.kill(pids[0], signal.SIGKILL)
+    state["killed"] = pids[0]
+
+def command(process):
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+state = {}
+thread = threading.Thread(target=kill_one, daemon=True)
+thread.start()
+rows = list(compress_files(["in"], "out", Options(model="text-fast"), workers=2))
+thread.join(10)
+state["after"] = {str(p): p.stat().st_mtime_ns for p in Path("out").rglob("*.bfn")}
+state["rows"] = [[r.source, r.state, r.worker] for r in rows]
+list(decompress_files(["out"], "back", workers=2))
+print(json.dumps(state))
+"""
+
+
+def run(script: str, folder: Path) -> Any:
+    """Run a script in a process of its own, whose cluster ends with it; returns what it printed, JSON."""
+    environment = {**os.environ, **ENVIRONMENT}
+    done = subprocess.run(
+        [sys.executable, "-c", QUIET + script], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("{")]  # Ray says things there, too
+    return json.loads(line)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").exists(), reason="workers are found in /proc")
+def test_a_worker_is_killed_and_nothing_is_lost_or_done_twice(tmp_path: Path) -> None:
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    names = [f"{n}.txt" if n % 2 else f"deep/{n}.txt" for n in range(24)]
+    for n, name in enumerate(names):
+        (tmp_path / "in" / name).write_text(f"Line {n} of a text, which is not long but takes a moment. " * 60)
+    found = run(KILLED, tmp_path)
+    assert found["killed"]
+    assert sorted(Path(source).name for source, _, _ in found["rows"]) == sorted(Path(name).name for name in names)
+    assert {state for _, state, _ in found["rows"]} <= {"done", "kept"}
+    for name in names:
+        assert (tmp_path / "back" / name).read_bytes() == (tmp_path / "in" / name).read_bytes()
+    for path, time in found["before"].items():
+        assert found["after"][path] == time, "done twice"
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.suffix != ".bfn"]
+
+
+def test_actors_code_columns() -> None:
+    """As Ray calls them: batches of the format "numpy"."""
+    import numpy as np
+
+    tiles = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
+    small = Compress("tile", into="bytes", model="none")({"tile": tiles, "name": np.array(["a", "b"])})
+    assert list(small) == ["tile", "name", "bytes"]
+    back = Decompress("bytes", into="tile")(small)
+    assert np.array_equal(back["tile"], tiles)
+    texts = Compress("text", model="none")({"text": np.array(["to be", "or not"], dtype=object)})
+    assert list(Decompress("text")(texts)["text"]) == ["to be", "or not"]
+    with pytest.raises(InputError, match="expected a column other, found text"):
+        Compress("other", model="none")(texts)
+
+
+def test_what_cannot_be_is_said_before_anything_is_done(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.txt").write_bytes(b"x")
+    a, b, out = (str(tmp_path / name) for name in ("a", "b", "out"))
+    with pytest.raises(InputError, match="would both become"):
+        compress_files([a, b], out)
+    with pytest.raises(InputError, match="found nothing at"):
+        compress_files([str(tmp_path / "none")], out)
+    with pytest.raises(InputError, match="a folder to put files in, found a file"):
+        compress_files([a], str(tmp_path / "a" / "x.txt"))
+    with pytest.raises(InputError, match="found nowhere://x"):
+        compress_files(["nowhere://x"], out)
+    assert not (tmp_path / "out").exists()
+
+
+def test_urls_are_as_they_were_typed() -> None:
+    assert url_of(Path("s3://bucket/a b/c")) == "s3://bucket/a b/c"
+    assert url_of(Path("/a/s3:/b")) == "/a/s3:/b"
+    assert url_of(Path("c:/b")) == "c:/b"
