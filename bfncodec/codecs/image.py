@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bfncodec.codecs.base import Architecture, Implementations, ModelCodec, check_size, named
 from bfncodec.codecs.protocol import Capabilities
-from bfncodec.codecs.threads import in_threads
+from bfncodec.codecs.threads import in_order, in_threads
 from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.cdf import NIBBLE, Intervals
 from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, SymbolSource, information
@@ -53,13 +53,17 @@ class Sizes:
     """Numbers of pixels that are coded at once.
 
     batch: images coded side by side hold about so many together. block: pixels the network sees at once when encoding.
-    line: pixels of a line of all images; in shorter ones threads would wait more than they share. Nothing that is
-    written depends on these. small: images of at most so many pixels are tried in all orientations.
+    line: pixels of a line of all images; in shorter ones threads would wait more than they share. share: pixels of the
+    lines that a thread encodes at once, whose intervals are kept until their turn; memories: such lines are at least so
+    many times as many as those before them that are worked on again. Nothing that is written depends on these. small:
+    images of at most so many pixels are tried in all orientations.
     """
 
     batch: int = 1 << 22
     block: int = 1 << 12
     line: int = 768
+    share: int = 1 << 19
+    memories: int = 4
     small: int = 1 << 12
 
 
@@ -115,7 +119,8 @@ class ImageCodec(ModelCodec[Image]):
     def codelength(self, x: Image) -> CodeLength:
         self.check(x)
         costs = StepCosts(self.make_schedule(*x.shape[:2]).n_steps)
-        for pixels, _, _, frequency in self._intervals([x]):
+        every = (0, self.make_schedule(*x.shape[:2]).n_steps)
+        for pixels, _, _, frequency in self._intervals([x], self._encoding_network([x]), every):
             costs.add(pixels.line, information(frequency).sum(0))
         return costs.total(x.size)
 
@@ -147,10 +152,13 @@ class ImageCodec(ModelCodec[Image]):
     def _encode_turned(self, xs: Sequence[Image], orientation: int, progress: Progress) -> list[bytes]:
         turned = [turn(x, orientation) for x in xs]
 
-        def work(group: list[int], report: Progress) -> list[bytes]:
-            return self._encode([turned[i] for i in group], report)
+        threads = self._threads()
 
-        bodies = self._in_groups(work, [x.shape for x in turned], progress, self._threads())
+        def work(group: list[int], report: Progress) -> list[bytes]:
+            alone = len(group) == len(turned)
+            return self._encode([turned[i] for i in group], report, threads if alone else 1)
+
+        bodies = self._in_groups(work, [x.shape for x in turned], progress, threads)
         heads = [ImageHead(x.shape[0], x.shape[1], x.shape[2], orientation) for x in xs]
         return [head.write() + body for head, body in zip(heads, bodies, strict=True)]
 
@@ -171,20 +179,31 @@ class ImageCodec(ModelCodec[Image]):
         by_index = dict(zip(chain.from_iterable(groups), chain.from_iterable(made), strict=True))
         return [by_index[i] for i in range(len(shapes))]
 
-    def _encode(self, images: Sequence[Image], progress: Progress) -> list[bytes]:
-        """Bodies of images with one number of channels."""
+    def _encode(self, images: Sequence[Image], progress: Progress, threads: int) -> list[bytes]:
+        """Bodies of images with one number of channels, whose lines some threads share."""
         encoders = [RangeEncoder() for _ in images]
-        for pixels, *rows in self._intervals(images):
-            place, sizes = _coding_order(pixels.counts, len(rows[0]))
-            ordered = np.empty((3, place.size), np.int32)
-            for row, values in zip(ordered, rows, strict=True):
-                row[place] = values
+        network = self._encoding_network(images)
+
+        def work(lines: tuple[int, int]) -> Iterator[tuple[Ints, NDArray[np.int64]]]:
+            return (_in_coding_order(*block) for block in self._intervals(images, network, lines))
+
+        for ordered, sizes in in_order(work, self._shares(images, network, threads), threads):
             ends = np.cumsum(sizes)
             for encoder, end, size in zip(encoders, ends, sizes, strict=True):
                 symbol, below, frequency = ordered[:, end - size : end]
                 encoder.encode_intervals(below, frequency, symbol, NIBBLE)
-            progress(len(pixels.cell))
+            progress(ends[-1] // (2 * images[0].shape[2]))
         return [encoder.finish() for encoder in encoders]
+
+    def _shares(self, images: Sequence[Image], network: PixelNetwork, threads: int) -> list[tuple[int, int]]:
+        """Return ranges of lines of about equal length for some threads, as few as there is room for."""
+        lines, pixels = max(_lines(x.shape) for x in images), sum(x.shape[0] * x.shape[1] for x in images)
+        wanted = threads * -(-pixels // (threads * self.sizes.share)) if threads > 1 else 1
+        count = max(1, min(wanted, lines // (self.sizes.memories * network.memory)))
+        return [(lines * k // count, lines * (k + 1) // count) for k in range(count)]
+
+    def _encoding_network(self, images: Sequence[Image]) -> PixelNetwork:
+        return self.network.fastest(ENCODE_SECONDS * sum(x.shape[0] * x.shape[1] for x in images))
 
     def _decode_all(
         self, shapes: Sequence[tuple[int, int, int]], sources: Sequence[SymbolSource], progress: Progress
@@ -213,20 +232,25 @@ class ImageCodec(ModelCodec[Image]):
         pieces = np.split(values, np.cumsum(sizes)[:-1])
         return [piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
-    def _intervals(self, images: Sequence[Image]) -> Iterator[tuple[StepPixels, Ints, Ints, Ints]]:
+    def _intervals(
+        self, images: Sequence[Image], network: PixelNetwork, lines: tuple[int, int]
+    ) -> Iterator[tuple[StepPixels, Ints, Ints, Ints]]:
         """Intervals of p_O, some steps of the schedule at a time, which the encoder can take together as it knows x.
+
+        lines: the steps [first, last) that are wanted; those before that they depend on are predicted, too.
 
         Yields the pixels that are revealed; their symbols, the frequencies below these and their own, int32 [S, n] for
         the S = 2 C nibbles of a pixel.
         """
-        network = self.network.fastest(ENCODE_SECONDS * sum(x.shape[0] * x.shape[1] for x in images))
-        theta = network.start([x.shape[:2] for x in images], self.sizes.block)
+        theta = network.start([x.shape[:2] for x in images], self.sizes.block, within=lines)
         channels = images[0].shape[2]
         values = np.concatenate([x.reshape(-1, channels) for x in images])
         for pixels in theta.blocks():
             revealed = values[pixels.place]
             theta.reveal(pixels, revealed)  # a pixel still sees only what was revealed before its own step
             p_O = theta.predict(pixels)
+            if pixels.line[-1] < lines[0]:
+                continue
             intervals: list[Intervals] = []
             for k, c in enumerate(_coded_channels(channels)):
                 value = revealed[:, c].astype(np.int32)
@@ -348,6 +372,17 @@ def _groups(shapes: Sequence[tuple[int, ...]], threads: int, batch: int) -> list
 def _lines(shape: tuple[int, ...]) -> int:
     """Steps of the schedule of an image, [H, W, C]."""
     return Wavefront(*shape[:2]).n_steps
+
+
+def _in_coding_order(pixels: StepPixels, symbol: Ints, below: Ints, frequency: Ints) -> tuple[Ints, NDArray[np.int64]]:
+    """Return symbols, the frequencies below them and their own, int32 [S, n] each, as the images have them, image after
+    image, [3, S n]; and the number that each image has.
+    """
+    place, sizes = _coding_order(pixels.counts, len(symbol))
+    ordered = np.empty((3, place.size), np.int32)
+    for row, values in zip(ordered, (symbol, below, frequency), strict=True):
+        row[place] = values
+    return ordered, sizes
 
 
 def _coding_order(counts: NDArray[np.int64], symbols: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -7,8 +7,9 @@ processors busy. What is computed does not depend on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from threading import Event, Lock
 from typing import TypeVar
@@ -67,6 +68,38 @@ def in_threads(
             for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                 future.result()  # raises what went wrong
             return [future.result() for future in futures]
+        finally:
+            stopped.set()
+
+
+def in_order(work: Callable[[Group], Iterable[Result]], groups: Sequence[Group], threads: int) -> Iterator[Result]:
+    """Yield what `work` of every group yields, in their order: some groups side by side in at most so many threads, and
+    of one more the results wait. The first error ends all; so does whoever takes no more.
+    """
+    workers = min(threads, len(groups))
+    if workers <= 1:
+        for group in groups:
+            yield from work(group)
+        return
+    stopped = Event()
+
+    def all_of(group: Group) -> list[Result]:
+        found = []
+        for result in work(group):
+            if stopped.is_set():
+                raise _StoppedError
+            found.append(result)
+        return found
+
+    with _pool(workers) as pool:
+        ahead: deque[Future[list[Result]]] = deque()
+        try:
+            for group in groups:
+                ahead.append(pool.submit(all_of, group))
+                if len(ahead) > workers:
+                    yield from ahead.popleft().result()
+            while ahead:
+                yield from ahead.popleft().result()
         finally:
             stopped.set()
 

@@ -53,10 +53,22 @@ class PixelState(Protocol):
 class PixelNetwork(Protocol):
     """A network of pictures in integers."""
 
-    def start(self, sizes: Sequence[tuple[int, int]], block: int, single: bool = False) -> PixelState:
+    @property
+    def memory(self) -> int:
+        """Steps before its own that p_O of a pixel depends on."""
+
+    def start(
+        self,
+        sizes: Sequence[tuple[int, int]],
+        block: int,
+        single: bool = False,
+        *,
+        within: tuple[int, int] | None = None,
+    ) -> PixelState:
         """Return the state before the first pixel of pictures of these (height, width).
 
-        block: pixels to be worked on at once, in whole steps; single: one step at a time, as a decoder does.
+        block: pixels to be worked on at once, in whole steps; single: one step at a time, as a decoder does; within:
+        the steps [first, last) whose p_O is wanted, None for all. `blocks` begins with the steps that those depend on.
         """
 
 

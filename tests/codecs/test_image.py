@@ -250,6 +250,21 @@ def test_the_bits_of_an_image_stand_at_the_steps_that_spend_them(image_codec: Im
     assert a[-1] != b[-1]
 
 
+@pytest.mark.parametrize(("dilations", "shape"), [((1,), (20, 80, 3)), ((1, 3), (45, 11, 1)), ((2,), (33, 34, 3))])
+def test_threads_that_share_the_lines_of_an_image_give_the_same_bytes(
+    tmp_path: Path, dilations: tuple[int, ...], shape: tuple[int, int, int]
+) -> None:
+    found, x, done = codec(tmp_path, [1, 3], dilations), noise(5, *shape), list[int]()
+    found.threads = 1
+    payload = found.encode(x)
+    found.threads = 2
+    small = found.with_sizes(Sizes(block=40, share=1, memories=1))
+    assert len(small._shares([x], small.network.exact, 2)) > 2
+    assert small.encode_batch([x], progress=done.append) == [payload]
+    assert sum(done) == shape[0] * shape[1]
+    np.testing.assert_array_equal(found.decode(payload), x)
+
+
 def test_many_blocks_and_groups_give_the_same_bytes(image_codec: ImageCodec) -> None:
     """How many pixels the network sees at once, and how many images, is nobody's business but memory's."""
     xs = [noise(i, 20, 11, 3) for i in range(3)]

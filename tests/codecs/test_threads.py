@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Event
 
 import pytest
 import torch
 
-from bfncodec.codecs.threads import Team, in_threads
+from bfncodec.codecs.threads import Team, in_order, in_threads
 from bfncodec.errors import DamagedError
 
 
@@ -45,6 +45,40 @@ def test_one_failure_among_threads_ends_all(bad: int) -> None:
         in_threads(work, [0, 1], lambda done: None, 2)
     assert len(reports) < 1000
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_what_groups_yield_comes_in_their_order(threads: int) -> None:
+    before, running = torch.get_num_threads(), list[int]()
+
+    def work(group: int) -> Iterator[int]:
+        running.append(group)
+        yield from range(10 * group, 10 * group + group)
+
+    found = in_order(work, range(7), threads)
+    assert next(found) == 10  # group 0 yields nothing
+    assert len(running) <= threads + 2  # no more than that are ahead
+    assert [10, *found] == [10 * k + i for k in range(7) for i in range(k)]
+    assert torch.get_num_threads() == before
+
+
+def test_groups_stop_when_one_fails_or_nobody_takes_more() -> None:
+    yielded: list[int] = []
+
+    def work(group: int) -> Iterator[int]:
+        for _ in range(1000):
+            if group == 1:
+                raise DamagedError("the bad group")
+            Event().wait(0.01)
+            yielded.append(group)
+            yield group
+
+    with pytest.raises(DamagedError, match="the bad group"):
+        list(in_order(work, [1, 0, 0], 2))
+    before = len(yielded)
+    assert before < 1000
+    Event().wait(0.05)
+    assert len(yielded) == before  # its threads have ended
 
 
 def test_threads_give_results_in_order_and_report_everything() -> None:

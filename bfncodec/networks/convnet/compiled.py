@@ -24,7 +24,7 @@ from bfncodec.networks.convnet.config import (
     NEAREST,
     REACH,
 )
-from bfncodec.networks.convnet.front import WORD, RevealedPixels, StepPixels
+from bfncodec.networks.convnet.front import WORD, RevealedPixels, StepPixels, memory, parts_of
 from bfncodec.networks.convnet.mixture import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL, byte_edges, inverse_scales
 from bfncodec.networks.convnet.weights import ConvNetWeights
 from bfncodec.networks.kernels import COLUMNS, ProductKernel, fastest, signed, store
@@ -147,11 +147,21 @@ class CompiledConvNet:
             for linear, part in zip(weights.heads, [*weights.entering, np.zeros(0, np.float32)], strict=True)
         ]
 
+    @property
+    def memory(self) -> int:
+        """Implements `PixelNetwork.memory`."""
+        return memory(self.config)
+
     def start(
-        self, sizes: Sequence[tuple[int, int]], block: int, single: bool = False, keep: bool = False
+        self,
+        sizes: Sequence[tuple[int, int]],
+        block: int,
+        single: bool = False,
+        keep: bool = False,
+        within: tuple[int, int] | None = None,
     ) -> CompiledConvNetState:
         """Implements `ExactConvNet.start`."""
-        return CompiledConvNetState(self, sizes, block, single, keep)
+        return CompiledConvNetState(self, sizes, block, single, keep, within)
 
 
 def _packed_blocks(linears: Sequence[LinearWeights], kernel: ProductKernel) -> PackedBlocks:
@@ -169,9 +179,10 @@ class CompiledConvNetState(RevealedPixels):
         block: int,
         single: bool,
         keep: bool = False,
+        within: tuple[int, int] | None = None,
     ) -> None:
         config = compiled.config
-        super().__init__(sizes, block, single, config.kinds, keep)
+        super().__init__(sizes, block, single, config.kinds, keep, parts_of(config, within))
         self.compiled = compiled
         self.cells = np.zeros((config.blocks, self.front.cells, config.width), np.int8)
         self.workspace = _workspace(compiled.weights, config.width, compiled.kernel)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from bfncodec.networks.convnet.config import CODING_ORDER, INPUT_SCALE, INPUT_TAPS, NEAREST, REACH
-from bfncodec.networks.convnet.front import WORD, RevealedPixels, StepPixels
+from bfncodec.networks.convnet.front import WORD, RevealedPixels, StepPixels, memory, parts_of
 from bfncodec.networks.convnet.mixture import Mixture, mixture
 from bfncodec.networks.convnet.weights import ConvNetWeights
 from bfncodec.networks.exact import ExactLinear, Quantiser, tensor_of
@@ -37,15 +37,26 @@ class ExactConvNet:
         self.entering = [tensor_of(part, device) for part in weights.entering]
         self.own = tensor_of(weights.own, device)
 
+    @property
+    def memory(self) -> int:
+        """Implements `PixelNetwork.memory`."""
+        return memory(self.config)
+
     def start(
-        self, sizes: Sequence[tuple[int, int]], block: int, single: bool = False, keep: bool = False
+        self,
+        sizes: Sequence[tuple[int, int]],
+        block: int,
+        single: bool = False,
+        keep: bool = False,
+        within: tuple[int, int] | None = None,
     ) -> ConvNetState:
         """Return the state before the first pixel of images of these (height, width).
 
         block: pixels to be worked on at once, in whole lines; single: one line at a time, though places are computed
-        for so many pixels at once; keep: the cells of all lines, so that any of them can be predicted again.
+        for so many pixels at once; keep: the cells of all lines, so that any of them can be predicted again; within:
+        see `PixelNetwork.start`.
         """
-        return ConvNetState(self, sizes, block, single, keep)
+        return ConvNetState(self, sizes, block, single, keep, within)
 
 
 def features(state: RevealedPixels, pixels: StepPixels, columns: int) -> tuple[Tensor, Tensor]:
@@ -73,11 +84,17 @@ class ConvNetState(RevealedPixels):
     """
 
     def __init__(
-        self, network: ExactConvNet, sizes: Sequence[tuple[int, int]], block: int, single: bool, keep: bool = False
+        self,
+        network: ExactConvNet,
+        sizes: Sequence[tuple[int, int]],
+        block: int,
+        single: bool,
+        keep: bool = False,
+        within: tuple[int, int] | None = None,
     ) -> None:
         config = network.config
         dilations = [config.dilation(i) for i in range(config.blocks)]
-        super().__init__(sizes, block, single, kinds := config.kinds, keep)
+        super().__init__(sizes, block, single, kinds := config.kinds, keep, parts_of(config, within))
         self.network = network
         # Outside the images there are zeros: where no pixel comes from the beginning, `beside` them again and again.
         shape = (config.blocks, self.front.cells, config.width)

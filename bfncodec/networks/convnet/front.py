@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.flow.schedule import Wavefront
-from bfncodec.networks.convnet.config import BLOCK_TAPS, INPUT_TAPS, OUTSIDE, REACH
+from bfncodec.networks.convnet.config import BLOCK_TAPS, INPUT_TAPS, OUTSIDE, REACH, ConvNetConfig
 from bfncodec.networks.stored import LARGEST
 from bfncodec.runtime.arrays import Bytes, Ints
 
@@ -109,16 +109,28 @@ class Lines:
         width = np.array([width for _, width in sizes], np.int64)
         return cls(width, np.cumsum(area) - area, first[:, column], counts[:, column])
 
-    def ranges(self, block: int, most: int) -> list[tuple[int, int]]:
-        """Ranges [first, last) of lines that hold about `block` pixels, of at most `most` lines or one."""
+    def ranges(self, block: int, most: int, within: tuple[int, int]) -> list[tuple[int, int]]:
+        """Ranges [first, last) of lines that hold about `block` pixels, of at most `most` lines or one; within some."""
         ends = [0, *np.cumsum(self.counts.sum(1)).tolist()]
-        found, first = [], 0
-        for line in range(1, len(ends)):
-            if line + 1 == len(ends) or line - first >= most or ends[line + 1] - ends[first] > block:
+        found, (first, stop) = [], within
+        for line in range(first + 1, stop + 1):
+            if line == stop or line - first >= most or ends[line + 1] - ends[first] > block:
                 if ends[line] > ends[first]:  # in an image one pixel wide every other line is empty
                     found.append((first, line))
                 first = line
         return found
+
+
+def memory(config: ConvNetConfig) -> int:
+    """Return how many lines before its own p_O of a pixel depends on: those whose values the first layer reads, and in
+    every block those whose features the convolution does.
+    """
+    return INPUT_LINES + BLOCK_LINES * sum(config.dilation(i) for i in range(config.blocks))
+
+
+def parts_of(config: ConvNetConfig, within: tuple[int, int] | None) -> list[tuple[int, int]]:
+    """Return the lines to work on for those that are wanted, [first, last), None for all: first what these need."""
+    return [] if within is None else [(max(0, within[0] - memory(config)), within[0]), within]
 
 
 class Front:
@@ -137,7 +149,8 @@ class Front:
     hold what convolutions are to read there.
 
     sizes: (height, width) of each image; block: pixels to be had at once; single: whether one line at a time is worked
-    on, so that only those before need cells; dilations: of the convolutions; keep: the cells of all lines.
+    on, so that only those before need cells; dilations: of the convolutions; keep: the cells of all lines; parts:
+    ranges of lines that are worked on, between which blocks end, none for all.
     """
 
     def __init__(
@@ -147,14 +160,16 @@ class Front:
         single: bool,
         dilations: Sequence[int],
         keep: bool = False,
+        parts: Sequence[tuple[int, int]] = (),
     ) -> None:
         self.lines, self.reach = Lines.of(sizes), max((REACH, *dilations))
         # Above each image there are rows that hold nothing; below it one that nobody reads, where `reveal` may write.
         height = np.array([height for height, _ in sizes], np.int64)
         ends = np.cumsum(height + self.reach + 1)
         self.rows, self.top = int(ends[-1]), ends - height - 1
-        self.blocks = self.lines.ranges(block, MOST_CELLS // self.rows)
         every = len(self.lines.counts)
+        most = MOST_CELLS // self.rows
+        self.blocks = [found for part in parts or [(0, every)] for found in self.lines.ranges(block, most, part)]
         together = every if keep else 1 if single else max(last - first for first, last in self.blocks)
         self.value_cells = (together + INPUT_LINES) * self.rows
         self.cells = (together + BLOCK_LINES * max(dilations, default=0)) * self.rows
@@ -200,7 +215,7 @@ class Front:
 class RevealedPixels:
     """The values of some images that are revealed so far, in cells.
 
-    sizes, block, single, dilations, keep: see `Front`.
+    sizes, block, single, dilations, keep, parts: see `Front`.
     """
 
     def __init__(
@@ -210,8 +225,9 @@ class RevealedPixels:
         single: bool,
         dilations: Sequence[int] = (),
         keep: bool = False,
+        parts: Sequence[tuple[int, int]] = (),
     ) -> None:
-        self.single, self.front = single, Front(sizes, block, single, dilations, keep)
+        self.single, self.front = single, Front(sizes, block, single, dilations, keep, parts)
         self.values = np.full((self.front.value_cells, WORD), OUTSIDE, np.uint8).view(np.int32)[:, 0]
         self.inputs = self.front.distances(INPUT_TAPS)[:, None]
 
