@@ -26,24 +26,29 @@ class _StoppedError(Exception):
 
 
 class Team:
-    """Threads of Python's with one of torch's each, for as long as it is entered."""
+    """Threads of Python's with one of torch's each, for as long as it is entered; the thread that enters is one."""
 
     def __init__(self, threads: int) -> None:
         self.threads, self._inside = threads, ExitStack()
 
     def __enter__(self) -> Team:
         self._inside.enter_context(torch_threads(1))
-        self._pool = self._inside.enter_context(_pool(self.threads)) if self.threads > 1 else None
+        self._pool = self._inside.enter_context(_pool(self.threads - 1)) if self.threads > 1 else None
         return self
 
     def __exit__(self, *_: object) -> None:
         self._inside.close()
 
     def each(self, work: Callable[[Group], Result], groups: Sequence[Group]) -> list[Result]:
-        """`work` of every group, in their order."""
+        """`work` of every group, in their order. The calling thread takes the first, then the last that nobody has."""
         if self._pool is None or len(groups) == 1:
             return [work(group) for group in groups]
-        return list(self._pool.map(work, groups))
+        futures = [self._pool.submit(work, group) for group in groups[1:]]
+        own = {0: work(groups[0])}
+        for k in range(len(futures), 0, -1):
+            if futures[k - 1].cancel():
+                own[k] = work(groups[k])
+        return [own[k] if k in own else futures[k - 1].result() for k in range(len(groups))]
 
 
 def in_threads(

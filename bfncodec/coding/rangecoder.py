@@ -11,6 +11,7 @@ final interval, which saves 4 to 7 bytes a file; the decoder reads zeros after t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
@@ -123,6 +124,27 @@ class RangeDecoder:
         except AssertionError as error:
             raise damaged() from error
         return symbols
+
+
+class Codes(NamedTuple):
+    """Several range decoders in numbers, for kernels that read from all: their words behind each other.
+
+    ends: the end of each one's words; state: of each, as `CodeState` has it, the words counted from the first of all,
+    uint64 [decoders, 4].
+    """
+
+    words: Words
+    ends: Ints
+    state: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, decoders: Sequence[RangeDecoder]) -> Codes:
+        """Return decoders of which no symbol was read."""
+        codes = [decoder.code for decoder in decoders]
+        ends = np.cumsum([len(code.words) for code in codes])
+        state = np.stack([code.state for code in codes])
+        state[:, 3] += (ends - [len(code.words) for code in codes]).astype(np.uint64)
+        return cls(np.concatenate([code.words for code in codes]), ends, state)
 
 
 def damaged() -> DamagedError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ import bfncodec
 from bfncodec.codecs.image import ImageCodec
 from bfncodec.coding.mixing.compiled import CompiledMixer
 from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
-from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder
+from bfncodec.coding.rangecoder import Codes, RangeDecoder, RangeEncoder
 from bfncodec.errors import DamagedError
 from bfncodec.networks import acceleration, exact
 from bfncodec.networks.convnet.compiled import CompiledConvNet
@@ -313,6 +313,71 @@ def test_convnets_predict_the_same(shape: dict[str, Any], single: bool, kernel: 
     images.append(noise(5, 7, 30, 3))
     wanted = described(network, images, single)
     np.testing.assert_array_equal(described(CompiledConvNet(network.weights, kernel), images, single), wanted)
+
+
+@pytest.mark.parametrize("parts", [2, 5])
+@each_kernel
+def test_convnets_predict_the_same_in_parts_of_lines(parts: int, kernel: ProductKernel) -> None:
+    _, network = conv_pair(dilations=(1, 3), blocks=3)
+    images = [pixels(1, 1, 11, 8)[0], noise(5, 7, 30, 3)]
+    alone, shared = (CompiledConvNet(network.weights, kernel) for _ in range(2))
+    start, calls = shared.start, list[int]()
+
+    def each(work: Callable[[Any], Any], groups: Sequence[Any]) -> None:
+        calls.append(len(groups))
+        for group in reversed(groups):
+            work(group)
+
+    def started(*arguments: Any) -> Any:
+        state = start(*arguments)
+        state.share(each, parts, least=4)
+        return state
+
+    shared.start = started  # type: ignore[method-assign]
+    np.testing.assert_array_equal(described(shared, images, True), described(alone, images, True))
+    assert set(calls) == {parts}
+
+
+def read_in_turns(prediction: Any, sources: Sequence[RangeDecoder], counts: Any, channels: Sequence[int]) -> Any:
+    """What `read_line` does, by the coder itself."""
+    line = np.zeros((sum(counts), len(channels)), np.uint8)
+    ends = np.cumsum(counts).tolist()
+    for k, c in enumerate(channels):
+        mixture, high, low = prediction.channel(k), np.zeros(len(line), np.int32), np.zeros(len(line), np.int32)
+        for frequencies, found in ((mixture.high, high), (lambda m=mixture, h=high: m.low(h), low)):
+            for source, count, end in zip(sources, counts, ends, strict=True):
+                found[end - count : end] = source.decode_rows(frequencies()[end - count : end])
+        line[:, c] = 16 * high + low
+        prediction.condition(k, line[:, c])
+    return line
+
+
+@settings(max_examples=30, deadline=None)
+@given(codes=st.lists(st.binary(max_size=60), min_size=1, max_size=3), grey=st.booleans(), mixtures=st.integers(1, 3))
+@example(codes=[b"\xff" * 60, b""], grey=False, mixtures=2)
+@example(codes=[b""], grey=True, mixtures=1)
+def test_lines_read_from_any_codes_are_the_same(codes: list[bytes], grey: bool, mixtures: int) -> None:
+    """Also what no encoder writes, which is found in the same line."""
+    _, network = conv_pair(width=8, hidden=8, blocks=1, mixtures=mixtures, head=4.0)
+    channels, twin = (0,) if grey else CODING_ORDER, CompiledConvNet(network.weights)
+
+    def lines(whole: bool) -> list[Any]:
+        sources = [RangeDecoder(code) for code in codes]
+        joined = Codes.of(sources)
+        run = twin.start([(3, 4), (2, 5), (1, 1)][: len(codes)], 64, True)
+        found: list[Any] = []
+        for part in run.blocks():
+            counts, prediction = part.counts[0], run.predict(part)
+            try:
+                read = prediction.read_line(joined, counts, channels) if whole else None
+                line = read_in_turns(prediction, sources, counts, channels) if read is None else read
+            except DamagedError as error:
+                return [*found, str(error)]
+            run.reveal(part, line)
+            found.append(line.tolist())
+        return found
+
+    assert lines(whole=True) == lines(whole=False)
 
 
 # --- codecs --------------------------------------------------------------------------------------

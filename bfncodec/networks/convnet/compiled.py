@@ -14,7 +14,7 @@ import numpy as np
 
 from bfncodec.coding import tables
 from bfncodec.coding.cdf import NIBBLE, SUM_BITS, Intervals
-from bfncodec.coding.rangecoder import PRECISION, total
+from bfncodec.coding.rangecoder import PRECISION, Codes, damaged, total
 from bfncodec.networks.convnet.config import (
     CODING_ORDER,
     INPUT_SCALE,
@@ -29,12 +29,14 @@ from bfncodec.networks.convnet.mixture import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOT
 from bfncodec.networks.convnet.weights import ConvNetWeights
 from bfncodec.networks.kernels import COLUMNS, ProductKernel, fastest, signed, store
 from bfncodec.networks.products import MOST, Linear, finish, linear_of, most_of, multiply, quantise
+from bfncodec.networks.protocol import Each
 from bfncodec.networks.stored import LARGEST, LinearWeights
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
 from bfncodec.runtime.jit import compiled
 
 CONDITIONS = len(CODING_ORDER) - 1  # channels that others are conditioned on
 TOGETHER = 24  # pixels that go through the network at once
+LEAST_SHARED = 96  # pixels of a line that threads share: a turn of theirs takes as long as some dozens
 TAPS = len(INPUT_TAPS)
 FLAGS = 3 * REACH
 WEST, NORTH, NORTH_EAST, NORTH_WEST = NEAREST
@@ -133,6 +135,8 @@ class Components(NamedTuple):
 class CompiledConvNet:
     """Weights packed for a kernel, None for the fastest of this processor."""
 
+    reads = True
+
     def __init__(self, weights: ConvNetWeights, kernel: ProductKernel | None = None) -> None:
         self.config = config = weights.config
         self.kernel = kernel = kernel or fastest()
@@ -185,7 +189,13 @@ class CompiledConvNetState(RevealedPixels):
         super().__init__(sizes, block, single, config.kinds, keep, parts_of(config, within))
         self.compiled = compiled
         self.cells = np.zeros((config.blocks, self.front.cells, config.width), np.int8)
-        self.workspace = _workspace(compiled.weights, config.width, compiled.kernel)
+        self.share(None, 1)
+
+    def share(self, each: Each | None, parts: int, least: int = LEAST_SHARED) -> None:
+        """Implements `SharedState.share`. least: pixels of a line that is shared."""
+        own = self.compiled
+        self.each, self.parts, self.least = each, parts, least
+        self.workspaces = [_workspace(own.weights, own.config.width, own.kernel) for _ in range(parts)]
 
     def shared_with(self, network: CompiledConvNet) -> CompiledConvNetState:
         """Implements `exact.ConvNetState.shared_with`."""
@@ -198,9 +208,19 @@ class CompiledConvNetState(RevealedPixels):
         count, width = len(pixels.cell), self.compiled.config.width
         trunk = Trunk(np.empty((count, WORD), np.int16), np.empty((count, 3 * width), np.float32))
         cells = Cells(self.values.view(np.uint8).reshape(-1, WORD), self.inputs[:, 0], self.cells)
-        near = np.stack(pixels.near)
-        positions = Positions(pixels.value_cell, pixels.cell, pixels.beside.reshape(-1), near, pixels.flags)
-        _advance(self.compiled.weights, cells, positions, self.workspace, trunk)
+
+        def advance(part: tuple[int, int, Workspace]) -> None:
+            at = slice(part[0], part[1])
+            near = np.stack([own[at] for own in pixels.near])
+            beside = pixels.beside.reshape(-1)
+            positions = Positions(pixels.value_cell[at], pixels.cell[at], beside, near, pixels.flags[at])
+            _advance(self.compiled.weights, cells, positions, part[2], Trunk(trunk.base[at], trunk.hidden[at]))
+
+        if self.each is None or count < self.least or not self.single:
+            advance((0, count, self.workspaces[0]))
+        else:  # the pixels of one line do not depend on each other
+            edges = [count * k // self.parts for k in range(self.parts + 1)]
+            self.each(advance, list(zip(edges, edges[1:], self.workspaces, strict=False)))
         return CompiledPrediction(self.compiled, trunk)
 
 
@@ -232,13 +252,29 @@ class CompiledPrediction:
     def channel(self, k: int) -> CompiledMixture:
         """Implements `exact.Prediction.channel`."""
         config, (count, columns) = self.compiled.config, self.trunk.hidden.shape
-        weight = np.empty((count, config.mixtures), np.int32)
-        mean, inverse = (np.empty((count, config.mixtures), np.float32) for _ in range(2))
-        found = Components(weight, mean, inverse)
+        found = _components_of(count, config.mixtures)
         head, buffer = self.compiled.heads[k], self.compiled.kernel.buffer(TOGETHER, columns // 3)
         base = self.trunk.base[:, CODING_ORDER[k]]
         _describe(head, self.trunk.hidden, k, base, self._conditions(k), buffer, found)
         return CompiledMixture(found, head.tables)
+
+    def read_line(self, codes: Codes, counts: Ints, channels: Sequence[int]) -> Bytes:
+        """Return the pixels of a line, uint8 [n, C], read from the codes of some images: what `channel`, `RangeDecoder`
+        and `condition` do by turns, in one call.
+
+        counts: pixels of each image; channels: in the order in which they are coded. Raises DamagedError for what no
+        encoder writes.
+        """
+        from bfncodec.networks.convnet.reading import LineWork, read_line
+
+        config, (count, columns) = self.compiled.config, self.trunk.hidden.shape
+        buffer = self.compiled.kernel.buffer(TOGETHER, columns // 3)
+        found = _components_of(count, config.mixtures)
+        work = LineWork(self.errors[:CONDITIONS], buffer, found, np.array(channels, np.int64))
+        line = np.empty((count, len(channels)), np.uint8)
+        if not read_line(tuple(self.compiled.heads), self.trunk, codes, counts, work, line):
+            raise damaged()
+        return line
 
     def _conditions(self, k: int) -> Floats32:
         """Return the differences that the slopes of the k-th channel belong to, [slopes, n]."""
@@ -257,6 +293,12 @@ class CompiledPrediction:
             width = self.compiled.config.width
             self.errors[k] = value.astype(np.float32) - self.trunk.base[:, CODING_ORDER[k]].astype(np.float32)
             _enter(self.compiled.heads[k].entering, self.errors[k], self.trunk.hidden[:, (k + 1) * width :])
+
+
+def _components_of(count: int, mixtures: int) -> Components:
+    """Room for the mixtures of so many pixels."""
+    mean, inverse = (np.empty((count, mixtures), np.float32) for _ in range(2))
+    return Components(np.empty((count, mixtures), np.int32), mean, inverse)
 
 
 class CompiledMixture(NamedTuple):

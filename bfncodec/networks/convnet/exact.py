@@ -27,6 +27,8 @@ from bfncodec.runtime.arrays import Array, Floats32, Ints
 class ExactConvNet:
     """The network's integers on a device; any number of states share them."""
 
+    reads = False
+
     def __init__(self, weights: ConvNetWeights, device: torch.device) -> None:
         self.weights, self.config, self.device = weights, weights.config, device
         self.quantise = Quantiser.on(device)
