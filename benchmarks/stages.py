@@ -19,7 +19,8 @@ import numpy as np
 from benchmarks.peaks import TOGETHER
 from bfncodec.codecs import image, text
 
-NETWORK, HEADS, DISTRIBUTIONS, MIXER, CODER, REST = "network", "heads", "p_O", "mixer", "coder", "hand-over"
+NETWORK, HEADS, DISTRIBUTIONS, MIXER, CODER = "network", "heads", "p_O", "mixer", "coder"
+READING, REST = "heads, p_O, coder", "hand-over"
 
 
 class Stopwatch:
@@ -62,7 +63,7 @@ class Timed:
 _TEXT: dict[str, dict[str, str]] = {"start": {"predict": NETWORK, "reveal": NETWORK}}
 _IMAGE: dict[str, dict[str, str]] = {
     "start": {"predict": NETWORK, "reveal": NETWORK},
-    "predict": {"channel": HEADS, "condition": HEADS},
+    "predict": {"channel": HEADS, "condition": HEADS, "read_line": READING},
     "channel": dict.fromkeys(("intervals", "high", "low"), DISTRIBUTIONS),
 }
 _CODERS = {"encode_intervals": CODER, "finish": CODER, "decode_rows": CODER}
