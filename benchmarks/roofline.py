@@ -38,8 +38,10 @@ from bfncodec.runtime.threads import threads_here
 ROLES = {"text": "text", "photo": "image"}
 LIKE_OURS = {16: "AVX512_CORE_VNNI", 8: "AVX2_VNNI", 0: "AVX2"}  # what torch may use, by the lanes of our kernels
 PRODUCTS, ATTENTION, NORMS = "products", "attention", "norms"
-ORDER = (PRODUCTS, ATTENTION, NORMS, stages.HEADS, stages.DISTRIBUTIONS, stages.READING)
-ORDER += (stages.MIXER, stages.CODER)
+ORDER = (
+    *(PRODUCTS, ATTENTION, NORMS),
+    *(stages.HEADS, stages.DISTRIBUTIONS, stages.READING, stages.MIXER, stages.CODER),
+)
 COLORS = ("#c2410c", "#f59e0b", "#fcd34d", "#7f1d1d", "#2563eb", "#0ea5e9", "#16a34a", "#9333ea", "#94a3b8")
 
 

@@ -120,15 +120,14 @@ class ImageCodec(ModelCodec[Image]):
     def codelength(self, x: Image) -> CodeLength:
         self.check(x)
         costs = StepCosts(self.make_schedule(*x.shape[:2]).n_steps)
-        every = (0, self.make_schedule(*x.shape[:2]).n_steps)
-        for pixels, _, _, frequency in self._intervals([x], self._encoding_network([x]), every):
+        for pixels, _, _, frequency in self._intervals([x], self._encoding_network([x]), (0, _lines(x.shape))):
             costs.add(pixels.line, information(frequency).sum(0))
         return costs.total(x.size)
 
     def surprise(self, x: Image) -> NDArray[np.float64]:
         self.check(x)
         found = np.zeros(x.shape[0] * x.shape[1])
-        for pixels, _, _, frequency in self._intervals([x]):
+        for pixels, _, _, frequency in self._intervals([x], self._encoding_network([x]), (0, _lines(x.shape))):
             found[pixels.place] = information(frequency).sum(0)
         return found.reshape(x.shape[:2])
 
