@@ -1,0 +1,296 @@
+"""Compiled kernels of the distributions of pixels: from the trunk of the network to frequencies, and to pixels read.
+
+Functions equal those of :mod:`bfncodec.networks.convnet.exact`, `mixture` and `cdf` that they are named after, to the
+bit. `read_line` does in one call what `CompiledPrediction.channel`, `high` and `low` of its mixture,
+`RangeDecoder.decode_rows` and `condition` do by turns, and gives the same values: a nibble is found among the edges of
+its distribution by bisection, so that four of sixteen are computed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bfncodec.coding import tables
+from bfncodec.coding.cdf import NIBBLE, SUM_BITS
+from bfncodec.coding.rangecoder import PRECISION, Codes, total
+from bfncodec.networks.convnet.config import CODING_ORDER, INPUT_SCALE, LOG_SCALE_RANGE, MEAN_SCALE
+from bfncodec.networks.convnet.mixture import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL
+from bfncodec.networks.kernels import COLUMNS
+from bfncodec.networks.products import MOST, Linear, finish, most_of, multiply, quantise
+from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
+from bfncodec.runtime.jit import compiled
+
+CONDITIONS = len(CODING_ORDER) - 1  # channels that others are conditioned on
+TOGETHER = 24  # pixels that go through the network at once
+LEAST_LOG, MOST_LOG = (np.float32(end) for end in LOG_SCALE_RANGE)
+OFFSET, FIXED, FAR_MEAN = np.float32(MEAN_SCALE), np.float32(MEAN_STEPS), np.float32(MEAN_LIMIT)
+LOG_STEPS, STEPS = np.float32(tables.EXP2_STEPS), np.float32(tables.LOG2_E * tables.EXP2_STEPS)
+SMALL = np.float32(INPUT_SCALE)
+NONE = np.float32(0)
+TOTAL = total(NIBBLE)
+U24, U32 = np.uint64(PRECISION), np.uint64(32)
+
+
+class Tables(NamedTuple):
+    """The integer tables of mixtures of logistics."""
+
+    exp2: Ints32
+    inverse: Floats32  # `exact.inverse_scales`
+    edges: Floats32  # `exact.byte_edges`
+    logistic: Ints32
+
+
+class Head(NamedTuple):
+    """The last layers of one channel."""
+
+    linear: Linear
+    entering: Floats32  # weights with which the channel enters those after it, [C times their number]
+    tables: Tables
+
+
+class Trunk(NamedTuple):
+    """The network's output before the heads, n pixels."""
+
+    base: Array  # prediction by the plain causal predictor, int16 [n, WORD]
+    hidden: Floats32  # hidden layers of the three channels, [n, 3 C]
+
+
+class Components(NamedTuple):
+    """Mixtures of K logistics, pixels before components: [n, K] each, see `exact.Mixture`."""
+
+    weight: Ints32
+    mean: Floats32
+    inverse: Floats32
+
+
+class LineWork(NamedTuple):
+    """Buffers for a line of n pixels of C channels."""
+
+    errors: Floats32  # differences of channels that others are conditioned on, [CONDITIONS, n]
+    buffer: Array  # left factors, see `describe`
+    found: Components
+    order: Ints  # the channel that is coded k-th, [C]
+
+
+def components_of(count: int, mixtures: int) -> Components:
+    """Room for the mixtures of so many pixels."""
+    mean, inverse = (np.empty((count, mixtures), np.float32) for _ in range(2))
+    return Components(np.empty((count, mixtures), np.int32), mean, inverse)
+
+
+# ---- distributions ------------------------------------------------------------------------------
+
+
+@compiled
+def describe(
+    head: Head, trunk: Floats32, k: int, base: Array, errors: Floats32, buffer: Array, found: Components
+) -> None:
+    """`Prediction.channel` of the k-th channel. trunk: [n, 3 C]; base: [n]; errors, one line for each slope: [slopes,
+    n]; buffer: left factors, [TOGETHER, C]; the mixtures go to `found`.
+    """
+    count, width, mixtures = len(trunk), trunk.shape[1] // 3, found.weight.shape[1]
+    hidden, out = np.empty(width, np.float32), np.empty(len(head.linear.scale), np.float32)
+    sums = np.empty((TOGETHER, COLUMNS * len(head.linear.panels)), np.int32)
+    unit = np.empty(TOGETHER, np.float32)
+    for start in range(0, count, TOGETHER):
+        rows = min(TOGETHER, count - start)
+        for n in range(rows):
+            for c in range(width):
+                hidden[c] = max(trunk[start + n, k * width + c], NONE)
+            unit[n] = quantise(hidden, buffer[n])
+        multiply(buffer, head.linear, sums, rows)
+        for n in range(rows):
+            at = start + n
+            finish(sums[n], unit[n], head.linear, out)
+            centre = np.float32(base[at])
+            for j in range(len(out) - 3 * mixtures):
+                centre += out[3 * mixtures + j] * errors[j, at]
+            _components(out, centre, head.tables, found.mean[at], found.inverse[at])
+            _weights(out[:mixtures], head.tables.exp2, found.weight[at])
+
+
+@compiled
+def _components(out: Floats32, centre: Any, tables: Tables, mean: Floats32, inverse: Floats32) -> None:
+    """`exact.mixture` of one pixel: means and inverse scales of its K components. out: what a head gives."""
+    mixtures = len(mean)
+    for m in range(mixtures):
+        value = np.rint((out[mixtures + m] * OFFSET + centre) * FIXED)
+        mean[m] = min(max(value, -FAR_MEAN), FAR_MEAN)
+        level = np.rint((min(out[2 * mixtures + m], MOST_LOG) - LEAST_LOG) * LOG_STEPS)
+        inverse[m] = _entry(tables.inverse, level)
+
+
+@compiled
+def _entry(table: Array, index: Any) -> Any:
+    """Return the entry at a whole number that is a float, or at the nearer end of the table."""
+    place: Any = min(max(np.int64(index), 0), len(table) - 1)
+    return table[place]
+
+
+@compiled
+def _weights(logits: Floats32, exp2: Ints32, weight: Ints32) -> None:
+    """`exact.mixture_weights` of one pixel, [K]."""
+    most, total = most_of(logits), np.int64(0)
+    for m in range(len(logits)):
+        total += _entry(exp2, np.rint((most - logits[m]) * STEPS))
+        weight[m] = 0
+    whole, share, before = np.float64(total), np.int64(0), np.int64(0)
+    for m in range(len(logits)):
+        share += _entry(exp2, np.rint((most - logits[m]) * STEPS))
+        edge = np.int64(np.float64(share) * np.float64(WEIGHT_TOTAL) / whole)
+        weight[m] = edge - before
+        before = edge
+
+
+@compiled
+def enter(entering: Floats32, error: Floats32, hidden: Floats32) -> None:
+    """`Prediction.condition`: hidden += small(error) entering. entering: [C']; error: [n]; hidden: [n, C']"""
+    for n in range(len(error)):
+        small = min(max(error[n], -MOST), MOST) / SMALL
+        for c in range(len(entering)):
+            hidden[n, c] += small * entering[c]
+
+
+@compiled
+def _below(parts: Components, n: int, tables: Tables, value: Any) -> Any:
+    """`Mixture.below` of one value for the n-th pixel."""
+    half, found = np.float32(len(tables.logistic) // 2), np.int64(0)
+    for m in range(parts.mean.shape[1]):
+        index = np.floor((tables.edges[value] - parts.mean[n, m]) * parts.inverse[n, m]) + half
+        found += np.int64(_entry(tables.logistic, index)) * parts.weight[n, m]
+    return found
+
+
+@compiled
+def cumulative(parts: Components, tables: Tables, value: Ints32, found: Ints32) -> None:
+    """`Mixture.below`. value, found: [n, B]"""
+    for n in range(len(value)):
+        for b in range(value.shape[1]):
+            found[n, b] = _below(parts, n, tables, value[n, b])
+
+
+@compiled
+def _coarse(c: Any) -> Any:
+    """`cdf._coarse` of one value."""
+    c >>= SUM_BITS - PRECISION
+    return c - (c >> (PRECISION - 4))
+
+
+@compiled
+def _fine(c: Any, width: Any, step: Any) -> Any:
+    """`cdf._fine` of one value, and total(16) at step 16."""
+    if step == NIBBLE:
+        return TOTAL
+    return np.int64(np.float64(c + step) * (np.float64(TOTAL) / np.float64(width + NIBBLE)))
+
+
+@compiled
+def intervals(parts: Components, tables: Tables, value: Ints32, found: Ints32) -> None:
+    """`cdf.nibble_intervals`: below and frequency of high nibbles, then of low ones, to found, [4, n]. value: [n]"""
+    for n in range(len(value)):
+        v = np.int64(value[n])
+        start, low = v // NIBBLE * NIBBLE, v % NIBBLE
+        first, end = _below(parts, n, tables, start), _below(parts, n, tables, start + NIBBLE)
+        found[0, n] = _coarse(first)
+        found[1, n] = _coarse(end) - found[0, n]
+        below = _fine(_below(parts, n, tables, v) - first, end - first, low)
+        above = _fine(_below(parts, n, tables, v + 1) - first, end - first, low + 1)
+        found[2, n] = below
+        found[3, n] = above - below
+
+
+@compiled
+def high_rows(parts: Components, tables: Tables, rows: Floats32) -> None:
+    """`cdf.high_frequencies`, to rows, [n, 16]."""
+    for n in range(len(rows)):
+        before = np.int64(0)
+        for high in range(NIBBLE):
+            edge = _coarse(_below(parts, n, tables, (high + 1) * NIBBLE))
+            rows[n, high] = edge - before
+            before = edge
+
+
+@compiled
+def low_rows(parts: Components, tables: Tables, highs: Ints32, rows: Floats32) -> None:
+    """`cdf.low_frequencies` given the high nibbles [n], to rows, [n, 16]."""
+    for n in range(len(rows)):
+        start = np.int64(highs[n]) * NIBBLE
+        first = _below(parts, n, tables, start)
+        width = _below(parts, n, tables, start + NIBBLE) - first
+        before = np.int64(0)
+        for low in range(NIBBLE):
+            edge = np.int64(TOTAL)
+            if low + 1 < NIBBLE:
+                edge = _fine(_below(parts, n, tables, start + low + 1) - first, width, low + 1)
+            rows[n, low] = edge - before
+            before = edge
+
+
+# ---- pixels from codes --------------------------------------------------------------------------
+
+
+@compiled
+def read_line(heads: tuple[Head, ...], trunk: Trunk, codes: Codes, counts: Ints, work: LineWork, line: Bytes) -> bool:
+    """Read the pixels of some images that one step reveals. Returns whether an encoder may have written the codes.
+
+    counts: pixels of each image, which stand behind each other; line: uint8 [n, C], is filled.
+    """
+    width = trunk.hidden.shape[1] // len(heads)
+    for k in range(len(work.order)):
+        channel, head = work.order[k], heads[k]
+        values = line[:, channel]
+        describe(head, trunk.hidden, k, trunk.base[:, channel], work.errors[:k], work.buffer, work.found)
+        start = 0
+        for i in range(len(counts)):
+            end = start + counts[i]
+            for step in (NIBBLE, 1):
+                if not _read(work.found, head.tables, codes, i, step, values, start, end):
+                    return False
+            start = end
+        if k < CONDITIONS and k + 1 < len(work.order):
+            for n in range(len(line)):
+                work.errors[k, n] = np.float32(values[n]) - np.float32(trunk.base[n, channel])
+            enter(head.entering, work.errors[k], trunk.hidden[:, (k + 1) * width :])
+    return True
+
+
+@compiled
+def _read(
+    parts: Components, tables: Tables, codes: Codes, i: int, step: int, values: Bytes, start: int, end: int
+) -> bool:
+    """Read a nibble of the pixels [start, end) from the i-th code. Returns whether an encoder may have written it.
+
+    step: NIBBLE for the high nibbles, under `cdf.high_frequencies`, 1 for the low ones behind these, under
+    `cdf.low_frequencies`; values: the pixels, of which the high nibbles are known behind them.
+    """
+    state = codes.state[i]
+    lower, width, point, at = state[0], state[1], state[2], np.int64(state[3])
+    for n in range(start, end):
+        scale = width >> U24
+        found = (point - lower) // scale
+        if found >> U24:
+            return False
+        quantile, begin, none, some = np.int64(found), np.int64(0), np.int64(0), np.int64(0)
+        if step == 1:
+            begin = NIBBLE * np.int64(values[n])
+            none = _below(parts, n, tables, begin)
+            some = _below(parts, n, tables, begin + NIBBLE) - none
+        first, last, before, behind = 0, NIBBLE, np.int64(0), np.int64(1) << PRECISION
+        while last - first > 1:  # the symbol is one of [first, last), whose intervals are those of [before, behind)
+            middle = (first + last) >> 1
+            below = _below(parts, n, tables, begin + middle * step)
+            edge = middle + (_coarse(below) if step > 1 else _fine(below - none, some, middle))
+            if edge <= quantile:
+                first, before = middle, edge
+            else:
+                last, behind = middle, edge
+        values[n] = begin + first
+        lower, width = lower + scale * np.uint64(before), scale * np.uint64(behind - before)
+        if not width >> U32:
+            lower, width = lower << U32, width << U32
+            point = (point << U32) | np.uint64(codes.words[at] if at < codes.ends[i] else 0)
+            at += 1
+    state[0], state[1], state[2], state[3] = lower, width, point, np.uint64(at)
+    return True
