@@ -12,21 +12,24 @@ from typing import Any
 from bfncodec.errors import DamagedError
 from bfncodec.format.wire import Reader, Source, varint
 
-__all__ = ["MAX_RATIO", "pack", "unpack", "unpack_first"]
+__all__ = ["MAX_RATIO", "SLOWEST", "pack", "unpack", "unpack_first"]
 
 MAX_RATIO = 16_384  # content bytes per stream byte; LZMA itself ends at about 7,000
+SLOWEST = 9 | 1 << 31
+"""Preset of the smallest streams: the highest, and the flag of its slow variant."""
 _PIECE = 1 << 16  # bytes of a stream that are read at once
 _SMALL = 1 << 16  # below this, trying every variant costs nothing worth mentioning
 _VARIANTS = ((3, 0, 2), (0, 0, 0), (3, 1, 1))  # lc, lp, pb: general, short text, 16-bit samples
 
 
-def pack(data: bytes) -> bytes:
-    """Return data as the smallest of a few LZMA streams."""
+def pack(data: bytes, preset: int = SLOWEST) -> bytes:
+    """Return data as the smallest of a few LZMA streams. preset: of the coder, 0 (quick) to 9, or SLOWEST."""
     import lzma
 
     variants = _VARIANTS if len(data) <= _SMALL else _VARIANTS[:1]
     streams = (
-        bytes([(pb * 5 + lp) * 9 + lc]) + lzma.compress(data, lzma.FORMAT_RAW, filters=_filters(len(data), lc, lp, pb))
+        bytes([(pb * 5 + lp) * 9 + lc])
+        + lzma.compress(data, lzma.FORMAT_RAW, filters=_filters(len(data), lc, lp, pb, preset))
         for lc, lp, pb in variants
     )
     return varint(len(data)) + min(streams, key=len)
@@ -75,11 +78,10 @@ def unpack_first(blob: Source, limit: int | None = None) -> tuple[bytes, int]:
     return bytes(data), at - len(decoder.unused_data)
 
 
-def _filters(size: int, lc: int, lp: int, pb: int) -> list[dict[str, Any]]:
+def _filters(size: int, lc: int, lp: int, pb: int, preset: int = SLOWEST) -> list[dict[str, Any]]:
     import lzma
 
     dictionary = min(1 << 26, max(1 << 12, 1 << max(size - 1, 1).bit_length()))
-    preset = 9 | lzma.PRESET_EXTREME
     return [
         {
             "id": lzma.FILTER_LZMA1,

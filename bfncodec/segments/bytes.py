@@ -38,7 +38,7 @@ def encode_bytes(
     Raises InputError for a model that was named and cannot code them.
     """
     cut = lines.pieces(len(data)) if lines is not None else None
-    plain = _plain_plan(data, cut or _equal(data, policy.plain_segment))
+    plain = _plain_plan(data, cut or _equal(data, policy.plain_segment), choice, policy)
     beyond = not choice.forced and _beyond_models(data, plain, policy)
     codec = None if beyond else choice.find()
     if codec is None or not (choice.forced or _model_may_win(data, codec, plain, policy.bytes_trial)):
@@ -50,7 +50,7 @@ def encode_bytes(
     pieces = _pieces(data, cut)
     if choice.forced:
         _check_able(codec, pieces)
-    others = plain.coded if cut == plain.cut else list(map(_plain_piece, pieces))
+    others = plain.coded if cut == plain.cut else _plain_plan(data, cut, choice, policy).coded
     coded = _by_model(pieces, codec, others, progress, policy.model_credit)
     plan = smaller(Plan(cut, tuple(coded)), plain, policy.model_credit)
     log_unused(codec, plan, choice)
@@ -58,17 +58,23 @@ def encode_bytes(
 
 
 def encode_numbers(
-    data: bytes, dtype: str, shape: Sequence[int], progress: Progress, policy: Policy = DEFAULT_POLICY
+    data: bytes,
+    dtype: str,
+    shape: Sequence[int],
+    choice: Choice,
+    progress: Progress,
+    policy: Policy = DEFAULT_POLICY,
 ) -> Plan:
     """Return the segments of an array's elements: planes of their bytes, LZMA or stored.
 
-    dtype: element type as headers name it.
+    dtype: element type as headers name it. choice: of which the level counts.
     """
     forms = forms_of(dtype, shape)
     cut = _equal(data, policy.plain_segment, int(dtype.lstrip(">")[1:]))
     coded = []
     for piece in _pieces(data, cut):
-        plain, planes = _plain_piece(piece), encode_planes(piece, forms, policy)
+        preset = choice.lzma_preset(len(piece), policy)
+        plain, planes = _plain_piece(piece, preset), encode_planes(piece, forms, policy, preset)
         smaller = planes and len(planes) < len(plain.payload)
         coded.append(Coded(Method.PICTURE, planes, plain.crc) if smaller else plain)
         progress(len(piece))
@@ -132,13 +138,14 @@ def _check_able(codec: Codec[Any], pieces: Sequence[bytes]) -> None:
 # ---- without a model --------------------------------------------------------------------------
 
 
-def _plain_plan(data: bytes, cut: Pieces) -> Plan:
-    return Plan(cut, tuple(map(_plain_piece, _pieces(data, cut))))
+def _plain_plan(data: bytes, cut: Pieces, choice: Choice, policy: Policy) -> Plan:
+    pieces = _pieces(data, cut)
+    return Plan(cut, tuple(_plain_piece(piece, choice.lzma_preset(len(piece), policy)) for piece in pieces))
 
 
-def _plain_piece(data: bytes) -> Coded:
+def _plain_piece(data: bytes, preset: int) -> Coded:
     """Return bytes stored or as LZMA, whichever is smaller."""
-    squeezed = lzmaraw.pack(data)
+    squeezed = lzmaraw.pack(data, preset)
     method, payload = min((Method.STORED, data), (Method.LZMA, squeezed), key=lambda item: len(item[1]))
     return Coded(method, payload, zlib.crc32(data))
 

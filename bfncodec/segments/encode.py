@@ -90,9 +90,10 @@ class Task:
         types that they declare, and if named.
         """
         if self.model in ("auto", "none"):
+            plain = Choice.none(self.level)
             if content.dtype in ("u1", "u2"):
-                return encode_bytes(content.data, Choice.none(self.level), self.progress, policy=self.policy)
-            return encode_numbers(content.data, content.dtype, content.shape, self.progress, self.policy)
+                return encode_bytes(content.data, plain, self.progress, policy=self.policy)
+            return encode_numbers(content.data, content.dtype, content.shape, plain, self.progress, self.policy)
         choice = self.choice("text")
         codec = choice.find()
         if content.header.item_bytes > 1 and (codec is None or content.dtype not in codec.capabilities.dtypes):
@@ -103,8 +104,8 @@ class Task:
         plan = encode_bytes(content.data, choice, self.progress, policy=self.policy)
         if content.header.item_bytes == 1:
             return plan
-        plain = encode_numbers(content.data, content.dtype, content.shape, silent, self.policy)
-        return smaller(plan, plain, self.policy.model_credit)
+        others = encode_numbers(content.data, content.dtype, content.shape, choice, silent, self.policy)
+        return smaller(plan, others, self.policy.model_credit)
 
     def _plan_apart(self, data: bytes, first: int) -> Plan:
         """Return segments of plain bytes, then segments of the items behind them; none holds both.
@@ -115,7 +116,7 @@ class Task:
         items = encode_bytes(pixels, self.choice("text"), self.progress, policy=self.policy)
         if not plain:
             return items
-        others = encode_bytes(plain, Choice.none(), self.progress, policy=self.policy)
+        others = encode_bytes(plain, Choice.none(self.level), self.progress, policy=self.policy)
         lengths = [stop - start for plan in (others, items) for ((start, stop),) in plan.cut.extents]
         return Plan(Pieces(tuple(lengths)), others.coded + items.coded)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from math import ceil
 
 from bfncodec.errors import DamagedError
@@ -132,12 +133,12 @@ def forms_of(dtype: str, shape: Sequence[int]) -> list[Form]:
     return forms + [Form(PlaneKind.DIFFERENCES, width // parts, big, lag) for lag in sorted(lags)]
 
 
-def encode(data: bytes, forms: Sequence[Form], policy: Policy = DEFAULT_POLICY) -> bytes:
-    """Return the smallest stream of planes, empty if there is none. forms: from :func:`forms_of`."""
+def encode(data: bytes, forms: Sequence[Form], policy: Policy = DEFAULT_POLICY, preset: int = lzmaraw.SLOWEST) -> bytes:
+    """Return the smallest stream of planes, empty if there is none. forms: from :func:`forms_of`. preset: LZMA's."""
     able = [form for form in forms if _fits(form, data)]
     if len(data) > policy.forms_tried and len(able) > 1:
         able = [min(able, key=lambda form: _estimate(form, data, policy.form_sample))]
-    streams = [varint(len(data)) + form.write() + _write_planes(form.planes(data)) for form in able]
+    streams = [varint(len(data)) + form.write() + _write_planes(form.planes(data), preset) for form in able]
     return min(streams, key=len, default=b"")
 
 
@@ -156,15 +157,15 @@ def _estimate(form: Form, data: bytes, size: int) -> int:
     return sum(min(len(plane), len(zlib.compress(plane))) for plane in planes)
 
 
-def _write_planes(planes: Sequence[Array]) -> bytes:
+def _write_planes(planes: Sequence[Array], preset: int) -> bytes:
     with ThreadPoolExecutor(_THREADS) as pool:
-        return b"".join(pool.map(_write_plane, [plane.tobytes() for plane in planes]))
+        return b"".join(pool.map(partial(_write_plane, preset), [plane.tobytes() for plane in planes]))
 
 
-def _write_plane(plane: bytes) -> bytes:
+def _write_plane(preset: int, plane: bytes) -> bytes:
     method, payload = Method.STORED, plane
     if len(plane) <= _SMALL or len(zlib.compress(plane, 1)) < len(plane):  # else noise
-        squeezed = lzmaraw.pack(plane)
+        squeezed = lzmaraw.pack(plane, preset)
         method, payload = min((method, payload), (Method.LZMA, squeezed), key=lambda item: len(item[1]))
     return varint(1 + len(payload)) + bytes([method]) + payload
 

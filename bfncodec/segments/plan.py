@@ -20,8 +20,10 @@ from bfncodec.format.cuts import Cut
 from bfncodec.format.frame import Coded
 from bfncodec.format.kinds import Method
 from bfncodec.format.limits import least_payload
+from bfncodec.format.lzmaraw import SLOWEST as SLOWEST_LZMA
 from bfncodec.images.vp8l import CAREFUL, FAST, SLOWEST, Search
 from bfncodec.models import DEFAULT_LEVEL, ID_BYTES
+from bfncodec.segments.policy import Policy
 
 __all__ = [
     "SLOW_LEVEL",
@@ -38,7 +40,7 @@ __all__ = [
 ]
 
 SLOW_LEVEL = 4
-"""Level from which on no picture is larger than WebP's slowest search makes it."""
+"""Level from which on no picture is larger than WebP's slowest search makes it, and LZMA is the slowest, too."""
 THOROUGH_LEVEL = 8
 """Level from which on codecs code thoroughly, if they can."""
 _SEGMENT_COST = 12  # bytes of frame for a segment: its head, twice
@@ -76,6 +78,10 @@ class Choice:
     def search(self) -> Search:
         """Search of WebP in whole pictures."""
         return SLOWEST if self.level >= SLOW_LEVEL else FAST
+
+    def lzma_preset(self, size: int, policy: Policy) -> int:
+        """Return LZMA's preset for so many bytes: at the quick levels one more each, from 0, if there are many."""
+        return self.level - 1 if self.level < SLOW_LEVEL and size > policy.quick_from else SLOWEST_LZMA
 
     @property
     def tile_search(self) -> Search:

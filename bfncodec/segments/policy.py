@@ -85,6 +85,8 @@ class Policy:
         Bytes of compressed files from which on a segment of an archive takes no more items.
     plain_segment
         Bytes that LZMA codes at once.
+    quick_from
+        Bytes beyond which levels 1 to 3 take a quick preset of LZMA, whose slowest makes less than a megabyte a second.
     model_tile
         Side in pixels of a tile that an image model codes at once.
     plain_tile, plain_pixels
@@ -108,6 +110,7 @@ class Policy:
     archive_segment: int = 1 << 22
     items_segment: int = 1 << 17
     plain_segment: int = 1 << 24
+    quick_from: int = 1 << 20
     model_tile: int = 512
     plain_tile: int = 16_383
     plain_pixels: int = 1 << 24

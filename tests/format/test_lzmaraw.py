@@ -16,6 +16,14 @@ def test_lzma_comes_back(data: bytes, repeat: int) -> None:
     assert lzmaraw.unpack(lzmaraw.pack(data * 10**repeat)) == data * 10**repeat
 
 
+@pytest.mark.parametrize("preset", [0, 1, 2])
+def test_quick_presets_make_streams_for_every_reader(preset: int) -> None:
+    data = b"".join(b"%d " % (k * k % 977) for k in range(9000))
+    packed = lzmaraw.pack(data, preset)
+    assert lzmaraw.unpack(packed) == data
+    assert len(lzmaraw.pack(data)) < len(packed) < len(data)
+
+
 def test_lzma_refuses_what_declares_too_much() -> None:
     packed = lzmaraw.pack(bytes(1000))
     with pytest.raises(DamagedError, match="1000"):

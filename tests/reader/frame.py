@@ -252,7 +252,7 @@ def read_segmented(data: bytes, at: int, pixels: int) -> Frame:
         segments, link = walk(reader, data[at : head.end])
         index = read_index(reader, link, head.kind)
     except DamagedError:
-        if index_is_newer(data):
+        if index_is_newer(data, at, head.end):
             raise NewerError("segments of a newer version") from None
         raise
     if index.runs != [(s.method, s.model) for s in segments] or index.sizes != [len(s.payload) for s in segments]:
@@ -350,18 +350,25 @@ def read_runs(reader: Bytes, number: int) -> list[Run]:
     return runs
 
 
-def index_is_newer(data: bytes) -> bool:
-    """Return whether the index at the end of all is sound, and tells of segments of a newer version."""
+def index_is_newer(data: bytes, at: int, end: int) -> bool:
+    """Return whether the index at the end of all is sound, and tells of newer segments before a run that cannot be.
+
+    at, end: of the head.
+    """
     try:
         start, stop = find_index(data)
-        if crc32(data[start - 4 : stop]).to_bytes(4, "little") != data[stop : stop + 4]:
+        link = data[start - 4 : start] if start > end else data[at:end]
+        if crc32(link + data[start:stop]).to_bytes(4, "little") != data[stop : stop + 4] or data[start] < 0xC0:
             return False
-        reader, model = Bytes(data[start:stop]), b""
+        reader, model, total = Bytes(data[start:stop]), b"", 0
         for _ in range(reader.byte() >> 1 & 31 or reader.varint()):
             method, model = read_run(reader, model)
             if method > 3:
                 return True
-            reader.varint()
+            count = reader.varint()
+            total += count
+            if not count or total > (len(data) - at) // 10:
+                return False
     except DamagedError:
         pass
     return False

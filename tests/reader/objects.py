@@ -67,10 +67,18 @@ def read(blob: bytes, models: Models | None = None, limits: Limits = LIMITS) -> 
     frames = frame.read_frames(blob, limits.pixels)
     if 0x8A in frames[0].tags:
         return read_items(frames[0], models or {}, limits)
-    contents = [Content(each, models or {}, limits).whole() for each in frames]
+    contents = contents_of(frames, models or {}, limits)
     if len(frames) > 1:
         return join(frames, contents)
     return make(frames[0], contents[0])
+
+
+def contents_of(frames: list[Frame], models: Models, limits: Limits) -> list[Any]:
+    """The content of each; sizes come first for all of them."""
+    found = [Content(each, models, limits) for each in frames]
+    for each in found:
+        each.check_sizes()
+    return [each.whole() for each in found]
 
 
 def join(frames: list[Frame], contents: list[Any]) -> tuple[str, Any]:
@@ -103,7 +111,7 @@ def read_row(row: items.Row, models: Models, limits: Limits) -> list[tuple[str, 
     frames = [frame.read_only(blob, limits.pixels) for blob in row.files]
     if any({0x85, 0x8A} & set(each.tags) for each in frames):
         raise DamagedError("a folder, or items, for an item")
-    found = [make(each, Content(each, models, limits).whole()) for each in frames]
+    found = list(map(make, frames, contents_of(frames, models, limits)))
     if not row.stacked:
         return found
     kind, array = found[0]
@@ -159,17 +167,24 @@ class Content:
                 raise DamagedError(f"expected a segment of {place[0]} bytes, found {len(parts[-1])}")
         return b"".join(parts)
 
+    def check_sizes(self) -> None:
+        """Check what payloads of all but pictures declare, which comes before what tables say."""
+        for segment in () if self.mode else self.file.segments:
+            if segment.method == 2 and not isinstance(self.file.fields, ArrayFields):
+                raise DamagedError("a picture stream of bytes")
+            if segment.length not in (None, declared_size(segment)):
+                raise DamagedError(f"a payload of {declared_size(segment)} bytes in the place of {segment.length}")
+
     def check_tables(self) -> None:
         """Check the tables of files, parts and models, before anything is decoded."""
         tags = self.file.tags
+        if {0x85, 0x88} & set(tags):
+            size = sum(declared_size(s) if s.length is None else s.length for s in self.file.segments)
+            if 0x85 in tags:
+                files.read_members(tags[0x85], size)
+            if 0x88 in tags:
+                files.read_parts(tags[0x88], size)
         frame.read_names(tags.get(0x08, b""))
-        if not {0x85, 0x88} & set(tags):
-            return
-        size = sum(declared_size(s) if s.length is None else s.length for s in self.file.segments)
-        if 0x85 in tags:
-            files.read_members(tags[0x85], size)
-        if 0x88 in tags:
-            files.read_parts(tags[0x88], size)
 
     def segment(self, segment: Segment, place: tuple[int, ...] | None = None) -> Any:
         """The content of a segment, by the first model that gives the right one. place: its size, if that is known."""

@@ -220,3 +220,27 @@ def test_refusals_are_said_with_what_to_do() -> None:
         bfncodec.compress(WORDS, "text", codecs=models)
     bfncodec.compress(WORDS.upper(), "text", codecs=models)
     assert bfncodec.compress(WORDS, codecs=models)  # auto does without asking
+
+
+# ---- quick levels -------------------------------------------------------------------------------
+
+LOG = b"".join(
+    b"%d web%02d GET /items/%d 200 %d\n" % (k, k * k % 40, k * k % 977, k * 7919 % 10007) for k in range(900)
+)
+NUMBERS = np.array([k * k % 9973 for k in range(9000)], np.int32)
+
+
+@pytest.mark.parametrize("content", [LOG, NUMBERS], ids=["bytes", "array"])
+def test_quick_levels_take_a_quick_lzma_for_what_is_long(content: Any) -> None:
+    quick = Policy(quick_from=1 << 12)
+    made = {level: bfncodec.compress(content, "none", level=level, policy=quick) for level in (1, 2, 3, 4, 5)}
+    for blob in made.values():
+        assert np.array_equal(bfncodec.decompress(blob), content)
+    assert made[4] == made[5]
+    assert len(made[5]) < min(len(made[1]), len(made[2]), len(made[3]))
+    assert len(made[1]) > len(made[3])
+
+
+@pytest.mark.parametrize("content", [LOG, NUMBERS], ids=["bytes", "array"])
+def test_what_is_short_is_the_same_at_every_level(content: Any) -> None:
+    assert bfncodec.compress(content, "none", level=1) == bfncodec.compress(content, "none", level=9)
