@@ -46,6 +46,11 @@ class AnsStack:
         """Bits on the stack."""
         return int(self._coder.num_words()) * _WORD
 
+    @property
+    def valid_bits(self) -> int:
+        """Bits on the stack without those that its last words do not fill yet: for measuring single steps."""
+        return int(self._coder.num_valid_bits())
+
     def written(self) -> Words:
         """Everything on the stack, uint32 [M]."""
         return np.asarray(self._coder.get_compressed(), dtype=np.uint32)

@@ -50,7 +50,7 @@ class FloatMeasurement:
     ideal
         L^n of all items, term by term, the mean of several draws of the sender's noise; `error` is its standard error.
     coded_bits
-        Bits that the items added to the stack: real bits, to a word.
+        Bits that the items added to the stack: real bits.
     steps
         Of these what each step took, and at the end the reconstruction, float64 [n + 1]: what a step added to the
         stack, less what of it others give back. `path_steps` is the same by densities.
@@ -153,7 +153,7 @@ class FloatCodec:
         error = float(np.std([game.bits for game in games], ddof=1) / np.sqrt(draws)) if draws > 1 else 0.0
         return FloatMeasurement(
             CodeLength(whole.kl / draws, whole.reconstruction / draws, x.size, error),
-            stack.bits - (marks or [stack.bits])[0],
+            stack.valid_bits - (marks or [stack.valid_bits])[0],
             added[::-1] + path.given_back,  # the reconstruction was pushed first, the first step last
             path.densities,
             (marks or [0])[0],
@@ -190,7 +190,10 @@ class FloatCodec:
         return count
 
     def _push(self, stack: AnsStack, x: Ints, receiver: Any, marks: list[int] | None) -> None:
-        note = marks.append if marks is not None else (lambda bits: None)
+        def note(bits: int) -> None:
+            if marks is not None:
+                marks.append(stack.valid_bits)  # whole words are too coarse for a step of a few items
+
         note(stack.bits)
         with self._quiet():
             push_items(stack, x, x.size * self.data.sums, receiver, note)

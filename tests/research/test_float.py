@@ -78,8 +78,7 @@ def test_real_bits_are_the_ideal_term_by_term(case: str) -> None:
     assert found.coded_bits == pytest.approx(found.path_bits, rel=0.003, abs=64)
     assert found.path_bits == pytest.approx(found.ideal.bits, abs=12 * found.ideal.error)
     assert found.steps.sum() == pytest.approx(found.coded_bits)
-    words = 32 * np.sqrt(20)  # the stack grows by words, in so many groups
-    np.testing.assert_allclose(found.steps, found.path_steps, rtol=0.05, atol=4 * words)
+    np.testing.assert_allclose(found.steps, found.path_steps, rtol=0.02, atol=80)  # posteriors drawn are not densities
     assert len(found.steps) == len(found.ideal.kl) + 1
     assert found.file_bytes == len(codec.compress(items, verify=False))
     assert 8 * found.file_bytes > found.initial_bits + found.coded_bits
