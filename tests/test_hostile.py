@@ -653,6 +653,10 @@ def test_the_command_never_ends_in_a_traceback(
 def same(found: Any, wanted: Any) -> bool:
     if isinstance(wanted, np.ndarray):
         return bool(found.dtype == wanted.dtype and np.array_equal(found, wanted))
+    if isinstance(wanted, list):
+        return len(found) == len(wanted) and all(map(same, found, wanted))
+    if isinstance(wanted, dict):
+        return list(found) == list(wanted) and same([*found.values()], [*wanted.values()])
     return bool(found == wanted and getattr(found, "info", None) == getattr(wanted, "info", None))
 
 

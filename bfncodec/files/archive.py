@@ -28,7 +28,7 @@ from bfncodec.files.sources import Slices
 from bfncodec.format.container import unpack
 from bfncodec.format.cuts import NOWHERE
 from bfncodec.format.frame import Frame
-from bfncodec.format.items import Row, check_plain, counts_of, read_row
+from bfncodec.format.items import Row, check_plain, counts_of, read_row, skim_names
 from bfncodec.format.kinds import Method
 from bfncodec.format.limits import Limits
 from bfncodec.format.wire import Part
@@ -107,7 +107,7 @@ class Archive(Sequence[Any]):
 
     def __contains__(self, name: object) -> bool:
         """Return whether there is an item of a name."""
-        return isinstance(name, str) and name in self._now().numbers()
+        return isinstance(name, str) and self._now().number(name) is not None
 
     def read(self, numbers: Iterable[int]) -> list[Any]:
         """Return several items by their numbers, in that order; they are decoded together, which takes less time."""
@@ -140,7 +140,10 @@ class Archive(Sequence[Any]):
 
     def number(self, name: str) -> int:
         """Return the number of the item of a name. Raises KeyError."""
-        return self._now().numbers()[name]
+        found = self._now().number(name)
+        if found is None:
+            raise KeyError(name)
+        return found
 
     @property
     def is_named(self) -> bool:
@@ -156,10 +159,7 @@ class Archive(Sequence[Any]):
 
     def verify(self) -> None:
         """Raise a FormatError unless all checksums of coded bytes hold; no model is needed."""
-        now = self._now()
-        names = [name for number in range(len(now.starts) - 1) for name in now.checked(number).names or ()]
-        if now.is_named:
-            check_names(names)
+        self._now().verify()
 
     @property
     def coded_end(self) -> int:
@@ -267,6 +267,7 @@ class _Open:
         except BaseException:
             self.file.close()
             raise
+        self._verified = False
         self._named: bool | None = None  # not known before a segment is read
         self._rows, self._whole, self._numbers = dict[int, Row](), dict[int, Row](), dict[str, int]()
 
@@ -314,12 +315,39 @@ class _Open:
         return (name for number in range(len(self.starts) - 1) for name in self.checked(number).names or ())
 
     def numbers(self) -> dict[str, int]:
-        """Return the numbers of items by name. Raises DamagedError for names that cannot be together."""
+        """Return the numbers of items by name, which is read without the checksum of what is around it.
+
+        Raises DamagedError for names that cannot be together.
+        """
         if self.is_named and not self._numbers:
-            names = list(self.keys())
+            rows = (skim_names(self.file, self.frame, number) for number in range(len(self.starts) - 1))
+            names = [name for row in rows for name in row or ()]
+            if len(names) != self.starts[-1]:
+                raise DamagedError(f"expected the names of {self.starts[-1]} items, found {len(names)}")
             check_names(names)
             self._numbers = {name: number for number, name in enumerate(names)}
         return self._numbers
+
+    def number(self, name: str) -> int | None:
+        """Return the number of an item, None where no name is the one. Raises DamagedError where that may be damage."""
+        number = self.numbers().get(name)
+        if number is None:
+            self.verify()
+            return None
+        segment = bisect_right(self.starts, number) - 1
+        if segment not in self._rows:
+            names = self.checked(segment).names or ()
+            if names[number - self.starts[segment]] != name:
+                raise DamagedError(f"expected the name {name!a} of item {number}, found another")
+        return number
+
+    def verify(self) -> None:
+        """Raise a FormatError unless all checksums of coded bytes hold; once is enough."""
+        if not self._verified:
+            names = list(self.keys())
+            if self.is_named:
+                check_names(names)
+        self._verified = True
 
 
 def _whole_of(frame: Frame, path: Path) -> Whole:

@@ -23,9 +23,19 @@ from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.frame import COMPACT, MAGIC, MODEL_BYTES, Frame, check_layout
 from bfncodec.format.header import Header, read_fields
 from bfncodec.format.kinds import Kind, Method
-from bfncodec.format.wire import Reader, Source, varint
+from bfncodec.format.wire import Part, Reader, Source, varint
 
-__all__ = ["MOST_BYTES", "Row", "check_plain", "counts_of", "model_of", "read_row", "write_counts", "write_row"]
+__all__ = [
+    "MOST_BYTES",
+    "Row",
+    "check_plain",
+    "counts_of",
+    "model_of",
+    "read_row",
+    "skim_names",
+    "write_counts",
+    "write_row",
+]
 
 MOST_BYTES = (1 << 26) - (1 << 10)
 """Bytes of the largest compressed file that is an item: a segment has at most 2^26."""
@@ -129,11 +139,7 @@ class Row:
     def read(cls, content: bytes) -> Row:
         """Return what :func:`write_row` was given, no file put together yet. Raises DamagedError, NewerVersionError."""
         reader = Reader(content)
-        form = reader.byte("the form of items")
-        if form & ~(_STACK | _NAMED):
-            raise NewerVersionError(f"items of form {form:#04x} are not known here: update bfncodec")
-        count = reader.varint("a number of items")
-        names = _read_names(reader, count) if form & _NAMED else None
+        form, count, names = _read_start(reader)
         files = 1 if form & _STACK else count
         if count < 1 or files > len(content):
             raise DamagedError(f"a segment of {len(content)} bytes cannot hold {count} items")
@@ -166,6 +172,26 @@ class Row:
             raise DamagedError(f"an item of {len(rest)} bytes cannot be")
         covered = rest[:_CHECK] + head[1:] + rest[_CHECK:]
         return MAGIC + head[:1] + crc16(MAGIC, head[:1], covered).to_bytes(_CHECK, "little") + covered
+
+
+def _read_start(reader: Reader) -> tuple[int, int, tuple[str, ...] | None]:
+    """Return form, number and names of items."""
+    form = reader.byte("the form of items")
+    if form & ~(_STACK | _NAMED):
+        raise NewerVersionError(f"items of form {form:#04x} are not known here: update bfncodec")
+    count = reader.varint("a number of items")
+    return form, count, _read_names(reader, count) if form & _NAMED else None
+
+
+def skim_names(blob: Source, frame: Frame, number: int) -> tuple[str, ...] | None:
+    """Return the names in a segment, of which no more is read, and no checksum checked, where it is stored.
+
+    Raises FormatErrors.
+    """
+    entry = frame.entries[number]
+    if entry.method is not Method.STORED:
+        return read_row(frame, number).names
+    return _read_start(Reader(Part(blob, entry.start, entry.stop)))[2]
 
 
 def _read_names(reader: Reader, count: int) -> tuple[str, ...]:

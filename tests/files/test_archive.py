@@ -235,6 +235,17 @@ def test_damage_of_a_segment_costs_its_items_alone(rows: Path) -> None:
     assert 0 < len(found) < 60
 
 
+def test_a_damaged_name_is_no_other_name(named: Path) -> None:
+    blob = named.read_bytes()
+    named.write_bytes(blob.replace(b"a/b\0", b"a/x\0", 1))
+    for name in ("a/b", "a/x", "a/c", "none"):
+        with pytest.raises(DamagedError):
+            Archive(named)[name]
+    named.write_bytes(blob)
+    with pytest.raises(KeyError):
+        Archive(named)["none"]
+
+
 def test_items_do_not_take_more_memory_than_they_may(tmp_path: Path) -> None:
     write_archive(tmp_path / "a.bfn", [bytes(1 << 16)] * 9, Options(model="none"))
     blob = (tmp_path / "a.bfn").read_bytes()
