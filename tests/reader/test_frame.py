@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -13,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bfncodec
+from bfncodec.errors import NewerVersionError
 from reader import frame
 from reader.directories import models_in
 from reader.errors import DamagedError, LimitError, ModelMissingError, NewerError, NotOursError
-from reader.forge import Parts, put_together
+from reader.forge import Parts, put_together, squeezed
 from reader.frame import varint
 from reader.methods import Limits
 from reader.mutants import described, ours_of, run, same, theirs_of
@@ -91,6 +93,61 @@ def test_newer_segments(head: int, behind: bytes) -> None:
     _, check_at = frame.find_index(blob)
     other = blob[:check_at] + bytes([blob[check_at] ^ 1]) + blob[check_at + 1 :] + behind
     assert ours_of(other) == theirs_of(other) == "damaged"
+
+
+def segmented(extras: list[tuple[int, bytes]], *segments: frame.Segment, counts: list[int] | None = None) -> bytes:
+    """A file of bytes in segments. counts: of segments in each run, others than there are."""
+
+    def change(numbers: list[int]) -> None:
+        numbers[: len(counts or ())] = counts or []
+
+    return put_together(Parts(frame.BYTES, True, b"", extras, list(segments), index=change))
+
+
+def segment(content: bytes, method: int = 0, length: int | None = None) -> frame.Segment:
+    payload = squeezed(content) if method == 1 else content
+    size = len(content) if length is None else length
+    return frame.Segment(method, b"", payload, crc32(content).to_bytes(4, "little"), size)
+
+
+@pytest.mark.parametrize(("count", "verdict"), [(1, "newer"), (0, "damaged"), (1000, "damaged"), (1 << 40, "damaged")])
+def test_a_run_that_cannot_be_comes_before_a_newer_one(count: int, verdict: str) -> None:
+    old, new = segment(b"ab"), segment(b"cd", method=4)
+    blob = segmented([], old, new, counts=[count, 1])
+    assert ours_of(blob) == theirs_of(blob) == verdict
+    blob = segmented([], new, old, counts=[1, count])
+    assert ours_of(blob) == theirs_of(blob) == "newer"
+
+
+TABLE = b"\1\1\1a\0\x2a\0"  # a folder of one picture of a mode that is newer
+
+
+@pytest.mark.parametrize(
+    ("extras", "part", "verdict"),
+    [
+        ([(0x85, TABLE)], segment(b"abc", 1), "newer"),
+        ([(0x85, TABLE)], segment(b"abc", 1, length=4), "damaged"),  # than the payload declares
+        ([(0x85, TABLE)], segment(b"abc", 2), "damaged"),  # a picture stream of bytes
+        ([(0x85, TABLE), (0x08, b"\1x")], segment(b"abc"), "newer"),
+        ([(0x8A, b"\2")], segment(b"abc", 1), "newer"),
+        ([(0x8A, b"\2")], segment(b"abc", 1, length=4), "damaged"),
+        ([(0x8A, b"\2"), (0x08, b"\1x")], segment(b"abc"), "newer"),
+        ([(0x04, b"\7")], segment(b"abc", 1, length=4), "damaged"),
+    ],
+)
+def test_sizes_come_before_tables(extras: list[tuple[int, bytes]], part: frame.Segment, verdict: str) -> None:
+    blob = segmented(extras, part)
+    assert ours_of(blob) == theirs_of(blob) == verdict
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_continued_segments_are_newer(place: int) -> None:
+    parts = [segment(b"ab"), segment(b"cd")]
+    parts[place] = replace(parts[place], method=0x10)
+    blob = segmented([], *parts)
+    assert ours_of(blob) == "newer"
+    with pytest.raises(NewerVersionError, match="goes on from the state of the one before"):
+        bfncodec.decompress(blob)
 
 
 def test_newer_extras_in_a_row() -> None:
