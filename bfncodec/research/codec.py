@@ -39,6 +39,7 @@ MAGIC = b"bfncodec float 1\n"
 GROUP = 64  # items that are coded side by side at most
 SEED = 0  # of the bits that a chain begins with
 WORD = 32
+MARGINS = (1.0, 1.5, 3.0, 8.0, 20.0)  # over the bits that items are thought to borrow
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +119,7 @@ class FloatCodec:
         Raises InputError for other items, and OutputError where the network did not compute the same twice.
         """
         x = self._integers(items)
-        blob, _ = self._file(x, self.receiver)
+        blob = self._coded(x, self.receiver).file
         if verify and not self._comes_back(blob, x):
             raise OutputError(
                 "expected the network to compute the same twice, found other items: its result may depend on nothing "
@@ -144,55 +145,71 @@ class FloatCodec:
     def measure(self, items: Array, draws: int = 4) -> FloatMeasurement:
         """Return the bits of items [N, *shape] beside their L^n, of so many draws of the sender's noise."""
         x = self._integers(items)
-        path, marks = _Path(self.receiver), list[int]()
-        blob, stack = self._file(x, path, marks)
-        added = np.diff(np.array(marks, np.float64).reshape(-1, len(path.densities) + 1), axis=1).sum(0)
+        coded = self._coded(x, path := _Path(self.receiver))
+        added = np.diff(np.array(coded.marks, np.float64).reshape(-1, len(path.densities) + 1), axis=1).sum(0)
         with self._quiet():
             games = [self._play(x, np.random.default_rng(seed)) for seed in range(draws)]
         whole = CodeLength.joined(games)
         error = float(np.std([game.bits for game in games], ddof=1) / np.sqrt(draws)) if draws > 1 else 0.0
         return FloatMeasurement(
             CodeLength(whole.kl / draws, whole.reconstruction / draws, x.size, error),
-            stack.valid_bits - (marks or [stack.valid_bits])[0],
+            coded.bits - coded.initial_bits,
             added[::-1] + path.given_back,  # the reconstruction was pushed first, the first step last
             path.densities,
-            (marks or [0])[0],
-            len(blob),
+            coded.initial_bits,
+            len(coded.file),
         )
 
     # ---- encoder and decoder --------------------------------------------------------------------
 
-    def _file(self, x: Ints, receiver: Any, marks: list[int] | None = None) -> tuple[bytes, AnsStack]:
-        """Return the file of items, and the stack. marks: gets the bits on it before and within each group."""
+    def _coded(self, x: Ints, receiver: Any) -> _Coded:
+        """Return items coded. The chain begins with more bits, and smaller groups, where they turn out too few."""
+        for margin in MARGINS:
+            try:
+                return self._tried(x, receiver, margin)
+            except EmptyStackError:
+                continue
+            except DamagedError:  # a sum so far from where it is predicted that nothing can say it
+                break
+        raise InputError("expected data that the network has some idea of, found others: no bits are enough for them")
+
+    def _tried(self, x: Ints, receiver: Any, margin: float) -> _Coded:
         size, items = prod(self.shape), x.size // max(prod(self.shape), 1)
-        stack, groups = AnsStack(self._initial_words(items)), list[int]()
+        words = self._initial_words(margin) if items else np.zeros(0, np.uint32)
+        stack, groups, marks = AnsStack(words), list[int](), list[int]()
+        receiver.begin()
+        initial = stack.valid_bits
         while sum(groups) < items:
-            count = self._fitting(stack, items - sum(groups))
+            count = self._fitting(stack, items - sum(groups), margin)
             first = sum(groups) * size
             self._push(stack, x[first : first + count * size], receiver, marks)
             groups.append(count)
         head = {"items": items, "groups": groups, "machine": machine(), **self._identity()}
         text = json.dumps(head).encode()
         body = MAGIC + len(text).to_bytes(4, "little") + text + stack.written().astype("<u4").tobytes()
-        return body + zlib.crc32(body).to_bytes(4, "little"), stack
+        return _Coded(body + zlib.crc32(body).to_bytes(4, "little"), initial, stack.valid_bits, marks)
 
-    def _initial_words(self, items: int) -> Any:
+    def _initial_words(self, margin: float) -> Any:
         """Random bits, as many as one item borrows at most."""
-        count = int(self.receiver.flow.initial_bits(self.sums)) // WORD + 4 if items else 0
+        count = int(margin * self._borrowed(1)) // WORD + 4
         drawn = np.random.PCG64(SEED).random_raw(count) & 0xFFFFFFFF
         return np.maximum(np.asarray(drawn, np.uint32), 1)  # a stack does not end in a zero
 
-    def _fitting(self, stack: AnsStack, left: int) -> int:
+    def _borrowed(self, items: int) -> float:
+        """Estimate the bits that items borrow: for the sender's noise, and for a latent class of each dimension."""
+        sums, latent = items * self.sums, items * prod(self.shape) * np.log2(self.data.latent)
+        return self.receiver.flow.initial_bits(sums) + float(latent)
+
+    def _fitting(self, stack: AnsStack, left: int, margin: float) -> int:
         """Items of the next group: as many as the stack has bits to lend for."""
         count = min(GROUP, left)
-        while count > 1 and self.receiver.flow.initial_bits(count * self.sums) > stack.bits - 4 * WORD:
+        while count > 1 and margin * self._borrowed(count) > stack.bits - 4 * WORD:
             count //= 2
         return count
 
-    def _push(self, stack: AnsStack, x: Ints, receiver: Any, marks: list[int] | None) -> None:
+    def _push(self, stack: AnsStack, x: Ints, receiver: Any, marks: list[int]) -> None:
         def note(bits: int) -> None:
-            if marks is not None:
-                marks.append(stack.valid_bits)  # whole words are too coarse for a step of a few items
+            marks.append(stack.valid_bits)  # whole words are too coarse for a step of a few items
 
         note(stack.bits)
         with self._quiet():
@@ -266,6 +283,16 @@ class FloatCodec:
         return head, np.frombuffer(blob[end:-4], "<u4").astype(np.uint32)
 
 
+@dataclass(frozen=True, eq=False)
+class _Coded:
+    """A file, the bits that its chain began with, those on its stack, and those within each group, step by step."""
+
+    file: bytes
+    initial_bits: int
+    bits: int
+    marks: list[int]
+
+
 class _Path:
     """A receiver that adds up what each step costs by densities, and what it gives back elsewhere on the stack.
 
@@ -275,7 +302,11 @@ class _Path:
 
     def __init__(self, receiver: FloatReceiver) -> None:
         self.receiver, self.flow = receiver, receiver.flow
-        self.densities, self.given_back = np.zeros(receiver.flow.n_steps + 1), np.zeros(receiver.flow.n_steps + 1)
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget all steps."""
+        self.densities, self.given_back = np.zeros(self.flow.n_steps + 1), np.zeros(self.flow.n_steps + 1)
 
     def encoding(self, sums: int) -> _Path:
         """Itself: groups begin with `target`."""

@@ -51,11 +51,14 @@ class Data(ABC):
         Numbers of theta for each of an item.
     outputs
         Numbers that the network returns for each of an item.
+    latent
+        Classes that p_R has as latent variable, 1 where it has none.
     """
 
     theory: Flow[Any, Sums, Any]
     sums: int = 1
     outputs: int = 2
+    latent: int = 1
 
     @abstractmethod
     def integers(self, items: Array) -> Ints:
@@ -205,6 +208,11 @@ class Discrete(Data):
         """Logits for each of an item, K."""
         return self.classes
 
+    @property
+    def latent(self) -> int:  # type: ignore[override]
+        """Classes of p_R, K."""
+        return self.classes
+
     def integers(self, items: Array) -> Ints:
         return _levels(items, self.classes)
 
@@ -262,6 +270,11 @@ class Discretised(Data):
         if not 2 <= self.bins <= MOST_BINS:
             raise InputError(f"expected 2 to {MOST_BINS} bins, found {self.bins}")
         object.__setattr__(self, "theory", GaussianFlow(self.receiver))
+
+    @property
+    def latent(self) -> int:  # type: ignore[override]
+        """Bins of p_R, K; none of its moments."""
+        return self.bins if self.receiver == "mixture" else 1
 
     @cached_property
     def centres(self) -> Floats:

@@ -38,6 +38,9 @@ class FloatReceiver:
         self.schedule = AccuracySchedule(betas)
         self.flow = LatticeFlow(self.schedule, float(data.sums))
 
+    def begin(self) -> None:
+        """Begin a file. Nothing is remembered."""
+
     def encoding(self, sums: int) -> FloatReceiver:
         """Nothing is remembered."""
         return self

@@ -137,6 +137,28 @@ def test_a_stack_that_is_too_short_is_damage() -> None:
         codec.decompress(body + zlib.crc32(body).to_bytes(4, "little"))
 
 
+def test_a_chain_that_needs_more_bits_begins_with_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    codec, items = made("bins", 5)
+    plain = codec.measure(items, draws=2)
+    needed = codec._borrowed
+    monkeypatch.setattr(codec, "_borrowed", lambda count: needed(count) / 5)
+    assert np.array_equal(codec.decompress(codec.compress(items)), items)
+    found = codec.measure(items, draws=2)
+    assert found.coded_bits == pytest.approx(plain.coded_bits, rel=0.2)  # other bits, other noise
+    assert found.steps.sum() == pytest.approx(found.coded_bits, abs=1e-6)
+
+
+def test_data_that_no_bits_are_enough_for_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    codec, items = made("binary", 2)
+
+    def empty(*given: Any) -> None:
+        raise module.EmptyStackError("expected more bits")
+
+    monkeypatch.setattr(module, "push_items", empty)
+    with pytest.raises(InputError, match="no bits are enough"):
+        codec.compress(items)
+
+
 def test_a_network_that_draws_random_numbers_is_found_out() -> None:
     data = Discrete(2)
 
