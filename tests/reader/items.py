@@ -16,12 +16,17 @@ MOST_NAMES = 1 << 26
 
 @dataclass(frozen=True)
 class Row:
-    """Items of a segment: their number, their names, their files; one file if they are a stack."""
+    """Items of a segment: their number and names; their parts with the sizes of these, one part if they are a stack."""
 
     count: int
     names: list[str] | None
-    files: list[bytes]
+    sizes: list[int]
+    parts: bytes
     stacked: bool
+
+    @property
+    def files(self) -> list[bytes]:
+        return files_of(Bytes(self.parts), self.sizes)
 
 
 def read_row(content: bytes) -> Row:
@@ -40,7 +45,7 @@ def read_row(content: bytes) -> Row:
         raise DamagedError("sizes of items that do not fill their row")
     if not sizes[0] & 1:
         raise DamagedError("a first item without a head")
-    return Row(count, names, files_of(reader, sizes), bool(form & 1))
+    return Row(count, names, sizes, reader.rest(), bool(form & 1))
 
 
 def read_names(block: Bytes, count: int) -> list[str]:
