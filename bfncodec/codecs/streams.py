@@ -7,7 +7,7 @@ streams of other texts. Nothing that is written depends on what is coded beside 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bfncodec.codecs.threads import Team
 from bfncodec.flow import Comb
 from bfncodec.networks.protocol import SymbolNetwork, SymbolState
+from bfncodec.runtime.arrays import Ints32
 
 SYMBOLS = 256
 
@@ -150,9 +151,16 @@ class Predictor:
 
     def weights(self, first: int, last: int) -> NDArray[np.int32]:
         """p_O of the steps [first, last), given the steps before each, int32 [B, last - first, teeth, 256]."""
-        found = self.team.each(lambda state: state.predict(first, last), self.states)
+        return self._joined(self.team.each(lambda state: state.predict(first, last), self.states))
+
+    def begin(self, first: int, last: int) -> Callable[[], NDArray[np.int32]]:
+        """Let the other threads begin with `weights`, which the function that is returned gives."""
+        finish = self.team.begin(lambda state: state.predict(first, last), self.states)
+        return lambda: self._joined(finish())
+
+    def _joined(self, found: Sequence[Ints32]) -> NDArray[np.int32]:
         streams, teeth = self.shape
-        return np.concatenate(found).reshape(streams, last - first, teeth, SYMBOLS)
+        return np.concatenate(found).reshape(streams, -1, teeth, SYMBOLS)
 
 
 def _spans(count: int, parts: int, threads: int) -> list[slice]:

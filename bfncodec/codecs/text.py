@@ -124,8 +124,11 @@ class TextCodec(ModelCodec[bytes]):
                 parts = -(-batch.streams // self.sizes.encode_streams)
                 predictor = Predictor(network, batch, team, parts, block)
                 predictor.observe(0, symbols)
+                finish = predictor.begin(0, min(block, batch.n_steps))
                 for first in range(0, batch.n_steps, block):
-                    weights = predictor.weights(first, min(first + block, batch.n_steps))
+                    weights, following = finish(), first + block
+                    if following < batch.n_steps:  # while this block is mixed and coded
+                        finish = predictor.begin(following, min(following + block, batch.n_steps))
                     for part, mixer, rows in zip(batch.parts, mixers, batch.rows, strict=True):
                         yield _part_decisions(part, mixer, weights[rows], symbols[rows], batch.exists[rows], first)
                     progress(int(batch.exists[:, :, first : first + block].sum()))

@@ -40,15 +40,25 @@ class Team:
         self._inside.close()
 
     def each(self, work: Callable[[Group], Result], groups: Sequence[Group]) -> list[Result]:
-        """`work` of every group, in their order. The calling thread takes the first, then the last that nobody has."""
-        if self._pool is None or len(groups) == 1:
-            return [work(group) for group in groups]
-        futures = [self._pool.submit(work, group) for group in groups[1:]]
-        own = {0: work(groups[0])}
-        for k in range(len(futures), 0, -1):
-            if futures[k - 1].cancel():
-                own[k] = work(groups[k])
-        return [own[k] if k in own else futures[k - 1].result() for k in range(len(groups))]
+        """`work` of every group, in their order."""
+        if len(groups) == 1:
+            return [work(groups[0])]
+        return self.begin(work, groups)()
+
+    def begin(self, work: Callable[[Group], Result], groups: Sequence[Group]) -> Callable[[], list[Result]]:
+        """Let the other threads begin with `work` of every group. Returns what waits for the results, in the order of
+        the groups, and takes part: the calling thread, which may do something else before, takes the last that nobody
+        has begun with.
+        """
+        if self._pool is None:
+            return lambda: [work(group) for group in groups]
+        futures = [self._pool.submit(work, group) for group in groups]
+
+        def finish() -> list[Result]:
+            own = {k: work(groups[k]) for k in reversed(range(len(groups))) if futures[k].cancel()}
+            return [own[k] if k in own else futures[k].result() for k in range(len(groups))]
+
+        return finish
 
 
 def in_threads(

@@ -27,6 +27,18 @@ def test_a_team_keeps_order_and_gives_the_threads_back(threads: int) -> None:
         torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_a_team_works_ahead_of_who_began_it(threads: int) -> None:
+    with Team(threads) as team:
+        first = Event()
+        finish = team.begin(lambda k: (first.set(), k)[1], range(9))
+        assert first.wait(20 if threads > 1 else 0) == (threads > 1)
+        assert finish() == list(range(9))
+        broken = team.begin(lambda k: 1 // (8 - k), range(9))
+        with pytest.raises(ZeroDivisionError):
+            broken()
+
+
 @pytest.mark.parametrize("bad", [0, 1])
 def test_one_failure_among_threads_ends_all(bad: int) -> None:
     """The error comes out, the other threads stop at their next report, and torch has its threads again."""
