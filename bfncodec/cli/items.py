@@ -94,8 +94,9 @@ def _numbers(archive: Archive, which: str) -> Sequence[int]:
         if archive.is_named and which in archive:
             return [archive.number(which)]
         if found is not None and found[2]:
-            return range(len(archive))[int(found[1] or 0) : int(found[3] or len(archive))]
-        if found is not None and which:
+            if wanted := range(len(archive))[int(found[1] or 0) : int(found[3] or len(archive))]:
+                return wanted
+        elif found is not None and which:
             return [range(len(archive))[int(which)]]
     except IndexError:
         pass

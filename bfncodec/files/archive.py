@@ -123,7 +123,7 @@ class Archive(Sequence[Any]):
         ]
 
     def describe(self, number: int) -> Description:
-        """Return what an item is and takes, without decoding it."""
+        """Return what an item is and takes, without decoding it; of a row that is coded with others, what these are."""
         now = self._now()
         row, inside = now.place(self._checked(number))
         file = row.file(0 if row.is_stack else inside)

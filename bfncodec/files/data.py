@@ -254,5 +254,7 @@ def is_folder(header: Header) -> bool:
 
 
 def dims_of(content: Content) -> int:
-    """Return the bytes of a content, or the subpixels of a picture."""
+    """Return the bytes of a content, or the subpixels of a picture; of items those of all."""
+    if isinstance(content, Items):
+        return sum(map(dims_of, content.contents))
     return content.pixels.size if isinstance(content, Picture) else len(content.data)

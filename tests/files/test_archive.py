@@ -280,7 +280,9 @@ def test_a_folder_there_and_back(tmp_path: Path) -> None:
     run("decompress", archive, "--only", "b.txt", "-o", tmp_path / "b")
     assert (tmp_path / "b").read_bytes() == files["b.txt"]
     assert run("decompress", archive, "--only", "b.txt", "-c").startswith("text\n")
-    run("decompress", archive, "--only", "no", "-c", code=1)
+    for none in ("no", "3:2", "3", ""):
+        run("decompress", archive, "--only", none, "-o", tmp_path / "none", code=1)
+    assert not (tmp_path / "none").exists()
     (tmp_path / "more").write_bytes(b"more")
     run("append", "-m", "none", archive, tmp_path / "more")
     assert Archive(archive)["more"] == b"more"

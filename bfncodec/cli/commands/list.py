@@ -50,9 +50,9 @@ def _described(name: str, found: Description) -> list[str]:
         shown(name),
         f"{found.content} {found.mode}".strip(),
         _size(found, sides),
-        human_bytes(found.content_bytes),
+        "-" if found.content == "items" else human_bytes(found.content_bytes),
         human_bytes(found.file_bytes),
-        f"{ratio:.1f}%",
+        "-" if found.content == "items" else f"{ratio:.1f}%",
         human_bytes(found.preview_bytes) if found.preview_bytes else "-",
         ", ".join([*found.methods, *found.models]),
     ]
