@@ -11,7 +11,7 @@ from PIL import Image
 
 import bfncodec
 from support.commands import TEXT, names, run
-from support.doubles import FakeModels, noise
+from support.doubles import FakeModels, FakeModelsAndArchive, noise
 
 SOME = ("--only", "bfncodec", "--only", "png", "--only", "gzip")  # fast ones
 
@@ -80,3 +80,16 @@ def test_a_page_is_made_and_replaces_no_source(folder: Path) -> None:
     run("measure", "-m", "none", "--html", "x.html", "noise.bin", code=1)
     run("measure", "-m", "none", "-f", "--html", "a.txt", "a.txt", code=1)
     assert (folder / "a.txt").read_bytes() == TEXT
+
+
+def test_a_folder_has_a_page_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an archive no bits belong to one place, and other codecs take no folders."""
+    pytest.importorskip("jinja2")
+    monkeypatch.setattr("bfncodec.api.Models", lambda device, threads: FakeModelsAndArchive())
+    (folder / "tiny").mkdir()
+    for number in range(3):
+        Image.fromarray(noise(number, 4, 4, 3)).save(folder / "tiny" / f"{number}.png")
+    run("measure", "-m", "archive", "--html", "x.html", "tiny")
+    page = (folder / "x.html").read_text()
+    assert "Bits along the file" in page
+    assert "Against other codecs" not in page
