@@ -205,6 +205,7 @@ def test_nothing_is_fused() -> None:
 @given(text=texts(5), weights=st.lists(rows, min_size=3, max_size=3))
 @example(text=[b"ab", b"cd"] * 50, weights=[one_hot(255)[0]] * 3)
 @example(text=[b"aaa"] * 700, weights=[uniform(1)[0]] * 3)  # counts and trials reach their limits
+@example(text=[bytes([c, c]) for c in b'k="v wo"\nk2 = 3:ab Ab\n' * 9], weights=[uniform(1)[0]] * 3)  # lines, fields
 def test_contexts_learn_the_same(text: list[bytes], weights: list[Any]) -> None:
     columns = np.array([list(column) for column in text], np.int64).reshape(len(text), -1)
     count = columns.shape[1]

@@ -15,13 +15,15 @@ from reader.arithmetic import logistic_table
 from reader.frequencies import total
 from reader.rangecoder import RangeDecoder
 
-SHARED, OWN = (2, 3, 4, 6, 9, 12, 16, 24), (2, 3, 4, 6)
+SHARED, OWN = (2, 4, 6, 12, 16, 24), (2, 4)
 LEVELS = (0, 1, 2, 3, 4, 6, 9, 14, 24, 48, 100)
 TYPICAL = (0, 1, 2, 3, 4, 7, 11, 18, 33, 70, 150)
 M64, GOLDEN, SHORT = (1 << 64) - 1, 0x9E3779B97F4A7C15, 0x9E3779B1
 POWERS = [pow(0xD6E8FEB86659FD93, k, 1 << 64) for k in range(25)]
 Row = tuple[int, list[int], list[int]]
 """Tag, symbols and counts."""
+Q1, Q2, Q3, Q4 = (pow(0xD6E8FEB86659FD93, k, 1 << 64) for k in range(21, 25))
+PLACES = 8
 
 
 @lru_cache(maxsize=1)
@@ -35,6 +37,57 @@ def logit(p: int) -> int:
 
 def sigma(x: int) -> int:
     return _curve()[min(max(x, -6144), 6144) + 6144]
+
+
+@dataclass
+class Place:
+    """Where a lane stands."""
+
+    word: int = 0
+    before: int = 0
+    part: int = 0
+    number: int = 0
+    latest: int = 0
+    first: int = 0
+    key: int = 0
+    column: int = 0
+    line: list[int] = field(default_factory=lambda: [0] * 256)
+    above: list[int] = field(default_factory=lambda: [0] * 256)
+
+    def hashes(self, last: int) -> list[int]:
+        at = min(self.column, 253)
+        left, over, right = self.above[at : at + 3]
+        first, key = self.part + self.first * Q1, self.part + self.key * Q1
+        return [
+            self.word + last * Q2,
+            self.word + self.before * Q1,
+            over * Q1 + min(self.column, 255) * Q2,
+            first + last * Q2,
+            key,
+            key + self.number * Q2,
+            first + self.number * Q2,
+            left * Q1 + over * Q2 + right * Q3 + last * Q4,
+        ]
+
+    def reveal(self, byte: int) -> None:
+        letter = byte + 32 if 65 <= byte <= 90 else byte
+        known = 97 <= letter <= 122 or byte >= 128
+        self.before = self.before if known else self.word or self.before
+        self.word = (self.word + letter + 1) * POWERS[1] & M64 if known else 0
+        if byte in b'\n,; \t:|=/"<>':
+            self.latest = self.part or self.latest
+            self.first = self.first or self.part
+            self.part, self.number = 0, self.number + 1
+        else:
+            self.part = (self.part + byte + 1) * POWERS[1] & M64
+        if byte in b":=>":
+            self.key = self.latest
+        if self.column < 253:
+            self.line[self.column + 1] = byte
+        self.column += 1
+        if byte == 10:
+            self.number = self.first = self.column = 0
+            self.line, self.above = [0] * 256, self.line
 
 
 @dataclass
@@ -70,17 +123,18 @@ class Mixer:
     def __init__(self, size: int, lanes: int) -> None:
         self.contexts = [(n, own) for n in SHARED for own in (False, True) if not own or (n in OWN and lanes > 1)]
         self.bits = max(12, min((16 * size - 1).bit_length(), 23), min((4 * size - 1).bit_length(), 25))
-        count = len(self.contexts)
+        alike = [n for n, _ in self.contexts] + [2] * PLACES
         self.table: dict[int, Row] = {}
         self.history = [[256] * 24 for _ in range(lanes)]
-        self.hits = [[_first_hits(n, state) for state in range(121)] for n, _ in self.contexts]
-        self.trials = [[20 << 16] * 121 for _ in self.contexts]
-        self.logits = [[0] * 121 for _ in self.contexts]
-        for context in range(count):
-            for state in range(121):
+        self.places = [Place() for _ in range(lanes)]
+        self.hits = [[_first_hits(n, state) for state in range(363)] for n in alike]
+        self.trials = [[20 << 16] * 363 for _ in alike]
+        self.logits = [[0] * 363 for _ in alike]
+        for context in range(len(alike)):
+            for state in range(363):
                 self._follow(context, state)
-        first = [1 << 20, *(209715 if n >= 7 else 104858 for n, _ in self.contexts), 0]
-        self.sets = [list(first) for _ in range(count + 1)] + [[0] * (count + 2) for _ in range(512)]
+        first = [1 << 20, *(209715 if n >= 7 else 104858 for n, _ in self.contexts), *[60000] * PLACES, 0]
+        self.sets = [list(first) for _ in range(len(self.contexts) + 1)] + [[0] * len(first) for _ in range(512)]
         self.decisions = [0] * len(self.sets)
         self.bias1, self.bias2 = [0] * 65536, [0] * (1 << min(self.bits, 20))
 
@@ -101,8 +155,10 @@ class Mixer:
         history = self.history[number]
         sums = list(accumulate((p * (y + 1) for p, y in zip(POWERS[1:], reversed(history), strict=True)), initial=0))
         slots, rows = [], []
-        for order, own in self.contexts:
-            h = sums[order] + (order + 24 * (number + 1) * own) * GOLDEN & M64
+        begins = [sums[order] + (order + 24 * (number + 1) * own) * GOLDEN for order, own in self.contexts]
+        begins += [h + (32 + k) * GOLDEN for k, h in enumerate(self.places[number].hashes(history[-1]))]
+        for h in begins:
+            h &= M64
             h = (h ^ h >> 32) * GOLDEN & M64
             h ^= h >> 29
             slot, tag = (h * GOLDEN & M64) >> (64 - self.bits), h & 0xFFFF | 256
@@ -124,9 +180,11 @@ class Mixer:
                 if (symbol | 256) >> left == node:
                     came[symbol >> left - 1 & 1] += count
             state = 11 * (bisect_right(LEVELS, came[0]) - 1) + bisect_right(LEVELS, came[1]) - 1
+            if counts[0] and (symbols[0] | 256) >> left == node:
+                state += 121 * (1 + (symbols[0] >> left - 1 & 1))
             states.append(state)
             inputs.append(self.logits[k][state])
-            longest = k + 1 if any(came) else longest
+            longest = k + 1 if any(came) and k < len(self.contexts) else longest
         inputs.append(154)
         bias = (((lane.two * 256 + node) * SHORT) & 0xFFFFFFFF) >> (32 - min(self.bits, 20))
         x = self.bias1[lane.last * 256 + node] + self.bias2[bias]
@@ -139,7 +197,7 @@ class Mixer:
         return longest, count + 1 + node, count + 257 + lane.last
 
     def _learn(self, lanes: list[Lane]) -> None:
-        width = len(self.contexts) + 2
+        width = len(self.contexts) + PLACES + 2
         slopes: dict[int, list[int]] = defaultdict(lambda: [0] * width)
         uses: dict[int, int] = defaultdict(int)
         met: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -182,7 +240,7 @@ class Mixer:
 
     def _count(self, lanes: list[Lane]) -> None:
         written: set[int] = set()
-        for context in range(len(self.contexts)):
+        for context in range(len(self.contexts) + PLACES):
             for lane in lanes:
                 slot = lane.slots[context]
                 if slot not in written:
@@ -190,6 +248,7 @@ class Mixer:
                     self.table[slot] = _counted(lane.rows[context], lane.node - 256)
         for lane in lanes:
             self.history[lane.number] = [*self.history[lane.number][1:], lane.node - 256]
+            self.places[lane.number].reveal(lane.node - 256)
 
 
 def _counted(row: Row, symbol: int) -> Row:
@@ -199,14 +258,15 @@ def _counted(row: Row, symbol: int) -> Row:
         place = places[0]
         if counts[place] == 255:
             counts = [count >> 1 for count in counts]
-        counts[place] += 1
+        count = counts[place] + 1
     else:
-        place = counts.index(min(counts))
-        symbols[place], counts[place] = symbol, 1
-    return tag, symbols, counts
+        place, count = max(k for k in range(7) if counts[k] == min(counts)), 1
+    del symbols[place], counts[place]
+    return tag, [symbol, *symbols], [count, *counts]
 
 
 def _first_hits(order: int, state: int) -> int:
-    zeros, ones = TYPICAL[state // 11], TYPICAL[state % 11]
+    latest, zeros, ones = state // 121, TYPICAL[state % 121 // 11], TYPICAL[state % 11]
     doubt = max(3 / (1 + order), 0.4) if zeros and ones else 3 / (1 + order)
-    return floor((ones + doubt) / ((zeros + ones) + 2 * doubt) * float(20 << 16))
+    n0, n1 = zeros + 0.5 * (latest == 1), ones + 0.5 * (latest == 2)
+    return floor((n1 + doubt) / (n0 + n1 + 2 * doubt) * float(20 << 16))

@@ -11,11 +11,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.coding.mixing.contexts import ContextMixer, Read, bits_of
+from bfncodec.coding.mixing.places import (
+    ENDS,
+    FAR,
+    FIELD,
+    FIRST,
+    KEY,
+    LATEST,
+    MOST_COLUMN,
+    NAMES,
+    NUMBER,
+    OTHER,
+    PLACES,
+    POWER,
+    WIDTH,
+    WORD,
+    WORD_BEFORE,
+    classes,
+    letters,
+)
 from bfncodec.coding.mixing.state import (
     BIAS_RATES,
     BITS,
     CALM,
     CONSTANT,
+    CONTEXTS,
     COUNT_LEVELS,
     EXPERT_LIMIT,
     FAST,
@@ -25,6 +45,7 @@ from bfncodec.coding.mixing.state import (
     MANY,
     MOST_COUNT,
     MOST_TRIALS,
+    PAIRS,
     REACH,
     ROW,
     SHORT_HASH,
@@ -35,6 +56,7 @@ from bfncodec.coding.mixing.state import (
     TRIAL_BITS,
     WAYS,
     WEIGHT_BITS,
+    Contexts,
     MixerState,
     count_levels,
     logistic_values,
@@ -50,7 +72,7 @@ GRADES = len(COUNT_LEVELS)
 U32, U29, U24, U64, ONE = np.uint64(32), np.uint64(29), np.uint64(PRECISION), np.uint64(64), np.uint64(1)
 TOTAL = total(2)
 TAGGED = np.uint64(1 << 8)
-NOTHING = np.uint64(0)
+NOTHING, POWER_64 = np.uint64(0), np.uint64(POWER)
 WORDS = ROW // 8
 LEAST_SET = 1 << 8  # places of the set of slots that a step has counted in
 Words64 = NDArray[np.uint64]
@@ -63,12 +85,16 @@ class Lookups(NamedTuple):
     level: Ints  # `count_levels`
     logit: NDArray[np.int16]  # `logit_values`
     logistic: Ints  # `logistic_values`
+    letter: Ints  # `letters`
+    kind: Ints  # `classes`
 
 
 class Workspace(NamedTuple):
     """One step of at most L streams, as `StepContexts` and `BitPredictions` have it, but streams before contexts."""
 
     below: Ints  # [L, SYMBOLS + 1]
+    place: Words64  # of one stream [PLACES]
+    hash: Words64  # what the hashes of the contexts begin with [O, L]
     slot: Ints  # [O, L]
     row: Bytes  # [O, L, ROW]
     words: Words64  # the same numbers [O, L, WORDS]
@@ -89,10 +115,10 @@ class Workspace(NamedTuple):
 class CompiledMixer(ContextMixer):
     """A `ContextMixer` whose arrays are updated by kernels."""
 
-    def __init__(self, size: int, streams: int) -> None:
-        super().__init__(size, streams)
+    def __init__(self, size: int, streams: int, contexts: Contexts = CONTEXTS) -> None:
+        super().__init__(size, streams, contexts)
         words = self.state.table.view(np.uint64)
-        self._lookups = Lookups(words, count_levels(), logit_values(), logistic_values())
+        self._lookups = Lookups(words, count_levels(), logit_values(), logistic_values(), letters(), classes())
         self._work = _workspace(self.state, streams)
 
     def encode(self, weight: Ints32, streams: Ints, symbols: Ints) -> Ints:
@@ -124,7 +150,7 @@ class CompiledMixer(ContextMixer):
 
 def _workspace(state: MixerState, streams: int) -> Workspace:
     """Buffers for steps of at most so many streams."""
-    count = len(state.orders)
+    count = len(state.salt)
     row = np.zeros((count, streams, ROW), np.uint8)
 
     def ints(*shape: int) -> Ints:
@@ -132,6 +158,8 @@ def _workspace(state: MixerState, streams: int) -> Workspace:
 
     return Workspace(
         below=ints(streams, SYMBOLS + 1),
+        place=np.zeros(PLACES, np.uint64),
+        hash=np.zeros((count, streams), np.uint64),
         slot=ints(count, streams),
         row=row,
         words=row.view(np.uint64),
@@ -216,23 +244,64 @@ def _read(words: Words, state: Words64, ones: Any) -> Any:
 @compiled
 def _contexts(state: MixerState, lookups: Lookups, work: Workspace, weight: Ints32, streams: Ints) -> None:
     """`ContextMixer._contexts`"""
-    shift = ONE
-    while (1 << np.int64(shift)) < len(state.table):
-        shift += ONE
-    shift = U64 - shift
     for j in range(len(streams)):
-        stream, below = streams[j], np.int64(0)
+        below = np.int64(0)
         work.node[j] = 1
         for symbol in range(SYMBOLS):
             work.below[j, symbol] = below
             below += weight[j, symbol]
         work.below[j, SYMBOLS] = below
-        power, added = np.uint64(0), 0
+    _hash_bytes(state, work, streams)
+    _hash_places(state, work, streams)
+    _look_up(state, lookups, work, streams)
+
+
+@compiled
+def _hash_bytes(state: MixerState, work: Workspace, streams: Ints) -> None:
+    """Begin the hashes of contexts of bytes."""
+    for j in range(len(streams)):
+        power, added = NOTHING, 0
         for o in range(len(state.orders)):  # by increasing order
             while added < state.orders[o]:
-                power += np.uint64(state.history[stream, REACH - 1 - added] + 1) * HASH_POWERS[added]
+                power += np.uint64(state.history[streams[j], REACH - 1 - added] + 1) * HASH_POWERS[added]
                 added += 1
-            h = power + state.salt[o, stream]
+            work.hash[o, j] = power
+
+
+@compiled
+def _hash_places(state: MixerState, work: Workspace, streams: Ints) -> None:
+    """Begin the hashes of the other contexts, as `places.place_hashes` does."""
+    marks, lines, place = state.marks, state.lines, work.place
+    for j in range(len(streams)):
+        stream = streams[j]
+        column, before = state.column[stream], np.uint64(state.history[stream, REACH - 1])
+        at = min(column, MOST_COLUMN)
+        over = np.uint64(lines[stream, 1, at + 1])
+        first = marks[stream, FIELD] + marks[stream, FIRST] * FAR[0]
+        key = marks[stream, FIELD] + marks[stream, KEY] * FAR[0]
+        place[0] = marks[stream, WORD] + before * FAR[1]
+        place[1] = marks[stream, WORD] + marks[stream, WORD_BEFORE] * FAR[0]
+        place[2] = over * FAR[0] + np.uint64(min(column, WIDTH - 1)) * FAR[1]
+        place[3] = first + before * FAR[1]
+        place[4] = key
+        place[5] = key + marks[stream, NUMBER] * FAR[1]
+        place[6] = first + marks[stream, NUMBER] * FAR[1]
+        place[7] = np.uint64(lines[stream, 1, at]) * FAR[0] + over * FAR[1]
+        place[7] += np.uint64(lines[stream, 1, at + 2]) * FAR[2] + before * FAR[3]
+        for k in range(len(state.places)):
+            work.hash[len(state.orders) + k, j] = place[state.places[k]]
+
+
+@compiled
+def _look_up(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints) -> None:
+    """Finish the hashes, and read the rows of the contexts, empty ones of those that are new."""
+    shift = ONE
+    while (1 << np.int64(shift)) < len(state.table):
+        shift += ONE
+    shift = U64 - shift
+    for o in range(len(state.salt)):
+        for j in range(len(streams)):
+            h = work.hash[o, j] + state.salt[o, streams[j]]
             h = (h ^ (h >> U32)) * LONG_HASH
             h ^= h >> U29
             slot = np.int64((h * LONG_HASH) >> shift)
@@ -262,16 +331,17 @@ def _ways(row: Bytes, o: int, j: int) -> Any:
 @compiled
 def _predict(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints, k: int) -> None:
     """`ContextMixer._predict` of the k-th bit of every stream."""
-    count, left = len(state.orders), BITS - k
+    count, known, left = len(state.salt), len(state.orders), BITS - k
     for j in range(len(streams)):
         node, longest = work.node[j], 0
         work.nodes[j, k] = node
         work.inputs[k, j, 0] = lookups.logit[_network_probability(work.below, j, left, node)]
         for o in range(count):
             zeros, ones = _counts(work.row, o, j, work.ways[o, j], left, node)
-            if zeros + ones > 0:
+            if o < known and zeros + ones > 0:
                 longest = o + 1
             which = o * STATES + lookups.level[zeros] * GRADES + lookups.level[ones]
+            which += PAIRS * _latest(work.row, o, j, left, node)
             work.state[k, j, o] = which
             work.inputs[k, j, 1 + o] = state.predictions[which]
         work.inputs[k, j, count + 1] = CONSTANT
@@ -279,7 +349,7 @@ def _predict(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints
         two = state.history[streams[j], REACH - 2] % SYMBOLS * SYMBOLS + last
         bias = (((two * SYMBOLS + node) * SHORT_HASH) & 0xFFFFFFFF) * len(state.bias_two) >> 32
         x = state.bias_one[last * SYMBOLS + node] + state.bias_two[bias]
-        second, third = count + 1 + node, count + 1 + SYMBOLS + last
+        second, third = known + 1 + node, known + 1 + SYMBOLS + last
         for i in range(count + 2):
             w = state.weights[longest, i] + state.weights[second, i] + state.weights[third, i]
             x += w * work.inputs[k, j, i]
@@ -310,6 +380,15 @@ def _counts(row: Bytes, o: int, j: int, ways: int, left: int, node: Any) -> Any:
     return zeros, ones
 
 
+@inlined
+def _latest(row: Bytes, o: int, j: int, left: int, node: Any) -> Any:
+    """Return 1 and the bit that came last behind the bits of a node in a context, 0 if another symbol came last."""
+    symbol = np.int64(row[o, j, TAG])
+    if row[o, j, TAG + WAYS] and (symbol + SYMBOLS) >> left == node:
+        return 1 + ((symbol >> (left - 1)) & 1)
+    return np.int64(0)
+
+
 @compiled
 def _condition(work: Workspace, bits: Ints) -> None:
     """Go on with the next bits of all streams known."""
@@ -328,6 +407,7 @@ def _update(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints,
     _count_bits(state, work, symbols)
     _update_maps(state, lookups, work)
     _count(state, lookups, work, symbols)
+    _go_on(state, lookups, streams, symbols)
     for j in range(len(streams)):
         for k in range(REACH - 1):
             state.history[streams[j], k] = state.history[streams[j], k + 1]
@@ -335,10 +415,40 @@ def _update(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints,
 
 
 @compiled
+def _go_on(state: MixerState, lookups: Lookups, streams: Ints, symbols: Ints) -> None:
+    """`places.go_on`"""
+    marks, lines = state.marks, state.lines
+    for j in range(len(streams)):
+        stream, symbol, kind, column = streams[j], symbols[j], lookups.kind[symbols[j]], state.column[streams[j]]
+        letter = lookups.letter[symbol]
+        if letter == 0 and marks[stream, WORD]:
+            marks[stream, WORD_BEFORE] = marks[stream, WORD]
+        marks[stream, WORD] = (marks[stream, WORD] + np.uint64(letter)) * POWER_64 if letter else NOTHING
+        if kind == OTHER:
+            marks[stream, FIELD] = (marks[stream, FIELD] + np.uint64(symbol) + ONE) * POWER_64
+        else:
+            if marks[stream, FIELD]:
+                marks[stream, LATEST] = marks[stream, FIELD]
+            if marks[stream, FIRST] == NOTHING:
+                marks[stream, FIRST] = marks[stream, FIELD]
+            marks[stream, FIELD] = NOTHING
+            marks[stream, NUMBER] += ONE
+        if kind == NAMES:
+            marks[stream, KEY] = marks[stream, LATEST]
+        if column < MOST_COLUMN:
+            lines[stream, 0, column + 1] = symbol
+        state.column[stream] = column + 1
+        if kind == ENDS:
+            marks[stream, NUMBER], marks[stream, FIRST], state.column[stream] = NOTHING, NOTHING, 0
+            for i in range(WIDTH):
+                lines[stream, 1, i], lines[stream, 0, i] = lines[stream, 0, i], 0
+
+
+@compiled
 def _add_slopes(state: MixerState, work: Workspace, streams: Ints, symbols: Ints) -> None:
     """Add up the gradients of all weight sets that were used, and move the biases."""
-    inputs = len(state.orders) + 2
-    first, second = inputs - 1, inputs - 1 + SYMBOLS
+    inputs = len(state.salt) + 2
+    first, second = len(state.orders) + 1, len(state.orders) + 1 + SYMBOLS
     for k in range(BITS):
         for j in range(len(streams)):
             node, last = work.nodes[j, k], state.history[streams[j], REACH - 1] % SYMBOLS
@@ -373,7 +483,7 @@ def _count_bits(state: MixerState, work: Workspace, symbols: Ints) -> None:
     for k in range(BITS):
         for j in range(len(symbols)):
             bit = ((symbols[j] >> (BITS - 1 - k)) & 1) << TRIAL_BITS
-            for o in range(len(state.orders)):
+            for o in range(len(state.salt)):
                 which = work.state[k, j, o]
                 if which != o * STATES:  # else the context is new
                     state.hits[which] += bit
@@ -399,7 +509,7 @@ def _update_maps(state: MixerState, lookups: Lookups, work: Workspace) -> None:
 def _count(state: MixerState, lookups: Lookups, work: Workspace, symbols: Ints) -> None:
     """`ContextMixer._count`"""
     work.counted[:] = 0
-    for o in range(len(state.orders)):
+    for o in range(len(state.salt)):
         for j in range(len(symbols)):
             slot = work.slot[o, j]
             if _is_first(work.counted, slot):
@@ -423,17 +533,22 @@ def _is_first(counted: Ints, slot: Any) -> Any:
 
 @inlined
 def _count_symbol(row: Bytes, symbol: Any) -> None:
-    """Count a symbol in the row of a context; a new one takes the place of the rarest."""
+    """Count a symbol in the row of a context, and put it first; a new one takes the place of the rarest, the last of
+    equal ones.
+    """
     way, known, least = 0, False, np.int64(MOST_COUNT + 1)
     for i in range(WAYS):
         times = np.int64(row[TAG + WAYS + i])
         if times and row[TAG + i] == symbol:
             way, known = i, True
             break
-        if times < least:
+        if times <= least:
             way, least = i, times
     if known and row[TAG + WAYS + way] == MOST_COUNT:
         for i in range(WAYS):
             row[TAG + WAYS + i] >>= 1
-    row[TAG + WAYS + way] = row[TAG + WAYS + way] + 1 if known else 1
-    row[TAG + way] = symbol
+    times = np.int64(row[TAG + WAYS + way]) + 1 if known else np.int64(1)
+    for i in range(way, 0, -1):
+        row[TAG + i] = row[TAG + i - 1]
+        row[TAG + WAYS + i] = row[TAG + WAYS + i - 1]
+    row[TAG], row[TAG + WAYS] = symbol, times

@@ -1,19 +1,19 @@
 """Context mixing: a network's prediction of a byte mixed with what the same file has shown before.
 
 A byte is coded as eight binary decisions, high bit first; streams are coded side by side, one byte each a step. There
-is one *expert* for each context, which is the last few bytes of a stream. A table holds which bytes followed the
-context so far and how often; those that agree with the bits already known give the counts of zeros and ones that the
-next bit had. An adaptive map of such pairs of counts gives the expert's prediction. A mixer combines all predictions
-and the network's in the logistic domain, as PAQ does (Mahoney 2005, "Adaptive Weighing of Context Models for Lossless
-Data Compression"):
+is one *expert* for each context: the last few bytes of a stream, or the place where it stands
+(:mod:`bfncodec.coding.mixing.places`). A table holds which bytes followed the context so far and how often; those that
+agree with the bits already known give the counts of zeros and ones that the next bit had. An adaptive map of such pairs
+of counts, and of what came last, gives the expert's prediction. A mixer combines all predictions and the network's in
+the logistic domain, as PAQ does (Mahoney 2005, "Adaptive Weighing of Context Models for Lossless Data Compression"):
 
     logit(p) = sum_i w_i logit(p_i) + b,    logit(p) = ln(p / (1 - p)),
 
-where w is the sum of three sets of weights: one for the longest context that is known, one for the bits already known
-and one for the last byte. The bias b is the sum of one for the bits already known after the last byte and one for them
-after the last two. All of it is learned online, by gradient descent on the code length, dL/dw_i = (p - bit) logit(p_i);
-the first weights trust the network. Half of the short contexts are counted for each stream alone, the others for all
-streams together: streams lie far apart in the file, and what is near says more.
+where w is the sum of three sets of weights: one for the longest context of bytes that is known, one for the bits
+already known and one for the last byte. The bias b is the sum of one for the bits already known after the last byte and
+one for them after the last two. All of it is learned online, by gradient descent on the code length,
+dL/dw_i = (p - bit) logit(p_i); the first weights trust the network. The shortest contexts are also counted for each
+stream alone, beside all streams together: streams lie far apart in the file, and what is near says more.
 
 A step sees the state before it and updates it when all its bits are known, with sums over its streams. If several
 streams share a context in one step, only the first updates it.
@@ -29,11 +29,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.coding.cdf import Intervals
+from bfncodec.coding.mixing.places import go_on, place_hashes
 from bfncodec.coding.mixing.state import (
     BIAS_RATES,
     BITS,
     CALM,
     CONSTANT,
+    CONTEXTS,
     COUNT_LEVELS,
     FAST,
     HASH,
@@ -42,6 +44,7 @@ from bfncodec.coding.mixing.state import (
     MANY,
     MOST_COUNT,
     MOST_TRIALS,
+    PAIRS,
     ROW,
     SHORT_HASH,
     SLOW,
@@ -51,6 +54,7 @@ from bfncodec.coding.mixing.state import (
     TRIAL_BITS,
     WAYS,
     WEIGHT_BITS,
+    Contexts,
     count_levels,
     logistic_values,
     logit,
@@ -77,7 +81,7 @@ class StepContexts:
     below: Ints  # sum of the network's weights of the symbols before each [L, 257]
     slot: Ints  # of the table [O, L]
     row: Bytes  # in it, zeros where the context is new. [O, L, ROW]
-    symbols: Bytes  # of the rows [WAYS, O, L]
+    symbols: Bytes  # of the rows, the latest first [WAYS, O, L]
     counts: Counts  # of each [WAYS, O, L]
     last: Ints  # byte before [L]
     two: Ints  # last two bytes [L]
@@ -88,7 +92,7 @@ class BitPredictions(NamedTuple):
 
     node: Ints  # the bits before, behind a 1. [K, L]
     state: Ints  # of each context's adaptive map [K, O, L]
-    longest: Ints  # number of the longest known context, from 1 on, 0 for none. [K, L]
+    longest: Ints  # number of the longest known context of bytes, from 1 on, 0 for none. [K, L]
     inputs: Ints  # logits: of the network, the experts, and a constant. [K, L, 1 + O + 1]
     bias: Ints  # place of the bias after two bytes [K, L]
     probability: Ints  # of a 1, in units of 2^-20. [K, L]
@@ -119,8 +123,8 @@ class ContextMixer:
     state: what it has learned, see :class:`bfncodec.coding.mixing.state.MixerState`.
     """
 
-    def __init__(self, size: int, streams: int) -> None:
-        self.state = new_state(size, streams)
+    def __init__(self, size: int, streams: int, contexts: Contexts = CONTEXTS) -> None:
+        self.state = new_state(size, streams, contexts)
 
     def encode(self, weight: Ints32, streams: Ints, symbols: Ints) -> Ints:
         """Learn the next symbols of some streams.
@@ -143,7 +147,10 @@ class ContextMixer:
         same = np.einsum("wol,kwol->kol", contexts.counts, alike.astype(np.int16))  # how often so many bits came
         seen, right = same[:-1], same[1:]
         ones = np.where(bits_of(symbols)[:, None], right, seen - right)
-        predicted = self._predict(contexts, _LEFT, (symbols + SYMBOLS) >> _LEFT, seen - ones, ones)
+        latest = (1 + bits_of(contexts.symbols[0].ravel()).reshape(BITS, *seen.shape[1:])) * (
+            alike[:-1, 0] & (contexts.counts[0] > 0)
+        )
+        predicted = self._predict(contexts, _LEFT, (symbols + SYMBOLS) >> _LEFT, seen - ones, ones, latest)
         self._update(contexts, predicted, symbols)
         return predicted.probability << (PRECISION - LOGISTIC_BITS)
 
@@ -155,7 +162,8 @@ class ContextMixer:
         for k in range(BITS):
             plane = (contexts.symbols >> (BITS - 1 - k)) & 1
             ones = np.einsum("wol,wol->ol", counts, plane.astype(np.int16))
-            own = self._predict(contexts, _LEFT[k : k + 1], node[None], (seen - ones)[None], ones[None])
+            latest = (1 + plane[0].astype(np.int64)) * (counts[0] > 0)
+            own = self._predict(contexts, _LEFT[k : k + 1], node[None], (seen - ones)[None], ones[None], latest[None])
             predicted.append(own)
             bit = read(own.probability[0] << (PRECISION - LOGISTIC_BITS))
             counts = counts * (plane == bit.astype(np.uint8))
@@ -186,34 +194,39 @@ class ContextMixer:
     def _hash(self, history: Ints, streams: Ints) -> tuple[Ints, NDArray[np.uint16]]:
         """(slot, tag) of each context, [O, L]; tags are not 0. Arithmetic modulo 2^64."""
         powers = np.cumsum((history.T[::-1] + 1).astype(np.uint64) * HASH_POWERS[:, None], 0)
-        h = powers.take(self.state.orders - 1, 0)
-        h += self.state.salt.take(streams, 1)
+        own = self.state
+        places = place_hashes(own.marks[streams], own.lines[streams], own.column[streams], history[:, -1])
+        h = np.concatenate([powers.take(own.orders - 1, 0), places.take(own.places, 0)])
+        h += own.salt.take(streams, 1)
         h = (h ^ (h >> np.uint64(32))) * np.uint64(HASH)
         h ^= h >> np.uint64(29)
         slot = (h * np.uint64(HASH)) >> np.uint64(64 - self.state.bits)
         return slot.astype(np.int64), h.astype(np.uint16) | np.uint16(1 << 8)
 
-    def _predict(self, contexts: StepContexts, left: Ints, node: Ints, zeros: Counts, ones: Counts) -> BitPredictions:
+    def _predict(
+        self, contexts: StepContexts, left: Ints, node: Ints, zeros: Counts, ones: Counts, latest: Ints
+    ) -> BitPredictions:
         """Predict K bits of each stream.
 
         left: bits of the symbol that are not known [K, 1]; node: [K, L]; zeros, ones: how often either followed each
-        context, [K, O, L].
+        context, latest: 1 and the bit that came last in it, else 0, all [K, O, L].
         """
-        own, count = self.state, len(self.state.orders)
+        own, known = self.state, len(self.state.orders)
         level = count_levels()
         state = level.take(zeros)
         state *= len(COUNT_LEVELS)
         state += level.take(ones)
-        state += np.arange(0, count * STATES, STATES)[:, None]
-        inputs = np.empty((*node.shape, count + 2), np.int64)
+        state += PAIRS * latest
+        state += np.arange(0, len(own.salt) * STATES, STATES)[:, None]
+        inputs = np.empty((*node.shape, len(own.salt) + 2), np.int64)
         inputs[..., 0] = logit(_network_probability(contexts.below, left, node))
         inputs[..., 1:-1] = own.predictions.take(state).swapaxes(1, 2)
         inputs[..., -1] = CONSTANT
-        known = (zeros + ones).astype(np.bool_)
-        longest = (known * np.arange(1, count + 1, dtype=np.uint8)[:, None]).max(1).astype(np.int64)
+        came = (zeros + ones)[:, :known].astype(np.bool_)
+        longest = (came * np.arange(1, known + 1, dtype=np.uint8)[:, None]).max(1).astype(np.int64)
         weights = own.weights.take(longest, 0)
-        weights += own.weights.take(node + (count + 1), 0)
-        weights += own.weights.take(contexts.last + (count + 1 + SYMBOLS), 0)
+        weights += own.weights.take(node + (known + 1), 0)
+        weights += own.weights.take(contexts.last + (known + 1 + SYMBOLS), 0)
         bias = ((contexts.two * SYMBOLS + node) * SHORT_HASH & 0xFFFFFFFF) >> (32 - own.bias_bits)
         x = np.einsum("kln,kln->kl", weights, inputs)
         x += own.bias_one.take(contexts.last * SYMBOLS + node)
@@ -231,6 +244,7 @@ class ContextMixer:
         self._update_maps(predicted.state, bits)
         self._count(contexts, symbols)
         state.history[contexts.streams] = np.concatenate([contexts.history[:, 1:], symbols[:, None]], 1)
+        go_on(state.marks, state.lines, state.column, contexts.streams, symbols)
 
     def _update_weights(self, last: Ints, predicted: BitPredictions, error: Ints) -> None:
         """Gradient step of the weight sets that were used. error: bit - p, [BITS, L], in units of 2^-20"""
@@ -265,19 +279,24 @@ class ContextMixer:
         update_predictions(state, seen)
 
     def _count(self, contexts: StepContexts, symbols: Ints) -> None:
-        """Count each symbol in its contexts. If streams share a context in this step, the first one's symbol counts."""
+        """Count each symbol in its contexts, and put it first. If streams share a context in this step, the first one's
+        symbol counts.
+        """
         new = symbols.astype(np.uint8)
         hit = (contexts.symbols == new) & (contexts.counts > 0)
-        rank = np.where(hit, 0, contexts.counts + 1) * WAYS + np.arange(WAYS)[:, None, None]
-        way = rank.min(0) % WAYS  # the symbol's own, or that of the rarest
+        rank = np.where(hit, 0, contexts.counts + 1) * WAYS + np.arange(WAYS - 1, -1, -1)[:, None, None]
+        way = WAYS - 1 - rank.min(0) % WAYS  # the symbol's own, or that of the rarest, the last of equal ones
         slot, place = _firsts(contexts.slot.ravel())
         rows = contexts.row.reshape(-1, ROW).take(place, 0)
-        at = np.arange(0, rows.size, ROW) + TAG + way.take(place)
-        flat, known = rows.reshape(-1), hit.any(0).take(place)
-        full = np.flatnonzero((flat.take(at + WAYS) == MOST_COUNT) & known)
+        known, way = hit.any(0).take(place), way.take(place)
+        times = rows[np.arange(len(rows)), TAG + WAYS + way]
+        full = np.flatnonzero((times == MOST_COUNT) & known)
         rows[full, TAG + WAYS :] >>= 1
-        flat[at + WAYS] = flat.take(at + WAYS) * known + 1
-        flat[at] = new.take(place % len(new))
+        times[full] >>= 1
+        before = np.arange(WAYS) - (np.arange(WAYS) <= way[:, None])  # ways move back by one to where it was
+        for first in (TAG, TAG + WAYS):
+            rows[:, first : first + WAYS] = np.take_along_axis(rows[:, first : first + WAYS], before.clip(0), 1)
+        rows[:, TAG], rows[:, TAG + WAYS] = new.take(place % len(new)), times * known + 1
         self.state.table[slot] = rows
 
 

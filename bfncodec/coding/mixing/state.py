@@ -12,13 +12,28 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bfncodec.coding.mixing.places import DOUBT_ORDER, FIRST_PLACE, MARKS, PLACES, POWER, SALT, WIDTH
 from bfncodec.coding.tables import LOGISTIC_BITS, LOGISTIC_LIMIT, LOGISTIC_STEPS, logistic_table
 from bfncodec.runtime.arrays import Bytes, Floats, Ints
 
-SHARED = (2, 3, 4, 6, 9, 12, 16, 24)  # bytes of the contexts that all streams count together
-OWN = (2, 3, 4, 6)  # bytes of the contexts that each stream counts for itself
+
+class Contexts(NamedTuple):
+    """The contexts of a mixer, at least one of them shared.
+
+    shared: bytes of those that all streams count together; own: of those that each stream counts for itself, which are
+    among the others; places: numbers of those in :func:`bfncodec.coding.mixing.places.place_hashes`.
+    """
+
+    shared: tuple[int, ...] = (2, 4, 6, 12, 16, 24)
+    own: tuple[int, ...] = (2, 4)
+    places: tuple[int, ...] = tuple(range(PLACES))
+
+
+CONTEXTS = Contexts()
+"""Those that files are written with."""
+
 LONG = 7  # bytes from which on a context is long
-REACH = max(SHARED)
+REACH = 24  # bytes of the longest context, at most
 BITS = 8  # of a symbol
 SYMBOLS = 256
 START = 256  # stands before the first symbol of a stream
@@ -29,7 +44,8 @@ TAG, WAYS, ROW = 2, 7, 16  # bytes of a slot: its tag, symbols, how often each c
 MOST_COUNT = 255
 COUNT_LEVELS = (0, 1, 2, 3, 4, 6, 9, 14, 24, 48, 100)  # counts that adaptive maps distinguish: the lowest of each level
 TYPICAL_COUNTS = (0, 1, 2, 3, 4, 7, 11, 18, 33, 70, 150)  # count that stands for each level
-STATES = len(COUNT_LEVELS) ** 2  # of an adaptive map: levels of the zeros, times levels of the ones
+PAIRS = len(COUNT_LEVELS) ** 2  # levels of the zeros, times levels of the ones
+STATES = 3 * PAIRS  # of an adaptive map: whether the symbol that came last agrees with the known bits, and its next bit
 TRIAL_BITS = 16  # fractional bits of hits and trials
 FIRST_TRIALS, MOST_TRIALS = 20, 255  # that a map's probability begins with, and remembers
 EXPERT_LIMIT = 8 * LOGISTIC_STEPS  # largest logit of an expert
@@ -44,26 +60,30 @@ MANY = 64  # decisions of one step under one set: more do not make its change la
 BIAS_RATES = (10, 26)  # learning rates of the biases, after one byte and after two: 0.02 and 0.05
 BIAS_BITS = 20  # log2 of the table of biases after two bytes, at most
 HASH, SHORT_HASH = 0x9E3779B97F4A7C15, 0x9E3779B1  # 2^64 and 2^32 over the golden ratio: Knuth's multiplicative hash
-HASH_POWERS = np.array([pow(0xD6E8FEB86659FD93, k + 1, 1 << 64) for k in range(REACH)], np.uint64)
+HASH_POWERS = np.array([pow(POWER, k + 1, 1 << 64) for k in range(REACH)], np.uint64)
 
 
 class MixerState(NamedTuple):
-    """Arrays of a mixer of O contexts and L streams. They are updated in place.
+    """Arrays of a mixer of O contexts, B of them of bytes, and L streams. They are updated in place.
 
-    A weight set is one of three kinds, behind each other: by the longest known context (0 for none, … O), by the bits
-    of the byte that are known (the node), and by the last byte.
+    A weight set is one of three kinds, behind each other: by the longest known context of bytes (0 for none, … B), by
+    the bits of the byte that are known (the node), and by the last byte.
     """
 
-    table: Bytes  # slots of all contexts: tag, symbols, counts. [2^bits, ROW]
+    table: Bytes  # slots of all contexts: tag, symbols, the latest first, counts. [2^bits, ROW]
     history: Ints  # latest symbols of each stream [L, REACH]
-    orders: Ints  # bytes of each context, rising [O]
-    own: Ints  # 1 for contexts that each stream counts for itself [O]
+    marks: NDArray[np.uint64]  # where each stream stands, see `places` [L, MARKS]
+    lines: Bytes  # its current line, and the one above [L, 2, WIDTH]
+    column: Ints  # in its line [L]
+    orders: Ints  # bytes of each context of bytes, rising [B]
+    own: Ints  # 1 for contexts that each stream counts for itself [B]
+    places: Ints  # numbers of the other contexts [O - B]
     salt: NDArray[np.uint64]  # of the hashes of each context, for streams' own ones another for each stream [O, L]
     hits: Ints  # ones that came in each state of each context's adaptive map [O STATES]
     trials: Ints  # bits that came in it [O STATES]
     predictions: Ints  # what hits / trials amount to as logits, 0 where a context is new [O STATES]
-    weights: Ints  # of the network, the contexts and a constant, in each set [O + 1 + 2 SYMBOLS, O + 2]
-    decisions: Ints  # bits that each set was used for [O + 1 + 2 SYMBOLS]
+    weights: Ints  # of the network, the contexts and a constant, in each set [B + 1 + 2 SYMBOLS, O + 2]
+    decisions: Ints  # bits that each set was used for [B + 1 + 2 SYMBOLS]
     bias_one: Ints  # by last byte and node [SYMBOLS SYMBOLS]
     bias_two: Ints  # by a hash of the last two bytes and the node [2^…]
 
@@ -78,23 +98,30 @@ class MixerState(NamedTuple):
         return len(self.bias_two).bit_length() - 1
 
 
-def new_state(size: int, streams: int) -> MixerState:
+def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS) -> MixerState:
     """Return the state before the first symbol. size: bytes of the file, which fixes how many slots there are."""
     # One stream's own contexts would be the shared ones again.
-    contexts = [(order, own) for order in SHARED for own in (False, True) if not own or (order in OWN and streams > 1)]
-    orders, own = np.array(contexts, np.int64).T
-    bits, count = table_bits(size), len(contexts)
+    alone = contexts.own if streams > 1 else ()
+    kinds = [(order, own) for order in contexts.shared for own in (False, True) if not own or order in alone]
+    (orders, own), places = np.array(kinds, np.int64).T, np.array(contexts.places, np.int64)
+    bits, known, count = table_bits(size), len(orders), len(orders) + len(places)
     salt = own[:, None] * np.arange(1, streams + 1) * REACH + orders[:, None]
-    first = np.stack([first_probabilities(order) for order in orders.tolist()])
-    weights = np.zeros((count + 1 + 2 * SYMBOLS, count + 2), np.int64)
-    weights[: count + 1, 0] = 1 << WEIGHT_BITS
-    weights[: count + 1, 1:-1] = np.where(orders >= LONG, FIRST_LONG, FIRST_SHORT)
+    alike = [*orders.tolist(), *[DOUBT_ORDER] * len(places)]
+    first = np.stack([first_probabilities(order) for order in alike])
+    weights = np.zeros((known + 1 + 2 * SYMBOLS, count + 2), np.int64)
+    weights[: known + 1, 0] = 1 << WEIGHT_BITS
+    weights[: known + 1, 1 : known + 1] = np.where(orders >= LONG, FIRST_LONG, FIRST_SHORT)
+    weights[: known + 1, known + 1 : -1] = FIRST_PLACE
     state = MixerState(
         table=np.zeros((1 << bits, ROW), np.uint8),
         history=np.full((streams, REACH), START, np.int64),
+        marks=np.zeros((streams, MARKS), np.uint64),
+        lines=np.zeros((streams, 2, WIDTH), np.uint8),
+        column=np.zeros(streams, np.int64),
         orders=orders,
         own=own,
-        salt=salt.astype(np.uint64) * np.uint64(HASH),
+        places=places,
+        salt=np.concatenate([salt, np.repeat(SALT + places[:, None], streams, 1)]).astype(np.uint64) * np.uint64(HASH),
         hits=np.floor(first * float(FIRST_TRIALS << TRIAL_BITS)).astype(np.int64).ravel(),
         trials=np.full(count * STATES, FIRST_TRIALS << TRIAL_BITS, np.int64),
         predictions=np.zeros(count * STATES, np.int64),
@@ -122,12 +149,13 @@ def table_bits(size: int) -> int:
 
 def first_probabilities(order: int) -> Floats:
     """Probabilities of a 1 that an adaptive map begins with, [STATES], after a context of so many bytes: after n0 zeros
-    and n1 ones (n1 + d) / (n0 + n1 + 2 d), with less doubt d after longer contexts.
+    and n1 ones (n1 + d) / (n0 + n1 + 2 d), with less doubt d after longer contexts. What came last counts half more.
     """
     n = np.array(TYPICAL_COUNTS, np.float64)
     zeros, ones = n[:, None], n[None, :]
     doubt = np.where((zeros > 0) & (ones > 0), max(3 / (1 + order), 0.4), 3 / (1 + order))
-    return np.asarray((ones + doubt) / (zeros + ones + 2 * doubt)).ravel()
+    latest = ((zeros, ones), (zeros + 0.5, ones), (zeros, ones + 0.5))
+    return np.concatenate([((n1 + doubt) / (n0 + n1 + 2 * doubt)).ravel() for n0, n1 in latest])
 
 
 # ---- tables -------------------------------------------------------------------------------------

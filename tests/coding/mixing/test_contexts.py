@@ -16,20 +16,21 @@ from numpy.typing import NDArray
 from bfncodec.coding.mixing.contexts import ContextMixer, bit_frequencies, bit_intervals, bits_of
 from bfncodec.coding.mixing.state import (
     BITS,
+    CONTEXTS,
     COUNT_LEVELS,
     LIMIT,
     LONG,
     MOST_COUNT,
-    OWN,
+    PAIRS,
     REACH,
     ROW,
-    SHARED,
     START,
     STATES,
     SYMBOLS,
     TAG,
     TYPICAL_COUNTS,
     WAYS,
+    Contexts,
     first_probabilities,
     logistic_values,
     logit,
@@ -43,6 +44,7 @@ from support.mixing import one_hot, reader, rows, state, texts, uniform
 Ints = NDArray[np.int64]
 Weights = NDArray[np.int32] | Callable[[int], NDArray[np.int32]]
 STREAMS = 3
+SHARED = CONTEXTS.shared
 FULL = 1 << 20
 
 
@@ -61,11 +63,11 @@ def spend(mixer: ContextMixer, text: NDArray[Any], weights: Weights | None = Non
 
 
 def counts(mixer: ContextMixer, past: list[int], stream: int = 0) -> list[dict[int, int]]:
-    """Return what each context holds behind these symbols: how often which came."""
+    """Return what each context of bytes holds behind these symbols: how often which came."""
     history = np.array([([START] * REACH + past)[-REACH:]])
     slot, tag = mixer._hash(history, np.array([stream]))
-    result = []
-    for row, own in zip(mixer.state.table[slot[:, 0]], tag[:, 0], strict=True):
+    result, known = [], len(mixer.state.orders)
+    for row, own in zip(mixer.state.table[slot[:known, 0]], tag[:known, 0], strict=True):
         seen = row[TAG + WAYS :] * (row[:TAG].view(np.uint16) == own)
         result.append({int(s): int(n) for s, n in zip(row[TAG : TAG + WAYS], seen, strict=True) if n})
     return result
@@ -237,19 +239,26 @@ def test_contexts_fit_their_table(size: int, bits: int) -> None:
 def test_a_context_is_as_long_as_its_order() -> None:
     """Bytes beyond it change nothing; each byte within does, and the stream where it is the stream's own."""
     mixer = ContextMixer(1 << 18, 2)
-    assert mixer.state.orders.tolist() == [2, 2, 3, 3, 4, 4, 6, 6, 9, 12, 16, 24]
-    assert mixer.state.orders[mixer.state.own > 0].tolist() == list(OWN)
+    assert mixer.state.orders.tolist() == [2, 2, 4, 4, 6, 12, 16, 24]
+    assert mixer.state.orders[mixer.state.own > 0].tolist() == list(CONTEXTS.own)
+    known = len(mixer.state.orders)
     history = np.tile(noise(1, 1, REACH).astype(np.int64), (REACH + 1, 1))
     history[np.arange(REACH), -1 - np.arange(REACH)] ^= 1  # row k: another byte k + 1 places back
     slot, tag = mixer._hash(history, np.zeros(REACH + 1, np.int64))
-    other = (slot != slot[:, -1:]) | (tag != tag[:, -1:])
+    other = ((slot != slot[:, -1:]) | (tag != tag[:, -1:]))[:known]
     np.testing.assert_array_equal(other[:, :-1], np.arange(REACH) < mixer.state.orders[:, None])
     elsewhere = mixer._hash(history, np.ones(REACH + 1, np.int64))
-    np.testing.assert_array_equal(((elsewhere[0] != slot) | (elsewhere[1] != tag)).T, [mixer.state.own > 0] * 25)
+    differs = ((elsewhere[0] != slot) | (elsewhere[1] != tag)).T
+    np.testing.assert_array_equal(differs[:, :known], [mixer.state.own > 0] * 25)
+    assert not differs[:, known:].any()
 
 
 def test_contexts_spread_over_slots_and_tags() -> None:
-    slot, tag = ContextMixer(1 << 18, 2)._hash(noise(2, 4000, REACH).astype(np.int64), np.zeros(4000, np.int64))
+    mixer = ContextMixer(1 << 18, 2)
+    known = len(mixer.state.orders)
+    slot, tag = (
+        found[:known] for found in mixer._hash(noise(2, 4000, REACH).astype(np.int64), np.zeros(4000, np.int64))
+    )
     assert len(np.unique(slot[1:])) > 0.99 * slot[1:].size * (1 - slot.size / (2 << 22))
     for row in tag[2:]:
         assert abs(len(np.unique(row)) - 32768 * (1 - np.exp(-4000 / 32768))) < 120
@@ -302,9 +311,12 @@ def test_streams_that_are_left_out_stay_where_they_are() -> None:
 
 def test_first_probabilities_are_symmetric_and_grow_with_what_was_seen() -> None:
     for order in SHARED:
-        p = first_probabilities(order).reshape(len(COUNT_LEVELS), len(COUNT_LEVELS))
+        p, zero, one = first_probabilities(order).reshape(3, len(COUNT_LEVELS), len(COUNT_LEVELS))
         np.testing.assert_allclose(p, 1 - p.T, rtol=1e-12)
+        np.testing.assert_allclose(zero, 1 - one.T, rtol=1e-12)
         assert (np.diff(p, axis=1) > 0).all()
+        assert (zero < p).all()
+        assert (p < one).all()
     sure = [first_probabilities(order)[1] for order in SHARED]  # after a single 1
     assert sure == sorted(sure)
 
@@ -318,6 +330,7 @@ class Reference:
     def __init__(self) -> None:
         self.past = [START] * REACH
         self.followers: dict[tuple[int, ...], dict[int, int]] = defaultdict(dict)
+        self.latest: dict[tuple[int, ...], int] = {}
         self.chances = {(j, s): [p, 20.0] for j, o in enumerate(SHARED) for s, p in enumerate(first_probabilities(o))}
         trust = [1.0, *(0.2 if order >= LONG else 0.1 for order in SHARED), 0.0]
         self.weights = {("longest", j): list(trust) for j in range(len(SHARED) + 1)}
@@ -348,6 +361,7 @@ class Reference:
         for order in SHARED:
             seen = self.followers[tuple(self.past[-order:])]
             seen[symbol] = seen.get(symbol, 0) + 1
+            self.latest[tuple(self.past[-order:])] = symbol
             assert len(seen) <= WAYS
         self.past = [*self.past[1:], symbol]
         bits = (symbol >> (BITS - 1 - k) & 1 for k in range(BITS))
@@ -365,7 +379,10 @@ class Reference:
             seen = self.followers[tuple(self.past[-order:])]
             zeros, ones = (sum(n for s, n in seen.items() if s >> (shift - 1) == 2 * known + bit) for bit in range(2))
             low, high = (sum(edge <= count for edge in COUNT_LEVELS[1:]) for count in (zeros, ones))
+            latest = self.latest.get(tuple(self.past[-order:]), -1)
             state = low * len(COUNT_LEVELS) + high
+            if latest >> shift == known:
+                state += PAIRS * (1 + (latest >> (shift - 1) & 1))
             inputs.append(bounded_logit(self.chances[j, state][0], 8) if state else 0.0)
             if state:
                 states.append((j, state))
@@ -389,7 +406,7 @@ def test_it_is_what_it_says_it_is() -> None:
     text[rng.integers(0, len(text), 8)] = 5
     weights = rng.integers(1, 1 << 12, (len(text), SYMBOLS)).astype(np.int32)
     weights[:, :6] *= 256
-    mixer, reference = ContextMixer(1 << 18, 1), Reference()
+    mixer, reference = ContextMixer(1 << 18, 1, Contexts(places=())), Reference()
     bits = spend(mixer, text[None], lambda i: weights[i : i + 1])[:, 0]
     expected = [reference.code(weight / weight.sum(), int(s)) for weight, s in zip(weights, text, strict=True)]
     np.testing.assert_allclose(bits, expected, atol=0.02)

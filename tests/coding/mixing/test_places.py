@@ -1,0 +1,83 @@
+"""Where a byte stands: what its hashes are made of, and what a table gains by them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
+from bfncodec.coding.mixing.places import MARKS, PLACES, WIDTH, go_on, place_hashes
+from bfncodec.coding.mixing.state import CONTEXTS, Contexts
+from bfncodec.coding.rangecoder import information
+from support.mixing import uniform
+
+WORD, WORDS, COLUMN, LINE, KEY, KEY_NUMBER, LINE_NUMBER, ABOVE = range(PLACES)
+
+
+def hashes(*texts: bytes) -> NDArray[np.uint64]:
+    """Return the hashes behind some texts, each a stream, [PLACES, L]."""
+    marks, lines = np.zeros((len(texts), MARKS), np.uint64), np.zeros((len(texts), 2, WIDTH), np.uint8)
+    column, last = np.zeros(len(texts), np.int64), np.full(len(texts), 256)
+    for stream, text in enumerate(texts):
+        for symbol in text:
+            last[stream] = symbol
+            go_on(marks, lines, column, np.array([stream]), last[stream : stream + 1])
+    return place_hashes(marks, lines, column, last)
+
+
+def same(one: bytes, other: bytes) -> set[int]:
+    """Numbers of the contexts that two texts share."""
+    found = hashes(one, other)
+    return set(np.flatnonzero(found[:, 0] == found[:, 1]).tolist())
+
+
+def test_a_word_is_its_letters_whatever_stands_before() -> None:
+    assert {WORD, WORDS} <= same(b"the wor", b"a; The Wor")
+    assert WORD in same(b"a wor", b"the wor")
+    assert WORDS not in same(b"a wor", b"the wor")
+    assert WORD not in same(b"the wor", b"the war")
+
+
+def test_a_key_names_the_fields_behind_it() -> None:
+    assert {KEY, KEY_NUMBER} <= same(b'\n"name": "a', b'x\n"name" :"a')
+    assert KEY in same(b'{"x": 1, "name": "a', b'"name": "a')
+    assert KEY not in same(b'"name": "a', b'"size": "a')
+
+
+def test_a_line_is_known_by_its_first_field_and_counts_its_fields() -> None:
+    assert {LINE, LINE_NUMBER} <= same(b"GET a b c", b"x\nGET d e c")
+    assert LINE in same(b"GET a b c", b"GET a c")
+    assert LINE_NUMBER not in same(b"GET a b c", b"GET a c")
+    assert LINE not in same(b"GET a b c", b"PUT a b c")
+
+
+def test_above_stands_the_line_before_at_the_same_column() -> None:
+    assert {COLUMN, ABOVE} <= same(b"ab12cd\nxyz", b"qb12cX\nwwz")
+    assert COLUMN not in same(b"ab12cd\nxyz", b"ab13cd\nxyz")
+    assert same(b"\n" + b"a" * 300, b"\n" + b"a" * 400) >= {COLUMN, ABOVE}  # no line is kept so far
+
+
+def test_steps_of_many_streams_are_those_of_each_alone() -> None:
+    texts = [b'one two\n"k": 3,', b"\n\n\n\n\n\n\n\nab= cd", b"Zeile\tzwei\xff\xfe;:|"]
+    column = np.zeros(3, np.int64)
+    marks, lines = np.zeros((3, MARKS), np.uint64), np.zeros((3, 2, WIDTH), np.uint8)
+    for symbols in zip(*(text[:14] for text in texts), strict=True):
+        go_on(marks, lines, column, np.arange(3), np.array(symbols))
+    last = np.array([text[13] for text in texts])
+    np.testing.assert_array_equal(place_hashes(marks, lines, column, last), hashes(*(text[:14] for text in texts)))
+
+
+def test_a_table_is_learned_by_its_columns() -> None:
+    """Half of each line repeats the one above, behind numbers that do not."""
+    rng = np.random.default_rng(3)
+    text = "".join(f"{rng.integers(10**5, 10**6)} {name}\n" for name in "ab" for _ in range(12)).encode()
+
+    def bits(contexts: Contexts) -> float:
+        mixer, spent = ContextMixer(len(text), 1, contexts), 0.0
+        for symbol in text:
+            found = np.array([symbol], np.int64)
+            ones = mixer.encode(uniform(1), np.zeros(1, np.int64), found)
+            spent += information(bit_intervals(ones.ravel(), bits_of(found).ravel()).frequency).sum()
+        return spent
+
+    assert bits(CONTEXTS) < 0.95 * bits(CONTEXTS._replace(places=()))
