@@ -20,9 +20,10 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.codecs import PPMD, ZPAQ, text_codecs
+from benchmarks.codecs import text_codecs
 from benchmarks.tables import table
 from benchmarks.texts import Amount, content
+from bfncodec.analysis.peers import PPMD, ZPAQ
 from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
 from bfncodec.coding.mixing.state import CONTEXTS, Contexts
 from bfncodec.coding.rangecoder import information
@@ -47,9 +48,9 @@ class Run:
             self.bits -= float(np.log2(np.maximum(share, 2.0**-24)).sum())
             return
         told = weights if self.network else np.full_like(weights, 1 << 16)
-        start = time.perf_counter()
+        start = time.thread_time()
         ones = self.mixer.encode(told, streams, symbols)
-        self.seconds += time.perf_counter() - start
+        self.seconds += time.thread_time() - start
         self.bits += float(information(bit_intervals(ones.ravel(), bits_of(symbols).ravel()).frequency).sum())
 
 
