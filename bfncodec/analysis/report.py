@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+from codecs import getincrementaldecoder
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,8 +202,8 @@ def _text(one: Reported) -> dict[str, Any] | None:
     if not data or one.content.header.kind is Kind.ARRAY:
         return None
     shown = data[: 4 * LETTERS]
-    try:
-        letters = shown.decode("utf-8", "strict" if len(shown) == len(data) else "ignore")[:LETTERS]
+    try:  # a character may be cut off at the end of what is shown
+        letters = getincrementaldecoder("utf-8")().decode(shown, len(shown) == len(data))[:LETTERS]
     except UnicodeDecodeError:
         return None
     return {"runs": list(runs(letters, one.bits)), "whole": len(letters.encode()) == len(data), "letters": len(letters)}

@@ -103,7 +103,8 @@ def test_a_long_text_is_shown_in_part_and_bytes_are_none() -> None:
     page = Page(render([reported(long)]))
     assert page.texts["pre"] == "é" * LETTERS
     assert f"The first {LETTERS:,} characters." in page.texts["p"]
-    assert "pre" not in Page(render([reported(noise(5, 900).tobytes())])).texts
+    for size in (900, 4 * LETTERS + 900):
+        assert "pre" not in Page(render([reported(noise(5, size).tobytes())])).texts
     assert "pre" not in Page(render([reported(np.arange(99.0))])).texts
 
 
@@ -141,7 +142,9 @@ def test_a_browser_shows_it(tmp_path: Path) -> None:
     if chromium is None:
         pytest.skip("no Chromium here")
     (tmp_path / "x.html").write_bytes(render([reported(noise(4, 30, 20, 3)), reported(HOSTILE, HOSTILE)]))
-    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    offline = ["background-networking", "component-update", "sync", "gpu", "quic"]
+    command = [chromium, "--headless", "--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in offline)]
+    command.append(f"--user-data-dir={tmp_path / 'profile'}")
     options = ["--window-size=900,1400", f"--screenshot={tmp_path / 'x.png'}", "--enable-logging=stderr"]
     done = subprocess.run(
         [*command, *options, (tmp_path / "x.html").as_uri()], capture_output=True, text=True, timeout=120, check=True
