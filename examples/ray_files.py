@@ -12,13 +12,11 @@ from bfncodec.integrations.ray import Compress, Decompress, compress_files, deco
 
 ray.init(num_cpus=2, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
 ray.data.DataContext.get_current().enable_progress_bars = False
-logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 with tempfile.TemporaryDirectory() as name:
     folder = Path(name)
     tiles = np.random.default_rng(3).integers(100, 110, (16, 32, 32, 3), dtype=np.uint8)
     column = {"column": "tile"}
-
     dataset = ray.data.from_numpy(tiles).rename_columns({"data": "tile"})
     small = dataset.map_batches(Compress, fn_constructor_kwargs=column, compute=ActorPoolStrategy(size=1))
     small.write_parquet(str(folder / "tiles"))  # a column of bytes
