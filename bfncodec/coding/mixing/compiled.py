@@ -455,12 +455,17 @@ def _add_slopes(state: MixerState, work: Workspace, streams: Ints, symbols: Ints
             error = (((symbols[j] >> (BITS - 1 - k)) & 1) << LOGISTIC_BITS) - work.probability[k, j]
             state.bias_one[last * SYMBOLS + node] += error * BIAS_RATES[0]
             state.bias_two[work.bias[k, j]] += error * BIAS_RATES[1]
-            for which in (work.longest[k, j], first + node, second + last):
+            longest, known, before = work.longest[k, j], first + node, second + last
+            for which in (longest, known, before):
                 if work.decided[which] == 0:
-                    work.gradient[which] = 0
+                    for i in range(inputs):
+                        work.gradient[which, i] = 0
                 work.decided[which] += 1
-                for i in range(inputs):
-                    work.gradient[which, i] += work.inputs[k, j, i] * error
+            for i in range(inputs):
+                slope = work.inputs[k, j, i] * error
+                work.gradient[longest, i] += slope
+                work.gradient[known, i] += slope
+                work.gradient[before, i] += slope
 
 
 @compiled
