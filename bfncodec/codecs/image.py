@@ -63,7 +63,7 @@ class Sizes:
     batch: int = 1 << 22
     block: int = 1 << 12
     line: int = 768
-    share: int = 1 << 19
+    share: int = 3 << 17
     memories: int = 4
     small: int = 1 << 12
 

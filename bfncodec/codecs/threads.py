@@ -98,8 +98,8 @@ def in_order(work: Callable[[Group], Iterable[Result]], groups: Sequence[Group],
         return
     stopped = Event()
 
-    def all_of(group: Group) -> list[Result]:
-        found = []
+    def all_of(group: Group) -> deque[Result]:
+        found: deque[Result] = deque()
         for result in work(group):
             if stopped.is_set():
                 raise _StoppedError
@@ -107,16 +107,22 @@ def in_order(work: Callable[[Group], Iterable[Result]], groups: Sequence[Group],
         return found
 
     with _pool(workers) as pool:
-        ahead: deque[Future[list[Result]]] = deque()
+        ahead: deque[Future[deque[Result]]] = deque()
         try:
             for group in groups:
                 ahead.append(pool.submit(all_of, group))
                 if len(ahead) > workers:
-                    yield from ahead.popleft().result()
+                    yield from _taken(ahead.popleft().result())
             while ahead:
-                yield from ahead.popleft().result()
+                yield from _taken(ahead.popleft().result())
         finally:
             stopped.set()
+
+
+def _taken(results: deque[Result]) -> Iterator[Result]:
+    """Yield results, of which those that were taken need no room any more."""
+    while results:
+        yield results.popleft()
 
 
 @contextmanager
