@@ -63,9 +63,10 @@ def _commands() -> Iterator[str]:
         yield f".SS bfncodec {name} {_roff(usage)}"
         for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
             yield from (".PP", _roff(" ".join(paragraph.split())))
-        for parameter in command.get_params(context):
+        for parameter in command.params:  # without that of --help, whose names depend on who asked for it first
             if (record := parameter.get_help_record(context)) and record[1]:
                 yield from (".TP", f".B {_roff(record[0])}", _roff(" ".join(record[1].split())))
+        yield from (".TP", f".B {_roff('-h, --help')}", _roff("Show this message and exit."))
 
 
 def _tail() -> Iterator[str]:
