@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support.clusters import starts_ray
 from support.places import ROOT
 
 pytestmark = pytest.mark.slow  # models at work: together they take minutes
@@ -21,7 +22,7 @@ NEEDS = {  # an extra
     "webdataset_shards.py": "webdataset",
     "zarr_store.py": "zarr",
 }
-WARN_THEMSELVES = {"ray_files.py"}  # libraries that use what they call deprecated
+CLUSTERS = {"ray_files.py"}  # and Ray uses itself what it calls deprecated
 LONGEST = 40  # lines
 
 
@@ -33,9 +34,11 @@ def example(script: Path) -> object:
 def test_it_runs(script: Path, tmp_path: Path) -> None:
     if script.name in NEEDS:
         pytest.importorskip(NEEDS[script.name], reason=f"{NEEDS[script.name]} is not installed")
+    if script.name in CLUSTERS and not starts_ray():
+        pytest.skip("no cluster of Ray starts here")
     # One thread: several of these run at once, and threads that wait for a processor take it from each other.
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    warnings = [] if script.name in WARN_THEMSELVES else ["-W", "error"]
+    warnings = [] if script.name in CLUSTERS else ["-W", "error"]
     command = [sys.executable, *warnings, str(script)]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -49,4 +52,4 @@ def test_it_is_short(script: Path) -> None:
 
 
 def test_those_that_are_named_exist() -> None:
-    assert {script.name for script in SCRIPTS} >= SLOW | set(NEEDS) | WARN_THEMSELVES
+    assert {script.name for script in SCRIPTS} >= SLOW | set(NEEDS) | CLUSTERS
