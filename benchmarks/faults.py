@@ -62,7 +62,7 @@ validate_every = 4
 
 
 class Killer:
-    """Kills this process before its n-th change of the file system, counted from 0: for a child that was forked."""
+    """Patch that kills this process, a forked child, before its n-th change of the file system, counted from 0."""
 
     def __init__(self, step: int) -> None:
         self.left = step

@@ -73,7 +73,7 @@ class Row:
 
 
 class Stopwatch:
-    """Counts and times the calls of a function."""
+    """Counter and clock of the calls of a function."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function, self.calls, self.seconds = function, 0, 0.0

@@ -70,7 +70,7 @@ def internal_error(error: Exception) -> str:
 
 
 class Listener(logging.Handler):
-    """Hands on the messages that the package logs.
+    """Listener that hands on the messages which the package logs.
 
     tell: called with each message but warnings. warn: called with these. level: the least that is handed on.
     """

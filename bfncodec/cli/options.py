@@ -33,7 +33,7 @@ class Output:
 
     @property
     def holds_files(self) -> bool:
-        """True for a folder, into which targets go."""
+        """Whether this is a folder, into which targets go."""
         return self.is_folder or self.path.is_dir()
 
 

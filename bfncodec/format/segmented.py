@@ -62,7 +62,7 @@ class _Row:
 
 
 class SegmentWriter:
-    """Writes the segments of a file as they come, then the index.
+    """Writer of the segments of a file as they come, then of the index.
 
     write: takes bytes that follow each other. header: its extras that a reader may skip go into the index. grid: of a
     picture.

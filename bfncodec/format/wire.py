@@ -69,7 +69,7 @@ class Part:
 
 
 class Reader:
-    """Reads ``data`` from ``offset`` on; whatever is not there is a :class:`DamagedError`."""
+    """Reader of ``data`` from ``offset`` on; whatever is not there is a :class:`DamagedError`."""
 
     def __init__(self, data: Source, offset: int = 0) -> None:
         self.data = data
@@ -120,7 +120,7 @@ class Reader:
 
 
 class StreamReader(Reader):
-    """Reads what comes from a pipe. read: returns at most so many bytes, none at the end of all."""
+    """Reader of what comes from a pipe. read: returns at most so many bytes, none at the end of all."""
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         super().__init__(b"")

@@ -20,7 +20,7 @@ def silent(done: int) -> None:
 
 
 class Reporter(Protocol):
-    """Shows the progress of one piece of work after the other."""
+    """Display of the progress of one piece of work after the other."""
 
     def start(self, total: int) -> None:
         """Begin work of `total` bytes or subpixels."""

@@ -31,7 +31,7 @@ _EVEN = 200  # one in so many pairs of bytes is of equal ones, at most, in what 
 
 
 class ItemWriter:
-    """Writes compressed files as the items of an archive, in segments as they fill, then its index.
+    """Writer of compressed files as the items of an archive, in segments as they fill, then its index.
 
     write: takes bytes that follow each other. whole: what the items are together. codecs: for the names of models.
     """

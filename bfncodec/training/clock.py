@@ -14,8 +14,10 @@ EARLY_REPORT = 10  # the step after which it is said how long the training will 
 
 
 class Clock:
-    """Measures a training from 0 to 1 and says what is due. Minutes are those of the wall, of all its runs, each from
-    `began` (of time.monotonic) on; in a group the first process's clock is everybody's.
+    """Measure of a training, from 0 to 1, that says what is due.
+
+    Minutes are those of the wall, of all its runs, each from `began` (of time.monotonic) on; in a group the first
+    process's clock is everybody's.
     """
 
     def __init__(self, config: TrainConfig, began: float, device: torch.device) -> None:

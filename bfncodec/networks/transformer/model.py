@@ -219,8 +219,9 @@ class Transformer(TrainableNetwork):
 
 
 def step_mask(length: int, teeth: int, span: int, device: torch.device) -> Tensor:
-    """True where slot a (row) may read slot b (column): step(a) - span < step(b) <= step(a), in step-major order.
-    [L, L]
+    """Mask [L, L], true where slot a (row) may read slot b (column): step(a) - span < step(b) <= step(a).
+
+    Slots are in step-major order.
     """
     step = torch.arange(length, device=device) // teeth
     back = step[:, None] - step[None, :]

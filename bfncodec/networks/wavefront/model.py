@@ -56,7 +56,9 @@ class WavefrontConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> WavefrontConfig:
-        """Raises ValueError for tiles that do not fill an item, or whose lines are not all of pixels, for accuracies of
+        """Return the network's configuration.
+
+        Raises ValueError for tiles that do not fill an item, or whose lines are not all of pixels, for accuracies of
         more than two steps, or that do not settle levels, and for other numbers of levels than 256.
         """
         if values.get("classes", CLASSES) != CLASSES or values.get("kind", cls.kind) != cls.kind:
