@@ -1,4 +1,4 @@
-"""What a file says about itself: bits and time of the context mixer, and of each of its contexts.
+"""In-file learning: bits and time of the context mixer, and of each of its contexts.
 
     python -m benchmarks.mixing FILE FILE --size 100KB
     python -m benchmarks.mixing FILE --size 100KB --each --zpaq

@@ -1,4 +1,4 @@
-"""What a machine can do at most: integer products, by our kernels and by torch's, and bytes from and to memory.
+"""Peaks of a machine: integer products, by our kernels and by torch's, and bytes from and to memory.
 
 Products are those of the networks: :func:`layers` has their matrices, and :func:`multiplications` counts what a byte of
 text or a pixel takes of them.

@@ -1,4 +1,4 @@
-"""How much of what this machine can do encoding and decoding reach, and where the rest goes.
+"""Share of what this machine can do that encoding and decoding reach, and where the rest goes.
 
     python -m benchmarks.roofline --json roofline.json --plot roofline.png
     python -m benchmarks.roofline --text TEXT --photo PHOTO --level 5 --threads 1
@@ -47,7 +47,7 @@ COLORS = ("#c2410c", "#f59e0b", "#fcd34d", "#7f1d1d", "#2563eb", "#0ea5e9", "#16
 
 @dataclass(frozen=True)
 class Peak:
-    """What the machine does at most. All a second; products: multiplications by layer of our networks."""
+    """Peaks of the machine. All a second; products: multiplications by layer of our networks."""
 
     threads: int
     kernel: str
@@ -79,7 +79,7 @@ class Reached:
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure: seconds of each product, times that files are coded, whether torch is with all it has."""
+    """Effort of measuring: seconds of each product, times that files are coded, whether torch is with all it has."""
 
     seconds: float
     repeat: int

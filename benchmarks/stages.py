@@ -1,4 +1,4 @@
-"""Where the time of a codec goes: the calls of its network, mixer and coder, timed from outside.
+"""Stages of a codec's time: the calls of its network, mixer and coder, timed from outside.
 
 Seconds are those of threads, so that two threads at work for one second are two. What no call accounts for is
 "hand-over": Python between the calls, and threads that wait.

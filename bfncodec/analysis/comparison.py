@@ -86,7 +86,7 @@ class Total:
 
     @property
     def unit(self) -> str:
-        """What bits are counted for."""
+        """Unit that bits are counted for."""
         return "bits/byte" if self.kind == "files" else "bits/subpixel"
 
 

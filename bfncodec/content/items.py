@@ -20,7 +20,7 @@ _SHOWN = 200  # characters of a name in an error
 
 
 class Whole(IntEnum):
-    """What the items of an archive are as a whole, as the value of its extra says."""
+    """Nature of the items of an archive as a whole, as the value of its extra says."""
 
     EACH = 0
     ROWS = 1  # of one array, along its first side: all of one type and shape

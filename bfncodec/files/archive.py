@@ -147,12 +147,12 @@ class Archive(Sequence[Any]):
 
     @property
     def is_named(self) -> bool:
-        """Items have names."""
+        """Flag: items have names."""
         return self._now().is_named
 
     @property
     def is_array(self) -> bool:
-        """Items are the rows of one array, which :func:`decompress` gives back."""
+        """Flag: items are the rows of one array, which :func:`decompress` gives back."""
         return self._now().whole is Whole.ROWS
 
     # ---- the file ---------------------------------------------------------------------------------
@@ -300,7 +300,7 @@ class _Open:
 
     @property
     def is_named(self) -> bool:
-        """Items have names."""
+        """Flag: items have names."""
         if self._named is None:
             self.checked(0)
         return bool(self._named)

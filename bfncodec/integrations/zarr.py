@@ -54,8 +54,8 @@ class _Settings(Coder):
         return {"name": self.name, "configuration": asdict(self)}
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
-        """Raise NotImplementedError: it depends on the data."""
-        raise NotImplementedError
+        """Raise NotImplementedError, as Zarr asks of codecs that have no `is_fixed_size`."""
+        raise NotImplementedError("the size of a compressed chunk depends on its data")
 
 
 @dataclass(frozen=True)

@@ -416,7 +416,7 @@ def _update(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints,
 
 @compiled
 def _go_on(state: MixerState, lookups: Lookups, streams: Ints, symbols: Ints) -> None:
-    """`places.go_on`"""
+    """Implements `places.go_on`."""
     marks, lines = state.marks, state.lines
     for j in range(len(streams)):
         stream, symbol, kind, column = streams[j], symbols[j], lookups.kind[symbols[j]], state.column[streams[j]]

@@ -1,4 +1,4 @@
-"""Where a byte stands: in its word, in its field, in its line, and below the line before.
+"""Places of bytes: in a word, in a field, in its line, and below the line before.
 
 A context of bytes knows a column of a table, or the key of a record, only where the same bytes stand before it. What is
 kept here says it at once: hashes of the letters of a word, of the bytes of a field and of the field that names it, and
@@ -39,7 +39,7 @@ OTHER, DELIMITING, NAMES, ENDS = range(4)
 
 @lru_cache(maxsize=1)
 def letters() -> Ints:
-    """What each byte adds to the hash of a word, int64 [256]: 0 ends it; capital letters are as small ones."""
+    """Numbers that bytes add to the hash of a word, int64 [256]: 0 ends it; capital letters are as small ones."""
     codes = np.arange(256)
     small = np.where((codes >= ord("A")) & (codes <= ord("Z")), codes + 32, codes)
     return np.where(((small >= ord("a")) & (small <= ord("z"))) | (codes >= 128), small + 1, 0)
@@ -54,7 +54,7 @@ def classes() -> Ints:
 
 
 def place_hashes(marks: NDArray[np.uint64], lines: Bytes, column: Ints, last: Ints) -> NDArray[np.uint64]:
-    """What the hashes of these contexts begin with, [PLACES, L].
+    """Return what the hashes of these contexts begin with, [PLACES, L].
 
     They are: the word and the last symbol; the word and the one before; the byte above and the column; the field, the
     first one of the line, and the last symbol; the field and its key; these and the number of the field; the field, its

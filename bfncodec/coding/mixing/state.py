@@ -30,7 +30,7 @@ class Contexts(NamedTuple):
 
 
 CONTEXTS = Contexts()
-"""Those that files are written with."""
+"""Contexts that files are written with."""
 
 LONG = 7  # bytes from which on a context is long
 REACH = 24  # bytes of the longest context, at most
