@@ -66,7 +66,7 @@ _IMAGE: dict[str, dict[str, str]] = {
     "predict": {"channel": HEADS, "condition": HEADS, "read_line": READING},
     "channel": dict.fromkeys(("intervals", "high", "low"), DISTRIBUTIONS),
 }
-_CODERS = {"encode_intervals": CODER, "finish": CODER, "decode_rows": CODER}
+_CODERS = {"encode_intervals": CODER, "encode_side_by_side": CODER, "finish": CODER, "decode_rows": CODER}
 _MIXERS = {"encode": MIXER, "decode": MIXER, "decode_from": MIXER}
 
 

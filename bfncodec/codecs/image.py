@@ -23,7 +23,14 @@ from bfncodec.codecs.protocol import Capabilities
 from bfncodec.codecs.threads import Team, in_order, in_threads
 from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.cdf import NIBBLE, Intervals
-from bfncodec.coding.rangecoder import Codes, RangeDecoder, RangeEncoder, SymbolSource, information
+from bfncodec.coding.rangecoder import (
+    Codes,
+    RangeDecoder,
+    RangeEncoder,
+    SymbolSource,
+    encode_side_by_side,
+    information,
+)
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.flow import CodeLength, RevealSchedule, StepCosts, Wavefront
 from bfncodec.format.imagehead import ImageHead
@@ -188,11 +195,9 @@ class ImageCodec(ModelCodec[Image]):
             return (_in_coding_order(*block) for block in self._intervals(images, network, lines))
 
         for ordered, sizes in in_order(work, self._shares(images, network, threads), threads):
-            ends = np.cumsum(sizes)
-            for encoder, end, size in zip(encoders, ends, sizes, strict=True):
-                symbol, below, frequency = ordered[:, end - size : end]
-                encoder.encode_intervals(below, frequency, symbol, NIBBLE)
-            progress(ends[-1] // (2 * images[0].shape[2]))
+            symbol, below, frequency = ordered
+            encode_side_by_side(encoders, sizes.tolist(), below, frequency, symbol, NIBBLE)
+            progress(len(symbol) // (2 * images[0].shape[2]))
         return [encoder.finish() for encoder in encoders]
 
     def _shares(self, images: Sequence[Image], network: PixelNetwork, threads: int) -> list[tuple[int, int]]:

@@ -22,7 +22,7 @@ _LOG = logging.getLogger("bfncodec")
 class CodecSource(Protocol):
     """A source of codecs; give one of your own to :func:`bfncodec.compress` to code with models that are not on disk.
 
-    Its codecs implement :class:`bfncodec.Codec`.
+    Its codecs implement :class:`bfncodec.Codec`. Where many objects are coded it is asked by several threads.
     """
 
     def default(self, role: str, level: int = DEFAULT_LEVEL) -> Codec[Any] | None:
@@ -43,7 +43,7 @@ class _Matching(Protocol):
 
 
 class Models:
-    """The models on this machine, each loaded when first needed and then kept.
+    """The models on this machine, each looked for and loaded when first needed and then kept.
 
     Sent to another process, it loads them there; a process that is forked has those that were loaded.
 
@@ -58,21 +58,29 @@ class Models:
         self._loaded: dict[str, Codec[Any]] = {}
         self._matching: dict[bytes, list[ModelInfo]] = {}
         self._named: dict[str, ModelInfo] = {}
+        self._asked: dict[str | tuple[str, int], ModelInfo] = {}  # to look for one takes as long as to code a tile
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_loaded": {}, "_matching": {}}
+        return self.__dict__ | {"_loaded": {}, "_matching": {}, "_asked": {}}
 
     def default(self, role: str, level: int = DEFAULT_LEVEL) -> Codec[Any] | None:
         try:
-            return self._load(models.default(role, level))
+            if (role, level) not in self._asked:
+                self._asked[role, level] = models.default(role, level)
         except ModelNotFoundError:
             return None
+        return self._load(self._asked[role, level])
 
     def named(self, name: str) -> Codec[Any]:
         """Return the codec of a model's name or directory. Raises ModelNotFoundError.
 
         The logger "bfncodec" tells of a directory in which a model is not looked for when a file is decompressed.
         """
+        if name not in self._asked:
+            self._asked[name] = self._find(name)
+        return self._load(self._asked[name])
+
+    def _find(self, name: str) -> ModelInfo:
         info = models.find(name)
         if info.sha256 not in self._named and not models.is_found(info):
             _LOG.info(
@@ -82,7 +90,7 @@ class Models:
                 info.path.parent,
             )
         self._named[info.sha256] = info
-        return self._load(info)
+        return info
 
     def identified(self, identity: bytes) -> Codec[Any]:
         return self.matching(identity)[0]

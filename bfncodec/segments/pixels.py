@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import compress
@@ -125,18 +125,23 @@ def _model_plan(
     tiles = [crop(pixels, extent) for extent in cut.extents]
     search = choice.search if len(tiles) == 1 else choice.tile_search
     others = [tile for tile, ask in zip(tiles, asked, strict=True) if not ask]
-    with ThreadPoolExecutor(_COMPARING) as pool:
-        plain = list(pool.map(lambda tile: _plain_tile(tile, None, mode, search), others))
+    plain = _compared(lambda tile: _plain_tile(tile, None, mode, search), others)
     progress(sum(tile.size for tile in others))
     thorough = choice.level >= THOROUGH_LEVEL and codec.capabilities.thorough
     coded: list[Coded] = []
     for batch in batches(list(compress(tiles, asked)), _pixels_of, codec.capabilities.batch):
         made = _by_model(batch, mode, codec, thorough, progress)
-        with ThreadPoolExecutor(_COMPARING) as pool:
-            smallest = partial(_smaller_tile, mode, codec.info.id, search, policy.model_credit)
-            coded += pool.map(smallest, batch, made)
+        coded += _compared(partial(_smaller_tile, mode, codec.info.id, search, policy.model_credit), batch, made)
     by_model, without = iter(coded), iter(plain)
     return Plan(cut, tuple(next(by_model if ask else without) for ask in asked))
+
+
+def _compared(compare: Callable[..., Coded], *parts: Sequence[Any]) -> list[Coded]:
+    """Return what comes of comparing each tile; one alone needs no thread."""
+    if len(parts[0]) < 2:
+        return list(map(compare, *parts))
+    with ThreadPoolExecutor(_COMPARING) as pool:
+        return list(pool.map(compare, *parts))
 
 
 def _by_model(

@@ -2,22 +2,25 @@
 
 A model takes far less time for many small items at once than for one after the other, above all to decode them. So
 whatever codes an object, a task here, is run until it asks a codec for payloads, or for the items of payloads; then the
-codec is asked for all tasks at once; then each task is run again and finds its answer. What is done twice is the work
-before a codec is asked, which is little where objects are small. Objects that fill a call alone do not wait.
+codec is asked for all tasks at once; then each task is run again, in as many threads as there are, and finds its
+answer. What is done twice is the work before a codec is asked, which is little where objects are small. Objects that
+fill a call alone do not wait.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from bfncodec.codecs.protocol import Codec
 from bfncodec.codecs.sources import CodecSource
+from bfncodec.codecs.threads import in_order
 from bfncodec.errors import BfncodecError
 from bfncodec.models import DEFAULT_LEVEL
 from bfncodec.runtime.progress import Progress
+from bfncodec.runtime.threads import threads_here
 from bfncodec.segments.plan import batches
 
 __all__ = ["run_together"]
@@ -26,7 +29,7 @@ Result = TypeVar("Result", covariant=True)
 
 
 class Task(Protocol[Result]):
-    """Work on one object: it asks a source for codecs, does the same each time it is run, and changes nothing."""
+    """Work on one object: it asks a source for codecs, does the same each time and in any thread, and changes nothing."""
 
     def __call__(self, *, codecs: CodecSource) -> Result: ...
 
@@ -45,10 +48,13 @@ def run_together(tasks: Sequence[Task[Result]], codecs: CodecSource) -> list[Res
         except _Asked as asked:
             calls.append(asked.call)
     _answer_all(calls)
-    for number, (task, memo) in enumerate(zip(tasks, memos, strict=True)):
-        if number not in results:
-            results[number] = _run(task, memo, codecs, f"object {number + 1} of {len(tasks)}")
-            memo.answers.clear()
+
+    def finished(number: int) -> Iterator[Result]:
+        yield _run(tasks[number], memos[number], codecs, f"object {number + 1} of {len(tasks)}")
+        memos[number].answers.clear()
+
+    waiting = [number for number in range(len(tasks)) if number not in results]
+    results |= zip(waiting, in_order(finished, waiting, threads_here()), strict=True)
     return [results[number] for number in range(len(tasks))]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -119,3 +120,19 @@ def test_a_model_that_was_named_by_its_directory_decodes_what_it_coded(
     with caplog.at_level("INFO", "bfncodec"):
         bfncodec.Models().named(str(folder))
     assert not caplog.text
+
+
+def test_a_model_is_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As small objects take no longer to be coded than to look through all models again."""
+    folder = tmp_path / "text"
+    shutil.copytree(TINY / "mixed-text", folder)
+    monkeypatch.setattr(models, "search_path", lambda: [tmp_path])
+    config = folder / models.CONFIG
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"name": "text"}))
+    codecs = bfncodec.Models()
+    codec = codecs.named("text")
+    assert codecs.default("text") is codec
+    shutil.rmtree(folder)
+    assert codecs.named("text") is codec
+    assert codecs.default("text") is codec
+    assert codecs.default("image") is None

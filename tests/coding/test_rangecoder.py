@@ -8,7 +8,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from bfncodec.coding import cdf
-from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, information, total
+from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, encode_side_by_side, information, total
 from bfncodec.errors import DamagedError
 from support.frequencies import SHAPES, Ints, bits, draws, intervals, rows
 
@@ -67,6 +67,17 @@ def test_pieces_are_the_whole(seed: int, cuts: list[int]) -> None:
             decoder.decode_rows(frequencies[5:].astype(np.float32)),
         ]
         np.testing.assert_array_equal(np.concatenate(found), symbols)
+
+
+def test_encoders_side_by_side_write_what_each_writes_alone() -> None:
+    rng, sizes = np.random.default_rng(0), [3, 0, 40, 1]
+    frequencies = rows(rng, sum(sizes), 16, SHAPES[0])
+    symbols = rng.integers(0, 16, sum(sizes)).astype(np.int32)
+    encoders = [RangeEncoder() for _ in sizes]
+    encode_side_by_side(encoders, sizes, *intervals(frequencies, symbols))
+    ends = np.cumsum(sizes)
+    alone = [coded(frequencies[end - n : end], symbols[end - n : end]) for end, n in zip(ends, sizes, strict=True)]
+    assert [encoder.finish() for encoder in encoders] == alone
 
 
 @pytest.mark.parametrize("n", [3, 16, 256])

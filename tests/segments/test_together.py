@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 import bfncodec
 from bfncodec.codecs.sources import CodecSource
 from bfncodec.errors import DamagedError, InputError
+from bfncodec.runtime.threads import torch_threads
 from bfncodec.segments.policy import Policy
 from bfncodec.segments.together import run_together
 from support.doubles import FakeCodec, FakeModels, FakeModelsAndArchive, noise
@@ -102,6 +104,19 @@ def test_tasks_wait_once_for_others(count: int) -> None:
     assert made == [[TEXTS[0], bytes([number])] for number in range(count)]
     assert sorted(runs) == sorted(list(range(count)) * (1 if count == 1 else 2))
     assert models.codecs["text"].batches == [count * 901]
+
+
+def test_tasks_are_finished_side_by_side() -> None:
+    """In as many threads as there are: what follows a joint call, comparing with other coders say, takes time, too."""
+    both = Barrier(2, timeout=60)
+
+    def task(number: int, codecs: CodecSource) -> bytes:
+        [payload] = codecs.named("text").encode_batch([bytes([number])])
+        both.wait()
+        return payload
+
+    with torch_threads(2):
+        assert len(run_together([partial(task, number) for number in range(2)], FakeModels())) == 2
 
 
 # ---- errors -----------------------------------------------------------------------------------
