@@ -29,7 +29,7 @@ Result = TypeVar("Result", covariant=True)
 
 
 class Task(Protocol[Result]):
-    """Work on one object: it asks a source for codecs, does the same each time and in any thread, and changes nothing."""
+    """Work on one object: it asks a source for codecs, does the same in every run and thread, and changes nothing."""
 
     def __call__(self, *, codecs: CodecSource) -> Result: ...
 
