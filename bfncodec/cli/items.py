@@ -14,12 +14,12 @@ from bfncodec.cli.machine import models_of
 from bfncodec.cli.messages import shown
 from bfncodec.cli.options import limits_of
 from bfncodec.cli.streams import STDIN, is_stdout, write_stdout
-from bfncodec.cli.terminal import human_bytes
+from bfncodec.cli.terminal import share
 from bfncodec.errors import InputError
 from bfncodec.files.archive import Archive
 from bfncodec.files.archiving import write_archive
 from bfncodec.files.atomic import place, place_folder
-from bfncodec.files.itemsources import items_of
+from bfncodec.files.itemsources import items_of, source_bytes
 from bfncodec.files.names import compressed_name
 from bfncodec.files.options import Options
 from bfncodec.format.limits import Limits
@@ -51,7 +51,8 @@ def compress_items(files: Sequence[Path], given: Mapping[str, Any]) -> int:
             if not path.exists():
                 raise InputError(f"{path} cannot be read: no such file or folder")
         count = write_archive(target, items_of(files, call.skip), options, codecs, call.bar(str(target)))
-        call.say(f"{shown(str(target))} : {count} items, {human_bytes(target.stat().st_size)}")
+        sizes = share(source_bytes(files), target.stat().st_size)
+        call.say(f"{shown(str(target))} : {count} items, {sizes}")
     return call.code
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from bfncodec.errors import InputError, reading
 from bfncodec.files.archiving import FileItem
 from bfncodec.files.sources import walk
 
-__all__ = ["items_of"]
+__all__ = ["items_of", "source_bytes"]
 
 _BATCH = 1024  # rows of a table that are read at once
 
@@ -32,6 +33,12 @@ def items_of(paths: Sequence[Path], on_skip: Callable[[str, str], None] | None =
         return _array(paths[0])
     several = len(paths) > 1
     return (pair for path in paths for pair in _named(path, several, on_skip))
+
+
+def source_bytes(paths: Sequence[Path]) -> int:
+    """Return the bytes of files on the disk, and of those in folders that are items. Raises InputError."""
+    files = chain.from_iterable(walk(path, lambda *_: None) if path.is_dir() else [path] for path in paths)
+    return sum(file.stat().st_size for file in files)
 
 
 def _suffix(path: Path) -> str:

@@ -18,6 +18,7 @@ from PIL import Image
 import bfncodec
 from bfncodec import Archive, append_items, write_archive
 from bfncodec.cli.main import cli
+from bfncodec.cli.terminal import share
 from bfncodec.content.objects import same_object
 from bfncodec.errors import DamagedError, InputError, LimitError, OutputError
 from bfncodec.files.archiving import FileItem
@@ -271,7 +272,8 @@ def test_a_folder_there_and_back(tmp_path: Path) -> None:
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_bytes(data)
     archive, out = tmp_path / "in.bfn", tmp_path / "out"
-    assert "3 items" in run("compress", "--items", "-m", "none", tmp_path / "in")
+    said = run("compress", "--items", "-m", "none", tmp_path / "in")
+    assert f": 3 items, {share(sum(map(len, files.values())), archive.stat().st_size)}\n" in said
     assert {line.split()[0] for line in run("list", "--items", archive).splitlines()[1:]} == set(files)
     run("test", archive)
     run("test", "--fast", archive)
