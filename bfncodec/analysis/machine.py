@@ -20,6 +20,7 @@ EXTRAS = {
     "numcodecs": "stores of arrays: pip install 'bfncodec[zarr]'",
     "fsspec": "compressed files in pandas and others: pip install 'bfncodec[fsspec]'",
     "pyarrow": "Parquet tables in archives: pip install 'bfncodec[arrow]'",
+    "datasets": "columns of Hugging Face's data sets: pip install 'bfncodec[datasets]'",
     "webdataset": "shards for training: pip install 'bfncodec[webdataset]'",
     "ray": "many machines: pip install 'bfncodec[ray]'",
     "jinja2": "pages, measure --html: pip install 'bfncodec[report]'",

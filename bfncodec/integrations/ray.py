@@ -14,13 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import fsspec.core
 import numpy as np
 import pyarrow.fs
 import ray.data
 
 from bfncodec.api import Models, compress_many, decompress_many
 from bfncodec.errors import BfncodecError, InputError
-from bfncodec.files.atomic import is_leftover, make_folder, place
+from bfncodec.files.atomic import is_leftover, leftover_name, make_folder, place
 from bfncodec.files.data import decode_data, encode_source, taken
 from bfncodec.files.names import compressed_name, decompressed_name, has_suffix
 from bfncodec.files.options import Options
@@ -34,6 +35,7 @@ Batch = dict[str, Any]
 """A batch of Ray Data in its format "numpy": columns by their names."""
 
 _FILES_A_TASK = 8  # at most: what a worker that dies has to look at again, and one of them to do again
+_OBJECTS = ("s3", "gcs", "abfs")  # stores in which an object is not there before it is closed
 _TASKS_A_WORKER = 4  # at least, where there are files enough: the last worker is not long alone
 
 
@@ -122,11 +124,11 @@ def compress_files(
 ) -> Iterator[Done]:
     """Compress files, and those in folders, by the workers of a Ray cluster; yield what came of each, in any order.
 
-    sources, target: paths or URLs of whatever pyarrow opens (``s3://``, ``gs://``, ``abfs://``, ``hdfs://``); the
-    target is a folder, in which files lie as they did in theirs, with .bfn behind their names. options: model, level,
-    exact, verify and the like; ``force`` does again what is there. resources: of a worker, as for ``map_batches``, such
-    as ``num_gpus=1`` for models on a GPU; one processor, and a thread for each, is the default. The cluster is the one
-    that runs, the one that RAY_ADDRESS names, or one of this machine.
+    sources, target: paths, or URLs of whatever pyarrow opens (``s3://``, ``gs://``, ``abfs://``, ``hdfs://``) or else
+    fsspec; the target is a folder, in which files lie as they did in theirs, with .bfn behind their names. options:
+    model, level, exact, verify and the like; ``force`` does again what is there. resources: of a worker, as for
+    ``map_batches``, such as ``num_gpus=1`` for models on a GPU; one processor, and a thread for each, is the default.
+    The cluster is the one that runs, the one that RAY_ADDRESS names, or one of this machine.
 
     A call that was broken off goes on where it stopped when it is made again. Raises InputError for sources that are
     not there, have one target, or are the target.
@@ -172,20 +174,21 @@ class _Files:
 
     def __call__(self, batch: Batch) -> Batch:
         jobs = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
-        rows = [asdict(self._do(str(job["source"]), str(job["target"]))) for job in jobs]
+        rows = [asdict(self._do(_Job(**{name: str(value) for name, value in job.items()}))) for job in jobs]
         return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
-    def _do(self, source: str, target: str) -> Done:
+    def _do(self, job: _Job) -> Done:
+        done = Done(job.source, job.target, 0, worker=os.getpid())
         try:
-            given, there = _Place.of(source), _Place.of(target)
-            data, done = given.read(), Done(source, target, 0, worker=os.getpid())
+            given, there = _Place.of(job.root, job.inside), _Place.of(job.folder, job.name)
+            data = given.read()
             done = replace(done, source_bytes=len(data))
             if not self._options.force and there.is_newer_than(given):
                 return replace(done, target_bytes=there.size, state="kept")
             made = self._made(data)
             there.write(made)
         except (BfncodecError, OSError) as error:
-            return Done(source, target, 0, state="failed", message=str(error), worker=os.getpid())
+            return replace(done, source_bytes=0, state="failed", message=str(error))
         return replace(done, target_bytes=len(made))
 
     def _compressed(self, data: bytes) -> bytes:
@@ -206,20 +209,30 @@ class _Files:
 
 @dataclass(frozen=True)
 class _Place:
-    """A file or folder on whatever pyarrow opens."""
+    """A file or folder on whatever pyarrow opens, or else fsspec."""
 
     system: Any
     path: str
 
     @classmethod
-    def of(cls, url: str) -> _Place:
-        """Return the place of a path or URL. Raises InputError for one that nothing opens."""
+    def of(cls, url: str, inside: str = "") -> _Place:
+        """Return the place of a path or URL, or of what lies below it. Raises InputError for one that nothing opens."""
         if "://" not in url:
-            return cls(pyarrow.fs.LocalFileSystem(), str(Path(url).absolute()))
+            found = cls(pyarrow.fs.LocalFileSystem(), str(Path(url).absolute()))
+        else:
+            try:
+                found = cls(*pyarrow.fs.FileSystem.from_uri(url))
+            except (pyarrow.ArrowException, ValueError):
+                found = cls._of_fsspec(url)
+        return replace(found, path=f"{found.path.rstrip('/')}/{inside}") if inside else found
+
+    @classmethod
+    def _of_fsspec(cls, url: str) -> _Place:
         try:
-            return cls(*pyarrow.fs.FileSystem.from_uri(url))
-        except (pyarrow.ArrowException, ValueError) as error:
-            raise InputError(f"expected a path or a URL that pyarrow opens, found {url}: {error}") from error
+            system, path = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise InputError(f"expected a path or a URL that pyarrow or fsspec opens, found {url}: {error}") from error
+        return cls(pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(system)), path)
 
     @property
     def is_local(self) -> bool:
@@ -245,32 +258,57 @@ class _Place:
             return bytes(file.read())
 
     def write(self, data: bytes) -> None:
-        """Write a file that is there whole or not at all: a store of objects has none before it is closed."""
+        """Write a file that is there whole or not at all."""
+        path = Path(self.path)
         if self.is_local:
-            make_folder(Path(self.path).parent)
-            place(Path(self.path), data, force=True)
-            return
-        with self.system.open_output_stream(self.path) as file:
+            make_folder(path.parent)
+            place(path, data, force=True)
+        elif self.system.type_name in _OBJECTS:
+            self._write(self.path, data)
+        else:
+            beside = leftover_name(path, "part").as_posix()
+            self.system.create_dir(path.parent.as_posix(), recursive=True)
+            self._write(beside, data)
+            self.system.move(beside, self.path)
+
+    def _write(self, path: str, data: bytes) -> None:
+        with self.system.open_output_stream(path) as file:
             file.write(data)
 
-    def files(self) -> Iterator[tuple[str, str]]:
-        """Yield the path of every file in a folder, and its place below it; of a file that and its name."""
+    def files(self) -> Iterator[str]:
+        """Yield the place of every file below a folder; of a file none, "". Raises InputError where nothing is."""
         info = self.info
         if info.is_file:
-            yield self.path, Path(self.path).name
+            yield ""
             return
         if info.type == pyarrow.fs.FileType.NotFound:
             raise InputError(f"expected a file or folder, found nothing at {self.path}")
         selector = pyarrow.fs.FileSelector(self.path, recursive=True)
         for found in sorted(self.system.get_file_info(selector), key=lambda each: each.path):
             if found.is_file:
-                yield found.path, os.path.relpath(found.path, self.path)
+                yield os.path.relpath(found.path, self.path)
 
 
 @dataclass(frozen=True)
 class _Job:
-    source: str
-    target: str
+    """A file that is to be done.
+
+    root, inside: path or URL that was given, and the place of the file below it, "" for the file itself. folder, name:
+    of the target, and the place below it.
+    """
+
+    root: str
+    inside: str
+    folder: str
+    name: str
+
+    @property
+    def source(self) -> str:
+        return f"{self.root.rstrip('/')}/{self.inside}" if self.inside else self.root
+
+    @property
+    def target(self) -> str:
+        return f"{self.folder.rstrip('/')}/{self.name}"
 
 
 def _jobs(sources: Iterable[str], target: str, compresses: bool) -> list[_Job]:
@@ -281,15 +319,23 @@ def _jobs(sources: Iterable[str], target: str, compresses: bool) -> list[_Job]:
         raise InputError(f"expected a folder to put files in, found a file: {target}")
     jobs: dict[str, _Job] = {}
     for url in sources:
-        begin = url.split("://")[0] + "://" if "://" in url else ""
-        for path, inside in _Place.of(url).files():
-            if has_suffix(Path(inside)) is compresses or is_leftover(Path(inside).name):
+        given = _Place.of(url)
+        for inside in given.files():
+            below = Path(inside or Path(given.path).name)
+            if has_suffix(below) is compresses or is_leftover(below.name):
                 continue
-            there = "/".join([target.rstrip("/"), name(Path(inside)).as_posix()])
-            if there in jobs:
-                raise InputError(f"{path} and {jobs[there].source} would both become {there}: nothing was done")
-            jobs[there] = _Job(begin + path, there)
+            job = _Job(_everywhere(url), inside, _everywhere(target), name(below).as_posix())
+            if job.name in jobs:
+                raise InputError(
+                    f"{job.source} and {jobs[job.name].source} would both become {job.target}: nothing was done"
+                )
+            jobs[job.name] = job
     return list(jobs.values())
+
+
+def _everywhere(url: str) -> str:
+    """Return a path or URL as workers understand it, who may be in another folder."""
+    return url if "://" in url else str(Path(url).absolute())
 
 
 def _column(batch: Batch, name: str) -> Any:

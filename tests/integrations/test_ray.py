@@ -91,6 +91,32 @@ def test_a_worker_is_killed_and_nothing_is_lost_or_done_twice(tmp_path: Path) ->
     assert {path.suffix for path in written} == {".bfn"}
 
 
+FOLDERS = """
+def there_and_back(begin):
+    found = list(compress_files([begin + "/in"], begin + "/out", Options(model="none"), workers=1))
+    again = list(compress_files([begin + "/in"], begin + "/out", Options(model="none"), workers=1))
+    back = list(decompress_files([begin + "/out"], begin + "/back", workers=1))
+    return [[r.source.removeprefix(begin), r.state] for r in found + again + back]
+
+rows = there_and_back("local://" + os.getcwd())
+print(json.dumps({"rows": sorted(rows)}))
+"""
+
+
+@pytest.mark.slow
+def test_urls_that_fsspec_opens(tmp_path: Path) -> None:
+    """Where pyarrow knows none; with names that are no part of a URL."""
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    names = ["50%25 a?.txt", "deep/b.txt"]
+    for name in names:
+        (tmp_path / "in" / name).write_text(name)
+    found = run(FOLDERS, tmp_path)
+    states = [["/in/" + name, state] for name in names for state in ("done", "kept")]
+    assert found["rows"] == sorted([*states, *(["/out/" + name + ".bfn", "done"] for name in names)])
+    assert {name: (tmp_path / "back" / name).read_text() for name in names} == {name: name for name in names}
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*.*")) == ["50%25 a?.txt.bfn", "b.txt.bfn"]
+
+
 def test_actors_code_columns() -> None:
     """As Ray calls them: batches of the format "numpy"."""
     import numpy as np
