@@ -16,13 +16,13 @@ from bfncodec.format.concatenation import split
 from bfncodec.format.container import unpack
 from bfncodec.format.cuts import Grid
 from bfncodec.format.extras import Tag
-from bfncodec.format.frame import COMPACT, MODEL_BYTES, Frame
+from bfncodec.format.frame import LONG, MODEL_BYTES, SEGMENTED, Frame
 from bfncodec.format.header import write_head
 from bfncodec.format.wire import Source, varint
 
 PARTS = ("start", "checks", "models", "fields", "extras", "segments", "index")
-"""Magic number and flags; checksums; identities of models; fields of the kind, and sides of a picture in tiles; extras
-in the head; what begins a segment; the index with the extras in it, its size and the end mark."""
+"""Magic number, flags and number of blocks; checksums; identities of models; fields of the kind, and sides of a picture
+in tiles; extras in the head; what begins a segment; the index with the extras in it, its size and the end mark."""
 _START = 3
 _COMPACT_CHECKS, _HEAD_CHECK, _SEGMENT_CHECKS, _INDEX_CHECK = 4, 2, 8, 4
 
@@ -32,21 +32,22 @@ def frame_bytes(blob: Source) -> Counter[str]:
     found: Counter[str] = Counter()
     for piece in split(blob):
         frame = unpack(piece)
-        found += _compact(frame) if piece[2:3][0] >> 5 == COMPACT else _segmented(frame, len(piece))
+        layout = piece[2:3][0] >> 5
+        found += _segmented(frame, len(piece)) if layout == SEGMENTED else _compact(frame, _START + (layout == LONG))
     assert found.total() == len(blob)
     return found
 
 
-def _compact(frame: Frame) -> Counter[str]:
+def _compact(frame: Frame, start: int) -> Counter[str]:
     (entry,) = frame.entries
     models = MODEL_BYTES * bool(entry.model)
     fields = _fields(frame, segmented=False)
     return Counter(
-        start=_START,
+        start=start,
         checks=_COMPACT_CHECKS,
         models=models,
         fields=fields,
-        extras=entry.start - _START - _COMPACT_CHECKS - models - fields,
+        extras=entry.start - start - _COMPACT_CHECKS - models - fields,
         payload=entry.stop - entry.start,
     )
 

@@ -40,7 +40,7 @@ def compressed(data: bytes, options: Options) -> tuple[bytes, int]:
     """Return a compressed file, and the bytes in it that say how a PNG file was packed."""
     blob, content = encode_data(data, options, Models())
     packing = content.header.extra(Tag.DEFLATED)
-    return blob, 0 if packing is None else 2 + len(packing)
+    return blob, 0 if packing is None or content.header.is_optimized else 2 + len(packing)
 
 
 def outcome(data: bytes, blob: bytes) -> str:

@@ -1,5 +1,8 @@
 """The compact form of a file: a single segment, behind as few bytes as possible.
 
+Bytes and text of a long payload say in one byte how many blocks it begins, so that their end need not be looked for
+but in its last block.
+
 docs/format.md, section 1, is the specification. The encoder stands above its decoder. No numpy, torch or PIL.
 """
 
@@ -8,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bfncodec.errors import DamagedError, NewerVersionError
-from bfncodec.format.checks import crc16
+from bfncodec.format.checks import crc16, crc16_of
 from bfncodec.format.cuts import NOWHERE, Cut, Grid, Pieces
-from bfncodec.format.frame import COMPACT, MAGIC, MODEL_BYTES, Coded, Entry, Frame, Place, Segment, read_start
+from bfncodec.format.frame import COMPACT, LONG, MAGIC, MODEL_BYTES, Coded, Entry, Frame, Place, Segment, read_start
 from bfncodec.format.header import Header, read_head, write_head
 from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.limits import Limits
@@ -18,36 +21,71 @@ from bfncodec.format.sizes import check_cut, check_memory, check_payload, declar
 from bfncodec.format.wire import Part, Reader, Source
 
 __all__ = [
+    "BLOCKS",
     "CODED_CHECK",
     "CONTENT_CHECK",
     "LONGEST_COMPACT",
+    "LONGEST_LONG",
     "CompactHead",
+    "fits_compact",
     "pack_compact",
+    "payload_sizes",
+    "read_blocks",
     "read_compact",
     "unpack_compact",
 ]
 
 LONGEST_COMPACT = 1 << 16
-"""Bytes of the longest payload of bytes or text in the compact form: what is longer can afford to say where it ends."""
-CODED_CHECK, CONTENT_CHECK = 3, 5
-"""Bytes at which the two checksums are; the first covers all bytes but its own."""
+"""Bytes of a block, and of the longest payload of bytes or text that does not say how many it begins."""
+LONGEST_LONG = 1 << 24
+"""Bytes of the longest payload that does: as many as a segment has that is coded at once."""
+CODED_CHECK, CONTENT_CHECK, BLOCKS = 3, 5, 7
+"""Bytes at which the two checksums are, of which the first covers all bytes but its own, and the number of blocks."""
 _CHECK_BITS = 16
+_SIZED = (Kind.BYTES, Kind.STR)  # kinds that another file may follow
+
+
+def fits_compact(header: Header, coded: Coded) -> bool:
+    """Return whether a segment can be in a file of its own: of bytes and text it has to say where it ends."""
+    return header.kind not in _SIZED or len(coded.payload) <= LONGEST_LONG
 
 
 def pack_compact(header: Header, coded: Coded) -> bytes:
-    """Return the file of a single segment."""
-    flags = COMPACT << 5 | header.kind << 3 | coded.method << 1 | bool(header.in_block)
+    """Return the file of a single segment that fits."""
+    blocks = _blocks(len(coded.payload)) if header.kind in _SIZED else 0
+    flags = (LONG if blocks else COMPACT) << 5 | header.kind << 3 | coded.method << 1 | bool(header.in_block)
     start = MAGIC + bytes([flags])
     check = (coded.crc & 0xFFFF).to_bytes(2, "little")
-    rest = check + coded.model + write_head(header, segmented=False) + coded.payload
+    rest = check + bytes([blocks] * bool(blocks)) + coded.model + write_head(header, segmented=False) + coded.payload
     return start + crc16(start, rest).to_bytes(2, "little") + rest
+
+
+def _blocks(size: int) -> int:
+    """Return the number of whole blocks before the last byte of a payload."""
+    return max(size - 1, 0) // LONGEST_COMPACT
+
+
+def payload_sizes(blocks: int) -> range:
+    """Return the sizes that a payload of bytes or text has with so many blocks before its last byte."""
+    return range(blocks * LONGEST_COMPACT + (blocks > 0), (blocks + 1) * LONGEST_COMPACT + 1)
+
+
+def read_blocks(reader: Reader, flags: int) -> int:
+    """Return the number of blocks that a long file tells, 0 of another. Raises DamagedError for what cannot be."""
+    if flags >> 5 != LONG:
+        return 0
+    blocks = reader.byte("a number of blocks")
+    if not blocks or flags >> 3 & 3 not in _SIZED:
+        raise DamagedError("a long compact file is of bytes or text, and of more than one block")
+    return blocks
 
 
 @dataclass(frozen=True)
 class CompactHead:
     """The head of a compact file, up to its payload.
 
-    coded: CRC-16 of all bytes but itself. content: the lower half of the CRC-32 of the content.
+    coded: CRC-16 of all bytes but itself. content: the lower half of the CRC-32 of the content. blocks: before the last
+    byte of the payload, as far as that is told.
     """
 
     header: Header
@@ -55,6 +93,7 @@ class CompactHead:
     model: bytes
     coded: int
     content: int
+    blocks: int
     payload_start: int
 
 
@@ -63,10 +102,11 @@ def read_compact(blob: Source, limits: Limits | None = None) -> CompactHead:
     flags = read_start(blob)
     reader = Reader(blob, CODED_CHECK)
     coded, content = reader.uint16("a checksum"), reader.uint16("a checksum")
+    blocks = read_blocks(reader, flags)
     method = Method(flags >> 1 & 3)
     model = reader.take(MODEL_BYTES, "model identity") if method is Method.MODEL else b""
     header = read_head(reader, Kind(flags >> 3 & 3), bool(flags & 1), False, limits or Limits())
-    return CompactHead(header, method, model, coded, content, reader.offset)
+    return CompactHead(header, method, model, coded, content, blocks, reader.offset)
 
 
 def unpack_compact(blob: Source, limits: Limits, place: Place | None) -> Frame:
@@ -79,8 +119,6 @@ def unpack_compact(blob: Source, limits: Limits, place: Place | None) -> Frame:
         raise
     header, method = head.header, head.method
     payload = Part(blob, head.payload_start, len(blob))
-    if header.kind in (Kind.BYTES, Kind.STR) and len(payload) > LONGEST_COMPACT:
-        raise DamagedError(f"a compact file of {header.kind.name.lower()} has no payload of {len(payload)} bytes")
     cut = _cut_of(header, declared_sizes(header, method, payload))
     check_cut(header, cut, limits)
     wanted = place(header, cut) if place is not None else None
@@ -88,7 +126,8 @@ def unpack_compact(blob: Source, limits: Limits, place: Place | None) -> Frame:
     check_payload(header, method, payload, cut.extents[0], limits)
 
     def read(number: int) -> Segment:
-        sound = _is_sound(blob, head.coded)
+        is_whole = header.kind not in _SIZED or len(payload) in payload_sizes(head.blocks)
+        sound = is_whole and _is_sound(blob, head.coded)
         data = payload[0 : len(payload)]
         return Segment(method, data, head.model, cut.extents[0], head.content, _CHECK_BITS, sound)
 
@@ -97,7 +136,7 @@ def unpack_compact(blob: Source, limits: Limits, place: Place | None) -> Frame:
 
 
 def _is_sound(blob: Source, check: int) -> bool:
-    return crc16(blob[:CODED_CHECK], blob[CONTENT_CHECK : len(blob)]) == check
+    return crc16_of(blob, CONTENT_CHECK, len(blob), crc16(blob[:CODED_CHECK])) == check
 
 
 def _cut_of(header: Header, sides: tuple[int, ...]) -> Cut:

@@ -1,40 +1,47 @@
 """Files one after the other, as ``cat`` makes them: where each ends.
 
-A segmented file says where it ends. A compact one has no length, which would be the largest part of its frame: it ends
-at the first place at which its checksum holds and a sound file begins, or at the end of all. No model is run for it,
-and what a file can make us try is bounded. docs/format.md, section 9, is the specification. No numpy, torch or PIL.
+A segmented file says where it ends. A compact one has no length, which would be the largest part of its frame, but one
+in blocks where it is long: it ends at the first place in its last block at which its checksum holds and a sound file
+begins, or at the end of all. No model is run for it, and what a file can make us try is bounded. docs/format.md,
+section 9, is the specification. No numpy, torch or PIL.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 from bfncodec.errors import FormatError, InputError, NewerVersionError
-from bfncodec.format.checks import crc16
-from bfncodec.format.compact import CODED_CHECK, CONTENT_CHECK, LONGEST_COMPACT
+from bfncodec.format.checks import crc16, crc16_of
+from bfncodec.format.compact import BLOCKS, CODED_CHECK, CONTENT_CHECK, LONGEST_COMPACT, payload_sizes, read_blocks
 from bfncodec.format.container import unpack
 from bfncodec.format.extras import Tag, skim_tags
-from bfncodec.format.frame import COMPACT, MAGIC, MODEL_BYTES, read_start
+from bfncodec.format.frame import LONG, MAGIC, MODEL_BYTES, SEGMENTED, read_start
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.limits import OF_WRITERS, Limits
 from bfncodec.format.segmented import read_head_of, segmented_end
 from bfncodec.format.wire import Part, Reader, Source
 
-__all__ = ["check_joinable", "first_end", "follower", "is_joinable", "split"]
+__all__ = ["Ends", "Peek", "check_joinable", "follower", "is_joinable", "is_long_joinable", "split"]
 
 _LONGEST_HEAD = 1 << 12  # bytes of a compact file of bytes or text before its payload
 _MOST_ENDS = 16  # places at which a file's checksum holds that are looked at
 _MOST_HEADS = 16  # places that are looked at for another file behind a damaged one
+_MOST_VAIN = 16  # long files that are looked for in a row, and are none
+_ALL = 1 << 62  # bytes: more than any source has
 _APART = {Tag.FILES, Tag.MOVED, Tag.ITEMS}  # extras of bytes that stand alone
+
+
+Peek = Callable[[int], Source]
+"""Returns the next so many bytes, or all that are left."""
 
 
 def split(blob: Source, limits: Limits | None = None) -> list[Source]:
     """Return the files that a file consists of, mostly one. Bytes that are no file stay with the file before them."""
-    starts, limits = [0], limits or Limits()
-    while (end := first_end(Part(blob, starts[-1], len(blob)), limits)) is not None:
+    starts, ends = [0], Ends(limits or Limits())
+    while (end := ends.first(_behind(lambda count: Part(blob, 0, min(count, len(blob))), starts[-1]))) is not None:
         if blob[starts[-1] + end : starts[-1] + end + 2] != MAGIC:
             break
         starts.append(starts[-1] + end)
@@ -67,7 +74,8 @@ def follower(blob: Source, header: Header) -> int | None:
     read.
     """
     data = blob[0 : len(blob)]
-    place, looked = data.find(MAGIC, 7), 0
+    first = payload_sizes(data[BLOCKS])[0] if data[2] >> 5 == LONG else BLOCKS
+    place, looked = data.find(MAGIC, first), 0
     while place > 0 and looked < _MOST_HEADS:
         with suppress(FormatError):
             other = unpack(Part(data, place, len(data))).header
@@ -77,80 +85,120 @@ def follower(blob: Source, header: Header) -> int | None:
     return None
 
 
-def first_end(rest: Source, limits: Limits) -> int | None:
-    """Return the end of the file that ``rest`` begins with; None if that is the end of all, or cannot be told."""
+def is_long_joinable(window: bytes) -> bool:
+    """Return whether a long compact file begins here that may stand beside others. window: its first bytes."""
     try:
-        if read_start(rest) >> 5 != COMPACT:
-            return segmented_end(rest, limits)
-        head = _joinable_head(rest)
+        return read_start(window) >> 5 == LONG and _joinable_head(lambda count: window[:count]) is not None
     except FormatError:
-        return None
-    if head is None:
-        return None
-    newer = None
-    for number, end in enumerate(_sound_ends(rest, head)):
-        if number >= _MOST_ENDS or end == len(rest):
-            return None
-        try:
-            if _begins_soundly(Part(rest, end, len(rest)), limits):
-                return end
-        except NewerVersionError:
-            newer = end if newer is None else newer
-        except FormatError:
-            pass
-    return newer
+        return False
+
+
+def _behind(peek: Peek, begin: int) -> Peek:
+    """Return what gives the bytes from ``begin`` on."""
+
+    def behind(count: int) -> Source:
+        found = peek(begin + count)
+        return Part(found, begin, len(found))
+
+    return behind
 
 
 @dataclass(frozen=True)
 class _Start:
-    """Head of a compact file, as far as its end depends on it. coded: CRC-16 of all bytes but itself."""
+    """Head of a compact file, as far as its end depends on it.
+
+    coded: CRC-16 of all bytes but itself. ends: the bytes at which it may end.
+    """
 
     coded: int
-    payload_start: int
+    ends: range
 
 
-def _joinable_head(rest: Source) -> _Start | None:
+class Ends:
+    """Finder of the ends of the files in a row, from the first on, which looks at a bounded number of places.
+
+    heads: bytes in which the head of a segmented file is looked for, that may follow a compact one.
+    """
+
+    def __init__(self, limits: Limits, heads: int = _ALL) -> None:
+        self._limits, self._heads = limits, heads
+        self._vain = 0
+
+    def first(self, peek: Peek) -> int | None:
+        """Return the end of the file that begins here; None if that is the end of all, or cannot be told."""
+        try:
+            if read_start(peek(CODED_CHECK)) >> 5 == SEGMENTED:
+                return segmented_end(peek(_ALL), self._limits)
+            head = _joinable_head(peek)
+        except FormatError:
+            return None
+        if head is None:
+            return None
+        newer = None
+        for number, end in enumerate(_sound_ends(peek, head)):
+            if number >= _MOST_ENDS or len(peek(end + 1)) == end:
+                return None
+            try:
+                if self._begins_soundly(_behind(peek, end)):
+                    return end
+            except NewerVersionError:
+                newer = end if newer is None else newer
+            except FormatError:
+                pass
+        return newer
+
+    def _begins_soundly(self, peek: Peek) -> bool:
+        """Return whether a file begins here whose checksum holds: that of a segmented one's head, or of a compact one.
+
+        Raises FormatErrors where it does not, or is newer.
+        """
+        layout = read_start(peek(CODED_CHECK)) >> 5
+        if layout == SEGMENTED:
+            found = peek(self._heads)
+            read_head_of(Reader(found, CODED_CHECK), found[2:3][0], self._limits)
+            return True
+        head = _joinable_head(peek)
+        if head is None or (layout == LONG and self._vain >= _MOST_VAIN):
+            return False
+        found_end = next(_sound_ends(peek, head), None) is not None
+        self._vain += layout == LONG and not found_end
+        return found_end
+
+
+def _joinable_head(peek: Peek) -> _Start | None:
     """Return the start of a compact file, None for one that may not stand beside others.
 
     Values of extras are not looked at: a file ends where it ends, whether it can be read here or not.
     """
-    reader = Reader(Part(rest, 0, min(len(rest), LONGEST_COMPACT + _LONGEST_HEAD)), CODED_CHECK)
-    flags, coded, _ = read_start(rest), reader.uint16("a checksum"), reader.uint16("a checksum")
+    found = peek(LONGEST_COMPACT + _LONGEST_HEAD)
+    reader, flags = Reader(found, CODED_CHECK), read_start(found)
+    coded, _, blocks = reader.uint16("a checksum"), reader.uint16("a checksum"), read_blocks(reader, flags)
     if Method(flags >> 1 & 3) is Method.MODEL:
         reader.take(MODEL_BYTES, "model identity")
     tags = skim_tags(reader) if flags & 1 else set()
     if flags >> 3 & 3 not in (Kind.BYTES, Kind.STR) or tags & _APART:
         return None
-    return _Start(coded, reader.offset)
+    sizes, start = payload_sizes(blocks), reader.offset
+    return _Start(coded, range(start + sizes[0], start + sizes[-1] + 1))
 
 
-def _sound_ends(rest: Source, head: _Start) -> Iterator[int]:
+def _sound_ends(peek: Peek, head: _Start) -> Iterator[int]:
     """Yield the places at which a compact file may end, because its checksum holds: a file follows, or nothing."""
-    longest = head.payload_start + LONGEST_COMPACT
-    window = rest[0 : longest + len(MAGIC)]
-    running, before = crc16(window[:CODED_CHECK]), CONTENT_CHECK
-    place = head.payload_start
+    found = peek(head.ends[-1] + len(MAGIC))
+    first = head.ends[0]
+    if len(found) < first:
+        return
+    window = found[first : len(found)]
+    running = crc16_of(found, CONTENT_CHECK, first, crc16(found[0:CODED_CHECK]))
+    place = before = 0
     while True:
         place = window.find(MAGIC, place)
-        end = place if place >= 0 else len(rest)
-        if not 0 <= end <= longest:
+        end = place if place >= 0 else len(window)
+        if first + end not in head.ends:
             return
         running, before = crc16(window[before:end], start=running), end
         if running == head.coded:
-            yield end
+            yield first + end
         if place < 0:
             return
         place += 1
-
-
-def _begins_soundly(rest: Source, limits: Limits) -> bool:
-    """Return whether a file begins here whose checksum holds: that of a segmented one's head, or of a compact one.
-
-    Raises FormatErrors where it does not, or is newer.
-    """
-    flags = read_start(rest)
-    if flags >> 5 != COMPACT:
-        read_head_of(Reader(rest, 3), flags, limits)
-        return True
-    head = _joinable_head(rest)
-    return head is not None and next(_sound_ends(rest, head), None) is not None

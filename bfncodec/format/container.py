@@ -10,12 +10,11 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from bfncodec.format.compact import LONGEST_COMPACT, pack_compact, unpack_compact
+from bfncodec.format.compact import fits_compact, pack_compact, unpack_compact
 from bfncodec.format.cuts import Cut, Grid
 from bfncodec.format.extras import Extra
-from bfncodec.format.frame import COMPACT, Coded, Frame, Place, read_start
+from bfncodec.format.frame import SEGMENTED, Coded, Frame, Place, read_start
 from bfncodec.format.header import Header
-from bfncodec.format.kinds import Kind
 from bfncodec.format.limits import OF_WRITERS, Limits
 from bfncodec.format.segmented import SegmentWriter, unpack_segmented
 from bfncodec.format.wire import Source
@@ -27,7 +26,7 @@ _CHUNK = 1 << 20  # bytes of a file that are copied at once
 
 def pack(header: Header, cut: Cut, coded: Sequence[Coded]) -> bytes:
     """Return the file of segments, which are in the order of the cut's extents."""
-    if len(coded) == 1 and (header.kind not in (Kind.BYTES, Kind.STR) or len(coded[0].payload) <= LONGEST_COMPACT):
+    if len(coded) == 1 and fits_compact(header, coded[0]):
         return pack_compact(header, coded[0])
     out, grid = io.BytesIO(), cut if isinstance(cut, Grid) else None
     writer = SegmentWriter(out.write, header, grid)
@@ -75,6 +74,6 @@ def unpack(
     :class:`DamagedError` (also for sizes beyond ``limits``).
     """
     limits = limits or Limits()
-    if read_start(blob) >> 5 == COMPACT:
-        return unpack_compact(blob, limits, place)
-    return unpack_segmented(blob, limits, salvage, place)
+    if read_start(blob) >> 5 == SEGMENTED:
+        return unpack_segmented(blob, limits, salvage, place)
+    return unpack_compact(blob, limits, place)

@@ -17,6 +17,7 @@ from bfncodec.format.wire import Reader, Source
 
 __all__ = [
     "COMPACT",
+    "LONG",
     "MAGIC",
     "MODEL_BYTES",
     "SEGMENTED",
@@ -35,8 +36,8 @@ MAGIC = b"\xbf\x4e"
 SUFFIX = ".bfn"
 MODEL_BYTES = 4
 """Bytes of a model's identity."""
-COMPACT, SEGMENTED = 4, 5
-"""Layouts: the highest three bits of the third byte of a file."""
+COMPACT, SEGMENTED, LONG = 4, 5, 6
+"""Layouts: the highest three bits of the third byte of a file. The last is the compact form of what is long."""
 _BEFORE = 3  # the last layout of files from before 1.0
 
 Place = Callable[[Header, Cut], Extent]
@@ -177,10 +178,9 @@ def read_start(blob: Source) -> int:
 def check_layout(flags: int) -> None:
     """Raise NewerVersionError or DamagedError for a layout that this release does not read."""
     layout = flags >> 5
-    if layout > SEGMENTED:
+    if layout > LONG:
         raise NewerVersionError(
-            f"layout {layout} where this release reads {COMPACT} and {SEGMENTED}: "
-            "update bfncodec, or the file is damaged"
+            f"layout {layout} where this release reads {COMPACT} to {LONG}: update bfncodec, or the file is damaged"
         )
     if layout <= _BEFORE:
         raise DamagedError(

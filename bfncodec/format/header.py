@@ -27,6 +27,7 @@ __all__ = [
 _SHORT_TYPES = ("u1", "u2")  # named by the upper half of the byte that holds the number of dimensions
 _LONG_TYPE = 15  # stands there if another byte names the type
 _IDENTICAL = 0x80  # in the byte of origin and mode: the file comes back byte for byte
+_OPTIMIZED = Extra(Tag.DEFLATED, b"\x99")  # of a PNG file with 8 bits a sample or fewer that byte says it: origin 7
 _SHORT_CHECK, _LONG_CHECK = 1, 4  # bytes of the checksum of files that is kept: the lowest, or all
 
 
@@ -86,8 +87,15 @@ class Header:
 
     @property
     def in_block(self) -> tuple[Extra, ...]:
-        """Extras that are written as such: all but the checksum of a picture's file, which is a field."""
-        return tuple(extra for extra in self.extras if not (extra.tag == Tag.SOURCE and self.is_file_of_pixels))
+        """Extras that are written as such: all but a picture file's checksum, and its packing if a field says it."""
+        told = {Tag.SOURCE} if self.is_file_of_pixels else set()
+        told |= {Tag.DEFLATED} if self.is_optimized else set()
+        return tuple(extra for extra in self.extras if extra.tag not in told)
+
+    @property
+    def is_optimized(self) -> bool:
+        """A PNG file of which fields say how its pixels are packed: as Pillow's ``optimize`` does."""
+        return self.origin is Origin.PNG and not self.mode.is_wide and _OPTIMIZED in self.extras
 
     def split(self) -> tuple[Header, tuple[Extra, ...]]:
         """Return the header with what a reader must understand, and the extras that it may skip."""
@@ -189,6 +197,8 @@ def check_extras(header: Header, extras: Sequence[Extra], segmented: bool) -> No
         for other in place.excludes:
             if other in tags:
                 raise DamagedError(f"extras {tag:#04x} and {other:#04x} cannot stand together")
+    if header.is_optimized and Tag.DEFLATED in tags:
+        raise DamagedError(f"extra {Tag.DEFLATED:#04x} stands beside a field that says it")
     source = next((extra.value for extra in extras if extra.tag == Tag.SOURCE), None)
     if source is not None and len(source) not in (_SHORT_CHECK, _LONG_CHECK):
         raise DamagedError("the checksum of the files of a folder has neither one byte nor four")
@@ -206,7 +216,8 @@ def _words(header: Header, segmented: bool) -> str:
 
 def _write_fields(header: Header, segmented: bool) -> bytes:
     if header.kind is Kind.IMAGE:
-        byte = header.origin << 4 | header.mode
+        origin = Origin.BIG_ENDIAN_ARRAY if header.is_optimized else header.origin
+        byte = origin << 4 | header.mode
         return bytes([byte | _IDENTICAL * header.is_identical]) + _write_check(header, segmented)
     if header.kind is Kind.ARRAY:
         is_short = header.dtype in _SHORT_TYPES
@@ -249,14 +260,20 @@ def read_fields(reader: Reader, kind: Kind, segmented: bool) -> Header:
 
 def _read_picture(reader: Reader, segmented: bool) -> Header:
     byte = reader.byte("format and mode")
-    origin, mode = _origin_and_mode(byte & ~_IDENTICAL)
-    identical = bool(byte & _IDENTICAL)
+    identical, optimized = bool(byte & _IDENTICAL), _is_optimized(byte & ~_IDENTICAL)
+    origin, mode = (Origin.PNG, Mode(byte & 15)) if optimized else _origin_and_mode(byte & ~_IDENTICAL)
     if not origin.is_file:
         if identical:
             raise DamagedError(f"picture format and mode {byte:#04x}: an object is no file that comes back")
         return Header(Kind.IMAGE, origin, mode)
     value = reader.take(_check_size(identical, segmented), "the checksum of the file")
-    return Header(Kind.IMAGE, origin, mode, extras=(Extra(Tag.SOURCE, value),), promised=identical)
+    extras = (Extra(Tag.SOURCE, value), *[_OPTIMIZED] * optimized)
+    return Header(Kind.IMAGE, origin, mode, extras=extras, promised=identical)
+
+
+def _is_optimized(byte: int) -> bool:
+    """Return whether the byte of origin and mode, of an array that is not 16-bit, stands for a PNG file instead."""
+    return byte >> 4 == Origin.BIG_ENDIAN_ARRAY and byte & 15 in Origin.PNG.modes - Origin.BIG_ENDIAN_ARRAY.modes
 
 
 def _read_type(reader: Reader, number: int) -> str:

@@ -20,7 +20,7 @@ from bfncodec.format.checks import crc16
 from bfncodec.format.compact import CODED_CHECK, CONTENT_CHECK
 from bfncodec.format.cuts import Cut, Pieces
 from bfncodec.format.extras import Extra, Tag
-from bfncodec.format.frame import COMPACT, MAGIC, MODEL_BYTES, Frame, check_layout
+from bfncodec.format.frame import COMPACT, LONG, MAGIC, MODEL_BYTES, SEGMENTED, Frame, check_layout
 from bfncodec.format.header import Header, read_fields
 from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.wire import Part, Reader, Source, varint
@@ -225,8 +225,11 @@ def read_row(frame: Frame, number: int) -> Row:
 
 def model_of(file: bytes) -> bytes:
     """Return the identity of the model of a compact file, b"" where it names none or is segmented."""
-    modelled = file[2] >> 5 == COMPACT and file[2] >> 1 & 3 == Method.MODEL
-    return file[CONTENT_CHECK + _CHECK : CONTENT_CHECK + _CHECK + MODEL_BYTES] if modelled else b""
+    layout, start = file[2] >> 5, CONTENT_CHECK + _CHECK
+    if layout == SEGMENTED or file[2] >> 1 & 3 != Method.MODEL:
+        return b""
+    start += layout == LONG
+    return file[start : start + MODEL_BYTES]
 
 
 def counts_of(header: Header, cut: Cut) -> tuple[int, ...] | None:

@@ -119,6 +119,20 @@ class Reader:
         return self.take(len(self.data) - self.offset, "payload")
 
 
+@dataclass(frozen=True)
+class _Ahead:
+    """Bytes that were read ahead, as a source."""
+
+    data: bytearray
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, span: slice, /) -> bytes:
+        with memoryview(self.data) as view:
+            return bytes(view[span])
+
+
 class StreamReader(Reader):
     """Reader of what comes from a pipe. read: returns at most so many bytes, none at the end of all."""
 
@@ -128,9 +142,13 @@ class StreamReader(Reader):
 
     def peek(self, count: int) -> bytes:
         """Return the next ``count`` bytes, or all that are left, without reading past them."""
+        return self.ahead(count)[0:count]
+
+    def ahead(self, count: int) -> Source:
+        """Return what :meth:`peek` returns as a source, which holds until more is read."""
         while len(self._ahead) < count and (found := self._read(min(count - len(self._ahead), _CHUNK))):
             self._ahead += found
-        return bytes(self._ahead[:count])
+        return Part(_Ahead(self._ahead), 0, min(count, len(self._ahead)))
 
     def take(self, count: int, what: str) -> bytes:
         found = self.peek(count)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from bfncodec.codecs.sources import CodecSource
 from bfncodec.content.types import Content, Plain, same_content
 from bfncodec.errors import BfncodecError, DamagedError, FormatError, InputError, NotOursError, OutputError
-from bfncodec.format.concatenation import first_end, is_joinable
+from bfncodec.format.concatenation import Ends, is_joinable, is_long_joinable
 from bfncodec.format.container import pack, unpack
 from bfncodec.format.cuts import Pieces
 from bfncodec.format.frame import SEGMENTED, Entry, Frame, Segment, read_start
@@ -28,7 +28,7 @@ from bfncodec.segments.plan import Plan
 
 __all__ = ["PieceWriter", "check_plan", "check_stream", "decode_stream", "encode_pieces", "is_stream_of_bytes"]
 
-_WINDOW = 1 << 18  # bytes: more than a compact file of bytes has, and another behind it
+_WINDOW = 1 << 18  # bytes: more than a short compact file of bytes has, or the head of a segmented one
 
 
 # ---- encoding ---------------------------------------------------------------------------------
@@ -98,9 +98,11 @@ def is_stream_of_bytes(window: bytes) -> bool:
     """
     try:
         flags = read_start(window)
-        return flags >> 5 == SEGMENTED and is_joinable(read_head_of(Reader(window, 3), flags, Limits()).header)
+        if flags >> 5 == SEGMENTED:
+            return is_joinable(read_head_of(Reader(window, 3), flags, Limits()).header)
     except FormatError:
         return False
+    return is_long_joinable(window)
 
 
 def check_stream(reader: StreamReader, limits: Limits) -> int:
@@ -129,18 +131,18 @@ def decode_stream(
 
 def _segments(reader: StreamReader, limits: Limits) -> Iterator[tuple[Header, Segment]]:
     """Yield all segments of all files, each with its file's header. Raises DamagedError for one that is not sound."""
-    number = 0
-    while window := reader.peek(_WINDOW):
+    number, ends = 0, Ends(limits, _WINDOW)
+    while start := reader.peek(3):
         number += 1
         begin = reader.offset
-        if read_start(window) >> 5 == SEGMENTED:
+        if read_start(start) >> 5 == SEGMENTED:
             reader.forget()
             flags = reader.take(3, "a head")[2]
             head = read_head_of(reader, flags, limits, begin)
             _check_joinable(head.header, number, begin)
             found = _segmented(reader, head, limits)
         else:
-            found = _compact(reader, window, number, limits)
+            found = _compact(reader, ends.first(reader.ahead), number, limits)
         for place, (header, segment) in enumerate(found):
             if not segment.sound:
                 raise DamagedError(f"segment {place + 1}: checksum mismatch of the coded bytes")
@@ -153,12 +155,10 @@ def _segmented(reader: StreamReader, head: Head, limits: Limits) -> Iterator[tup
     return ((head.header, segment) for segment in read_segments(reader, head, limits))
 
 
-def _compact(reader: StreamReader, window: bytes, number: int, limits: Limits) -> Iterator[tuple[Header, Segment]]:
-    """Yield the segment of a compact file. window: the bytes from its beginning, not yet taken."""
-    end = first_end(window, limits)
-    blob = reader.take(len(window) if end is None else end, "a file")
-    if end is None and len(window) == _WINDOW:
-        blob += reader.rest()
+def _compact(reader: StreamReader, end: int | None, number: int, limits: Limits) -> Iterator[tuple[Header, Segment]]:
+    """Yield the segment of a compact file. end: where it ends, if that is not the end of all."""
+    blob = reader.rest() if end is None else reader.take(end, "a file")
+    reader.forget()
     frame = unpack(blob, limits)
     _check_joinable(frame.header, number, reader.offset - len(blob))
     yield frame.header, frame.segment(0, salvage=True)

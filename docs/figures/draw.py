@@ -309,6 +309,7 @@ FIELDS = {
         ("flags", 1),
         ("check of coded bytes", 2),
         ("check of content", 2),
+        ("blocks", 1),
         ("model", 4),
         ("fields, extras", 0),
         ("payload", 0),

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 import bfncodec
-from bfncodec.errors import DamagedError
+from bfncodec.errors import DamagedError, NotOursError
 from bfncodec.format.checks import crc16, crc32
-from bfncodec.format.compact import pack_compact, read_compact
+from bfncodec.format.compact import BLOCKS, LONGEST_LONG, pack_compact, payload_sizes, read_compact
+from bfncodec.format.compact import LONGEST_COMPACT as BLOCK
 from bfncodec.format.container import unpack
 from bfncodec.format.cuts import Grid, Pieces
 from bfncodec.format.extras import Extra, Tag
@@ -18,6 +19,7 @@ from bfncodec.format.header import Header
 from bfncodec.format.imagehead import ImageHead
 from bfncodec.format.kinds import Kind, Method, Mode, Origin
 from bfncodec.format.wire import varint
+from support.doubles import noise
 from support.frames import MODEL, modelled, stored
 
 
@@ -111,11 +113,66 @@ def test_salvage_gives_what_decodes_right_under_a_wrong_checksum_of_the_coded_by
         bfncodec.decompress(bytes(blob), on_damage=lambda damage: None)
 
 
-def test_a_text_that_another_file_may_follow_is_short() -> None:
-    longest = pack_compact(Header(Kind.STR), stored(bytes(1 << 16)))
-    assert bfncodec.decompress(longest) == "\0" * (1 << 16)
-    with pytest.raises(DamagedError, match="no payload of 65537 bytes"):
-        unpack(pack_compact(Header(Kind.STR), stored(bytes((1 << 16) + 1))))
+# ---- long files ---------------------------------------------------------------------------------
+
+
+def resealed(blob: bytes, place: int, value: int) -> bytes:
+    """The file with another byte, and the checksum of coded bytes that it should have then."""
+    start, rest = bytearray(blob[:3]), bytearray(blob[5:])
+    (start if place < 3 else rest)[place if place < 3 else place - 5] = value
+    return bytes(start) + crc16(bytes(start), bytes(rest)).to_bytes(2, "little") + bytes(rest)
+
+
+@pytest.mark.parametrize(("size", "blocks"), [(1, 0), (2, 1), (BLOCK + 1, 1), (BLOCK + 2, 2), (255 * BLOCK + 1, 255)])
+def test_a_long_text_says_how_many_blocks_it_begins(size: int, blocks: int) -> None:
+    size += BLOCK - 1
+    blob = pack_compact(Header(Kind.STR), stored(bytes(size)))
+    assert len(blob) == 7 + bool(blocks) + size
+    assert blob[2] == (0b110_01_00_0 if blocks else 0b100_01_00_0)
+    assert blob[BLOCKS] == blocks
+    assert size in payload_sizes(blocks)
+    assert read_compact(blob).payload_start == len(blob) - size
+
+
+def test_the_frame_around_a_long_text_is_a_byte_more() -> None:
+    blob = pack_compact(Header(Kind.STR), modelled(1 << 20, bytes(BLOCK)))
+    assert len(blob) == 2 + 1 + 2 + 2 + 1 + 4 + len(varint(1 << 20)) + BLOCK
+    assert (blob[BLOCKS], blob[8:12]) == (1, MODEL)
+    assert unpack(blob).cut == Pieces((1 << 20,))
+
+
+def test_sizes_follow_each_other() -> None:
+    for blocks in range(255):
+        assert payload_sizes(blocks).stop == payload_sizes(blocks + 1).start
+    assert (payload_sizes(0).start, payload_sizes(255)[-1]) == (0, LONGEST_LONG)
+
+
+def test_a_payload_of_another_size_than_it_says_is_damage() -> None:
+    short, long = (pack_compact(Header(Kind.BYTES), stored(bytes(size))) for size in (9, BLOCK + 9))
+    assert bfncodec.decompress(long) == bytes(BLOCK + 9)
+    forged = [resealed(long, BLOCKS, blocks) for blocks in (0, 2, 3, 255)]
+    forged += [resealed(long, 2, 0b100_00_00_0), resealed(short, 2, 0b110_00_00_0)]
+    for blob in forged:
+        with pytest.raises(DamagedError):
+            bfncodec.decompress(blob)
+
+
+@pytest.mark.parametrize("kind", [Kind.IMAGE, Kind.ARRAY])
+def test_only_bytes_and_text_are_long(kind: Kind) -> None:
+    blob = pack_compact(Header(Kind.BYTES), stored(bytes(BLOCK + 9)))
+    with pytest.raises(DamagedError, match="of bytes or text"):
+        unpack(resealed(blob, 2, 0b110_00_00_0 | kind << 3))
+
+
+def test_a_long_file_cut_off_or_longer_is_damage() -> None:
+    blob = pack_compact(Header(Kind.BYTES), stored(noise(3, BLOCK + 700).tobytes()))
+    places = {*range(24), *range(BLOCK, BLOCK + 24), *range(len(blob) - 24, len(blob)), *range(0, len(blob), 997)}
+    for size in sorted(places):
+        with pytest.raises((DamagedError, NotOursError)):
+            bfncodec.decompress(blob[:size])
+    for tail in (b"\0", b"x", b"\xbf\x4e", blob[:9], bytes(BLOCK)):
+        with pytest.raises(DamagedError):
+            bfncodec.decompress(blob + tail)
 
 
 @pytest.mark.parametrize("mode", [Mode.P, Mode.BILEVEL])

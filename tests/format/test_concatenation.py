@@ -16,20 +16,23 @@ from PIL import Image
 import bfncodec
 from bfncodec.errors import BfncodecError, DamagedError, InputError, NewerVersionError
 from bfncodec.format import concatenation
-from bfncodec.format.checks import CRC16_START, crc16, crc32
+from bfncodec.format.checks import CRC16_START, crc16, crc16_of, crc32
 from bfncodec.format.compact import LONGEST_COMPACT, pack_compact
 from bfncodec.format.concatenation import split
-from bfncodec.format.frame import COMPACT, MAGIC, SEGMENTED
+from bfncodec.format.frame import COMPACT, LONG, MAGIC
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
+from bfncodec.format.limits import Limits
+from bfncodec.format.wire import Source, StreamReader
+from bfncodec.segments.streaming import check_stream, decode_stream, is_stream_of_bytes
 from support.commands import TEXT, run
 from support.doubles import FakeModels, noise
-from support.frames import stored
+from support.frames import dripping, stored
 
 NOISE = noise(7, 1900).tobytes()  # what a model codes, and nothing else can
-LONG = noise(11, 2 * LONGEST_COMPACT).tobytes()  # stored
+MANY = noise(11, 2 * LONGEST_COMPACT).tobytes()  # stored
 
-KINDS = ["LZMA", "model", "stored", "segments"]  # how these are kept
+KINDS = ["LZMA", "model", "stored", "long"]  # how these are kept
 
 compress = partial(bfncodec.compress, codecs=FakeModels())
 decompress = partial(bfncodec.decompress, codecs=FakeModels())
@@ -47,14 +50,14 @@ def pieces(row: bytes) -> list[bytes]:
 
 def contents() -> st.SearchStrategy[bytes]:
     """Bytes for every method, also such as look like files of ours."""
-    own = [compress(data) for data in (b"", TEXT, NOISE, LONG[:99])]
+    own = [compress(data) for data in (b"", TEXT, NOISE, MANY[:99])]
     parts = st.one_of(
         st.binary(max_size=40), st.sampled_from([MAGIC, b"\xbf\x4e\x80", b"\xbf\x4e\xa0", *own, TEXT, bytes(99)])
     )
     return st.one_of(
         st.lists(parts, max_size=6).map(b"".join),
         st.integers(0, 9).map(lambda seed: noise(seed, 700).tobytes()),
-        st.sampled_from([b"", LONG, NOISE, TEXT * 99]),
+        st.sampled_from([b"", MANY, NOISE, TEXT * 99]),
     )
 
 
@@ -76,27 +79,48 @@ def test_text_and_bytes_are_bytes() -> None:
     assert decompress(compress("grün") + compress(b"\xff")) == "grün".encode() + b"\xff"
 
 
-@pytest.mark.parametrize("data", [TEXT * 900, LONG], ids=["LZMA", "stored"])
+@pytest.mark.parametrize("data", [TEXT * 900, MANY], ids=["LZMA", "stored"])
 def test_what_is_long_says_where_it_ends(data: bytes) -> None:
     blob = compress(data)
-    compact = len(blob) <= LONGEST_COMPACT
-    assert blob[2] >> 5 == (COMPACT if compact else SEGMENTED)
-    assert len(blob) < len(data) + 45
+    assert blob[2] >> 5 == (COMPACT if len(blob) <= LONGEST_COMPACT else LONG)
+    assert len(blob) <= len(data) + 8
     assert decompress(blob + compress(TEXT) + blob) == data + TEXT + data
 
 
 def test_a_short_text_has_no_more_frame_than_before() -> None:
     for size in (0, 9, LONGEST_COMPACT):
-        assert len(compress(LONG[:size])) == size + 7
+        assert len(compress(MANY[:size])) == size + 7
 
 
 @pytest.mark.parametrize("size", [LONGEST_COMPACT - 1, LONGEST_COMPACT, LONGEST_COMPACT + 1])
 def test_around_the_longest_compact_form(size: int) -> None:
-    parts = [LONG[:size], b"between", LONG[:size]]
+    parts = [MANY[:size], b"between", MANY[:size]]
     assert decompress(b"".join(map(compress, parts))) == b"".join(parts)
 
 
-@pytest.mark.parametrize("content", [TEXT, NOISE, LONG[:500], LONG[:70_000]], ids=KINDS)
+def test_a_long_file_ends_in_its_last_block() -> None:
+    """Files in its first block are its content, whatever their checksums; in its last one they are looked at."""
+    inner = compress(TEXT)
+    for data in (inner + bytes(LONGEST_COMPACT), bytes(LONGEST_COMPACT) + inner * 3, inner * (LONGEST_COMPACT // 60)):
+        blob = pack_compact(Header(Kind.BYTES), stored(data))
+        assert blob[2] >> 5 == LONG
+        assert pieces(inner + blob + blob + inner) == [inner, blob, blob, inner]
+        assert decompress(inner + blob + inner) == TEXT + data + TEXT
+
+
+def test_a_long_file_comes_through_a_pipe_beside_others() -> None:
+    parts = [MANY[:70_000], TEXT, MANY, b"", MANY[:66_000]]
+    blob = b"".join(map(compress, parts))
+    assert is_stream_of_bytes(blob[:4096])
+    for sizes in (lambda: 1 << 20, lambda: 4099):
+        reader = StreamReader(dripping(blob, sizes))
+        assert list(decode_stream(reader, FakeModels())) == parts
+    short = StreamReader(dripping(compress(TEXT) + blob, lambda: 4099))
+    assert b"".join(decode_stream(short, FakeModels())) == TEXT + b"".join(parts)
+    assert check_stream(StreamReader(dripping(blob, lambda: 4099)), Limits()) == sum(map(len, parts))
+
+
+@pytest.mark.parametrize("content", [TEXT, NOISE, MANY[:500], MANY[:70_000]], ids=KINDS)
 def test_what_holds_files_is_not_taken_apart(content: bytes) -> None:
     """A file that was compressed twice, or an archive of compressed files."""
     inner = compress(content)
@@ -107,7 +131,7 @@ def test_what_holds_files_is_not_taken_apart(content: bytes) -> None:
         assert decompress(blob + inner) == data + content
 
 
-@pytest.mark.parametrize("first", [TEXT, NOISE, LONG[:99], LONG[:70_000]], ids=KINDS)
+@pytest.mark.parametrize("first", [TEXT, NOISE, MANY[:99], MANY[:70_000]], ids=KINDS)
 def test_damage_is_found_wherever_it_is(first: bytes) -> None:
     """Every bit of the places where something is decided, and some of the others."""
     parts = [first, TEXT]
@@ -125,7 +149,7 @@ def test_damage_is_found_wherever_it_is(first: bytes) -> None:
 
 
 def test_cut_off_anywhere_but_between_files() -> None:
-    parts = [TEXT, noise(4, 700).tobytes(), LONG[:99]]
+    parts = [TEXT, noise(4, 700).tobytes(), MANY[:99]]
     blobs = [compress(part) for part in parts]
     whole = b"".join(blobs)
     ends = {sum(map(len, blobs[:count])): b"".join(parts[:count]) for count in (1, 2, 3)}
@@ -138,21 +162,21 @@ def test_cut_off_anywhere_but_between_files() -> None:
 
 
 @pytest.mark.parametrize("tail", [b"x", b"\xbf", b"\xbf\x4e", b"garbage" * 9, bytes(99)])
-@pytest.mark.parametrize("content", [TEXT, LONG[:99], LONG[:70_000], NOISE])
+@pytest.mark.parametrize("content", [TEXT, MANY[:99], MANY[:70_000], NOISE])
 def test_what_is_no_file_is_damage(content: bytes, tail: bytes) -> None:
     for blob in (compress(content), compress(TEXT) + compress(content)):
         with pytest.raises(DamagedError):
             decompress(blob + tail)
 
 
-@pytest.mark.parametrize("first", [TEXT, NOISE, LONG[:99], LONG[:70_000]], ids=KINDS)
+@pytest.mark.parametrize("first", [TEXT, NOISE, MANY[:99], MANY[:70_000]], ids=KINDS)
 def test_a_newer_file_behind_others_is_said_to_be_newer(first: bytes) -> None:
     newer = compress(TEXT)
-    for flags in (0xC0, 0xE0, 0xA8):  # layouts to come, and a kind to come
+    for flags in (0xE0, 0xFF, 0xA8):  # a layout to come, and a kind to come
         with pytest.raises(NewerVersionError):
             decompress(compress(first) + newer[:2] + bytes([flags]) + newer[3:])
     with pytest.raises(DamagedError):  # what comes before it is damaged
-        decompress(compress(first)[:-1] + b"?" + newer[:2] + b"\xc0" + newer[3:])
+        decompress(compress(first)[:-1] + b"?" + newer[:2] + b"\xe0" + newer[3:])
 
 
 def test_a_file_that_holds_a_newer_one_is_itself() -> None:
@@ -160,7 +184,7 @@ def test_a_file_that_holds_a_newer_one_is_itself() -> None:
     start, body = MAGIC + bytes([COMPACT << 5]), crc32(b"content").to_bytes(4, "little")[:2] + b"content"
     check = crc16(start, body)
     for number in range(1 << 16):
-        tail = MAGIC + b"\xc0" + number.to_bytes(2, "big")
+        tail = MAGIC + b"\xe0" + number.to_bytes(2, "big")
         if crc16(start, body + tail) == check:
             break
     blob = start + check.to_bytes(2, "little") + body + tail
@@ -200,7 +224,7 @@ def pictures() -> list[bytes]:
 def test_pictures_and_arrays_do_not_stand_beside_others(number: int) -> None:
     picture = pictures()[number]
     decompress(picture)
-    for whole in (picture + compress(TEXT), compress(TEXT) + picture, compress(LONG) + picture, picture * 2):
+    for whole in (picture + compress(TEXT), compress(TEXT) + picture, compress(MANY) + picture, picture * 2):
         with pytest.raises(BfncodecError) as caught:
             decompress(whole)
         assert "one after the other" in str(caught.value)
@@ -208,7 +232,7 @@ def test_pictures_and_arrays_do_not_stand_beside_others(number: int) -> None:
 
 
 def test_pixels_that_hold_files_are_a_picture() -> None:
-    for data in (compress(TEXT), compress(LONG[:50])):
+    for data in (compress(TEXT), compress(MANY[:50])):
         for array in (np.frombuffer(data, np.uint8), np.frombuffer(data, np.uint8)[None]):
             assert np.array_equal(decompress(compress(array)), array)
 
@@ -240,6 +264,29 @@ def test_the_search_is_bounded(method: int, monkeypatch: pytest.MonkeyPatch) -> 
             row = head + filler * (size // len(filler))
             assert b"".join(pieces(row)) == row
             assert done[0] < 16 * 2 * 16 * LONGEST_COMPACT
+
+
+def closed(start: bytes, wanted: int) -> bytes:
+    """The two bytes behind which a checksum that began with `start` is what is wanted."""
+    return next(pair for n in range(1 << 16) if crc16(start, pair := n.to_bytes(2, "big")) == wanted)
+
+
+def test_long_files_are_not_looked_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row of files whose CRC-16 holds wherever a long one could begin, which is none."""
+    looked = [0]
+
+    def counted(source: Source, start: int, stop: int, crc: int) -> int:
+        looked[0] += stop - start > LONGEST_COMPACT // 2
+        return crc16_of(source, start, stop, crc)
+
+    monkeypatch.setattr(concatenation, "crc16_of", counted)
+    start, body = MAGIC + bytes([COMPACT << 5]), b"\0\0content"
+    check, false = crc16(start, body), MAGIC + bytes([LONG << 5]) + b"crcs\1"
+    file = start + check.to_bytes(2, "little") + body + (false + closed(start + body + false, check)) * 5
+    row = file * 30 + bytes(2 * LONGEST_COMPACT)
+    assert pieces(row)[:-1] == [file] * 29
+    assert looked[0] == 16
+    assert pieces(file * 30 + compress(MANY[:70_000]))[-1] == file + compress(MANY[:70_000])
 
 
 @pytest.mark.parametrize(("places", "found"), [(12, 2), (30, 1)])

@@ -9,10 +9,14 @@ from hypothesis import strategies as st
 
 import bfncodec
 from bfncodec.errors import DamagedError, NewerVersionError
+from bfncodec.format.compact import LONGEST_COMPACT, pack_compact
+from bfncodec.format.header import Header
 from bfncodec.format.items import Row, model_of, write_row
+from bfncodec.format.kinds import Kind
 from bfncodec.format.wire import varint
 from bfncodec.segments.policy import Policy
 from support.doubles import noise
+from support.frames import MODEL, modelled, stored
 from support.specimens import CODECS, specimens
 
 SMALL = [bfncodec.compress(item, "none") for item in (b"", b"abc", "Ende", np.arange(3), noise(1, 2, 3, 3))]
@@ -37,6 +41,15 @@ def test_files_come_back_as_they_were(files: list[bytes], named: bool) -> None:
 def test_files_of_every_kind_come_back() -> None:
     row = Row.read(write_row(KINDS))
     assert [row.file(number) for number in range(row.count)] == KINDS
+
+
+def test_long_files_come_back_and_name_their_model() -> None:
+    plain = pack_compact(Header(Kind.BYTES), stored(bytes(LONGEST_COMPACT + 1)))
+    coded = pack_compact(Header(Kind.STR), modelled(1 << 18, bytes(LONGEST_COMPACT)))
+    files = [plain, plain, SMALL[0], coded]
+    row = Row.read(write_row(files))
+    assert [row.file(number) for number in range(row.count)] == files
+    assert [model_of(file) for file in files] == [b"", b"", b"", MODEL]
 
 
 def test_an_item_takes_four_bytes_more_than_its_payload() -> None:
@@ -68,7 +81,7 @@ def test_rows_that_nothing_writes_are_damage(content: bytes) -> None:
         last_file(content)
 
 
-@pytest.mark.parametrize("content", [b"\4\1", b"\x80\1", b"\0\1" + varint(7) + b"\xc0\0\0"])
+@pytest.mark.parametrize("content", [b"\4\1", b"\x80\1", b"\0\1" + varint(7) + b"\xe0\0\0"])
 def test_rows_of_another_form_are_newer(content: bytes) -> None:
     with pytest.raises(NewerVersionError):
         last_file(content)

@@ -32,10 +32,11 @@ from bfncodec.content.folder import folder_of  # noqa: E402
 from bfncodec.content.items import Whole  # noqa: E402
 from bfncodec.content.types import Content  # noqa: E402
 from bfncodec.format.checks import crc32  # noqa: E402
+from bfncodec.format.compact import LONGEST_COMPACT as BLOCK  # noqa: E402
 from bfncodec.format.container import pack  # noqa: E402
 from bfncodec.format.cuts import Grid, Pieces  # noqa: E402
 from bfncodec.format.extras import Extra, Tag  # noqa: E402
-from bfncodec.format.frame import SEGMENTED, Coded  # noqa: E402
+from bfncodec.format.frame import COMPACT, LONG, SEGMENTED, Coded  # noqa: E402
 from bfncodec.format.header import Header  # noqa: E402
 from bfncodec.format.kinds import ARRAY_TYPES, Kind, Method, Mode, Origin  # noqa: E402
 from bfncodec.format.segmented import SegmentWriter  # noqa: E402
@@ -199,8 +200,10 @@ def files() -> Iterator[Golden]:
         "png_bilevel": saved(grey.convert("1"), "PNG"),
         "png_grey16": saved(picture(20, 20, 1)[:, :, 0].astype(np.uint16) * 201, "PNG"),
         "png_packed": png_stored(),
-        "png_level": saved(rgb, "PNG", compress_level=9),
+        "png_level": saved(rgb, "PNG", compress_level=8),
         "png_optimize": saved(ties(), "PNG", optimize=True),
+        "png_optimize_palette": saved(colours, "PNG", optimize=True),
+        "png_optimize_grey16": saved(picture(20, 20, 1)[:, :, 0].astype(np.uint16) * 201, "PNG", optimize=True),
         "png_bare": png((30, 20), 4, 3, bytes(20 * 16), chunk(b"PLTE", bytes(range(48))), deflate=best_deflate),
         "png_least": png((5, 200), 8, 0, filtered(ties().tobytes(), 5, 1, [5] * 200)),
         "webp": saved(rgb, "WEBP", lossless=True, exact=True, icc_profile=b"a colour profile"),
@@ -359,6 +362,27 @@ def frames() -> Iterator[Golden]:
     whole = bytes(range(9)) + NUMBERS + ALL_ROADS.encode("utf-8", "surrogatepass") + bytes(range(9))
     yield "joined_bytes", nine + lines + text + nine, whole
     yield "joined_inner", bfncodec.compress(nine * 3, "none") + nine, nine * 3 + bytes(range(9))
+    yield from longs(nine)
+
+
+def long_of(kind: Kind, data: bytes, extras: tuple[Extra, ...] = ()) -> bytes:
+    """A long compact file, stored."""
+    return pack(Header(kind, extras=extras), Pieces((len(data),)), [stored(data)])
+
+
+def longs(nine: bytes) -> Iterator[Golden]:
+    """Long compact files, and such as hold others or stand beside them. nine: a short file."""
+    for size in (BLOCK + 1, 2 * BLOCK + 1):
+        yield f"long_bytes_{size}", long_of(Kind.BYTES, bytes(size)), bytes(size)
+    text = "¿Numbers? " * 6000  # holds the magic number
+    blob = long_of(Kind.STR, text.encode())
+    yield "long_text", blob, text
+    wrapped = long_of(Kind.BYTES, bytes(BLOCK + 9), (Extra(Tag.WRAPPER, b"\1"),))
+    yield "long_bytearray", wrapped, bytearray(BLOCK + 9)
+    yield "long_joined", nine + blob + nine + blob, (bytes(range(9)) + text.encode()) * 2
+    yield "long_inner", long_of(Kind.BYTES, bytes(BLOCK) + nine * 9), bytes(BLOCK) + nine * 9
+    named = Coded(Method.MODEL, varint(1 << 20) + bytes(BLOCK), 77, MODEL)
+    yield "missing_model_long", pack(Header(Kind.STR), Pieces((1 << 20,)), [named]), "ModelNotFoundError"
 
 
 def streams() -> Iterator[Golden]:
@@ -411,6 +435,7 @@ def damaged() -> Iterator[Golden]:
     parts = [(stored(b"abcdef"), 6), (stored(b"ghijkl"), 6), (stored(b"mn"), 2)]
     long = row(Header(Kind.BYTES), parts)
     tiles = bfncodec.compress(picture(40, 50, 3), "none", policy=SMALL)
+    block = long_of(Kind.BYTES, bytes(BLOCK + 99))
     found = {
         "payload": flipped(short, -3),
         "payload_lzma": flipped(squeezed, len(squeezed) // 2),
@@ -445,6 +470,10 @@ def damaged() -> Iterator[Golden]:
         "segmented_tail": long + b"x",
         "swapped": long.replace(b"abcdef", b"......").replace(b"ghijkl", b"abcdef").replace(b"......", b"ghijkl"),
         "swapped_whole": swapped(long, b"abcdef", b"ghijkl"),
+        "long_blocks": flipped(block, 7),
+        "long_payload": flipped(block, -3),
+        "long_cut": block[:-1],
+        "long_joined": flipped(block, -3) + short,
     }
     for name, blob in found.items():
         yield f"damaged_{name}", blob, "DamagedError"
@@ -495,6 +524,14 @@ def impossible() -> Iterator[Golden]:
         "varint": of(two, spoil=lambda index: index[:-1] + bytes([index[-1] | 0x80, 0])),
         "index_rest": of(two, spoil=lambda index: index + b"\0"),
         "index_runs": of(two, spoil=lambda index: index[:2] + b"\3" + index[3:]),
+        "long_blocks": of(long_of(Kind.BYTES, bytes(BLOCK + 9)), blocks=2),
+        "long_blocks_0": of(short, layout=LONG),
+        "long_short": of(short, layout=LONG, blocks=1),
+        "long_compact": of(long_of(Kind.BYTES, bytes(BLOCK + 9)), layout=COMPACT),
+        "long_picture": of(photo, layout=LONG, blocks=1),
+        "long_array": of(bfncodec.compress(np.arange(9.0), "none"), layout=LONG, blocks=1),
+        "packed_twice": of(photo, look=0x70, extras=[(int(Tag.DEFLATED), b"\x99")]),
+        "packed_object": of(photo, look=0xF6),
         "method_text": put_together(replace(take_apart(short), segments=[Piece(2, b"\4abcd")])),
     }
     for name, blob in found.items():
@@ -509,7 +546,6 @@ def newer() -> Iterator[Golden]:
     coded = Coded(Method.STORED, b"\1\1xyz", 0)
     tiles = take_apart(pack(Header(Kind.IMAGE, Origin.ARRAY, Mode.RGB), Grid(2, 2, 1, 1), [coded, coded]))
     found = {
-        "layout_6": put_together(replace(take_apart(text), layout=6)),
         "layout_7": put_together(replace(take_apart(text), layout=7)),
         "mode": put_together(replace(take_apart(photo), look=0x1A)),
         "mode_15": put_together(replace(take_apart(photo), look=0x1F)),
@@ -528,7 +564,7 @@ def newer() -> Iterator[Golden]:
     for name, blob in found.items():
         yield f"newer_{name}", blob, "NewerVersionError"
     yield "impossible_extra_index", put_together(replace(two, later=[(0xBF, b"x")])), "DamagedError"
-    yield "newer_joined", text + found["layout_6"], "NewerVersionError"
+    yield "newer_joined", text + found["layout_7"], "NewerVersionError"
     yield "foreign_empty", b"", "NotOursError"
     yield "foreign", b"\x89PNG\r\n\x1a\n", "NotOursError"
     yield "foreign_magic", b"\x4e\xbf\x80", "NotOursError"

@@ -11,7 +11,7 @@ from zlib import crc32
 
 from reader import frame
 from reader.errors import ReaderError
-from reader.frame import END, MAGIC, PICTURE, Frame, Segment, varint
+from reader.frame import BLOCK, COMPACT, END, LONG, MAGIC, PICTURE, SEGMENTED, Frame, Segment, varint
 from reader.wire import Bytes
 
 INTERESTING = (0, 1, 2, 3, 7, 8, 9, 15, 16, 31, 32, 63, 64, 127, 128, 255, 256, 4095, 4096, 16_383, 16_384, 65_535)
@@ -21,7 +21,11 @@ TAGS = (*frame.KNOWN, 0x00, 0x09, 0x3F, 0x7F, 0x84, 0x86, 0x8A, 0xBF, 0xFF)
 
 @dataclass
 class Parts:
-    """A file in parts. extras: tags as they stand, and values as they stand; index: what its numbers are changed to."""
+    """A file in parts.
+
+    extras: tags as they stand, and values as they stand. layout, blocks: bits in which the layout and the number of
+    blocks are others than due. index: what its numbers are changed to.
+    """
 
     kind: int
     segmented: bool
@@ -31,6 +35,7 @@ class Parts:
     grid: list[int] = field(default_factory=list)
     more: list[tuple[int, bytes]] = field(default_factory=list)
     layout: int = 0
+    blocks: int = 0
     index: Callable[[list[int]], None] | None = None
 
 
@@ -39,13 +44,15 @@ def take_apart(blob: bytes) -> Parts:
     file = frame.read_frame(blob, 0)
     reader = Bytes(blob)
     reader.at = 5 if file.segmented else 11 if file.segments[0].method == 3 else 7
+    reader.at += blob[2] >> 5 == LONG
     start = reader.at
     frame.read_fields(reader, file.kind, segmented=file.segmented)
     fields, extras = blob[start : reader.at], []
     if blob[2] & 1:
         extras = frame.raw_extras(reader.take(reader.varint()))
     parts = Parts(file.kind, file.segmented, fields, extras, file.segments, list(file.grid or ()))
-    parts.more = file.extras[len([t for t, _ in extras if t & ~64 in frame.KNOWN]) :] if file.segmented else []
+    before = len(frame.told_by(file.fields)) + len([t for t, _ in extras if t & ~64 in frame.KNOWN])
+    parts.more = file.extras[before:] if file.segmented else []
     return parts
 
 
@@ -60,9 +67,12 @@ def put_together(parts: Parts) -> bytes:
 
 def put_compact(parts: Parts) -> bytes:
     segment = parts.segments[0]
-    flags = (4 ^ parts.layout) << 5 | parts.kind << 3 | segment.method << 1 | bool(parts.extras)
+    blocks = max(len(segment.payload) - 1, 0) // BLOCK if parts.kind < PICTURE else 0
+    layout = (LONG if blocks else COMPACT) ^ parts.layout
+    flags = layout << 5 | parts.kind << 3 | segment.method << 1 | bool(parts.extras)
+    told = bytes([(blocks ^ parts.blocks) & 255] * (layout == LONG))
     model = (segment.model or b"abcd") if segment.method == 3 else b""
-    rest = segment.check[:2] + model + parts.fields + put_extras(parts.extras) + segment.payload
+    rest = segment.check[:2] + told + model + parts.fields + put_extras(parts.extras) + segment.payload
     return checked(bytes([flags & 255]), rest)
 
 
@@ -72,7 +82,7 @@ def checked(flags: bytes, rest: bytes) -> bytes:
 
 
 def put_segmented(parts: Parts) -> bytes:
-    flags = (5 ^ parts.layout) << 5 | parts.kind << 1 | bool(parts.extras)
+    flags = (SEGMENTED ^ parts.layout) << 5 | parts.kind << 1 | bool(parts.extras)
     grid = b"".join(map(varint, parts.grid))
     out = checked(bytes([flags & 255]), parts.fields + put_extras(parts.extras) + grid)
     link, model = out, b""
@@ -156,6 +166,7 @@ def _kind(rng: Random, parts: Parts, others: Callable[[], Parts]) -> None:
 def _layout(rng: Random, parts: Parts, others: Callable[[], Parts]) -> None:
     if rng.random() < 0.2:
         parts.layout = rng.randrange(8)
+        parts.blocks = rng.choice((0, 0, 1, 2, 3, rng.randrange(256)))
     elif not parts.segmented and parts.kind < PICTURE:
         parts.segmented = True
     else:

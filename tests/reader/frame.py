@@ -15,7 +15,8 @@ from reader.wire import Bytes
 
 MAGIC, END = b"\xbf\x4e", b"\x4e\xbf"
 BYTES, TEXT, PICTURE, ARRAY = range(4)
-LONGEST_COMPACT = 65_536  # payload of a file that another may follow
+COMPACT, SEGMENTED, LONG = 4, 5, 6
+BLOCK = 65_536  # of the payload of a file that another may follow
 TRIES = 16
 MOST_PIXELS = 1 << 28
 ALONE = {0x85, 0x88, 0x8A}
@@ -24,12 +25,13 @@ ALONE = {0x85, 0x88, 0x8A}
 
 @dataclass(frozen=True)
 class PictureFields:
-    """Fields of a picture. check: bytes of the CRC-32 of the file that it becomes."""
+    """Fields of a picture. check: bytes of the CRC-32 of the file that it becomes. packed: what stands for tag 89."""
 
     exact: bool
     origin: int
     mode: int
     check: bytes
+    packed: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -106,41 +108,62 @@ def joinable(frame: Frame) -> bool:
 
 def end_of_compact(data: bytes, at: int) -> int:
     """Where a compact file ends."""
-    head, newer = joinable_head(data, at), 0
-    for place in places(data, at, head) if head else ():
+    ends, newer = joinable_ends(data, at), 0
+    for place in places(data, at, ends):
         try:
             if begins_soundly(data, place):
                 return place
         except NewerError:
             newer = newer or place
-    return newer if newer and not check_of_compact(data, at, len(data)) else len(data)
+    return newer if newer and not ends_with_all(data, at, ends) else len(data)
 
 
-def joinable_head(data: bytes, at: int) -> int:
-    """Where the payload begins of a compact file that another may follow, 0 for any other."""
+def ends_with_all(data: bytes, at: int, ends: range) -> bool:
+    return len(data) in ends and check_of_compact(data, at, len(data))
+
+
+def joinable_ends(data: bytes, at: int) -> range:
+    """Where a compact file may end that another may follow, nowhere for any other."""
     reader = Bytes(data)
     reader.at = at + 2
     try:
         flags = reader.byte()
-        reader.take(8 if flags >> 1 & 3 == 3 else 4)
+        reader.take(4)
+        blocks = read_blocks(reader, flags)
+        reader.take(4 if flags >> 1 & 3 == 3 else 0)
         tags = [tag for tag, _ in raw_extras(reader.take(reader.varint()))] if flags & 1 else []
     except DamagedError:
+        return range(0)
+    is_plain = flags >> 5 in (COMPACT, LONG) and flags >> 3 & 3 in (BYTES, TEXT)
+    return ends_of(reader.at, blocks) if is_plain and not ALONE & {tag & ~SQUEEZED for tag in tags} else range(0)
+
+
+def read_blocks(reader: Bytes, flags: int) -> int:
+    """Blocks before the last byte of a payload, as far as that is told."""
+    if flags >> 5 != LONG:
         return 0
-    is_plain = flags >> 5 == 4 and flags >> 3 & 3 in (BYTES, TEXT)
-    return reader.at if is_plain and not ALONE & {tag & ~SQUEEZED for tag in tags} else 0
+    blocks = reader.byte()
+    if not blocks or flags >> 3 & 3 not in (BYTES, TEXT):
+        raise DamagedError("a long file of one block, or of a picture or an array")
+    return blocks
 
 
-def places(data: bytes, at: int, head: int) -> list[int]:
-    """Places with a magic number behind a head at which the CRC-16 of the file at `at` holds."""
+def ends_of(start: int, blocks: int) -> range:
+    """Where a payload may end that starts somewhere and has so many blocks before its last byte."""
+    return range(start + BLOCK * blocks + bool(blocks), start + BLOCK * (blocks + 1) + 1)
+
+
+def places(data: bytes, at: int, ends: range) -> list[int]:
+    """Places with a magic number at which the CRC-16 of the file at `at` holds."""
     found: list[int] = []
     wanted = int.from_bytes(data[at + 3 : at + 5], "little")
-    check, done, last = crc_hqx(data[at : at + 3], 0xFFFF), at + 5, min(len(data), head + LONGEST_COMPACT)
-    place = data.find(MAGIC, head, last + 2)
-    while 0 <= place <= last and len(found) < TRIES:
+    check, done = crc_hqx(data[at : at + 3], 0xFFFF), at + 5
+    place = data.find(MAGIC, ends[0]) if ends else -1
+    while place in ends and len(found) < TRIES:
         check, done = crc_hqx(data[done:place], check), place
         if check == wanted:
             found.append(place)
-        place = data.find(MAGIC, place + 1, last + 2)
+        place = data.find(MAGIC, place + 1)
     return found
 
 
@@ -148,13 +171,12 @@ def begins_soundly(data: bytes, at: int) -> bool:
     """Return whether a file begins at a place with the magic number. NewerError if a newer one may."""
     try:
         layout = read_layout(data, at)
-        if layout == 5:
+        if layout == SEGMENTED:
             return bool(read_head(data, at))
     except DamagedError:
         return False
-    head = joinable_head(data, at)
-    is_last = len(data) <= head + LONGEST_COMPACT and check_of_compact(data, at, len(data))
-    return bool(head) and (is_last or bool(places(data, at, head)))
+    ends = joinable_ends(data, at)
+    return ends_with_all(data, at, ends) or bool(places(data, at, ends))
 
 
 # ---- section 1 ----------------------------------------------------------------------------------
@@ -162,7 +184,7 @@ def begins_soundly(data: bytes, at: int) -> bool:
 
 def read_frame(data: bytes, at: int, pixels: int = MOST_PIXELS) -> Frame:
     """The file that begins at a place."""
-    return read_segmented(data, at, pixels) if read_layout(data, at) == 5 else read_compact(data, at)
+    return read_segmented(data, at, pixels) if read_layout(data, at) == SEGMENTED else read_compact(data, at)
 
 
 def read_layout(data: bytes, at: int) -> int:
@@ -170,9 +192,9 @@ def read_layout(data: bytes, at: int) -> int:
     if len(data) < at + 5:
         raise DamagedError("cut off in its first five bytes")
     layout = data[at + 2] >> 5
-    if layout > 5:
+    if layout > LONG:
         raise NewerError(f"layout {layout}")
-    if layout < 4:
+    if layout < COMPACT:
         raise DamagedError(f"layout {layout}, which no release wrote")
     return layout
 
@@ -184,7 +206,8 @@ def check_of_compact(data: bytes, at: int, end: int) -> bool:
 
 def read_only(data: bytes, pixels: int = MOST_PIXELS) -> Frame:
     """The one file that takes all of the bytes."""
-    frame = read_segmented(data, 0, pixels) if read_layout(data, 0) == 5 else read_compact(data, 0, len(data))
+    is_segmented = read_layout(data, 0) == SEGMENTED
+    frame = read_segmented(data, 0, pixels) if is_segmented else read_compact(data, 0, len(data))
     if frame.end != len(data):
         raise DamagedError(f"bytes behind the file that ends at byte {frame.end}")
     return frame
@@ -199,12 +222,12 @@ def read_compact(data: bytes, at: int, end: int = 0) -> Frame:
         raise DamagedError(f"CRC-16 of the file at byte {at}")
     reader = Bytes(data[at:end])
     reader.take(5)
-    check = reader.take(2)
+    check, blocks = reader.take(2), read_blocks(reader, flags)
     model = reader.take(4) if method == 3 else b""
     fields = read_fields(reader, kind, segmented=False)
-    extras = read_extras(reader.take(reader.varint())) if flags & 1 else []
+    extras = told_by(fields) + (read_extras(reader.take(reader.varint())) if flags & 1 else [])
     payload = reader.rest()
-    if kind in (BYTES, TEXT) and len(payload) > LONGEST_COMPACT:
+    if kind in (BYTES, TEXT) and len(payload) not in ends_of(0, blocks):
         raise DamagedError(f"a compact payload of {len(payload)} bytes")
     frame = Frame(kind, fields, extras, [Segment(method, model, payload, check)], end)
     check_tags(frame)
@@ -242,7 +265,8 @@ def read_head(data: bytes, at: int) -> Head:
 
 def read_segmented(data: bytes, at: int, pixels: int) -> Frame:
     head = read_head(data, at)
-    frame = Frame(head.kind, head.fields, read_extras(head.extras), [], 0, head.grid, segmented=True)
+    extras = told_by(head.fields) + read_extras(head.extras)
+    frame = Frame(head.kind, head.fields, extras, [], 0, head.grid, segmented=True)
     check_tags(frame)
     if head.grid:
         check_grid(head.grid, len(data), pixels)
@@ -425,18 +449,25 @@ MODES_OF = (
 def read_fields(reader: Bytes, kind: int, *, segmented: bool) -> Fields:
     if kind == PICTURE:
         byte = reader.byte()
-        exact, origin, mode = bool(byte >> 7), byte >> 4 & 7, byte & 15
+        exact, origin, mode, packed = bool(byte >> 7), byte >> 4 & 7, byte & 15, b""
+        if origin == 7 and mode < 6:
+            origin, packed = 2, b"\x99"
         if mode not in MODES_OF[origin]:
             raise NewerError(f"mode {mode} of origin {origin}")
         if exact and not 2 <= origin <= 6:
             raise DamagedError("an object that is said to be a file that comes back byte for byte")
         size = 0 if not 2 <= origin <= 6 else 4 if exact and segmented else 1
-        return PictureFields(exact, origin, mode, reader.take(size))
+        return PictureFields(exact, origin, mode, reader.take(size), packed)
     if kind == ARRAY:
         return read_array_fields(reader, segmented=segmented)
     if kind > ARRAY:
         raise NewerError(f"kind {kind}")
     return None
+
+
+def told_by(fields: Fields) -> Extras:
+    """Extras that fields stand for."""
+    return [(0x89, fields.packed)] if isinstance(fields, PictureFields) and fields.packed else []
 
 
 def read_array_fields(reader: Bytes, *, segmented: bool) -> ArrayFields:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reader.errors import DamagedError, NewerError
 from reader.files import check_paths
-from reader.frame import MAGIC, PICTURE, Frame, read_fields, read_layout
+from reader.frame import COMPACT, MAGIC, PICTURE, Frame, read_fields, read_layout
 from reader.lzma1 import decode_lzma
 from reader.wire import Bytes
 
@@ -77,7 +77,7 @@ def files_of(reader: Bytes, sizes: list[int]) -> list[bytes]:
 def read_head(part: Bytes) -> bytes:
     """Return what a file has in common with those behind it."""
     flags = part.byte()
-    if read_layout(MAGIC + bytes([flags, 0, 0]), 0) == 4:
+    if read_layout(MAGIC + bytes([flags, 0, 0]), 0) == COMPACT:
         kind = flags >> 3 & 3
         part.take(4 if flags >> 1 & 3 == 3 else 0)
         if kind == PICTURE:
@@ -88,8 +88,8 @@ def read_head(part: Bytes) -> bytes:
 
 
 def whole(head: bytes, rest: bytes) -> bytes:
-    """Return a file with its magic number and, if it is compact, its CRC-16."""
-    if head[0] >> 5 == 5:
+    """Return a file with its magic number and, if it is compact and not long, its CRC-16."""
+    if head[0] >> 5 != COMPACT:
         return MAGIC + head + rest
     if len(rest) < 2:
         raise DamagedError(f"an item of {len(rest)} bytes")

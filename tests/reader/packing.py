@@ -55,7 +55,7 @@ def short_packing(level: int, kind: int, width: int, *, bare: bool) -> Packing:
     """The packing of a short tag 89, or of level 6 and kind 0 without one. bare: mode P of 8 bits."""
     bare = bare or kind == 2
     flevel = (0, 0, 1, 1, 1, 1, 2, 3, 3, 3)[level]
-    rule = FIVE if kind == 1 else 0 if bare else FOUR
+    rule = 0 if bare else FIVE if kind == 1 else FOUR
     return Packing(level, 0 if bare else 1, 9, 15, flevel << 3 | 7, 0, rule, max(1 << 16, 4 * width))
 
 

@@ -14,7 +14,7 @@ import bfncodec
 from bfncodec.files.data import encode_data
 from bfncodec.files.options import Options
 from reader.forge import Parts, put_together
-from reader.frame import Segment, varint
+from reader.frame import BLOCK, MAGIC, Segment, varint
 from reader.methods import MODES, packed
 from reader.png import SIGNATURE
 from support.doubles import noise
@@ -59,6 +59,8 @@ def files() -> Iterator[bytes]:
         yield saved(image, "BMP")
     for image in (rgb, grey, bilevel, wide):
         yield saved(image, "PPM")
+    for image in (rgb, grey, paletted):
+        yield saved(image, "PNG", optimize=True)
     yield saved(rgb, "WEBP", lossless=True, exact=True)
     yield interlaced()
     yield saved(paletted, "PNG", transparency=bytes([0, 128]), bits=4)
@@ -95,7 +97,15 @@ def sources() -> list[bytes]:
     """All of them, compressed."""
     made = [encode_data(data, Options("none", verify=False), CODECS)[0] for data in files()]
     made += [bfncodec.compress(value, "none", codecs=CODECS) for value in objects()]
-    return [*specimens().values(), *made, *map(png_stream, LOOKS), put_stored()]
+    return [*specimens().values(), *made, *map(png_stream, LOOKS), put_stored(), *longs()]
+
+
+def longs() -> Iterator[bytes]:
+    """Long compact files, stored, which look in their last block as if another file followed."""
+    for kind, size, extras in ((0, BLOCK + 1, []), (1, BLOCK + 900, [(0x2A, b"?")]), (0, 2 * BLOCK + 99, [(4, b"\1")])):
+        payload = bytes(size - 90) + 20 * (b"\xc2" + MAGIC) + bytes(30)
+        segment = Segment(0, b"", payload, zlib.crc32(payload).to_bytes(4, "little"))
+        yield put_together(Parts(kind, False, b"", extras, [segment]))
 
 
 def put_stored() -> bytes:

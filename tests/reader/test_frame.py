@@ -72,7 +72,7 @@ def test_what_a_reader_returns() -> None:
     [
         (b"", NotOursError),
         (b"\x89PNG", NotOursError),
-        (b"\xbf\x4e\xc0\0\0", NewerError),
+        (b"\xbf\x4e\xe0\0\0", NewerError),
         (b"\xbf\x4e\x88\xc4\x7a\x4d\xaa\x45\x6e\x64\x66", DamagedError),
         ((GOLDEN / "model_text.bfn").read_bytes(), ModelMissingError),
     ],

@@ -40,8 +40,14 @@ def compress(value: Any, policy: Policy = CUT) -> bytes:
 @pytest.mark.parametrize("policy", [CUT, DEFAULT_POLICY], ids=["segmented", "compact"])
 @pytest.mark.parametrize(
     ("first", "more"),
-    [(TEXT, noise(3, 500).tobytes()), (noise(2, 3000).tobytes(), b"x"), (TEXT.decode(), "ä"), (ITEMS, ITEMS[7:9])],
-    ids=["bytes", "noise", "text", "array"],
+    [
+        (TEXT, noise(3, 500).tobytes()),
+        (noise(2, 3000).tobytes(), b"x"),
+        (noise(2, 70_000).tobytes(), b"x"),
+        (TEXT.decode(), "ä"),
+        (ITEMS, ITEMS[7:9]),
+    ],
+    ids=["bytes", "noise", "long", "text", "array"],
 )
 def test_more_is_at_the_end(first: Any, more: Any, policy: Policy) -> None:
     blob = compress(first, policy)

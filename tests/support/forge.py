@@ -19,7 +19,7 @@ from bfncodec.errors import BfncodecError, DamagedError
 from bfncodec.format import lzmaraw
 from bfncodec.format.checks import crc16, crc32
 from bfncodec.format.extras import Tag, write_extras
-from bfncodec.format.frame import COMPACT, MAGIC, SEGMENTED, Frame, Segment
+from bfncodec.format.frame import COMPACT, LONG, MAGIC, SEGMENTED, Frame, Segment
 from bfncodec.format.wire import MAX_VARINT, Reader, varint
 
 INTERESTING = (0, 1, 2, 3, 4, 7, 8, 15, 16, 63, 64, 127, 128, 255, 256, 300, 4095, 4096, 4097, 16_383, 16_384, 65_535)
@@ -50,12 +50,13 @@ class File:
 
     look: a picture's origin and mode, an array's type and a number of dimensions that is not looked at. source: the
     checksum of the file that a picture becomes. shape: of an array; in the segmented form without the first side.
-    marked: there is a block of extras, be it empty. sides: height, rows, width and columns of a segmented picture.
-    later: extras in the index. spoil: scrambles the index.
+    blocks: of a long compact file. marked: there is a block of extras, be it empty. sides: height, rows, width and
+    columns of a segmented picture. later: extras in the index. spoil: scrambles the index.
     """
 
     layout: int
     kind: int
+    blocks: int = 0
     look: int = 0
     source: bytes = b""
     dtype: int = 0
@@ -74,7 +75,8 @@ class File:
     @property
     def check_bytes(self) -> int:
         """How many bytes of the checksum of the file that a picture becomes there are."""
-        if not 2 <= self.look >> 4 & 7 <= 6:
+        origin, mode = self.look >> 4 & 7, self.look & 15
+        if not 2 <= origin <= 6 and not (origin == 7 and mode < 6):
             return 0
         return 4 if self.look & _IDENTICAL and self.is_segmented else 1
 
@@ -89,6 +91,7 @@ def take_apart(blob: bytes) -> File:
     segmented = flags >> 5 == SEGMENTED
     file = File(flags >> 5, flags >> 1 & 15 if segmented else flags >> 3 & 3)
     reader.take(2 if segmented else 4, "checksums")
+    file.blocks = reader.byte("blocks") if file.layout == LONG else 0
     method = flags >> 1 & 3
     model = reader.take(4, "model") if not segmented and method == _MODEL else b""
     _read_fields(file, reader)
@@ -163,7 +166,14 @@ def _put_compact(file: File, crcs: list[int]) -> bytes:
     start = MAGIC + bytes([file.layout << 5 | (file.kind & 3) << 3 | (piece.method & 3) << 1 | file.marked])
     model = (piece.model or bytes(4)) if piece.method & 3 == _MODEL else b""
     check = ((crcs or [0])[0] & 0xFFFF).to_bytes(2, "little")
-    rest = check + model + _fields(file) + _block(file.extras, file.marked) + piece.payload
+    rest = (
+        check
+        + bytes([file.blocks] * (file.layout == LONG))
+        + model
+        + _fields(file)
+        + _block(file.extras, file.marked)
+        + piece.payload
+    )
     return start + crc16(start, rest).to_bytes(2, "little") + rest
 
 
@@ -297,6 +307,7 @@ def _change_flags(file: File, donor: File, rng: Random) -> None:
     kind = rng.randrange(4)
     if kind == 0:
         file.layout = rng.choice((COMPACT, SEGMENTED, SEGMENTED, rng.randrange(8)))
+        file.blocks = rng.choice((file.blocks, 1, 2, rng.randrange(256)))
     elif kind == 1:
         file.kind = rng.choice((donor.kind, rng.randrange(4), rng.randrange(16) if file.is_segmented else 0))
     elif kind == 2 and file.segments:

@@ -19,10 +19,13 @@ from PIL import Image
 
 import bfncodec
 from bfncodec.cli.main import cli
+from bfncodec.content.folder import folder_of
 from bfncodec.errors import DamagedError
 from bfncodec.files.data import encode_data
 from bfncodec.files.options import Options
+from bfncodec.format.container import unpack
 from bfncodec.format.extras import Extra, Tag
+from bfncodec.format.kinds import Origin
 from bfncodec.images.files import read_file, same_file, write_file
 from bfncodec.images.picture import Picture
 from bfncodec.segments.encode import encode_frame
@@ -164,6 +167,30 @@ def test_what_pillow_saves_takes_nothing(name: str) -> None:
     data = saved(PICTURES[name])
     assert value_of(data) == b""
     assert write_file(restored(data)) == data
+
+
+@pytest.mark.parametrize("mode", [*PILLOW_MODES, "I;16"])
+def test_what_optimize_packs_takes_not_a_byte(mode: str) -> None:
+    """But of 16-bit samples. A field says it, which stands for a tag that is in the list of a folder."""
+    image = Image.fromarray(slope(40, 31)).convert("L" if mode == "I;16" else mode)
+    image = Image.fromarray(np.asarray(image).astype(np.uint16) * 77) if mode == "I;16" else image
+    plain, tight = io.BytesIO(), io.BytesIO()
+    image.save(plain, "PNG")
+    image.save(tight, "PNG", optimize=True)
+    blobs = [encode_data(file.getvalue(), PLAIN, FakeModels())[0] for file in (plain, tight)]
+    assert len(blobs[1]) - len(blobs[0]) <= (4 if mode == "I;16" else 0)
+    assert bfncodec.decompress(blobs[1]) == tight.getvalue()
+    found = unpack(blobs[1]).header
+    assert (found.origin, found.mode.pil, found.extra(Tag.DEFLATED)) == (Origin.PNG, mode, b"\x99")
+    assert found.is_optimized is (mode != "I;16")
+
+
+def test_of_the_list_of_a_folder_the_tag_remains() -> None:
+    out = io.BytesIO()
+    Image.fromarray(slope(40, 31)).save(out, "PNG", optimize=True)
+    files = {"a.png": out.getvalue()}
+    found = bfncodec.decompress(encode_frame(folder_of(files, (40, 31, 3)), "none", FakeModels()))
+    assert found == files
 
 
 @pytest.mark.parametrize("name", PICTURES)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
-__all__ = ["LARGEST_BLOCK", "SMALLEST_BLOCK", "Deflate"]
+__all__ = ["LARGEST_BLOCK", "SMALLEST_BLOCK", "Deflate", "level_told"]
 
 _HEAD, _CHECKSUM = 2, 4  # bytes before and after what is deflated
 _METHOD = 8  # Deflate, in the low bits of the first byte of the head
@@ -54,6 +54,11 @@ class _Storer:
 def _stored(content: bytes, last: bool) -> bytes:
     size = len(content)
     return bytes([last]) + size.to_bytes(2, "little") + (size ^ 0xFFFF).to_bytes(2, "little") + content
+
+
+def level_told(stream: bytes) -> int:
+    """Return the level of zlib that the head of a stream most likely stands for."""
+    return _BY_LEVEL[stream[1] >> 6][0][0]
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ class Deflate:
 
         Those of any level of `like`, whose coder stores what it cannot make smaller, are found before.
         """
-        for level in range(1, _LEVELS):
+        for level in range(_LEVELS - 1, 0, -1):
             alike = cls.of_level(level, like.strategy)
             if alike._head() == stream[:_HEAD] and alike._try(content, stream)[0]:
                 return alike

@@ -25,7 +25,8 @@ _FOUR, _FIVE = FILTERS + 1, FILTERS + 2  # Pillow's rules, without and with `opt
 ORDERS = {FILTERS: (0, 1, 2, 3, 4), _FOUR: (0, 2, 1, 4), _FIVE: (0, 2, 1, 3, 4)}
 """Rules in the place of a filter: of those in an order, the first whose differences have the least sum."""
 _RULES = FILTERS + len(ORDERS)
-_SHORT, _KINDS, _UNFILTERED = 0x80, 3, 2  # bit of the short form, number of its kinds, the kind without filters
+_SHORT, _KINDS = 0x80, (1, 0, 2)  # bit of the short form, its kinds, the first that fits first
+_OPTIMIZED, _UNFILTERED = 1, 2  # the kinds of `optimize` and without filters
 _LARGEST_CHUNK, _PIXEL = 1 << 16, 4  # bytes of a chunk without a tag; for each pixel of a row, where that is more
 _STRATEGIES, _MEMORIES, _WINDOWS, _LEVELS = 5, 9, 7, 9
 _LEVEL = 6  # without a tag
@@ -46,14 +47,14 @@ class Filters:
     others: tuple[tuple[int, int], ...] = ()
 
     @classmethod
-    def of(cls, found: Bytes, costs_of: Callable[[], Ints], plain: Filters) -> Filters:
-        """Return filters by the rule that has the fewest exceptions, that of `plain` if no other has fewer.
+    def of(cls, found: Bytes, costs_of: Callable[[], Ints], likely: Sequence[int]) -> Filters:
+        """Return filters by the rule that has the fewest exceptions, the first likely one if no other has fewer.
 
         costs_of: returns the costs of every filter in every row; called where rule or exceptions need them.
         """
         known = cache(costs_of)
         best: tuple[int, Ints] | None = None
-        for rule in dict.fromkeys((plain.rule, _FIVE, *range(_RULES))):
+        for rule in dict.fromkeys((*likely, *range(_RULES))):
             wrong = np.flatnonzero(found != (least(known(), ORDERS[rule]) if rule in ORDERS else rule))
             if best is None or len(wrong) < len(best[1]):
                 best = rule, wrong
@@ -111,6 +112,11 @@ class Packing:
         chunk = max(_LARGEST_CHUNK, _PIXEL * head.width)
         return cls(Filters(0 if bare else _FOUR), Deflate.of_level(_LEVEL, strategy), chunk)
 
+    def likely_rules(self, level: int) -> tuple[int, int]:
+        """Return the rules of filters that Pillow has with a level, of a file that is packed like this without one."""
+        optimized = self._short(level, _OPTIMIZED).filters.rule
+        return (optimized, self.filters.rule) if level > _LEVEL else (self.filters.rule, optimized)
+
     def deflate_for(self, filters: Filters) -> Deflate:
         """Return what most likely made a stream of rows with these filters."""
         return self._short(_LEVEL, _UNFILTERED if filters == Filters(0) else 0).deflate
@@ -139,12 +145,13 @@ class Packing:
     def short_byte(self, plain: Packing) -> int | None:
         """Return the byte that says all of it, None where it differs in more from the packing without a tag."""
         level = self.deflate.level
-        kind = next((kind for kind in range(_KINDS) if level and self == plain._short(level, kind)), None)
+        kind = next((kind for kind in _KINDS if level and self == plain._short(level, kind)), None)
         return None if kind is None else _SHORT | kind << 4 | level
 
     def _short(self, level: int, kind: int) -> Packing:
-        """Return the packing with another level, and of kind 1 with rule _FIVE, of kind 2 as numbers of a palette."""
-        filters = (self.filters, Filters(_FIVE), Filters(0))[kind]
+        """Return the packing with another level, and of kind 1 with rule _FIVE for _FOUR, of kind 2 as a palette's."""
+        optimized = Filters(_FIVE) if self.filters.rule == _FOUR else self.filters
+        filters = (self.filters, optimized, Filters(0))[kind]
         strategy = zlib.Z_DEFAULT_STRATEGY if kind == _UNFILTERED else self.deflate.strategy
         return replace(self, filters=filters, deflate=Deflate.of_level(level, strategy))
 
@@ -171,7 +178,7 @@ class Packing:
     @classmethod
     def _read_short(cls, value: bytes, plain: Packing) -> Packing:
         level, kind = value[0] & 15, (value[0] & ~_SHORT) >> 4
-        if len(value) > 1 or not 1 <= level <= _LEVELS or kind >= _KINDS:
+        if len(value) > 1 or not 1 <= level <= _LEVELS or kind not in _KINDS:
             raise DamagedError(f"a stream cannot be deflated as {value[:3].hex()} says")
         return plain._short(level, kind)
 

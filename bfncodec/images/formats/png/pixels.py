@@ -10,7 +10,7 @@ import numpy as np
 
 from bfncodec.format.kinds import Mode
 from bfncodec.images.formats.png.container import Head, png_file
-from bfncodec.images.formats.png.deflate import Deflate
+from bfncodec.images.formats.png.deflate import Deflate, level_told
 from bfncodec.images.formats.png.packing import Filters, Packing, chunks_of
 from bfncodec.images.formats.png.rows import costs, filtered, pack_rows, unfiltered, unpack_rows
 from bfncodec.images.formats.spans import UnfitError
@@ -46,7 +46,8 @@ def find_packing(head: Head, pixels: Pixels, chunks: Sequence[bytes]) -> Packing
     def costs_of_all() -> Ints:
         return np.concatenate([costs(pack_rows(pixels[part], head.depth), head.step) for part in head.passes], axis=1)
 
-    filters = Filters.of(np.concatenate([rows[:, 0] for rows in found]), costs_of_all, plain.filters)
+    rules = plain.likely_rules(level_told(stream))
+    filters = Filters.of(np.concatenate([rows[:, 0] for rows in found]), costs_of_all, rules)
     deflate = Deflate.find(content, stream, plain.deflate_for(filters))
     if cut is None or deflate is None:
         return None
