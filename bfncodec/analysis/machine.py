@@ -12,6 +12,7 @@ from bfncodec.errors import ModelError
 from bfncodec.format.limits import Limits
 from bfncodec.models import available, published, search_path
 from bfncodec.networks.acceleration import CONVNET, SWITCH, TRANSFORMER, Kernels
+from bfncodec.runtime.kept import folder
 
 __all__ = ["EXTRAS", "Finding", "examine"]
 
@@ -81,7 +82,7 @@ def _kernels() -> list[Finding]:
 
 def _compiled(subject: str, kernels: Kernels) -> Finding:
     if kernels.compiled():
-        return Finding(subject, "compiled")
+        return Finding(subject, f"compiled, in {folder()}")
     return Finding(subject, "not compiled yet", "the first long work compiles them, which takes half a minute, once")
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeVar, cast
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from bfncodec.codecs.base import Architecture, Implementations, ModelCodec, check_size, named
 from bfncodec.codecs.protocol import Capabilities
-from bfncodec.codecs.threads import Team, in_order, in_threads
+from bfncodec.codecs.threads import in_order, in_threads
 from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.cdf import NIBBLE, Intervals
 from bfncodec.coding.rangecoder import (
@@ -40,7 +39,7 @@ from bfncodec.networks.acceleration import CONVNET
 from bfncodec.networks.convnet.config import CODING_ORDER, ConvNetConfig
 from bfncodec.networks.convnet.front import StepPixels
 from bfncodec.networks.convnet.weights import ConvNetWeights
-from bfncodec.networks.protocol import PixelNetwork, PixelPrediction, ReadingPrediction, SharedState
+from bfncodec.networks.protocol import PixelNetwork, PixelPrediction, ReadingPrediction
 from bfncodec.networks.stored import Tensors
 from bfncodec.runtime.progress import Progress, silent
 from bfncodec.runtime.threads import threads_here
@@ -217,37 +216,32 @@ class ImageCodec(ModelCodec[Image]):
         threads = self._threads()
 
         def work(group: list[int], report: Progress) -> list[Image]:
-            alone = len(group) == len(shapes)
-            shared = threads if alone else 1
-            return self._decode([sources[i] for i in group], [shapes[i] for i in group], report, shared)
+            return self._decode([sources[i] for i in group], [shapes[i] for i in group], report)
 
         # Torch's threads would have next to nothing to share in a line; groups share the better the longer lines are.
         pixels, lines = sum(height * width for height, width, _ in shapes), max(map(_lines, shapes), default=0)
         return self._in_groups(work, shapes, progress, 1 if pixels < self.sizes.line * lines else threads)
 
     def _decode(
-        self, sources: Sequence[SymbolSource], shapes: Sequence[tuple[int, int, int]], progress: Progress, threads: int
+        self, sources: Sequence[SymbolSource], shapes: Sequence[tuple[int, int, int]], progress: Progress
     ) -> list[Image]:
-        """The inverse of `_encode`, of images with one number of channels, whose lines some threads share."""
+        """The inverse of `_encode`, of images with one number of channels."""
         sizes = [height * width for height, width, _ in shapes]
         network = self.network.fastest(DECODE_SECONDS * sum(sizes))
         theta = network.start([shape[:2] for shape in shapes], self.sizes.block, single=True)
         values = np.empty((sum(sizes), shapes[0][2]), np.uint8)
         decoders = [source for source in sources if isinstance(source, RangeDecoder)]
         codes = Codes.of(decoders) if network.reads and len(decoders) == len(sources) else None
-        with ExitStack() as stack:
-            if network.reads and threads > 1:
-                cast(SharedState, theta).share(stack.enter_context(Team(threads)).each, threads)
-            for pixels in theta.blocks():  # a step of the schedule each
-                p_O = theta.predict(pixels)
-                if codes is None:
-                    values[pixels.place] = self._decode_line(p_O, pixels, values.shape[1], sources)
-                else:
-                    values[pixels.place] = cast(ReadingPrediction, p_O).read_line(
-                        codes, pixels.counts[0], _coded_channels(values.shape[1])
-                    )
-                theta.reveal(pixels, values[pixels.place])
-                progress(len(pixels.cell))
+        for pixels in theta.blocks():  # a step of the schedule each
+            p_O = theta.predict(pixels)
+            if codes is None:
+                values[pixels.place] = self._decode_line(p_O, pixels, values.shape[1], sources)
+            else:
+                values[pixels.place] = cast(ReadingPrediction, p_O).read_line(
+                    codes, pixels.counts[0], _coded_channels(values.shape[1])
+                )
+            theta.reveal(pixels, values[pixels.place])
+            progress(len(pixels.cell))
         pieces = np.split(values, np.cumsum(sizes)[:-1])
         return [piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 

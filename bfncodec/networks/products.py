@@ -7,18 +7,15 @@ the floats where these are not negative.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba.core import types
 from numpy.typing import NDArray
 
 from bfncodec.networks.kernels import ProductKernel, multiply_packed, signed, store
 from bfncodec.networks.stored import LARGEST, LEAST_SQUARE, TINY, LinearWeights
 from bfncodec.runtime.arrays import Array, Floats32, Ints32
-from bfncodec.runtime.jit import compiled, intrinsic
+from bfncodec.runtime.jit import compiled, written
 
 MOST = np.float32(LARGEST)
 FINE = np.float32(2 * LARGEST)
@@ -26,7 +23,6 @@ LEAST = np.float32(TINY)
 LEAST_MEAN = np.float32(LEAST_SQUARE)
 ONE = np.float32(1)
 LOWEST = np.int32(-(1 << 31))
-_INT = ir.IntType(32)
 
 
 class Linear(NamedTuple):
@@ -45,66 +41,11 @@ def linear_of(linear: LinearWeights, kernel: ProductKernel) -> Linear:
     return Linear(*kernel.pack(linear.weight), linear.scale, bias, linear.weight.shape[1] > len(linear.scale))
 
 
-# ---- bits of floats -----------------------------------------------------------------------------
-
-
-@intrinsic
-def _larger(typing: Any, most: Any, x: Any) -> Any:
-    """The larger of the bits of a float32, int32, and those of |x|."""
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
-        bits = builder.and_(builder.bitcast(values[1], _INT), ir.Constant(_INT, 0x7FFFFFFF))
-        return builder.select(builder.icmp_signed(">", bits, values[0]), bits, values[0])
-
-    return types.int32(types.int32, types.float32), generate
-
-
-@intrinsic
-def as_float(typing: Any, bits: Any) -> Any:
-    """The float32 of these bits."""
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
-        return builder.bitcast(values[0], ir.FloatType())
-
-    return types.float32(types.int32), generate
-
-
-@intrinsic
-def higher(typing: Any, most: Any, x: Any) -> Any:
-    """The larger of a rank, int32, and that of a float32; `of_rank` is the float again."""
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
-        rank = _flip(builder, builder.bitcast(values[1], _INT))
-        return builder.select(builder.icmp_signed(">", rank, values[0]), rank, values[0])
-
-    return types.int32(types.int32, types.float32), generate
-
-
-@intrinsic
-def of_rank(typing: Any, rank: Any) -> Any:
-    """The float32 of this rank."""
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
-        return builder.bitcast(_flip(builder, values[0]), ir.FloatType())
-
-    return types.float32(types.int32), generate
-
-
-def _flip(builder: ir.IRBuilder, bits: ir.Value) -> ir.Value:
-    """The bits of floats in the order of the floats; its own inverse."""
-    sign = builder.ashr(bits, ir.Constant(_INT, 31))
-    return builder.xor(bits, builder.lshr(sign, ir.Constant(_INT, 1)))
-
-
-@intrinsic
-def _add_square(typing: Any, total: Any, x: Any) -> Any:
-    """total + x^2, int32 of int32 and int8."""
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
-        wide = builder.sext(values[1], _INT)
-        return builder.add(values[0], builder.mul(wide, wide))
-
-    return types.int32(types.int32, types.int8), generate
+larger = written("bfncodec.networks.instructions", "larger")
+higher = written("bfncodec.networks.instructions", "higher")
+as_float = written("bfncodec.networks.instructions", "as_float")
+of_rank = written("bfncodec.networks.instructions", "of_rank")
+add_square = written("bfncodec.networks.instructions", "add_square")
 
 
 # ---- what networks are made of ------------------------------------------------------------------
@@ -150,7 +91,7 @@ def largest(x: Floats32) -> Any:
     """Return the largest magnitude of a row, float32 [C], as `exact.largest`: ``max(abs(x).max(), TINY)``."""
     most = np.int32(0)
     for i in range(len(x)):
-        most = _larger(most, x[i])
+        most = larger(most, x[i])
     return max(as_float(most), LEAST)
 
 
@@ -176,6 +117,6 @@ def quantise_rms_norm(x: Floats32, q: Array) -> Any:
     quantise(x, q)
     total = np.int32(0)
     for i in range(len(x)):
-        total = _add_square(total, signed(q[i]))
+        total = add_square(total, signed(q[i]))
     mean = max(np.float32(total) / np.float32(len(x)), LEAST_MEAN)
     return ONE / np.sqrt(mean)

@@ -6,16 +6,13 @@ A new network of pictures or texts implements these beside its own configuration
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from bfncodec.coding.cdf import Intervals
 from bfncodec.coding.rangecoder import Codes
 from bfncodec.networks.convnet.front import StepPixels
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
-
-Each = Callable[[Callable[[Any], Any], Sequence[Any]], Any]
-"""A function that calls another with every member of a list, perhaps side by side."""
 
 
 class ByteDistribution(Protocol):
@@ -65,21 +62,11 @@ class ReadingPrediction(PixelPrediction, Protocol):
         """
 
 
-class SharedState(PixelState, Protocol):
-    """A state of a network that `reads`."""
-
-    def share(self, each: Each | None, parts: int) -> None:
-        """Have so many parts of every long line worked on side by side.
-
-        each: calls a function with every member of a list, and returns when all calls have; None: there is one part.
-        """
-
-
 class PixelNetwork(Protocol):
     """A network of pictures in integers."""
 
     reads: bool
-    """Whether its predictions are `ReadingPrediction`s, and its states `SharedState`s."""
+    """Whether its predictions are `ReadingPrediction`s."""
 
     @property
     def memory(self) -> int:

@@ -65,7 +65,7 @@ from bfncodec.coding.mixing.state import (
 from bfncodec.coding.rangecoder import PRECISION, CodeState, RangeDecoder, SymbolSource, damaged, total
 from bfncodec.coding.tables import LOGISTIC_BITS
 from bfncodec.runtime.arrays import Bytes, Ints, Ints32, Words
-from bfncodec.runtime.jit import compiled, inlined
+from bfncodec.runtime.jit import compiled, flat, inlined
 
 LONG_HASH = np.uint64(HASH)
 GRADES = len(COUNT_LEVELS)
@@ -118,24 +118,24 @@ class CompiledMixer(ContextMixer):
     def __init__(self, size: int, streams: int, contexts: Contexts = CONTEXTS) -> None:
         super().__init__(size, streams, contexts)
         words = self.state.table.view(np.uint64)
-        self._lookups = Lookups(words, count_levels(), logit_values(), logistic_values(), letters(), classes())
+        lookups = Lookups(words, count_levels(), logit_values(), logistic_values(), letters(), classes())
         self._work = _workspace(self.state, streams)
+        self._arrays = flat(self.state), flat(lookups), flat(self._work)
 
     def encode(self, weight: Ints32, streams: Ints, symbols: Ints) -> Ints:
         """Implements `ContextMixer.encode`."""
-        work = self._work
-        _encode(self.state, self._lookups, work, weight, streams, symbols, bits_of(symbols))
-        return work.probability[:, : len(streams)] << (PRECISION - LOGISTIC_BITS)
+        _encode(*self._arrays, weight, streams, symbols, bits_of(symbols))
+        return self._work.probability[:, : len(streams)] << (PRECISION - LOGISTIC_BITS)
 
     def decode(self, weight: Ints32, streams: Ints, read: Read) -> Ints:
         """Implements `ContextMixer.decode`."""
         work, count = self._work, len(streams)
-        _contexts(self.state, self._lookups, work, weight, streams)
+        _contexts(*self._arrays, weight, streams)
         for k in range(BITS):
-            _predict(self.state, self._lookups, work, streams, k)
+            _predict(*self._arrays, streams, k)
             _condition(work, read(work.probability[k, :count] << (PRECISION - LOGISTIC_BITS)))
         symbols: Ints = work.node[:count] - SYMBOLS
-        _update(self.state, self._lookups, work, streams, symbols)
+        _update(*self._arrays, streams, symbols)
         return symbols
 
     def decode_from(self, weight: Ints32, streams: Ints, source: SymbolSource) -> Ints:
@@ -143,7 +143,7 @@ class CompiledMixer(ContextMixer):
         if not isinstance(source, RangeDecoder):
             return super().decode_from(weight, streams, source)
         symbols = np.empty(len(streams), np.int64)
-        if not _decode(self.state, self._lookups, self._work, weight, streams, source.code, symbols):
+        if not _decode(*self._arrays, weight, streams, source.code, symbols):
             raise damaged()
         return symbols
 

@@ -27,6 +27,7 @@ from bfncodec.networks.convnet.distributions import (
     TOGETHER,
     Components,
     Head,
+    HeadWork,
     LineWork,
     Tables,
     Trunk,
@@ -34,6 +35,7 @@ from bfncodec.networks.convnet.distributions import (
     cumulative,
     describe,
     enter,
+    head_work,
     high_rows,
     intervals,
     low_rows,
@@ -44,12 +46,10 @@ from bfncodec.networks.convnet.mixture import byte_edges, inverse_scales
 from bfncodec.networks.convnet.weights import ConvNetWeights
 from bfncodec.networks.kernels import COLUMNS, ProductKernel, fastest, signed, store
 from bfncodec.networks.products import Linear, finish, linear_of, multiply, quantise
-from bfncodec.networks.protocol import Each
 from bfncodec.networks.stored import LARGEST, LinearWeights
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
-from bfncodec.runtime.jit import compiled
+from bfncodec.runtime.jit import compiled, flat
 
-LEAST_SHARED = 96  # pixels of a line that threads share: a turn of theirs takes as long as some dozens
 TAPS = len(INPUT_TAPS)
 FLAGS = 3 * REACH
 WEST, NORTH, NORTH_EAST, NORTH_WEST = NEAREST
@@ -125,11 +125,16 @@ class CompiledConvNet:
             Head(linear_of(linear, kernel), part, own_tables)
             for linear, part in zip(weights.heads, [*weights.entering, np.zeros(0, np.float32)], strict=True)
         ]
+        self.flat_weights, self.flat_heads = flat(self.weights), flat(tuple(self.heads))
 
     @property
     def memory(self) -> int:
         """Implements `PixelNetwork.memory`."""
         return memory(self.config)
+
+    def head_work(self) -> HeadWork:
+        """Return buffers for the heads, for one call."""
+        return head_work(self.heads, self.config.width, self.kernel)
 
     def start(
         self,
@@ -164,13 +169,9 @@ class CompiledConvNetState(RevealedPixels):
         super().__init__(sizes, block, single, config.kinds, keep, parts_of(config, within))
         self.compiled = compiled
         self.cells = np.zeros((config.blocks, self.front.cells, config.width), np.int8)
-        self.share(None, 1)
-
-    def share(self, each: Each | None, parts: int, least: int = LEAST_SHARED) -> None:
-        """Implements `SharedState.share`. least: pixels of a line that is shared."""
-        own = self.compiled
-        self.each, self.parts, self.least = each, parts, least
-        self.workspaces = [_workspace(own.weights, own.config.width, own.kernel) for _ in range(parts)]
+        values = self.values.view(np.uint8).reshape(-1, WORD)
+        self.flat_cells = flat(Cells(values, self.inputs[:, 0], self.cells))
+        self.flat_work = flat(_workspace(compiled.weights, config.width, compiled.kernel))
 
     def shared_with(self, network: CompiledConvNet) -> CompiledConvNetState:
         """Implements `exact.ConvNetState.shared_with`."""
@@ -182,20 +183,10 @@ class CompiledConvNetState(RevealedPixels):
         """Implements `exact.ConvNetState.predict`."""
         count, width = len(pixels.cell), self.compiled.config.width
         trunk = Trunk(np.empty((count, WORD), np.int16), np.empty((count, 3 * width), np.float32))
-        cells = Cells(self.values.view(np.uint8).reshape(-1, WORD), self.inputs[:, 0], self.cells)
-
-        def advance(part: tuple[int, int, Workspace]) -> None:
-            at = slice(part[0], part[1])
-            near = np.stack([own[at] for own in pixels.near])
-            beside = pixels.beside.reshape(-1)
-            positions = Positions(pixels.value_cell[at], pixels.cell[at], beside, near, pixels.flags[at])
-            _advance(self.compiled.weights, cells, positions, part[2], Trunk(trunk.base[at], trunk.hidden[at]))
-
-        if self.each is None or count < self.least or not self.single:
-            advance((0, count, self.workspaces[0]))
-        else:  # the pixels of one line do not depend on each other
-            edges = [count * k // self.parts for k in range(self.parts + 1)]
-            self.each(advance, list(zip(edges, edges[1:], self.workspaces, strict=False)))
+        positions = Positions(
+            pixels.value_cell, pixels.cell, pixels.beside.reshape(-1), np.stack(pixels.near), pixels.flags
+        )
+        _advance(self.compiled.flat_weights, self.flat_cells, positions, self.flat_work, trunk)
         return CompiledPrediction(self.compiled, trunk)
 
 
@@ -226,11 +217,10 @@ class CompiledPrediction:
 
     def channel(self, k: int) -> CompiledMixture:
         """Implements `exact.Prediction.channel`."""
-        config, (count, columns) = self.compiled.config, self.trunk.hidden.shape
-        found = components_of(count, config.mixtures)
-        head, buffer = self.compiled.heads[k], self.compiled.kernel.buffer(TOGETHER, columns // 3)
+        config, head = self.compiled.config, self.compiled.heads[k]
+        found = components_of(len(self.trunk.hidden), config.mixtures)
         base = self.trunk.base[:, CODING_ORDER[k]]
-        describe(head, self.trunk.hidden, k, base, self._conditions(k), buffer, found)
+        describe(head, self.trunk.hidden, k, base, self._conditions(k), self.compiled.head_work(), found)
         return CompiledMixture(found, head.tables)
 
     def read_line(self, codes: Codes, counts: Ints, channels: Sequence[int]) -> Bytes:
@@ -240,12 +230,11 @@ class CompiledPrediction:
         counts: pixels of each image; channels: in the order in which they are coded. Raises DamagedError for what no
         encoder writes.
         """
-        config, (count, columns) = self.compiled.config, self.trunk.hidden.shape
-        buffer = self.compiled.kernel.buffer(TOGETHER, columns // 3)
-        found = components_of(count, config.mixtures)
-        work = LineWork(self.errors[:CONDITIONS], buffer, found, np.array(channels, np.int64))
+        own, count = self.compiled, len(self.trunk.hidden)
+        found = components_of(count, own.config.mixtures)
+        work = LineWork(self.errors[:CONDITIONS], own.head_work(), found, np.array(channels, np.int64))
         line = np.empty((count, len(channels)), np.uint8)
-        if not read_line(tuple(self.compiled.heads), self.trunk, codes, counts, work, line):
+        if not read_line(own.flat_heads, self.trunk, codes, counts, work, line):
             raise damaged()
         return line
 

@@ -8,6 +8,7 @@ its distribution by bisection, so that four of sixteen are computed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from bfncodec.coding.cdf import NIBBLE, SUM_BITS
 from bfncodec.coding.rangecoder import PRECISION, Codes, total
 from bfncodec.networks.convnet.config import CODING_ORDER, INPUT_SCALE, LOG_SCALE_RANGE, MEAN_SCALE
 from bfncodec.networks.convnet.mixture import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL
-from bfncodec.networks.kernels import COLUMNS
+from bfncodec.networks.kernels import COLUMNS, ProductKernel
 from bfncodec.networks.products import MOST, Linear, finish, most_of, multiply, quantise
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
 from bfncodec.runtime.jit import compiled
@@ -65,11 +66,21 @@ class Components(NamedTuple):
     inverse: Floats32
 
 
+class HeadWork(NamedTuple):
+    """Buffers for the heads of N = TOGETHER pixels."""
+
+    buffer: Array  # left factors of the kernel, [N, C]
+    unit: Floats32  # value of one unit of each row, [N]
+    hidden: Floats32  # [C]
+    sums: Ints32  # [N, the most columns]
+    out: Floats32  # [the most columns]
+
+
 class LineWork(NamedTuple):
     """Buffers for a line of n pixels of C channels."""
 
     errors: Floats32  # differences of channels that others are conditioned on, [CONDITIONS, n]
-    buffer: Array  # left factors, see `describe`
+    head: HeadWork
     found: Components
     order: Ints  # the channel that is coded k-th, [C]
 
@@ -80,30 +91,40 @@ def components_of(count: int, mixtures: int) -> Components:
     return Components(np.empty((count, mixtures), np.int32), mean, inverse)
 
 
+def head_work(heads: Sequence[Head], width: int, kernel: ProductKernel) -> HeadWork:
+    """Room for the heads of a network of some width."""
+    columns = COLUMNS * max(len(head.linear.panels) for head in heads)
+    return HeadWork(
+        buffer=kernel.buffer(TOGETHER, width),
+        unit=np.empty(TOGETHER, np.float32),
+        hidden=np.empty(width, np.float32),
+        sums=np.empty((TOGETHER, columns), np.int32),
+        out=np.empty(columns, np.float32),
+    )
+
+
 # ---- distributions ------------------------------------------------------------------------------
 
 
 @compiled
 def describe(
-    head: Head, trunk: Floats32, k: int, base: Array, errors: Floats32, buffer: Array, found: Components
+    head: Head, trunk: Floats32, k: int, base: Array, errors: Floats32, work: HeadWork, found: Components
 ) -> None:
     """`Prediction.channel` of the k-th channel. trunk: [n, 3 C]; base: [n]; errors, one line for each slope: [slopes,
-    n]; buffer: left factors, [TOGETHER, C]; the mixtures go to `found`.
+    n]; the mixtures go to `found`.
     """
     count, width, mixtures = len(trunk), trunk.shape[1] // 3, found.weight.shape[1]
-    hidden, out = np.empty(width, np.float32), np.empty(len(head.linear.scale), np.float32)
-    sums = np.empty((TOGETHER, COLUMNS * len(head.linear.panels)), np.int32)
-    unit = np.empty(TOGETHER, np.float32)
+    hidden, out, unit = work.hidden, work.out[: len(head.linear.scale)], work.unit
     for start in range(0, count, TOGETHER):
         rows = min(TOGETHER, count - start)
         for n in range(rows):
             for c in range(width):
                 hidden[c] = max(trunk[start + n, k * width + c], NONE)
-            unit[n] = quantise(hidden, buffer[n])
-        multiply(buffer, head.linear, sums, rows)
+            unit[n] = quantise(hidden, work.buffer[n])
+        multiply(work.buffer, head.linear, work.sums, rows)
         for n in range(rows):
             at = start + n
-            finish(sums[n], unit[n], head.linear, out)
+            finish(work.sums[n], unit[n], head.linear, out)
             centre = np.float32(base[at])
             for j in range(len(out) - 3 * mixtures):
                 centre += out[3 * mixtures + j] * errors[j, at]
@@ -241,7 +262,7 @@ def read_line(heads: tuple[Head, ...], trunk: Trunk, codes: Codes, counts: Ints,
     for k in range(len(work.order)):
         channel, head = work.order[k], heads[k]
         values = line[:, channel]
-        describe(head, trunk.hidden, k, trunk.base[:, channel], work.errors[:k], work.buffer, work.found)
+        describe(head, trunk.hidden, k, trunk.base[:, channel], work.errors[:k], work.head, work.found)
         start = 0
         for i in range(len(counts)):
             end = start + counts[i]

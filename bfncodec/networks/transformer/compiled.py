@@ -28,7 +28,7 @@ from bfncodec.networks.products import (
 from bfncodec.networks.transformer.config import HASH_MULTIPLIER
 from bfncodec.networks.transformer.weights import WEIGHT_TOTAL, BlockWeights, TransformerWeights
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
-from bfncodec.runtime.jit import compiled
+from bfncodec.runtime.jit import compiled, flat
 
 TOGETHER = 24  # rows that go through the network at once
 TOTAL = np.float32(WEIGHT_TOTAL)
@@ -88,6 +88,8 @@ class KVCache(NamedTuple):
 class Workspace(NamedTuple):
     """Buffers for N = TOGETHER rows and for the attention of one."""
 
+    window: Ints  # of each row [N]
+    step: Ints  # [N]
     x: Floats32  # [N, d]
     q: Array  # [N, d], as the kernel has it
     unit: Floats32  # [N]
@@ -117,6 +119,7 @@ class CompiledTransformer:
             weights.far,
             tables.exp2_table(),
         )
+        self.flat_weights = flat(self.weights)
 
     def start(self, windows: int, teeth: int, steps: int, block: int = 1) -> CompiledTransformerState:
         """Implements `ExactTransformer.start` for one tooth; a call of `predict` may be of any number of steps."""
@@ -154,6 +157,7 @@ class CompiledTransformerState:
         self.symbols = np.full((windows, self.reach + steps), config.symbols, np.int16)
         self.caches = tuple(_cache(config, windows, min(steps, span), compiled.kernel) for span in config.spans(1))
         self.work = _workspace(compiled, max(cache.key_scale.shape[2] for cache in self.caches))
+        self.flat_caches, self.flat_work, self.flat_symbols = flat(self.caches), flat(self.work), flat(self.symbols)
 
     def reveal(self, first: int, symbols: Bytes) -> None:
         """Implements `exact.TransformerState.reveal`."""
@@ -163,7 +167,7 @@ class CompiledTransformerState:
         """Implements `exact.TransformerState.predict`."""
         own, count = self.compiled, last - first
         found = np.empty((self.windows * count, own.config.symbols), np.int32)
-        _forward(own.weights, self.caches, self.symbols, self.reach, first, count, self.work, found)
+        _forward(own.flat_weights, self.flat_caches, self.flat_symbols, self.reach, first, count, self.flat_work, found)
         return found.reshape(self.windows, count, -1)
 
 
@@ -187,6 +191,8 @@ def _workspace(compiled: CompiledTransformer, slots: int) -> Workspace:
     linears = (layer.qkv, layer.out, layer.up, layer.down, compiled.weights.head)
     columns = COLUMNS * max(len(linear.panels) for linear in linears)
     return Workspace(
+        window=np.zeros(TOGETHER, np.int64),
+        step=np.zeros(TOGETHER, np.int64),
         x=np.zeros((TOGETHER, config.width), np.float32),
         q=kernel.buffer(TOGETHER, config.width),
         unit=np.zeros(TOGETHER, np.float32),
@@ -212,8 +218,10 @@ def _forward(
     caches: a `KVCache` for every layer; symbols: int16 [windows, reach + steps]; found: int32 [windows count, symbols]
     """
     for start in range(0, len(found), TOGETHER):
-        row = np.arange(start, min(start + TOGETHER, len(found)))
-        window, step = row // count, first + row % count
+        rows = min(TOGETHER, len(found) - start)
+        window, step = work.window[:rows], work.step[:rows]
+        for n in range(rows):
+            window[n], step[n] = (start + n) // count, first + (start + n) % count
         _embed(weights.embedding, symbols, reach, window, step, work)
         for i in range(len(caches)):
             _advance(weights.layers[i], caches[i], weights.near, weights.far, window, step, work)

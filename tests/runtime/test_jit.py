@@ -1,0 +1,201 @@
+"""Kernels as they are called, and their machine code as it is kept."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+from bfncodec.runtime import kept
+from bfncodec.runtime.arrays import Array
+from bfncodec.runtime.jit import Kernel, compiled, flat, is_kept
+from support.commands import ENVIRONMENT
+
+
+class Pair(NamedTuple):
+    """Arguments in a tuple."""
+
+    x: Array
+    scale: Any
+    many: bool
+
+
+@compiled
+def weighed(pairs: Any, y: Any, shift: int, out: Any) -> bool:
+    """Add up columns of what may be laid out in any way."""
+    for pair in pairs:
+        for i in range(pair.x.shape[0]):
+            for j in range(pair.x.shape[1]):
+                out[i] += pair.x[i, j] * pair.scale + y[j] + shift
+    return bool(pairs[0].many)
+
+
+@compiled
+def first_of(x: Any) -> Any:
+    return x[0]
+
+
+@compiled
+def double(x: Any) -> None:
+    for i in range(len(x)):
+        x[i] *= 2
+
+
+Write = Callable[[str], Kernel]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Make a module ``ofkernels`` with a kernel ``entry(x)`` that returns an expression; a cache of its own."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def make(expression: str) -> Kernel:
+        head = "from bfncodec.runtime.jit import compiled\n@compiled\ndef entry(x):\n"
+        (tmp_path / "ofkernels.py").write_text(f"{head}    return {expression}\n")
+        sys.modules.pop("ofkernels", None)
+        importlib.invalidate_caches()
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+        entry: Kernel = importlib.import_module("ofkernels").entry
+        return entry
+
+    return make
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["C", "F", "sliced", "read only", "empty"])
+def test_arguments_arrive(layout: str) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3, 4)).astype(np.float32)
+    if layout == "F":
+        x = np.asfortranarray(x)
+    elif layout == "sliced":
+        x = rng.standard_normal((6, 8)).astype(np.float32)[::2, 1::2]
+    elif layout == "empty":
+        x = np.zeros((3, 0), np.float32)
+    x.flags.writeable = layout != "read only"
+    pairs = (Pair(x, np.float32(0.5), False), Pair(x, np.float32(-3), True))
+    for given in (pairs, flat(pairs)):
+        for many in (np.arange(9), np.arange(9)[::-2]):
+            found, wanted = np.zeros(3), np.zeros(3)
+            assert weighed(given, many, -7, found) is False
+            assert weighed.function(pairs, many, -7, wanted) is False
+            np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.slow
+def test_results_come_back() -> None:
+    for value in (np.int64(-5), np.float32(1 / 3), np.bool_(True), np.bool_(False)):
+        found = first_of(np.array([value]))
+        assert found == value
+    x = np.arange(4)
+    assert double(x) is None
+    assert x.tolist() == [0, 2, 4, 6]
+
+
+def test_what_kernels_do_not_take() -> None:
+    for value in ("text", [1], None, 1.5):
+        with pytest.raises(TypeError, match="expected an array, a number or a tuple"):
+            flat(value)
+
+
+@pytest.mark.slow
+def test_kernels_are_compiled_unless_their_source_is_another(write: Write) -> None:
+    first = write("x + 1")
+    assert not is_kept(first)
+    assert first(1) == 2
+    assert is_kept(first)
+    assert is_kept(write("x + 1"))
+    assert not is_kept(write("x + 1000"))
+
+
+@pytest.mark.slow
+def test_kept_code_runs_without_numba(write: Write, tmp_path: Path) -> None:
+    assert write("x + 1")(1) == 2
+    code = "import sys, ofkernels; print(ofkernels.entry(1), 'numba' in sys.modules)"
+    paths = f"{tmp_path}:{ENVIRONMENT['PYTHONPATH']}"
+    command = [sys.executable, "-B", "-c", code]
+    environment = ENVIRONMENT | {"PYTHONPATH": paths, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "2 False\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", ["cut", "one bit", "empty", "no object file"])
+def test_kept_code_that_is_damaged_is_compiled_again(change: str, write: Write) -> None:
+    entry = write("x + 1")
+    assert entry(1) == 2
+    place = entry.place
+    assert place is not None
+    [file] = place.iterdir()
+    whole = file.read_bytes()
+    if change == "no object file":  # and yet the checksum is right
+        kept.save(place, file.name, kept.MachineCode(b"nonsense", "int64", 0, None))
+    else:
+        flipped = bytearray(whole)
+        flipped[len(flipped) // 2] ^= 1
+        file.write_bytes({"cut": whole[:-1], "one bit": bytes(flipped), "empty": b""}[change])
+    assert kept.load(place, file.name) is None
+    assert write("x + 1")(1) == 2
+    assert kept.load(place, file.name) is not None
+
+
+def test_code_is_not_kept_for_sources_that_were_changed_after_they_were_read(write: Write) -> None:
+    entry = write("x + 1")
+    assert entry.place is not None
+    entry.since -= 3600 * 10**9
+    assert entry.place is None
+    assert not is_kept(entry)
+
+
+def test_code_of_functions_inside_of_others_is_not_kept() -> None:
+    shift = 3
+
+    @compiled
+    def shifted(x: int) -> int:
+        return x + shift
+
+    assert shifted.place is None
+
+
+def test_code_depends_on_all_that_it_is_made_of(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = write("x + 1")
+    found = {entry.place}
+    monkeypatch.setenv("NUMBA_OPT", "1")
+    found.add(entry.place)
+    monkeypatch.setenv("NUMBA_CPU_NAME", "generic")
+    found.add(entry.place)
+    assert len(found) == 3
+    networks = Path(kept.ROOT) / "networks"
+    sources = kept._sources(networks / "transformer" / "compiled.py")
+    assert {networks / "instructions.py", networks / "products.py", networks / "transformer" / "config.py"} < set(
+        sources
+    )
+
+
+@pytest.mark.skipif(not hasattr(sys, "getuid") and not hasattr(__import__("os"), "geteuid"), reason="owners of files")
+def test_code_of_another_user_is_not_loaded(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = write("x + 1")
+    place = entry.place
+    assert place is not None
+    kept.save(place, kept.symbol(entry.function, ["int"]), kept.MachineCode(b"", "int64", 0, None))
+    assert is_kept(entry)
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
+    assert not is_kept(entry)
+    assert kept.load(place, kept.symbol(entry.function, ["int"])) is None
+
+
+def test_only_the_latest_folders_are_left(tmp_path: Path) -> None:
+    code = kept.MachineCode(b"", "none", 0, None)
+    for i in range(kept.MOST_FOLDERS + 3):
+        kept.save(tmp_path / str(i), "entry", code)
+    assert len(list(tmp_path.iterdir())) == kept.MOST_FOLDERS
+    kept.save(None, "entry", code)  # nowhere
