@@ -198,11 +198,15 @@ class Implementations(Generic[Weights, Network]):
     ) -> None:
         self.architecture, self.device = architecture, device
         self.weights = architecture.weights(values, tensors)
+        self._seconds = 0.0  # of all work so far
 
     def kernels_pay(self, seconds: float) -> bool:
-        """Return whether compiled kernels are to do work that takes about so long without them."""
+        """Return whether compiled kernels are to do work that takes about so long without them, as they do sooner or
+        later for short work that comes again and again.
+        """
+        self._seconds += seconds
         kernels = self.architecture.kernels
-        return kernels is not None and self.device == "cpu" and kernels_pay(seconds, kernels)
+        return kernels is not None and self.device == "cpu" and kernels_pay(self._seconds, kernels)
 
     def fastest(self, seconds: float) -> Network:
         """Return the implementation for work that takes about so long without compiled kernels."""

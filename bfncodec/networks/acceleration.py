@@ -1,9 +1,9 @@
 """The decision between compiled kernels and plain NumPy and torch, which compute the same integers.
 
 Kernels need Numba (the extra ``fast``). The first process on a machine takes half a minute to compile them and keep
-them on disk, so short work is done without until then. Later ones load them in a few milliseconds, without Numba. The
-environment variable ``BFNCODEC_JIT`` decides instead: ``always`` or ``never``; any other value, or none, leaves it to
-:func:`kernels_pay`.
+them on disk, so short work is done without until there has been much of it. Later processes load them in a few
+milliseconds, without Numba. The environment variable ``BFNCODEC_JIT`` decides instead: ``always`` or ``never``; any
+other value, or none, leaves it to :func:`kernels_pay`.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from support.places import DEMO_FILES
 pytest.importorskip("numba")
 
 import bfncodec
+from bfncodec.codecs.base import Architecture, Implementations
 from bfncodec.codecs.image import ImageCodec
 from bfncodec.coding.mixing.compiled import CompiledMixer
 from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
@@ -401,6 +402,14 @@ def test_short_work_does_not_wait_for_kernels_to_be_compiled(monkeypatch: pytest
         (Stated(work=False), [False, False]),
     ):
         assert [acceleration.kernels_pay(s, kernels) for s in seconds] == expected
+
+
+def test_short_work_that_comes_again_and_again_is_long_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(acceleration.SWITCH, raising=False)
+    architecture = Architecture[None, str](lambda *_: None, lambda *_: "exact", lambda _: "compiled", Stated())
+    network = Implementations(architecture, {}, {}, "cpu")
+    found = [network.fastest(acceleration.COMPILING_SECONDS / 2) for _ in range(4)]
+    assert found == ["exact", "exact", "compiled", "compiled"]
 
 
 def test_the_switch_decides_about_kernels_that_work(monkeypatch: pytest.MonkeyPatch) -> None:
