@@ -226,11 +226,25 @@ def matching(identity: bytes) -> list[ModelInfo]:
     Models of one SHA-256 are one. Raises ModelNotFoundError, which names the model where it is a published one.
     """
     models, wanted = _everything(), identity.hex()
-    found = {_hash_of(model): model for model in reversed(models) if _hash_of(model).startswith(wanted)}
+    stating = [model for model in models if _may_have(model, wanted)]  # hashing all takes longer than coding a text
+    found = _with_hash(stating, wanted) or _with_hash(models, wanted)
     if found and len(identity) >= ID_BYTES:
         return list(reversed(found.values()))
     known = next((model for model in published() if model.sha256.startswith(wanted)), None)
     raise _missing(f"{known.name} (SHA-256 {known.sha256}, {known.where})" if known else wanted, models)
+
+
+def _may_have(info: ModelInfo, wanted: str) -> bool:
+    """Return whether a model says that its SHA-256 begins with some digits, or does not say."""
+    try:
+        return (info.path / STATED).read_text(encoding="ascii").startswith(wanted)
+    except (OSError, ValueError):
+        return True
+
+
+def _with_hash(models: list[ModelInfo], wanted: str) -> dict[str, ModelInfo]:
+    """Return the models whose SHA-256 begins with some digits, by it, the last first; of equal ones the first."""
+    return {_hash_of(model): model for model in reversed(models) if _hash_of(model).startswith(wanted)}
 
 
 def default(role: str, level: int = DEFAULT_LEVEL) -> ModelInfo:

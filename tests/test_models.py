@@ -119,3 +119,25 @@ def borrow(folder: Path, name: Any) -> models.ModelInfo:
     config = {"name": "other", "role": "archive", "network": {}, "weights": name}
     (path / models.CONFIG).write_text(json.dumps(config))
     return models.read(path)
+
+
+def test_only_models_that_state_the_hash_of_a_file_are_hashed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, hashed = {}, list[str]()
+    for name in ("first", "second", "third"):
+        put(folder, name)
+        info = models.find(name)
+        found[name] = info.id
+        (info.path / models.STATED).write_text(info.sha256)
+    hash_of = models._hash_of
+    monkeypatch.setattr(models, "_hash_of", lambda info: hashed.append(info.name) or hash_of(info))
+    assert [info.name for info in models.matching(found["second"])] == ["second"]
+    assert set(hashed) == {"second"}
+
+
+def test_a_model_that_states_another_hash_is_found_and_refused(folder: Path) -> None:
+    put(folder, "first")
+    info = models.find("first")
+    (info.path / models.STATED).write_text("0" * 64)
+    [again] = models.matching(info.id)
+    with pytest.raises(ModelError, match="damaged or were changed"):
+        again.check()

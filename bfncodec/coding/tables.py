@@ -27,17 +27,17 @@ LOGISTIC_VARIANCE = 3.289868133696453  # of scale 1, pi^2 / 3
 NORMAL_STEPS = 512  # table steps per standard deviation
 NORMAL_BITS = 30  # probability 1 is this power of two
 NORMAL_LIMIT = 8  # the distribution is cut at plus and minus this many standard deviations
+_FINE = 96
 _PI = Decimal("3.14159265358979323846264338327950288")
 
 
 @lru_cache(maxsize=1)
 def exp2_table() -> Ints32:
     """2^(EXP2_BITS - i / EXP2_STEPS) rounded, i = 0 … 21 EXP2_STEPS; the last entries are 0."""
-    values = []
     with localcontext(_CONTEXT):
-        for i in range(21 * EXP2_STEPS + 1):
-            power = (_LN2 * (Decimal(EXP2_BITS * EXP2_STEPS - i) / EXP2_STEPS)).exp()
-            values.append(int(power.to_integral_value(ROUND_HALF_EVEN)))
+        octave = [(_LN2 * (Decimal(-i) / EXP2_STEPS)).exp() for i in range(EXP2_STEPS)]
+        powers = [octave[i % EXP2_STEPS] * 2**EXP2_BITS / 2 ** (i // EXP2_STEPS) for i in range(21 * EXP2_STEPS + 1)]
+        values = [int(power.to_integral_value(ROUND_HALF_EVEN)) for power in powers]
     values[-1] = 0
     return np.array(values, dtype=np.int32)
 
@@ -46,14 +46,17 @@ def exp2_table() -> Ints32:
 def logistic_table() -> Ints32:
     """2^LOGISTIC_BITS / (1 + exp(-z)) rounded, for z = (i - LIMIT STEPS) / STEPS, i = 0 … 2 LIMIT STEPS; 0 and 2^BITS
     at the ends.
+
+    exp(-z) is a running product in units of 2^-_FINE, which leaves it far below one unit of error.
     """
     half = LOGISTIC_LIMIT * LOGISTIC_STEPS
-    upper, power = [], Decimal(1)
+    one = power = 1 << _FINE
     with localcontext(_CONTEXT):
-        ratio = (Decimal(-1) / LOGISTIC_STEPS).exp()
-        for _ in range(half + 1):  # z = i / STEPS; 30 digits leave the running product far below one unit of error
-            upper.append(int((Decimal(1 << LOGISTIC_BITS) / (1 + power)).to_integral_value(ROUND_HALF_EVEN)))
-            power *= ratio
+        ratio = int((Decimal(-1) / LOGISTIC_STEPS).exp() * one)
+    upper = []
+    for _ in range(half + 1):  # z = i / STEPS
+        upper.append(((one << (LOGISTIC_BITS + 1)) // (one + power) + 1) >> 1)
+        power = power * ratio >> _FINE
     upper[-1] = 1 << LOGISTIC_BITS
     lower = [(1 << LOGISTIC_BITS) - v for v in reversed(upper[1:])]
     return np.array(lower + upper, dtype=np.int32)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bfncodec.runtime.arrays import Array, Floats32
+from bfncodec.runtime.arrays import Array, Bytes, Floats32
 
 Shapes = dict[str, tuple[int, ...]]
 Tensors = Mapping[str, Array]
@@ -87,7 +88,11 @@ def table_rows(tensors: Tensors, name: str) -> NDArray[np.int8]:
     stored = tensors[f"{name}.q"]
     if stored.dtype != np.uint8:
         return integers(tensors, f"{name}.q")
-    byte, levels = np.arange(256), integers(tensors, CODEBOOK)
+    return _unpacked(stored, integers(tensors, CODEBOOK))
+
+
+def _unpacked(stored: Bytes, levels: NDArray[np.int8]) -> NDArray[np.int8]:
+    byte = np.arange(256)
     pairs = np.stack([levels[byte % 16], levels[byte // 16]], 1).view(np.int16)[:, 0]  # copied as one number
     return pairs[stored].view(np.int8).reshape(len(stored), -1)
 
@@ -120,16 +125,42 @@ class LinearWeights:
 
 @dataclass(frozen=True)
 class TableWeights:
-    """Rows of int8 with a scale each, of one table or of several of the same width: int8 [rows, d], float32 [rows].
+    """Rows with a scale each, of one table or of several of the same width.
 
     They are looked up and never multiplied with one another, so that tables may be stored in 4 bits (`table_rows`).
+
+    Attributes
+    ----------
+    stored
+        The rows as they are stored: int8 [rows, d], or uint8 [rows, d / 2], two numbers of 4 bits in a byte.
+    scale
+        float32 [rows].
+    levels
+        What these numbers stand for, int8 [16]; unused where there are none.
     """
 
-    rows: NDArray[np.int8]
+    stored: Array
     scale: Floats32
+    levels: NDArray[np.int8]
 
     @classmethod
     def of(cls, tensors: Tensors, names: Sequence[str]) -> TableWeights:
-        """Return the stored tables NAME.q and NAME.s of all names, behind each other."""
-        rows = np.concatenate([table_rows(tensors, name) for name in names])
-        return cls(rows, np.concatenate([floats(tensors, f"{name}.s") for name in names]))
+        """Return the stored tables NAME.q and NAME.s of all names, behind each other. Raises ValueError for tables of
+        another type than the first.
+        """
+        coarse = tensors[f"{names[0]}.q"].dtype == np.uint8
+        found = [tensors[f"{name}.q"] if coarse else integers(tensors, f"{name}.q") for name in names]
+        if any(table.dtype != found[0].dtype for table in found):
+            raise ValueError(f"expected {names[0]}.q and those behind it of one type")
+        levels = integers(tensors, CODEBOOK) if coarse else np.zeros(16, np.int8)
+        return cls(np.concatenate(found), np.concatenate([floats(tensors, f"{name}.s") for name in names]), levels)
+
+    @property
+    def coarse(self) -> bool:
+        """Whether the rows are stored in 4 bits."""
+        return self.stored.dtype == np.uint8
+
+    @cached_property
+    def rows(self) -> NDArray[np.int8]:
+        """The rows as numbers, int8 [rows, d]."""
+        return _unpacked(self.stored, self.levels) if self.coarse else self.stored

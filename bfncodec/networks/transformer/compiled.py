@@ -41,7 +41,9 @@ class Embedding(NamedTuple):
 
     rows: NDArray[np.int8]
     scale: Floats32
-    tables: NDArray[np.int8]  # [rows of all tables, width / orders]
+    tables: NDArray[np.int8]  # [rows of all tables, width / orders], or half as many bytes of two numbers of 4 bits
+    levels: NDArray[np.int8]  # that these stand for [16]
+    coarse: bool  # whether tables are of 4 bits
     table_scale: Floats32
     orders: Ints  # symbols that are hashed
     bits: Ints  # log2 of the rows of each table
@@ -131,7 +133,9 @@ def _embedding(weights: TransformerWeights) -> Embedding:
     table = weights.embed if weights.ngrams is None else weights.ngrams
     orders, bits = (np.array([pair[k] for pair in ngrams], np.int64) for k in range(2))
     first = np.cumsum(1 << bits) - (1 << bits)
-    return Embedding(weights.embed.rows, weights.embed.scale, table.rows, table.scale, orders, bits, first)
+    stored = table.stored.view(np.int8)
+    rows, scale = weights.embed.rows, weights.embed.scale
+    return Embedding(rows, scale, stored, table.levels, table.coarse, table.scale, orders, bits, first)
 
 
 def _layer(block: BlockWeights, kernel: ProductKernel) -> Layer:
@@ -231,7 +235,7 @@ def _forward(
 @compiled
 def _embed(embedding: Embedding, symbols: Array, reach: int, window: Ints, step: Ints, work: Workspace) -> None:
     """`TransformerState._embed`, to x. window, step: of each row"""
-    part = embedding.tables.shape[1]
+    part = embedding.tables.shape[1] * (2 if embedding.coarse else 1)
     for n in range(len(step)):
         x, end = work.x[n], step[n] + reach
         row = np.int64(symbols[window[n], end - 1])
@@ -243,8 +247,14 @@ def _embed(embedding: Embedding, symbols: Array, reach: int, window: Ints, step:
                 h = ((h + symbols[window[n], k] + 1) * HASH_MULTIPLIER) & 0xFFFFFFFF
                 h ^= h >> 15
             row = ((h * HASH_MULTIPLIER & 0xFFFFFFFF) >> (32 - embedding.bits[o])) + embedding.first[o]
-            for i in range(part):
-                x[o * part + i] += np.float32(embedding.tables[row, i]) * embedding.table_scale[row]
+            numbers, scale, target = embedding.tables[row], embedding.table_scale[row], x[o * part : (o + 1) * part]
+            if embedding.coarse:
+                for i in range(len(numbers)):
+                    target[2 * i] += np.float32(embedding.levels[numbers[i] & 15]) * scale
+                    target[2 * i + 1] += np.float32(embedding.levels[(numbers[i] >> 4) & 15]) * scale
+            else:
+                for i in range(part):
+                    target[i] += np.float32(numbers[i]) * scale
 
 
 @compiled
