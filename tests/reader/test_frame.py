@@ -23,7 +23,7 @@ from reader.frame import varint
 from reader.methods import Limits
 from reader.mutants import described, ours_of, run, same, theirs_of
 from reader.objects import Array, read
-from reader.sources import sources
+from reader.sources import longs, sources
 from support.places import GOLDEN
 from support.strategies import arrays, images, number_arrays
 
@@ -204,6 +204,13 @@ def test_verdicts_of_mutants() -> None:
     verdicts, apart = run(2000, 0, sources())
     assert not [blob.hex() for blob, *_ in apart]
     assert {"damaged", "newer", "bytes", "array"} <= set(verdicts)
+
+
+@pytest.mark.slow
+def test_verdicts_of_mutants_of_long_files() -> None:
+    verdicts, apart = run(1000, 0, [*longs(), *sources()[:6]])
+    assert not [blob.hex() for blob, *_ in apart]
+    assert {"damaged", "newer", "bytes", "text"} <= set(verdicts)
 
 
 @pytest.mark.long
