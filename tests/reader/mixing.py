@@ -15,15 +15,15 @@ from reader.arithmetic import logistic_table
 from reader.frequencies import total
 from reader.rangecoder import RangeDecoder
 
-SHARED, OWN = (2, 4, 6, 12, 16, 24), (2, 4)
+SHARED, OWN = (2, 4, 6, 12, 24), (2, 4)
 LEVELS = (0, 1, 2, 3, 4, 6, 9, 14, 24, 48, 100)
 TYPICAL = (0, 1, 2, 3, 4, 7, 11, 18, 33, 70, 150)
 M64, GOLDEN, SHORT = (1 << 64) - 1, 0x9E3779B97F4A7C15, 0x9E3779B1
 POWERS = [pow(0xD6E8FEB86659FD93, k, 1 << 64) for k in range(25)]
 Row = tuple[int, list[int], list[int]]
 """Tag, symbols and counts."""
-Q1, Q2, Q3, Q4 = (pow(0xD6E8FEB86659FD93, k, 1 << 64) for k in range(21, 25))
-PLACES = 8
+Q1, Q2, Q3, Q4, Q5 = (pow(0xD6E8FEB86659FD93, k, 1 << 64) for k in range(21, 26))
+PLACES, STATES, DELIMITERS = 9, 1089, b'\n,; \t:|=/"<>'
 
 
 @lru_cache(maxsize=1)
@@ -51,30 +51,52 @@ class Place:
     first: int = 0
     key: int = 0
     column: int = 0
+    passed: int = 0
+    agreed: int = 0
     line: list[int] = field(default_factory=lambda: [0] * 256)
     above: list[int] = field(default_factory=lambda: [0] * 256)
 
     def hashes(self, last: int) -> list[int]:
         at = min(self.column, 253)
         left, over, right = self.above[at : at + 3]
-        first, key = self.part + self.first * Q1, self.part + self.key * Q1
+        behind, counterpart, ahead = self.above[self.passed : self.passed + 3]
+        first = self.part + self.first * Q1
         return [
             self.word + last * Q2,
             self.word + self.before * Q1,
             over * Q1 + min(self.column, 255) * Q2,
             first + last * Q2,
-            key,
-            key + self.number * Q2,
+            self.part + self.key * Q1 + self.number * Q2,
             first + self.number * Q2,
             left * Q1 + over * Q2 + right * Q3 + last * Q4,
+            behind * Q1 + counterpart * Q2 + ahead * Q3 + last * Q4 + min(self.agreed, 3) * Q5,
+            counterpart * Q1 + self.number * Q2 + self.agreed * Q3,
         ]
 
+    def chosen(self, node: int) -> int:
+        counterpart, known = self.above[self.passed + 1] | 256, node.bit_length()
+        agrees = counterpart >> 9 - known == node
+        says = 1 + (counterpart >> 8 - known & 1) if agrees else 0
+        return ((min(self.number, 31) * 4 + min(self.agreed, 3)) * 3 + says) * 8 + known - 1
+
+    def align(self, byte: int) -> None:
+        counterpart = self.above[self.passed + 1]
+        self.agreed = self.agreed + 1 if byte == counterpart else 0
+        if byte == 10:
+            self.passed = self.agreed = 0
+        elif byte in DELIMITERS:
+            if byte in self.above[self.passed + 1 :]:
+                self.passed = self.above.index(byte, self.passed + 1)
+        elif counterpart not in DELIMITERS and self.passed < 253:
+            self.passed += 1
+
     def reveal(self, byte: int) -> None:
+        self.align(byte)
         letter = byte + 32 if 65 <= byte <= 90 else byte
         known = 97 <= letter <= 122 or byte >= 128
         self.before = self.before if known else self.word or self.before
         self.word = (self.word + letter + 1) * POWERS[1] & M64 if known else 0
-        if byte in b'\n,; \t:|=/"<>':
+        if byte in DELIMITERS:
             self.latest = self.part or self.latest
             self.first = self.first or self.part
             self.part, self.number = 0, self.number + 1
@@ -110,7 +132,7 @@ class Bit:
 
     node: int
     states: list[int]
-    longest: int
+    sets: tuple[int, ...]
     inputs: list[int]
     bias: int
     p: int
@@ -127,14 +149,14 @@ class Mixer:
         self.table: dict[int, Row] = {}
         self.history = [[256] * 24 for _ in range(lanes)]
         self.places = [Place() for _ in range(lanes)]
-        self.hits = [[_first_hits(n, state) for state in range(363)] for n in alike]
-        self.trials = [[20 << 16] * 363 for _ in alike]
-        self.logits = [[0] * 363 for _ in alike]
+        self.hits = [[_first_hits(n, state) for state in range(STATES)] for n in alike]
+        self.trials = [[20 << 16] * STATES for _ in alike]
+        self.logits = [[0] * STATES for _ in alike]
         for context in range(len(alike)):
-            for state in range(363):
+            for state in range(STATES):
                 self._follow(context, state)
         first = [1 << 20, *(209715 if n >= 7 else 104858 for n, _ in self.contexts), *[60000] * PLACES, 0]
-        self.sets = [list(first) for _ in range(len(self.contexts) + 1)] + [[0] * len(first) for _ in range(512)]
+        self.sets = [list(first) for _ in range(len(self.contexts) + 1)] + [[0] * len(first) for _ in range(512 + 3072)]
         self.decisions = [0] * len(self.sets)
         self.bias1, self.bias2 = [0] * 65536, [0] * (1 << min(self.bits, 20))
 
@@ -180,21 +202,23 @@ class Mixer:
                 if (symbol | 256) >> left == node:
                     came[symbol >> left - 1 & 1] += count
             state = 11 * (bisect_right(LEVELS, came[0]) - 1) + bisect_right(LEVELS, came[1]) - 1
-            if counts[0] and (symbols[0] | 256) >> left == node:
-                state += 121 * (1 + (symbols[0] >> left - 1 & 1))
+            for way, times in (0, 121), (1, 363):
+                if counts[way] and (symbols[way] | 256) >> left == node:
+                    state += times * (1 + (symbols[way] >> left - 1 & 1))
             states.append(state)
             inputs.append(self.logits[k][state])
             longest = k + 1 if any(came) and k < len(self.contexts) else longest
         inputs.append(154)
         bias = (((lane.two * 256 + node) * SHORT) & 0xFFFFFFFF) >> (32 - min(self.bits, 20))
         x = self.bias1[lane.last * 256 + node] + self.bias2[bias]
-        for chosen in self._sets(lane, node, longest):
+        sets = self._sets(lane, node, longest)
+        for chosen in sets:
             x += sum(map(mul, self.sets[chosen], inputs))
-        return Bit(node, states, longest, inputs, bias, sigma(x >> 20))
+        return Bit(node, states, sets, inputs, bias, sigma(x >> 20))
 
-    def _sets(self, lane: Lane, node: int, longest: int) -> tuple[int, int, int]:
-        count = len(self.contexts)
-        return longest, count + 1 + node, count + 257 + lane.last
+    def _sets(self, lane: Lane, node: int, longest: int) -> tuple[int, ...]:
+        count, place = len(self.contexts), self.places[lane.number].chosen(node)
+        return longest, count + 1 + node, count + 257 + lane.last, count + 513 + place
 
     def _learn(self, lanes: list[Lane]) -> None:
         width = len(self.contexts) + PLACES + 2
@@ -206,7 +230,7 @@ class Mixer:
                 error = (bit.value << 20) - bit.p
                 self.bias1[lane.last * 256 + bit.node] += 10 * error
                 self.bias2[bit.bias] += 26 * error
-                for chosen in self._sets(lane, bit.node, bit.longest):
+                for chosen in bit.sets:
                     uses[chosen] += 1
                     slopes[chosen] = [g + error * x for g, x in zip(slopes[chosen], bit.inputs, strict=True)]
                 for context, state in enumerate(bit.states):
@@ -220,7 +244,7 @@ class Mixer:
 
     def _turn(self, chosen: int, used: int, slope: list[int]) -> None:
         self.decisions[chosen] += used
-        rate, share = 314400 // (600 + self.decisions[chosen]) + 33, max(used // 64, 1)
+        rate, share = 240000 // (600 + self.decisions[chosen]) + 25, max(used // 42, 1)
         self.sets[chosen] = [
             w + ((g // share * rate + (1 << 24)) >> 25) for w, g in zip(self.sets[chosen], slope, strict=True)
         ]
@@ -228,7 +252,7 @@ class Mixer:
     def _tally(self, context: int, state: int, values: list[int]) -> None:
         self.hits[context][state] += sum(values) << 16
         self.trials[context][state] += len(values) << 16
-        if self.trials[context][state] > 255 << 16:
+        if self.trials[context][state] > 400 << 16:
             self.hits[context][state] >>= 1
             self.trials[context][state] >>= 1
         self._follow(context, state)
@@ -266,7 +290,7 @@ def _counted(row: Row, symbol: int) -> Row:
 
 
 def _first_hits(order: int, state: int) -> int:
-    latest, zeros, ones = state // 121, TYPICAL[state % 121 // 11], TYPICAL[state % 11]
+    latest, zeros, ones = state // 121 % 3, TYPICAL[state % 121 // 11], TYPICAL[state % 11]
     doubt = max(3 / (1 + order), 0.4) if zeros and ones else 3 / (1 + order)
     n0, n1 = zeros + 0.5 * (latest == 1), ones + 0.5 * (latest == 2)
     return floor((n1 + doubt) / (n0 + n1 + 2 * doubt) * float(20 << 16))

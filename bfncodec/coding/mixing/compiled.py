@@ -12,16 +12,21 @@ from numpy.typing import NDArray
 
 from bfncodec.coding.mixing.contexts import ContextMixer, Read, bits_of
 from bfncodec.coding.mixing.places import (
+    AGREED,
     ENDS,
     FAR,
     FIELD,
     FIRST,
     KEY,
     LATEST,
+    MOST_AGREED,
     MOST_COLUMN,
+    MOST_NUMBER,
     NAMES,
+    NEXT,
     NUMBER,
     OTHER,
+    PASSED,
     PLACES,
     POWER,
     WIDTH,
@@ -93,6 +98,8 @@ class Workspace(NamedTuple):
     """One step of at most L streams, as `StepContexts` and `BitPredictions` have it, but streams before contexts."""
 
     below: Ints  # [L, SYMBOLS + 1]
+    counterpart: Ints  # [L]
+    first: Ints  # weight set of the place [L]
     place: Words64  # of one stream [PLACES]
     hash: Words64  # what the hashes of the contexts begin with [O, L]
     slot: Ints  # [O, L]
@@ -103,12 +110,15 @@ class Workspace(NamedTuple):
     nodes: Ints  # the node before each bit [L, BITS]
     state: Ints  # [BITS, L, O]
     longest: Ints  # [BITS, L]
+    set: Ints  # of the place [BITS, L]
     inputs: Ints  # [BITS, L, O + 2]
     bias: Ints  # [BITS, L]
     probability: Ints  # [BITS, L]
     gradient: Ints  # as the state's weights
     decided: Ints  # as the state's decisions, zeros between steps
+    sets: Ints  # those that were used, as far as `_add_slopes` says
     touched: Bytes  # as the state's predictions, zeros between steps
+    states: Ints  # those that were, as far as `_count_bits` says
     counted: Ints  # a set of slots, zeros where nothing is
 
 
@@ -158,6 +168,8 @@ def _workspace(state: MixerState, streams: int) -> Workspace:
 
     return Workspace(
         below=ints(streams, SYMBOLS + 1),
+        counterpart=ints(streams),
+        first=ints(streams),
         place=np.zeros(PLACES, np.uint64),
         hash=np.zeros((count, streams), np.uint64),
         slot=ints(count, streams),
@@ -168,12 +180,15 @@ def _workspace(state: MixerState, streams: int) -> Workspace:
         nodes=ints(streams, BITS),
         state=ints(BITS, streams, count),
         longest=ints(BITS, streams),
+        set=ints(BITS, streams),
         inputs=ints(BITS, streams, count + 2),
         bias=ints(BITS, streams),
         probability=ints(BITS, streams),
         gradient=ints(*state.weights.shape),
         decided=ints(len(state.decisions)),
+        sets=ints(len(state.decisions)),
         touched=np.zeros(len(state.predictions), np.uint8),
+        states=ints(len(state.predictions)),
         counted=ints(max(LEAST_SET, 1 << (2 * count * streams).bit_length())),
     )
 
@@ -251,9 +266,21 @@ def _contexts(state: MixerState, lookups: Lookups, work: Workspace, weight: Ints
             work.below[j, symbol] = below
             below += weight[j, symbol]
         work.below[j, SYMBOLS] = below
+    _find_counterparts(state, work, streams)
     _hash_bytes(state, work, streams)
     _hash_places(state, work, streams)
     _look_up(state, lookups, work, streams)
+
+
+@compiled
+def _find_counterparts(state: MixerState, work: Workspace, streams: Ints) -> None:
+    """Implements `places.counterparts`."""
+    base = len(state.orders) + 1 + 2 * SYMBOLS
+    for j in range(len(streams)):
+        mark = state.marks[streams[j]]
+        number, lately = min(mark[NUMBER], np.uint64(MOST_NUMBER)), min(mark[AGREED], np.uint64(MOST_AGREED))
+        work.counterpart[j] = state.lines[streams[j], 1, np.int64(mark[PASSED]) + 1]
+        work.first[j] = base + (np.int64(number) * (MOST_AGREED + 1) + np.int64(lately)) * NEXT * BITS
 
 
 @compiled
@@ -283,13 +310,21 @@ def _hash_places(state: MixerState, work: Workspace, streams: Ints) -> None:
         place[1] = marks[stream, WORD] + marks[stream, WORD_BEFORE] * FAR[0]
         place[2] = over * FAR[0] + np.uint64(min(column, WIDTH - 1)) * FAR[1]
         place[3] = first + before * FAR[1]
-        place[4] = key
-        place[5] = key + marks[stream, NUMBER] * FAR[1]
-        place[6] = first + marks[stream, NUMBER] * FAR[1]
-        place[7] = np.uint64(lines[stream, 1, at]) * FAR[0] + over * FAR[1]
-        place[7] += np.uint64(lines[stream, 1, at + 2]) * FAR[2] + before * FAR[3]
+        place[4] = key + marks[stream, NUMBER] * FAR[1]
+        place[5] = first + marks[stream, NUMBER] * FAR[1]
+        place[6] = _three(lines[stream, 1], at) + before * FAR[3]
+        passed, agreed = np.int64(marks[stream, PASSED]), marks[stream, AGREED]
+        lately = min(agreed, np.uint64(MOST_AGREED))
+        place[7] = _three(lines[stream, 1], passed) + before * FAR[3] + lately * FAR[4]
+        place[8] = np.uint64(work.counterpart[j]) * FAR[0] + marks[stream, NUMBER] * FAR[1] + agreed * FAR[2]
         for k in range(len(state.places)):
             work.hash[len(state.orders) + k, j] = place[state.places[k]]
+
+
+@inlined
+def _three(line: Bytes, at: Any) -> Any:
+    """Return the hash of three cells of a line."""
+    return np.uint64(line[at]) * FAR[0] + np.uint64(line[at + 1]) * FAR[1] + np.uint64(line[at + 2]) * FAR[2]
 
 
 @compiled
@@ -341,7 +376,7 @@ def _predict(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints
             if o < known and zeros + ones > 0:
                 longest = o + 1
             which = o * STATES + lookups.level[zeros] * GRADES + lookups.level[ones]
-            which += PAIRS * _latest(work.row, o, j, left, node)
+            which += PAIRS * (_said(work.row, o, j, 0, left, node) + 3 * _said(work.row, o, j, 1, left, node))
             work.state[k, j, o] = which
             work.inputs[k, j, 1 + o] = state.predictions[which]
         work.inputs[k, j, count + 1] = CONSTANT
@@ -350,11 +385,14 @@ def _predict(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints
         bias = (((two * SYMBOLS + node) * SHORT_HASH) & 0xFFFFFFFF) * len(state.bias_two) >> 32
         x = state.bias_one[last * SYMBOLS + node] + state.bias_two[bias]
         second, third = known + 1 + node, known + 1 + SYMBOLS + last
+        fourth = work.first[j] + _next_bit(work.counterpart[j], left, node) * BITS + k
         for i in range(count + 2):
-            w = state.weights[longest, i] + state.weights[second, i] + state.weights[third, i]
+            w = state.weights[longest, i] + state.weights[second, i]
+            w += state.weights[third, i] + state.weights[fourth, i]
             x += w * work.inputs[k, j, i]
         x = min(max(x >> WEIGHT_BITS, -LIMIT), LIMIT)
-        work.longest[k, j], work.bias[k, j], work.probability[k, j] = longest, bias, lookups.logistic[x + LIMIT]
+        work.longest[k, j], work.set[k, j], work.bias[k, j] = longest, fourth, bias
+        work.probability[k, j] = lookups.logistic[x + LIMIT]
 
 
 @inlined
@@ -381,10 +419,17 @@ def _counts(row: Bytes, o: int, j: int, ways: int, left: int, node: Any) -> Any:
 
 
 @inlined
-def _latest(row: Bytes, o: int, j: int, left: int, node: Any) -> Any:
-    """Return 1 and the bit that came last behind the bits of a node in a context, 0 if another symbol came last."""
-    symbol = np.int64(row[o, j, TAG])
-    if row[o, j, TAG + WAYS] and (symbol + SYMBOLS) >> left == node:
+def _said(row: Bytes, o: int, j: int, way: int, left: int, node: Any) -> Any:
+    """Return what one way of a context says about the bit behind a node: 0 if it disagrees, else 1 and its bit."""
+    if row[o, j, TAG + WAYS + way]:
+        return _next_bit(np.int64(row[o, j, TAG + way]), left, node)
+    return np.int64(0)
+
+
+@inlined
+def _next_bit(symbol: Any, left: int, node: Any) -> Any:
+    """Return 1 and the bit of a symbol behind a node, 0 if the symbol has other bits before it."""
+    if (symbol + SYMBOLS) >> left == node:
         return 1 + ((symbol >> (left - 1)) & 1)
     return np.int64(0)
 
@@ -402,10 +447,10 @@ def _condition(work: Workspace, bits: Ints) -> None:
 @compiled
 def _update(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints, symbols: Ints) -> None:
     """`ContextMixer._update`"""
-    _add_slopes(state, work, streams, symbols)
-    _update_weights(state, work)
-    _count_bits(state, work, symbols)
-    _update_maps(state, lookups, work)
+    used = _add_slopes(state, work, streams, symbols)
+    _update_weights(state, work, used)
+    touched = _count_bits(state, work, symbols)
+    _update_maps(state, lookups, work, touched)
     _count(state, lookups, work, symbols)
     _go_on(state, lookups, streams, symbols)
     for j in range(len(streams)):
@@ -421,6 +466,7 @@ def _go_on(state: MixerState, lookups: Lookups, streams: Ints, symbols: Ints) ->
     for j in range(len(streams)):
         stream, symbol, kind, column = streams[j], symbols[j], lookups.kind[symbols[j]], state.column[streams[j]]
         letter = lookups.letter[symbol]
+        _align(marks[stream], lines[stream, 1], lookups.kind, symbol)
         if letter == 0 and marks[stream, WORD]:
             marks[stream, WORD_BEFORE] = marks[stream, WORD]
         marks[stream, WORD] = (marks[stream, WORD] + np.uint64(letter)) * POWER_64 if letter else NOTHING
@@ -444,9 +490,28 @@ def _go_on(state: MixerState, lookups: Lookups, streams: Ints, symbols: Ints) ->
                 lines[stream, 1, i], lines[stream, 0, i] = lines[stream, 0, i], 0
 
 
+@inlined
+def _align(mark: Words64, above: Bytes, kinds: Ints, symbol: Any) -> None:
+    """`places._align` of one stream."""
+    passed = np.int64(mark[PASSED])
+    counterpart = np.int64(above[passed + 1])
+    mark[AGREED] = mark[AGREED] + ONE if counterpart == symbol else NOTHING
+    if kinds[symbol] == ENDS:
+        mark[PASSED], mark[AGREED] = NOTHING, NOTHING
+    elif kinds[symbol] != OTHER:
+        at = passed + 1
+        while at < WIDTH and above[at] != symbol:
+            at += 1
+        if at < WIDTH:
+            mark[PASSED] = np.uint64(at)
+    elif kinds[counterpart] == OTHER and passed < MOST_COLUMN:
+        mark[PASSED] += ONE
+
+
 @compiled
-def _add_slopes(state: MixerState, work: Workspace, streams: Ints, symbols: Ints) -> None:
-    """Add up the gradients of all weight sets that were used, and move the biases."""
+def _add_slopes(state: MixerState, work: Workspace, streams: Ints, symbols: Ints) -> Any:
+    """Add up the gradients of all weight sets that were used, and move the biases. Returns how many sets these are."""
+    used = 0
     inputs = len(state.salt) + 2
     first, second = len(state.orders) + 1, len(state.orders) + 1 + SYMBOLS
     for k in range(BITS):
@@ -455,9 +520,11 @@ def _add_slopes(state: MixerState, work: Workspace, streams: Ints, symbols: Ints
             error = (((symbols[j] >> (BITS - 1 - k)) & 1) << LOGISTIC_BITS) - work.probability[k, j]
             state.bias_one[last * SYMBOLS + node] += error * BIAS_RATES[0]
             state.bias_two[work.bias[k, j]] += error * BIAS_RATES[1]
-            longest, known, before = work.longest[k, j], first + node, second + last
-            for which in (longest, known, before):
+            longest, known, before, place = work.longest[k, j], first + node, second + last, work.set[k, j]
+            for which in (longest, known, before, place):
                 if work.decided[which] == 0:
+                    work.sets[used] = which
+                    used += 1
                     for i in range(inputs):
                         work.gradient[which, i] = 0
                 work.decided[which] += 1
@@ -466,25 +533,30 @@ def _add_slopes(state: MixerState, work: Workspace, streams: Ints, symbols: Ints
                 work.gradient[longest, i] += slope
                 work.gradient[known, i] += slope
                 work.gradient[before, i] += slope
+                work.gradient[place, i] += slope
+    return used
 
 
 @compiled
-def _update_weights(state: MixerState, work: Workspace) -> None:
+def _update_weights(state: MixerState, work: Workspace, used: Any) -> None:
     """`ContextMixer._update_weights`, of the gradients that `_add_slopes` left."""
-    for which in range(len(work.decided)):
+    for place in range(used):
+        which = work.sets[place]
         many = work.decided[which]
-        if many:
-            work.decided[which] = 0
-            state.decisions[which] += many
-            rate = FAST * CALM // (CALM + state.decisions[which]) + SLOW
-            part = max(many // MANY, 1)
-            for i in range(state.weights.shape[1]):
-                state.weights[which, i] += (work.gradient[which, i] // part * rate + (1 << 24)) >> 25
+        work.decided[which] = 0
+        state.decisions[which] += many
+        rate = FAST * CALM // (CALM + state.decisions[which]) + SLOW
+        part = max(many // MANY, 1)
+        for i in range(state.weights.shape[1]):
+            state.weights[which, i] += (work.gradient[which, i] // part * rate + (1 << 24)) >> 25
 
 
 @compiled
-def _count_bits(state: MixerState, work: Workspace, symbols: Ints) -> None:
-    """Count the bits of a step in the states of the adaptive maps that predicted them."""
+def _count_bits(state: MixerState, work: Workspace, symbols: Ints) -> Any:
+    """Count the bits of a step in the states of the adaptive maps that predicted them. Returns how many states these
+    are.
+    """
+    touched = 0
     for k in range(BITS):
         for j in range(len(symbols)):
             bit = ((symbols[j] >> (BITS - 1 - k)) & 1) << TRIAL_BITS
@@ -493,21 +565,25 @@ def _count_bits(state: MixerState, work: Workspace, symbols: Ints) -> None:
                 if which != o * STATES:  # else the context is new
                     state.hits[which] += bit
                     state.trials[which] += 1 << TRIAL_BITS
-                    work.touched[which] = 1
+                    if not work.touched[which]:
+                        work.touched[which] = 1
+                        work.states[touched] = which
+                        touched += 1
+    return touched
 
 
 @compiled
-def _update_maps(state: MixerState, lookups: Lookups, work: Workspace) -> None:
+def _update_maps(state: MixerState, lookups: Lookups, work: Workspace, touched: Any) -> None:
     """`ContextMixer._update_maps`, of the states that `_count_bits` touched."""
-    for which in range(len(work.touched)):
-        if work.touched[which]:
-            work.touched[which] = 0
-            if state.trials[which] > MOST_TRIALS << TRIAL_BITS:
-                state.hits[which] >>= 1
-                state.trials[which] >>= 1
-            probability = (state.hits[which] << LOGISTIC_BITS) // state.trials[which]
-            prediction: Any = min(max(np.int64(lookups.logit[probability]), -EXPERT_LIMIT), EXPERT_LIMIT)
-            state.predictions[which] = prediction
+    for place in range(touched):
+        which = work.states[place]
+        work.touched[which] = 0
+        if state.trials[which] > MOST_TRIALS << TRIAL_BITS:
+            state.hits[which] >>= 1
+            state.trials[which] >>= 1
+        probability = (state.hits[which] << LOGISTIC_BITS) // state.trials[which]
+        prediction: Any = min(max(np.int64(lookups.logit[probability]), -EXPERT_LIMIT), EXPERT_LIMIT)
+        state.predictions[which] = prediction
 
 
 @compiled

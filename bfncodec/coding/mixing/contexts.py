@@ -4,16 +4,18 @@ A byte is coded as eight binary decisions, high bit first; streams are coded sid
 is one *expert* for each context: the last few bytes of a stream, or the place where it stands
 (:mod:`bfncodec.coding.mixing.places`). A table holds which bytes followed the context so far and how often; those that
 agree with the bits already known give the counts of zeros and ones that the next bit had. An adaptive map of such pairs
-of counts, and of what came last, gives the expert's prediction. A mixer combines all predictions and the network's in
-the logistic domain, as PAQ does (Mahoney 2005, "Adaptive Weighing of Context Models for Lossless Data Compression"):
+of counts, and of the two symbols that came last, gives the expert's prediction. A mixer combines all predictions and
+the network's in the logistic domain, as PAQ does (Mahoney 2005, "Adaptive Weighing of Context Models for Lossless Data
+Compression"):
 
     logit(p) = sum_i w_i logit(p_i) + b,    logit(p) = ln(p / (1 - p)),
 
-where w is the sum of three sets of weights: one for the longest context of bytes that is known, one for the bits
-already known and one for the last byte. The bias b is the sum of one for the bits already known after the last byte and
-one for them after the last two. All of it is learned online, by gradient descent on the code length,
-dL/dw_i = (p - bit) logit(p_i); the first weights trust the network. The shortest contexts are also counted for each
-stream alone, beside all streams together: streams lie far apart in the file, and what is near says more.
+where w is the sum of four sets of weights: one for the longest context of bytes that is known, one for the bits already
+known, one for the last byte and one for the place, which says what the line above has here. The bias b is the sum of
+one for the bits already known after the last byte and one for them after the last two. All of it is learned online, by
+gradient descent on the code length, dL/dw_i = (p - bit) logit(p_i); the first weights trust the network. The shortest
+contexts are also counted for each stream alone, beside all streams together: streams lie far apart in the file, and
+what is near says more.
 
 A step sees the state before it and updates it when all its bits are known, with sums over its streams. If several
 streams share a context in one step, only the first updates it.
@@ -29,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.coding.cdf import Intervals
-from bfncodec.coding.mixing.places import go_on, place_hashes
+from bfncodec.coding.mixing.places import PLACE_SETS, counterparts, go_on, place_hashes
 from bfncodec.coding.mixing.state import (
     BIAS_RATES,
     BITS,
@@ -85,6 +87,8 @@ class StepContexts:
     counts: Counts  # of each [WAYS, O, L]
     last: Ints  # byte before [L]
     two: Ints  # last two bytes [L]
+    counterpart: Ints  # see `places.counterparts` [L]
+    place: Ints  # first weight set of the place [L]
 
 
 class BitPredictions(NamedTuple):
@@ -93,6 +97,7 @@ class BitPredictions(NamedTuple):
     node: Ints  # the bits before, behind a 1. [K, L]
     state: Ints  # of each context's adaptive map [K, O, L]
     longest: Ints  # number of the longest known context of bytes, from 1 on, 0 for none. [K, L]
+    place: Ints  # number of the weight set of the place [K, L]
     inputs: Ints  # logits: of the network, the experts, and a constant. [K, L, 1 + O + 1]
     bias: Ints  # place of the bias after two bytes [K, L]
     probability: Ints  # of a 1, in units of 2^-20. [K, L]
@@ -147,9 +152,8 @@ class ContextMixer:
         same = np.einsum("wol,kwol->kol", contexts.counts, alike.astype(np.int16))  # how often so many bits came
         seen, right = same[:-1], same[1:]
         ones = np.where(bits_of(symbols)[:, None], right, seen - right)
-        latest = (1 + bits_of(contexts.symbols[0].ravel()).reshape(BITS, *seen.shape[1:])) * (
-            alike[:-1, 0] & (contexts.counts[0] > 0)
-        )
+        bits = bits_of(contexts.symbols[:2].ravel().astype(np.int64)).reshape(BITS, 2, *seen.shape[1:])
+        latest = _latest(bits, alike[:-1, :2] & (contexts.counts[:2] > 0))
         predicted = self._predict(contexts, _LEFT, (symbols + SYMBOLS) >> _LEFT, seen - ones, ones, latest)
         self._update(contexts, predicted, symbols)
         return predicted.probability << (PRECISION - LOGISTIC_BITS)
@@ -162,8 +166,8 @@ class ContextMixer:
         for k in range(BITS):
             plane = (contexts.symbols >> (BITS - 1 - k)) & 1
             ones = np.einsum("wol,wol->ol", counts, plane.astype(np.int16))
-            latest = (1 + plane[0].astype(np.int64)) * (counts[0] > 0)
-            own = self._predict(contexts, _LEFT[k : k + 1], node[None], (seen - ones)[None], ones[None], latest[None])
+            latest = _latest(plane[None, :2].astype(np.int64), counts[None, :2] > 0)
+            own = self._predict(contexts, _LEFT[k : k + 1], node[None], (seen - ones)[None], ones[None], latest)
             predicted.append(own)
             bit = read(own.probability[0] << (PRECISION - LOGISTIC_BITS))
             counts = counts * (plane == bit.astype(np.uint8))
@@ -189,7 +193,9 @@ class ContextMixer:
         ways = np.ascontiguousarray(row[:, :, TAG:].transpose(2, 0, 1))
         last = history[:, -1] % SYMBOLS
         two = history[:, -2] % SYMBOLS * SYMBOLS + last
-        return StepContexts(streams, history, below, slot, row, ways[:WAYS], ways[WAYS:].astype(np.int16), last, two)
+        symbols, counts = ways[:WAYS], ways[WAYS:].astype(np.int16)
+        above = counterparts(self.state.marks[streams], self.state.lines[streams])
+        return StepContexts(streams, history, below, slot, row, symbols, counts, last, two, *above)
 
     def _hash(self, history: Ints, streams: Ints) -> tuple[Ints, NDArray[np.uint16]]:
         """(slot, tag) of each context, [O, L]; tags are not 0. Arithmetic modulo 2^64."""
@@ -209,7 +215,7 @@ class ContextMixer:
         """Predict K bits of each stream.
 
         left: bits of the symbol that are not known [K, 1]; node: [K, L]; zeros, ones: how often either followed each
-        context, latest: 1 and the bit that came last in it, else 0, all [K, O, L].
+        context, latest: see `_latest`, all [K, O, L].
         """
         own, known = self.state, len(self.state.orders)
         level = count_levels()
@@ -227,12 +233,14 @@ class ContextMixer:
         weights = own.weights.take(longest, 0)
         weights += own.weights.take(node + (known + 1), 0)
         weights += own.weights.take(contexts.last + (known + 1 + SYMBOLS), 0)
+        place = contexts.place + _next_bit(contexts.counterpart, left, node) * BITS + (BITS - left)
+        weights += own.weights.take(place + (known + 1 + 2 * SYMBOLS), 0)
         bias = ((contexts.two * SYMBOLS + node) * SHORT_HASH & 0xFFFFFFFF) >> (32 - own.bias_bits)
         x = np.einsum("kln,kln->kl", weights, inputs)
         x += own.bias_one.take(contexts.last * SYMBOLS + node)
         x += own.bias_two.take(bias)
         x >>= WEIGHT_BITS
-        return BitPredictions(node, state, longest, inputs, bias, logistic_values().take(x + LIMIT, mode="clip"))
+        return BitPredictions(node, state, longest, place, inputs, bias, logistic_values().take(x + LIMIT, mode="clip"))
 
     def _update(self, contexts: StepContexts, predicted: BitPredictions, symbols: Ints) -> None:
         """Learn from all bits of a step."""
@@ -254,9 +262,10 @@ class ContextMixer:
             _sums(predicted.longest, slope, len(state.orders) + 1),
             _sums(predicted.node, slope, SYMBOLS),
             _sums(last, slope.sum(0), SYMBOLS),
+            _sums(predicted.place, slope, PLACE_SETS),
         )
         gradient = np.concatenate([sums for sums, _ in parts])
-        decisions = np.concatenate([parts[0][1], parts[1][1], parts[2][1] * BITS])
+        decisions = np.concatenate([parts[0][1], parts[1][1], parts[2][1] * BITS, parts[3][1]])
         used = np.flatnonzero(decisions)
         decisions = decisions[used]
         state.decisions[used] += decisions
@@ -305,6 +314,23 @@ def _network_probability(below: Ints, left: Ints, node: Ints) -> Ints:
     start = (node << left) + np.arange(0, below.size, SYMBOLS + 1) - SYMBOLS
     none, half, both = (below.take(start + step) for step in (0, 1 << (left - 1), 1 << left))
     return ((2 * (both - half) + 1) << (LOGISTIC_BITS - 1)) // (both - none + 1)
+
+
+def _latest(bits: Ints, agree: NDArray[np.bool_]) -> Ints:
+    """What the two latest symbols of contexts say about a bit: 0 if the symbol disagrees with the known bits, else 1
+    and its bit, times 1 for the latest and 3 for the other one, [K, O, L]. Both [K, 2, O, L]
+    """
+    said = (1 + bits) * agree
+    found: Ints = said[:, 0] + 3 * said[:, 1]
+    return found
+
+
+def _next_bit(counterpart: Ints, left: Ints, node: Ints) -> Ints:
+    """What the counterparts [L] say about bits: 0 if they disagree with the known bits, else 1 and their bit, [K, L].
+    left: [K, 1]; node: [K, L]
+    """
+    found: Ints = (1 + ((counterpart >> (left - 1)) & 1)) * ((counterpart + SYMBOLS) >> left == node)
+    return found
 
 
 def _sums(row: Ints, values: Ints, count: int) -> tuple[Ints, Ints]:

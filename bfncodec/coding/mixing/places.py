@@ -2,7 +2,9 @@
 
 A context of bytes knows a column of a table, or the key of a record, only where the same bytes stand before it. What is
 kept here says it at once: hashes of the letters of a word, of the bytes of a field and of the field that names it, and
-the line above. All of it follows from the bytes of the stream so far. Arithmetic of hashes is modulo 2^64.
+the line above. In that line a byte has a *counterpart*: the byte at the same place of the same field, where fields may
+be longer or shorter than those above them. All of it follows from the bytes of the stream so far. Arithmetic of hashes
+is modulo 2^64.
 """
 
 from __future__ import annotations
@@ -15,23 +17,30 @@ from numpy.typing import NDArray
 from bfncodec.runtime.arrays import Bytes, Ints
 
 POWER = 0xD6E8FEB86659FD93
-PLACES = 8  # contexts, as `place_hashes` has them
+PLACES = 9  # contexts, as `place_hashes` has them
 SALT = 32  # of the first kind, then one more each
 FIRST_PLACE = 60000  # first weight of these contexts: 0.06
 DOUBT_ORDER = 2  # their adaptive maps begin as those of contexts of so many bytes
 
-MARKS = 7  # hashes and numbers that are kept of each stream
-WORD, WORD_BEFORE, FIELD, NUMBER, LATEST, FIRST, KEY = range(MARKS)
+MARKS = 9  # hashes and numbers that are kept of each stream
+WORD, WORD_BEFORE, FIELD, NUMBER, LATEST, FIRST, KEY, PASSED, AGREED = range(MARKS)
 """Hash of the letters of the current word; of those of the one before; of the bytes of the current field; number of the
 field in its line; hash of the latest field that was not empty; of the first such one of the line; of the one before the
-latest byte of NAMING."""
+latest byte of NAMING; bytes of the line above that stand before the counterpart of the next byte; how many of the
+latest bytes equalled their counterparts."""
 
 WIDTH = 256  # cells of a line: a zero, its bytes, and zeros
 MOST_COLUMN = 253  # bytes of a line that are kept
 DELIMITERS, NAMING, NEWLINE = b'\n,; \t:|=/"<>', b":=>", 10
 
-FAR = np.array([pow(POWER, k, 1 << 64) for k in range(21, 25)], np.uint64)
+FAR = np.array([pow(POWER, k, 1 << 64) for k in range(21, 26)], np.uint64)
 """Powers beside which those of words and fields, which are short, have no place."""
+
+MOST_NUMBER, MOST_AGREED = 31, 3  # that weight sets distinguish
+NEXT = 3  # what is known of the next bit by the counterpart: nothing, 0, 1
+PLACE_SETS = (MOST_NUMBER + 1) * (MOST_AGREED + 1) * NEXT * 8
+"""Weight sets by the number of the field, how many of the latest bytes equalled their counterparts, what the
+counterpart of this one says about the next bit, and which bit it is."""
 
 OTHER, DELIMITING, NAMES, ENDS = range(4)
 """Classes of bytes that are no letters: part of a field, its end, the end of a name, the end of a line."""
@@ -57,34 +66,51 @@ def place_hashes(marks: NDArray[np.uint64], lines: Bytes, column: Ints, last: In
     """Return what the hashes of these contexts begin with, [PLACES, L].
 
     They are: the word and the last symbol; the word and the one before; the byte above and the column; the field, the
-    first one of the line, and the last symbol; the field and its key; these and the number of the field; the field, its
-    number, and the first one of the line; the three bytes above, and the last symbol.
+    first one of the line, and the last symbol; the field, its key and its number; the field, its number, and the first
+    one of the line; the three bytes above, and the last symbol; the counterpart, the bytes beside
+    it, the last symbol, and whether the latest equalled theirs; the counterpart, the number of the field, and how many
+    of the latest equalled theirs.
 
     marks: [L, MARKS]; lines: the current line and the one above [L, 2, WIDTH]; column: in it [L]; last: symbol [L].
     """
-    q1, q2, q3, q4 = FAR
+    q1, q2, q3, q4, q5 = FAR
     at = np.minimum(column, MOST_COLUMN)
     left, over, right = (lines[np.arange(len(at)), 1, at + k].astype(np.uint64) for k in range(3))
-    word, word_before, field, number, _, first, key = marks.T
-    before = last.astype(np.uint64)
+    word, word_before, field, number, _, first, key, passed, agreed = marks.T
+    behind, counterpart, ahead = (
+        lines[np.arange(len(at)), 1, passed.astype(np.int64) + k].astype(np.uint64) for k in range(3)
+    )
+    before, lately = last.astype(np.uint64), np.minimum(agreed, np.uint64(MOST_AGREED))
     return np.stack(
         [
             word + before * q2,
             word + word_before * q1,
             over * q1 + np.minimum(column, WIDTH - 1).astype(np.uint64) * q2,
             field + first * q1 + before * q2,
-            field + key * q1,
             field + key * q1 + number * q2,
             field + first * q1 + number * q2,
             left * q1 + over * q2 + right * q3 + before * q4,
+            behind * q1 + counterpart * q2 + ahead * q3 + before * q4 + lately * q5,
+            counterpart * q1 + number * q2 + agreed * q3,
         ]
     )
+
+
+def counterparts(marks: NDArray[np.uint64], lines: Bytes) -> tuple[Ints, Ints]:
+    """(the counterpart of the next byte, 0 if there is none; the first of the weight sets of its place), both [L].
+    Shapes as of :func:`place_hashes`.
+    """
+    number = np.minimum(marks[:, NUMBER], np.uint64(MOST_NUMBER)).astype(np.int64)
+    lately = np.minimum(marks[:, AGREED], np.uint64(MOST_AGREED)).astype(np.int64)
+    found = lines[np.arange(len(marks)), 1, marks[:, PASSED].astype(np.int64) + 1].astype(np.int64)
+    return found, (number * (MOST_AGREED + 1) + lately) * NEXT * 8
 
 
 def go_on(marks: NDArray[np.uint64], lines: Bytes, column: Ints, streams: Ints, symbols: Ints) -> None:
     """Go on behind the next symbols of some streams."""
     power, letter, kind = np.uint64(POWER), letters().take(symbols).astype(np.uint64), classes().take(symbols)
-    word, word_before, field, number, latest, first, key = marks[streams].T
+    _align(marks, lines, streams, symbols)
+    word, word_before, field, number, latest, first, key, _, _ = marks[streams].T
     ends, line = kind != OTHER, kind == ENDS
     latest = np.where(ends & (field > 0), field, latest)
     first = np.where(ends & (first == 0), field, first)
@@ -100,3 +126,17 @@ def go_on(marks: NDArray[np.uint64], lines: Bytes, column: Ints, streams: Ints, 
     column[streams] = np.where(line, 0, column[streams] + 1)
     done = streams[line]
     lines[done, 1], lines[done, 0] = lines[done, 0], 0
+
+
+def _align(marks: NDArray[np.uint64], lines: Bytes, streams: Ints, symbols: Ints) -> None:
+    """Find the counterparts of the bytes behind the next symbols: a delimiter leads behind the next one like it,
+    another byte to the next cell, unless a delimiter stands in this one.
+    """
+    passed, above, kind = marks[streams, PASSED].astype(np.int64), lines[streams, 1], classes().take(symbols)
+    counterpart = above[np.arange(len(streams)), passed + 1]
+    like = (above == symbols[:, None]) & (np.arange(WIDTH) > passed[:, None])
+    goes_on = (kind == OTHER) & (classes().take(counterpart) == OTHER) & (passed < MOST_COLUMN)
+    leads = (kind != OTHER) & like.any(1)
+    agreed = np.where(counterpart == symbols, marks[streams, AGREED] + np.uint64(1), 0)
+    marks[streams, PASSED] = np.where(kind == ENDS, 0, np.where(leads, like.argmax(1), passed + goes_on))
+    marks[streams, AGREED] = np.where(kind == ENDS, 0, agreed)

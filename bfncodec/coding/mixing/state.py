@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bfncodec.coding.mixing.places import DOUBT_ORDER, FIRST_PLACE, MARKS, PLACES, POWER, SALT, WIDTH
+from bfncodec.coding.mixing.places import DOUBT_ORDER, FIRST_PLACE, MARKS, PLACE_SETS, PLACES, POWER, SALT, WIDTH
 from bfncodec.coding.tables import LOGISTIC_BITS, LOGISTIC_LIMIT, LOGISTIC_STEPS, logistic_table
 from bfncodec.runtime.arrays import Bytes, Floats, Ints
 
@@ -24,7 +24,7 @@ class Contexts(NamedTuple):
     among the others; places: numbers of those in :func:`bfncodec.coding.mixing.places.place_hashes`.
     """
 
-    shared: tuple[int, ...] = (2, 4, 6, 12, 16, 24)
+    shared: tuple[int, ...] = (2, 4, 6, 12, 24)
     own: tuple[int, ...] = (2, 4)
     places: tuple[int, ...] = tuple(range(PLACES))
 
@@ -45,9 +45,11 @@ MOST_COUNT = 255
 COUNT_LEVELS = (0, 1, 2, 3, 4, 6, 9, 14, 24, 48, 100)  # counts that adaptive maps distinguish: the lowest of each level
 TYPICAL_COUNTS = (0, 1, 2, 3, 4, 7, 11, 18, 33, 70, 150)  # count that stands for each level
 PAIRS = len(COUNT_LEVELS) ** 2  # levels of the zeros, times levels of the ones
-STATES = 3 * PAIRS  # of an adaptive map: whether the symbol that came last agrees with the known bits, and its next bit
+STATES = (
+    9 * PAIRS
+)  # of an adaptive map: whether each of the two latest symbols agrees with the known bits, its next bit
 TRIAL_BITS = 16  # fractional bits of hits and trials
-FIRST_TRIALS, MOST_TRIALS = 20, 255  # that a map's probability begins with, and remembers
+FIRST_TRIALS, MOST_TRIALS = 20, 400  # that a map's probability begins with, and remembers
 EXPERT_LIMIT = 8 * LOGISTIC_STEPS  # largest logit of an expert
 LIMIT = 12 * LOGISTIC_STEPS  # largest logit of the network, and of the mixture
 
@@ -55,8 +57,8 @@ WEIGHT_BITS = 20  # a weight of 1 is 2^20
 FIRST_SHORT, FIRST_LONG = 104858, 209715  # first weights of short and long contexts: 0.1 and 0.2
 CONSTANT = 154  # the mixer's last input: 0.3
 # Learning rate of a set of weights that has had n decisions: FAST / (1 + n / CALM) + SLOW, in units of 2^-16.
-FAST, CALM, SLOW = 524, 600, 33
-MANY = 64  # decisions of one step under one set: more do not make its change larger, lest it overshoots
+FAST, CALM, SLOW = 400, 600, 25
+MANY = 42  # decisions of one step under one set: more do not make its change larger, lest it overshoots
 BIAS_RATES = (10, 26)  # learning rates of the biases, after one byte and after two: 0.02 and 0.05
 BIAS_BITS = 20  # log2 of the table of biases after two bytes, at most
 HASH, SHORT_HASH = 0x9E3779B97F4A7C15, 0x9E3779B1  # 2^64 and 2^32 over the golden ratio: Knuth's multiplicative hash
@@ -66,8 +68,8 @@ HASH_POWERS = np.array([pow(POWER, k + 1, 1 << 64) for k in range(REACH)], np.ui
 class MixerState(NamedTuple):
     """Arrays of a mixer of O contexts, B of them of bytes, and L streams. They are updated in place.
 
-    A weight set is one of three kinds, behind each other: by the longest known context of bytes (0 for none, … B), by
-    the bits of the byte that are known (the node), and by the last byte.
+    A weight set is one of four kinds, behind each other: by the longest known context of bytes (0 for none, … B), by
+    the bits of the byte that are known (the node), by the last byte, and by the place (see `places.PLACE_SETS`).
     """
 
     table: Bytes  # slots of all contexts: tag, symbols, the latest first, counts. [2^bits, ROW]
@@ -82,8 +84,8 @@ class MixerState(NamedTuple):
     hits: Ints  # ones that came in each state of each context's adaptive map [O STATES]
     trials: Ints  # bits that came in it [O STATES]
     predictions: Ints  # what hits / trials amount to as logits, 0 where a context is new [O STATES]
-    weights: Ints  # of the network, the contexts and a constant, in each set [B + 1 + 2 SYMBOLS, O + 2]
-    decisions: Ints  # bits that each set was used for [B + 1 + 2 SYMBOLS]
+    weights: Ints  # of the network, the contexts and a constant, in each set [B + 1 + 2 SYMBOLS + PLACE_SETS, O + 2]
+    decisions: Ints  # bits that each set was used for [B + 1 + 2 SYMBOLS + PLACE_SETS]
     bias_one: Ints  # by last byte and node [SYMBOLS SYMBOLS]
     bias_two: Ints  # by a hash of the last two bytes and the node [2^…]
 
@@ -108,7 +110,7 @@ def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS) -> MixerSt
     salt = own[:, None] * np.arange(1, streams + 1) * REACH + orders[:, None]
     alike = [*orders.tolist(), *[DOUBT_ORDER] * len(places)]
     first = np.stack([first_probabilities(order) for order in alike])
-    weights = np.zeros((known + 1 + 2 * SYMBOLS, count + 2), np.int64)
+    weights = np.zeros((known + 1 + 2 * SYMBOLS + PLACE_SETS, count + 2), np.int64)
     weights[: known + 1, 0] = 1 << WEIGHT_BITS
     weights[: known + 1, 1 : known + 1] = np.where(orders >= LONG, FIRST_LONG, FIRST_SHORT)
     weights[: known + 1, known + 1 : -1] = FIRST_PLACE
@@ -155,7 +157,7 @@ def first_probabilities(order: int) -> Floats:
     zeros, ones = n[:, None], n[None, :]
     doubt = np.where((zeros > 0) & (ones > 0), max(3 / (1 + order), 0.4), 3 / (1 + order))
     latest = ((zeros, ones), (zeros + 0.5, ones), (zeros, ones + 0.5))
-    return np.concatenate([((n1 + doubt) / (n0 + n1 + 2 * doubt)).ravel() for n0, n1 in latest])
+    return np.tile(np.concatenate([((n1 + doubt) / (n0 + n1 + 2 * doubt)).ravel() for n0, n1 in latest]), 3)
 
 
 # ---- tables -------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from bfncodec.coding.mixing.state import (
     LIMIT,
     LONG,
     MOST_COUNT,
+    MOST_TRIALS,
     PAIRS,
     REACH,
     ROW,
@@ -239,7 +240,7 @@ def test_contexts_fit_their_table(size: int, bits: int) -> None:
 def test_a_context_is_as_long_as_its_order() -> None:
     """Bytes beyond it change nothing; each byte within does, and the stream where it is the stream's own."""
     mixer = ContextMixer(1 << 18, 2)
-    assert mixer.state.orders.tolist() == [2, 2, 4, 4, 6, 12, 16, 24]
+    assert mixer.state.orders.tolist() == [2, 2, 4, 4, 6, 12, 24]
     assert mixer.state.orders[mixer.state.own > 0].tolist() == list(CONTEXTS.own)
     known = len(mixer.state.orders)
     history = np.tile(noise(1, 1, REACH).astype(np.int64), (REACH + 1, 1))
@@ -311,7 +312,9 @@ def test_streams_that_are_left_out_stay_where_they_are() -> None:
 
 def test_first_probabilities_are_symmetric_and_grow_with_what_was_seen() -> None:
     for order in SHARED:
-        p, zero, one = first_probabilities(order).reshape(3, len(COUNT_LEVELS), len(COUNT_LEVELS))
+        every = first_probabilities(order).reshape(3, 3, len(COUNT_LEVELS), len(COUNT_LEVELS))
+        p, zero, one = every[0]
+        assert (every == every[0]).all()  # whatever the other symbol is
         np.testing.assert_allclose(p, 1 - p.T, rtol=1e-12)
         np.testing.assert_allclose(zero, 1 - one.T, rtol=1e-12)
         assert (np.diff(p, axis=1) > 0).all()
@@ -330,7 +333,8 @@ class Reference:
     def __init__(self) -> None:
         self.past = [START] * REACH
         self.followers: dict[tuple[int, ...], dict[int, int]] = defaultdict(dict)
-        self.latest: dict[tuple[int, ...], int] = {}
+        self.latest: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        self.agreed = 0  # there is no line above: its bytes are zeros
         self.chances = {(j, s): [p, 20.0] for j, o in enumerate(SHARED) for s, p in enumerate(first_probabilities(o))}
         trust = [1.0, *(0.2 if order >= LONG else 0.1 for order in SHARED), 0.0]
         self.weights = {("longest", j): list(trust) for j in range(len(SHARED) + 1)}
@@ -352,18 +356,19 @@ class Reference:
             for key in states:
                 hits, trials = self.chances[key][0] * self.chances[key][1] + bit, self.chances[key][1] + 1
                 self.chances[key] = [hits / trials, trials]
-        for key in {key for states, *_ in predictions for key in states if self.chances[key][1] > 255}:
+        for key in {key for states, *_ in predictions for key in states if self.chances[key][1] > MOST_TRIALS}:
             self.chances[key][1] /= 2
         for j, sums in gradients.items():
-            rate = 0.008 / (1 + self.decisions[j] / 600) + 0.0005
+            rate = (400 / (1 + self.decisions[j] / 600) + 25) / 65536
             before = self.weights.setdefault(j, [0.0] * len(sums))
             self.weights[j] = [w + rate * g for w, g in zip(before, sums, strict=True)]
         for order in SHARED:
             seen = self.followers[tuple(self.past[-order:])]
             seen[symbol] = seen.get(symbol, 0) + 1
-            self.latest[tuple(self.past[-order:])] = symbol
+            latest = self.latest[tuple(self.past[-order:])]
+            latest[:] = [symbol, *(other for other in latest if other != symbol)]
             assert len(seen) <= WAYS
-        self.past = [*self.past[1:], symbol]
+        self.past, self.agreed = [*self.past[1:], symbol], 0 if symbol else self.agreed + 1
         bits = (symbol >> (BITS - 1 - k) & 1 for k in range(BITS))
         return sum(-math.log2(own[4] if bit else 1 - own[4]) for own, bit in zip(predictions, bits, strict=True))
 
@@ -379,16 +384,17 @@ class Reference:
             seen = self.followers[tuple(self.past[-order:])]
             zeros, ones = (sum(n for s, n in seen.items() if s >> (shift - 1) == 2 * known + bit) for bit in range(2))
             low, high = (sum(edge <= count for edge in COUNT_LEVELS[1:]) for count in (zeros, ones))
-            latest = self.latest.get(tuple(self.past[-order:]), -1)
             state = low * len(COUNT_LEVELS) + high
-            if latest >> shift == known:
-                state += PAIRS * (1 + (latest >> (shift - 1) & 1))
+            for latest, weight in zip(self.latest[tuple(self.past[-order:])], (1, 3), strict=False):
+                if latest >> shift == known:
+                    state += PAIRS * weight * (1 + (latest >> (shift - 1) & 1))
             inputs.append(bounded_logit(self.chances[j, state][0], 8) if state else 0.0)
             if state:
                 states.append((j, state))
                 longest = j + 1
         inputs.append(0.3)
-        sets = [("longest", longest), ("known", node), ("last", self.past[-1] % 256)]
+        above = ("above", min(self.agreed, 3), known == 0, k)
+        sets = [("longest", longest), ("known", node), ("last", self.past[-1] % 256), above]
         places = [(self.past[-1] % 256, node), (self.past[-2] % 256, self.past[-1] % 256, node)]
         x = sum(self.b[place] for place in places)
         for j in sets:

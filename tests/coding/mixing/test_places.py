@@ -6,23 +6,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
-from bfncodec.coding.mixing.places import MARKS, PLACES, WIDTH, go_on, place_hashes
+from bfncodec.coding.mixing.places import (
+    AGREED,
+    MARKS,
+    MOST_AGREED,
+    NEXT,
+    PLACE_SETS,
+    PLACES,
+    WIDTH,
+    counterparts,
+    go_on,
+    place_hashes,
+)
 from bfncodec.coding.mixing.state import CONTEXTS, Contexts
 from bfncodec.coding.rangecoder import information
 from support.mixing import uniform
 
-WORD, WORDS, COLUMN, LINE, KEY, KEY_NUMBER, LINE_NUMBER, ABOVE = range(PLACES)
+WORD, WORDS, COLUMN, LINE, KEY, LINE_NUMBER, ABOVE, BESIDE, AGREEING = range(PLACES)
 
 
-def hashes(*texts: bytes) -> NDArray[np.uint64]:
-    """Return the hashes behind some texts, each a stream, [PLACES, L]."""
+def read(*texts: bytes) -> tuple[NDArray[np.uint64], NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    """Where some texts, each a stream, end: marks, lines, columns, last bytes."""
     marks, lines = np.zeros((len(texts), MARKS), np.uint64), np.zeros((len(texts), 2, WIDTH), np.uint8)
     column, last = np.zeros(len(texts), np.int64), np.full(len(texts), 256)
     for stream, text in enumerate(texts):
         for symbol in text:
             last[stream] = symbol
             go_on(marks, lines, column, np.array([stream]), last[stream : stream + 1])
-    return place_hashes(marks, lines, column, last)
+    return marks, lines, column, last
+
+
+def hashes(*texts: bytes) -> NDArray[np.uint64]:
+    """Return the hashes behind some texts, each a stream, [PLACES, L]."""
+    return place_hashes(*read(*texts))
+
+
+def counterpart(text: bytes) -> bytes:
+    """The byte of the line above that corresponds to the one behind a text."""
+    marks, lines, _, _ = read(text)
+    return bytes(counterparts(marks, lines)[0].tolist())
 
 
 def same(one: bytes, other: bytes) -> set[int]:
@@ -39,8 +61,8 @@ def test_a_word_is_its_letters_whatever_stands_before() -> None:
 
 
 def test_a_key_names_the_fields_behind_it() -> None:
-    assert {KEY, KEY_NUMBER} <= same(b'\n"name": "a', b'x\n"name" :"a')
-    assert KEY in same(b'{"x": 1, "name": "a', b'"name": "a')
+    assert KEY in same(b'\n"name": "a', b'x\n"name" :"a')
+    assert KEY not in same(b'{"x": 1, "name": "a', b'"name": "a')  # another number
     assert KEY not in same(b'"name": "a', b'"size": "a')
 
 
@@ -55,6 +77,41 @@ def test_above_stands_the_line_before_at_the_same_column() -> None:
     assert {COLUMN, ABOVE} <= same(b"ab12cd\nxyz", b"qb12cX\nwwz")
     assert COLUMN not in same(b"ab12cd\nxyz", b"ab13cd\nxyz")
     assert same(b"\n" + b"a" * 300, b"\n" + b"a" * 400) >= {COLUMN, ABOVE}  # no line is kept so far
+
+
+def test_fields_have_their_counterparts_above_whatever_their_lengths() -> None:
+    above = b"1999,ab,2.50\n"
+    for text, expected in {b"": b"1", b"2": b"9", b"20123": b",", b"20123,": b"a", b"7,x": b"b", b"7,x,": b"2"}.items():
+        assert counterpart(above + text) == expected
+    assert counterpart(above + b"7;") == b"9"  # there is no such delimiter
+    assert counterpart(above + b"7,x,3,,,,") == b"."
+    assert counterpart(b"no line above") == b"\0"
+
+
+def test_a_line_longer_than_is_kept_has_no_counterparts_behind_it() -> None:
+    for above in (b"a" * 400, b",a" * 200):
+        assert counterpart(above + b"\n" + b"b" * 400) in (b"\0", b",")
+        assert counterpart(above + b"\n" + b",b" * 400) in (b"\0", b",", b"a")
+
+
+def test_bytes_that_equal_their_counterparts_are_counted() -> None:
+    for text, expected in {b"": 0, b"ab": 2, b"abx": 0, b"ab,": 3, b"a,": 0, b"abcd\n": 0}.items():
+        assert read(b"ab,cd\n" + text)[0][0, AGREED] == expected
+
+
+def test_weight_sets_of_places_are_as_many_as_are_said() -> None:
+    marks, lines, _, _ = read(b"\n" + b"," * 99, b"ab\n", b"abcdef\nabcdef")
+    first = counterparts(marks, lines)[1]
+    assert first.tolist() == [PLACE_SETS - (MOST_AGREED + 1) * NEXT * 8, 0, MOST_AGREED * NEXT * 8]
+    marks[:, AGREED] = 99
+    assert counterparts(marks, lines)[1].max() + NEXT * 8 == PLACE_SETS
+
+
+def test_beside_a_counterpart_stand_others() -> None:
+    assert {BESIDE, AGREEING} <= same(b"12,abc\n92,a", b"x7,abc,e\n97,a")
+    assert BESIDE in same(b"12,abc\n12,ab", b"7,abc\n7,ab")
+    assert BESIDE not in same(b"12,abc\n12,ab", b"7,abc\n7,xb")
+    assert AGREEING not in same(b"ab,c\nab,", b"ab,c\nb,")
 
 
 def test_steps_of_many_streams_are_those_of_each_alone() -> None:
