@@ -156,10 +156,7 @@ def decode_chunks(
     """
     wanted: Sequence[tuple[Any, ...]] = [()] * len(blobs) if selections is None else selections
     stacks = list(map(Stack.of, shapes, dtypes))
-    crops = [
-        stack.crop(chosen) if stack and _is_picture(blob, stack) else None
-        for blob, stack, chosen in zip(blobs, stacks, wanted, strict=True)
-    ]
+    crops = list(map(_crop, blobs, stacks, wanted))
     made = decompress_many(blobs, crops=crops, codecs=models())
     chunks = []
     for array, stack, crop, shape, dtype in zip(made, stacks, crops, shapes, dtypes, strict=True):
@@ -170,10 +167,13 @@ def decode_chunks(
     return [np.asarray(chunk[chosen]) for chunk, chosen in zip(chunks, wanted, strict=True)]
 
 
-def _is_picture(blob: bytes, stack: Stack) -> bool:
-    """Return whether a file holds the picture of a chunk, of which regions can be had; not so a file of an archive."""
+def _crop(blob: bytes, stack: Stack | None, selection: tuple[Any, ...]) -> Crop | None:
+    """Return the region that is decoded of a file: None for all, as of one that holds no picture, but an archive."""
+    crop = stack.crop(selection) if stack else None
+    if stack is None or crop is None:
+        return None
     found = describe(blob)
-    return bool(found.mode) and found.sides == stack.picture[:2]
+    return crop if found.mode and found.sides == stack.picture[:2] else None
 
 
 def _checked(made: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
