@@ -311,6 +311,33 @@ def _store_word(value: Any, out: Any, i: Any) -> None:
     out[i] = np.int16(value)
 
 
+@intrinsic
+def copy_sixteen(typing: Any, source: Any, row: Any, start: Any, target: Any, to_row: Any, to_start: Any) -> Any:
+    """Copy COLUMNS numbers of a row to one of another array, as its dtype has them. In NumPy, without offsets:
+    ``target[to_row, to_start : to_start + COLUMNS] = source[row, start : start + COLUMNS]``.
+
+    source, target: int8 [N, C], or left factors of a kernel [N, C].
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        data, places = [], ((0, values[1], values[2]), (3, values[4], values[5]))
+        for k, at_row, column in places:
+            [array] = _arrays(context, builder, signature, values, (k,))
+            place = builder.add(builder.mul(at_row, _shape(builder, array)[1]), column)
+            element = array.data.type.pointee
+            data.append(_pointer(builder, array.data, place, _vector(element, COLUMNS)))
+        numbers, kind = _load(builder, data[0], _int(0)), data[1].type.pointee
+        if source.dtype != target.dtype and types.uint8 in (source.dtype, target.dtype):
+            numbers = builder.xor(numbers, ir.Constant(kind, [OFFSET] * COLUMNS))
+        elif kind != numbers.type:
+            wider = kind.element.width > numbers.type.element.width
+            numbers = builder.sext(numbers, kind) if wider else builder.trunc(numbers, kind)
+        builder.store(numbers, data[1]).align = 1
+        return context.get_dummy_value()
+
+    return types.void(source, row, start, target, to_row, to_start), generate
+
+
 # ---- sums of values ------------------------------------------------------------------------------
 
 

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from bfncodec.networks.stored import LARGEST
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints32
-from bfncodec.runtime.jit import compiled, written
+from bfncodec.runtime.jit import compiled, inlined, written
 from bfncodec.runtime.kept import processor
 
 COLUMNS = 16  # of a panel
@@ -136,6 +136,7 @@ def _is_right(candidate: ProductKernel) -> bool:
 _band = written("bfncodec.networks.instructions", "band")
 store = written("bfncodec.networks.instructions", "store")
 signed = written("bfncodec.networks.instructions", "signed")
+_copy_sixteen = written("bfncodec.networks.instructions", "copy_sixteen")
 
 
 @compiled
@@ -156,6 +157,20 @@ def multiply_packed(a: Array, panels: Array, start: Ints32, out: Ints32, rows: i
             row += 2
         if row < rows:
             _band(a, panels, start, out, row, first, first + step, 1)
+
+
+@inlined
+def copy_row(source: Array, row: int, target: Array, to_row: int, to_start: int, count: int) -> None:
+    """Copy the first numbers of a row to another array, as its dtype has them. In NumPy, without offsets:
+    ``target[to_row, to_start : to_start + count] = source[row, :count]``.
+
+    source: [N, C]; target: [M, D]; one of them int8, the other left factors of a kernel.
+    """
+    whole = count // COLUMNS * COLUMNS
+    for start in range(0, whole, COLUMNS):
+        _copy_sixteen(source, row, start, target, to_row, to_start + start)
+    for i in range(whole, count):
+        store(signed(source[row, i]), target[to_row], to_start + i)
 
 
 # ---- attention ----------------------------------------------------------------------------------

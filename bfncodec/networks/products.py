@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from bfncodec.networks.kernels import ProductKernel, multiply_packed, signed, store
 from bfncodec.networks.stored import LARGEST, LEAST_SQUARE, TINY, LinearWeights
 from bfncodec.runtime.arrays import Array, Floats32, Ints32
-from bfncodec.runtime.jit import compiled, written
+from bfncodec.runtime.jit import compiled, inlined, written
 
 MOST = np.float32(LARGEST)
 FINE = np.float32(2 * LARGEST)
 LEAST = np.float32(TINY)
 LEAST_MEAN = np.float32(LEAST_SQUARE)
-ONE = np.float32(1)
+ONE, NONE = np.float32(1), np.float32(0)
 LOWEST = np.int32(-(1 << 31))
 
 
@@ -120,3 +120,76 @@ def quantise_rms_norm(x: Floats32, q: Array) -> Any:
         total = add_square(total, signed(q[i]))
     mean = max(np.float32(total) / np.float32(len(x)), LEAST_MEAN)
     return ONE / np.sqrt(mean)
+
+
+# ---- several rows at once -----------------------------------------------------------------------
+#
+# Of short rows a call for each would take as long as the rows themselves.
+
+
+@inlined
+def _finished(sums: Ints32, n: int, i: int, unit: Any, linear: Linear) -> Any:
+    """`finish` of one number."""
+    if linear.fine:
+        total = np.float32(sums[n, len(linear.scale) + i]) / FINE + np.float32(sums[n, i])
+    else:
+        total = np.float32(sums[n, i])
+    return total * unit * linear.scale[i] + linear.bias[i]
+
+
+@inlined
+def _quantised(y: Floats32, n: int, count: int, bits: Any, q: Array) -> Any:
+    """`quantise` of a row whose largest magnitude has these bits."""
+    m = max(as_float(bits), LEAST)
+    factor = MOST / m
+    for i in range(count):
+        store(np.rint(y[n, i] * factor), q[n], i)
+    return m / MOST
+
+
+@compiled
+def finish_rows(sums: Ints32, unit: Floats32, linear: Linear, y: Floats32, rows: int) -> None:
+    """`finish` of the first rows: ``y[n] = sums[n, :out] * unit[n] * scale + bias``. y: float32 [N, out or more]"""
+    for n in range(rows):
+        for i in range(len(linear.scale)):
+            y[n, i] = _finished(sums, n, i, unit[n], linear)
+
+
+@compiled
+def finish_norm(
+    sums: Ints32, unit: Floats32, linear: Linear, y: Floats32, q: Array, units: Floats32, rows: int
+) -> None:
+    """`finish`, then `quantise` of the first rows: ``y[n] = finished; units[n] = quantise(y[n], q[n])``."""
+    outputs = len(linear.scale)
+    for n in range(rows):
+        most = np.int32(0)
+        for i in range(outputs):
+            y[n, i] = _finished(sums, n, i, unit[n], linear)
+            most = larger(most, y[n, i])
+        units[n] = _quantised(y, n, outputs, most, q)
+
+
+@compiled
+def rectify_norm(
+    sums: Ints32, unit: Floats32, linear: Linear, y: Floats32, q: Array, units: Floats32, rows: int
+) -> None:
+    """The same, rectified before it is quantised: ``y[n] = max(finished, 0)``."""
+    outputs = len(linear.scale)
+    for n in range(rows):
+        most = np.int32(0)
+        for i in range(outputs):
+            y[n, i] = max(_finished(sums, n, i, unit[n], linear), NONE)
+            most = larger(most, y[n, i])
+        units[n] = _quantised(y, n, outputs, most, q)
+
+
+@compiled
+def add_norm(sums: Ints32, unit: Floats32, linear: Linear, y: Floats32, q: Array, units: Floats32, rows: int) -> None:
+    """The same, added to what is there: ``y[n] += finished``."""
+    outputs = len(linear.scale)
+    for n in range(rows):
+        most = np.int32(0)
+        for i in range(outputs):
+            y[n, i] += _finished(sums, n, i, unit[n], linear)
+            most = larger(most, y[n, i])
+        units[n] = _quantised(y, n, outputs, most, q)

@@ -28,7 +28,7 @@ import numpy as np
 from bfncodec.runtime import kept
 from bfncodec.runtime.arrays import Array
 
-__all__ = ["Kernel", "Late", "compiled", "flat", "inlined", "is_kept", "written"]
+__all__ = ["Flat", "Kernel", "Late", "compiled", "flat", "inlined", "is_kept", "written"]
 
 RESULTS: dict[str, Callable[[bytes], Any]] = {
     "none": lambda _: None,
@@ -84,10 +84,11 @@ def _flat_array(array: Array) -> Flat:
     """Return an array as Numba's native code has it: two owners, of which there are none; size, bytes of an entry,
     address, shape, strides.
     """
-    flags, known = array.flags, array.__array_interface__
-    layout = "C" if flags.c_contiguous else "F" if flags.f_contiguous else "A"
-    kind = f"{known['typestr']}{array.ndim}{layout}{'w' if flags.writeable else 'r'}"
-    words = (0, 0, array.size, array.itemsize, known["data"][0], *array.shape, *array.strides)
+    known = array.__array_interface__
+    address, fixed = known["data"]
+    layout = "C" if known["strides"] is None else "F" if array.flags.f_contiguous else "A"
+    kind = f"{known['typestr']}{array.ndim}{layout}{'r' if fixed else 'w'}"
+    words = (0, 0, array.size, array.itemsize, address, *array.shape, *array.strides)
     return Flat(array, kind, _INTEGERS[len(words)](*words))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,12 +36,24 @@ from bfncodec.networks.kernels import (
     SIMD_LANES,
     WORDS,
     ProductKernel,
+    copy_row,
     fastest,
     key_scores,
     multiply_packed,
     weighted_sum,
 )
-from bfncodec.networks.products import finish, linear_of, most_of, multiply, quantise, quantise_rms_norm
+from bfncodec.networks.products import (
+    add_norm,
+    finish,
+    finish_norm,
+    finish_rows,
+    linear_of,
+    most_of,
+    multiply,
+    quantise,
+    quantise_rms_norm,
+    rectify_norm,
+)
 from bfncodec.networks.stored import LinearWeights
 from bfncodec.networks.transformer.compiled import CompiledTransformer
 from bfncodec.runtime.arrays import Array
@@ -139,6 +151,73 @@ def test_sums_are_finished_as_they_are_without_kernels(seed: int, fine: bool, bi
         for n in range(5):
             finish(sums[n], unit[n, 0], own, y[n])
         np.testing.assert_array_equal(y, linear(torch.from_numpy(x), torch.from_numpy(unit)).numpy())
+
+
+@compiled
+def copied(source: Any, target: Any, place: Any, count: Any) -> None:
+    for n in range(len(source)):
+        copy_row(source, n, target, n, place, count)
+
+
+@each_kernel
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 999), st.integers(1, 40), st.integers(0, 5), st.integers(0, 5))
+@example(0, 16, 0, 0)
+@example(0, 37, 3, 2)
+def test_rows_are_copied_as_each_array_has_them(
+    kernel: ProductKernel, seed: int, count: int, place: int, more: int
+) -> None:
+    x = np.random.default_rng(seed).integers(-127, 128, (3, count + more)).astype(np.int8)
+    left = np.full((4, place + count + more), 9, kernel.dtype)
+    copied(x, left, place, count)
+    np.testing.assert_array_equal(left[:3, place : place + count].astype(int) - kernel.offset, x[:, :count])
+    back = np.zeros((3, count + more), np.int8)
+    copied(np.ascontiguousarray(left[:3, place:]), back, 0, count)
+    np.testing.assert_array_equal(back[:, :count], x[:, :count])
+    for rest in (left[3], left[:3, :place], left[:3, place + count :]):
+        assert (rest == 9).all()
+    assert not back[:, count:].any()
+
+
+@each_kernel
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 999), st.booleans(), st.integers(1, 40), st.integers(1, 5))
+@example(0, True, 33, 5)
+def test_rows_are_finished_together_as_one_by_one(
+    kernel: ProductKernel, seed: int, fine: bool, outputs: int, rows: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    parts = [rng.integers(-127, 128, (8, outputs)).astype(np.int8) for _ in range(2 if fine else 1)]
+    scale, bias, unit = (
+        rng.random(outputs, np.float32),
+        rng.standard_normal(outputs, np.float32),
+        rng.random(5, np.float32),
+    )
+    linear = linear_of(LinearWeights(np.concatenate(parts, 1), scale, bias), kernel)
+    sums = rng.integers(-(1 << 20), 1 << 20, (5, len(linear.start))).astype(np.int32)
+    before = rng.standard_normal((5, outputs + 3), np.float32)
+    changes: dict[Any, Callable[[Any, Any], Any]] = {
+        finish_norm: lambda y, old: y,
+        rectify_norm: lambda y, old: np.maximum(y, np.float32(0)),
+        add_norm: lambda y, old: old + y,
+    }
+    finished = np.zeros((5, outputs), np.float32)
+    for n in range(rows):
+        finish(sums[n], unit[n], linear, finished[n])
+    y = before.copy()
+    finish_rows(sums, unit, linear, y, rows)
+    np.testing.assert_array_equal(y[:rows, :outputs], finished[:rows])
+    np.testing.assert_array_equal(y[rows:], before[rows:])
+    for kernel_of_rows, change in changes.items():
+        y, q, units = before.copy(), np.full((5, outputs + 3), 9, kernel.dtype), np.zeros(5, np.float32)
+        kernel_of_rows(sums, unit, linear, y, q, units, rows)
+        for n in range(rows):
+            wanted, row = change(finished[n], before[n, :outputs]), np.zeros(outputs, kernel.dtype)
+            assert units[n] == quantise(wanted, row)
+            np.testing.assert_array_equal(y[n, :outputs], wanted)
+            np.testing.assert_array_equal(q[n, :outputs], row)
+        assert (q[:, outputs:] == 9).all()
+        assert (q[rows:] == 9).all()
 
 
 @compiled

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,11 +23,9 @@ from bfncodec.networks.convnet.config import (
 )
 from bfncodec.networks.convnet.distributions import (
     CONDITIONS,
-    NONE,
     TOGETHER,
     Components,
     Head,
-    HeadWork,
     LineWork,
     Tables,
     Trunk,
@@ -44,16 +42,16 @@ from bfncodec.networks.convnet.distributions import (
 from bfncodec.networks.convnet.front import WORD, RevealedPixels, StepPixels, memory, parts_of
 from bfncodec.networks.convnet.mixture import byte_edges, inverse_scales
 from bfncodec.networks.convnet.weights import ConvNetWeights
-from bfncodec.networks.kernels import COLUMNS, ProductKernel, fastest, signed, store
-from bfncodec.networks.products import Linear, finish, linear_of, multiply, quantise
+from bfncodec.networks.kernels import COLUMNS, ProductKernel, copy_row, fastest, store
+from bfncodec.networks.products import Linear, add_norm, finish_norm, finish_rows, linear_of, multiply, rectify_norm
 from bfncodec.networks.stored import LARGEST, LinearWeights
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
-from bfncodec.runtime.jit import compiled, flat
+from bfncodec.runtime.jit import Flat, compiled, flat, inlined
 
 TAPS = len(INPUT_TAPS)
 FLAGS = 3 * REACH
+MOST = np.int32(LARGEST)
 WEST, NORTH, NORTH_EAST, NORTH_WEST = NEAREST
-ONE = np.float32(1)
 
 
 class PackedBlocks(NamedTuple):
@@ -79,7 +77,7 @@ class Weights(NamedTuple):
 class Cells(NamedTuple):
     """The inference state: what is kept of the latest lines, see `exact.Front`."""
 
-    values: Bytes  # [cells, WORD]
+    words: Ints32  # values, a pixel's as one number [cells]
     distances: Ints  # from a pixel's cell to those that INPUT_TAPS read, [TAPS]
     features: Array  # int8 [blocks, cells, C]
 
@@ -97,14 +95,18 @@ class Positions(NamedTuple):
 class Workspace(NamedTuple):
     """Buffers for N = TOGETHER pixels; those without a dtype hold left factors of the kernel."""
 
+    words: Ints32  # values of one pixel's neighbours
+    near: Bytes  # the same as bytes, as many as fill whole registers
+    wide: Ints32  # the simple prediction of a pixel, over and over [COLUMNS]
     h: Floats32  # residual stream, [N, C]
     inputs: Array  # [N, F']
     taps: Array  # [N, 5 C]
     hidden: Array  # [N, H]
     features: Array  # [N, C]
     unit: Floats32  # value of one unit of each row, [N]
+    one: Floats32  # that of numbers that are multiplied by no scale, [N]
     sums: Ints32  # [N, the most columns]
-    y: Floats32  # [the most columns]
+    y: Floats32  # [N, the most columns]
 
 
 class CompiledConvNet:
@@ -131,10 +133,6 @@ class CompiledConvNet:
     def memory(self) -> int:
         """Implements `PixelNetwork.memory`."""
         return memory(self.config)
-
-    def head_work(self) -> HeadWork:
-        """Return buffers for the heads, for one call."""
-        return head_work(self.heads, self.config.width, self.kernel)
 
     def start(
         self,
@@ -169,9 +167,9 @@ class CompiledConvNetState(RevealedPixels):
         super().__init__(sizes, block, single, config.kinds, keep, parts_of(config, within))
         self.compiled = compiled
         self.cells = np.zeros((config.blocks, self.front.cells, config.width), np.int8)
-        values = self.values.view(np.uint8).reshape(-1, WORD)
-        self.flat_cells = flat(Cells(values, self.inputs[:, 0], self.cells))
+        self.flat_cells = flat(Cells(self.values, self.inputs[:, 0], self.cells))
         self.flat_work = flat(_workspace(compiled.weights, config.width, compiled.kernel))
+        self.reader = Reader(compiled)
 
     def shared_with(self, network: CompiledConvNet) -> CompiledConvNetState:
         """Implements `exact.ConvNetState.shared_with`."""
@@ -187,7 +185,7 @@ class CompiledConvNetState(RevealedPixels):
             pixels.value_cell, pixels.cell, pixels.beside.reshape(-1), np.stack(pixels.near), pixels.flags
         )
         _advance(self.compiled.flat_weights, self.flat_cells, positions, self.flat_work, trunk)
-        return CompiledPrediction(self.compiled, trunk)
+        return CompiledPrediction(self.compiled, trunk, self.reader)
 
 
 def _workspace(weights: Weights, width: int, kernel: ProductKernel) -> Workspace:
@@ -195,23 +193,42 @@ def _workspace(weights: Weights, width: int, kernel: ProductKernel) -> Workspace
     sizes = [kernel.group * panels.shape[-3] for panels in layers]
     inputs, taps, hidden, features = (kernel.buffer(TOGETHER, size) for size in sizes)
     columns = COLUMNS * max(panels.shape[-4] for panels in layers)
+    near = np.zeros(-(-TAPS * WORD // COLUMNS) * COLUMNS, np.uint8)
     return Workspace(
+        words=near.view(np.int32),
+        near=near,
+        wide=np.zeros(COLUMNS, np.int32),
         h=np.zeros((TOGETHER, width), np.float32),
         inputs=inputs,
         taps=taps,
         hidden=hidden,
         features=features,
         unit=np.zeros(TOGETHER, np.float32),
+        one=np.ones(TOGETHER, np.float32),
         sums=np.zeros((TOGETHER, columns), np.int32),
-        y=np.zeros(columns, np.float32),
+        y=np.zeros((TOGETHER, columns), np.float32),
     )
+
+
+class Reader:
+    """What predictions of a state have in common: buffers for the heads, and codes that lines are read from."""
+
+    def __init__(self, compiled: CompiledConvNet) -> None:
+        self.work = flat(head_work(compiled.heads, compiled.config.width, compiled.kernel))
+        self.codes: Flat | None = None
+
+    def flat_codes(self, codes: Codes) -> Flat:
+        """Return codes as kernels take them: mostly the same as before."""
+        if self.codes is None or self.codes.value is not codes:
+            self.codes = flat(codes)
+        return self.codes
 
 
 class CompiledPrediction:
     """p_O of some pixels, channel after channel, as `exact.Prediction` has it."""
 
-    def __init__(self, compiled: CompiledConvNet, trunk: Trunk) -> None:
-        self.compiled, self.trunk = compiled, trunk
+    def __init__(self, compiled: CompiledConvNet, trunk: Trunk, reader: Reader) -> None:
+        self.compiled, self.trunk, self.reader = compiled, trunk, reader
         # Differences to `base` of the channels that were conditioned on, then of the samples of all channels.
         self.errors = np.zeros((CONDITIONS + len(CODING_ORDER), len(trunk.hidden)), np.float32)
 
@@ -220,7 +237,7 @@ class CompiledPrediction:
         config, head = self.compiled.config, self.compiled.heads[k]
         found = components_of(len(self.trunk.hidden), config.mixtures)
         base = self.trunk.base[:, CODING_ORDER[k]]
-        describe(head, self.trunk.hidden, k, base, self._conditions(k), self.compiled.head_work(), found)
+        describe(head, self.trunk.hidden, k, base, self._conditions(k), self.reader.work, found)
         return CompiledMixture(found, head.tables)
 
     def read_line(self, codes: Codes, counts: Ints, channels: Sequence[int]) -> Bytes:
@@ -232,9 +249,11 @@ class CompiledPrediction:
         """
         own, count = self.compiled, len(self.trunk.hidden)
         found = components_of(count, own.config.mixtures)
-        work = LineWork(self.errors[:CONDITIONS], own.head_work(), found, np.array(channels, np.int64))
+        work = LineWork(self.errors[:CONDITIONS], found, np.array(channels, np.int64))
         line = np.empty((count, len(channels)), np.uint8)
-        if not read_line(own.flat_heads, self.trunk, codes, counts, work, line):
+        if not read_line(
+            own.flat_heads, self.trunk, self.reader.flat_codes(codes), counts, self.reader.work, work, line
+        ):
             raise damaged()
         return line
 
@@ -310,68 +329,60 @@ def _advance(weights: Weights, cells: Cells, pixels: Positions, work: Workspace,
     for start in range(0, len(pixels.cell), TOGETHER):
         rows = min(TOGETHER, len(pixels.cell) - start)
         for n in range(rows):
-            _features(cells, pixels.value_cell[start + n], pixels.flags[start + n], work.inputs[n], out.base[start + n])
+            at = start + n
+            _features(cells, pixels.value_cell[at], pixels.flags[at], work.inputs[n], out.base[at], work)
         multiply(work.inputs, weights.input, work.sums, rows)
-        for n in range(rows):
-            finish(work.sums[n], ONE, weights.input, work.h[n])
+        finish_norm(work.sums, work.one, weights.input, work.h, work.features, work.unit, rows)
         for i in range(len(cells.features)):
             near = pixels.near[weights.kinds[i]]
             _block(weights, i, cells.features[i], pixels.cell[start:], near[start:], rows, work)
-        for n in range(rows):
-            quantise(work.h[n], work.features[n])
         multiply(work.features, weights.trunk, work.sums, rows)
-        for n in range(rows):
-            finish(work.sums[n], ONE, weights.trunk, out.hidden[start + n])
+        finish_rows(work.sums, work.one, weights.trunk, out.hidden[start:], rows)
 
 
 @compiled
-def _features(cells: Cells, cell: int, flags: Array, x: Array, base: Array) -> None:
+def _features(cells: Cells, cell: int, flags: Array, x: Array, base: Array, work: Workspace) -> None:
     """`RevealedPixels.features` of one pixel: to x, a row of left factors, and base, int16 [WORD]."""
-    values, distances, count = cells.values, cells.distances, len(cells.values)
-    for c in range(WORD):
-        west = np.int64(values[(cell + distances[WEST]) % count, c])
-        north = np.int64(values[(cell + distances[NORTH]) % count, c])
-        east = np.int64(values[(cell + distances[NORTH_EAST]) % count, c])
-        corner = np.int64(values[(cell + distances[NORTH_WEST]) % count, c])
-        base[c] = min(max((2 * (west + north) + east - corner + 2) >> 2, 0), 255)
-        store(base[c] - 128, x, TAPS * WORD + c)
+    distances, count, near, wide = cells.distances, len(cells.words), work.near, work.wide
     for t in range(TAPS):
-        near = values[(cell + distances[t]) % count]
-        for c in range(WORD):
-            store(min(max(np.int64(near[c]) - base[c], -LARGEST), LARGEST), x, t * WORD + c)
+        work.words[t] = cells.words[_around(cell + distances[t], count)]
+    for c in range(WORD):
+        west, north = np.int64(near[WEST * WORD + c]), np.int64(near[NORTH * WORD + c])
+        east, corner = np.int64(near[NORTH_EAST * WORD + c]), np.int64(near[NORTH_WEST * WORD + c])
+        base[c] = min(max((2 * (west + north) + east - corner + 2) >> 2, 0), 255)
+    for c in range(COLUMNS):
+        wide[c] = base[c % WORD]
+    for start in range(0, len(near), COLUMNS):  # a register at a time
+        for c in range(COLUMNS):
+            store(min(max(np.int32(near[start + c]) - wide[c], -MOST), MOST), x, start + c)
+    for c in range(WORD):
+        store(base[c] - 128, x, TAPS * WORD + c)
     for i in range(FLAGS):
         store(flags[i], x, (TAPS + 1) * WORD + i)
 
 
+@inlined
+def _around(cell: Any, count: Any) -> Any:
+    """Return cell % count: few are not below it, and divisions take long."""
+    return cell if 0 <= cell < count else cell % count
+
+
 @compiled
 def _block(weights: Weights, i: int, features: Array, cell: Ints, near: Ints, rows: int, work: Workspace) -> None:
-    """The i-th block: h of some pixels becomes h + out(relu(conv(features))).
+    """The i-th block: h of some pixels becomes h + out(relu(conv(features))), and its features those of the new h.
 
     features: the block's cells, int8 [cells, C]; cell, near: those of the pixels, [rows …] and [rows …, 5].
     """
     width, conv, last = features.shape[1], _layer(weights.convs, i), _layer(weights.outs, i)
     for n in range(rows):
-        quantise(work.h[n], work.features[n])
-        own = features[cell[n]]
-        for c in range(width):
-            own[c] = signed(work.features[n, c])
+        copy_row(work.features, n, features, cell[n], 0, width)
     for n in range(rows):
         for t in range(near.shape[1]):
-            found, taps = features[near[n, t]], work.taps[n, t * width : (t + 1) * width]
-            for c in range(width):
-                store(found[c], taps, c)
+            copy_row(features, near[n, t], work.taps, n, t * width, width)
     multiply(work.taps, conv, work.sums, rows)
-    hidden = work.y[: len(conv.scale)]
-    for n in range(rows):
-        finish(work.sums[n], ONE, conv, hidden)
-        for c in range(len(hidden)):
-            hidden[c] = max(hidden[c], NONE)
-        work.unit[n] = quantise(hidden, work.hidden[n])
+    rectify_norm(work.sums, work.one, conv, work.y, work.hidden, work.unit, rows)
     multiply(work.hidden, last, work.sums, rows)
-    for n in range(rows):
-        finish(work.sums[n], work.unit[n], last, work.y)
-        for c in range(width):
-            work.h[n, c] += work.y[c]
+    add_norm(work.sums, work.unit, last, work.h, work.features, work.unit, rows)
 
 
 @compiled

@@ -19,7 +19,7 @@ from bfncodec.coding.rangecoder import PRECISION, Codes, total
 from bfncodec.networks.convnet.config import CODING_ORDER, INPUT_SCALE, LOG_SCALE_RANGE, MEAN_SCALE
 from bfncodec.networks.convnet.mixture import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL
 from bfncodec.networks.kernels import COLUMNS, ProductKernel
-from bfncodec.networks.products import MOST, Linear, finish, most_of, multiply, quantise
+from bfncodec.networks.products import MOST, Linear, finish_rows, most_of, multiply, quantise
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
 from bfncodec.runtime.jit import compiled
 
@@ -73,14 +73,13 @@ class HeadWork(NamedTuple):
     unit: Floats32  # value of one unit of each row, [N]
     hidden: Floats32  # [C]
     sums: Ints32  # [N, the most columns]
-    out: Floats32  # [the most columns]
+    out: Floats32  # [N, the most columns]
 
 
 class LineWork(NamedTuple):
     """Buffers for a line of n pixels of C channels."""
 
     errors: Floats32  # differences of channels that others are conditioned on, [CONDITIONS, n]
-    head: HeadWork
     found: Components
     order: Ints  # the channel that is coded k-th, [C]
 
@@ -99,7 +98,7 @@ def head_work(heads: Sequence[Head], width: int, kernel: ProductKernel) -> HeadW
         unit=np.empty(TOGETHER, np.float32),
         hidden=np.empty(width, np.float32),
         sums=np.empty((TOGETHER, columns), np.int32),
-        out=np.empty(columns, np.float32),
+        out=np.empty((TOGETHER, columns), np.float32),
     )
 
 
@@ -114,19 +113,20 @@ def describe(
     n]; the mixtures go to `found`.
     """
     count, width, mixtures = len(trunk), trunk.shape[1] // 3, found.weight.shape[1]
-    hidden, out, unit = work.hidden, work.out[: len(head.linear.scale)], work.unit
+    hidden, slopes = work.hidden, len(head.linear.scale) - 3 * mixtures
     for start in range(0, count, TOGETHER):
         rows = min(TOGETHER, count - start)
         for n in range(rows):
             for c in range(width):
                 hidden[c] = max(trunk[start + n, k * width + c], NONE)
-            unit[n] = quantise(hidden, work.buffer[n])
+            work.unit[n] = quantise(hidden, work.buffer[n])
         multiply(work.buffer, head.linear, work.sums, rows)
+        finish_rows(work.sums, work.unit, head.linear, work.out, rows)
         for n in range(rows):
             at = start + n
-            finish(work.sums[n], unit[n], head.linear, out)
+            out = work.out[n]
             centre = np.float32(base[at])
-            for j in range(len(out) - 3 * mixtures):
+            for j in range(slopes):
                 centre += out[3 * mixtures + j] * errors[j, at]
             _components(out, centre, head.tables, found.mean[at], found.inverse[at])
             _weights(out[:mixtures], head.tables.exp2, found.weight[at])
@@ -253,7 +253,9 @@ def low_rows(parts: Components, tables: Tables, highs: Ints32, rows: Floats32) -
 
 
 @compiled
-def read_line(heads: tuple[Head, ...], trunk: Trunk, codes: Codes, counts: Ints, work: LineWork, line: Bytes) -> bool:
+def read_line(
+    heads: tuple[Head, ...], trunk: Trunk, codes: Codes, counts: Ints, room: HeadWork, work: LineWork, line: Bytes
+) -> bool:
     """Read the pixels of some images that one step reveals. Returns whether an encoder may have written the codes.
 
     counts: pixels of each image, which stand behind each other; line: uint8 [n, C], is filled.
@@ -262,7 +264,7 @@ def read_line(heads: tuple[Head, ...], trunk: Trunk, codes: Codes, counts: Ints,
     for k in range(len(work.order)):
         channel, head = work.order[k], heads[k]
         values = line[:, channel]
-        describe(head, trunk.hidden, k, trunk.base[:, channel], work.errors[:k], work.head, work.found)
+        describe(head, trunk.hidden, k, trunk.base[:, channel], work.errors[:k], room, work.found)
         start = 0
         for i in range(len(counts)):
             end = start + counts[i]
