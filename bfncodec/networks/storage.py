@@ -42,6 +42,12 @@ class TrainableNetwork(nn.Module, ABC):
         """Adapt a float tensor of another network, stored as `name`, as far as it holds in this one."""
         return stored
 
+    def compile_parts(self) -> bool:
+        """Compile the parts that repeat, in place, which takes a fraction of the time for the whole; return whether
+        this network has such parts.
+        """
+        return False
+
 
 def folded(rows: Tensor, count: int) -> Tensor:
     """Fold a hashed table to `count` rows, if it has more: [rows, columns] -> [count, columns].

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bfncodec.networks.storage import TrainableNetwork
 from bfncodec.training.muon import half_is_faster
 from bfncodec.training.processes import in_all
 from bfncodec.training.tasks.base import Batch
@@ -43,11 +44,15 @@ class Computation(Generic[Batch]):
         self, loss: Callable[[nn.Module, Batch], Tensor], network: nn.Module, device: torch.device, way: Way
     ) -> None:
         self.loss, self.network, self.device, self.way = loss, network, device, way
-        self.run: Callable[[nn.Module, Batch], Tensor] = torch.compile(loss, dynamic=False) if way.compiled else loss
+        self.run: Callable[[nn.Module, Batch], Tensor] = loss
+        if way.compiled and not (isinstance(network, TrainableNetwork) and network.compile_parts()):
+            self.run = torch.compile(loss, dynamic=False)
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the loss of a batch on this device, a scalar."""
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.way.half):
+        half = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.way.half)
+        # Compiled in place, parts of the network serve plain computations, too.
+        with half, torch.compiler.set_stance("default" if self.way.compiled else "force_eager"):
             return self.run(self.network, batch)
 
 

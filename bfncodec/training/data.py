@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import lzma
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,19 +57,21 @@ class TextSource:
 
 def load_images(source: ImageSource) -> list[NDArray[np.uint8]]:
     """Load all images of a source as uint8 [H, W, 3]. Raises InputError for other arrays, and what is no image."""
-    images: list[NDArray[np.uint8]] = []
-    for path in expand(source.paths, (*IMAGE_SUFFIXES, ".npy")):
-        if path.suffix == ".npy":
-            array = np.load(path, mmap_mode="r")
-            if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
-                raise InputError(
-                    f"{path}: expected images, uint8 [N, H, W, 3], found {array.dtype} {list(array.shape)}; "
-                    "take it out of the training data"
-                )
-            images += list(np.asarray(array[: len(array) - source.skip_last][-source.only_last :]))
-        else:
-            images.append(read_rgb(path))
-    return images
+    paths = expand(source.paths, (*IMAGE_SUFFIXES, ".npy"))
+    with ThreadPoolExecutor() as pool:  # decoders of pictures run side by side
+        found = list(pool.map(lambda path: _arrays(path, source) if path.suffix == ".npy" else [read_rgb(path)], paths))
+    return [image for images in found for image in images]
+
+
+def _arrays(path: Path, source: ImageSource) -> list[NDArray[np.uint8]]:
+    """Return the images of an .npy file. Raises InputError for another array."""
+    array = np.load(path, mmap_mode="r")
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
+        raise InputError(
+            f"{path}: expected images, uint8 [N, H, W, 3], found {array.dtype} {list(array.shape)}; "
+            "take it out of the training data"
+        )
+    return list(np.asarray(array[: len(array) - source.skip_last][-source.only_last :]))
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
@@ -133,15 +136,14 @@ class Pictures:
 
     def cut(self, which: NDArray[np.int64], side: int, draws: Draws) -> Tensor:
         """Cut squares out of some images, at random places and flipped at random: uint8 [len(which), 3, side, side]."""
-        numbers = []
-        for first, height, width in zip(self.first[which], self.height[which], self.width[which], strict=True):
-            row = draws.host.integers(height - side + 1)
-            column = draws.host.integers(width - side + 1)
-            numbers.append((first + row * width + column, width, draws.host.random() < 0.5))
-        first, width, flip = torch.tensor(numbers, dtype=torch.int64).to(self.device).view(-1, 3, 1, 1).unbind(1)
+        height, width = self.height[which], self.width[which]
+        rows, columns = draws.host.integers(height - side + 1), draws.host.integers(width - side + 1)
+        flip = draws.host.random(len(which)) < 0.5
+        numbers = torch.from_numpy(np.stack([self.first[which] + rows * width + columns, width, flip]))
+        first, stride, flipped = numbers.to(self.device, non_blocking=True).view(3, -1, 1, 1)
         along = torch.arange(side, device=self.device)
-        across = torch.where(flip == 1, side - 1 - along, along)
-        return self.pixels[first + along[:, None] * width + across].permute(0, 3, 1, 2)
+        across = torch.where(flipped == 1, side - 1 - along, along)
+        return self.pixels[first + along[:, None] * stride + across].permute(0, 3, 1, 2)
 
 
 class CropSampler:
@@ -170,7 +172,7 @@ class CropSampler:
         if self.source.vary:
             crops = varied(crops.to(draws.device), draws)
         if self.source.grey:
-            crops = grey(crops, np.array([draws.host.integers(6) for _ in crops]))
+            crops = grey(crops, draws.host.integers(6, size=len(crops)))
         return crops.contiguous()
 
 
@@ -179,7 +181,7 @@ def grey(x: Tensor, channels: NDArray[np.int64]) -> Tensor:
     Pillow's mode L is). float [B, 3, H, W] -> [B, 1, H, W]
     """
     luma = ((x[:, 0] * 19595 + x[:, 1] * 38470 + x[:, 2] * 7471 + 32768) / 65536).floor()
-    choice = torch.from_numpy(channels).to(x.device)
+    choice = torch.from_numpy(channels).to(x.device, non_blocking=True)
     one = x[torch.arange(len(x), device=x.device), choice.clamp_max(2)]
     return torch.where((choice < 3).view(-1, 1, 1), one, luma).unsqueeze(1)
 
@@ -227,7 +229,7 @@ class WindowSampler:
             line = lines[np.searchsorted(lines, starts[i], side="right") - 1]
             if starts[i] - line < self.window:  # else the line is so long that nobody would see the rest of it
                 starts[i] = line
-        first = torch.from_numpy(self.firsts[which] + starts).to(self.data.device)
+        first = torch.from_numpy(self.firsts[which] + starts).to(self.data.device, non_blocking=True)
         return self.data[first[:, None] + torch.arange(self.window, device=self.data.device)].long()
 
 

@@ -25,6 +25,8 @@ class Row(TypedDict):
     step: int
     train: float
     """Mean loss of the steps since the last report."""
+    per_second: int
+    """Bytes or subpixels trained on a second since then, in this process."""
     validation: list[float]
     """Held-out bits of each validation set."""
     seconds: float
@@ -38,6 +40,7 @@ class Report(Generic[Batch]):
         self.state, self.out, self.title, self.say = state, out, title, say
         self.losses: list[Tensor] = []  # of the steps since the last report
         self.first, self.started = state.step, time.monotonic()
+        self.last, self.seen = self.started, 0  # when the last report ended, and what had been seen until then
         self.drawing = 0.0  # seconds spent on pictures
 
     @property
@@ -48,9 +51,12 @@ class Report(Generic[Batch]):
     def now(self, progress: float) -> None:
         """Measure held-out bits and tell them; at progress 1 the curve is drawn whatever it costs."""
         state = self.state
+        train = float(torch.stack(self.losses).mean())  # waits for a GPU to have done what it was asked
+        pace = (state.seen - self.seen) / (time.monotonic() - self.last)
         row: Row = {
             "step": state.step,
-            "train": float(torch.stack(self.losses).mean()),
+            "train": train,
+            "per_second": round(pace),
             "validation": state.validate(),
             "seconds": round(state.clock.seconds(), 1),
         }
@@ -60,6 +66,7 @@ class Report(Generic[Batch]):
             with (self.out / CURVE).open("a") as f:
                 f.write(json.dumps(row) + "\n")
             self._draw(at_any_cost=progress >= 1)
+        self.last, self.seen = time.monotonic(), state.seen
 
     def _line(self, row: Row) -> str:
         """Return a row as a line for people, with the time that is left."""
@@ -68,8 +75,9 @@ class Report(Generic[Batch]):
         left = self.state.clock.left(step, pace)
         return (
             f"step {step}{'' if config.minutes else f'/{config.steps}'}  train {row['train']:.4f}  "
-            f"held-out {' '.join(f'{v:.4f}' for v in row['validation'])}  {pace:.2f} s/step, "
-            f"{left / 60:.0f} min left, until {time.strftime('%H:%M', time.localtime(time.time() + left))}"
+            f"held-out {' '.join(f'{v:.4f}' for v in row['validation'])}  {pace:.3g} s/step, "
+            f"{row['per_second'] / 1e6:.2g} million/s, {left / 60:.0f} min left, "
+            f"until {time.strftime('%H:%M', time.localtime(time.time() + left))}"
         )
 
     def _draw(self, at_any_cost: bool) -> None:

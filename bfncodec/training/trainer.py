@@ -51,6 +51,7 @@ class Trainer(Generic[Batch]):
         self.own = {name: part for name, part in self.network.state_dict().items() if part.is_floating_point()}
         self.average = {name: part.detach().clone() for name, part in self.own.items()}
         self.step = 0
+        self.seen = 0  # bytes or subpixels trained on in this run, by this process
         self.loss = Computation(task.loss, self.network, device, Way())
         self.earlier: EarlierWay | None = None  # of a run that this one resumes
 
@@ -85,12 +86,13 @@ class Trainer(Generic[Batch]):
 
     def _accumulate_gradients(self, batches: Sequence[Batch]) -> Tensor:
         """Add the gradients of the weighted mean of the batches' losses; return that mean."""
-        weights = [self.task.weight(batch) for batch in batches]
+        sizes = [self.task.size(batch) for batch in batches]
         total = torch.zeros((), device=self.device)
-        for batch, weight in zip(batches, weights, strict=True):
-            loss = self.loss(to_device(batch, self.device)) * (weight / sum(weights))
+        for batch, size in zip(batches, sizes, strict=True):
+            loss = self.loss(to_device(batch, self.device)) * (size / sum(sizes))
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
+        self.seen += sum(sizes)
         return total
 
     def _update_average(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -43,13 +44,19 @@ def varied(x: Tensor, draws: Draws) -> Tensor:
     parts = [way(part, draws) for (way, _), part in zip(WAYS, groups, strict=True) if len(part)]
     x = torch.cat(parts).round().clamp(0, 255)
     again = int((draws.host.random(len(x)) < JPEG_SHARE).sum())
-    order = torch.from_numpy(draws.host.permutation(len(x))).to(x.device)
+    order = torch.from_numpy(draws.host.permutation(len(x))).to(x.device, non_blocking=True)
     x = x[order]
     if again:
         x = torch.cat([as_jpeg(x[:again], draws), x[again:]])
-    size = x.shape[-1] - MARGIN
-    places = draws.host.integers(MARGIN + 1, size=(len(x), 2)).tolist()
-    return torch.stack([one[:, r : r + size, c : c + size] for one, (r, c) in zip(x, places, strict=True)])
+    return cut_anywhere(x, x.shape[-1] - MARGIN, draws)
+
+
+def cut_anywhere(x: Tensor, size: int, draws: Draws) -> Tensor:
+    """Cut each picture to size x size at a random place."""
+    places = draws.host.integers(x.shape[-1] - size + 1, size=(2, len(x), 1))
+    rows, columns = torch.from_numpy(places).to(x.device, non_blocking=True) + torch.arange(size, device=x.device)
+    one = torch.arange(len(x), device=x.device)[:, None, None]
+    return x[one, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def unchanged(x: Tensor, draws: Draws) -> Tensor:
@@ -66,17 +73,25 @@ def camera(x: Tensor, draws: Draws) -> Tensor:
     column = torch.arange(x.shape[3], device=x.device) % 2
     known = torch.stack([(line + column == 0), (line + column) % 2 == 1, (line + column == 2)]).to(x.dtype)
     mosaic = x * known
-    quarters = torch.tensor([1.0, 2.0, 1.0], device=x.device).outer(torch.tensor([1.0, 2.0, 1.0], device=x.device)) / 4
-    cross = torch.tensor([[0.0, 1, 0], [1, 4, 1], [0, 1, 0]], device=x.device) / 4
-    kernels = torch.stack([quarters, cross, quarters])[:, None]
-    linear = F.conv2d(F.pad(mosaic, (1, 1, 1, 1), mode="reflect"), kernels, groups=3)
-    # How far the known colour stands above its own neighbours: the others are likely to stand as far above theirs.
-    gradient = torch.zeros(1, 1, 5, 5, device=x.device)
-    gradient[0, 0, 2] = torch.tensor([-1.0, 0, 4, 0, -1]) / 8
-    gradient[0, 0, :, 2] += torch.tensor([-1.0, 0, 0, 0, -1], device=x.device) / 8
+    means, gradient = mosaic_kernels(x.device)
+    linear = F.conv2d(F.pad(mosaic, (1, 1, 1, 1), mode="reflect"), means, groups=3)
     edges = F.conv2d(F.pad(mosaic.sum(1, keepdim=True), (2, 2, 2, 2), mode="reflect"), gradient)
     strength = (draws.uniform(len(x), 1, 1, 1) < 0.7).to(x.dtype)
     return linear + strength * edges * (1 - known)
+
+
+@lru_cache
+def mosaic_kernels(device: torch.device) -> tuple[Tensor, Tensor]:
+    """(kernels that interpolate red, green, blue in a mosaic, [3, 1, 3, 3]; the one that says how far the known colour
+    stands above its own neighbours, [1, 1, 5, 5]: the others are likely to stand as far above theirs).
+    """
+    ramp = torch.tensor([1.0, 2.0, 1.0])
+    quarters = ramp.outer(ramp) / 4
+    cross = torch.tensor([[0.0, 1, 0], [1, 4, 1], [0, 1, 0]]) / 4
+    gradient = torch.zeros(1, 1, 5, 5)
+    gradient[0, 0, 2] = torch.tensor([-1.0, 0, 4, 0, -1]) / 8
+    gradient[0, 0, :, 2] += torch.tensor([-1.0, 0, 0, 0, -1]) / 8
+    return torch.stack([quarters, cross, quarters])[:, None].to(device), gradient.to(device)
 
 
 def soft(x: Tensor, draws: Draws) -> Tensor:
@@ -169,8 +184,8 @@ def through_blocks(x: Tensor, table: int, quality: Tensor) -> Tensor:
 
     x: float [B, C, H, W], H and W multiples of 8. table: 0 for luma, 1 for chroma. quality: from 50 on, [B, 1, 1, 1].
     """
-    steps = torch.tensor([float(v) for v in TABLES[table].split()], device=x.device).view(8, 8)
-    steps = (steps * (2 - quality / 50)).round().clamp_min(1)[:, :, None, None]  # [B, 1, 1, 1, 8, 8]
+    steps = (steps_at_half(table, x.device) * (2 - quality / 50)).round().clamp_min(1)
+    steps = steps[:, :, None, None]  # [B, 1, 1, 1, 8, 8]
     cosines = dct(x.device)
     batch, channels, height, width = x.shape
     blocks = x.view(batch, channels, height // 8, 8, width // 8, 8).transpose(3, 4)  # [B, C, H / 8, W / 8, 8, 8]
@@ -178,6 +193,13 @@ def through_blocks(x: Tensor, table: int, quality: Tensor) -> Tensor:
     return (cosines.T @ coefficients @ cosines).transpose(3, 4).reshape(x.shape)
 
 
+@lru_cache
+def steps_at_half(table: int, device: torch.device) -> Tensor:
+    """Steps of the coefficients at quality 50, float [8, 8]."""
+    return torch.tensor([float(v) for v in TABLES[table].split()]).view(8, 8).to(device)
+
+
+@lru_cache
 def dct(device: torch.device) -> Tensor:
     """Return the matrix of the orthogonal cosine transform (type II) of 8 numbers, float [8, 8]."""
     k, n = torch.arange(8.0, device=device)[:, None], torch.arange(8.0, device=device)

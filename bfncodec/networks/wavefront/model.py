@@ -24,7 +24,6 @@ from bfncodec.networks.convnet.model import (
     Components,
     ConvNet,
     components,
-    features,
     in_coding_order,
     logistic_bits,
     scaled,
@@ -164,8 +163,8 @@ class WavefrontNet(ConvNet):
 
     def _settled(self, x: Tensor, sample: Tensor) -> tuple[Tensor, list[Tensor]]:
         """(-log2 p_O of the step that settles pixels, the network's features)."""
-        inputs, base = features(x)
-        hidden, read = self.trunk_of(inputs)
+        h, base = self.first_of(x)
+        hidden, read = self.trunk_of(h)
         values, samples, base = (in_coding_order(part) for part in (x, sample, base))
         error, own = values - base, samples - base
         hidden = hidden + scaled(own).permute(0, 2, 3, 1).to(hidden.dtype) @ self.own.to(hidden.dtype)
@@ -178,8 +177,8 @@ class WavefrontNet(ConvNet):
     def _sampled(self, x: Tensor, sample: Tensor, earlier: list[Tensor]) -> Tensor:
         """log2 p_S/p_R of the step that sends the sample."""
         network: ConvNet = self.first
-        inputs, base = features(x, just_before=sample.round().clamp(0, 255))
-        hidden, _ = network.trunk_of(inputs, [part.detach() for part in earlier])
+        h, base = network.first_of(x, just_before=sample.round().clamp(0, 255))
+        hidden, _ = network.trunk_of(h, [part.detach() for part in earlier])
         values, samples, base = (in_coding_order(part) for part in (x, sample, base))
         error, noise = samples - base, self.tiled.noise
         bits = []

@@ -45,9 +45,10 @@ class Task(ABC, Generic[Batch]):
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Return the code length of a batch in bits per dimension, a scalar. network: this task's, or it compiled."""
 
-    def weight(self, batch: Batch) -> float:
-        """Return how much a batch counts among those of a step."""
-        return 1.0
+    def size(self, batch: Batch) -> int:
+        """Return the bytes or subpixels of a batch: each counts alike among those of a step."""
+        data = batch if isinstance(batch, Tensor) else next(part for part in batch if isinstance(part, Tensor))
+        return data.numel()
 
     def round_features(self, rounded: bool) -> None:
         """Train with weights and features rounded as the integer implementation rounds them, or without.

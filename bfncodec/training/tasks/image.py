@@ -20,7 +20,7 @@ from bfncodec.training.tasks.base import Task, described_erasure, held_out_names
 
 
 class ImageTask(Task[Tensor]):
-    """Random crops of images; a batch is float32 [B, 3, H, W] or [B, 1, H, W] of integers, one of each source a step.
+    """Random crops of images; a batch is float32 [B, 3, H, W] or [B, 1, H, W] of integers, one of each shape a step.
 
     With the erasure sender L^n is the sum of -log2 p_O over all dimensions, whatever the schedule.
     """
@@ -38,17 +38,17 @@ class ImageTask(Task[Tensor]):
         )
 
     def sample(self, draws: Draws) -> list[Tensor]:
-        """Draw a batch of each source."""
-        return [sampler(draws) for sampler in self.samplers]
+        """Draw a batch of each source; those of one shape are one."""
+        alike: dict[torch.Size, list[Tensor]] = {}
+        for sampler in self.samplers:
+            crops = sampler(draws)
+            alike.setdefault(crops.shape[1:], []).append(crops)
+        return [torch.cat(batches) for batches in alike.values()]
 
     def loss(self, network: nn.Module, batch: Tensor) -> Tensor:
         """Return the mean of -log2 p_O over subpixels."""
         bits: Tensor = network(batch).mean()
         return bits
-
-    def weight(self, batch: Tensor) -> float:
-        """Return the number of subpixels: all count alike, of whatever source."""
-        return batch.numel()
 
     def round_features(self, rounded: bool) -> None:
         """Round weights of 8 bits and features in the network's products, or do not."""
