@@ -58,7 +58,10 @@ class ExactLinear:
         """Return the layer on a device."""
         bias = None if stored.bias is None else tensor_of(stored.bias, device)
         fine = constant(2.0 * LARGEST, device)
-        return cls(tensor_of(stored.weight, device), tensor_of(stored.scale, device), bias, fine)
+        weight = tensor_of(stored.weight, device)
+        if device.type == "cuda":
+            weight = weight.t().contiguous().t()  # column by column, as `int_matmul` wants it there
+        return cls(weight, tensor_of(stored.scale, device), bias, fine)
 
     @classmethod
     def load(cls, tensors: Mapping[str, Tensor], name: str, device: torch.device, unit: float = 1.0) -> ExactLinear:
@@ -108,10 +111,13 @@ def int_matmul(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _int_matmul_cuda(a: Tensor, b: Tensor) -> Tensor:
-    """cuBLAS wants more than 16 rows and sizes that are multiples of 8."""
+    """cuBLAS wants more than 16 rows, sizes that are multiples of 8, and the second matrix column by column: laid out by
+    rows, it multiplies some numbers of rows and refuses others (40 and 200, but not 32 and 192, on an H200).
+    """
     rows, columns = a.shape[0], b.shape[1]
     a = torch.cat([a, a.new_zeros(max(0, 32 - rows), a.shape[1])]) if rows < 32 else pad_to(a, 8, 0)
-    return torch._int_mm(a, pad_to(b, 8, 1))[:rows, :columns]
+    by_columns = pad_to(b.t(), 8, 0).contiguous().t()  # `ExactLinear.of` lays weights out so, and this copies nothing
+    return torch._int_mm(a, by_columns)[:rows, :columns]
 
 
 def float_pieces(b: Tensor) -> tuple[Tensor, ...]:
