@@ -112,6 +112,20 @@ def every_product(a: Tensor, b: Tensor) -> list[Tensor]:
     return [*found, exact.int_matmul(a, b).float()] if exact._int_mm_is_exact() else found
 
 
+@pytest.mark.parametrize(("n", "k", "m"), [(1, 8, 1), (40, 104, 192), (200, 32, 128), (264, 8, 56)])
+def test_cuda_gets_products_as_cublas_takes_them(monkeypatch: pytest.MonkeyPatch, n: int, k: int, m: int) -> None:
+    """With the second matrix row by row cuBLAS refused the last three."""
+
+    def as_cublas(a: Tensor, b: Tensor) -> Tensor:
+        assert a.is_contiguous() and b.t().is_contiguous()
+        assert a.shape[0] > 16 and not any(size % 8 for size in (*a.shape, *b.shape))
+        return wide_product(a, b)
+
+    monkeypatch.setattr(torch, "_int_mm", as_cublas)
+    a, b = int8(0, n, k), int8(1, k, m)
+    assert torch.equal(exact._int_matmul_cuda(a, b), wide_product(a, b))
+
+
 @pytest.mark.parametrize("k", [1, 64, 1040, 1041, 4160, 5000])
 @pytest.mark.parametrize(("x", "y"), [(127, 127), (-127, 127), (-127, -127)])
 def test_the_largest_products_neither_saturate_nor_round(k: int, x: int, y: int) -> None:
@@ -604,6 +618,6 @@ def test_cuda_and_cpu_give_the_same_distributions(block: int) -> None:
 
 @pytest.mark.cuda
 def test_cuda_integer_products_are_exact() -> None:
-    for n, k, m in ((1, 8, 1), (17, 40, 9), (33, 1048, 16), (3, 5000, 5)):
+    for n, k, m in ((1, 8, 1), (17, 40, 9), (33, 1048, 16), (3, 5000, 5), (40, 104, 192), (200, 32, 128)):
         a, b = int8(0, n, k), int8(1, k, m)
         assert torch.equal(exact.int_matmul(a.cuda(), b.cuda()).cpu(), wide_product(a, b))
