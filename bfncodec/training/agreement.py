@@ -6,6 +6,7 @@ one GPU. So each run compares first.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -67,7 +68,8 @@ def chosen(plain: Computation[Batch], batches: Sequence[Batch], compiling: bool,
 
 def taken(best: Computation[Batch], ways: Sequence[Way], batches: Sequence[Batch], say: Say) -> Computation[Batch]:
     """Return the last of these ways that agrees with the one taken before it, the first being `best`."""
-    with disturbed(best.network):
+    with disturbed(best.network), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"torch\._inductor")  # advice to those who write compilers
         for way in ways:
             fault, fast = disagreement(best, way, batches)
             if in_all(not fault, best.device):
