@@ -111,8 +111,8 @@ def int_matmul(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _int_matmul_cuda(a: Tensor, b: Tensor) -> Tensor:
-    """cuBLAS wants more than 16 rows, sizes that are multiples of 8, and the second matrix column by column: laid out by
-    rows, it multiplies some numbers of rows and refuses others (40 and 200, but not 32 and 192, on an H200).
+    """cuBLAS wants more than 16 rows, sizes that are multiples of 8, and the second matrix column by column: of one
+    that is laid out row by row, it refused products of 40 and 200 rows, but not of 32 and 192 (an H200).
     """
     rows, columns = a.shape[0], b.shape[1]
     a = torch.cat([a, a.new_zeros(max(0, 32 - rows), a.shape[1])]) if rows < 32 else pad_to(a, 8, 0)

@@ -23,7 +23,7 @@ from bfncodec.training.tasks.base import Batch
 
 Say = Callable[[str], None]
 LOSS_TOLERANCE = 0.02  # of the loss
-LEAST_COSINE = 0.7  # between two gradients of the whole network; 0.89 was seen of a trained one, whose gradient is small
+LEAST_COSINE = 0.7  # between two gradients of the network; of one trained already, both small, it was 0.89
 DISTURBANCE = 0.02  # standard deviation of the numbers that matrices of zeros are filled with
 
 

@@ -117,8 +117,10 @@ def test_cuda_gets_products_as_cublas_takes_them(monkeypatch: pytest.MonkeyPatch
     """With the second matrix row by row cuBLAS refused the last three."""
 
     def as_cublas(a: Tensor, b: Tensor) -> Tensor:
-        assert a.is_contiguous() and b.t().is_contiguous()
-        assert a.shape[0] > 16 and not any(size % 8 for size in (*a.shape, *b.shape))
+        assert a.is_contiguous()
+        assert b.t().is_contiguous()
+        assert a.shape[0] > 16
+        assert not any(size % 8 for size in (*a.shape, *b.shape))
         return wide_product(a, b)
 
     monkeypatch.setattr(torch, "_int_mm", as_cublas)

@@ -56,6 +56,7 @@ def test_parts_compiled_in_place_serve_only_the_compiled_way(monkeypatch: pytest
         compiled = counter.frame_count
         after = agreement.gradient(plain, batch)
     assert compiled == counter.frame_count == 3  # what is before the blocks, one block, what is after them
-    assert before[0] == after[0] and torch.equal(before[1], after[1])
+    assert before[0] == after[0]
+    assert torch.equal(before[1], after[1])
     assert found[0] == pytest.approx(before[0], rel=1e-6)
     torch.testing.assert_close(found[1], before[1])
