@@ -76,9 +76,13 @@ LONG_HASH = np.uint64(HASH)
 GRADES = len(COUNT_LEVELS)
 U32, U29, U24, U64, ONE = np.uint64(32), np.uint64(29), np.uint64(PRECISION), np.uint64(64), np.uint64(1)
 TOTAL = total(2)
-TAGGED = np.uint64(1 << 8)
+TAG_BITS, TAGGED = np.uint64(0xFFFF), np.uint64(1 << 8)  # of a row's first word: Numba knows little-endian machines
 NOTHING, POWER_64 = np.uint64(0), np.uint64(POWER)
 WORDS = ROW // 8
+# Numbers of eight bytes: 1 in each; the lower seven bits of each; every second byte; and what to multiply that by for
+# the sum of these in the upper two bytes. ALL: the bits of one byte.
+EACH, LOWER, ALL = np.uint64(0x0101010101010101), np.uint64(0x7F7F7F7F7F7F7F7F), np.uint64(0xFF)
+PAIR, PAIRS_SUM = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0001000100010001)
 LEAST_SET = 1 << 8  # places of the set of slots that a step has counted in
 Words64 = NDArray[np.uint64]
 
@@ -105,7 +109,10 @@ class Workspace(NamedTuple):
     slot: Ints  # [O, L]
     row: Bytes  # [O, L, ROW]
     words: Words64  # the same numbers [O, L, WORDS]
-    ways: Ints  # that are in use, or some more [O, L]
+    followers: (
+        Words64  # symbols of the rows, their counts: each way has a byte of either, the first the lowest. [L, O, 2]
+    )
+    known: Bytes  # whether any of them agrees with the known bits [L, O]
     node: Ints  # [L]
     nodes: Ints  # the node before each bit [L, BITS]
     state: Ints  # [BITS, L, O]
@@ -175,7 +182,8 @@ def _workspace(state: MixerState, streams: int) -> Workspace:
         slot=ints(count, streams),
         row=row,
         words=row.view(np.uint64),
-        ways=ints(count, streams),
+        followers=np.zeros((streams, count, 2), np.uint64),
+        known=np.zeros((streams, count), np.uint8),
         node=ints(streams),
         nodes=ints(streams, BITS),
         state=ints(BITS, streams, count),
@@ -341,23 +349,15 @@ def _look_up(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints
             h ^= h >> U29
             slot = np.int64((h * LONG_HASH) >> shift)
             work.slot[o, j] = slot
-            tag = (h & np.uint64(0xFFFF)) | TAGGED
-            low, high = np.uint8(tag & np.uint64(0xFF)), np.uint8(tag >> np.uint64(8))
-            known = state.table[slot, 0] == low and state.table[slot, 1] == high
-            for i in range(WORDS):
-                work.words[o, j, i] = lookups.words[slot, i] if known else NOTHING
-            work.row[o, j, 0], work.row[o, j, 1] = low, high
-            work.ways[o, j] = _ways(work.row, o, j) if known else 0
-
-
-@inlined
-def _ways(row: Bytes, o: int, j: int) -> Any:
-    """Return how many ways of a row are in use, or some more."""
-    ways = 0
-    for way in range(WAYS):
-        if row[o, j, TAG + WAYS + way]:
-            ways = way + 1
-    return ways
+            tag = (h & TAG_BITS) | TAGGED
+            # No branch waits for the table: slots are far apart in memory, and read while others are on their way.
+            first, second = lookups.words[slot, 0], lookups.words[slot, 1]
+            known = np.uint64((first & TAG_BITS) == tag)
+            first, second = (first & ~TAG_BITS) * known, second * known
+            work.words[o, j, 0], work.words[o, j, 1] = first | tag, second
+            work.known[j, o] = known
+            work.followers[j, o, 0] = (first >> np.uint64(16)) | ((second & ALL) << np.uint64(48))
+            work.followers[j, o, 1] = second >> np.uint64(8)
 
 
 # ---- one bit ------------------------------------------------------------------------------------
@@ -372,11 +372,19 @@ def _predict(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints
         work.nodes[j, k] = node
         work.inputs[k, j, 0] = lookups.logit[_network_probability(work.below, j, left, node)]
         for o in range(count):
-            zeros, ones = _counts(work.row, o, j, work.ways[o, j], left, node)
-            if o < known and zeros + ones > 0:
-                longest = o + 1
-            which = o * STATES + lookups.level[zeros] * GRADES + lookups.level[ones]
-            which += PAIRS * (_said(work.row, o, j, 0, left, node) + 3 * _said(work.row, o, j, 1, left, node))
+            which = o * STATES
+            if work.known[j, o]:
+                symbols, counts = work.followers[j, o, 0], work.followers[j, o, 1]
+                agree, bits = _agreeing(symbols, left, node), (symbols >> np.uint64(left - 1)) & EACH
+                counted = counts & agree * ALL
+                ones = _sum(counted & bits * ALL)
+                zeros = _sum(counted) - ones
+                if zeros + ones == 0:
+                    work.known[j, o] = 0
+                elif o < known:
+                    longest = o + 1
+                which += lookups.level[zeros] * GRADES + lookups.level[ones]
+                which += PAIRS * (_said(counted, bits, 0) + 3 * _said(counted, bits, 1))
             work.state[k, j, o] = which
             work.inputs[k, j, 1 + o] = state.predictions[which]
         work.inputs[k, j, count + 1] = CONSTANT
@@ -404,26 +412,25 @@ def _network_probability(below: Ints, j: int, left: int, node: Any) -> Any:
 
 
 @inlined
-def _counts(row: Bytes, o: int, j: int, ways: int, left: int, node: Any) -> Any:
-    """Return how often zeros and ones followed the bits of a node in a context."""
-    zeros, ones = np.int64(0), np.int64(0)
-    for way in range(ways):
-        symbol = np.int64(row[o, j, TAG + way])
-        if (symbol + SYMBOLS) >> left == node:
-            times = np.int64(row[o, j, TAG + WAYS + way])
-            if (symbol >> (left - 1)) & 1:
-                ones += times
-            else:
-                zeros += times
-    return zeros, ones
+def _agreeing(symbols: Any, left: int, node: Any) -> Any:
+    """Return a 1 in the byte of each symbol that begins with the bits of a node."""
+    known = np.uint64((0xFF << left) & 0xFF) * EACH
+    differ = (symbols ^ np.uint64((node << left) & 0xFF) * EACH) & known
+    return (~(((differ & LOWER) + LOWER) | differ) & ~LOWER) >> np.uint64(7)
 
 
 @inlined
-def _said(row: Bytes, o: int, j: int, way: int, left: int, node: Any) -> Any:
-    """Return what one way of a context says about the bit behind a node: 0 if it disagrees, else 1 and its bit."""
-    if row[o, j, TAG + WAYS + way]:
-        return _next_bit(np.int64(row[o, j, TAG + way]), left, node)
-    return np.int64(0)
+def _sum(counts: Any) -> Any:
+    """Return the sum of the bytes of a number."""
+    pairs = (counts & PAIR) + ((counts >> np.uint64(8)) & PAIR)
+    return np.int64((pairs * PAIRS_SUM) >> np.uint64(48))
+
+
+@inlined
+def _said(counted: Any, bits: Any, way: int) -> Any:
+    """Return what one way of a context says about a bit: 0 if it disagrees with those before, else 1 and its bit."""
+    agrees = np.int64(((counted >> np.uint64(8 * way)) & ALL) > NOTHING)
+    return agrees + agrees * np.int64((bits >> np.uint64(8 * way)) & ONE)
 
 
 @inlined
@@ -548,7 +555,8 @@ def _update_weights(state: MixerState, work: Workspace, used: Any) -> None:
         rate = FAST * CALM // (CALM + state.decisions[which]) + SLOW
         part = max(many // MANY, 1)
         for i in range(state.weights.shape[1]):
-            state.weights[which, i] += (work.gradient[which, i] // part * rate + (1 << 24)) >> 25
+            step = work.gradient[which, i] if part == 1 else work.gradient[which, i] // part  # divisions are slow
+            state.weights[which, i] += (step * rate + (1 << 24)) >> 25
 
 
 @compiled
