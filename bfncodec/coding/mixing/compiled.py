@@ -79,10 +79,9 @@ TOTAL = total(2)
 TAG_BITS, TAGGED = np.uint64(0xFFFF), np.uint64(1 << 8)  # of a row's first word: Numba knows little-endian machines
 NOTHING, POWER_64 = np.uint64(0), np.uint64(POWER)
 WORDS = ROW // 8
-# Numbers of eight bytes: 1 in each; the lower seven bits of each; every second byte; and what to multiply that by for
-# the sum of these in the upper two bytes. ALL: the bits of one byte.
+# Numbers of eight bytes: 1 in each, the lower seven bits of each, all of every second. ALL: the bits of one byte.
 EACH, LOWER, ALL = np.uint64(0x0101010101010101), np.uint64(0x7F7F7F7F7F7F7F7F), np.uint64(0xFF)
-PAIR, PAIRS_SUM = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0001000100010001)
+PAIR, U7, U8, U16 = np.uint64(0x00FF00FF00FF00FF), np.uint64(7), np.uint64(8), np.uint64(16)
 LEAST_SET = 1 << 8  # places of the set of slots that a step has counted in
 Words64 = NDArray[np.uint64]
 
@@ -109,10 +108,11 @@ class Workspace(NamedTuple):
     slot: Ints  # [O, L]
     row: Bytes  # [O, L, ROW]
     words: Words64  # the same numbers [O, L, WORDS]
-    followers: (
-        Words64  # symbols of the rows, their counts: each way has a byte of either, the first the lowest. [L, O, 2]
-    )
-    known: Bytes  # whether any of them agrees with the known bits [L, O]
+    symbols: Words64  # of the rows, a byte for each way, that of the first the lowest. [L, O]
+    counts: Words64  # in the same order [L, O]
+    zeros: Ints  # of one stream: how often zeros followed the known bits [O]
+    ones: Ints  # likewise
+    latest: Ints  # what the two latest symbols say
     node: Ints  # [L]
     nodes: Ints  # the node before each bit [L, BITS]
     state: Ints  # [BITS, L, O]
@@ -182,8 +182,11 @@ def _workspace(state: MixerState, streams: int) -> Workspace:
         slot=ints(count, streams),
         row=row,
         words=row.view(np.uint64),
-        followers=np.zeros((streams, count, 2), np.uint64),
-        known=np.zeros((streams, count), np.uint8),
+        symbols=np.zeros((streams, count), np.uint64),
+        counts=np.zeros((streams, count), np.uint64),
+        zeros=ints(count),
+        ones=ints(count),
+        latest=ints(count),
         node=ints(streams),
         nodes=ints(streams, BITS),
         state=ints(BITS, streams, count),
@@ -355,9 +358,8 @@ def _look_up(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints
             known = np.uint64((first & TAG_BITS) == tag)
             first, second = (first & ~TAG_BITS) * known, second * known
             work.words[o, j, 0], work.words[o, j, 1] = first | tag, second
-            work.known[j, o] = known
-            work.followers[j, o, 0] = (first >> np.uint64(16)) | ((second & ALL) << np.uint64(48))
-            work.followers[j, o, 1] = second >> np.uint64(8)
+            work.symbols[j, o] = (first >> np.uint64(16)) | ((second & ALL) << np.uint64(48))
+            work.counts[j, o] = second >> np.uint64(8)
 
 
 # ---- one bit ------------------------------------------------------------------------------------
@@ -370,21 +372,12 @@ def _predict(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints
     for j in range(len(streams)):
         node, longest = work.node[j], 0
         work.nodes[j, k] = node
+        _count_ways(work.symbols, work.counts, work.zeros, work.ones, work.latest, j, left, node)
         work.inputs[k, j, 0] = lookups.logit[_network_probability(work.below, j, left, node)]
         for o in range(count):
-            which = o * STATES
-            if work.known[j, o]:
-                symbols, counts = work.followers[j, o, 0], work.followers[j, o, 1]
-                agree, bits = _agreeing(symbols, left, node), (symbols >> np.uint64(left - 1)) & EACH
-                counted = counts & agree * ALL
-                ones = _sum(counted & bits * ALL)
-                zeros = _sum(counted) - ones
-                if zeros + ones == 0:
-                    work.known[j, o] = 0
-                elif o < known:
-                    longest = o + 1
-                which += lookups.level[zeros] * GRADES + lookups.level[ones]
-                which += PAIRS * (_said(counted, bits, 0) + 3 * _said(counted, bits, 1))
+            zeros, ones = work.zeros[o], work.ones[o]
+            longest = o + 1 if zeros + ones > 0 and o < known else longest
+            which = o * STATES + PAIRS * work.latest[o] + lookups.level[zeros] * GRADES + lookups.level[ones]
             work.state[k, j, o] = which
             work.inputs[k, j, 1 + o] = state.predictions[which]
         work.inputs[k, j, count + 1] = CONSTANT
@@ -412,25 +405,31 @@ def _network_probability(below: Ints, j: int, left: int, node: Any) -> Any:
 
 
 @inlined
-def _agreeing(symbols: Any, left: int, node: Any) -> Any:
-    """Return a 1 in the byte of each symbol that begins with the bits of a node."""
-    known = np.uint64((0xFF << left) & 0xFF) * EACH
-    differ = (symbols ^ np.uint64((node << left) & 0xFF) * EACH) & known
-    return (~(((differ & LOWER) + LOWER) | differ) & ~LOWER) >> np.uint64(7)
+def _count_ways(
+    symbols: Words64, counts: Words64, zeros: Ints, ones: Ints, latest: Ints, j: int, left: int, node: Any
+) -> None:
+    """Add up how often zeros and ones followed the bits of a node in each context of a stream, and what the two latest
+    symbols say: 0 if one disagrees with the node, else 1 and its bit, times 1 and 3. Nothing branches in it.
+    """
+    alike, begin, place = np.uint64((0xFF << left) & 0xFF) * EACH, np.uint64((node << left) & 0xFF) * EACH, left - 1
+    for o in range(symbols.shape[1]):
+        differ = (symbols[j, o] ^ begin) & alike
+        differ = ((((differ & LOWER) + LOWER) | differ) & ~LOWER) >> U7  # 1 in the byte of each symbol that disagrees
+        bits = (symbols[j, o] >> np.uint64(place)) & EACH
+        counted = counts[j, o] & ~((differ << U8) - differ)
+        some = _sum(counted & ((bits << U8) - bits))
+        zeros[o], ones[o] = _sum(counted) - some, some
+        first, second = np.int64(ONE + (bits & ONE)), np.int64(ONE + ((bits >> U8) & ONE))
+        said = first if (counted & ALL) != NOTHING else np.int64(0)
+        latest[o] = said + (3 * second if ((counted >> U8) & ALL) != NOTHING else np.int64(0))
 
 
 @inlined
 def _sum(counts: Any) -> Any:
     """Return the sum of the bytes of a number."""
-    pairs = (counts & PAIR) + ((counts >> np.uint64(8)) & PAIR)
-    return np.int64((pairs * PAIRS_SUM) >> np.uint64(48))
-
-
-@inlined
-def _said(counted: Any, bits: Any, way: int) -> Any:
-    """Return what one way of a context says about a bit: 0 if it disagrees with those before, else 1 and its bit."""
-    agrees = np.int64(((counted >> np.uint64(8 * way)) & ALL) > NOTHING)
-    return agrees + agrees * np.int64((bits >> np.uint64(8 * way)) & ONE)
+    pairs = (counts & PAIR) + ((counts >> U8) & PAIR)
+    pairs += pairs >> U32
+    return np.int64((pairs + (pairs >> U16)) & TAG_BITS)
 
 
 @inlined
