@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import resource
 import subprocess
 import sys
@@ -45,7 +46,9 @@ def cost(command: Sequence[str], repeat: int) -> Cost:
 
 def _run(command: Sequence[str]) -> Cost:
     launcher = [sys.executable, "-S", "-c", LAUNCHER, *command]
-    report = subprocess.run(launcher, check=True, stdout=subprocess.PIPE, text=True).stdout
+    # A program that is installed has its modules' bytecode.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    report = subprocess.run(launcher, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
     seconds, peak, code = (float(word) for word in report.split())
     if code:
         raise click.ClickException(f"failed: {' '.join(command)}")
