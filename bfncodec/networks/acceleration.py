@@ -28,7 +28,7 @@ class Kernels:
     entry: str
 
     def work(self) -> bool:
-        """Return whether Numba is installed and supports the NumPy that is."""
+        """Return whether Numba is installed, supports the NumPy that is, and is not told to compile nothing."""
         return _numba_works()
 
     def compiled(self) -> bool:
@@ -67,7 +67,7 @@ def _announce() -> None:
 def _numba_works() -> bool:
     """Return what :meth:`Kernels.work` does: Numba is looked for once."""
     try:
-        import numba  # noqa: F401
+        import numba
     except ImportError:
         return False
-    return True
+    return not numba.config.DISABLE_JIT

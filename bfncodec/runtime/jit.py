@@ -147,7 +147,8 @@ class Kernel(Late):
             from bfncodec.runtime.compiling import compile_kernel
 
             code = compile_kernel(self.made, values, symbol)
-            kept.save(place, symbol, code)
+            if kept.is_unchanged(self.function, self.since):
+                kept.save(place, symbol, code)
         run = self.found[kinds] = _caller(code)
         return run
 

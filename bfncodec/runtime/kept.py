@@ -3,7 +3,8 @@
 Code is kept in the folder ``bfncodec/kernels`` of the user's cache (``$XDG_CACHE_HOME``, or ``~/.cache``), which may be
 deleted at any time. In it there is a folder for everything that the code depends on: the sources of the kernel and of
 what its module imports, the versions of Python, NumPy, Numba and llvmlite, Numba's settings, and the processor. A file
-begins with a checksum, so that what is broken is compiled again; one that belongs to another user is not loaded.
+begins with a checksum, so that what is broken or stands in another's place is compiled again. Folders that another user
+owns or may write to are neither read nor written.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +32,12 @@ ROOT = Path(__file__).resolve().parents[1]
 CHECKSUM_BYTES = 32
 MOST_FOLDERS = 64
 """Folders that are left when code is kept: the latest. A release has a few."""
-_IMPORTED = re.compile(rf"^(?:from|import) ({PACKAGE}[.\w]*)|written\(\"({PACKAGE}[.\w]*)\"", re.MULTILINE)
+_IMPORTED = re.compile(
+    rf"^from ({PACKAGE}[.\w]*) import (\([^)]*\)|.*)|^import ({PACKAGE}[.\w]*)|written\(\"({PACKAGE}[.\w]*)\"",
+    re.MULTILINE,
+)
+COMPILER = Path(__file__).with_name("compiling.py")
+"""Source file that all code depends on, and that no kernel's module imports by name."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +68,14 @@ def folder() -> Path:
 
 
 def place(function: Callable[..., Any], since: int) -> Path | None:
-    """Return the folder for the code of a function, None where it cannot be kept: without Numba, for functions that
-    were made inside of others, whose code may depend on what these had, and where sources are not those that were read.
+    """Return the folder for the code of a function, None where it cannot be kept: without Numba, for functions that have
+    no name in their module, whose code may depend on what those had that made them, and where sources are not those
+    that were read.
 
     since: when its module was imported, in nanoseconds since the epoch.
     """
     source, numba = sys.modules[function.__module__].__file__, find_spec("numba")
-    if source is None or numba is None or numba.origin is None or function.__closure__ is not None:
+    if source is None or numba is None or numba.origin is None or "<" in function.__qualname__:
         return None
     try:
         name, changed = _digest(Path(source), _changed(Path(source)), Path(numba.origin), _settings())
@@ -74,15 +84,24 @@ def place(function: Callable[..., Any], since: int) -> Path | None:
         return None
 
 
+def is_unchanged(function: Callable[..., Any], since: int) -> bool:
+    """Return whether the sources that a function's code depends on are those of a time, also those imported since."""
+    try:
+        return max(map(_changed, _sources(Path(str(sys.modules[function.__module__].__file__))))) <= since
+    except OSError:
+        return False
+
+
 def _changed(path: Path) -> int:
     """Return when a file was last changed or put there, in nanoseconds since the epoch."""
-    stat = path.stat()
-    return max(stat.st_mtime_ns, stat.st_ctime_ns)
+    found = path.stat()
+    return max(found.st_mtime_ns, found.st_ctime_ns)
 
 
 def symbol(function: Callable[..., Any], kinds: Sequence[str]) -> str:
     """Return the name of the code of a function for arguments of some kinds."""
-    return f"{_name(function)}-{blake2b(';'.join(kinds).encode(), digest_size=12).hexdigest()}"
+    which = f"{function.__code__.co_firstlineno};{';'.join(kinds)}"  # a module may define one name twice
+    return f"{_name(function)}-{blake2b(which.encode(), digest_size=12).hexdigest()}"
 
 
 def _name(function: Callable[..., Any]) -> str:
@@ -103,7 +122,7 @@ def load(place: Path | None, symbol: str) -> MachineCode | None:
     except OSError:
         return None
     checksum, body = content[:CHECKSUM_BYTES], content[CHECKSUM_BYTES:]
-    if checksum != blake2b(body, digest_size=CHECKSUM_BYTES).digest():
+    if checksum != _checksum(place, symbol, body):
         return None
     result, _, image = body.partition(b"\n")
     try:
@@ -119,20 +138,44 @@ def save(place: Path | None, symbol: str, code: MachineCode) -> None:
     body = code.result.encode() + b"\n" + code.image
     with suppress(OSError):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        beside = place / f".{symbol}.{os.getpid()}"
-        beside.write_bytes(blake2b(body, digest_size=CHECKSUM_BYTES).digest() + body)
-        beside.replace(place / symbol)
+        if not _is_own(place):
+            return
+        _write(place / symbol, _checksum(place, symbol, body) + body)
         os.utime(place)
         for old in sorted(place.parent.iterdir(), key=lambda each: each.stat().st_mtime)[:-MOST_FOLDERS]:
             shutil.rmtree(old, ignore_errors=True)
 
 
+def _checksum(place: Path, symbol: str, body: bytes) -> bytes:
+    """Return the checksum of code that belongs in one place alone."""
+    return blake2b(f"{place.name}/{symbol}\n".encode() + body, digest_size=CHECKSUM_BYTES).digest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file that is there as a whole or not at all. Raises OSError."""
+    with tempfile.NamedTemporaryFile(prefix=".", dir=path.parent, delete=False) as file:
+        beside = Path(file.name)
+        try:
+            file.write(content)
+            file.close()
+            beside.replace(path)
+        except OSError:  # such as a full disk
+            beside.unlink()
+            raise
+
+
 def _is_own(place: Path) -> bool:
-    """Return whether a folder exists and belongs to whoever runs this process."""
+    """Return whether a folder exists that whoever runs this process owns, and alone may write to. (Windows keeps the
+    folders of users apart itself.)
+    """
     try:
-        return not hasattr(os, "geteuid") or place.stat().st_uid == os.geteuid()
+        found = place.lstat()
     except OSError:
         return False
+    if not hasattr(os, "geteuid"):
+        return True
+    shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not shared
 
 
 # ---- what code depends on -----------------------------------------------------------------------
@@ -169,16 +212,29 @@ def processor() -> tuple[str, str]:
 
 
 def _sources(first: Path) -> list[Path]:
-    """Return a source file, and those of this package that it imports, directly or not, or names to `written`."""
-    found, queue = {first}, [first]
+    """Return a source file, the compiler's, and those of this package that they import, directly or not, or name to
+    `written`.
+    """
+    queue = [first, COMPILER]
+    found = set(queue)
     while queue:
-        for names in _IMPORTED.findall(queue.pop().read_text(encoding="utf-8")):
-            path = ROOT.parent.joinpath(*"".join(names).split("."))
-            path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-            if path not in found:
-                found.add(path)
-                queue.append(path)
+        path = queue.pop()
+        new = _imported(path, _changed(path)) - found
+        found |= new
+        queue += new
     return sorted(found)
+
+
+@lru_cache(maxsize=256)
+def _imported(source: Path, _: int) -> frozenset[Path]:
+    """Return the source files of the modules of this package that a file imports at its left margin, or names."""
+    found = set()
+    for package, names, *others in _IMPORTED.findall(source.read_text(encoding="utf-8")):
+        module = ROOT.parent.joinpath(*(package or "".join(others)).split("."))
+        found.add(module / "__init__.py" if module.is_dir() else module.with_suffix(".py"))
+        if module.is_dir():
+            found.update(filter(Path.is_file, (module / f"{name}.py" for name in re.findall(r"\w+", names))))
+    return frozenset(found)
 
 
 # ---- linking ------------------------------------------------------------------------------------
@@ -192,15 +248,14 @@ class _Linker:
 
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        self.jit, self.count = llvm.create_lljit_compiler(), 0
+        self.jit, self.numbers = llvm.create_lljit_compiler(), count()
 
     def link(self, image: bytes, symbol: str, result: str) -> MachineCode:
         """Load an object file. Raises RuntimeError where it needs what is not here."""
         import llvmlite.binding as llvm
 
-        self.count += 1  # names of libraries are not used twice
         builder = llvm.JITLibraryBuilder().add_object_img(image).add_current_process().export_symbol(symbol)
-        owner = builder.link(self.jit, f"{symbol}.{self.count}")
+        owner = builder.link(self.jit, f"{symbol}.{next(self.numbers)}")  # of libraries no name is used twice
         return MachineCode(image, result, owner[symbol], owner)
 
 

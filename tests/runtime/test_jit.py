@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -199,3 +200,85 @@ def test_only_the_latest_folders_are_left(tmp_path: Path) -> None:
         kept.save(tmp_path / str(i), "entry", code)
     assert len(list(tmp_path.iterdir())) == kept.MOST_FOLDERS
     kept.save(None, "entry", code)  # nowhere
+
+
+@pytest.mark.slow
+def test_functions_of_one_name_have_code_of_their_own(tmp_path: Path, write: Write) -> None:
+    write("x + 1")
+    source = tmp_path / "ofkernels.py"
+    twice = "def entry(x):\n    return x + {}\nk{} = compiled(entry)\n"
+    source.write_text("from bfncodec.runtime.jit import compiled\n" + twice.format(1, 1) + twice.format(20, 20))
+    module = importlib.reload(sys.modules["ofkernels"])
+    assert (module.k1(1), module.k20(1)) == (2, 21)
+
+
+def test_code_of_functions_without_a_name_is_not_kept() -> None:
+    def shifted(x: int, shift: int = 3) -> int:
+        return x + shift
+
+    assert compiled(shifted).place is None
+    assert compiled(lambda x: x + 1).place is None
+
+
+def test_code_depends_on_modules_that_are_imported_from_packages_and_on_the_compiler() -> None:
+    root = Path(kept.ROOT)
+    for module in ("networks/convnet/compiled.py", "networks/transformer/compiled.py"):
+        found = kept._sources(root / module)
+        assert {root / "coding" / "tables.py", root / "runtime" / "kept.py", root / "runtime" / "compiling.py"} < set(
+            found
+        )
+
+
+def test_code_is_used_in_its_own_place_alone(write: Write, tmp_path: Path) -> None:
+    place = tmp_path / "cache" / "one"
+    kept.save(place, "entry-a", kept.MachineCode(b"", "int64", 0, None))
+    content = (place / "entry-a").read_bytes()
+    assert content[: kept.CHECKSUM_BYTES] == kept._checksum(place, "entry-a", content[kept.CHECKSUM_BYTES :])
+    assert content[: kept.CHECKSUM_BYTES] != kept._checksum(place, "entry-b", content[kept.CHECKSUM_BYTES :])
+    assert content[: kept.CHECKSUM_BYTES] != kept._checksum(tmp_path / "two", "entry-a", content[kept.CHECKSUM_BYTES :])
+
+
+@pytest.mark.slow
+def test_code_compiled_of_sources_that_were_changed_meanwhile_is_not_kept(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = write("x + 1")
+    place = entry.place  # remembered
+    later = Path(str(sys.modules["ofkernels"].__file__)).parent / "later.py"
+    later.touch()
+    os.utime(later, ns=(entry.since + 10**9,) * 2)
+    found = kept._sources
+    monkeypatch.setattr(kept, "_sources", lambda first: [*found(first), later])  # imported when it is compiled
+    assert entry(1) == 2
+    assert place is not None
+    assert not place.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="owners of files")
+@pytest.mark.parametrize("fault", ["owner", "others write", "link"])
+def test_folders_that_others_may_write_to_are_left_alone(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "kernels" / "one"
+    code = kept.MachineCode(b"", "int64", 0, None)
+    kept.save(place, "entry", code)
+    (place / "entry").replace(place / "before")
+    if fault == "owner":
+        monkeypatch.setattr("os.geteuid", lambda: 12345)
+    elif fault == "others write":
+        place.chmod(0o777)
+    else:
+        place.rename(tmp_path / "elsewhere")
+        place.symlink_to(tmp_path / "elsewhere")
+    kept.save(place, "entry", code)
+    assert [path.name for path in place.iterdir()] == ["before"]
+    assert not kept._is_own(place)
+
+
+def test_nothing_is_left_of_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    kept.save(tmp_path / "one", "entry", kept.MachineCode(b"", "int64", 0, None))
+    assert list((tmp_path / "one").iterdir()) == []
