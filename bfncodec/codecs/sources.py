@@ -45,6 +45,7 @@ class _Matching(Protocol):
 class Models:
     """The models on this machine, each looked for and loaded when first needed and then kept.
 
+    What is kept stays as it was loaded, whatever happens to its files; what could not be loaded is looked for again.
     Sent to another process, it loads them there; a process that is forked has those that were loaded.
 
     device: "cpu", "cuda", ... threads: CPU threads, None for all. Files do not depend on either.
@@ -56,20 +57,21 @@ class Models:
         check_machine(device, threads)
         self.device, self.threads = device, threads
         self._loaded: dict[str, Codec[Any]] = {}
-        self._matching: dict[bytes, list[ModelInfo]] = {}
+        self._matching: dict[bytes, list[Codec[Any]]] = {}
         self._named: dict[str, ModelInfo] = {}
-        self._asked: dict[str | tuple[str, int], ModelInfo] = {}  # to look for one takes as long as to code a tile
+        self._asked: dict[str | tuple[str, int], Codec[Any]] = {}  # to look for one takes as long as to code a tile
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_loaded": {}, "_matching": {}, "_asked": {}}
 
     def default(self, role: str, level: int = DEFAULT_LEVEL) -> Codec[Any] | None:
-        try:
-            if (role, level) not in self._asked:
-                self._asked[role, level] = models.default(role, level)
-        except ModelNotFoundError:
-            return None
-        return self._load(self._asked[role, level])
+        if (role, level) not in self._asked:
+            try:
+                info = models.default(role, level)
+            except ModelNotFoundError:
+                return None
+            self._asked[role, level] = self._load(info)
+        return self._asked[role, level]
 
     def named(self, name: str) -> Codec[Any]:
         """Return the codec of a model's name or directory. Raises ModelNotFoundError.
@@ -77,11 +79,13 @@ class Models:
         The logger "bfncodec" tells of a directory in which a model is not looked for when a file is decompressed.
         """
         if name not in self._asked:
-            self._asked[name] = self._find(name)
-        return self._load(self._asked[name])
+            info = models.find(name)
+            self._asked[name] = self._load(info)
+            self._note(info)
+        return self._asked[name]
 
-    def _find(self, name: str) -> ModelInfo:
-        info = models.find(name)
+    def _note(self, info: ModelInfo) -> None:
+        """Remember a model that was named, and tell of one that is not found otherwise."""
         if info.sha256 not in self._named and not models.is_found(info):
             _LOG.info(
                 "model %s lies where none is looked for: decompressing needs its directory in %s or BFNCODEC_MODELS=%s",
@@ -90,7 +94,6 @@ class Models:
                 info.path.parent,
             )
         self._named[info.sha256] = info
-        return info
 
     def identified(self, identity: bytes) -> Codec[Any]:
         return self.matching(identity)[0]
@@ -98,8 +101,8 @@ class Models:
     def matching(self, identity: bytes) -> list[Codec[Any]]:
         """Return the codecs of all models whose SHA-256 begins with some bytes. Raises ModelNotFoundError."""
         if identity not in self._matching:
-            self._matching[identity] = self._found(identity)
-        return [self._load(info) for info in self._matching[identity]]
+            self._matching[identity] = [self._load(info) for info in self._found(identity)]
+        return self._matching[identity]
 
     def _found(self, identity: bytes) -> list[ModelInfo]:
         """Return the models of an identity: those that were named, wherever they lie, then those on the search path."""

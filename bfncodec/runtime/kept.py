@@ -68,9 +68,9 @@ def folder() -> Path:
 
 
 def place(function: Callable[..., Any], since: int) -> Path | None:
-    """Return the folder for the code of a function, None where it cannot be kept: without Numba, for functions that have
-    no name in their module, whose code may depend on what those had that made them, and where sources are not those
-    that were read.
+    """Return the folder for the code of a function, None where it cannot be kept: without Numba, for functions without
+    a name in their module, whose code may depend on what those had that made them, and where sources are not those that
+    were read.
 
     since: when its module was imported, in nanoseconds since the epoch.
     """

@@ -136,3 +136,18 @@ def test_a_model_is_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert codecs.named("text") is codec
     assert codecs.default("text") is codec
     assert codecs.default("image") is None
+
+
+def test_a_model_that_could_not_be_loaded_is_looked_for_again(tmp_path: Path) -> None:
+    """As it is in a service that runs while its models are replaced."""
+    folder = tmp_path / "text"
+    shutil.copytree(TINY / "text-of-200", folder)
+    identity = models.read(folder).id
+    (folder / models.STATED).write_text(models.read(folder).sha256 + "\n")
+    config, codecs = (folder / models.CONFIG).read_bytes(), bfncodec.Models()
+    (folder / models.CONFIG).write_bytes(config + b"\n")
+    with pytest.raises(ModelError, match="were changed"):
+        codecs.named(str(folder))
+    (folder / models.CONFIG).write_bytes(config)
+    assert codecs.named(str(folder)).info.id == identity
+    assert codecs.identified(identity) is codecs.named(str(folder))
