@@ -255,10 +255,11 @@ class _Linker:
         import llvmlite.binding as llvm
 
         builder = llvm.JITLibraryBuilder().add_object_img(image).add_current_process().export_symbol(symbol)
-        owner = builder.link(self.jit, f"{symbol}.{next(self.numbers)}")  # of libraries no name is used twice
-        return MachineCode(image, result, owner[symbol], owner)
+        code = builder.link(self.jit, f"{symbol}.{next(self.numbers)}")  # of libraries no name is used twice
+        return MachineCode(image, result, code[symbol], (self.jit, code))  # the last is let go of first
 
 
 @lru_cache(maxsize=1)
 def _linker() -> _Linker:
+    """Return the linker; threads that are first at the same time may have one each."""
     return _Linker()

@@ -6,7 +6,9 @@ import importlib
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -147,6 +149,30 @@ def test_kept_code_that_is_damaged_is_compiled_again(change: str, write: Write) 
     assert kept.load(place, file.name) is None
     assert write("x + 1")(1) == 2
     assert kept.load(place, file.name) is not None
+
+
+@pytest.mark.slow
+def test_threads_load_kept_code_at_the_same_time(write: Write) -> None:
+    entry, several = write("x + 1"), 8
+    assert entry(1) == 2
+    symbol, barrier = kept.symbol(entry.function, ["int"]), threading.Barrier(several)
+    kept._linker.cache_clear()
+
+    def load(_: int) -> tuple[kept.MachineCode | None, int]:
+        barrier.wait()
+        code, again = kept.load(entry.place, symbol), unloaded(entry)
+        return code, again(1)
+
+    with ThreadPoolExecutor(several) as pool:
+        found = list(pool.map(load, range(several)))
+    assert all(code is not None and result == 2 for code, result in found)
+
+
+def unloaded(entry: Kernel) -> Kernel:
+    """Return the same kernel, which has loaded nothing."""
+    again = Kernel(entry.function)
+    again.since = entry.since
+    return again
 
 
 def test_code_is_not_kept_for_sources_that_were_changed_after_they_were_read(write: Write) -> None:
