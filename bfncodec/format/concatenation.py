@@ -8,16 +8,17 @@ section 9, is the specification. No numpy, torch or PIL.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from bfncodec.errors import FormatError, InputError, NewerVersionError
 from bfncodec.format.checks import crc16, crc16_of
 from bfncodec.format.compact import BLOCKS, CODED_CHECK, CONTENT_CHECK, LONGEST_COMPACT, payload_sizes, read_blocks
 from bfncodec.format.container import unpack
 from bfncodec.format.extras import Tag, skim_tags
-from bfncodec.format.frame import LONG, MAGIC, MODEL_BYTES, SEGMENTED, read_start
+from bfncodec.format.frame import COMPACT, LONG, MAGIC, MODEL_BYTES, SEGMENTED, read_start
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.limits import OF_WRITERS, Limits
@@ -29,7 +30,7 @@ __all__ = ["Ends", "Peek", "check_joinable", "follower", "is_joinable", "is_long
 _LONGEST_HEAD = 1 << 12  # bytes of a compact file of bytes or text before its payload
 _MOST_ENDS = 16  # places at which a file's checksum holds that are looked at
 _MOST_HEADS = 16  # places that are looked at for another file behind a damaged one
-_MOST_VAIN = 16  # long files that are looked for in a row, and are none
+_MOST_VAIN = MappingProxyType({COMPACT: 4096, LONG: 16})  # files that are looked for in a row, and are none
 _ALL = 1 << 62  # bytes: more than any source has
 _APART = {Tag.FILES, Tag.MOVED, Tag.ITEMS}  # extras of bytes that stand alone
 
@@ -117,12 +118,13 @@ class _Start:
 class Ends:
     """Finder of the ends of the files in a row, from the first on, which looks at a bounded number of places.
 
-    heads: bytes in which the head of a segmented file is looked for, that may follow a compact one.
+    heads: bytes in which the head of a segmented file is looked for, that may follow a compact one; vain: files of each
+    compact layout that are looked for in the row, and are none.
     """
 
-    def __init__(self, limits: Limits, heads: int = _ALL) -> None:
+    def __init__(self, limits: Limits, heads: int = _ALL, vain: Mapping[int, int] = _MOST_VAIN) -> None:
         self._limits, self._heads = limits, heads
-        self._vain = 0
+        self._vain = dict(vain)  # that are left
 
     def first(self, peek: Peek) -> int | None:
         """Return the end of the file that begins here; None if that is the end of all, or cannot be told."""
@@ -158,10 +160,10 @@ class Ends:
             read_head_of(Reader(found, CODED_CHECK), found[2:3][0], self._limits)
             return True
         head = _joinable_head(peek)
-        if head is None or (layout == LONG and self._vain >= _MOST_VAIN):
+        if head is None or not self._vain[layout]:
             return False
         found_end = next(_sound_ends(peek, head), None) is not None
-        self._vain += layout == LONG and not found_end
+        self._vain[layout] -= not found_end
         return found_end
 
 

@@ -18,7 +18,7 @@ from bfncodec.errors import BfncodecError, DamagedError, InputError, NewerVersio
 from bfncodec.format import concatenation
 from bfncodec.format.checks import CRC16_START, crc16, crc16_of, crc32
 from bfncodec.format.compact import LONGEST_COMPACT, pack_compact
-from bfncodec.format.concatenation import split
+from bfncodec.format.concatenation import Ends, split
 from bfncodec.format.frame import COMPACT, LONG, MAGIC
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
@@ -287,6 +287,20 @@ def test_long_files_are_not_looked_for_for_ever(monkeypatch: pytest.MonkeyPatch)
     assert pieces(row)[:-1] == [file] * 29
     assert looked[0] == 16
     assert pieces(file * 30 + compress(MANY[:70_000]))[-1] == file + compress(MANY[:70_000])
+
+
+def test_short_files_are_not_looked_for_for_ever() -> None:
+    """A row of files that each hold five beginnings of others, which are none; a megabyte of it took many minutes."""
+    start, body = MAGIC + bytes([COMPACT << 5]), b"\0\0content"
+    check, false = crc16(start, body), MAGIC + bytes([COMPACT << 5]) + b"crcs"
+    file = start + check.to_bytes(2, "little") + body + (false + closed(start + body + false, check)) * 5
+    row, ends = file * 8, Ends(Limits(), vain={COMPACT: 20, LONG: 0})
+
+    def end(number: int) -> int | None:
+        return ends.first(lambda count: row[number * len(file) :][:count])
+
+    assert [end(number) for number in range(4)] == [len(file)] * 3 + [None]
+    assert pieces(row) == [file] * 8
 
 
 @pytest.mark.parametrize(("places", "found"), [(12, 2), (30, 1)])
