@@ -8,6 +8,7 @@ docs/format.md, section 1, is the specification. The encoder stands above its de
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bfncodec.errors import DamagedError, NewerVersionError
@@ -27,11 +28,13 @@ __all__ = [
     "LONGEST_COMPACT",
     "LONGEST_LONG",
     "CompactHead",
+    "ends_early",
     "fits_compact",
     "pack_compact",
     "payload_sizes",
     "read_blocks",
     "read_compact",
+    "sound_ends",
     "unpack_compact",
 ]
 
@@ -60,6 +63,19 @@ def pack_compact(header: Header, coded: Coded) -> bytes:
     return start + crc16(start, rest).to_bytes(2, "little") + rest
 
 
+def ends_early(blob: bytes, header: Header, coded: Coded) -> bool:
+    """Return whether a compact file may be taken to end before its last byte: by chance, or as it was made to."""
+    if header.kind not in _SIZED:
+        return False
+    size = len(coded.payload)
+    ends = payload_sizes(_blocks(size))[: size - payload_sizes(_blocks(size))[0]]
+    start = len(blob) - size
+    if not ends or MAGIC not in blob[start + ends[0] :]:
+        return False
+    check = int.from_bytes(blob[CODED_CHECK:CONTENT_CHECK], "little")
+    return next(sound_ends(blob, check, range(start + ends[0], start + ends[-1] + 1)), None) is not None
+
+
 def _blocks(size: int) -> int:
     """Return the number of whole blocks before the last byte of a payload."""
     return max(size - 1, 0) // LONGEST_COMPACT
@@ -78,6 +94,30 @@ def read_blocks(reader: Reader, flags: int) -> int:
     if not blocks or flags >> 3 & 3 not in _SIZED:
         raise DamagedError("a long compact file is of bytes or text, and of more than one block")
     return blocks
+
+
+def sound_ends(blob: Source, check: int, ends: range) -> Iterator[int]:
+    """Yield the places at which a compact file may end, because its checksum holds: a magic number follows, or nothing.
+
+    blob: from the file's first byte on. check: CRC-16 of all its bytes but itself. ends: the places that are looked at.
+    """
+    first = ends[0]
+    if len(blob) < first:
+        return
+    window = blob[first : min(len(blob), ends[-1] + len(MAGIC))]
+    running = crc16_of(blob, CONTENT_CHECK, first, crc16(blob[0:CODED_CHECK]))
+    place = before = 0
+    while True:
+        place = window.find(MAGIC, place)
+        end = place if place >= 0 else len(window)
+        if first + end not in ends:
+            return
+        running, before = crc16(window[before:end], start=running), end
+        if running == check:
+            yield first + end
+        if place < 0:
+            return
+        place += 1
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from bfncodec.errors import FormatError, InputError, NewerVersionError
-from bfncodec.format.checks import crc16, crc16_of
-from bfncodec.format.compact import BLOCKS, CODED_CHECK, CONTENT_CHECK, LONGEST_COMPACT, payload_sizes, read_blocks
+from bfncodec.format.compact import BLOCKS, CODED_CHECK, LONGEST_COMPACT, payload_sizes, read_blocks, sound_ends
 from bfncodec.format.container import unpack
 from bfncodec.format.extras import Tag, skim_tags
 from bfncodec.format.frame import COMPACT, LONG, MAGIC, MODEL_BYTES, SEGMENTED, read_start
@@ -186,21 +185,4 @@ def _joinable_head(peek: Peek) -> _Start | None:
 
 def _sound_ends(peek: Peek, head: _Start) -> Iterator[int]:
     """Yield the places at which a compact file may end, because its checksum holds: a file follows, or nothing."""
-    found = peek(head.ends[-1] + len(MAGIC))
-    first = head.ends[0]
-    if len(found) < first:
-        return
-    window = found[first : len(found)]
-    running = crc16_of(found, CONTENT_CHECK, first, crc16(found[0:CODED_CHECK]))
-    place = before = 0
-    while True:
-        place = window.find(MAGIC, place)
-        end = place if place >= 0 else len(window)
-        if first + end not in head.ends:
-            return
-        running, before = crc16(window[before:end], start=running), end
-        if running == head.coded:
-            yield first + end
-        if place < 0:
-            return
-        place += 1
+    return sound_ends(peek(head.ends[-1] + len(MAGIC)), head.coded, head.ends)

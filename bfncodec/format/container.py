@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from bfncodec.format.compact import fits_compact, pack_compact, unpack_compact
+from bfncodec.format.compact import ends_early, fits_compact, pack_compact, unpack_compact
 from bfncodec.format.cuts import Cut, Grid
 from bfncodec.format.extras import Extra
 from bfncodec.format.frame import SEGMENTED, Coded, Frame, Place, read_start
@@ -27,7 +27,9 @@ _CHUNK = 1 << 20  # bytes of a file that are copied at once
 def pack(header: Header, cut: Cut, coded: Sequence[Coded]) -> bytes:
     """Return the file of segments, which are in the order of the cut's extents."""
     if len(coded) == 1 and fits_compact(header, coded[0]):
-        return pack_compact(header, coded[0])
+        blob = pack_compact(header, coded[0])
+        if not ends_early(blob, header, coded[0]):
+            return blob
     out, grid = io.BytesIO(), cut if isinstance(cut, Grid) else None
     writer = SegmentWriter(out.write, header, grid)
     for segment, extent in zip(coded, cut.extents, strict=True):

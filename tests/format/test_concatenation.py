@@ -15,10 +15,12 @@ from PIL import Image
 
 import bfncodec
 from bfncodec.errors import BfncodecError, DamagedError, InputError, NewerVersionError
-from bfncodec.format import concatenation
+from bfncodec.format import compact
 from bfncodec.format.checks import CRC16_START, crc16, crc16_of, crc32
 from bfncodec.format.compact import LONGEST_COMPACT, pack_compact
 from bfncodec.format.concatenation import Ends, split
+from bfncodec.format.container import pack
+from bfncodec.format.cuts import Pieces
 from bfncodec.format.frame import COMPACT, LONG, MAGIC
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
@@ -250,7 +252,7 @@ def test_the_search_is_bounded(method: int, monkeypatch: pytest.MonkeyPatch) -> 
         done[0] += sum(map(len, parts))
         return crc16(*parts, start=start)
 
-    monkeypatch.setattr(concatenation, "crc16", counted)
+    monkeypatch.setattr(compact, "crc16", counted)
     identity = FakeModels().codecs["text"].info.id if method == 3 else b""
     head = MAGIC + bytes([COMPACT << 5 | method << 1]) + b"crcs" + identity
     for filler in (
@@ -279,7 +281,7 @@ def test_long_files_are_not_looked_for_for_ever(monkeypatch: pytest.MonkeyPatch)
         looked[0] += stop - start > LONGEST_COMPACT // 2
         return crc16_of(source, start, stop, crc)
 
-    monkeypatch.setattr(concatenation, "crc16_of", counted)
+    monkeypatch.setattr(compact, "crc16_of", counted)
     start, body = MAGIC + bytes([COMPACT << 5]), b"\0\0content"
     check, false = crc16(start, body), MAGIC + bytes([LONG << 5]) + b"crcs\1"
     file = start + check.to_bytes(2, "little") + body + (false + closed(start + body + false, check)) * 5
@@ -287,6 +289,18 @@ def test_long_files_are_not_looked_for_for_ever(monkeypatch: pytest.MonkeyPatch)
     assert pieces(row)[:-1] == [file] * 29
     assert looked[0] == 16
     assert pieces(file * 30 + compress(MANY[:70_000]))[-1] == file + compress(MANY[:70_000])
+
+
+@pytest.mark.parametrize(("zeros", "last"), [(0, "00bb5d"), (70_000, "011412")], ids=["short", "long"])
+def test_what_would_be_taken_apart_says_where_it_ends(zeros: int, last: str) -> None:
+    """Content that was made so that the checksum of the file around it holds where a file in it begins."""
+    inner = pack_compact(Header(Kind.BYTES), stored(b"hello"))
+    data = bytes(zeros) + inner + MAGIC + bytes.fromhex(last)
+    assert len(split(pack_compact(Header(Kind.BYTES), stored(data)))) == 2
+    blob = pack(Header(Kind.BYTES), Pieces((len(data),)), [stored(data)])
+    assert split(blob) == [blob]
+    assert decompress(blob) == data
+    assert decompress(blob + inner) == data + b"hello"
 
 
 def test_short_files_are_not_looked_for_for_ever() -> None:
