@@ -50,9 +50,9 @@ def compress_items(files: Sequence[Path], given: Mapping[str, Any]) -> int:
         for path in files:
             if not path.exists():
                 raise InputError(f"{path} cannot be read: no such file or folder")
+        before = source_bytes(files)  # none of which may be left when the archive is written
         count = write_archive(target, items_of(files, call.skip), options, codecs, call.bar(str(target)))
-        sizes = share(source_bytes(files), target.stat().st_size)
-        call.say(f"{shown(str(target))} : {count} items, {sizes}")
+        call.say(f"{shown(str(target))} : {count} items, {share(before, target.stat().st_size)}")
     return call.code
 
 

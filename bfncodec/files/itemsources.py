@@ -38,7 +38,15 @@ def items_of(paths: Sequence[Path], on_skip: Callable[[str, str], None] | None =
 def source_bytes(paths: Sequence[Path]) -> int:
     """Return the bytes of files on the disk, and of those in folders that are items. Raises InputError."""
     files = chain.from_iterable(walk(path, lambda *_: None) if path.is_dir() else [path] for path in paths)
-    return sum(file.stat().st_size for file in files)
+    return sum(map(_size, files))
+
+
+def _size(file: Path) -> int:
+    """Return the bytes of a file. Raises InputError for one that is gone."""
+    try:
+        return file.stat().st_size
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror or error}; compress what is there now") from error
 
 
 def _suffix(path: Path) -> str:
