@@ -12,7 +12,7 @@ from bfncodec.errors import ModelError
 from bfncodec.format.limits import Limits
 from bfncodec.models import available, published, search_path
 from bfncodec.networks.acceleration import CONVNET, SWITCH, TRANSFORMER, Kernels
-from bfncodec.runtime.kept import folder
+from bfncodec.runtime.kept import folder, is_own
 
 __all__ = ["EXTRAS", "Finding", "examine"]
 
@@ -83,6 +83,10 @@ def _kernels() -> list[Finding]:
 def _compiled(subject: str, kernels: Kernels) -> Finding:
     if kernels.compiled():
         return Finding(subject, f"compiled, in {folder()}")
+    place = kernels.place()
+    if place is not None and place.exists() and not is_own(place):
+        advice = "delete that folder, or set XDG_CACHE_HOME to one of yours: until then every process compiles its own"
+        return Finding(subject, f"not kept: another user owns {place}, or may write to it", advice)
     return Finding(subject, "not compiled yet", "the first long work compiles them, which takes half a minute, once")
 
 

@@ -13,6 +13,7 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
+from pathlib import Path
 
 from bfncodec.runtime.jit import is_kept
 
@@ -37,6 +38,11 @@ class Kernels:
             return is_kept(getattr(import_module(self.module), self.entry))
         except ImportError:  # not even its LLVM is here
             return False
+
+    def place(self) -> Path | None:
+        """Return the folder for the code of the entry, None where it is not. Raises ImportError without Numba."""
+        place: Path | None = getattr(import_module(self.module), self.entry).place
+        return place
 
 
 TRANSFORMER = Kernels("bfncodec.networks.transformer.compiled", "_forward")

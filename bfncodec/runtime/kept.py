@@ -110,12 +110,12 @@ def _name(function: Callable[..., Any]) -> str:
 
 def is_there(place: Path | None, function: Callable[..., Any]) -> bool:
     """Return whether any code of a function is kept."""
-    return place is not None and _is_own(place) and any(place.glob(f"{_name(function)}-*"))
+    return place is not None and is_own(place) and any(place.glob(f"{_name(function)}-*"))
 
 
 def load(place: Path | None, symbol: str) -> MachineCode | None:
     """Return the code that is kept under a name, None where there is none that can be used."""
-    if place is None or not _is_own(place):
+    if place is None or not is_own(place):
         return None
     try:
         content = (place / symbol).read_bytes()
@@ -138,7 +138,7 @@ def save(place: Path | None, symbol: str, code: MachineCode) -> None:
     body = code.result.encode() + b"\n" + code.image
     with suppress(OSError):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _is_own(place):
+        if not is_own(place):
             return
         _write(place / symbol, _checksum(place, symbol, body) + body)
         os.utime(place)
@@ -164,7 +164,7 @@ def _write(path: Path, content: bytes) -> None:
             raise
 
 
-def _is_own(place: Path) -> bool:
+def is_own(place: Path) -> bool:
     """Return whether a folder exists that whoever runs this process owns, and alone may write to. (Windows keeps the
     folders of users apart itself.)
     """

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from bfncodec import models
-from bfncodec.analysis.machine import Finding, examine
+from bfncodec.analysis.machine import Finding, _compiled, examine
+from bfncodec.networks.acceleration import CONVNET
 from support.commands import run
 
 TINY = Path(__file__).parents[1] / "golden" / "tiny" / "text-of-200"
@@ -44,3 +46,16 @@ def test_a_damaged_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_the_command_prints_it() -> None:
     assert "kernels" in run("doctor").stdout
     assert {"subject", "found", "advice"} == set(json.loads(run("doctor", "--json").stdout)[0])
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="owners of files")
+def test_a_folder_of_kernels_that_others_may_write_to_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    place = CONVNET.place()
+    assert place is not None
+    place.mkdir(parents=True)
+    place.chmod(0o777)
+    finding = _compiled("kernels of pictures", CONVNET)
+    assert str(place) in finding.found
+    assert "delete that folder" in finding.advice

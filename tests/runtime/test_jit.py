@@ -298,7 +298,7 @@ def test_folders_that_others_may_write_to_are_left_alone(
         place.symlink_to(tmp_path / "elsewhere")
     kept.save(place, "entry", code)
     assert [path.name for path in place.iterdir()] == ["before"]
-    assert not kept._is_own(place)
+    assert not kept.is_own(place)
 
 
 def test_nothing_is_left_of_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
