@@ -53,6 +53,7 @@ def test_texts(text_codec: TextCodec) -> None:
     check_codec(text_codec, [noise(i, size).tobytes() for i, size in enumerate(sizes)])
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(x=contents)
 @example(x=b"")

@@ -211,6 +211,7 @@ def test_byte_for_byte_where_that_is_asked_for(folder: Path) -> None:
     assert found(folder) == before
 
 
+@pytest.mark.slow
 def test_large_other_files_are_cut(models: Path) -> None:
     files = mixed(items(models, "levels", 20))
     blob = bfncodec.compress(files, RGB, policy=replace(MODELS_WIN, plain_segment=100, archive_segment=48 * 7))
@@ -270,6 +271,7 @@ def test_pipes(folder: Path) -> None:
     assert "exists already" in run("decompress", "-", "-o", "back", stdin=blob, code=1).stderr
 
 
+@pytest.mark.slow
 def test_where_results_go(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "out").mkdir()
     run("compress", "-m", RGB, "set/", "-o", "out")
@@ -567,6 +569,7 @@ TAGS = {Origin.PNG: Tag.CHUNKS, Origin.TIFF: Tag.STRIPS, Origin.PPM: Tag.LAYOUT,
 metadata = st.lists(st.binary(max_size=90), max_size=1)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.dictionaries(paths, st.tuples(looks, metadata, st.integers(0, 1 << 40)), min_size=1, max_size=9))
 def test_tables_come_back(files: dict[str, Any]) -> None:

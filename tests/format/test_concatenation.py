@@ -133,6 +133,7 @@ def test_what_holds_files_is_not_taken_apart(content: bytes) -> None:
         assert decompress(blob + inner) == data + content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [TEXT, NOISE, MANY[:99], MANY[:70_000]], ids=KINDS)
 def test_damage_is_found_wherever_it_is(first: bytes) -> None:
     """Every bit of the places where something is decided, and some of the others."""

@@ -134,6 +134,7 @@ def in_three(table: bytes) -> bytes:
 # ---- objects ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(st.data(), contents, blocks, st.sampled_from(["none", "text"]))
 def test_lines_of_bytes(data: st.DataObject, content: bytes, block: int, model: str) -> None:

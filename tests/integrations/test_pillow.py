@@ -47,6 +47,7 @@ class Counting(io.BytesIO):
         return found
 
 
+@pytest.mark.slow
 @given(image=images())
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 def test_images_come_back(image: Image.Image) -> None:

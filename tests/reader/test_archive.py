@@ -35,6 +35,7 @@ def test_golden_payloads(name: str) -> None:
     assert digest(decode_archive(TINY / name, (TINY / name / "payload").read_bytes())) == INDEX[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["binary", "letters", "staggered"])
 def test_archives_with_a_part_of_an_item(kind: str, load: Load) -> None:
     """And without any item."""

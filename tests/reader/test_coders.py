@@ -71,6 +71,7 @@ def test_codes_of_the_page(code: str) -> None:
     assert [decoder.symbol(f) for _, f in CODES[code]] == [symbol for symbol, _ in CODES[code]]
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(symbols())
 def test_range_coders_write_the_same_and_read_each_other(coded: Symbols) -> None:

@@ -97,6 +97,7 @@ def test_only_tiles_that_say_something_are_handed_to_the_model() -> None:
     assert bfncodec.describe(blob).methods == {"model": 1, "picture": 8}
 
 
+@pytest.mark.slow
 def test_readers_take_what_writers_make_of_16_bits() -> None:
     """A sample of 16 bits counts as two bytes, for both."""
 

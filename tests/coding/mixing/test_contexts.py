@@ -77,6 +77,7 @@ def counts(mixer: ContextMixer, past: list[int], stream: int = 0) -> list[dict[i
 # --- what is said can be coded ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(text=texts(4), weights=st.lists(rows, min_size=3, max_size=3))
 @example(text=[b"ab", b"cd"] * 50, weights=[one_hot(255)[0]] * 3)  # sure and wrong
@@ -98,6 +99,7 @@ def test_what_is_encoded_is_decoded(text: list[bytes], weights: list[Ints]) -> N
     assert state(first) == state(second)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(payload=st.binary(max_size=60), weights=st.lists(rows, min_size=STREAMS, max_size=STREAMS))
 def test_any_bits_decode_to_symbols(payload: bytes, weights: list[Ints]) -> None:
@@ -111,6 +113,7 @@ def test_any_bits_decode_to_symbols(payload: bytes, weights: list[Ints]) -> None
         pass
 
 
+@pytest.mark.slow
 def test_what_a_bit_may_cost() -> None:
     """A frequency for the coder at both ends, and one symbol that neither side expected."""
     ends = logistic_values()[[0, -1]] << 4
@@ -153,6 +156,7 @@ def test_streams_without_a_symbol() -> None:
 # --- what it is worth ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streams", [1, 4])
 def test_a_string_that_comes_again_is_learned(streams: int) -> None:
     text = np.tile(noise(3, 1, 100), (streams, 5))
@@ -162,6 +166,7 @@ def test_a_string_that_comes_again_is_learned(streams: int) -> None:
     assert bits[300:].mean() < 0.15
 
 
+@pytest.mark.slow
 def test_streams_learn_from_each_other() -> None:
     """The second stream says what the first said, 60 steps later."""
     first = noise(3, 400)
@@ -193,6 +198,7 @@ def test_a_text_that_says_nothing_about_itself_loses_next_to_nothing(streams: in
     assert spend(ContextMixer(text.size, streams), text, lambda i: weights[i]).mean() < 1.005 * ideal
 
 
+@pytest.mark.slow
 def test_contexts_that_mislead_are_given_up() -> None:
     """Pairs of bytes that come again, each time with something else behind them, under a network that knows better."""
     text = noise(6, 600)
@@ -202,6 +208,7 @@ def test_contexts_that_mislead_are_given_up() -> None:
     assert bits.mean() < 8 / 3 * 1.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streams", [1, 8, 128])
 def test_a_network_that_is_sure_and_wrong_is_given_up(streams: int) -> None:
     """The hardest on the weights: all streams are far off, again and again, and change the same ones."""

@@ -204,6 +204,7 @@ def test_what_pillow_saves_at_other_levels_takes_a_byte(name: str, options: dict
     assert name not in ("RGB", "ties") or value[0] & 15 == level
 
 
+@pytest.mark.slow
 def test_rows_without_a_filter_and_all_the_memory_of_zlib_take_a_byte() -> None:
     """As versions of Pillow before 12 pack palettes of up to 16 colours."""
     rows = noise(1, 300, 151, 1)[:, :, 0] % 50
