@@ -173,7 +173,7 @@ def finish_norm(
 def rectify_norm(
     sums: Ints32, unit: Floats32, linear: Linear, y: Floats32, q: Array, units: Floats32, rows: int
 ) -> None:
-    """The same, rectified before it is quantised: ``y[n] = max(finished, 0)``."""
+    """`finish_norm`, rectified before it is quantised: ``y[n] = max(finished, 0)``."""
     outputs = len(linear.scale)
     for n in range(rows):
         most = np.int32(0)

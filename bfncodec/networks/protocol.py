@@ -66,7 +66,7 @@ class PixelNetwork(Protocol):
     """A network of pictures in integers."""
 
     reads: bool
-    """Whether its predictions are `ReadingPrediction`s."""
+    """True where its predictions are `ReadingPrediction`s."""
 
     @property
     def memory(self) -> int:

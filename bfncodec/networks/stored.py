@@ -157,7 +157,7 @@ class TableWeights:
 
     @property
     def coarse(self) -> bool:
-        """Whether the rows are stored in 4 bits."""
+        """Return whether the rows are stored in 4 bits."""
         return self.stored.dtype == np.uint8
 
     @cached_property

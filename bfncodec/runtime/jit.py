@@ -93,7 +93,7 @@ def _flat_array(array: Array) -> Flat:
 
 
 class Late:
-    """What kernels may call, in a form that needs no Numba; `made` is what Numba knows."""
+    """A thing that kernels may call, in a form that needs no Numba; `made` is what Numba knows."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make

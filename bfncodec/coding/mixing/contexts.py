@@ -317,8 +317,8 @@ def _network_probability(below: Ints, left: Ints, node: Ints) -> Ints:
 
 
 def _latest(bits: Ints, agree: NDArray[np.bool_]) -> Ints:
-    """What the two latest symbols of contexts say about a bit: 0 if the symbol disagrees with the known bits, else 1
-    and its bit, times 1 for the latest and 3 for the other one, [K, O, L]. Both [K, 2, O, L]
+    """Return what the two latest symbols of contexts say about a bit: 0 if the symbol disagrees with the known bits,
+    else 1 and its bit, times 1 for the latest and 3 for the other one, [K, O, L]. Both [K, 2, O, L]
     """
     said = (1 + bits) * agree
     found: Ints = said[:, 0] + 3 * said[:, 1]
@@ -326,8 +326,8 @@ def _latest(bits: Ints, agree: NDArray[np.bool_]) -> Ints:
 
 
 def _next_bit(counterpart: Ints, left: Ints, node: Ints) -> Ints:
-    """What the counterparts [L] say about bits: 0 if they disagree with the known bits, else 1 and their bit, [K, L].
-    left: [K, 1]; node: [K, L]
+    """Return what the counterparts [L] say about bits: 0 if they disagree with the known bits, else 1 and their bit,
+    [K, L]. left: [K, 1]; node: [K, L]
     """
     found: Ints = (1 + ((counterpart >> (left - 1)) & 1)) * ((counterpart + SYMBOLS) >> left == node)
     return found

@@ -211,7 +211,7 @@ def _workspace(weights: Weights, width: int, kernel: ProductKernel) -> Workspace
 
 
 class Reader:
-    """What predictions of a state have in common: buffers for the heads, and codes that lines are read from."""
+    """Common parts of the predictions of a state: buffers for the heads, and codes that lines are read from."""
 
     def __init__(self, compiled: CompiledConvNet) -> None:
         self.work = flat(head_work(compiled.heads, compiled.config.width, compiled.kernel))
