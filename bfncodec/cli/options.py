@@ -33,7 +33,7 @@ class Output:
 
     @property
     def holds_files(self) -> bool:
-        """Whether this is a folder, into which targets go."""
+        """Return whether this is a folder, into which targets go."""
         return self.is_folder or self.path.is_dir()
 
 

@@ -1,4 +1,4 @@
-"""Whether a cluster can be started: not everywhere may processes listen, share memory, or start others."""
+"""True where a cluster can be started: not everywhere may processes listen, share memory, or start others."""
 
 from __future__ import annotations
 
