@@ -59,15 +59,17 @@ _KINDS = {1: "a grey", 3: "an RGB"}
 class Sizes:
     """Numbers of pixels that are coded at once.
 
-    batch: images coded side by side hold about so many together. block: pixels the network sees at once when encoding.
-    line: pixels of a line of all images; in shorter ones threads would wait more than they share. share: pixels of the
-    lines that a thread encodes at once, whose intervals are kept until their turn; memories: such lines are at least so
-    many times as many as those before them that are worked on again. Nothing that is written depends on these. small:
-    images of at most so many pixels are tried in all orientations.
+    batch: images coded side by side hold about so many together. block: pixels the network sees at once when encoding,
+    but `each` of every image, if that is more: an image takes part in fewer blocks then. line: pixels of a line of all
+    images; in shorter ones threads would wait more than they share. share: pixels of the lines that a thread encodes at
+    once, whose intervals are kept until their turn; memories: such lines are at least so many times as many as those
+    before them that are worked on again. Nothing that is written depends on these. small: images of at most so many
+    pixels are tried in all orientations.
     """
 
     batch: int = 1 << 22
     block: int = 1 << 12
+    each: int = 64
     line: int = 768
     share: int = 3 << 17
     memories: int = 4
@@ -255,7 +257,8 @@ class ImageCodec(ModelCodec[Image]):
         Yields the pixels that are revealed; their symbols, the frequencies below these and their own, int32 [S, n] for
         the S = 2 C nibbles of a pixel.
         """
-        theta = network.start([x.shape[:2] for x in images], self.sizes.block, within=lines)
+        block = max(self.sizes.block, self.sizes.each * len(images))
+        theta = network.start([x.shape[:2] for x in images], block, within=lines)
         channels = images[0].shape[2]
         values = np.concatenate([x.reshape(-1, channels) for x in images])
         for pixels in theta.blocks():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from bfncodec import models
 from bfncodec.codecs.loading import load
@@ -33,13 +33,6 @@ class CodecSource(Protocol):
 
     def identified(self, identity: bytes) -> Codec[Any]:
         """Return the codec of the four bytes that files carry. Raises ModelNotFoundError."""
-
-
-@runtime_checkable
-class _Matching(Protocol):
-    """A source that knows of several models whose SHA-256 begins alike."""
-
-    def matching(self, identity: bytes) -> list[Codec[Any]]: ...
 
 
 class Models:
@@ -129,9 +122,8 @@ def codecs_of(codecs: CodecSource, identity: bytes, names: Sequence[ModelName] =
     named = next((name for name in names if name.id == identity), None)
     wanted = named.sha256 if named else identity
     try:
-        if isinstance(codecs, _Matching):
-            return codecs.matching(wanted)
-        return [codecs.identified(identity)]
+        matching = getattr(codecs, "matching", None)  # of sources that know of models whose SHA-256 begins alike
+        return matching(wanted) if matching else [codecs.identified(identity)]
     except ModelNotFoundError as error:
         if named is None:
             raise

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import IntEnum
+from functools import cached_property
 
 __all__ = [
     "ARRAY_TYPES",
@@ -59,7 +60,7 @@ class Origin(IntEnum):
     TIFF = 6
     BIG_ENDIAN_ARRAY = 7
 
-    @property
+    @cached_property
     def modes(self) -> frozenset[Mode]:
         """Modes of pictures of that source."""
         files = {

@@ -20,19 +20,29 @@ SLOWEST = 9 | 1 << 31
 _PIECE = 1 << 16  # bytes of a stream that are read at once
 _SMALL = 1 << 16  # below this, trying every variant costs nothing worth mentioning
 _VARIANTS = ((3, 0, 2), (0, 0, 0), (3, 1, 1))  # lc, lp, pb: general, short text, 16-bit samples
+_SLACK = 1.5  # times the smallest stream that the general one may be; of 2,500 pieces of pictures it was 1.21 at most
 
 
-def pack(data: bytes, preset: int = SLOWEST) -> bytes:
-    """Return data as the smallest of a few LZMA streams. preset: of the coder, 0 (quick) to 9, or SLOWEST."""
+def pack(data: bytes, preset: int = SLOWEST, beat: int | None = None) -> bytes:
+    """Return data as the smallest of a few LZMA streams.
+
+    preset: of the coder, 0 (quick) to 9, or SLOWEST. beat: a size in bytes to be undercut, None for any; no time is
+    spent on further streams once the first says that they cannot.
+    """
+    general, *others = _VARIANTS if len(data) <= _SMALL else _VARIANTS[:1]
+    streams = [_stream(data, general, preset)]
+    if beat is None or len(streams[0]) <= _SLACK * beat:
+        streams += [_stream(data, variant, preset) for variant in others]
+    return varint(len(data)) + min(streams, key=len)
+
+
+def _stream(data: bytes, variant: tuple[int, int, int], preset: int) -> bytes:
+    """Return the properties of a variant, lc, lp and pb, as one byte, and data as its stream."""
     import lzma
 
-    variants = _VARIANTS if len(data) <= _SMALL else _VARIANTS[:1]
-    streams = (
-        bytes([(pb * 5 + lp) * 9 + lc])
-        + lzma.compress(data, lzma.FORMAT_RAW, filters=_filters(len(data), lc, lp, pb, preset))
-        for lc, lp, pb in variants
-    )
-    return varint(len(data)) + min(streams, key=len)
+    lc, lp, pb = variant
+    filters = _filters(len(data), lc, lp, pb, preset)
+    return bytes([(pb * 5 + lp) * 9 + lc]) + lzma.compress(data, lzma.FORMAT_RAW, filters=filters)
 
 
 def unpack(blob: bytes, limit: int | None = None) -> bytes:

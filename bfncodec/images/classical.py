@@ -50,7 +50,7 @@ def encode_tile(pixels: Pixels, mode: Mode, beat: int | None = None, search: Sea
     sides = varint(pixels.shape[0]) + varint(pixels.shape[1])
     samples = to_samples(pixels, mode)
     try_lzma = len(samples) <= _SMALL or (beat is None and (search != FAST or mode in INDEXED))
-    squeezed = lzmaraw.pack(samples) if try_lzma else b""
+    squeezed = lzmaraw.pack(samples, beat=beat) if try_lzma else b""
     vp8l = encode_vp8l(pixels, mode, beat, search, noise=len(squeezed) > len(samples))
     choices = [(Method.STORED, sides + samples), (Method.PICTURE, vp8l)]
     if mode in (Mode.I16, Mode.BILEVEL) and (beat is None or len(samples) <= _SMALL):

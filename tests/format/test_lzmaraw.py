@@ -36,3 +36,10 @@ def test_lzma_refuses_what_declares_too_much() -> None:
 def test_lzma_refuses_properties_that_do_not_exist(props: int) -> None:
     with pytest.raises(DamagedError):
         lzmaraw.unpack(b"\x01" + bytes([props]) + b"abcdefgh")
+
+
+def test_a_size_to_be_undercut_changes_no_stream_that_comes_near_it() -> None:
+    data = b"".join(b"%d " % (k * k % 977) for k in range(300))
+    smallest = lzmaraw.pack(data)
+    assert lzmaraw.pack(data, beat=len(smallest)) == smallest
+    assert len(smallest) < len(lzmaraw.pack(data, beat=len(smallest) // 4))
