@@ -17,6 +17,7 @@ from bfncodec.training.trainer import Trainer
 
 CURVE, PICTURE = "curve.jsonl", "curve.png"
 PLOTTED = 0.01  # of the time at most goes into pictures of the curve
+TICK = 1 / 64  # seconds that no pace is measured below: Windows' clock stands still for as long
 
 
 class Row(TypedDict):
@@ -52,7 +53,7 @@ class Report(Generic[Batch]):
         """Measure held-out bits and tell them; at progress 1 the curve is drawn whatever it costs."""
         state = self.state
         train = float(torch.stack(self.losses).mean())  # waits for a GPU to have done what it was asked
-        pace = (state.seen - self.seen) / (time.monotonic() - self.last)
+        pace = (state.seen - self.seen) / max(time.monotonic() - self.last, TICK)
         row: Row = {
             "step": state.step,
             "train": train,
