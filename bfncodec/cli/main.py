@@ -7,6 +7,7 @@ everything else to standard error.
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Sequence
@@ -82,7 +83,9 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit. Never a traceback for what a user or a machine can cause."""
     open_closed_streams()
     SIGNALS.listen()
-    sys.exit(_run(args))
+    code = _run(args)
+    gc.freeze()  # nothing that is left is looked through for garbage, which would take longer than to import Python
+    sys.exit(code)
 
 
 def _run(args: Sequence[str] | None) -> int:
