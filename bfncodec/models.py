@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -220,26 +220,37 @@ def find(name_or_id: str | bytes | Path) -> ModelInfo:
     return matches[0]
 
 
-def matching(identity: bytes) -> list[ModelInfo]:
+def matching(identity: bytes, known: Sequence[ModelInfo] = ()) -> list[ModelInfo]:
     """Return all models whose SHA-256 begins with some bytes, at least one: of four bytes there may be several.
 
-    Models of one SHA-256 are one. Raises ModelNotFoundError, which names the model where it is a published one.
+    known: models that have been hashed, which are not read again. A model that alone says that it is the right one is
+    not hashed here: loading it does that, and refuses one that has been changed. Models of one SHA-256 are one. Raises
+    ModelNotFoundError, which names the model where it is a published one.
     """
-    models, wanted = _everything(), identity.hex()
+    paths = {info.path for info in known}
+    models, wanted = [*known, *(info for info in _everything() if info.path not in paths)], identity.hex()
     stating = [model for model in models if _may_have(model, wanted)]  # hashing all takes longer than coding a text
+    if len(identity) >= ID_BYTES and len(stating) == 1 and _stated(stating[0]):
+        return stating
     found = _with_hash(stating, wanted) or _with_hash(models, wanted)
     if found and len(identity) >= ID_BYTES:
         return list(reversed(found.values()))
-    known = next((model for model in published() if model.sha256.startswith(wanted)), None)
-    raise _missing(f"{known.name} (SHA-256 {known.sha256}, {known.where})" if known else wanted, models)
+    one = next((model for model in published() if model.sha256.startswith(wanted)), None)
+    raise _missing(f"{one.name} (SHA-256 {one.sha256}, {one.where})" if one else wanted, models)
 
 
 def _may_have(info: ModelInfo, wanted: str) -> bool:
     """Return whether a model says that its SHA-256 begins with some digits, or does not say."""
+    stated = _stated(info)
+    return not stated or stated.startswith(wanted)
+
+
+def _stated(info: ModelInfo) -> str:
+    """Return the SHA-256 that a model says it has, "" if it does not say."""
     try:
-        return (info.path / STATED).read_text(encoding="ascii").startswith(wanted)
+        return (info.path / STATED).read_text(encoding="ascii").strip()
     except (OSError, ValueError):
-        return True
+        return ""
 
 
 def _with_hash(models: list[ModelInfo], wanted: str) -> dict[str, ModelInfo]:

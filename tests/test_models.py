@@ -122,22 +122,45 @@ def borrow(folder: Path, name: Any) -> models.ModelInfo:
 
 
 def test_only_models_that_state_the_hash_of_a_file_are_hashed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not even these where there is one, which is hashed when it is loaded."""
     found, hashed = {}, list[str]()
-    for name in ("first", "second", "third"):
-        put(folder, name)
-        info = models.find(name)
+    for name, where in (("first", "first"), ("second", "first"), ("second", "second"), ("third", "first")):
+        put(folder, name, where=where)
+        info = models.read(folder / where / name)
         found[name] = info.id
         (info.path / models.STATED).write_text(info.sha256)
     hash_of = models._hash_of
     monkeypatch.setattr(models, "_hash_of", lambda info: hashed.append(info.name) or hash_of(info))
-    assert [info.name for info in models.matching(found["second"])] == ["second"]
+    assert [info.name for info in models.matching(found["first"])] == ["first"]
+    assert not hashed
+    assert [info.path for info in models.matching(found["second"])] == [folder / "first/second"]
     assert set(hashed) == {"second"}
+
+
+def test_models_that_are_known_are_not_read_again(folder: Path) -> None:
+    put(folder, "first")
+    info = models.find("first")
+    assert info.sha256
+    (info.path / models.WEIGHTS).write_bytes(b"of another")
+    assert models.matching(info.id, [info]) == [info]
+    with pytest.raises(ModelNotFoundError):
+        models.matching(info.id)
 
 
 def test_a_model_that_states_another_hash_is_found_and_refused(folder: Path) -> None:
     put(folder, "first")
     info = models.find("first")
     (info.path / models.STATED).write_text("0" * 64)
+    [again] = models.matching(info.id)
+    with pytest.raises(ModelError, match="damaged or were changed"):
+        again.check()
+
+
+def test_a_model_that_was_changed_says_so_where_its_hash_is_looked_for(folder: Path) -> None:
+    put(folder, "first")
+    info = models.find("first")
+    (info.path / models.STATED).write_text(info.sha256)
+    (info.path / models.WEIGHTS).write_bytes(b"of another")
     [again] = models.matching(info.id)
     with pytest.raises(ModelError, match="damaged or were changed"):
         again.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -43,21 +44,34 @@ def load(
     >>> codec.decode_batch(payloads[1:])
     [b'or not to be']
     """
+    check_machine(device, threads)
+    if not isinstance(model, (bytes, ModelInfo)):
+        check_model(model)
+    info = model if isinstance(model, ModelInfo) else models.find(model)
+    place = check_device(device)
+    with ThreadPoolExecutor(1) as beside:  # hashing takes as long as loading
+        checked = beside.submit(info.check)
+        try:
+            made = _made(info, place)
+        except (BfncodecError, MemoryError):
+            checked.result()  # of a model that was changed it is said that it was, not what came of it
+            raise
+        checked.result()
+    made.threads = threads
+    return made
+
+
+def _made(info: ModelInfo, device: str) -> Codec[Any]:
+    """Return the codec of a model. Raises ModelError where its weights do not fit its configuration."""
     from safetensors.numpy import load_file
 
     from bfncodec.codecs.table import CODECS
     from bfncodec.networks.stored import check_tensors
 
-    check_machine(device, threads)
-    if not isinstance(model, (bytes, ModelInfo)):
-        check_model(model)
-    info = model if isinstance(model, ModelInfo) else models.find(model)
-    info.check()
-    place = check_device(device)
     try:
         tensors = load_file(info.weights)
         check_tensors(info.config["network"], tensors)
-        made = CODECS[info.role](info, tensors, place)
+        return CODECS[info.role](info, tensors, device)
     except (BfncodecError, MemoryError):
         raise
     except Exception as error:  # a broken configuration may have any value anywhere
@@ -65,5 +79,3 @@ def load(
             f"{info.path}: the weights do not fit the configuration ({type(error).__name__}: {error}); "
             "export the model again"
         ) from error
-    made.threads = threads
-    return made

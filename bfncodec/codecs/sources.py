@@ -101,17 +101,20 @@ class Models:
         """Return the models of an identity: those that were named, wherever they lie, then those on the search path."""
         named = [info for sha256, info in self._named.items() if bytes.fromhex(sha256).startswith(identity)]
         try:
-            others = models.matching(identity)
+            others = models.matching(identity, [codec.info for codec in self._loaded.values()])
         except ModelNotFoundError:
             if not named:
                 raise
             others = []
-        return named + [info for info in others if info.sha256 not in self._named]
+        return named + [info for info in others if not named or info.sha256 not in self._named]
 
     def _load(self, info: ModelInfo) -> Codec[Any]:
-        if info.sha256 not in self._loaded:
-            self._loaded[info.sha256] = load(info, device=self.device, threads=self.threads)
-        return self._loaded[info.sha256]
+        """Return the codec of a model, which is the one of another directory with the same files."""
+        found = self._loaded.get(info.sha256) if self._loaded else None  # the first is hashed while it is loaded
+        if found is None:
+            found = load(info, device=self.device, threads=self.threads)
+            self._loaded[info.sha256] = found
+        return found
 
 
 def codecs_of(codecs: CodecSource, identity: bytes, names: Sequence[ModelName] = ()) -> list[Codec[Any]]:
