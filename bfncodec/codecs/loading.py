@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bfncodec import models
 from bfncodec.codecs.protocol import Codec
@@ -12,6 +12,9 @@ from bfncodec.errors import BfncodecError, ModelError
 from bfncodec.models import ModelInfo
 from bfncodec.runtime.arguments import check_machine, check_model
 from bfncodec.runtime.devices import check_device
+
+if TYPE_CHECKING:
+    from bfncodec.codecs.base import ModelCodec
 
 
 def load(
@@ -61,7 +64,7 @@ def load(
     return made
 
 
-def _made(info: ModelInfo, device: str) -> Codec[Any]:
+def _made(info: ModelInfo, device: str) -> ModelCodec[Any]:
     """Return the codec of a model. Raises ModelError where its weights do not fit its configuration."""
     from safetensors.numpy import load_file
 

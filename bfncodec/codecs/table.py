@@ -1,4 +1,4 @@
-"""The codecs there are, by the role that a model's config.json names."""
+"""The codecs there are, by the role that a model's config.json names; each imports what it needs and no other does."""
 
 from __future__ import annotations
 
@@ -6,11 +6,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bfncodec.codecs.base import ModelCodec
-from bfncodec.codecs.image import ImageCodec
-from bfncodec.codecs.text import TextCodec
 from bfncodec.models import ModelInfo
 from bfncodec.networks.stored import Tensors
 from bfncodec.runtime.lazytorch import import_torch
+
+
+def _image_codec(info: ModelInfo, tensors: Tensors, device: str) -> ModelCodec[Any]:
+    from bfncodec.codecs.image import ImageCodec
+
+    return ImageCodec(info, tensors, device)
+
+
+def _text_codec(info: ModelInfo, tensors: Tensors, device: str) -> ModelCodec[Any]:
+    from bfncodec.codecs.text import TextCodec
+
+    return TextCodec(info, tensors, device)
 
 
 def _archive_codec(info: ModelInfo, tensors: Tensors, device: str) -> ModelCodec[Any]:
@@ -22,8 +32,8 @@ def _archive_codec(info: ModelInfo, tensors: Tensors, device: str) -> ModelCodec
 
 
 CODECS: Mapping[str, Callable[[ModelInfo, Tensors, str], ModelCodec[Any]]] = {
-    "image": ImageCodec,
-    "text": TextCodec,
+    "image": _image_codec,
+    "text": _text_codec,
     "archive": _archive_codec,
 }
 """Makes the codec of a model from what is known of it, its tensors and a device. The roles are `models.ROLES`."""

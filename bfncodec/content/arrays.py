@@ -6,11 +6,10 @@ A decoder moves the arrays back to their places, so it need not write a zip file
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
+from typing import TYPE_CHECKING
 
 from bfncodec.content.types import Plain
 from bfncodec.errors import DamagedError, InputError
@@ -18,6 +17,10 @@ from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
 from bfncodec.format.wire import Reader, varint
+from bfncodec.records import dataclass
+
+if TYPE_CHECKING:
+    import zipfile
 
 __all__ = ["Arrays", "Place", "arrays_of", "is_npz", "npy_head", "read_places", "write_places"]
 
@@ -25,6 +28,7 @@ Place = tuple[int, int]
 """(start, size) in bytes of an array's data in its file."""
 
 _LOCAL_HEADER = 30  # bytes of a zip member's local header before its name
+_STORED = 0  # how zip files say that a member is not compressed
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ def arrays_of(data: bytes, shape: tuple[int, ...]) -> Arrays:
     Raises InputError for bytes that are no .npz file, and if none of its arrays consists of such items: uint8, in C
     order, not compressed.
     """
+    import zipfile
+
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
             members = sorted(file.infolist(), key=lambda member: member.header_offset)
@@ -100,7 +106,7 @@ def arrays_of(data: bytes, shape: tuple[int, ...]) -> Arrays:
 
 def _items(data: bytes, member: zipfile.ZipInfo, item: int) -> Iterator[Place]:
     """Yield the place of a member's data if it is an array of items of that many bytes."""
-    if member.compress_type != zipfile.ZIP_STORED or not member.filename.endswith(".npy"):
+    if member.compress_type != _STORED or not member.filename.endswith(".npy"):
         return
     start = member.header_offset + _LOCAL_HEADER + sum(_lengths(data, member.header_offset))
     head = npy_head(data[start : start + 12])

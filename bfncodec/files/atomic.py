@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import shutil
 import stat
 import sys
@@ -105,7 +104,7 @@ def _writing(target: Path) -> Iterator[None]:
 
 def leftover_name(path: Path, kind: str) -> Path:
     """Return a hidden name beside a path. kind: ``part`` for what is not there yet, ``old`` for what is about to go."""
-    return path.with_name(f".{secrets.token_hex(6)}{SUFFIX}.{kind}")
+    return path.with_name(f".{os.urandom(6).hex()}{SUFFIX}.{kind}")
 
 
 def is_leftover(name: str) -> bool:

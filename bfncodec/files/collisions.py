@@ -7,13 +7,12 @@ the two ways to write an accent for one, so do we. That is tried out in the fold
 from __future__ import annotations
 
 import os
-import secrets
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bfncodec.format.frame import SUFFIX
+from bfncodec.records import dataclass
 
 __all__ = ["Step", "clashes"]
 
@@ -80,7 +79,7 @@ def _folds(folder: Path) -> bool:
     """
     while not folder.is_dir():
         folder = folder.parent
-    name = f".{secrets.token_hex(6)}{{}}{SUFFIX}.part"
+    name = f".{os.urandom(6).hex()}{{}}{SUFFIX}.part"
     tried, others = name.format("\u00e9"), (name.format("\u00c9"), name.format("e\u0301"))
     try:
         (folder / tried).touch(exist_ok=False)

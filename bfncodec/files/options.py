@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bfncodec.api import Damage, Description
 from bfncodec.content.regions import Part, part_of
 from bfncodec.format.limits import Limits
 from bfncodec.models import DEFAULT_LEVEL, check_level
+from bfncodec.records import dataclass
 from bfncodec.runtime.arguments import check_callables, check_model, check_type, whole_number
 from bfncodec.segments.policy import DEFAULT_POLICY, Policy
 

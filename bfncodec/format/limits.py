@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from pathlib import Path
 
 from bfncodec.errors import LimitError
+from bfncodec.records import dataclass
 
 __all__ = ["NO_LIMITS", "OF_WRITERS", "Limits", "check_limit", "least_payload", "plausible"]
 

@@ -8,7 +8,6 @@ This module imports Numba, so it is imported when kernels are compiled and never
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from numba.core import types
 from numba.extending import intrinsic, overload
 
 from bfncodec.networks.kernels import COLUMNS, EIGHT, LANES, OFFSET, WIDE, weigh_bytes, weigh_columns
+from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints32
 
 cgutils: Any = untyped

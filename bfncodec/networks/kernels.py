@@ -26,13 +26,13 @@ One *tile*, some rows of the result times the columns of some panels, is summed 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.networks.stored import LARGEST
+from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints32
 from bfncodec.runtime.jit import compiled, inlined, written
 from bfncodec.runtime.kept import processor
@@ -117,9 +117,8 @@ def fastest() -> ProductKernel:
 
 def _is_right(candidate: ProductKernel) -> bool:
     """Return whether the largest sums, of both signs, and some others are those of NumPy's integers."""
-    rng = np.random.default_rng(0)
     for inner in (1040, 37):
-        a, b = (rng.integers(-LARGEST, LARGEST + 1, shape).astype(np.int8) for shape in ((13, inner), (inner, 83)))
+        a, b = _scattered(13, inner), _scattered(inner, 83)
         a[0], a[1], b[:, 0], b[:, 1] = LARGEST, -LARGEST, LARGEST, -LARGEST
         panels, start = candidate.pack(b)
         left = candidate.buffer(len(a), inner)
@@ -129,6 +128,13 @@ def _is_right(candidate: ProductKernel) -> bool:
         if not np.array_equal(out[:, :83], a.astype(np.int32) @ b.astype(np.int32)):
             return False
     return True
+
+
+def _scattered(rows: int, columns: int) -> NDArray[np.int8]:
+    """Return numbers of all sizes in no order. (Importing NumPy's generators takes as long as reading a model.)"""
+    place = np.arange(rows * columns, dtype=np.uint32)
+    hashed = place * place * np.uint32(0x9E3779B1) >> np.uint32(16)
+    return ((hashed % (2 * LARGEST + 1)).astype(np.int16) - LARGEST).astype(np.int8).reshape(rows, columns)
 
 
 # ---- products with a packed matrix --------------------------------------------------------------

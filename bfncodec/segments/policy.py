@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bfncodec.records import dataclass
 
 __all__ = ["DEFAULT_POLICY", "BytesTrial", "PictureTrial", "Policy"]
 

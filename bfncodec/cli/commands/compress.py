@@ -10,7 +10,6 @@ import click
 from bfncodec.api import Models
 from bfncodec.cli import options as opt
 from bfncodec.cli.batch import Direction, transform
-from bfncodec.cli.items import compress_items
 from bfncodec.cli.selection import is_plain
 from bfncodec.cli.spreading import spread
 from bfncodec.cli.streams import read_source
@@ -66,6 +65,8 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
     if given["strip"] and given["exact"]:
         raise click.UsageError("--strip leaves bytes out, --exact keeps them all: leave one out")
     if given["items"]:
+        from bfncodec.cli.items import compress_items
+
         return compress_items(files, given)
     direction = Direction(
         compressed_name, compress_file, _to_bytes, compressed_chunks, is_plain, compresses=True, folders=True

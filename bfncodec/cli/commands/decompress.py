@@ -10,7 +10,6 @@ import click
 from bfncodec.api import Models
 from bfncodec.cli import options as opt
 from bfncodec.cli.batch import Direction, transform
-from bfncodec.cli.items import decompress_items
 from bfncodec.cli.spreading import spread
 from bfncodec.cli.streams import STDIN, no_place, read_input
 from bfncodec.cli.terminal import Bar
@@ -34,6 +33,8 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
     if given["salvage"] and given["remove"]:
         raise click.UsageError("--salvage keeps the source: leave out --rm")
     if given["only"]:
+        from bfncodec.cli.items import decompress_items
+
         return decompress_items(files, given)
     if given["crop"] or given["line"]:
         _check_part(files, given)

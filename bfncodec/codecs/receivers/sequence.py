@@ -8,7 +8,6 @@ but for the last w - 1, which is what makes few noisy steps as good as many.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.bitsback import Floats, Ints, LatticeFlow
 from bfncodec.flow import CodeLength, Group, SimplexFlow, Staggered, Sums, play
 from bfncodec.networks.sequence.exact import ExactSequence
+from bfncodec.records import dataclass
 
 
 class SequenceReceiver:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +17,7 @@ from bfncodec.networks.stored import (
     integers,
     linear_shapes,
 )
+from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Floats32
 
 

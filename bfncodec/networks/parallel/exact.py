@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -30,6 +29,7 @@ from bfncodec.networks.parallel.model import (
     settings_at,
 )
 from bfncodec.networks.stored import LARGEST, Shapes, linear_shapes
+from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Ints
 
 

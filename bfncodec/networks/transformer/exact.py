@@ -7,8 +7,6 @@ distributions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,6 +17,7 @@ from bfncodec.networks.stored import LARGEST, TableWeights
 from bfncodec.networks.transformer.config import TransformerConfig
 from bfncodec.networks.transformer.model import ngram_hash, rotations
 from bfncodec.networks.transformer.weights import WEIGHT_TOTAL, BlockWeights, TransformerWeights
+from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Bytes, Ints32
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from bfncodec.coding import tables
@@ -19,6 +17,7 @@ from bfncodec.networks.stored import (
     linear_shapes,
 )
 from bfncodec.networks.transformer.config import COARSE, FAR, TransformerConfig
+from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Floats32, Ints32
 
 WEIGHT_TOTAL = 1 << 16  # attention weights are integers that sum to about this

@@ -7,10 +7,11 @@ values of more than four bytes, which lie anywhere.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 from bfncodec.images.formats.spans import UnfitError
+from bfncodec.records import dataclass
 
 __all__ = ["LONG", "NUMBER_FORMATS", "Entry", "Tags"]
 
