@@ -119,26 +119,28 @@ def attention_seconds(network: Any, streams: int, steps: int, threads: int, enco
     from bfncodec.runtime.jit import compiled, flat
 
     @compiled
-    def rows(layer: Any, cache: Any, near: Any, far: Any, window: Any, step: Any, qkv: Any, work: Any) -> None:
-        for n in range(len(step)):
-            _attend(layer, cache, near, far, window[n], step[n], qkv[n], work)
+    def rows(layer: Any, cache: Any, step: Any, qkv: Any, encoding: Any, work: Any) -> None:
+        work.y[: len(qkv), : qkv.shape[1]] = qkv
+        if encoding:
+            _attend(layer, cache, 0, step, 0, len(qkv), work)
+        else:
+            for n in range(len(qkv)):
+                _attend(layer, cache, n, step, n, n + 1, work)
 
     weights, width = network.weights, network.config.width
 
     def once(first: int) -> float:
         """Return the seconds of a row in all layers, for rows that begin at a step."""
-        count = min(TOGETHER, steps - first) if encoding else max(1, streams // threads)
-        window, step = np.zeros(count, np.int64), np.full(count, first)
-        (step if encoding else window)[:] += np.arange(count)
+        count = min(TOGETHER, steps - first if encoding else max(1, streams // threads))
         qkv = np.random.default_rng(0).standard_normal((count, 3 * width)).astype(np.float32)
-        state = network.start(1 if encoding else count, 1, steps)
+        state = network.start(1 if encoding else count, 1, steps, count if encoding else 1)
         layers = [(flat(layer), flat(cache)) for layer, cache in zip(weights.layers, state.caches, strict=True)]
-        near, far, work = flat(weights.near), flat(weights.far), flat(state.work)  # once, as the network does
+        work = flat(state.work)  # once, as the network does
         times = []
         for _ in range(3):
             start = time.perf_counter()
             for layer, cache in layers:
-                rows(layer, cache, near, far, window, step, qkv.copy(), work)
+                rows(layer, cache, first, qkv, encoding, work)
             times.append(time.perf_counter() - start)
         return min(times) / count
 

@@ -16,9 +16,10 @@ from numba.core import cgutils as untyped
 from numba.core import types
 from numba.extending import intrinsic, overload
 
-from bfncodec.networks.kernels import COLUMNS, EIGHT, LANES, OFFSET, WIDE, weigh_bytes, weigh_columns
+from bfncodec.networks.kernels import COLUMNS, EIGHT, LANES, OFFSET, WIDE, weigh_bytes, weigh_floats
+from bfncodec.networks.stored import WEIGHT_TOTAL
 from bfncodec.records import dataclass
-from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints32
+from bfncodec.runtime.arrays import Array, Ints32
 
 cgutils: Any = untyped
 
@@ -164,14 +165,14 @@ class _Multiplier:
 
 @dataclass(frozen=True)
 class _TileCode:
-    """The instructions of a tile of some rows and some neighbouring panels, see `_tile`. scalar: all sums start with
-    one number.
+    """The instructions of a tile of some rows and some neighbouring panels, see `_tile`. by_row: sums start with a
+    number of their row, else of their column.
     """
 
     rows: int
     panels: int
     multiplier: _Multiplier
-    scalar: bool
+    by_row: bool
 
     def generate(self, context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
         """Write the instructions. values: the arguments of `_tile`."""
@@ -191,8 +192,8 @@ class _TileCode:
             pairs = [(factor, weight) for factor in factors for weight in columns]
             return [multiplier.add(builder, t, x, y) for t, (x, y) in zip(totals, pairs, strict=True)]
 
-        starts = self._starts(context, builder, signature, values, column)
-        totals = _accumulate(builder, groups, starts * self.rows, add)
+        starts = self._starts(context, builder, signature, values, rows, column)
+        totals = _accumulate(builder, groups, starts, add)
         for i, row in enumerate(rows):
             place = builder.add(builder.mul(row, outer), column)
             _store_all(builder, totals[i * parts : (i + 1) * parts], result.data, place)
@@ -209,14 +210,17 @@ class _TileCode:
         size = _times(builder, _shape(builder, matrix)[1], self._wide)
         return [builder.gep(whole, [builder.mul(_plus(builder, panel, p), size)]) for p in range(self.panels)]
 
-    def _starts(self, context: Any, builder: ir.IRBuilder, signature: Any, values: Any, column: Any) -> list[Any]:
-        """Return the registers that the totals of a row start with."""
+    def _starts(
+        self, context: Any, builder: ir.IRBuilder, signature: Any, values: Any, rows: Any, column: Any
+    ) -> list[Any]:
+        """Return the registers that the totals start with."""
         count, lanes = self.panels * self._wide, self.multiplier.lanes
-        if self.scalar:
-            return [_broadcast(builder, values[2], lanes)] * count
         (begin,) = _arrays(context, builder, signature, values, (2,))
+        if self.by_row:
+            each = [_broadcast(builder, _load(builder, begin.data, row, 4), lanes) for row in rows]
+            return [start for start in each for _ in range(count)]
         first = _pointer(builder, begin.data, column, _vector(_INT, lanes))
-        return [_load(builder, first, _int(k), 4) for k in range(count)]
+        return [_load(builder, first, _int(k), 4) for k in range(count)] * self.rows
 
 
 def _tile(rows: int, panels: int) -> Any:
@@ -226,10 +230,9 @@ def _tile(rows: int, panels: int) -> Any:
 
     @intrinsic
     def tile(typing: Any, a: Any, matrix: Any, start: Any, out: Any, row: Any, panel: Any) -> Any:
-        """a: [N, K]; matrix: [P, K / g, COLUMNS, g]; start: int32 [P COLUMNS] or an integer; out: int32 [N, M]."""
-        scalar = isinstance(start, types.Integer)
-        code = _TileCode(rows, panels, _Multiplier.of(a.dtype), scalar)
-        return types.void(a, matrix, types.int32 if scalar else start, out, row, panel), code.generate
+        """a: [N, K]; matrix: [P, K / g, COLUMNS, g]; start: int32 [P COLUMNS] or [N, 1]; out: int32 [N, M]."""
+        code = _TileCode(rows, panels, _Multiplier.of(a.dtype), start.ndim == 2)
+        return types.void(a, matrix, start, out, row, panel), code.generate
 
     return tile
 
@@ -343,8 +346,12 @@ def copy_sixteen(typing: Any, source: Any, row: Any, start: Any, target: Any, to
 
 @dataclass(frozen=True)
 class _SumCode:
-    """The instructions of a sum of rows, for `parts` registers of columns, see `_weigh`. floats: weights are."""
+    """The instructions of sums of values, for some rows of weights and `parts` registers of columns, see `_weigh`.
 
+    floats: weights are.
+    """
+
+    rows: int
     parts: int
     floats: bool
 
@@ -352,14 +359,14 @@ class _SumCode:
         """Write the instructions. values: the arguments of `_weigh`."""
         element, loaded, lanes = (_FLOAT, _BYTE, EIGHT) if self.floats else (_INT, _INT, LANES)
         kind, parts = _vector(element, lanes), self.parts
-        left, matrix, result = _arrays(context, builder, signature, values, (0, 1, 4))
-        width, slots = _shape(builder, matrix)[1], _shape(builder, left)[-1]
-        lines = [_pointer(builder, left.data, _int(0), element)]
-        lines += [] if self.floats else [_pointer(builder, left.data, slots, element)]
+        left, matrix, result = _arrays(context, builder, signature, values, (0, 1, 5))
+        width, outer = _shape(builder, matrix)[1], _shape(builder, result)[1]
+        rows = [_plus(builder, values[3], i) for i in range(self.rows)]
+        lines = self._lines(builder, left, rows, element)
         whole = _pointer(builder, matrix.data, _int(0), loaded)
 
         def add(number: ir.Value, totals: list[ir.Value]) -> list[ir.Value]:
-            place = builder.add(builder.mul(number, width), values[3])
+            place = builder.add(builder.mul(number, width), values[4])
             start = _pointer(builder, whole, place, _vector(loaded, lanes))
             found = [_load(builder, start, _int(k)) for k in range(parts)]
             found = [builder.sitofp(x, kind) for x in found] if self.floats else found
@@ -370,48 +377,243 @@ class _SumCode:
             return [_dot_bytes(builder, t, w, x) for t, (w, x) in zip(totals, pairs, strict=True)]
 
         totals = _accumulate(builder, values[2], [ir.Constant(kind, None)] * (len(lines) * parts), add)
-        if self.floats:
-            sums = [builder.fptosi(total, _vector(_INT, lanes)) for total in totals]
-        else:
-            eight = ir.Constant(kind, [8] * lanes)
-            sums = [builder.add(builder.shl(totals[k], eight), totals[parts + k]) for k in range(parts)]
-        _store_all(builder, sums, result.data, values[3])
+        for i, row in enumerate(rows):
+            own = totals[i * len(lines) // self.rows * parts : (i + 1) * len(lines) // self.rows * parts]
+            place = builder.add(builder.mul(row, outer), values[4])
+            _store_all(builder, self._sums(builder, own), result.data, place)
         return context.get_dummy_value()
 
+    def _lines(self, builder: ir.IRBuilder, left: Any, rows: Sequence[Any], element: ir.Type) -> list[ir.Value]:
+        """Return the addresses of the weights of the rows, of the high bytes of each and then the low ones."""
+        each, slots = _shape(builder, left)[1:]
+        starts = [builder.mul(builder.mul(row, each), slots) for row in rows]
+        if not self.floats:
+            starts = [place for start in starts for place in (start, builder.add(start, slots))]
+        return [_pointer(builder, left.data, start, element) for start in starts]
 
-def _weigh(parts: int) -> Any:
-    """Return an intrinsic that adds up rows of int8 with weights, for `parts` registers of columns.
+    def _sums(self, builder: ir.IRBuilder, totals: Sequence[ir.Value]) -> list[ir.Value]:
+        """Return a row's sums as integers."""
+        kind = _vector(_INT, totals[0].type.count)
+        if self.floats:
+            return [builder.fptosi(total, kind) for total in totals]
+        eight = ir.Constant(kind, [8] * kind.count)
+        high, low = totals[: self.parts], totals[self.parts :]
+        return [builder.add(builder.shl(x, eight), y) for x, y in zip(high, low, strict=True)]
 
-    In NumPy, where the registers hold `columns`: ``out[columns] = weights[:count] @ rows[:count, columns]``. Weights
-    are floats (sums below 2^24: exact), or integers as two lines of bytes, their high and their low ones.
+
+def _weigh(rows: int, parts: int) -> Any:
+    """Return an intrinsic that adds up values with `rows` rows of weights, for `parts` registers of columns.
+
+    In NumPy, where the registers hold `columns`: ``out[row : row + rows, columns] = weights[row : row + rows, :count] @
+    values[:count, columns]``. Weights are floats (sums below 2^24: exact), or integers as two lines of bytes, their
+    high and their low ones.
     """
 
     @intrinsic
-    def weigh(typing: Any, weights: Any, rows: Any, count: Any, column: Any, out: Any) -> Any:
-        """weights: float32 [S] or uint8 [2, S]; rows: int8 [S / g, C, g], the first `count` groups, at least one."""
-        code = _SumCode(parts, weights.dtype == types.float32)
-        return types.void(weights, rows, count, column, out), code.generate
+    def weigh(typing: Any, weights: Any, values: Any, count: Any, row: Any, column: Any, out: Any) -> Any:
+        """weights: float32 [N, 1, S] or uint8 [N, 2, S]; values: int8 [S / g, C, g], the first `count` groups, at
+        least one; out: int32 [N, C].
+        """
+        code = _SumCode(rows, parts, weights.dtype == types.float32)
+        return types.void(weights, values, count, row, column, out), code.generate
 
     return weigh
 
 
-weigh_four, weigh_one = _weigh(4), _weigh(1)
+def weigh(weights: Array, values: Array, count: int, row: int, rows: int, out: Ints32) -> None:
+    """Add up all columns for `rows` rows, a literal, from `row` on, as many registers at a time as there are."""
 
 
-def weighted_sum(keys: Array, weight: Floats32, rows: Array, count: int, parts: Bytes, out: Ints32) -> None:
-    """Add up the first rows of a cache with integer weights. In NumPy: ``out[:] = weight[:count] @ rows[:count]``.
+@overload(weigh, strict=False, prefer_literal=True)
+def _weigh_by_registers(weights: Any, values: Any, count: Any, row: Any, rows: Any, out: Any) -> Any:
+    number, lanes = rows.literal_value, EIGHT if weights.dtype == types.float32 else LANES
+    many = 1 if number > 1 and lanes < COLUMNS else WIDE
+    wide, two, one = (_weigh(number, parts) for parts in (many, min(many, 2), 1))
 
-    keys: an array of the kernel's keys, whose dtype tells the kernel; weight: float32 [S], integers of at most 2^16
-    whose sums with the rows stay below 2^24; rows: int8 [S / g, C, g], g values of a column beside each other, C a
-    multiple of COLUMNS; parts: room for the weights' bytes, uint8 [2, S]; out: int32 [C]. For compiled functions only.
+    def by_registers(weights: Any, values: Any, count: Any, row: Any, rows: Any, out: Any) -> None:
+        column, columns = 0, values.shape[1]
+        while column + many * lanes <= columns:
+            wide(weights, values, count, row, column, out)
+            column += many * lanes
+        while column + 2 * lanes <= columns and many > 2:
+            two(weights, values, count, row, column, out)
+            column += 2 * lanes
+        while column < columns:
+            one(weights, values, count, row, column, out)
+            column += lanes
+
+    return by_registers
+
+
+def weighted_sums(parts: Array, whole: Ints32, values: Array, rows: int, count: int, out: Ints32) -> None:
+    """Add up the first values of a cache with rows of integer weights. In NumPy: ``out[:rows] = weight[:rows, :count] @
+    values[:count]``.
+
+    parts, whole: the weights as `soft_weights` leaves them, whose sums with the values stay below 2^24; values: int8
+    [S / g, C, g], g values of a column beside each other, C a multiple of COLUMNS; count: a multiple of g; out: int32
+    [N, C]. For compiled functions only.
     """
 
 
-@overload(weighted_sum, strict=False)
-def _sum_by_dtype(keys: Any, weight: Any, rows: Any, count: Any, parts: Any, out: Any) -> Any:
-    if keys.dtype == types.int8:
-        return lambda keys, weight, rows, count, parts, out: weigh_columns(weight, rows, count, EIGHT, out)
-    return lambda keys, weight, rows, count, parts, out: weigh_bytes(weight, rows, count, parts, out)
+@overload(weighted_sums, strict=False)
+def _sums_by_dtype(parts: Any, whole: Any, values: Any, rows: Any, count: Any, out: Any) -> Any:
+    if parts.dtype == types.float32:
+        return lambda parts, whole, values, rows, count, out: weigh_floats(parts, values, rows, count, out)
+    return lambda parts, whole, values, rows, count, out: weigh_bytes(parts, whole, values, rows, count, out)
+
+
+# ---- attention's weights -------------------------------------------------------------------------
+
+
+def _reduced(builder: ir.IRBuilder, vector: ir.Value, join: Callable[[ir.Value, ir.Value], ir.Value]) -> ir.Value:
+    """Return all places of a vector joined."""
+    width = vector.type.count
+    while width > 1:
+        width //= 2
+        halves = (ir.Constant(_vector(_INT, width), list(range(k * width, (k + 1) * width))) for k in range(2))
+        vector = join(*(builder.shuffle_vector(vector, vector, half) for half in halves))
+    return builder.extract_element(vector, _int(0))
+
+
+def _gather(builder: ir.IRBuilder, data: ir.Value, index: ir.Value) -> ir.Value:
+    """Return int32 from the places of a table that a vector says."""
+    kind = index.type
+    if LANES == COLUMNS:
+        mask, pointer = _vector(ir.IntType(1), COLUMNS), _BYTE.as_pointer()
+        shape = ir.FunctionType(kind, [kind, pointer, kind, mask, _INT])
+        declared = builder.module.declare_intrinsic("llvm.x86.avx512.mask.gather.dpi.512", (), shape)
+        everywhere = ir.Constant(mask, [1] * COLUMNS)
+        base = builder.bitcast(data, pointer)
+        return builder.call(declared, [ir.Constant(kind, None), base, index, everywhere, _int(4)])
+    found = ir.Constant(kind, ir.Undefined)
+    for k in range(COLUMNS):
+        value = _load(builder, data, builder.extract_element(index, _int(k)), 4)
+        found = builder.insert_element(found, value, _int(k))
+    return found
+
+
+@dataclass(frozen=True)
+class _Softmax:
+    """The instructions of `soft_weights`, sixteen slots at a time. floats: weights are."""
+
+    builder: ir.IRBuilder
+    floats: bool
+    ints = _vector(_INT, COLUMNS)
+    reals = _vector(_FLOAT, COLUMNS)
+
+    def larger(self, x: ir.Value, y: ir.Value) -> ir.Value:
+        """Return the larger floats."""
+        return self.builder.select(self.builder.fcmp_ordered(">", x, y), x, y)
+
+    def smaller(self, x: ir.Value, y: ir.Value) -> ir.Value:
+        """Return the smaller floats."""
+        return self.builder.select(self.builder.fcmp_ordered("<", x, y), x, y)
+
+    def slots(self, block: ir.Value) -> ir.Value:
+        """Return the numbers of a block's slots."""
+        first = _times(self.builder, self.builder.trunc(block, _INT), COLUMNS)
+        return self.builder.add(_broadcast(self.builder, first, COLUMNS), ir.Constant(self.ints, list(range(COLUMNS))))
+
+    def logits(self, count: Any, score: Any, scale: Any, place: Any, size: Any, seen: Any) -> ir.Value:
+        """Write scores times scales over the scores, -inf where a row sees no slot. Returns the largest."""
+        builder, hidden = self.builder, ir.Constant(self.reals, [float("-inf")] * COLUMNS)
+        place, size, seen = (_broadcast(builder, x, COLUMNS) for x in (place, size, seen))
+
+        def add(block: ir.Value, most: list[ir.Value]) -> list[ir.Value]:
+            slot = self.slots(block)
+            age = builder.sub(place, slot)
+            before = builder.icmp_signed("<", age, ir.Constant(self.ints, None))
+            age = builder.select(before, builder.add(age, size), age)
+            visible = builder.and_(builder.icmp_unsigned("<", age, seen), builder.icmp_unsigned("<", slot, size))
+            sums = builder.sitofp(_load(builder, score, block, 4), self.reals)
+            value = builder.fmul(sums, _load(builder, scale, block, 4))
+            value = builder.select(visible, value, hidden)
+            builder.store(builder.bitcast(value, self.ints), builder.gep(score, [block])).align = 4
+            return [self.larger(value, most[0])]
+
+        (most,) = _accumulate(builder, count, [hidden], add)
+        return _reduced(builder, most, self.larger)
+
+    def powers(self, count: Any, score: Any, most: Any, unit: Any, table: Any, last: Any) -> ir.Value:
+        """Write exponentials over the logits. Returns their sum, as a float."""
+        builder, none = self.builder, ir.Constant(self.reals, None)
+        most, unit, limit = (_broadcast(builder, x, COLUMNS) for x in (most, unit, builder.sitofp(last, _FLOAT)))
+
+        def add(block: ir.Value, total: list[ir.Value]) -> list[ir.Value]:
+            logit = builder.bitcast(_load(builder, score, block, 4), self.reals)
+            steps = self.smaller(builder.fmul(builder.fsub(most, logit), unit), limit)
+            power = _gather(builder, table, builder.fptosi(self.larger(steps, none), self.ints))
+            builder.store(power, builder.gep(score, [block])).align = 4
+            return [builder.add(total[0], power)]
+
+        (total,) = _accumulate(builder, count, [ir.Constant(self.ints, None)], add)
+        return builder.sitofp(_reduced(builder, total, builder.add), _FLOAT)
+
+    def weights(self, count: Any, score: Any, factor: Any, lines: Sequence[Any]) -> ir.Value:
+        """Write the powers times a factor, rounded, as weights. Returns the slot that has 2^16, or -1."""
+        builder, full = self.builder, ir.Constant(self.ints, [0xFFFF] * COLUMNS)
+        factor, eight = _broadcast(builder, factor, COLUMNS), ir.Constant(self.ints, [8] * COLUMNS)
+        rint = builder.module.declare_intrinsic("llvm.rint.v16f32", (), ir.FunctionType(self.reals, [self.reals]))
+
+        def add(block: ir.Value, whole: list[ir.Value]) -> list[ir.Value]:
+            power = builder.sitofp(_load(builder, score, block, 4), self.reals)
+            weight = builder.call(rint, [builder.fmul(power, factor)])
+            if self.floats:
+                builder.store(weight, builder.gep(lines[0], [block])).align = 4
+                return whole
+            number = builder.fptosi(weight, self.ints)
+            beyond = builder.icmp_signed(">", number, full)
+            number = builder.select(beyond, full, number)
+            for line, part in zip(lines, (builder.lshr(number, eight), number), strict=True):
+                narrow = builder.trunc(part, _vector(_BYTE, COLUMNS))
+                builder.store(narrow, builder.gep(line, [block])).align = 1
+            return [builder.select(beyond, self.slots(block), whole[0])]
+
+        (whole,) = _accumulate(builder, count, [ir.Constant(self.ints, [-1] * COLUMNS)], add)
+        return _reduced(builder, whole, self._later)
+
+    def _later(self, x: ir.Value, y: ir.Value) -> ir.Value:
+        return self.builder.select(self.builder.icmp_signed(">", x, y), x, y)
+
+
+@intrinsic
+def soft_weights(
+    typing: Any, score: Any, row: Any, blocks: Any, scale: Any, unit: Any, seen: Any, exp2: Any, parts: Any
+) -> Any:
+    """Make attention's weights of the scores of a row, and return the slot that has 2^16, -1 if none has, int32.
+
+    seen: three integers: the slot of the row's own step, the slots in use, and how many, from its own back and around,
+    it attends to. In NumPy, for s = 0 ... 16 blocks - 1 ::
+
+        visible = ((place - s) % slots < many) & (s < slots)
+        logit = np.where(visible, score[row] * scale, -np.inf)
+        power = exp2[np.clip((logit.max() - logit) * unit, 0, len(exp2) - 1).astype(int)]
+        weight = np.rint(power * (np.float32(1 << 16) / np.float32(power.sum())))
+
+    score: int32 [N, S], overwritten; scale: float32 [S]; unit: float32; exp2: int32, whose last entry is 0; parts: the
+    weights, see `ProductKernel.parts`, whose row becomes the weights, or their high and low bytes, of which 2^16 has
+    those of 2^16 - 1.
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        arrays = _arrays(context, builder, signature, values, (0, 3, 6, 7))
+        scores, scales, table, left = arrays
+        code, count, at = _Softmax(builder, parts.dtype == types.float32), values[2], values[1]
+        own = builder.mul(at, _shape(builder, scores)[1])
+        score_at = _pointer(builder, scores.data, own, code.ints)
+        scale_at = _pointer(builder, scales.data, _int(0), code.reals)
+        place, size, many = (builder.trunc(builder.extract_value(values[5], k), _INT) for k in range(3))
+        most = code.logits(count, score_at, scale_at, place, size, many)
+        last = builder.trunc(_plus(builder, _shape(builder, table)[0], -1), _INT)
+        total = code.powers(count, score_at, most, values[4], table.data, last)
+        factor = builder.fdiv(ir.Constant(_FLOAT, float(WEIGHT_TOTAL)), total)
+        each, slots = _shape(builder, left)[1:]
+        kind = code.reals if code.floats else _vector(_BYTE, COLUMNS)
+        start = builder.mul(builder.mul(at, each), slots)
+        places = [start] if code.floats else [start, builder.add(start, slots)]
+        return code.weights(count, score_at, factor, [_pointer(builder, left.data, k, kind) for k in places])
+
+    return types.int32(score, types.int64, types.int64, scale, types.float32, seen, exp2, parts), generate
 
 
 # ---- bits of floats -----------------------------------------------------------------------------

@@ -25,8 +25,10 @@ One *tile*, some rows of the result times the columns of some panels, is summed 
 
 from __future__ import annotations
 
+import math
 import os
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +44,16 @@ WORD_GROUP, BYTE_GROUP = 2, 4  # numbers that one instruction multiplies and add
 OFFSET = 128  # between a number and its unsigned form
 TILE_ROWS = 6  # with the totals of a tile and its factors they fill the registers, of either kernel
 EIGHT = 8  # 32-bit numbers in a register of 256 bits
+LINE = 64  # bytes of a line of the cache
+
+
+def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return zeros that begin with a line of the processor's cache, as no register of them then lies in two."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    room = np.zeros(size + LINE, np.uint8)
+    first = -room.ctypes.data % LINE
+    found: Array = room[first : first + size].view(dtype).reshape(shape)
+    return found
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,8 @@ class ProductKernel:
         Dtypes of these in attention; keys are stored with the offset.
     beside
         Slots whose attention values lie beside each other.
+    weights
+        Dtype of attention weights in products: floats, or bytes, of which each weight has two.
     """
 
     name: str
@@ -71,6 +85,7 @@ class ProductKernel:
     query: type[np.generic]
     keys: type[np.generic]
     beside: int
+    weights: type[np.generic]
 
     def pack(self, weight: NDArray[np.int8]) -> tuple[NDArray[np.int8], Ints32]:
         """Return int8 [K, M] as panels, int8 [P, K / g, COLUMNS, g] padded with zeros, and the number that the sum of
@@ -81,15 +96,23 @@ class ProductKernel:
         padded[:rows, :columns] = weight
         panels = padded.reshape(len(padded) // self.group, self.group, -1, COLUMNS).transpose(2, 0, 3, 1)
         start = -self.offset * padded.sum(0, dtype=np.int32)
-        return np.ascontiguousarray(panels), start.astype(np.int32)
+        packed = aligned(panels.shape, np.int8)
+        packed[:] = panels
+        return packed, start.astype(np.int32)
 
     def buffer(self, rows: int, columns: int) -> Array:
         """Return zeros as left factors, [rows, columns rounded up to whole groups] in the kernel's dtype."""
         return np.full((rows, -(-columns // self.group) * self.group), self.offset, self.dtype)
 
+    def parts(self, rows: int, slots: int) -> Array:
+        """Return zeros as rows of attention weights: float32 [rows, 1, slots], or their high and low bytes, uint8
+        [rows, 2, slots].
+        """
+        return np.zeros((rows, 2 if self.weights is np.uint8 else 1, slots), self.weights)
 
-WORDS = ProductKernel("pairs of 16-bit words", WORD_GROUP, np.int16, 0, np.int16, np.int8, 1)
-BYTES = ProductKernel("fours of bytes (VNNI)", BYTE_GROUP, np.uint8, OFFSET, np.int8, np.uint8, BYTE_GROUP)
+
+WORDS = ProductKernel("pairs of 16-bit words", WORD_GROUP, np.int16, 0, np.int16, np.int8, 1, np.float32)
+BYTES = ProductKernel("fours of bytes (VNNI)", BYTE_GROUP, np.uint8, OFFSET, np.int8, np.uint8, BYTE_GROUP, np.uint8)
 
 
 def _simd_lanes() -> int:
@@ -181,53 +204,55 @@ def copy_row(source: Array, row: int, target: Array, to_row: int, to_start: int,
 
 # ---- attention ----------------------------------------------------------------------------------
 
-_weigh_four = written("bfncodec.networks.instructions", "weigh_four")
-_weigh_one = written("bfncodec.networks.instructions", "weigh_one")
-weighted_sum = written("bfncodec.networks.instructions", "weighted_sum")
+TILE_SUMS = 3  # rows of weights, each of two lines of bytes, with whose totals the registers are full
+_weigh = written("bfncodec.networks.instructions", "weigh")
+weighted_sums = written("bfncodec.networks.instructions", "weighted_sums")
+soft_weights = written("bfncodec.networks.instructions", "soft_weights")
 
 
 @compiled
-def key_scores(query: Array, keys: Array, blocks: int, out: Ints32) -> None:
-    """Multiply a query by the keys of the first blocks of a cache. In NumPy: ``out[0, :n] = (keys[:n] - offset) @
-    query[0]``, n = blocks COLUMNS.
+def key_scores(query: Array, rows: int, keys: Array, blocks: int, start: Ints32, out: Ints32) -> None:
+    """Multiply queries by the keys of the first blocks of a cache. In NumPy: ``out[:rows, :n] = query[:rows] @
+    (keys[:n] - offset).T``, n = blocks COLUMNS.
 
-    query: [1, hd] int16 and keys int8, or int8 and uint8; keys: [B, hd / g, COLUMNS, g], as a matrix whose columns are
-    slots; out: int32 [1, B COLUMNS].
+    query: [N, hd] int16 and keys int8, or int8 and uint8; keys: [B, hd / g, COLUMNS, g], as a matrix whose columns are
+    slots; start: room for what sums start with, int32 [N, 1]; out: int32 [N, B COLUMNS].
     """
-    first = np.int32(0)
-    if keys.shape[3] == BYTE_GROUP:
-        for i in range(query.shape[1]):
-            first = np.int32(first + np.int32(query[0, i]))
-        first = np.int32(-OFFSET * first)
-    _band(query, keys, first, out, 0, 0, blocks, 1)
+    for n in range(rows):
+        first = np.int32(0)
+        if keys.shape[3] == BYTE_GROUP:
+            for i in range(query.shape[1]):
+                first = np.int32(first + np.int32(query[n, i]))
+        start[n, 0] = np.int32(-OFFSET * first)
+    row = 0
+    while row + TILE_ROWS <= rows:
+        _band(query, keys, start, out, row, 0, blocks, TILE_ROWS)
+        row += TILE_ROWS
+    while row < rows:
+        _band(query, keys, start, out, row, 0, blocks, 1)
+        row += 1
 
 
 @compiled
-def weigh_columns(weights: Array, rows: Array, count: int, lanes: int, out: Ints32) -> None:
-    """Add up all columns: four registers of `lanes` at a time, then one."""
-    column, columns = 0, rows.shape[1]
-    while column + 4 * lanes <= columns:
-        _weigh_four(weights, rows, count, column, out)
-        column += 4 * lanes
-    while column < columns:
-        _weigh_one(weights, rows, count, column, out)
-        column += lanes
+def weigh_floats(parts: Floats32, values: Array, rows: int, count: int, out: Ints32) -> None:
+    """Implement `weighted_sums` with floats."""
+    for n in range(rows):
+        _weigh(parts, values, count, n, 1, out)
 
 
 @compiled
-def weigh_bytes(weight: Floats32, rows: Array, count: int, parts: Bytes, out: Ints32) -> None:
-    """Implement `weighted_sum`. 2^16, which no two bytes hold, counts as 2^16 - 1 and its row is added once more."""
-    groups, high, low, whole = (count + 3) // 4, parts[0], parts[1], -1
-    for s in range(count):
-        w = np.int32(weight[s])
-        if w > 0xFFFF:
-            whole = s
-        least = min(w, np.int32(0xFFFF))
-        high[s] = np.uint8(least >> 8)
-        low[s] = np.uint8(least & 255)
-    for s in range(count, 4 * groups):
-        high[s] = low[s] = 0
-    weigh_columns(parts, rows, groups, LANES, out)
-    if whole >= 0:
-        for i in range(rows.shape[1]):
-            out[i] += np.int32(rows[whole // 4, i, whole % 4])
+def weigh_bytes(parts: Bytes, whole: Ints32, values: Array, rows: int, count: int, out: Ints32) -> None:
+    """Implement `weighted_sums` with bytes. 2^16, which no two bytes hold, counts as 2^16 - 1 and its row is added once
+    more.
+    """
+    row = 0
+    while row + TILE_SUMS <= rows:
+        _weigh(parts, values, count // BYTE_GROUP, row, TILE_SUMS, out)
+        row += TILE_SUMS
+    while row < rows:
+        _weigh(parts, values, count // BYTE_GROUP, row, 1, out)
+        row += 1
+    for n in range(rows):
+        if whole[n] >= 0:
+            for i in range(out.shape[1]):
+                out[n, i] += np.int32(values[whole[n] // BYTE_GROUP, i, whole[n] % BYTE_GROUP])

@@ -25,6 +25,7 @@ CODEBOOK = "levels"  # the tensor of the 16 values that 4 bits stand for, int8
 LARGEST = 127  # of an int8 weight or activation; -128 is never used
 TINY = float(np.float32(1e-6))  # rows whose largest value is below this count as this large
 LEAST_SQUARE = float(np.float32(1e-3))  # the mean of a row's squares counts as at least this
+WEIGHT_TOTAL = 1 << 16  # attention weights are integers that sum to about this
 MULTIPLE = 8  # of rows that matrices are filled up to
 
 

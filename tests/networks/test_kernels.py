@@ -23,6 +23,7 @@ pytest.importorskip("numba")
 import bfncodec
 from bfncodec.codecs.base import Architecture, Implementations
 from bfncodec.codecs.image import ImageCodec
+from bfncodec.coding import tables
 from bfncodec.coding.mixing.compiled import CompiledMixer
 from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
 from bfncodec.coding.rangecoder import Codes, RangeDecoder, RangeEncoder
@@ -40,7 +41,8 @@ from bfncodec.networks.kernels import (
     fastest,
     key_scores,
     multiply_packed,
-    weighted_sum,
+    soft_weights,
+    weighted_sums,
 )
 from bfncodec.networks.products import (
     add_norm,
@@ -221,13 +223,15 @@ def test_rows_are_finished_together_as_one_by_one(
 
 
 @compiled
-def sum_of_values(keys: Any, weight: Any, rows: Any, count: Any, parts: Any, out: Any) -> None:
-    weighted_sum(keys, weight, rows, count, parts, out)
+def sums_of_values(parts: Any, whole: Any, values: Any, rows: Any, count: Any, out: Any) -> None:
+    weighted_sums(parts, whole, values, rows, count, out)
 
 
 @compiled
-def scores_of_keys(query: Any, keys: Any, blocks: Any, out: Any) -> None:
-    key_scores(query, keys, blocks, out)
+def weights_of_scores(
+    score: Any, row: Any, blocks: Any, scale: Any, unit: Any, seen: Any, exp2: Any, parts: Any
+) -> Any:
+    return np.int64(soft_weights(score, row, blocks, scale, unit, seen, exp2, parts))
 
 
 def beside(x: NDArray[Any], group: int) -> NDArray[Any]:
@@ -235,35 +239,86 @@ def beside(x: NDArray[Any], group: int) -> NDArray[Any]:
     return np.ascontiguousarray(x.reshape(-1, group, x.shape[1]).transpose(0, 2, 1))
 
 
+def stored_weights(kernel: ProductKernel, weight: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Weights as a kernel has them, and the slot of each row that has 2^16, else -1."""
+    parts, found = kernel.parts(*weight.shape), np.full(len(weight), -1, np.int32)
+    if kernel.weights is np.float32:
+        parts[:, 0] = weight
+        return parts, found
+    for row, slot in np.argwhere(weight == 1 << 16):
+        found[row] = slot
+    parts[:, 0], parts[:, 1] = np.minimum(weight, 0xFFFF) >> 8, np.minimum(weight, 0xFFFF) & 255
+    return parts, found
+
+
 @each_kernel
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 999), st.integers(1, 9), st.integers(1, 48), st.booleans())
-@example(0, 4, 48, True)
-def test_sums_of_values_are_exact(kernel: ProductKernel, seed: int, blocks: int, count: int, alone: bool) -> None:
-    rng, columns = np.random.default_rng(seed), COLUMNS * blocks
-    weight = np.full(48, 7, np.float32)  # what is behind the first is not to count
-    weight[:count] = rng.multinomial(1 << 16, np.ones(count) / count)
+@given(st.integers(0, 999), st.integers(1, 9), st.integers(1, 12), st.integers(1, 7), st.booleans())
+@example(0, 4, 12, 7, True)
+def test_sums_of_values_are_exact(
+    kernel: ProductKernel, seed: int, blocks: int, groups: int, rows: int, alone: bool
+) -> None:
+    rng, columns, count = np.random.default_rng(seed), COLUMNS * blocks, 4 * groups
+    weight = np.full((rows + 1, 48), 7, np.int64)  # what is behind the first is not to count
+    weight[:, :count] = rng.multinomial(1 << 16, np.ones(count) / count, rows + 1)
     if alone:  # 2^16 is more than two bytes hold
-        weight[:count] = 0
-        weight[rng.integers(count)] = 1 << 16
+        weight[0, :count] = 0
+        weight[0, rng.integers(count)] = 1 << 16
     values = rng.integers(-127, 128, (48, columns)).astype(np.int8)
-    out = np.full(columns, 7, np.int32)
-    keys = np.zeros((1, 1, 1, 1), kernel.keys)
-    sum_of_values(keys, weight, beside(values, kernel.beside), count, np.full((2, 48), 9, np.uint8), out)
-    np.testing.assert_array_equal(out, weight[:count].astype(np.int64) @ values[:count].astype(np.int64))
+    out = np.full((rows + 1, columns), 7, np.int32)
+    parts, whole = stored_weights(kernel, weight)
+    sums_of_values(parts, whole, beside(values, kernel.beside), rows, count, out)
+    np.testing.assert_array_equal(out[:rows], weight[:rows, :count] @ values[:count].astype(np.int64))
+    assert (out[rows:] == 7).all()
 
 
 @each_kernel
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 999), st.integers(1, 9), st.integers(1, 20))
-def test_products_with_keys_are_exact(kernel: ProductKernel, seed: int, blocks: int, groups: int) -> None:
+@given(
+    st.integers(0, 999), st.integers(1, 5), st.integers(1, 80), st.integers(0, 200), st.sampled_from([0.0, 0.01, 3.0])
+)
+@example(0, 2, 20, 25, 0.01)
+@example(1, 1, 1, 0, 3.0)
+def test_weights_of_scores_are_exact(
+    kernel: ProductKernel, seed: int, more: int, slots: int, step: int, size: float
+) -> None:
+    """Of a row whose own step has any place in the cache, and which attends to as many slots or fewer."""
+    rng, blocks = np.random.default_rng(seed), -(-slots // COLUMNS)
+    place, many = step % slots, min(step + 1, max(1, slots - more))
+    score = rng.integers(-500_000, 500_001, (3, COLUMNS * blocks)).astype(np.int32)
+    scale = (rng.random(COLUMNS * blocks, np.float32) * np.float32(size)).astype(np.float32)
+    unit, exp2 = np.float32(rng.random()), (tables.exp2_table() + 8) >> 4
+    s = np.arange(COLUMNS * blocks)
+    logit = np.where(((place - s) % slots < many) & (s < slots), score[1].astype(np.float32) * scale, -np.inf)
+    logit = logit.astype(np.float32)
+    power = exp2[np.clip((logit.max() - logit) * unit, 0, len(exp2) - 1).astype(np.int32)]
+    wanted = np.rint(power * (np.float32(1 << 16) / np.float32(power.sum()))).astype(np.int64)
+    parts = kernel.parts(3, COLUMNS * blocks)
+    parts[:] = 9
+    found = weights_of_scores(score.copy(), 1, blocks, scale, unit, (place, slots, many), exp2, parts)
+    expected, whole = stored_weights(kernel, wanted[None])
+    np.testing.assert_array_equal(parts[1], expected[0])
+    assert found == whole[0]
+    assert (parts[::2] == 9).all()
+
+
+@compiled
+def scores_of_keys(query: Any, rows: Any, keys: Any, blocks: Any, start: Any, out: Any) -> None:
+    key_scores(query, rows, keys, blocks, start, out)
+
+
+@each_kernel
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 999), st.integers(1, 9), st.integers(1, 20), st.integers(1, 8))
+def test_products_with_keys_are_exact(kernel: ProductKernel, seed: int, blocks: int, groups: int, rows: int) -> None:
     rng, width, slots = np.random.default_rng(seed), kernel.group * groups, COLUMNS * blocks
-    query, keys = (rng.integers(-127, 128, (n, width)).astype(np.int8) for n in (1, slots))
+    query, keys = (rng.integers(-127, 128, (n, width)).astype(np.int8) for n in (rows + 1, slots))
     packed = (keys.astype(np.int16) + kernel.offset).astype(kernel.keys).reshape(blocks, COLUMNS, groups, kernel.group)
-    out = np.zeros((1, slots), np.int32)
+    out = np.full((rows + 1, slots), 7, np.int32)
     packed = np.ascontiguousarray(packed.transpose(0, 2, 1, 3))
-    scores_of_keys(query.astype(kernel.query), packed, blocks, out)
-    np.testing.assert_array_equal(out[0], keys.astype(np.int32) @ query[0].astype(np.int32))
+    scores_of_keys(query.astype(kernel.query), rows, packed, blocks, np.zeros((rows + 1, 1), np.int32), out)
+    np.testing.assert_array_equal(out[:rows], query[:rows].astype(np.int32) @ keys.astype(np.int32).T)
+    assert (out[rows:] == 7).all()
 
 
 def test_nothing_is_fused() -> None:
@@ -336,6 +391,7 @@ def test_any_code_decodes_the_same(code: bytes, count: int, weights: Any) -> Non
     [
         {},
         {"context": (8, 32)},
+        {"context": (1, 17)},
         {"ngram_bits": 4},
         {"ngrams": (), "width": 20, "heads": 5},
         {"heads": 1, "width": 48, "window": 16, "context": 0, "ngrams": ((1, 4), (2, 5), (3, 6))},

@@ -1,7 +1,8 @@
 """Compiled kernels of the transformer :mod:`bfncodec.networks.transformer.exact`, for windows of one tooth.
 
 Some rows, which are slots of some windows, go through all layers together, so that their vectors stay in the caches of
-the processor. The KV cache is laid out for :mod:`bfncodec.networks.kernels`: keys as the panels of a matrix whose
+the processor; those that follow each other in one window attend together, so that its keys and values are read once for
+several rows. The KV cache is laid out for :mod:`bfncodec.networks.kernels`: keys as the panels of a matrix whose
 columns are slots, values as rows of which some lie beside each other. All functions equal those of `exact` that they
 are named after, to the bit.
 """
@@ -14,7 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.coding import tables
-from bfncodec.networks.kernels import COLUMNS, ProductKernel, fastest, key_scores, store, weighted_sum
+from bfncodec.networks.kernels import (
+    COLUMNS,
+    TILE_ROWS,
+    ProductKernel,
+    aligned,
+    fastest,
+    key_scores,
+    soft_weights,
+    weighted_sums,
+)
 from bfncodec.networks.products import (
     MOST,
     Linear,
@@ -26,12 +36,11 @@ from bfncodec.networks.products import (
     quantise_rms_norm,
 )
 from bfncodec.networks.transformer.config import HASH_MULTIPLIER
-from bfncodec.networks.transformer.weights import WEIGHT_TOTAL, BlockWeights, TransformerWeights
+from bfncodec.networks.transformer.weights import BlockWeights, TransformerWeights
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
-from bfncodec.runtime.jit import compiled, flat
+from bfncodec.runtime.jit import compiled, flat, inlined
 
 TOGETHER = 24  # rows that go through the network at once
-TOTAL = np.float32(WEIGHT_TOTAL)
 NONE = np.float32(0)
 STEPS = np.float32(tables.LOG2_E * tables.EXP2_STEPS)
 
@@ -78,17 +87,20 @@ class KVCache(NamedTuple):
     """Keys and values of the latest S slots of each window, the latest over the oldest, in blocks of COLUMNS slots.
 
     C is hd rounded up to COLUMNS; keys have the kernel's dtype, and values of some slots lie beside each other, see
-    `ProductKernel`.
+    `ProductKernel`. There are as many slots as rows that attend together see.
     """
 
     keys: Array  # [B, H, S / COLUMNS, hd / group, COLUMNS, group]
+    key_groups: Array  # each group as one number [B, H, S / COLUMNS, hd / group, COLUMNS]
     key_scale: Floats32  # [B, H, S]
-    values: NDArray[np.int8]  # [B, H, S / group, C, group]
-    slots: int  # that are attended to
+    values: NDArray[np.int8]  # [B, H, S / beside, C, beside]
+    value_groups: Array  # what lies beside each other as one number [B, H, S / beside, C]
+    slots: int  # that are in use
+    span: int  # that one row attends to, its own included
 
 
 class Workspace(NamedTuple):
-    """Buffers for N = TOGETHER rows and for the attention of one."""
+    """Buffers for N = TOGETHER rows, and for the attention of n = TILE_ROWS."""
 
     window: Ints  # of each row [N]
     step: Ints  # [N]
@@ -98,13 +110,18 @@ class Workspace(NamedTuple):
     sums: Ints32  # [N, the most columns]
     y: Floats32  # [N, the most columns]
     hidden: Array  # [N, inner], as the kernel has it
-    query: Array  # [1, hd]
-    key: NDArray[np.int8]  # [hd]
+    cos: Floats32  # rotations of each row [N, hd / 2]
+    sin: Floats32
+    key: Array  # as the kernel has it, [hd]
+    key_groups: Array  # each group as one number [hd / group]
     turned: Floats32  # [hd]
-    score: Ints32  # [1, S]
-    weight: Floats32  # of attention, integers [S]
-    parts: Bytes  # high and low bytes of the weights [2, S]
-    total: Ints32  # [C]
+    query: Array  # [n, hd]
+    query_unit: Floats32  # [n]
+    start: Ints32  # of the sums of scores [n, 1]
+    score: Ints32  # [n, S]
+    parts: Array  # attention weights, as the kernel has them
+    whole: Ints32  # slot of each row that has all the weight, -1 if none has [n]
+    total: Ints32  # [n, C]
 
 
 class CompiledTransformer:
@@ -125,7 +142,7 @@ class CompiledTransformer:
 
     def start(self, windows: int, teeth: int, steps: int, block: int = 1) -> CompiledTransformerState:
         """Implements `ExactTransformer.start` for one tooth; a call of `predict` may be of any number of steps."""
-        return CompiledTransformerState(self, windows, steps)
+        return CompiledTransformerState(self, windows, steps, min(block, TOGETHER))
 
 
 def _embedding(weights: TransformerWeights) -> Embedding:
@@ -152,14 +169,17 @@ def _layer(block: BlockWeights, kernel: ProductKernel) -> Layer:
 
 
 class CompiledTransformerState:
-    """The inference state of some windows, as `exact.TransformerState` has it, for kernels."""
+    """The inference state of some windows, as `exact.TransformerState` has it, for kernels.
 
-    def __init__(self, compiled: CompiledTransformer, windows: int, steps: int) -> None:
+    run: rows of one window that attend together, at most.
+    """
+
+    def __init__(self, compiled: CompiledTransformer, windows: int, steps: int, run: int) -> None:
         self.compiled, config = compiled, compiled.config
-        self.windows, self.steps = windows, steps
+        self.windows, self.steps, self.run = windows, steps, run
         self.reach = max([1, *(n for n, _ in config.ngrams)])
         self.symbols = np.full((windows, self.reach + steps), config.symbols, np.int16)
-        self.caches = tuple(_cache(config, windows, min(steps, span), compiled.kernel) for span in config.spans(1))
+        self.caches = tuple(_cache(config, windows, steps, span, run, compiled.kernel) for span in config.spans(1))
         self.work = _workspace(compiled, max(cache.key_scale.shape[2] for cache in self.caches))
         self.flat_caches, self.flat_work, self.flat_symbols = flat(self.caches), flat(self.work), flat(self.symbols)
 
@@ -171,19 +191,25 @@ class CompiledTransformerState:
         """Implements `exact.TransformerState.predict`."""
         own, count = self.compiled, last - first
         found = np.empty((self.windows * count, own.config.symbols), np.int32)
-        _forward(own.flat_weights, self.flat_caches, self.flat_symbols, self.reach, first, count, self.flat_work, found)
+        rows = (first, count, self.run)
+        _forward(own.flat_weights, self.flat_caches, self.flat_symbols, self.reach, *rows, self.flat_work, found)
         return found.reshape(self.windows, count, -1)
 
 
-def _cache(config: Any, windows: int, slots: int, kernel: ProductKernel) -> KVCache:
+def _cache(config: Any, windows: int, steps: int, span: int, run: int, kernel: ProductKernel) -> KVCache:
+    slots = min(steps, span + run - 1)
     heads, width, blocks = config.heads, config.head_width, -(-slots // COLUMNS)
     groups, values = -(-width // kernel.group), kernel.beside
-    return KVCache(
-        np.full((windows, heads, blocks, groups, COLUMNS, kernel.group), kernel.offset, kernel.keys),
-        np.zeros((windows, heads, blocks * COLUMNS), np.float32),
-        np.zeros((windows, heads, blocks * COLUMNS // values, _filled(width), values), np.int8),
-        slots,
-    )
+    keys = aligned((windows, heads, blocks, groups, COLUMNS, kernel.group), kernel.keys)
+    keys[:] = kernel.offset
+    scale = np.zeros((windows, heads, blocks * COLUMNS), np.float32)
+    beside = aligned((windows, heads, blocks * COLUMNS // values, _filled(width), values), np.int8)
+    return KVCache(keys, _groups(keys), scale, beside, _groups(beside), slots, span)
+
+
+def _groups(x: Array) -> Array:
+    """Return the last axis of bytes as one integer each."""
+    return x.view(f"i{x.shape[-1]}")[..., 0]
 
 
 def _filled(width: int) -> int:
@@ -194,6 +220,7 @@ def _workspace(compiled: CompiledTransformer, slots: int) -> Workspace:
     config, layer, kernel = compiled.config, compiled.weights.layers[0], compiled.kernel
     linears = (layer.qkv, layer.out, layer.up, layer.down, compiled.weights.head)
     columns = COLUMNS * max(len(linear.panels) for linear in linears)
+    key = np.full((-(-config.head_width // kernel.group), kernel.group), kernel.offset, kernel.keys)
     return Workspace(
         window=np.zeros(TOGETHER, np.int64),
         step=np.zeros(TOGETHER, np.int64),
@@ -203,23 +230,37 @@ def _workspace(compiled: CompiledTransformer, slots: int) -> Workspace:
         sums=np.zeros((TOGETHER, columns), np.int32),
         y=np.zeros((TOGETHER, columns), np.float32),
         hidden=kernel.buffer(TOGETHER, config.width * config.expansion),
-        query=np.zeros((1, -(-config.head_width // kernel.group) * kernel.group), kernel.query),
-        key=np.zeros(config.head_width, np.int8),
+        cos=np.zeros((TOGETHER, config.head_width // 2), np.float32),
+        sin=np.zeros((TOGETHER, config.head_width // 2), np.float32),
+        key=key.reshape(-1)[: config.head_width],
+        key_groups=_groups(key),
         turned=np.zeros(config.head_width, np.float32),
-        score=np.zeros((1, slots), np.int32),
-        weight=np.zeros(slots, np.float32),
-        parts=np.zeros((2, slots), np.uint8),
-        total=np.zeros(_filled(config.head_width), np.int32),
+        query=np.zeros((TILE_ROWS, -(-config.head_width // kernel.group) * kernel.group), kernel.query),
+        query_unit=np.zeros(TILE_ROWS, np.float32),
+        start=np.zeros((TILE_ROWS, 1), np.int32),
+        score=aligned((TILE_ROWS, slots), np.int32),
+        parts=kernel.parts(TILE_ROWS, slots),
+        whole=np.zeros(TILE_ROWS, np.int32),
+        total=np.zeros((TILE_ROWS, _filled(config.head_width)), np.int32),
     )
 
 
 @compiled
 def _forward(
-    weights: Weights, caches: Any, symbols: Array, reach: int, first: int, count: int, work: Workspace, found: Ints32
+    weights: Weights,
+    caches: Any,
+    symbols: Array,
+    reach: int,
+    first: int,
+    count: int,
+    run: int,
+    work: Workspace,
+    found: Ints32,
 ) -> None:
     """`TransformerState.predict`: all steps of a window, then those of the next, some rows together.
 
-    caches: a `KVCache` for every layer; symbols: int16 [windows, reach + steps]; found: int32 [windows count, symbols]
+    caches: a `KVCache` for every layer; symbols: int16 [windows, reach + steps]; run: rows of a window that attend
+    together at most; found: int32 [windows count, symbols]
     """
     for start in range(0, len(found), TOGETHER):
         rows = min(TOGETHER, len(found) - start)
@@ -227,8 +268,9 @@ def _forward(
         for n in range(rows):
             window[n], step[n] = (start + n) // count, first + (start + n) % count
         _embed(weights.embedding, symbols, reach, window, step, work)
+        _rotations(weights.near, weights.far, step, work)
         for i in range(len(caches)):
-            _advance(weights.layers[i], caches[i], weights.near, weights.far, window, step, work)
+            _advance(weights.layers[i], caches[i], window, step, run, work)
         _predict(weights.head, weights.exp2, work, found[start : start + TOGETHER])
 
 
@@ -258,9 +300,17 @@ def _embed(embedding: Embedding, symbols: Array, reach: int, window: Ints, step:
 
 
 @compiled
-def _advance(
-    layer: Layer, cache: KVCache, near: Floats32, far: Floats32, window: Ints, step: Ints, work: Workspace
-) -> None:
+def _rotations(near: Floats32, far: Floats32, step: Ints, work: Workspace) -> None:
+    """Rotations by the positions of all rows, as `model.rotations` has them."""
+    for n in range(len(step)):
+        here, there = step[n] % near.shape[1], step[n] // near.shape[1]
+        for i in range(near.shape[2]):
+            c, s, cf, sf = near[0, here, i], near[1, here, i], far[0, there, i], far[1, there, i]
+            work.cos[n, i], work.sin[n, i] = c * cf - s * sf, s * cf + c * sf
+
+
+@compiled
+def _advance(layer: Layer, cache: KVCache, window: Ints, step: Ints, run: int, work: Workspace) -> None:
     """One layer: x of some rows becomes x + attention(x), then x + down(relu(up(x))^2)."""
     rows = len(step)
     for n in range(rows):
@@ -268,10 +318,16 @@ def _advance(
     multiply(work.q, layer.qkv, work.sums, rows)
     width = work.x.shape[1]
     for n in range(rows):
-        y = work.y[n, : 3 * width]
-        finish(work.sums[n], work.unit[n], layer.qkv, y)
-        _attend(layer, cache, near, far, window[n], step[n], y, work)
-        work.unit[n] = quantise(y[:width], work.q[n])
+        finish(work.sums[n], work.unit[n], layer.qkv, work.y[n, : 3 * width])
+    n = 0
+    while n < rows:
+        last = n + 1
+        while last < rows and last - n < run and window[last] == window[n]:
+            last += 1
+        _attend(layer, cache, window[n], step[n], n, last, work)
+        n = last
+    for n in range(rows):
+        work.unit[n] = quantise(work.y[n, :width], work.q[n])
     multiply(work.q, layer.out, work.sums, rows)
     for n in range(rows):
         _add(work.sums[n], work.unit[n], layer.out, work.y[n], work.x[n])
@@ -298,67 +354,67 @@ def _add(sums: Ints32, unit: Any, linear: Linear, y: Floats32, x: Floats32) -> N
 
 
 @compiled
-def _attend(
-    layer: Layer, cache: KVCache, near: Floats32, far: Floats32, window: Any, step: Any, qkv: Floats32, work: Workspace
+def _attend(layer: Layer, cache: KVCache, window: Any, step: Any, first: Any, last: Any, work: Workspace) -> None:
+    """`TransformerState._attend` of the rows [first, last), steps of one window from `step` on, which join the cache.
+
+    work.y: their queries, keys and values; the queries become the result.
+    """
+    blocks = -(-min(step + last - first, cache.slots) // COLUMNS)
+    for h in range(cache.keys.shape[1]):
+        for n in range(first, last):
+            _remember(layer, cache, window, step + n - first, h, n, work)
+        for n in range(first, last, TILE_ROWS):
+            _attend_some(layer, cache, window, step + n - first, h, n, min(n + TILE_ROWS, last), blocks, work)
+
+
+@inlined
+def _attend_some(
+    layer: Layer, cache: KVCache, window: Any, step: Any, h: Any, first: Any, last: Any, blocks: Any, work: Workspace
 ) -> None:
-    """`TransformerState._attend` of one row, which joins the cache. qkv: [3 d], whose first d become the result."""
-    heads, width = cache.keys.shape[1], len(work.key)
-    place, slots = step % cache.slots, min(step + 1, cache.slots)
-    for h in range(heads):
-        first, second, third = h * width, (heads + h) * width, (2 * heads + h) * width
-        q, k, v = qkv[first : first + width], qkv[second : second + width], qkv[third : third + width]
-        _turn(q, near, far, step, work.turned)
-        query_unit = quantise_rms_norm(work.turned, work.query[0, :width])
-        _turn(k, near, far, step, work.turned)
-        cache.key_scale[window, h, place] = quantise_rms_norm(work.turned, work.key) * layer.key_scale[h]
-        keys, values = cache.keys[window, h], cache.values[window, h]
-        _remember(work.key, v, layer.value_steps[h], place, keys, values)
-        key_scores(work.query, keys, -(-slots // COLUMNS), work.score)
-        _softmax(work.score[0, :slots], cache.key_scale[window, h], query_unit, layer.exp2, work.weight[:slots])
-        weighted_sum(keys, work.weight, values, slots, work.parts, work.total)
+    """One head of at most TILE_ROWS rows, whose keys and values are in the cache. blocks: of the cache, to be read"""
+    width, rows, slots = len(work.key), last - first, blocks * COLUMNS
+    for n in range(rows):
+        _turn(work.y[first + n, h * width : (h + 1) * width], work.cos[first + n], work.sin[first + n], work.turned)
+        work.query_unit[n] = quantise_rms_norm(work.turned, work.query[n, :width])
+    key_scores(work.query, rows, cache.keys[window, h], blocks, work.start, work.score)
+    for n in range(rows):
+        seen = ((step + n) % cache.slots, cache.slots, min(step + n + 1, cache.span))
+        unit, scale = work.query_unit[n], cache.key_scale[window, h]
+        work.whole[n] = soft_weights(work.score, n, blocks, scale, unit, seen, layer.exp2, work.parts)
+    weighted_sums(work.parts, work.whole, cache.values[window, h], rows, slots, work.total)
+    for n in range(rows):
+        result = work.y[first + n, h * width : (h + 1) * width]
         for i in range(width):
-            q[i] = np.float32(work.total[i]) * layer.value[h]
+            result[i] = np.float32(work.total[n, i]) * layer.value[h]
 
 
-@compiled
-def _remember(key: Array, value: Floats32, steps: Any, place: Any, keys: Array, values: Array) -> None:
-    """Store key and value of a slot in the cache of one head. key: int8 [hd]; value: [hd]; steps: integers for 1"""
-    group, beside = keys.shape[3], values.shape[2]
-    block, column = keys[place // COLUMNS], place % COLUMNS
-    row, part = values[place // beside], place % beside
-    for i in range(len(key)):
-        store(key[i], block[i // group, column], i % group)
-        row[i, part] = np.int8(min(max(np.rint(value[i] * steps), -MOST), MOST))
+@inlined
+def _remember(layer: Layer, cache: KVCache, window: Any, step: Any, h: Any, n: Any, work: Workspace) -> None:
+    """Store key and value of a row in the cache of one head."""
+    heads, width, place = cache.keys.shape[1], len(work.key), step % cache.slots
+    k, v = (heads + h) * width, (2 * heads + h) * width
+    _turn(work.y[n, k : k + width], work.cos[n], work.sin[n], work.turned)
+    cache.key_scale[window, h, place] = quantise_rms_norm(work.turned, work.key) * layer.key_scale[h]
+    block, column = cache.key_groups[window, h, place // COLUMNS], place % COLUMNS
+    for i in range(len(work.key_groups)):
+        block[i, column] = work.key_groups[i]
+    beside, steps, value = cache.values.shape[4], layer.value_steps[h], work.turned
+    for i in range(width):
+        value[i] = min(max(np.rint(work.y[n, v + i] * steps), -MOST), MOST)
+    row, shift = cache.value_groups[window, h, place // beside], place % beside * 8
+    others = ~(0xFF << shift)
+    for i in range(width):
+        row[i] = (row[i] & others) | ((np.int32(value[i]) & 0xFF) << shift)
 
 
-@compiled
-def _turn(x: Floats32, near: Floats32, far: Floats32, step: Any, out: Floats32) -> None:
+@inlined
+def _turn(x: Floats32, cos: Floats32, sin: Floats32, out: Floats32) -> None:
     """`exact._turn` of one row and head, [hd]: rotation by position."""
     half = len(x) // 2
-    here, there = step % near.shape[1], step // near.shape[1]
     for i in range(half):
-        c, s, cf, sf = near[0, here, i], near[1, here, i], far[0, there, i], far[1, there, i]
-        cos, sin = c * cf - s * sf, s * cf + c * sf
         a, b = x[i], x[half + i]
-        out[i] = a * cos + b * -sin
-        out[half + i] = b * cos + a * sin
-
-
-@compiled
-def _softmax(score: Ints32, key_scale: Floats32, unit: Any, exp2: Ints32, weight: Floats32) -> None:
-    """`exact._softmax` of one row, [slots], to weight. score: is overwritten; unit: that of the query"""
-    for s in range(len(score)):
-        weight[s] = np.float32(score[s]) * key_scale[s]
-    most, limit, total = most_of(weight), np.float32(len(exp2) - 1), np.int64(0)
-    for s in range(len(score)):
-        score[s] = np.int32(max(min((most - weight[s]) * unit, limit), NONE))
-    for s in range(len(score)):
-        e = exp2[score[s]]
-        weight[s] = np.float32(e)
-        total += e
-    factor = TOTAL / np.float32(total)
-    for s in range(len(score)):
-        weight[s] = np.rint(weight[s] * factor)
+        out[i] = a * cos[i] + b * -sin[i]
+        out[half + i] = b * cos[i] + a * sin[i]
 
 
 @compiled

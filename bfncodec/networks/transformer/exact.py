@@ -13,10 +13,10 @@ from torch import Tensor
 
 from bfncodec.coding import tables
 from bfncodec.networks.exact import ExactLinear, Quantiser, RmsNorm, constant, tensor_of
-from bfncodec.networks.stored import LARGEST, TableWeights
+from bfncodec.networks.stored import LARGEST, WEIGHT_TOTAL, TableWeights
 from bfncodec.networks.transformer.config import TransformerConfig
 from bfncodec.networks.transformer.model import ngram_hash, rotations
-from bfncodec.networks.transformer.weights import WEIGHT_TOTAL, BlockWeights, TransformerWeights
+from bfncodec.networks.transformer.weights import BlockWeights, TransformerWeights
 from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Bytes, Ints32
 

@@ -7,6 +7,7 @@ import numpy as np
 from bfncodec.coding import tables
 from bfncodec.networks.stored import (
     LARGEST,
+    WEIGHT_TOTAL,
     LinearWeights,
     Shapes,
     TableWeights,
@@ -20,7 +21,6 @@ from bfncodec.networks.transformer.config import COARSE, FAR, TransformerConfig
 from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Floats32, Ints32
 
-WEIGHT_TOTAL = 1 << 16  # attention weights are integers that sum to about this
 SUM_BITS = 24  # sums of exponentials stay below 2^24, where float32 adds integers exactly
 ROPE_UNITS = 1 << 14  # of stored cosines and sines
 
