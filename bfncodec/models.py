@@ -55,6 +55,11 @@ class ModelInfo:
         return (stated[0], stated[1]) if stated else None
 
     @property
+    def beside(self) -> str | None:
+        """Name of the model that codes other pictures of the kind: unasked, an encoder may try this one, too."""
+        return self.config.get("beside")
+
+    @property
     def weights(self) -> Path:
         """File of the weights: the model's own, or that of the model beside it whose weights it shares."""
         other = self.config.get("weights")
@@ -152,6 +157,10 @@ def read(path: str | Path) -> ModelInfo:
         raise ModelError(
             f"{file}: expected levels [first, last] from {COMPRESSION_LEVELS[0]} to {COMPRESSION_LEVELS[1]}, "
             f"found {config['levels']}; export the model again"
+        )
+    if config.get("beside") is not None and not isinstance(config["beside"], str):
+        raise ModelError(
+            f"{file}: expected beside to be the name of a model, found {config['beside']!r}; export the model again"
         )
     if config.get("weights") is not None and not _is_folder(config["weights"]):
         raise ModelError(
@@ -276,13 +285,20 @@ def default(role: str, level: int = DEFAULT_LEVEL) -> ModelInfo:
     return others[0]
 
 
+def beside(info: ModelInfo) -> list[ModelInfo]:
+    """Return the models that an encoder may try beside one of the same role, by name."""
+    return [other for other in available() if other.role == info.role and other.beside == info.name]
+
+
 def served_levels() -> dict[Path, list[int]]:
-    """Return the levels at which each model, by its directory, is a default."""
+    """Return the levels at which each model, by its directory, is used unasked."""
     found: dict[Path, list[int]] = {}
     for role in _FALLBACKS:
         for level in range(COMPRESSION_LEVELS[0], COMPRESSION_LEVELS[1] + 1):
             with suppress(ModelNotFoundError):
-                found.setdefault(default(role, level).path, []).append(level)
+                first = default(role, level)
+                for info in (first, *beside(first)):
+                    found.setdefault(info.path, []).append(level)
     return found
 
 

@@ -20,10 +20,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def put(folder: Path, name: str, levels: Any = None, role: str = "image", where: str = "first") -> None:
+def put(folder: Path, name: str, levels: Any = None, role: str = "image", where: str = "first", beside: Any = None) -> None:
     path = folder / where / name
     path.mkdir(parents=True)
-    stated = {} if levels is None else {"levels": levels}
+    stated = {key: value for key, value in (("levels", levels), ("beside", beside)) if value is not None}
     (path / models.CONFIG).write_text(json.dumps({"name": name, "role": role, "network": {}} | stated))
     (path / models.WEIGHTS).write_bytes(name.encode())
 
@@ -89,6 +89,22 @@ def test_models_are_listed_with_the_levels_they_serve(folder: Path) -> None:
     ]
     found = json.loads(CliRunner().invoke(cli, ["models", "--json"]).stdout)
     assert [model["levels"] for model in found] == [[], [1, 4, 5, 6, 7, 8, 9], [2, 3]]
+
+
+def test_a_model_may_be_tried_beside_another(folder: Path) -> None:
+    put(folder, "photo", [4, 6])
+    put(folder, "photo-fast", [1, 3])
+    put(folder, "photo-max", [7, 9])
+    put(folder, "photo-other", beside="photo")
+    put(folder, "words", role="text", beside="photo")
+    assert [info.name for info in models.beside(models.default("image"))] == ["photo-other"]
+    assert models.beside(models.default("image", 1)) == []
+    assert served() == ["photo-fast"] * 3 + ["photo"] * 3 + ["photo-max"] * 3
+    levels = {path.name: found for path, found in models.served_levels().items()}
+    assert levels["photo-other"] == levels["photo"] == [4, 5, 6]
+    put(folder, "broken", beside=["photo"])
+    with pytest.raises(ModelError, match="expected beside to be the name of a model"):
+        models.read(folder / "first" / "broken")
 
 
 def test_a_model_may_have_the_weights_of_the_one_beside_it(folder: Path) -> None:

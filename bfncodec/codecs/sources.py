@@ -14,7 +14,7 @@ from bfncodec.format.modelnames import ModelName
 from bfncodec.models import DEFAULT_LEVEL, ModelInfo
 from bfncodec.runtime.arguments import check_machine
 
-__all__ = ["CodecSource", "Models", "codecs_of"]
+__all__ = ["CodecSource", "Models", "codecs_beside", "codecs_of"]
 
 _LOG = logging.getLogger("bfncodec")
 
@@ -51,11 +51,12 @@ class Models:
         self.device, self.threads = device, threads
         self._loaded: dict[str, Codec[Any]] = {}
         self._matching: dict[bytes, list[Codec[Any]]] = {}
+        self._beside: dict[str, list[Codec[Any]]] = {}
         self._named: dict[str, ModelInfo] = {}
         self._asked: dict[str | tuple[str, int], Codec[Any]] = {}  # to look for one takes as long as to code a tile
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_loaded": {}, "_matching": {}, "_asked": {}}
+        return self.__dict__ | {"_loaded": {}, "_matching": {}, "_beside": {}, "_asked": {}}
 
     def default(self, role: str, level: int = DEFAULT_LEVEL) -> Codec[Any] | None:
         if (role, level) not in self._asked:
@@ -65,6 +66,13 @@ class Models:
                 return None
             self._asked[role, level] = self._load(info)
         return self._asked[role, level]
+
+    def beside(self, codec: Codec[Any]) -> list[Codec[Any]]:
+        """Return the codecs of the models that may be tried beside a default one."""
+        name = codec.info.name
+        if name not in self._beside:
+            self._beside[name] = [self._load(info) for info in models.beside(codec.info)]
+        return self._beside[name]
 
     def named(self, name: str) -> Codec[Any]:
         """Return the codec of a model's name or directory. Raises ModelNotFoundError.
@@ -115,6 +123,12 @@ class Models:
             found = load(info, device=self.device, threads=self.threads)
             self._loaded[info.sha256] = found
         return found
+
+
+def codecs_beside(codecs: CodecSource, codec: Codec[Any]) -> list[Codec[Any]]:
+    """Return the codecs to try beside a default one; none where the source knows of none."""
+    beside = getattr(codecs, "beside", None)
+    return beside(codec) if beside else []
 
 
 def codecs_of(codecs: CodecSource, identity: bytes, names: Sequence[ModelName] = ()) -> list[Codec[Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from bfncodec.codecs.sources import CodecSource
+from bfncodec.codecs.sources import CodecSource, codecs_beside
 from bfncodec.content.arrays import Arrays
 from bfncodec.content.folder import Folder
 from bfncodec.content.types import Content, Plain
@@ -129,7 +129,11 @@ class Task:
         if self.model == "none":
             return Choice.none(self.level)
         if self.model == "auto":
-            return Choice(lambda: self.codecs.default(role, self.level), level=self.level)
+            return Choice(
+                lambda: self.codecs.default(role, self.level),
+                level=self.level,
+                beside=lambda codec: codecs_beside(self.codecs, codec),
+            )
         codec = self.codecs.named(self.model)
         if codec.capabilities.codes_pictures is not (role == "image"):
             found = "a picture" if role == "image" else "bytes or text"

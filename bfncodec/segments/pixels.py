@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import compress
+from math import isqrt
 from typing import Any
 
 from bfncodec.codecs.protocol import Codec
@@ -76,10 +77,12 @@ def _image_codec(pixels: Pixels, mode: Mode, choice: Choice, policy: Policy) -> 
         if codec is None and served and not any(asked):
             log_unasked(None, beyond=True)
         return codec, asked
-    if serves(codec.capabilities.channels, mode) and _image_may_win(pixels, mode, codec, policy.picture_trial):
-        return codec, asked
-    log_unasked(codec, beyond=False)
-    return None, asked
+    fitting = [c for c in (codec, *choice.beside(codec)) if serves(c.capabilities.channels, mode)]
+    best = _best_codec(pixels, mode, fitting, policy.picture_trial)
+    if best is None:
+        log_unasked(codec, beyond=False)
+        return None, asked
+    return best, asked
 
 
 def _tile_may_pay(tile: Pixels, mode: Mode, credit: int) -> bool:
@@ -87,21 +90,38 @@ def _tile_may_pay(tile: Pixels, mode: Mode, credit: int) -> bool:
     return not least_payload(tile.nbytes) or may_pay(tile.nbytes, quick_size(tile, mode) + credit)
 
 
-def _image_may_win(pixels: Pixels, mode: Mode, codec: Codec[Any], trial: PictureTrial) -> bool:
-    """Return whether the model beats WebP on up to four small pieces, or the picture is small itself."""
+def _best_codec(
+    pixels: Pixels, mode: Mode, codecs: Sequence[Codec[Any]], trial: PictureTrial
+) -> Codec[Any] | None:
+    """Return the codec that takes least for up to four small pieces of a picture, None if WebP takes less.
+
+    A picture that is small itself has the first, if several can be chosen from only by its size.
+    """
+    size = pixels.shape[0] * pixels.shape[1]
+    if size <= trial.unsampled and (len(codecs) < 2 or size < trial.chosen_from):
+        return next(iter(codecs), None)
+    side = trial.piece if size > trial.unsampled else isqrt(size) // trial.share
+    pieces = _pieces(pixels, side)
+    bits, best = min(((_ideal_bits(pieces, mode, c), c) for c in codecs), key=lambda found: found[0], default=(0.0, None))
+    if best is None or size <= trial.unsampled:
+        return best
+    inputs = [prepare(piece, mode, best.capabilities.channels).inputs[0] for piece in pieces]
+    plain, samples = sum(8 * estimate_tile(x) for x in inputs), sum(x.size for x in inputs)
+    return best if bits < min(trial.slack * plain, trial.noise * samples) else None
+
+
+def _pieces(pixels: Pixels, side: int) -> list[Pixels]:
+    """Return squares around the middles of a picture's quarters."""
     height, width = pixels.shape[:2]
-    if height * width <= trial.unsampled:
-        return True
-    side, half = trial.piece, trial.piece // 2
-    ideal, plain, samples = 0.0, 0, 0
-    for row in {max(0, height // 4 - half), max(0, 3 * height // 4 - half)}:
-        for column in {max(0, width // 4 - half), max(0, 3 * width // 4 - half)}:
-            tile = pixels[row : row + side, column : column + side]
-            piece = prepare(tile, mode, codec.capabilities.channels).inputs[0]
-            ideal += codec.codelength(piece).bits
-            plain += 8 * estimate_tile(piece)
-            samples += piece.size
-    return ideal < min(trial.slack * plain, trial.noise * samples)
+    rows = {max(0, height // 4 - side // 2), max(0, 3 * height // 4 - side // 2)}
+    columns = {max(0, width // 4 - side // 2), max(0, 3 * width // 4 - side // 2)}
+    return [pixels[row : row + side, column : column + side] for row in rows for column in columns]
+
+
+def _ideal_bits(pieces: Sequence[Pixels], mode: Mode, codec: Codec[Any]) -> float:
+    """Return the bits of what a model is given of some pieces."""
+    inputs = (prepare(piece, mode, codec.capabilities.channels).inputs[0] for piece in pieces)
+    return sum(codec.codelength(x).bits for x in inputs)
 
 
 # ---- by a model -------------------------------------------------------------------------------

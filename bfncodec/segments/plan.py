@@ -60,6 +60,8 @@ class Choice:
         Use the codec without asking a sample, because the caller named its model.
     level
         Effort from 1, fast, to 9, small.
+    beside
+        Returns the codecs to try beside the one found; which of them codes the content, a sample says.
     wanted
         Log why no model was used; False for content that is never meant for one.
     """
@@ -67,6 +69,7 @@ class Choice:
     find: Callable[[], Codec[Any] | None]
     forced: bool = False
     level: int = DEFAULT_LEVEL
+    beside: Callable[[Codec[Any]], Sequence[Codec[Any]]] = lambda codec: ()
     wanted: bool = True
 
     @classmethod

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from bfncodec.codecs.protocol import Codec
-from bfncodec.codecs.sources import CodecSource
+from bfncodec.codecs.sources import CodecSource, codecs_beside
 from bfncodec.codecs.threads import in_order
 from bfncodec.errors import BfncodecError
 from bfncodec.models import DEFAULT_LEVEL
@@ -160,6 +160,9 @@ class _Source:
     def default(self, role: str, level: int = DEFAULT_LEVEL) -> Codec[Any] | None:
         codec = self._codecs.default(role, level)
         return codec and _LaterCodec(codec, self._memo)
+
+    def beside(self, codec: Codec[Any]) -> list[Codec[Any]]:
+        return [_LaterCodec(other, self._memo) for other in codecs_beside(self._codecs, codec)]
 
     def named(self, name: str) -> Codec[Any]:
         return _LaterCodec(self._codecs.named(name), self._memo)

@@ -65,6 +65,7 @@ class Settings:
     streams: Streams
     train: TrainConfig
     levels: Sequence[int] | None = None  # first and last level at which the model serves its kind of data unasked
+    beside: str | None = None  # name of the model beside which an encoder may try it unasked
 
 
 def read_config(path: str | Path) -> Settings:
@@ -89,6 +90,7 @@ def read_config(path: str | Path) -> Settings:
         streams=make(Streams, tables.get("streams", {}), "streams"),
         train=make(TrainConfig, tables.get("train", {}), "train"),
         levels=tables.get("levels"),
+        beside=tables.get("beside"),
     )
 
 

@@ -38,6 +38,7 @@ def originals() -> dict[str, object]:
         "level_1_photo": photo[120:140, 260:300],
         "level_1_text": text[7000:7700],
         "level_7_photo": photo[140:160, 260:300],
+        "varied_photo": photo[160:180, 260:300],
         "level_9_text": text[7000:7520],
         "cifar10_tile": photo[150:182, 270:302],
         "several_models": text[9000:10800],
@@ -80,7 +81,7 @@ if __name__ == "__main__":
         path = HERE / f"{name}.bfn"
         if not path.exists():
             level = next((int(part) for part in name.split("_") if part.isdigit()), 5)
-            model = "cifar10" if name.startswith("cifar10") else "auto"
+            model = {"cifar10_tile": "cifar10", "varied_photo": "photo-varied"}.get(name, "auto")
             made = several_models() if name == "several_models" else bfncodec.compress(content, model, level=level)
             path.write_bytes(made)
     for name, data in archives().items():

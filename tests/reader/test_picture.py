@@ -89,7 +89,7 @@ def test_changed_payloads_have_the_same_verdict(load: Load) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["photo-fast", "photo", "photo-max"])
+@pytest.mark.parametrize("name", ["photo-fast", "photo", "photo-varied", "photo-max"])
 def test_small_pictures_of_models_that_ship(name: str, load: Load) -> None:
     x = smooth(4, 5)
     assert (read(ROOT / "models" / name, load(ROOT / "models" / name).encode(x)) == x).all()

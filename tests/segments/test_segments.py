@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from bfncodec.format.kinds import Mode
 from bfncodec.format.limits import Limits, least_payload, plausible
 from bfncodec.images import classical, vp8l
 from bfncodec.segments.policy import BytesTrial, PictureTrial, Policy
-from support.doubles import FakeCodec, FakeModels, noise
+from support.doubles import FakeCodec, FakeInfo, FakeModels, noise
 
 WORDS = b"to be or not to be, that is the question " * 100
 
@@ -146,6 +147,50 @@ def test_noise_is_not_for_models() -> None:
         assert codec.asked.shape == (20, 20, 3)
         assert bool(codec.batches) == used
         assert len(blob) <= array.size + 40
+
+
+class Beside(FakeModels):
+    """Two models of pictures, of which the second takes half of the bits of dark pictures, as it says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = Exact("image", 6.0), Dark("image", 6.0)
+        self.codecs["image"] = self.first
+        self.second.info = FakeInfo("photo-dark", "image")
+
+    def beside(self, codec: FakeCodec) -> list[FakeCodec]:
+        return [self.second] if codec.info is self.first.info else []
+
+
+class Dark(Exact):
+    """A model of dark pictures."""
+
+    def codelength(self, x: Any) -> CodeLength:
+        factor = 0.5 if np.mean(x) < 128 else 1.5
+        return replace(super().codelength(x), kl=np.array([self.rate * x.size * factor]))
+
+
+@pytest.mark.parametrize("side", [128, 600])
+def test_pieces_say_which_of_several_models_codes_a_picture(side: int) -> None:
+    for level, dark in ((60, True), (200, False)):
+        picture = noise(31, side, side, 3) // 8 + np.uint8(level)
+        models = Beside()
+        bfncodec.compress(picture, codecs=models, level=1, verify=False)
+        assert (bool(models.second.batches), bool(models.first.batches)) == (dark, not dark)
+        assert models.first.asked.shape == ((9, 9, 3) if side == 128 else (80, 80, 3))
+
+
+def test_small_pictures_and_named_models_leave_no_choice() -> None:
+    for side, model in ((127, "auto"), (128, "photo")):
+        models = Beside()
+        bfncodec.compress(noise(31, side, side, 3) // 8, model, codecs=models, level=1, verify=False)
+        assert not models.second.batches and models.first.batches
+
+
+def test_many_pictures_have_the_choice_that_each_alone_has() -> None:
+    pictures = [noise(31, side, 128, 3) // 8 + np.uint8(level) for side, level in ((128, 60), (127, 60), (128, 200))]
+    together = bfncodec.compress_many(pictures, codecs=Beside(), verify=False)
+    assert together == [bfncodec.compress(x, codecs=Beside(), verify=False) for x in pictures]
 
 
 @pytest.mark.parametrize(("slack", "used"), [(0.9, False), (1.3, True)])

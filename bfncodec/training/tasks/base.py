@@ -72,9 +72,9 @@ def described(settings: Settings, **more: Any) -> dict[str, Any]:
 
 
 def described_erasure(settings: Settings, **more: Any) -> dict[str, Any]:
-    """Return the config.json of a model with the erasure sender, with the levels it serves if the settings say so."""
-    levels = {} if settings.levels is None else {"levels": settings.levels}
-    return described(settings, sender="erasure", schedule=settings.schedule, **levels, **more)
+    """Return the config.json of a model with the erasure sender, with when it serves unasked if the settings say so."""
+    serves = {key: getattr(settings, key) for key in ("levels", "beside") if getattr(settings, key) is not None}
+    return described(settings, sender="erasure", schedule=settings.schedule, **serves, **more)
 
 
 def held_out_names(settings: Settings) -> list[str]:
