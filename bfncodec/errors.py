@@ -24,9 +24,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Self
-
-from bfncodec.records import dataclass
 
 __all__ = [
     "BfncodecError",

@@ -13,12 +13,12 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from bfncodec.errors import InputError, ModelError, ModelNotFoundError
-from bfncodec.records import dataclass
 
 CONFIG, WEIGHTS, STATED = "config.json", "model.safetensors", "model.sha256"
 REGISTRY = Path(__file__).resolve().parent / "registry.json"

@@ -20,7 +20,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def put(folder: Path, name: str, levels: Any = None, role: str = "image", where: str = "first", beside: Any = None) -> None:
+def put(
+    folder: Path, name: str, levels: Any = None, role: str = "image", where: str = "first", beside: Any = None
+) -> None:
     path = folder / where / name
     path.mkdir(parents=True)
     stated = {key: value for key, value in (("levels", levels), ("beside", beside)) if value is not None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import click
 
 from bfncodec.format.limits import NO_LIMITS, Limits
 from bfncodec.models import COMPRESSION_LEVELS, DEFAULT_LEVEL
-from bfncodec.records import dataclass
 
 _FAST, _SMALL = COMPRESSION_LEVELS
 _SLASHES = tuple(filter(None, (os.sep, os.altsep)))

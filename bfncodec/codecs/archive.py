@@ -10,6 +10,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -40,7 +41,6 @@ from bfncodec.networks.sequence.model import SequenceConfig
 from bfncodec.networks.stored import check_shapes
 from bfncodec.networks.wavefront.exact import ExactWavefront
 from bfncodec.networks.wavefront.model import WavefrontConfig
-from bfncodec.records import dataclass
 from bfncodec.runtime.progress import Progress
 
 GROUPS = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)  # few sizes make few runs

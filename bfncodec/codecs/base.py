@@ -6,6 +6,7 @@ import zlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
@@ -13,7 +14,6 @@ from bfncodec.codecs.protocol import Codec
 from bfncodec.errors import DamagedError, InputError, ModelError
 from bfncodec.networks.acceleration import Kernels, kernels_pay
 from bfncodec.networks.stored import Tensors
-from bfncodec.records import dataclass
 from bfncodec.runtime import isolation, threads
 from bfncodec.runtime.arguments import bytes_of, check_callables
 from bfncodec.runtime.isolation import undisturbed

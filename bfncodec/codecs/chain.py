@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -21,7 +21,6 @@ from bfncodec.coding import parity
 from bfncodec.errors import DamagedError
 from bfncodec.format import lzmaraw
 from bfncodec.format.wire import Reader, varint
-from bfncodec.records import dataclass
 
 GROUP = 64  # items that are coded side by side at most
 MOST_GROUPS = 1 << 20  # of a chain

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeVar, cast
 
@@ -40,7 +41,6 @@ from bfncodec.networks.convnet.front import StepPixels
 from bfncodec.networks.convnet.weights import ConvNetWeights
 from bfncodec.networks.protocol import PixelNetwork, PixelPrediction, ReadingPrediction
 from bfncodec.networks.stored import Tensors
-from bfncodec.records import dataclass
 from bfncodec.runtime.progress import Progress, silent
 from bfncodec.runtime.threads import threads_here
 

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bfncodec.errors import InputError
-from bfncodec.records import dataclass
 from bfncodec.runtime.progress import Progress
 
 if TYPE_CHECKING:

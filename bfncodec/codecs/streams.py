@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 from bfncodec.codecs.threads import Team
 from bfncodec.flow import Comb
 from bfncodec.networks.protocol import SymbolNetwork, SymbolState
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Ints32
 
 SYMBOLS = 256

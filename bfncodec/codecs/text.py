@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,6 @@ from bfncodec.networks.protocol import SymbolNetwork
 from bfncodec.networks.stored import Tensors
 from bfncodec.networks.transformer.config import FAR, TransformerConfig
 from bfncodec.networks.transformer.weights import TransformerWeights
-from bfncodec.records import dataclass
 from bfncodec.runtime.progress import Progress, silent
 from bfncodec.runtime.threads import threads_here
 

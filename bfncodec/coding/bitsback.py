@@ -16,6 +16,7 @@ comes, and s_i above is that of its own phase; sums that are not being sent wait
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Context, Decimal
 from functools import cached_property, lru_cache
 from typing import Any, Protocol
@@ -26,7 +27,6 @@ from numpy.typing import NDArray
 from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.lattice import Kernel, kernel
 from bfncodec.flow.schedule import GradualSchedule, Group
-from bfncodec.records import dataclass
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -10,12 +10,12 @@ frequencies, and the maps are monotone, so no frequency is negative.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.coding.rangecoder import PRECISION, total
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Floats, Floats32, Ints32
 
 NIBBLE = 16

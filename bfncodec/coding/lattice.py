@@ -12,6 +12,7 @@ Means are not rounded away: a mean that is off by e costs e^2 / (2 sigma^2) nats
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -21,7 +22,6 @@ from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.rangecoder import summarise, total
 from bfncodec.coding.tables import NORMAL_BITS, NORMAL_LIMIT, NORMAL_STEPS, normal_table
 from bfncodec.errors import DamagedError
-from bfncodec.records import dataclass
 
 FRACTIONS = 256  # of a unit: how finely a fixed kernel knows its mean
 HALF = 16  # units on either side of the mean in a window

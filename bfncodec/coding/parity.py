@@ -17,10 +17,10 @@ Two bytes of 255 are 0.78%.
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 
 import numpy as np
 
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Bytes, Ints
 
 ROWS = 253  # data bytes of a column

@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from bfncodec.content.paths import bad_path, unusable_path
@@ -22,7 +22,6 @@ from bfncodec.format.kinds import Kind, Mode, Origin
 from bfncodec.format.wire import Reader, varint
 from bfncodec.images.files import read_file, write_file
 from bfncodec.images.picture import Picture
-from bfncodec.records import dataclass
 
 __all__ = [
     "FileEntry",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 
 from bfncodec.content.paths import bad_path
@@ -12,7 +13,6 @@ from bfncodec.format.extras import Tag
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
 from bfncodec.images.picture import Picture, array_of_picture
-from bfncodec.records import dataclass
 
 __all__ = ["Items", "Whole", "check_names", "joined", "rows_of", "whole_of"]
 

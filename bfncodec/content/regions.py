@@ -7,7 +7,7 @@ picture, and chunks of unknown meaning are dropped.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from operator import index
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,6 @@ from bfncodec.format.kinds import Origin
 from bfncodec.format.lineindex import Lines, lines_of, split_lines
 from bfncodec.images.files import FORMAT_NAMES
 from bfncodec.images.info import filter_info
-from bfncodec.records import dataclass
 
 if TYPE_CHECKING:
     from bfncodec.images.picture import Picture

@@ -6,6 +6,7 @@ Content that needs a table of its own derives from :class:`Plain` in a module be
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 
 from bfncodec.errors import NewerVersionError
@@ -13,7 +14,6 @@ from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
 from bfncodec.images.picture import Picture
-from bfncodec.records import dataclass
 
 __all__ = ["Content", "Plain", "Wrapper", "same_content"]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bfncodec.format.frame import SUFFIX
-from bfncodec.records import dataclass
 
 __all__ = ["Step", "clashes"]
 

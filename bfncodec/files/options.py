@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bfncodec.api import Damage, Description
 from bfncodec.content.regions import Part, part_of
 from bfncodec.format.limits import Limits
 from bfncodec.models import DEFAULT_LEVEL, check_level
-from bfncodec.records import dataclass
 from bfncodec.runtime.arguments import check_callables, check_model, check_type, whole_number
 from bfncodec.segments.policy import DEFAULT_POLICY, Policy
 

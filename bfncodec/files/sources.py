@@ -6,14 +6,13 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from bfncodec.errors import InputError, OutputError
 from bfncodec.files.atomic import leftover_name
 from bfncodec.format.wire import Source
-from bfncodec.records import dataclass
 
 __all__ = [
     "Identity",

@@ -12,12 +12,13 @@ every single file is coded at its L^n.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.flow.report import CodeLength
 from bfncodec.flow.schedule import RevealSchedule
-from bfncodec.records import dataclass
 
 ERASED = -1
 """In y: this dimension was erased. In theta: this dimension is not known, p_I is the prior."""

@@ -16,12 +16,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
-
-from bfncodec.records import dataclass
 
 LN2 = math.log(2)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from bfncodec.records import dataclass
 
 
 @dataclass(frozen=True, eq=False)

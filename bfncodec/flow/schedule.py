@@ -15,14 +15,13 @@ the prior. (The paper counts from 1 and writes theta_{i-1} to theta_i with alpha
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from bfncodec.records import dataclass
 
 
 class Schedule(ABC):

@@ -19,11 +19,12 @@ sender and receiver agree about. So both protocols cost the same, bit for bit.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.flow.gaussian import LN2, Normal, Sums, antithetic, brownian_bridge, draw, log2_sum, pick
-from bfncodec.records import dataclass
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

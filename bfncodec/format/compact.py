@@ -9,6 +9,7 @@ docs/format.md, section 1, is the specification. The encoder stands above its de
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from bfncodec.errors import DamagedError, NewerVersionError
 from bfncodec.format.checks import crc16, crc16_of
@@ -19,7 +20,6 @@ from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.limits import Limits
 from bfncodec.format.sizes import check_cut, check_memory, check_payload, declared_sizes
 from bfncodec.format.wire import Part, Reader, Source
-from bfncodec.records import dataclass
 
 __all__ = [
     "BLOCKS",

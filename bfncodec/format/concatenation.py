@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from bfncodec.errors import FormatError, InputError, NewerVersionError
@@ -22,7 +23,6 @@ from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.limits import OF_WRITERS, Limits
 from bfncodec.format.segmented import read_head_of, segmented_end
 from bfncodec.format.wire import Part, Reader, Source
-from bfncodec.records import dataclass
 
 __all__ = ["Ends", "Peek", "check_joinable", "follower", "is_joinable", "is_long_joinable", "split"]
 

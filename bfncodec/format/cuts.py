@@ -6,10 +6,9 @@ is the specification. No numpy, torch or PIL.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise, product
-
-from bfncodec.records import dataclass
 
 __all__ = ["NOWHERE", "Cut", "Extent", "Grid", "Pieces", "overlap"]
 

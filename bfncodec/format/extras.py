@@ -6,13 +6,13 @@ docs/format.md, section 4, is the specification. The writer stands above its rea
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 
 from bfncodec.errors import DamagedError, NewerVersionError
 from bfncodec.format import lzmaraw
 from bfncodec.format.limits import check_limit
 from bfncodec.format.wire import Reader, varint
-from bfncodec.records import dataclass
 
 __all__ = ["Extra", "Tag", "read_extras", "skim_tags", "write_extras"]
 

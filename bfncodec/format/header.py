@@ -6,14 +6,13 @@ docs/format.md, section 3, is the specification. The writer stands above its rea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bfncodec.errors import DamagedError, NewerVersionError
 from bfncodec.format.extras import Extra, Tag, read_extras, write_extras
 from bfncodec.format.kinds import ARRAY_TYPES, Kind, Mode, Origin
 from bfncodec.format.limits import Limits
 from bfncodec.format.wire import Reader, varint
-from bfncodec.records import dataclass
 
 __all__ = [
     "Header",

@@ -7,9 +7,10 @@ side.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from bfncodec.errors import DamagedError
 from bfncodec.format.wire import Reader, varint
-from bfncodec.records import dataclass
 
 __all__ = ["ImageHead"]
 

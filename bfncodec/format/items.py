@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 from bfncodec.errors import DamagedError, NewerVersionError
@@ -24,7 +24,6 @@ from bfncodec.format.frame import COMPACT, LONG, MAGIC, MODEL_BYTES, SEGMENTED, 
 from bfncodec.format.header import Header, read_fields
 from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.wire import Part, Reader, Source, varint
-from bfncodec.records import dataclass
 
 __all__ = [
     "MOST_BYTES",

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 from bfncodec.errors import LimitError
-from bfncodec.records import dataclass
 
 __all__ = ["NO_LIMITS", "OF_WRITERS", "Limits", "check_limit", "least_payload", "plausible"]
 

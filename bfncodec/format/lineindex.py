@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from itertools import accumulate, pairwise
@@ -17,7 +18,6 @@ from bfncodec.format.extras import Tag
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
 from bfncodec.format.wire import Reader, varint
-from bfncodec.records import dataclass
 
 __all__ = ["LINE_BLOCK", "Lines", "lines_of", "split_lines"]
 

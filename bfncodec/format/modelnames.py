@@ -6,13 +6,13 @@ docs/format.md, section 4, is the specification. The writer stands above its rea
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from bfncodec.errors import DamagedError
 from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.frame import MODEL_BYTES
 from bfncodec.format.header import Header
 from bfncodec.format.wire import Reader, varint
-from bfncodec.records import dataclass
 
 __all__ = ["ModelName", "read_names", "write_names"]
 

@@ -6,10 +6,10 @@ No numpy, no torch, no PIL: everything that only looks at a file's head stays fa
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from bfncodec.errors import DamagedError
-from bfncodec.records import dataclass
 
 __all__ = ["MAX_VARINT", "Part", "Reader", "Source", "StreamReader", "last_varint", "varint"]
 

@@ -6,12 +6,12 @@ difference to a prediction from their neighbours, which is small where the pictu
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import log2
 
 from bfncodec.errors import DamagedError
 from bfncodec.format import lzmaraw
 from bfncodec.format.wire import Reader, varint
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Pixels
 
 __all__ = ["ALL_LOW", "Used", "join", "low_planes", "natural_shift", "split"]

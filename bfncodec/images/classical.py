@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from bfncodec.errors import DamagedError
 from bfncodec.format import lzmaraw
@@ -20,7 +21,6 @@ from bfncodec.format.wire import Reader, varint
 from bfncodec.images.byteplanes import ALL_LOW, Used, join, low_planes, natural_shift, split
 from bfncodec.images.samples import from_image, from_samples, open_stream, to_image, to_samples
 from bfncodec.images.vp8l import CAREFUL, FAST, INDEXED, Search, decode_vp8l, encode_vp8l, fits_vp8l, quick_vp8l
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Pixels
 
 __all__ = [

@@ -7,12 +7,11 @@ smoother so, where a palette is in an order of its own. The entries are coded by
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bfncodec.errors import DamagedError, NewerVersionError
 from bfncodec.format.wire import Reader, varint
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Bytes
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ back into, numpy arrays and Pillow images. Picture *files* are :mod:`bfncodec.im
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,6 @@ from bfncodec.images.classical import estimate_tile
 from bfncodec.images.info import read_info, write_info
 from bfncodec.images.palette import Palette
 from bfncodec.images.samples import from_image, to_image
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Pixels
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 
-from bfncodec.records import dataclass
 from bfncodec.runtime.jit import is_kept
 
 SWITCH = "BFNCODEC_JIT"  # environment variable: "always", "never", or empty for `kernels_pay` to decide

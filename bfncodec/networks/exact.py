@@ -21,13 +21,13 @@ docs/exactness.md lists every tensor operation of the path with its reason; test
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
 
 from bfncodec.networks.stored import LARGEST, LEAST_SQUARE, TINY, LinearWeights
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Array
 
 EXACT_FLOAT = 1 << 24  # float32 holds every integer up to here

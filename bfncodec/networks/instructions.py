@@ -8,6 +8,7 @@ This module imports Numba, so it is imported when kernels are compiled and never
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from numba.extending import intrinsic, overload
 
 from bfncodec.networks.kernels import COLUMNS, EIGHT, LANES, OFFSET, WIDE, weigh_bytes, weigh_floats
 from bfncodec.networks.stored import WEIGHT_TOTAL
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Array, Ints32
 
 cgutils: Any = untyped

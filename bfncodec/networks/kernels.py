@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -34,7 +35,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.networks.stored import LARGEST
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints32
 from bfncodec.runtime.jit import compiled, inlined, written
 from bfncodec.runtime.kept import processor

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-
-from bfncodec.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ longer than coding a photo.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Array, Bytes, Floats32
 
 Shapes = dict[str, tuple[int, ...]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 
@@ -17,7 +17,6 @@ from bfncodec.format.frame import SEGMENTED, Frame, read_start
 from bfncodec.format.limits import Limits, check_limit
 from bfncodec.format.sizes import check_memory
 from bfncodec.format.wire import Source
-from bfncodec.records import dataclass
 from bfncodec.runtime.progress import silent
 from bfncodec.segments.decode import decode
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -30,7 +30,6 @@ from bfncodec.format.lineindex import lines_of
 from bfncodec.format.sizes import check_together
 from bfncodec.format.wire import Source
 from bfncodec.images.picture import Picture
-from bfncodec.records import dataclass
 from bfncodec.runtime.progress import Progress, silent
 from bfncodec.segments.decode import decode
 from bfncodec.segments.together import run_together

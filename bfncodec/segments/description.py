@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bfncodec.content.folder import read_files
 from bfncodec.format.concatenation import split
@@ -18,7 +18,6 @@ from bfncodec.format.limits import Limits
 from bfncodec.format.lineindex import lines_of
 from bfncodec.format.sizes import content_bytes
 from bfncodec.format.wire import Source
-from bfncodec.records import dataclass
 from bfncodec.segments.assemble import Opened
 
 __all__ = ["Description", "describe_file", "describe_opened"]

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bfncodec.codecs.sources import CodecSource, codecs_beside
 from bfncodec.content.arrays import Arrays
@@ -23,7 +23,6 @@ from bfncodec.format.modelnames import ModelName, write_names
 from bfncodec.images.files import with_check
 from bfncodec.images.picture import Picture
 from bfncodec.models import DEFAULT_LEVEL, check_level, published
-from bfncodec.records import dataclass
 from bfncodec.runtime.progress import Progress, silent
 from bfncodec.segments.bytes import encode_bytes, encode_numbers
 from bfncodec.segments.pixels import encode_pixels

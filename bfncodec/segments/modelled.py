@@ -8,12 +8,12 @@ the encoder, :func:`parse` for the decoder.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from bfncodec.errors import DamagedError
 from bfncodec.format.kinds import PLANES, Method, Mode
 from bfncodec.format.wire import Reader
 from bfncodec.images.classical import Block, Planes, joined, parted, read_planes
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Pixels
 
 __all__ = ["Parsed", "Prepared", "parse", "prepare", "serves"]

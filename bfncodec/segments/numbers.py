@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
 from math import ceil
@@ -18,7 +19,6 @@ from bfncodec.errors import DamagedError
 from bfncodec.format import lzmaraw
 from bfncodec.format.kinds import Method
 from bfncodec.format.wire import Reader, varint
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Array
 from bfncodec.segments.policy import DEFAULT_POLICY, Policy
 

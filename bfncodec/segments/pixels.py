@@ -90,9 +90,7 @@ def _tile_may_pay(tile: Pixels, mode: Mode, credit: int) -> bool:
     return not least_payload(tile.nbytes) or may_pay(tile.nbytes, quick_size(tile, mode) + credit)
 
 
-def _best_codec(
-    pixels: Pixels, mode: Mode, codecs: Sequence[Codec[Any]], trial: PictureTrial
-) -> Codec[Any] | None:
+def _best_codec(pixels: Pixels, mode: Mode, codecs: Sequence[Codec[Any]], trial: PictureTrial) -> Codec[Any] | None:
     """Return the codec that takes least for up to four small pieces of a picture, None if WebP takes less.
 
     A picture that is small itself has the first, if several can be chosen from only by its size.
@@ -102,7 +100,8 @@ def _best_codec(
         return next(iter(codecs), None)
     side = trial.piece if size > trial.unsampled else isqrt(size) // trial.share
     pieces = _pieces(pixels, side)
-    bits, best = min(((_ideal_bits(pieces, mode, c), c) for c in codecs), key=lambda found: found[0], default=(0.0, None))
+    asked = [(_ideal_bits(pieces, mode, codec), codec) for codec in codecs]
+    bits, best = min(asked, key=lambda found: found[0], default=(0.0, None))
     if best is None or size <= trial.unsampled:
         return best
     inputs = [prepare(piece, mode, best.capabilities.channels).inputs[0] for piece in pieces]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bfncodec.codecs.protocol import Codec
@@ -22,7 +23,6 @@ from bfncodec.format.limits import least_payload
 from bfncodec.format.lzmaraw import SLOWEST as SLOWEST_LZMA
 from bfncodec.images.vp8l import CAREFUL, FAST, SLOWEST, Search
 from bfncodec.models import DEFAULT_LEVEL, ID_BYTES
-from bfncodec.records import dataclass
 from bfncodec.segments.policy import Policy
 
 __all__ = [

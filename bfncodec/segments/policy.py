@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bfncodec.records import dataclass
+from dataclasses import dataclass
 
 __all__ = ["DEFAULT_POLICY", "BytesTrial", "PictureTrial", "Policy"]
 
@@ -59,7 +59,7 @@ class PictureTrial:
         Side in pixels of each of the up to four pieces of a sample.
     chosen_from, share
         Pixels from which on a sample chooses among several models, and how many times longer than its pieces' sides are
-        those of a square of as many pixels. Four pieces of a fourteenth choose as well as of a tenth, a twentieth worse.
+        those of a square of as many pixels. Pieces of a fourteenth choose as well as of a tenth, of a twentieth worse.
     slack
         Times WebP's bits that a sample by the model may take: of a whole picture a model learns more.
     noise

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any, Self, cast
@@ -37,7 +38,6 @@ from bfncodec.networks.parallel.exact import ExactDenoiser, Moment
 from bfncodec.networks.parallel.model import MOST_CLASSES, SPREAD_RANGE, DenoiserConfig
 from bfncodec.networks.sequence.model import SequenceConfig
 from bfncodec.networks.wavefront.model import WavefrontConfig
-from bfncodec.records import dataclass
 
 TOGETHER = 8192  # numbers that are worked on at once: they stay in the processor's cache
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from bfncodec.codecs.receivers.parallel import ParallelReceiver
 from bfncodec.codecs.receivers.sequence import SequenceReceiver
 from bfncodec.codecs.receivers.wavefront import WavefrontReceiver
 from bfncodec.coding.ans import AnsStack
-from bfncodec.records import dataclass
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

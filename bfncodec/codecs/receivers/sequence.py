@@ -8,6 +8,7 @@ but for the last w - 1, which is what makes few noisy steps as good as many.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,7 +19,6 @@ from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.bitsback import Floats, Ints, LatticeFlow
 from bfncodec.flow import CodeLength, Group, SimplexFlow, Staggered, Sums, play
 from bfncodec.networks.sequence.exact import ExactSequence
-from bfncodec.records import dataclass
 
 
 class SequenceReceiver:

@@ -24,6 +24,7 @@ last step to the first, can have it all before it draws the samples.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,6 @@ from bfncodec.networks.convnet.exact import ConvNetState, Prediction
 from bfncodec.networks.convnet.front import Front, StepPixels
 from bfncodec.networks.wavefront.exact import BLOCK, ExactWavefront, NormalMixture
 from bfncodec.networks.wavefront.model import CLASSES, WavefrontConfig
-from bfncodec.records import dataclass
 
 ALIKE = 1024  # samples that are coded together, those with the narrowest distributions first
 CHANNELS = len(CODING_ORDER)

@@ -24,6 +24,7 @@ streams share a context in one step, only the first updates it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -64,7 +65,6 @@ from bfncodec.coding.mixing.state import (
 )
 from bfncodec.coding.rangecoder import PRECISION, SymbolSource, total
 from bfncodec.coding.tables import LOGISTIC_BITS
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Bytes, Floats32, Ints, Ints32
 
 _LEFT = np.arange(BITS, 0, -1)[:, None]  # bits of a symbol that are not known before each

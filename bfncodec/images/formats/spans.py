@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 
 from bfncodec.format.limits import Limits
 from bfncodec.images.picture import Picture
-from bfncodec.records import dataclass
 
 __all__ = ["Parsed", "Role", "Span", "UnfitError", "check_size"]
 

@@ -6,6 +6,7 @@ Importing this module imports NumPy and Pillow; :mod:`bfncodec.images.files` doe
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from operator import attrgetter
 
 from bfncodec.format.kinds import Origin
@@ -14,7 +15,6 @@ from bfncodec.images.formats.png import file as png
 from bfncodec.images.formats.spans import Parsed
 from bfncodec.images.formats.tiff import file as tiff
 from bfncodec.images.picture import Picture
-from bfncodec.records import dataclass
 
 __all__ = ["FORMATS", "FileFormat"]
 

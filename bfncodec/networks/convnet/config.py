@@ -4,10 +4,8 @@ implementations share.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
-
-from bfncodec.records import dataclass
 
 # (row, column) offsets with column + 2 row < 0: revealed at an earlier step.
 INPUT_TAPS = tuple((-r, c) for r in range(4) for c in range(-3, min(3, 2 * r - 1) + 1))

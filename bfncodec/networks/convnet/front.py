@@ -9,6 +9,7 @@ go side by side, and memory does not grow with their width.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 from bfncodec.flow.schedule import Wavefront
 from bfncodec.networks.convnet.config import BLOCK_TAPS, INPUT_TAPS, OUTSIDE, REACH, ConvNetConfig
 from bfncodec.networks.stored import LARGEST
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Bytes, Ints
 
 MOST_CELLS = 1 << 17  # cells of the lines a network sees at once, where that is more than one line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 from bfncodec.coding import tables
 from bfncodec.coding.cdf import SUM_BITS, Intervals, high_frequencies, low_frequencies, nibble_intervals
 from bfncodec.networks.convnet.config import LOG_SCALE_RANGE, MEAN_SCALE
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Floats32, Ints32
 
 MEAN_STEPS = 64  # fixed point of predicted means: units of 1/64 level

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +19,6 @@ from bfncodec.networks.stored import (
     integers,
     linear_shapes,
 )
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Floats32
 
 

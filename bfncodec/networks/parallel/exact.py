@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -29,7 +30,6 @@ from bfncodec.networks.parallel.model import (
     settings_at,
 )
 from bfncodec.networks.stored import LARGEST, Shapes, linear_shapes
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Ints
 
 

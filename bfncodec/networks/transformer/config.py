@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
-
-from bfncodec.records import dataclass
 
 FAR = 512  # windows that one text may be long: how far positions are known
 COARSE, FINE = 4, 8  # bits that a number of an n-gram table is stored in

@@ -7,6 +7,8 @@ distributions.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,7 +19,6 @@ from bfncodec.networks.stored import LARGEST, WEIGHT_TOTAL, TableWeights
 from bfncodec.networks.transformer.config import TransformerConfig
 from bfncodec.networks.transformer.model import ngram_hash, rotations
 from bfncodec.networks.transformer.weights import BlockWeights, TransformerWeights
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Bytes, Ints32
 
 

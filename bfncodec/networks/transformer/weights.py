@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from bfncodec.coding import tables
@@ -18,7 +20,6 @@ from bfncodec.networks.stored import (
     linear_shapes,
 )
 from bfncodec.networks.transformer.config import COARSE, FAR, TransformerConfig
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Floats32, Ints32
 
 SUM_BITS = 24  # sums of exponentials stay below 2^24, where float32 adds integers exactly

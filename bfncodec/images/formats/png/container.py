@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from bfncodec.format.kinds import Mode
 from bfncodec.format.wire import Reader
 from bfncodec.images.formats.chunks import Chunk
 from bfncodec.images.formats.spans import Role, Span, UnfitError, check_size
-from bfncodec.records import dataclass
 
 __all__ = ["MAGIC", "Head", "png_file", "read_chunks", "spans_of"]
 

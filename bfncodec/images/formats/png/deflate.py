@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import product
-
-from bfncodec.records import dataclass
 
 __all__ = ["LARGEST_BLOCK", "SMALLEST_BLOCK", "Deflate", "level_told"]
 

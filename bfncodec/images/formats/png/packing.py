@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import accumulate, pairwise
 
@@ -17,7 +17,6 @@ from bfncodec.format.wire import Reader, varint
 from bfncodec.images.formats.png.container import Head
 from bfncodec.images.formats.png.deflate import LARGEST_BLOCK, SMALLEST_BLOCK, Deflate
 from bfncodec.images.formats.png.rows import FILTERS, costs, filtered, least
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Bytes, Ints
 
 __all__ = ["ORDERS", "Filters", "Packing", "chunks_of"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -13,7 +14,6 @@ from bfncodec.images.formats.spans import UnfitError, check_size
 from bfncodec.images.formats.tiff import strips
 from bfncodec.images.formats.tiff import tags as names
 from bfncodec.images.formats.tiff.tags import Tags
-from bfncodec.records import dataclass
 from bfncodec.runtime.arrays import Pixels
 
 __all__ = ["Layout"]

@@ -9,12 +9,12 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 
 from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.wire import Reader, varint
 from bfncodec.images.formats.tiff.tags import NUMBER_FORMATS, Tags
-from bfncodec.records import dataclass
 
 __all__ = ["Cut", "Skeleton"]
 

@@ -7,11 +7,10 @@ values of more than four bytes, which lie anywhere.
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bfncodec.images.formats.spans import UnfitError
-from bfncodec.records import dataclass
 
 __all__ = ["LONG", "NUMBER_FORMATS", "Entry", "Tags"]
 
