@@ -37,6 +37,7 @@ from bfncodec.files.data import decode_data
 from bfncodec.files.names import decompressed_name, has_suffix
 from bfncodec.files.options import Made, Options
 from bfncodec.files.streaming import decompressed_chunks
+from bfncodec.files.together import decompress_together
 from bfncodec.files.transfer import decompress_file
 from bfncodec.format import lzmaraw
 from bfncodec.format.extras import Extra, Tag, write_extras
@@ -341,7 +342,14 @@ def test_files_that_expand_without_measure_are_not_written(
 
     def code(limits: Limits, least: int) -> int:
         direction = Direction(
-            decompressed_name, decompress_file, data, decompressed_chunks, has_suffix, compresses=False, folders=False
+            decompressed_name,
+            decompress_file,
+            data,
+            decompressed_chunks,
+            has_suffix,
+            compresses=False,
+            folders=False,
+            together=decompress_together,
         )
         options, call = Options(limits=limits), Call(quiet=True, verbose=False)
         work = Transform(direction, options, bfncodec.Models(), call, None, to_stdout, False, Expansion(1000, least))

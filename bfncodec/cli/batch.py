@@ -24,11 +24,16 @@ from bfncodec.files.atomic import make_folder, place, place_folder
 from bfncodec.files.collisions import Step, clashes
 from bfncodec.files.options import Made, Options, Result, size_of
 from bfncodec.files.streaming import Hashed
+from bfncodec.files.together import MOST
 from bfncodec.format.concatenation import check_joinable
 from bfncodec.format.limits import NO_LIMITS, Limits
 from bfncodec.format.wire import StreamReader
 
 __all__ = ["Direction", "Expansion", "Transform", "transform"]
+
+
+Place = tuple[Path, Path]
+"""A file and its target, or its place below an output folder."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ class Direction:
         Whether compressed bytes come out, which are never for a terminal.
     folders
         Whether a folder may be worked on as a file is.
+    together
+        Works on small files at once, given with their targets, and returns what puts each of them in its place.
     """
 
     name: Callable[[Path], Path]
@@ -68,6 +75,7 @@ class Direction:
     wanted: Callable[[Path], bool]
     compresses: bool
     folders: bool
+    together: Callable[[Sequence[Place], Options, Models], Mapping[Path, Callable[[], Result]]]
 
 
 def transform(files: Sequence[Path], given: Mapping[str, Any], direction: Direction, options: Options) -> int:
@@ -121,13 +129,13 @@ class Transform:
             return self.call.code
         done: list[Result] = []
         self.room = self._all_room([path for path, _ in found])
-        for path, inside in found:
+        for path, inside, made in self._ahead(found):
             name = "standard input" if path == STDIN else str(path)
             with self.call.each(name):
                 if self.to_stdout or path == STDIN:
                     self._to_stream(path, name, several=len(found) > 1)
                 else:
-                    done.append(self._to_file(path, self._target(path, inside), name))
+                    done.append(self._to_file(path, self._target(path, inside), name, made))
         if len(done) > 1:
             plain, compressed = sum(r.plain_bytes for r in done), sum(r.compressed_bytes for r in done)
             self.call.say(f"{len(done)} files : {share(plain, compressed, direction.compresses)}")
@@ -166,13 +174,41 @@ class Transform:
             return self.output.path
         return self.direction.name(self.output.path / inside)
 
+    # -- small files together --
+
+    def _ahead(self, found: Sequence[Place]) -> Iterator[tuple[Path, Path, Callable[[], Result] | None]]:
+        """Yield every file with its place and, where the work on it has been done, what puts the result in its place.
+
+        It is done on some small files together, a little ahead.
+        """
+        for first in range(0, len(found), MOST):
+            some = found[first : first + MOST]
+            made = {} if self.to_stdout or self.salvage or len(some) == 1 else self._together(some)
+            for path, inside in some:
+                yield path, inside, made.get(path)
+
+    def _together(self, some: Sequence[Place]) -> Mapping[Path, Callable[[], Result]]:
+        """Return what puts small files in their places; nothing where something is wrong, which is told when each of
+        them is worked on alone.
+        """
+        targets = [(path, self._target_if_any(path, inside)) for path, inside in some if path != STDIN]
+        places = [(path, target) for path, target in targets if target is not None]
+        warned: list[str] = []
+        try:
+            with self.call.listening(warned.append):
+                made = self.direction.together(places, self._options(""), self.codecs)
+        except Exception:  # noqa: BLE001 - whatever it is comes again
+            return {}
+        return {} if warned else made
+
     # -- one file --
 
-    def _to_file(self, path: Path, target: Path, name: str) -> Result:
-        """Work from a file to a file."""
+    def _to_file(self, path: Path, target: Path, name: str, made: Callable[[], Result] | None) -> Result:
+        """Work from a file to a file, or put what is made of it in its place."""
         if self.output is not None and self.output.holds_files:
             make_folder(target.parent)
-        result = self.direction.file(path, target, self._options(name), self.codecs, self.call.bar(shown(name)))
+        options, bar = self._options(name), self.call.bar(shown(name))
+        result = made() if made else self.direction.file(path, target, options, self.codecs, bar)
         self._use(result.plain_bytes)
         self.call.say(f"{shown(name)} : {self._summary(result)}")
         return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -66,19 +66,27 @@ class Call:
         after.
         """
         SIGNALS.check()
-        level = logging.DEBUG if self.verbose else logging.INFO
-        listener, before = Listener(self._note, partial(self.fail, name), level), _LOG.level
-        _LOG.addHandler(listener)
-        _LOG.setLevel(level)
         try:
-            yield
+            with self.listening(partial(self.fail, name)):
+                yield
             SIGNALS.check()
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one file, the others are done
             self.fail(name, failure(error))
         finally:
+            self._clear()
+
+    @contextmanager
+    def listening(self, warn: Callable[[str], None]) -> Iterator[None]:
+        """Say what is logged; warn: called with warnings instead."""
+        level = logging.DEBUG if self.verbose else logging.INFO
+        listener, before = Listener(self._note, warn, level), _LOG.level
+        _LOG.addHandler(listener)
+        _LOG.setLevel(level)
+        try:
+            yield
+        finally:
             _LOG.removeHandler(listener)
             _LOG.setLevel(before)  # the program around may be no command line
-            self._clear()
 
     def _note(self, line: str) -> None:
         """Say a line to people while a file is at work."""

@@ -34,10 +34,13 @@ from bfncodec.segments.encode import encode_frame
 
 __all__ = [
     "check_coded",
+    "content_in",
     "decode_data",
     "decode_opened",
     "decode_part",
     "dims_of",
+    "dims_to_decode",
+    "encode_content",
     "encode_data",
     "encode_files",
     "encode_folder",
@@ -59,15 +62,29 @@ def encode_data(
 ) -> tuple[bytes, Content]:
     """Return the compressed file of a file's bytes, and the content that it holds.
 
-    That is a picture where the picture takes less than the bytes, or is to have a preview. Bytes are tried only where
-    the file is small, or the picture's is not half as large, since LZMA takes long. Errors as
-    :func:`bfncodec.compress`.
+    Errors as :func:`bfncodec.compress`.
     """
-    reporter = reporter or SILENT
-    given, data = data, taken(data, options)
-    content = _classify(data, options, codecs)
-    if isinstance(content, Picture) and given != data:  # what comes back is not the file that was given
-        content = unpromised(content)
+    return encode_content(data, content_in(data, options, codecs), options, codecs, reporter)
+
+
+def content_in(data: bytes, options: Options, codecs: CodecSource) -> Content:
+    """Return what a file's bytes are to be coded as."""
+    coded = taken(data, options)
+    content = _classify(coded, options, codecs)
+    if isinstance(content, Picture) and coded != data:  # what comes back is not the file that was given
+        return unpromised(content)
+    return content
+
+
+def encode_content(
+    data: bytes, content: Content, options: Options, codecs: CodecSource, reporter: Reporter | None = None
+) -> tuple[bytes, Content]:
+    """Return the compressed file of a file's bytes with this content in them, and the content that it holds.
+
+    That is a picture where the picture takes less than the bytes, or is to have a preview. Bytes are tried only where
+    the file is small, or the picture's is not half as large, since LZMA takes long.
+    """
+    reporter, data = reporter or SILENT, taken(data, options)
     reporter.start(dims_of(content) * (1 + options.verify))
     frame = encode_frame(
         content,
@@ -190,14 +207,19 @@ def open_source(blob: Source, options: Options) -> Opened:
     return open_file(blob, options.limits, options.on_damage, options.part)
 
 
+def dims_to_decode(found: Opened) -> int:
+    """Return the bytes or subpixels that are to be decoded of an opened file."""
+    extents = [frame.cut.extents[number] for frame in found.frames for number in frame.wanted]
+    channels = found.header.mode.channels if found.header.kind is Kind.IMAGE else 1
+    return channels * sum(prod(stop - start for start, stop in extent) for extent in extents)
+
+
 def decode_opened(
-    found: Opened, options: Options, codecs: CodecSource, reporter: Reporter | None
+    found: Opened, options: Options, codecs: CodecSource, reporter: Reporter | None = None
 ) -> tuple[Made, Content]:
     """Return what an opened file becomes, and the content. Raises LimitError for more output than the limits allow."""
     reporter = reporter or SILENT
-    extents = [frame.cut.extents[number] for frame in found.frames for number in frame.wanted]
-    channels = found.header.mode.channels if found.header.kind is Kind.IMAGE else 1
-    reporter.start(channels * sum(prod(stop - start for start, stop in extent) for extent in extents))
+    reporter.start(dims_to_decode(found))
     content = decode_content(found, codecs, reporter.advance, options.on_damage, options.part)
     made = file_of(content)
     check_limit(

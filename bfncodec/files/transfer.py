@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bfncodec.api import CodecSource, Models, describe
+from bfncodec.api import CodecSource, Description, Models, describe
 from bfncodec.content.objects import is_identical
 from bfncodec.content.types import Content
 from bfncodec.errors import FormatError, InputError, OutputError
@@ -37,7 +37,7 @@ from bfncodec.files.data import (
     taken,
 )
 from bfncodec.files.names import compressed_name, decompressed_name
-from bfncodec.files.options import Options, Result, size_of
+from bfncodec.files.options import Made, Options, Result, size_of
 from bfncodec.files.sources import Identity, Slices, opened, read_folder, read_known, remove, remove_folder
 from bfncodec.files.streaming import (
     Counted,
@@ -57,7 +57,7 @@ from bfncodec.runtime.arguments import check_codecs, check_type, path_of
 from bfncodec.runtime.progress import SILENT, Reporter
 from bfncodec.segments.description import describe_file, describe_opened
 
-__all__ = ["compress_file", "decompress_file"]
+__all__ = ["compress_file", "decompress_file", "place_decoded", "place_made"]
 
 
 def compress_file(
@@ -93,6 +93,17 @@ def compress_file(
         verify(written.read_bytes(), content, codecs, reporter, taken(data, options))
 
     write_like(target, blob, source, options.force, check if options.verify else None)
+    if options.remove:
+        remove(source, known)
+    return _result(data, blob, content)
+
+
+def place_made(
+    source: Path, target: Path, options: Options, data: bytes, known: Identity, blob: bytes, content: Content
+) -> Result:
+    """Put a compressed file, made of the bytes of a source and verified, in its place. Errors as of `compress_file`."""
+    _check_places(target, source, options)
+    write_like(target, blob, source, options.force, partial(check_written, blob) if options.verify else None)
     if options.remove:
         remove(source, known)
     return _result(data, blob, content)
@@ -193,6 +204,24 @@ def decompress_file(
         _check_places(target, source, options, is_folder(found.header))
         made, content = decode_opened(found, options, codecs, reporter)
         read_bytes = blob.read_bytes if isinstance(blob, Slices) else len(blob)
+    return place_decoded(source, target, options, known, coding, made, content, read_bytes)
+
+
+def place_decoded(
+    source: Path,
+    target: Path,
+    options: Options,
+    known: Identity | None,
+    coding: Description,
+    made: Made,
+    content: Content,
+    read_bytes: int,
+) -> Result:
+    """Put what a compressed file was decoded to in its place. Errors as of `decompress_file`.
+
+    known: the identity of the source as it was read; None where a part was. read_bytes: bytes of it that were read.
+    """
+    _check_places(target, source, options, isinstance(made, dict))
     if isinstance(made, dict):
         place_folder(target, made, force=options.force, check=options.remove)
     else:

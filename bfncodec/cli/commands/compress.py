@@ -18,6 +18,7 @@ from bfncodec.files.data import encode_source, taken
 from bfncodec.files.names import compressed_name
 from bfncodec.files.options import Options
 from bfncodec.files.streaming import compressed_chunks
+from bfncodec.files.together import compress_together
 from bfncodec.files.transfer import compress_file
 from bfncodec.files.verify import verify
 from bfncodec.format.lineindex import LINE_BLOCK
@@ -69,7 +70,14 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
 
         return compress_items(files, given)
     direction = Direction(
-        compressed_name, compress_file, _to_bytes, compressed_chunks, is_plain, compresses=True, folders=True
+        compressed_name,
+        compress_file,
+        _to_bytes,
+        compressed_chunks,
+        is_plain,
+        compresses=True,
+        folders=True,
+        together=compress_together,
     )
     options = Options(
         model=given["model"],

@@ -17,6 +17,7 @@ from bfncodec.files.data import decode_data, decode_part, holds_folder
 from bfncodec.files.names import decompressed_name, has_suffix
 from bfncodec.files.options import Made, Options
 from bfncodec.files.streaming import decompressed_chunks
+from bfncodec.files.together import decompress_together
 from bfncodec.files.transfer import decompress_file
 
 
@@ -48,7 +49,14 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
         return decode_data(blob, options, codecs, bar)[0]
 
     direction = Direction(
-        decompressed_name, decompress_file, data, decompressed_chunks, has_suffix, compresses=False, folders=False
+        decompressed_name,
+        decompress_file,
+        data,
+        decompressed_chunks,
+        has_suffix,
+        compresses=False,
+        folders=False,
+        together=decompress_together,
     )
     options = Options(
         force=given["force"],
