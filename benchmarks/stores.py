@@ -4,7 +4,7 @@
     python -m benchmarks.stores --tiles TILES.npy --count 1000 --photos FOLDER --large 64 --model photo-fast --level 1
 
 TILES.npy: uint8 [N, H, W, 3], a chunk each. Of the photos tiles of 512 x 512 are cut at random places. Stores are in
-memory, so that no disk is measured. What is done one by one is done for the first tiles only.
+memory, so that no disk is measured. What is done one by one is done for an even sample of the tiles.
 """
 
 from __future__ import annotations
@@ -36,16 +36,18 @@ HEADS = ("store", "bytes a tile", "bits a subpixel", "write, tiles/s", "read, ti
 
 @dataclass(frozen=True)
 class Way:
-    """A name for how a store is coded, options of zarr.create_array, and how many chunks are coded at once."""
+    """A name for how a store is coded, options of zarr.create_array, how many chunks are coded at once, and the size
+    of the even sample of tiles that is enough to measure it.
+    """
 
     name: str
     options: dict[str, Any]
     batch: int = 512
-    first: int | None = None  # tiles that are enough to measure it
+    few: int | None = None
 
     def measured(self, tiles: Tiles) -> list[str]:
         """Return a row of the table: a store written, read back whole and at random places, and compared."""
-        tiles = tiles[: self.first]
+        tiles = tiles[:: max(1, len(tiles) // self.few)][: self.few] if self.few else tiles
         store, places = MemoryStore(), np.random.default_rng(0).permutation(len(tiles))[: max(1, len(tiles) // 4)]
         with zarr.config.set({"codec_pipeline.batch_size": self.batch}):
             shape, chunk = tiles.shape, (1, *tiles.shape[1:])
@@ -55,7 +57,7 @@ class Way:
             picking = spent(lambda: self._read(array, places, tiles))
         size = sum(len(value) for key, value in store._store_dict.items() if not key.endswith("zarr.json"))
         rates = (len(tiles) / writing, len(tiles) / reading, len(places) / picking)
-        packed = sizes(size, tiles) if self.first is None else ["", ""]
+        packed = sizes(size, tiles) if self.few is None else ["", ""]
         return [self.name, *packed, *(f"{rate:,.2f}" for rate in rates)]
 
     def _write(self, array: Any, tiles: Tiles) -> None:
