@@ -127,7 +127,7 @@ def test_opening_reads_the_head_alone() -> None:
         data = saved(Image.fromarray(pixels), policy=policy).getvalue()
         file = Counting(data)
         image = Image.open(file)
-        assert file.count < 1000 < len(data) // 20
+        assert file.count < len(data) // 8  # with the heads that other plugins read, where Pillow asks them first
         image.load()
         assert file.count > len(data)
 
