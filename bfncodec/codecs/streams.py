@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from bfncodec.codecs.threads import Team
 from bfncodec.flow import Comb
 from bfncodec.networks.protocol import SymbolNetwork, SymbolState
-from bfncodec.runtime.arrays import Ints32
+from bfncodec.runtime.arrays import Ints, Ints32
 
 SYMBOLS = 256
+Places = slice | NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,19 @@ class Part:
     item: int
     schedule: Comb
     mixed: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """Steps in which the same slots of a batch hold symbols.
+
+    slots: of each text that has some, its number in the batch, the places of its slots among those of all streams, and
+    their numbers in the text, int64 [n]. count: slots of all texts.
+    """
+
+    steps: range
+    slots: tuple[tuple[int, Places, Ints], ...]
+    count: int
 
 
 @dataclass(frozen=True)
@@ -90,6 +104,16 @@ class Batch:
         """Slots that hold a symbol, bool [B, teeth, steps]."""
         return np.concatenate([part.schedule.exists(self.n_steps) for part in self.parts])
 
+    @property
+    def runs(self) -> Iterator[Run]:
+        """All steps, one after the other. Within a text slots end only once, so there are few runs."""
+        inside = self.exists.reshape(-1, self.n_steps)
+        changes = np.flatnonzero((inside[:, 1:] != inside[:, :-1]).any(0)) + 1
+        for first, last in itertools.pairwise([0, *changes.tolist(), self.n_steps]):
+            own = [(rows.start * self.teeth, np.flatnonzero(self.exists[rows, :, first])) for rows in self.rows]
+            slots = [(k, _places(start, slot), slot) for k, (start, slot) in enumerate(own) if len(slot)]
+            yield Run(range(first, last), tuple(slots), sum(len(slot) for *_, slot in slots))
+
     def cut(self, texts: Sequence[bytes]) -> NDArray[np.uint8]:
         """The symbols of all texts by slots, uint8 [B, teeth, steps]. texts: by the number of their items."""
         return np.concatenate([part.schedule.cut(texts[part.item], self.n_steps) for part in self.parts])
@@ -121,6 +145,12 @@ def batches(parts: Sequence[Part], most: int) -> Iterator[Batch]:
         yield batch
 
 
+def _places(start: int, slot: Ints) -> Places:
+    """Return where the slots of a text are among those of all, as a slice where they lie beside each other."""
+    first, last = int(slot[0]), int(slot[-1])
+    return slice(start + first, start + last + 1) if last - first + 1 == len(slot) else start + slot
+
+
 class Predictor:
     """The network at work on the streams of a batch, in threads that each have streams of their own.
 
@@ -148,6 +178,22 @@ class Predictor:
         """Update theta: symbols of the steps from `first` on, uint8 [B, teeth, k], are known."""
         for state, span in zip(self.states, self.spans, strict=True):
             state.reveal(first, symbols[span])
+
+    def step(self, i: int) -> Ints32:
+        """p_O of one step, int32 [B teeth, 256], which the next call overwrites."""
+        rows, each = self._step, self.shape[1]
+
+        def predict(k: int) -> None:
+            span = self.spans[k]
+            rows[span.start * each : span.stop * each] = self.states[k].predict(i, i + 1).reshape(-1, SYMBOLS)
+
+        self.team.each(predict, range(len(self.spans)))
+        return rows
+
+    @cached_property
+    def _step(self) -> Ints32:
+        streams, teeth = self.shape
+        return np.empty((streams * teeth, SYMBOLS), np.int32)
 
     def weights(self, first: int, last: int) -> NDArray[np.int32]:
         """p_O of the steps [first, last), given the steps before each, int32 [B, last - first, teeth, 256]."""

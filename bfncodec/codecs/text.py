@@ -147,20 +147,17 @@ class TextCodec(ModelCodec[bytes]):
         kernels = self._kernels(batch, batch.n_steps * (STEP_SECONDS + STREAM_SECONDS * batch.streams))
         network = self.network.compiled if kernels else self.network.exact
         mixers, symbols = _mixers(batch, kernels), np.zeros(batch.exists.shape, np.uint8)
-        firsts = np.array([rows.start * batch.teeth for rows in batch.rows])
+        slots = symbols.reshape(-1, batch.n_steps)
         with self._team(batch.streams // (self.sizes.kernels_least if kernels else self.sizes.decode_least)) as team:
             predictor = Predictor(network, batch, team)
-            for i in range(batch.n_steps):
-                slots = np.flatnonzero(batch.exists[:, :, i])
-                weights = predictor.weights(i, i + 1).reshape(-1, SYMBOLS)[slots]
-                ends = [*np.searchsorted(slots, firsts), len(slots)]
-                revealed = [
-                    _decode_symbols(weights[a:b], slots[a:b] - first, mixer, source)
-                    for mixer, source, first, a, b in zip(mixers, sources, firsts, ends, ends[1:], strict=False)
-                ]
-                symbols[slots // batch.teeth, slots % batch.teeth, i] = np.concatenate(revealed)
-                predictor.observe(i, symbols[:, :, i : i + 1])
-                progress(len(slots))
+            for run in batch.runs:
+                turns = [(mixers[k], sources[k], place, own) for k, place, own in run.slots]
+                for i in run.steps:
+                    p_O = predictor.step(i)
+                    for mixer, source, place, own in turns:
+                        slots[place, i] = _decode_symbols(p_O[place], own, mixer, source)
+                    predictor.observe(i, symbols[:, :, i : i + 1])
+                    progress(run.count)
         return batch.join(symbols)
 
     # ---- what runs where ------------------------------------------------------------------------

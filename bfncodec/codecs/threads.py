@@ -43,7 +43,9 @@ class Team:
         """`work` of every group, in their order."""
         if len(groups) == 1:
             return [work(groups[0])]
-        return self.begin(work, groups)()
+        finish = self.begin(work, groups[:-1])
+        last = work(groups[-1])
+        return [*finish(), last]
 
     def begin(self, work: Callable[[Group], Result], groups: Sequence[Group]) -> Callable[[], list[Result]]:
         """Let the other threads begin with `work` of every group. Returns what waits for the results, in the order of

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import bfncodec
-from bfncodec.codecs.streams import Sizes, _spans
+from bfncodec.codecs.streams import Batch, Part, Sizes, _spans
 from bfncodec.codecs.text import TextCodec
 from bfncodec.coding.mixing.contexts import ContextMixer
 from bfncodec.errors import BfncodecError, DamagedError
@@ -320,3 +320,22 @@ def test_surprise_changes_only_from_a_changed_byte_on(text_codec: TextCodec) -> 
     assert LENGTH + 7 in changed
     assert changed.min() >= LENGTH + 7
     assert changed.max() < 2 * LENGTH
+
+
+@settings(max_examples=30, deadline=None)
+@given(lengths=st.lists(st.integers(1, 60), min_size=1, max_size=5), teeth=st.integers(1, 3), streams=st.integers(1, 4))
+@example(lengths=[7], teeth=1, streams=3)
+@example(lengths=[2, 5, 9], teeth=2, streams=2)
+def test_runs_have_every_slot_of_every_step_once_in_order(lengths: list[int], teeth: int, streams: int) -> None:
+    batch = Batch(tuple(Part(k, Comb(length, teeth, streams), False) for k, length in enumerate(lengths)))
+    found, steps = np.zeros((batch.streams * teeth, batch.n_steps), int), []
+    for run in batch.runs:
+        steps += list(run.steps)
+        assert run.count == sum(len(own) for *_, own in run.slots)
+        for k, place, own in run.slots:
+            numbers = np.arange(len(found))[place]
+            np.testing.assert_array_equal(numbers - batch.rows[k].start * teeth, own)
+            for i in run.steps:
+                found[numbers, i] += 1
+    assert steps == list(range(batch.n_steps))
+    np.testing.assert_array_equal(found, batch.exists.reshape(found.shape))

@@ -182,6 +182,7 @@ class CompiledTransformerState:
         self.caches = tuple(_cache(config, windows, steps, span, run, compiled.kernel) for span in config.spans(1))
         self.work = _workspace(compiled, max(cache.key_scale.shape[2] for cache in self.caches))
         self.flat_caches, self.flat_work, self.flat_symbols = flat(self.caches), flat(self.work), flat(self.symbols)
+        self.flat_reach, self.flat_run = flat(self.reach), flat(run)
 
     def reveal(self, first: int, symbols: Bytes) -> None:
         """Implements `exact.TransformerState.reveal`."""
@@ -191,8 +192,8 @@ class CompiledTransformerState:
         """Implements `exact.TransformerState.predict`."""
         own, count = self.compiled, last - first
         found = np.empty((self.windows * count, own.config.symbols), np.int32)
-        rows = (first, count, self.run)
-        _forward(own.flat_weights, self.flat_caches, self.flat_symbols, self.reach, *rows, self.flat_work, found)
+        rows = (self.flat_reach, first, count, self.flat_run)
+        _forward(own.flat_weights, self.flat_caches, self.flat_symbols, *rows, self.flat_work, found)
         return found.reshape(self.windows, count, -1)
 
 
