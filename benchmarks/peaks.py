@@ -16,11 +16,11 @@ import numpy as np
 
 from benchmarks.processes import alone
 from bfncodec.networks.convnet.weights import ConvNetWeights
+from bfncodec.networks.kernels import ProductKernel, aligned
 from bfncodec.networks.stored import LARGEST, LinearWeights
 from bfncodec.networks.transformer.weights import TransformerWeights
 
-TOGETHER = 24  # rows of a product in our networks
-ROWS = 20 * TOGETHER  # of torch's, which is slow with few
+ROWS = 480  # of torch's products, which is slow with few
 COPIED = 1 << 26  # bytes, more than caches hold
 WORK = 2e8  # multiplications of a call
 Shape = tuple[int, int, int]  # rows, inner and columns of a product
@@ -75,9 +75,10 @@ def bandwidth(threads: int, seconds: float) -> float:
     return rate(work, 2 * COPIED, threads, seconds)
 
 
-def our_products(found: Mapping[str, LinearWeights], threads: int, seconds: float) -> dict[str, float]:
-    """Return the multiplications a second of our kernel in each layer, on as many rows as networks give it."""
-    from bfncodec.networks.kernels import fastest
+def our_products(
+    found: Mapping[str, LinearWeights], kernel: ProductKernel, threads: int, seconds: float
+) -> dict[str, float]:
+    """Return the multiplications a second of a kernel in each layer, on as many rows as networks give it."""
     from bfncodec.networks.products import linear_of, multiply
     from bfncodec.runtime.jit import compiled
 
@@ -86,16 +87,15 @@ def our_products(found: Mapping[str, LinearWeights], threads: int, seconds: floa
         for _ in range(times):
             multiply(a, linear, out, len(a))
 
-    kernel = fastest()
     rates = {}
     for name, layer in found.items():
         linear, inner = linear_of(layer, kernel), layer.weight.shape[0]
-        amount = TOGETHER * layer.weight.size
+        amount = kernel.together * layer.weight.size
         times = max(1, round(WORK / amount))  # a millisecond or so: calls and threads take microseconds
 
         def work(linear: Any = linear, inner: int = inner, times: int = times) -> None:
-            out = np.empty((TOGETHER, len(linear.start)), np.int32)
-            several(kernel.buffer(TOGETHER, inner), linear, out, times)
+            out = aligned((kernel.together, len(linear.start)), np.int32)
+            several(kernel.buffer(kernel.together, inner), linear, out, times)
 
         rates[name] = rate(work, times * amount, threads, seconds)
     return rates

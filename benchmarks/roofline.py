@@ -5,7 +5,8 @@
     python -m benchmarks.roofline --quick
 
 First the peak: multiplications of int8 a second, the most that our kernels or torch's do in any layer of our networks
-(torch with the instructions that our kernels have, and on a line of its own with all there are), and copying of memory.
+with vector instructions (shares are of it, whatever the processor has besides), and with all there are, which where
+there are tile registers (AMX) is a multiple of it; and copying of memory.
 Then each level codes a text and a photo in this process, compiled and loaded before. "of the peak" is the networks'
 multiplications (`benchmarks.peaks.multiplications`) a second against it. Stages are shares of the time of all threads:
 calls are timed where they stand, but products and attention, which are measured alone on the same shapes; "norms" is
@@ -47,19 +48,29 @@ COLORS = ("#c2410c", "#f59e0b", "#fcd34d", "#7f1d1d", "#2563eb", "#0ea5e9", "#16
 
 @dataclass(frozen=True)
 class Peak:
-    """Peaks of the machine. All a second; products: multiplications by layer of our networks."""
+    """Peaks of the machine. All a second; products: multiplications by layer of our networks.
+
+    kernel, ours: our fastest kernel; vector: the fastest of vector instructions, which is the same but on processors
+    with tile registers; torch: with the same instructions as that.
+    """
 
     threads: int
     kernel: str
     ours: dict[str, float]
+    vector: dict[str, float]
     torch: dict[str, float]
     torch_with_all: dict[str, float]
     copied: float  # bytes
 
     @property
     def multiplications(self) -> float:
-        """Return the peak that shares are of."""
-        return max((*self.ours.values(), *self.torch.values()))
+        """Return the peak that shares are of, that of vector instructions."""
+        return max((*self.vector.values(), *self.torch.values()))
+
+    @property
+    def with_all(self) -> float:
+        """Return the peak with all instructions that there are."""
+        return max((self.multiplications, *self.ours.values(), *self.torch_with_all.values()))
 
 
 @dataclass(frozen=True)
@@ -134,7 +145,7 @@ def _codec(kind: str, level: int, threads: int) -> Any:
 
 def peak_of(codecs: dict[tuple[str, int], Any], threads: int, effort: Effort) -> Peak:
     """Measure the machine on the layers of the networks of some codecs."""
-    from bfncodec.networks.kernels import SIMD_LANES, fastest
+    from bfncodec.networks.kernels import SIMD_LANES, TILES, available, fastest
 
     linears, shapes = {}, {}
     for codec in codecs.values():
@@ -142,10 +153,13 @@ def peak_of(codecs: dict[tuple[str, int], Any], threads: int, effort: Effort) ->
             inner, columns = layer.weight.shape
             key = f"{codec.info.name} {name} {inner} x {columns}"
             linears[key], shapes[key] = layer, (peaks.ROWS, inner, -(-columns // 8) * 8)
+    kernel, vector = fastest(), next(kernel for kernel in available() if kernel is not TILES)
+    ours = peaks.our_products(linears, kernel, threads, effort.seconds)
     return Peak(
         threads,
-        fastest().name,
-        peaks.our_products(linears, threads, effort.seconds),
+        kernel.name,
+        ours,
+        ours if vector is kernel else peaks.our_products(linears, vector, threads, effort.seconds),
         peaks.torch_products(shapes, threads, effort.seconds, LIKE_OURS[SIMD_LANES]),
         peaks.torch_products(shapes, threads, effort.seconds) if effort.every else {},
         peaks.bandwidth(threads, effort.seconds),
@@ -220,11 +234,12 @@ def start_up(text: bytes, pixels: Any, levels: Sequence[int]) -> dict[str, tuple
 
 
 def _print_peak(peak: Peak) -> None:
-    parts = (peak.ours, peak.torch, peak.torch_with_all)
+    parts = (peak.ours, peak.vector, peak.torch, peak.torch_with_all)
     rows = [[name, *(f"{part[name] / 1e9:,.0f}" if part else "" for part in parts)] for name in peak.ours]
-    heads = [f"products, 10^9 a second, {peak.threads} threads", peak.kernel, "torch, alike", "torch, all it has"]
+    heads = [f"products, 10^9 a second, {peak.threads} threads", peak.kernel, "vectors", "torch, vectors", "torch, all"]
     click.echo(table(heads, rows))
-    click.echo(f"\npeak: {peak.multiplications / 1e9:,.0f} x 10^9 multiplications a second; ", nl=False)
+    click.echo(f"\npeak of vector instructions: {peak.multiplications / 1e9:,.0f} x 10^9 multiplications a second")
+    click.echo(f"peak of all instructions: {peak.with_all / 1e9:,.0f} x 10^9")
     click.echo(f"memory: {peak.copied / 1e9:,.1f} GB a second\n")
 
 

@@ -68,13 +68,13 @@ def _kernels() -> list[Finding]:
     if not TRANSFORMER.work():
         advice = "two to four times as fast: pip install 'bfncodec[fast]'"
         return [Finding("kernels", "none, as Numba is not here: NumPy and torch do the same, slower", advice)]
-    from bfncodec.networks.kernels import SIMD_LANES, fastest
+    from bfncodec.networks import kernels
 
-    width = f", {32 * SIMD_LANES} bits wide" if SIMD_LANES else ""
-    asked = os.environ.get(SWITCH, "")
-    switched = f"; {SWITCH}={asked}" if asked else ""
+    width = f", {32 * kernels.SIMD_LANES} bits wide" if kernels.SIMD_LANES else ""
+    asked = ((name, os.environ.get(name, "")) for name in (SWITCH, kernels.SWITCH))
+    switched = "".join(f"; {name}={value}" for name, value in asked if value)
     return [
-        Finding("kernels", f"{fastest().name}{width}, by Numba {metadata.version('numba')}{switched}"),
+        Finding("kernels", f"{kernels.fastest().name}{width}, by Numba {metadata.version('numba')}{switched}"),
         _compiled("kernels of texts", TRANSFORMER),
         _compiled("kernels of pictures", CONVNET),
     ]

@@ -10,6 +10,9 @@ lie beside each other, because processors multiply a group of narrow numbers and
   The left factor is int16.
 - *bytes*: groups of four 8-bit numbers, of which one factor must be unsigned (VNNI, ``vpdpbusd``). The left factor is
   uint8, 128 more than the number it stands for, and sums start at -128 times the sum of their column.
+- *tiles*: the same, for processors that multiply a tile register of sixteen rows by one of sixteen columns, 64 numbers
+  deep (AMX, ``tdpbusd``). Panels lie that way already, but for zeros that fill the last 64. Products of one or two rows
+  and attention are those of bytes.
 
 :func:`fastest` says which one this processor has, after it has tried it on the worst case.
 
@@ -27,7 +30,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -38,12 +41,16 @@ from bfncodec.networks.stored import LARGEST
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints32
 from bfncodec.runtime.jit import compiled, inlined, written
 from bfncodec.runtime.kept import processor
+from bfncodec.runtime.tiles import may_use_tiles
 
 COLUMNS = 16  # of a panel
 WORD_GROUP, BYTE_GROUP = 2, 4  # numbers that one instruction multiplies and adds
 OFFSET = 128  # between a number and its unsigned form
-TILE_ROWS = 6  # with the totals of a tile and its factors they fill the registers, of either kernel
+TILE_ROWS = 6  # with the totals of a tile and its factors they fill the registers, of words and of bytes
 EIGHT = 8  # 32-bit numbers in a register of 256 bits
+TILE, DEPTH = 16, 64  # rows of a tile register, and bytes of each
+LEAST_ROWS = 3  # that tile registers are faster for
+SWITCH = "BFNCODEC_AMX"  # environment variable: "never" leaves tile registers alone
 LINE = 64  # bytes of a line of the cache
 
 
@@ -53,6 +60,13 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
     room = np.zeros(size + LINE, np.uint8)
     first = -room.ctypes.data % LINE
     found: Array = room[first : first + size].view(dtype).reshape(shape)
+    return found
+
+
+def aligned_copy(array: Array) -> Array:
+    """Return a copy that begins with a line of the processor's cache."""
+    found = aligned(array.shape, array.dtype)
+    found[...] = array
     return found
 
 
@@ -76,6 +90,10 @@ class ProductKernel:
         Slots whose attention values lie beside each other.
     weights
         Dtype of attention weights in products: floats, or bytes, of which each weight has two.
+    depth
+        Numbers of which a row of left factors has a multiple, d.
+    together
+        Rows that networks multiply at once, N: more share what is loaded of a matrix, fewer stay in the first cache.
     """
 
     name: str
@@ -86,23 +104,27 @@ class ProductKernel:
     keys: type[np.generic]
     beside: int
     weights: type[np.generic]
+    depth: int
+    together: int = 24
 
     def pack(self, weight: NDArray[np.int8]) -> tuple[NDArray[np.int8], Ints32]:
-        """Return int8 [K, M] as panels, int8 [P, K / g, COLUMNS, g] padded with zeros, and the number that the sum of
-        each column starts with, int32 [P COLUMNS].
+        """Return int8 [K, M] as panels, int8 [P, K / g, COLUMNS, g] or, for tiles, [P, K / d, d / g, COLUMNS, g],
+        padded with zeros, and the number that the sum of each column starts with, int32 [P COLUMNS].
         """
         rows, columns = weight.shape
-        padded = np.zeros((-(-rows // self.group) * self.group, -(-columns // COLUMNS) * COLUMNS), np.int8)
+        padded = np.zeros((-(-rows // self.depth) * self.depth, -(-columns // COLUMNS) * COLUMNS), np.int8)
         padded[:rows, :columns] = weight
         panels = padded.reshape(len(padded) // self.group, self.group, -1, COLUMNS).transpose(2, 0, 3, 1)
+        if self.depth > self.group:
+            panels = panels.reshape(len(panels), -1, self.depth // self.group, COLUMNS, self.group)
         start = -self.offset * padded.sum(0, dtype=np.int32)
-        packed = aligned(panels.shape, np.int8)
-        packed[:] = panels
-        return packed, start.astype(np.int32)
+        return aligned_copy(panels), start.astype(np.int32)
 
     def buffer(self, rows: int, columns: int) -> Array:
-        """Return zeros as left factors, [rows, columns rounded up to whole groups] in the kernel's dtype."""
-        return np.full((rows, -(-columns // self.group) * self.group), self.offset, self.dtype)
+        """Return zeros as left factors, [rows, columns rounded up to a multiple of d] in the kernel's dtype."""
+        found = aligned((rows, -(-columns // self.depth) * self.depth), self.dtype)
+        found[:] = self.offset
+        return found
 
     def parts(self, rows: int, slots: int) -> Array:
         """Return zeros as rows of attention weights: float32 [rows, 1, slots], or their high and low bytes, uint8
@@ -111,15 +133,23 @@ class ProductKernel:
         return np.zeros((rows, 2 if self.weights is np.uint8 else 1, slots), self.weights)
 
 
-WORDS = ProductKernel("pairs of 16-bit words", WORD_GROUP, np.int16, 0, np.int16, np.int8, 1, np.float32)
-BYTES = ProductKernel("fours of bytes (VNNI)", BYTE_GROUP, np.uint8, OFFSET, np.int8, np.uint8, BYTE_GROUP, np.uint8)
+WORDS = ProductKernel("pairs of 16-bit words", WORD_GROUP, np.int16, 0, np.int16, np.int8, 1, np.float32, WORD_GROUP)
+BYTES = ProductKernel(
+    "fours of bytes (VNNI)", BYTE_GROUP, np.uint8, OFFSET, np.int8, np.uint8, BYTE_GROUP, np.uint8, BYTE_GROUP
+)
+TILES = replace(BYTES, name="tiles of bytes (AMX)", depth=DEPTH, together=64)
+
+
+def _features() -> set[str]:
+    """Return the features of the processor that Numba compiles for."""
+    return set(processor()[1].split(",")) if os.environ.get("NUMBA_ENABLE_AVX") != "0" else set()
 
 
 def _simd_lanes() -> int:
     """Return how many 32-bit numbers the widest register holds in which fours of bytes are multiplied, on the processor
     that Numba compiles for; 0 where there is no such instruction.
     """
-    features = set(processor()[1].split(",")) if os.environ.get("NUMBA_ENABLE_AVX") != "0" else set()
+    features = _features()
     if {"+avx512vnni", "+avx512vl", "+avx512bw"} <= features:
         return 16
     return 8 if "+avxvnni" in features else 0
@@ -135,20 +165,31 @@ WIDE = 4
 @lru_cache(maxsize=1)
 def fastest() -> ProductKernel:
     """Return the fastest kernel of this processor that gives the integers it should."""
-    return BYTES if SIMD_LANES and _is_right(BYTES) else WORDS
+    return next(kernel for kernel in available() if kernel is WORDS or _is_right(kernel))
+
+
+def available() -> tuple[ProductKernel, ...]:
+    """Return the kernels that this process can run, the fastest first."""
+    return (*[TILES] * _has_tiles(), *[BYTES] * bool(SIMD_LANES), WORDS)
+
+
+def _has_tiles() -> bool:
+    """Return whether the processor has tile registers for bytes, and this process may use them and is to."""
+    there = SIMD_LANES == COLUMNS and {"+amx-tile", "+amx-int8"} <= _features()
+    return there and os.environ.get(SWITCH) != "never" and may_use_tiles()
 
 
 def _is_right(candidate: ProductKernel) -> bool:
     """Return whether the largest sums, of both signs, and some others are those of NumPy's integers."""
-    for inner in (1040, 37):
-        a, b = _scattered(13, inner), _scattered(inner, 83)
+    for rows, inner in ((19, 1040), (13, 37)):
+        a, b = _scattered(rows, inner), _scattered(inner, 67)
         a[0], a[1], b[:, 0], b[:, 1] = LARGEST, -LARGEST, LARGEST, -LARGEST
         panels, start = candidate.pack(b)
         left = candidate.buffer(len(a), inner)
         left[:, :inner] = a.astype(np.int16) + candidate.offset
         out = np.zeros((len(a), len(start)), np.int32)
         multiply_packed(left, panels, start, out, len(a))
-        if not np.array_equal(out[:, :83], a.astype(np.int32) @ b.astype(np.int32)):
+        if not np.array_equal(out[:, :67], a.astype(np.int32) @ b.astype(np.int32)):
             return False
     return True
 
@@ -162,6 +203,7 @@ def _scattered(rows: int, columns: int) -> NDArray[np.int8]:
 
 # ---- products with a packed matrix --------------------------------------------------------------
 
+_by_tiles = written("bfncodec.networks.instructions", "by_tiles")
 _band = written("bfncodec.networks.instructions", "band")
 store = written("bfncodec.networks.instructions", "store")
 signed = written("bfncodec.networks.instructions", "signed")
@@ -176,8 +218,9 @@ def multiply_packed(a: Array, panels: Array, start: Ints32, out: Ints32, rows: i
     """
     # Words: one panel, which stays in the first cache, by all rows. Bytes: some rows by all panels.
     step = 1 if panels.shape[3] == WORD_GROUP else max(len(panels), 1)
+    done = _by_tiles(a, panels, start, out, rows)
     for first in range(0, len(panels), step):
-        row = 0
+        row = done
         while row + TILE_ROWS <= rows:
             _band(a, panels, start, out, row, first, first + step, TILE_ROWS)
             row += TILE_ROWS

@@ -43,6 +43,12 @@ def test_a_damaged_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "export it again" in found(f"model {name}").advice
 
 
+def test_kernels_that_are_switched_off_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    monkeypatch.setenv("BFNCODEC_AMX", "never")
+    assert "BFNCODEC_AMX=never" in found("kernels").found
+
+
 def test_the_command_prints_it() -> None:
     assert "kernels" in run("doctor").stdout
     assert {"subject", "found", "advice"} == set(json.loads(run("doctor", "--json").stdout)[0])

@@ -29,14 +29,18 @@ from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
 from bfncodec.coding.rangecoder import Codes, RangeDecoder, RangeEncoder
 from bfncodec.errors import DamagedError
 from bfncodec.networks import acceleration, exact
+from bfncodec.networks import kernels as kernels_module
 from bfncodec.networks.convnet.compiled import CompiledConvNet
 from bfncodec.networks.convnet.config import CODING_ORDER
 from bfncodec.networks.kernels import (
     BYTES,
     COLUMNS,
     SIMD_LANES,
+    SWITCH,
+    TILES,
     WORDS,
     ProductKernel,
+    available,
     copy_row,
     fastest,
     key_scores,
@@ -69,7 +73,7 @@ Floats = NDArray[np.float32]
 # --- products and what goes between them --------------------------------------------------------
 
 
-KERNELS = [WORDS, BYTES] if SIMD_LANES else [WORDS]
+KERNELS = available()
 each_kernel = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
 
 
@@ -80,15 +84,26 @@ def stored(kernel: ProductKernel, x: NDArray[np.int8]) -> NDArray[Any]:
     return found
 
 
-def test_a_processor_with_products_of_bytes_uses_them() -> None:
-    assert fastest() is KERNELS[-1]
+def test_a_processor_with_kernels_module_bytes_uses_them() -> None:
+    assert (BYTES in KERNELS) == (SIMD_LANES > 0)
+    assert fastest() is KERNELS[0]
+
+
+def test_tile_registers_are_used_where_there_are_some_unless_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SWITCH, "never")
+    assert available() == tuple(kernel for kernel in KERNELS if kernel is not TILES)
+    monkeypatch.setenv(SWITCH, "")
+    assert available() == KERNELS
+    monkeypatch.setattr(kernels_module, "may_use_tiles", lambda: False)
+    assert TILES not in available()
 
 
 @each_kernel
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 999), st.integers(1, 30), st.integers(1, 70), st.integers(1, 90))
+@given(st.integers(0, 999), st.integers(1, 70), st.integers(1, 140), st.integers(1, 90))
 @example(0, 1, 1, 1)
 @example(1, 13, 1040, 17)
+@example(2, 34, 64, 48)  # one tile and two, pairs of panels and one, and rows that are no tile
 def test_products_are_exact(kernel: ProductKernel, seed: int, rows: int, inner: int, columns: int) -> None:
     rng = np.random.default_rng(seed)
     weight = rng.integers(-127, 128, (inner, columns)).astype(np.int8)

@@ -23,7 +23,6 @@ from bfncodec.networks.convnet.config import (
 )
 from bfncodec.networks.convnet.distributions import (
     CONDITIONS,
-    TOGETHER,
     Components,
     Head,
     LineWork,
@@ -42,7 +41,7 @@ from bfncodec.networks.convnet.distributions import (
 from bfncodec.networks.convnet.front import WORD, RevealedPixels, StepPixels, memory, parts_of
 from bfncodec.networks.convnet.mixture import byte_edges, inverse_scales
 from bfncodec.networks.convnet.weights import ConvNetWeights
-from bfncodec.networks.kernels import COLUMNS, ProductKernel, copy_row, fastest, store
+from bfncodec.networks.kernels import COLUMNS, ProductKernel, aligned, aligned_copy, copy_row, fastest, store
 from bfncodec.networks.products import Linear, add_norm, finish_norm, finish_rows, linear_of, multiply, rectify_norm
 from bfncodec.networks.stored import LARGEST, LinearWeights
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
@@ -57,7 +56,7 @@ WEST, NORTH, NORTH_EAST, NORTH_WEST = NEAREST
 class PackedBlocks(NamedTuple):
     """The convolutions of all blocks or the layers after them: `Linear`s of one shape, behind each other."""
 
-    panels: Array  # int8 [blocks, P, K / group, COLUMNS, group]
+    panels: Array  # int8 [blocks, …], see `ProductKernel.pack`
     start: Ints32  # [blocks, P COLUMNS]
     scale: Floats32  # [blocks, out]
     bias: Floats32  # [blocks, out]
@@ -93,7 +92,7 @@ class Positions(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """Buffers for N = TOGETHER pixels; those without a dtype hold left factors of the kernel."""
+    """Buffers for the N pixels that the kernel has together; those without a dtype hold left factors of the kernel."""
 
     words: Ints32  # values of one pixel's neighbours
     near: Bytes  # the same as bytes, as many as fill whole registers
@@ -148,7 +147,7 @@ class CompiledConvNet:
 
 def _packed_blocks(linears: Sequence[LinearWeights], kernel: ProductKernel) -> PackedBlocks:
     panels, start, scale, bias, fine = zip(*(linear_of(linear, kernel) for linear in linears), strict=True)
-    return PackedBlocks(np.stack(panels), np.stack(start), np.stack(scale), np.stack(bias), fine[0])
+    return PackedBlocks(aligned_copy(np.stack(panels)), np.stack(start), np.stack(scale), np.stack(bias), fine[0])
 
 
 class CompiledConvNetState(RevealedPixels):
@@ -189,24 +188,24 @@ class CompiledConvNetState(RevealedPixels):
 
 
 def _workspace(weights: Weights, width: int, kernel: ProductKernel) -> Workspace:
-    layers = [layer.panels for layer in (weights.input, weights.convs, weights.outs, weights.trunk)]
-    sizes = [kernel.group * panels.shape[-3] for panels in layers]
-    inputs, taps, hidden, features = (kernel.buffer(TOGETHER, size) for size in sizes)
-    columns = COLUMNS * max(panels.shape[-4] for panels in layers)
+    layers, together = (weights.input, weights.convs, weights.outs, weights.trunk), kernel.together
+    sizes = [layer.panels.size // layer.start.size for layer in layers]
+    inputs, taps, hidden, features = (kernel.buffer(together, size) for size in sizes)
+    columns = max(layer.start.shape[-1] for layer in layers)
     near = np.zeros(-(-TAPS * WORD // COLUMNS) * COLUMNS, np.uint8)
     return Workspace(
         words=near.view(np.int32),
         near=near,
         wide=np.zeros(COLUMNS, np.int32),
-        h=np.zeros((TOGETHER, width), np.float32),
+        h=np.zeros((together, width), np.float32),
         inputs=inputs,
         taps=taps,
         hidden=hidden,
         features=features,
-        unit=np.zeros(TOGETHER, np.float32),
-        one=np.ones(TOGETHER, np.float32),
-        sums=np.zeros((TOGETHER, columns), np.int32),
-        y=np.zeros((TOGETHER, columns), np.float32),
+        unit=np.zeros(together, np.float32),
+        one=np.ones(together, np.float32),
+        sums=aligned((together, columns), np.int32),
+        y=np.zeros((together, columns), np.float32),
     )
 
 
@@ -326,8 +325,8 @@ def _advance(weights: Weights, cells: Cells, pixels: Positions, work: Workspace,
     for i in range(len(cells.features)):
         for b in pixels.beside:
             cells.features[i, b] = 0
-    for start in range(0, len(pixels.cell), TOGETHER):
-        rows = min(TOGETHER, len(pixels.cell) - start)
+    for start in range(0, len(pixels.cell), len(work.unit)):
+        rows = min(len(work.unit), len(pixels.cell) - start)
         for n in range(rows):
             at = start + n
             _features(cells, pixels.value_cell[at], pixels.flags[at], work.inputs[n], out.base[at], work)

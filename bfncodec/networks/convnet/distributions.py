@@ -18,13 +18,12 @@ from bfncodec.coding.cdf import NIBBLE, SUM_BITS
 from bfncodec.coding.rangecoder import PRECISION, Codes, total
 from bfncodec.networks.convnet.config import CODING_ORDER, INPUT_SCALE, LOG_SCALE_RANGE, MEAN_SCALE
 from bfncodec.networks.convnet.mixture import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL
-from bfncodec.networks.kernels import COLUMNS, ProductKernel
+from bfncodec.networks.kernels import COLUMNS, ProductKernel, aligned
 from bfncodec.networks.products import MOST, Linear, finish_rows, most_of, multiply, quantise
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
 from bfncodec.runtime.jit import compiled
 
 CONDITIONS = len(CODING_ORDER) - 1  # channels that others are conditioned on
-TOGETHER = 24  # pixels that go through the network at once
 LEAST_LOG, MOST_LOG = (np.float32(end) for end in LOG_SCALE_RANGE)
 OFFSET, FIXED, FAR_MEAN = np.float32(MEAN_SCALE), np.float32(MEAN_STEPS), np.float32(MEAN_LIMIT)
 LOG_STEPS, STEPS = np.float32(tables.EXP2_STEPS), np.float32(tables.LOG2_E * tables.EXP2_STEPS)
@@ -67,7 +66,7 @@ class Components(NamedTuple):
 
 
 class HeadWork(NamedTuple):
-    """Buffers for the heads of N = TOGETHER pixels."""
+    """Buffers for the heads of the N pixels that the kernel has together."""
 
     buffer: Array  # left factors of the kernel, [N, C]
     unit: Floats32  # value of one unit of each row, [N]
@@ -92,13 +91,13 @@ def components_of(count: int, mixtures: int) -> Components:
 
 def head_work(heads: Sequence[Head], width: int, kernel: ProductKernel) -> HeadWork:
     """Room for the heads of a network of some width."""
-    columns = COLUMNS * max(len(head.linear.panels) for head in heads)
+    columns, together = COLUMNS * max(len(head.linear.panels) for head in heads), kernel.together
     return HeadWork(
-        buffer=kernel.buffer(TOGETHER, width),
-        unit=np.empty(TOGETHER, np.float32),
+        buffer=kernel.buffer(together, width),
+        unit=np.empty(together, np.float32),
         hidden=np.empty(width, np.float32),
-        sums=np.empty((TOGETHER, columns), np.int32),
-        out=np.empty((TOGETHER, columns), np.float32),
+        sums=aligned((together, columns), np.int32),
+        out=np.empty((together, columns), np.float32),
     )
 
 
@@ -114,8 +113,8 @@ def describe(
     """
     count, width, mixtures = len(trunk), trunk.shape[1] // 3, found.weight.shape[1]
     hidden, slopes = work.hidden, len(head.linear.scale) - 3 * mixtures
-    for start in range(0, count, TOGETHER):
-        rows = min(TOGETHER, count - start)
+    for start in range(0, count, len(work.unit)):
+        rows = min(len(work.unit), count - start)
         for n in range(rows):
             for c in range(width):
                 hidden[c] = max(trunk[start + n, k * width + c], NONE)

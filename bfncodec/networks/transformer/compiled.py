@@ -40,7 +40,7 @@ from bfncodec.networks.transformer.weights import BlockWeights, TransformerWeigh
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
 from bfncodec.runtime.jit import compiled, flat, inlined
 
-TOGETHER = 24  # rows that go through the network at once
+RUN = 24  # rows of one window that attend together: more would read more of what the others see
 NONE = np.float32(0)
 STEPS = np.float32(tables.LOG2_E * tables.EXP2_STEPS)
 
@@ -100,7 +100,7 @@ class KVCache(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """Buffers for N = TOGETHER rows, and for the attention of n = TILE_ROWS."""
+    """Buffers for the N rows that the kernel has together, and for the attention of n = TILE_ROWS."""
 
     window: Ints  # of each row [N]
     step: Ints  # [N]
@@ -142,7 +142,7 @@ class CompiledTransformer:
 
     def start(self, windows: int, teeth: int, steps: int, block: int = 1) -> CompiledTransformerState:
         """Implements `ExactTransformer.start` for one tooth; a call of `predict` may be of any number of steps."""
-        return CompiledTransformerState(self, windows, steps, min(block, TOGETHER))
+        return CompiledTransformerState(self, windows, steps, min(block, RUN))
 
 
 def _embedding(weights: TransformerWeights) -> Embedding:
@@ -220,19 +220,19 @@ def _filled(width: int) -> int:
 def _workspace(compiled: CompiledTransformer, slots: int) -> Workspace:
     config, layer, kernel = compiled.config, compiled.weights.layers[0], compiled.kernel
     linears = (layer.qkv, layer.out, layer.up, layer.down, compiled.weights.head)
-    columns = COLUMNS * max(len(linear.panels) for linear in linears)
+    columns, together = COLUMNS * max(len(linear.panels) for linear in linears), kernel.together
     key = np.full((-(-config.head_width // kernel.group), kernel.group), kernel.offset, kernel.keys)
     return Workspace(
-        window=np.zeros(TOGETHER, np.int64),
-        step=np.zeros(TOGETHER, np.int64),
-        x=np.zeros((TOGETHER, config.width), np.float32),
-        q=kernel.buffer(TOGETHER, config.width),
-        unit=np.zeros(TOGETHER, np.float32),
-        sums=np.zeros((TOGETHER, columns), np.int32),
-        y=np.zeros((TOGETHER, columns), np.float32),
-        hidden=kernel.buffer(TOGETHER, config.width * config.expansion),
-        cos=np.zeros((TOGETHER, config.head_width // 2), np.float32),
-        sin=np.zeros((TOGETHER, config.head_width // 2), np.float32),
+        window=np.zeros(together, np.int64),
+        step=np.zeros(together, np.int64),
+        x=np.zeros((together, config.width), np.float32),
+        q=kernel.buffer(together, config.width),
+        unit=np.zeros(together, np.float32),
+        sums=aligned((together, columns), np.int32),
+        y=np.zeros((together, columns), np.float32),
+        hidden=kernel.buffer(together, config.width * config.expansion),
+        cos=np.zeros((together, config.head_width // 2), np.float32),
+        sin=np.zeros((together, config.head_width // 2), np.float32),
         key=key.reshape(-1)[: config.head_width],
         key_groups=_groups(key),
         turned=np.zeros(config.head_width, np.float32),
@@ -263,8 +263,9 @@ def _forward(
     caches: a `KVCache` for every layer; symbols: int16 [windows, reach + steps]; run: rows of a window that attend
     together at most; found: int32 [windows count, symbols]
     """
-    for start in range(0, len(found), TOGETHER):
-        rows = min(TOGETHER, len(found) - start)
+    together = len(work.unit)
+    for start in range(0, len(found), together):
+        rows = min(together, len(found) - start)
         window, step = work.window[:rows], work.step[:rows]
         for n in range(rows):
             window[n], step[n] = (start + n) // count, first + (start + n) % count
@@ -272,7 +273,7 @@ def _forward(
         _rotations(weights.near, weights.far, step, work)
         for i in range(len(caches)):
             _advance(weights.layers[i], caches[i], window, step, run, work)
-        _predict(weights.head, weights.exp2, work, found[start : start + TOGETHER])
+        _predict(weights.head, weights.exp2, work, found[start : start + together])
 
 
 @compiled
