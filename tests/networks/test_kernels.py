@@ -84,7 +84,7 @@ def stored(kernel: ProductKernel, x: NDArray[np.int8]) -> NDArray[Any]:
     return found
 
 
-def test_a_processor_with_kernels_module_bytes_uses_them() -> None:
+def test_a_processor_with_products_of_bytes_uses_them() -> None:
     assert (BYTES in KERNELS) == (SIMD_LANES > 0)
     assert fastest() is KERNELS[0]
 
