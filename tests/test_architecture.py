@@ -177,6 +177,20 @@ def test_loading_a_model_does_not_import_torch(name: str, tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.parametrize(("name", "other"), [("text-fast", "image"), ("photo-fast", "text")])
+def test_loading_a_model_imports_no_codec_of_another_kind(name: str, other: str, tmp_path: Path) -> None:
+    code = f"import sys, bfncodec; bfncodec.load({name!r}); print('bfncodec.codecs.{other}' in sys.modules)"
+    assert output(code, tmp_path) == "False\n"
+
+
+def test_the_command_imports_archives_only_for_them(tmp_path: Path) -> None:
+    code = (
+        "import sys; from bfncodec.cli.commands import compress, decompress\n"
+        "print({'zipfile', 'bfncodec.files.archive', 'bfncodec.files.archiving'} & set(sys.modules))"
+    )
+    assert output(code, tmp_path) == "set()\n"
+
+
 @pytest.mark.slow  # where kernels are not compiled yet
 def test_coding_with_kernels_does_not_import_torch(tmp_path: Path) -> None:
     pytest.importorskip("numba")
@@ -185,7 +199,7 @@ def test_coding_with_kernels_does_not_import_torch(tmp_path: Path) -> None:
         "picture = np.add.outer(np.arange(40), np.arange(60) * 3)[..., None].repeat(3, 2).astype(np.uint8)\n"
         "for x, model in ((b'to be or not to be ' * 30, 'text-fast'), (picture, 'photo-fast')):\n"
         "    assert np.array_equal(bfncodec.decompress(bfncodec.compress(x, model)), x)\n"
-        "print({'torch', 'bfncodec.networks.kernels'} & set(sys.modules))"
+        "print({'torch', 'numpy.random', 'bfncodec.networks.kernels'} & set(sys.modules))"
     )
     assert output(code, tmp_path, BFNCODEC_JIT="always") == "{'bfncodec.networks.kernels'}\n"
 
