@@ -10,12 +10,15 @@ from functools import lru_cache
 from itertools import accumulate
 from math import floor
 from operator import mul
+from pathlib import Path
 
 from reader.arithmetic import logistic_table
 from reader.frequencies import total
 from reader.rangecoder import RangeDecoder
 
 SHARED, OWN = (2, 4, 6, 12, 24), (2, 4)
+KINDS = [(2, False), (2, True), (4, False), (4, True), (6, False), (12, False), (24, False)]
+PAGE = Path(__file__).parents[2] / "docs" / "payloads.md"
 LEVELS = (0, 1, 2, 3, 4, 6, 9, 14, 24, 48, 100)
 TYPICAL = (0, 1, 2, 3, 4, 7, 11, 18, 33, 70, 150)
 M64, GOLDEN, SHORT = (1 << 64) - 1, 0x9E3779B97F4A7C15, 0x9E3779B1
@@ -29,6 +32,20 @@ PLACES, STATES, DELIMITERS = 9, 1089, b'\n,; \t:|=/"<>'
 @lru_cache(maxsize=1)
 def _curve() -> list[int]:
     return logistic_table()[7168 - 6144 : 7168 + 6145]
+
+
+@lru_cache(maxsize=1)
+def _first_weights() -> list[list[int]]:
+    """The table of 24 rows on the page itself."""
+    block = PAGE.read_text(encoding="utf-8").split("**First weights**", 1)[1].split("```")[1]
+    return [[int(word) for word in line.split()] for line in block.strip().splitlines()]
+
+
+def _last_row(byte: int) -> int:
+    letter, digit, other = chr(byte), byte in range(48, 58), 23 if byte in DELIMITERS else 16
+    named = {" ": 20, "\n": 21}.get(letter, 19 if digit else other)
+    cased = 17 if "a" <= letter <= "z" else 18 if "A" <= letter <= "Z" else named
+    return 22 if byte >= 128 else cased
 
 
 def logit(p: int) -> int:
@@ -155,10 +172,15 @@ class Mixer:
         for context in range(len(alike)):
             for state in range(STATES):
                 self._follow(context, state)
-        first = [1 << 20, *(209715 if n >= 7 else 104858 for n, _ in self.contexts), *[60000] * PLACES, 0]
-        self.sets = [list(first) for _ in range(len(self.contexts) + 1)] + [[0] * len(first) for _ in range(512 + 3072)]
+        self.sets = self._first_sets() + [[0] * (len(alike) + 2) for _ in range(3072)]
         self.decisions = [0] * len(self.sets)
         self.bias1, self.bias2 = [0] * 65536, [0] * (1 << min(self.bits, 20))
+
+    def _first_sets(self) -> list[list[int]]:
+        table, kinds = _first_weights(), [1 + KINDS.index(kind) for kind in self.contexts]
+        rows = [0, *kinds, *(8 + max(node.bit_length() - 1, 0) for node in range(256)), *map(_last_row, range(256))]
+        columns = [0, *kinds, *range(8, 18)]
+        return [[table[row][column] << 13 for column in columns] for row in rows]
 
     def step(self, weights: Sequence[Sequence[int]], numbers: Sequence[int], decoder: RangeDecoder) -> list[int]:
         """The next bytes of some lanes. weights: the network's, of all symbols."""
@@ -244,7 +266,7 @@ class Mixer:
 
     def _turn(self, chosen: int, used: int, slope: list[int]) -> None:
         self.decisions[chosen] += used
-        rate, share = 240000 // (600 + self.decisions[chosen]) + 25, max(used // 42, 1)
+        rate, share = 180000 // (600 + self.decisions[chosen]) + 25, max(used // 42, 1)
         self.sets[chosen] = [
             w + ((g // share * rate + (1 << 24)) >> 25) for w, g in zip(self.sets[chosen], slope, strict=True)
         ]

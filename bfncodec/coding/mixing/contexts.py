@@ -13,7 +13,8 @@ Compression"):
 where w is the sum of four sets of weights: one for the longest context of bytes that is known, one for the bits already
 known, one for the last byte and one for the place, which says what the line above has here. The bias b is the sum of
 one for the bits already known after the last byte and one for them after the last two. All of it is learned online, by
-gradient descent on the code length, dL/dw_i = (p - bit) logit(p_i); the first weights trust the network. The shortest
+gradient descent on the code length, dL/dw_i = (p - bit) logit(p_i), from weights that other texts came to
+(:mod:`bfncodec.coding.mixing.first`). The shortest
 contexts are also counted for each stream alone, beside all streams together: streams lie far apart in the file, and
 what is near says more.
 

@@ -19,7 +19,6 @@ from bfncodec.runtime.arrays import Bytes, Ints
 POWER = 0xD6E8FEB86659FD93
 PLACES = 9  # contexts, as `place_hashes` has them
 SALT = 32  # of the first kind, then one more each
-FIRST_PLACE = 60000  # first weight of these contexts: 0.06
 DOUBT_ORDER = 2  # their adaptive maps begin as those of contexts of so many bytes
 
 MARKS = 9  # hashes and numbers that are kept of each stream

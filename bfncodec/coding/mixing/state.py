@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bfncodec.coding.mixing.places import DOUBT_ORDER, FIRST_PLACE, MARKS, PLACE_SETS, PLACES, POWER, SALT, WIDTH
+from bfncodec.coding.mixing.first import FIRST_BITS, first_weights
+from bfncodec.coding.mixing.places import DOUBT_ORDER, MARKS, PLACE_SETS, PLACES, POWER, SALT, WIDTH
 from bfncodec.coding.tables import LOGISTIC_BITS, LOGISTIC_LIMIT, LOGISTIC_STEPS, logistic_table
 from bfncodec.runtime.arrays import Bytes, Floats, Ints
 
@@ -32,7 +33,6 @@ class Contexts(NamedTuple):
 CONTEXTS = Contexts()
 """Contexts that files are written with."""
 
-LONG = 7  # bytes from which on a context is long
 REACH = 24  # bytes of the longest context, at most
 BITS = 8  # of a symbol
 SYMBOLS = 256
@@ -54,10 +54,9 @@ EXPERT_LIMIT = 8 * LOGISTIC_STEPS  # largest logit of an expert
 LIMIT = 12 * LOGISTIC_STEPS  # largest logit of the network, and of the mixture
 
 WEIGHT_BITS = 20  # a weight of 1 is 2^20
-FIRST_SHORT, FIRST_LONG = 104858, 209715  # first weights of short and long contexts: 0.1 and 0.2
 CONSTANT = 154  # the mixer's last input: 0.3
 # Learning rate of a set of weights that has had n decisions: FAST / (1 + n / CALM) + SLOW, in units of 2^-16.
-FAST, CALM, SLOW = 400, 600, 25
+FAST, CALM, SLOW = 300, 600, 25
 MANY = 42  # decisions of one step under one set: more do not make its change larger, lest it overshoots
 BIAS_RATES = (10, 26)  # learning rates of the biases, after one byte and after two: 0.02 and 0.05
 BIAS_BITS = 20  # log2 of the table of biases after two bytes, at most
@@ -111,9 +110,7 @@ def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS) -> MixerSt
     alike = [*orders.tolist(), *[DOUBT_ORDER] * len(places)]
     first = np.stack([first_probabilities(order) for order in alike])
     weights = np.zeros((known + 1 + 2 * SYMBOLS + PLACE_SETS, count + 2), np.int64)
-    weights[: known + 1, 0] = 1 << WEIGHT_BITS
-    weights[: known + 1, 1 : known + 1] = np.where(orders >= LONG, FIRST_LONG, FIRST_SHORT)
-    weights[: known + 1, known + 1 : -1] = FIRST_PLACE
+    weights[: known + 1 + 2 * SYMBOLS] = first_weights(orders, own, places) << (WEIGHT_BITS - FIRST_BITS)
     state = MixerState(
         table=np.zeros((1 << bits, ROW), np.uint8),
         history=np.full((streams, REACH), START, np.int64),

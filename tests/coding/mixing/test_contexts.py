@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bfncodec.coding.mixing.contexts import ContextMixer, bit_frequencies, bit_intervals, bits_of
+from bfncodec.coding.mixing.first import FIRST_BITS, first_weights
 from bfncodec.coding.mixing.state import (
     BITS,
     CONTEXTS,
     COUNT_LEVELS,
     LIMIT,
-    LONG,
     MOST_COUNT,
     MOST_TRIALS,
     PAIRS,
@@ -121,7 +121,7 @@ def test_what_a_bit_may_cost() -> None:
     assert (ends < total(2)).all()
     text = np.concatenate([np.zeros(500), [255], np.zeros(100)])[None]
     bits = spend(ContextMixer(601, 1), text, one_hot(0))
-    assert bits[:500].max() < 0.001
+    assert bits[:500].max() < 0.002
     assert bits.max() == bits[500] <= 8 * 18
     assert bits[501:].mean() < 0.1
 
@@ -343,8 +343,11 @@ class Reference:
         self.latest: dict[tuple[int, ...], list[int]] = defaultdict(list)
         self.agreed = 0  # there is no line above: its bytes are zeros
         self.chances = {(j, s): [p, 20.0] for j, o in enumerate(SHARED) for s, p in enumerate(first_probabilities(o))}
-        trust = [1.0, *(0.2 if order >= LONG else 0.1 for order in SHARED), 0.0]
-        self.weights = {("longest", j): list(trust) for j in range(len(SHARED) + 1)}
+        none = np.zeros(0, np.int64)
+        first = first_weights(np.array(SHARED), np.zeros(len(SHARED), np.int64), none) / (1 << FIRST_BITS)
+        names = [("longest", range(len(SHARED) + 1)), ("known", range(SYMBOLS)), ("last", range(SYMBOLS))]
+        sets = [(name, number) for name, numbers in names for number in numbers]
+        self.weights: dict[Any, list[float]] = dict(zip(sets, first.tolist(), strict=True))
         self.decisions: dict[Any, int] = defaultdict(int)
         self.b: dict[Any, float] = defaultdict(float)
 
@@ -366,7 +369,7 @@ class Reference:
         for key in {key for states, *_ in predictions for key in states if self.chances[key][1] > MOST_TRIALS}:
             self.chances[key][1] /= 2
         for j, sums in gradients.items():
-            rate = (400 / (1 + self.decisions[j] / 600) + 25) / 65536
+            rate = (300 / (1 + self.decisions[j] / 600) + 25) / 65536
             before = self.weights.setdefault(j, [0.0] * len(sums))
             self.weights[j] = [w + rate * g for w, g in zip(before, sums, strict=True)]
         for order in SHARED:
