@@ -29,7 +29,7 @@ from bfncodec.networks.kernels import (
     weigh_bytes,
     weigh_floats,
 )
-from bfncodec.networks.stored import WEIGHT_TOTAL
+from bfncodec.networks.stored import LARGEST, TINY, WEIGHT_TOTAL
 from bfncodec.runtime.arrays import Array, Ints32
 
 cgutils: Any = untyped
@@ -640,6 +640,12 @@ def _reduced(builder: ir.IRBuilder, vector: ir.Value, join: Callable[[ir.Value, 
     return builder.extract_element(vector, _int(0))
 
 
+def _rounded(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    """Return sixteen floats rounded to integers, halves to even ones."""
+    shape = ir.FunctionType(value.type, [value.type])
+    return builder.call(builder.module.declare_intrinsic("llvm.rint.v16f32", (), shape), [value])
+
+
 def _gather(builder: ir.IRBuilder, data: ir.Value, index: ir.Value) -> ir.Value:
     """Return int32 from the places of a table that a vector says."""
     kind = index.type
@@ -718,11 +724,10 @@ class _Softmax:
         """Write the powers times a factor, rounded, as weights. Returns the slot that has 2^16, or -1."""
         builder, full = self.builder, ir.Constant(self.ints, [0xFFFF] * COLUMNS)
         factor, eight = _broadcast(builder, factor, COLUMNS), ir.Constant(self.ints, [8] * COLUMNS)
-        rint = builder.module.declare_intrinsic("llvm.rint.v16f32", (), ir.FunctionType(self.reals, [self.reals]))
 
         def add(block: ir.Value, whole: list[ir.Value]) -> list[ir.Value]:
             power = builder.sitofp(_load(builder, score, block, 4), self.reals)
-            weight = builder.call(rint, [builder.fmul(power, factor)])
+            weight = _rounded(builder, builder.fmul(power, factor))
             if self.floats:
                 builder.store(weight, builder.gep(lines[0], [block])).align = 4
                 return whole
@@ -779,6 +784,89 @@ def soft_weights(
         return code.weights(count, score_at, factor, [_pointer(builder, left.data, k, kind) for k in places])
 
     return types.int32(score, types.int64, types.int64, scale, types.float32, seen, exp2, parts), generate
+
+
+# ---- attention's queries and keys -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Rotation:
+    """The instructions of `rotate`, sixteen numbers at a time. unsigned: the target has an offset."""
+
+    builder: ir.IRBuilder
+    unsigned: bool
+    ints = _vector(_INT, COLUMNS)
+    reals = _vector(_FLOAT, COLUMNS)
+
+    def turn(self, blocks: Any, halves: Sequence[Any], cos: Any, sin: Any, turned: Sequence[Any]) -> ir.Value:
+        """Write both halves turned. Returns the largest magnitude, a float."""
+        builder = self.builder
+
+        def add(block: ir.Value, most: list[ir.Value]) -> list[ir.Value]:
+            a, b, c, s = (_load(builder, at, block, 4) for at in (*halves, cos, sin))
+            low = builder.fadd(builder.fmul(a, c), builder.fmul(b, builder.fneg(s)))
+            high = builder.fadd(builder.fmul(b, c), builder.fmul(a, s))
+            for value, at in zip((low, high), turned, strict=True):
+                builder.store(value, builder.gep(at, [block])).align = 4
+            return [self._later(self._later(most[0], self._magnitude(low)), self._magnitude(high))]
+
+        (most,) = _accumulate(builder, blocks, [ir.Constant(self.ints, None)], add)
+        return builder.bitcast(_reduced(builder, most, self._later), _FLOAT)
+
+    def quantise(self, blocks: Any, turned: Any, most: Any, target: Any) -> ir.Value:
+        """Write integers in proportion to what was turned. Returns the sum of their squares."""
+        builder, kind = self.builder, target.type.pointee
+        least = ir.Constant(_FLOAT, TINY)
+        most = builder.select(builder.fcmp_ordered(">", most, least), most, least)
+        factor = _broadcast(builder, builder.fdiv(ir.Constant(_FLOAT, float(LARGEST)), most), COLUMNS)
+
+        def add(block: ir.Value, total: list[ir.Value]) -> list[ir.Value]:
+            scaled = builder.fmul(_load(builder, turned, block, 4), factor)
+            number = builder.fptosi(_rounded(builder, scaled), self.ints)
+            narrow = builder.trunc(number, kind)
+            if self.unsigned:
+                narrow = builder.xor(narrow, ir.Constant(kind, [OFFSET] * COLUMNS))
+            builder.store(narrow, builder.gep(target, [block])).align = 1
+            return [builder.add(total[0], builder.mul(number, number))]
+
+        (total,) = _accumulate(builder, blocks, [ir.Constant(self.ints, None)], add)
+        return _reduced(builder, total, builder.add)
+
+    def _magnitude(self, value: ir.Value) -> ir.Value:
+        """Return the bits of magnitudes, which have their order."""
+        return self.builder.and_(self.builder.bitcast(value, self.ints), ir.Constant(self.ints, [0x7FFFFFFF] * COLUMNS))
+
+    def _later(self, x: ir.Value, y: ir.Value) -> ir.Value:
+        return self.builder.select(self.builder.icmp_signed(">", x, y), x, y)
+
+
+@intrinsic
+def rotate(typing: Any, x: Any, cos: Any, sin: Any, turned: Any, target: Any) -> Any:
+    """Turn the two halves of a vector and quantise it, and return the sum of the squares of the integers, int32.
+
+    In NumPy, for the halves a and b of x ::
+
+        turned[:] = np.concatenate([a * cos + b * -sin, b * cos + a * sin])
+        q = np.rint(turned * (127 / max(abs(turned).max(), TINY)))
+        target[:] = q + offset
+
+    x, turned: float32 [hd]; cos, sin: float32 [hd / 2], of whole COLUMNS; target: [hd], as a kernel has it.
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        arrays = _arrays(context, builder, signature, values, range(5))
+        code, half = _Rotation(builder, target.dtype == types.uint8), _shape(builder, arrays[1])[0]
+        blocks = builder.sdiv(half, ir.Constant(half.type, COLUMNS))
+        halves, turned_halves = (
+            [_pointer(builder, arrays[k].data, place, code.reals) for place in (_int(0), half)] for k in (0, 3)
+        )
+        angles = [_pointer(builder, arrays[k].data, _int(0), code.reals) for k in (1, 2)]
+        most = code.turn(blocks, halves, angles[0], angles[1], turned_halves)
+        kind = _vector(arrays[4].data.type.pointee, COLUMNS)
+        place = _pointer(builder, arrays[4].data, _int(0), kind)
+        return code.quantise(_times(builder, blocks, 2), turned_halves[0], most, place)
+
+    return types.int32(x, cos, sin, turned, target), generate
 
 
 # ---- bits of floats -----------------------------------------------------------------------------

@@ -250,6 +250,7 @@ def copy_row(source: Array, row: int, target: Array, to_row: int, to_start: int,
 TILE_SUMS = 3  # rows of weights, each of two lines of bytes, with whose totals the registers are full
 _weigh = written("bfncodec.networks.instructions", "weigh")
 weighted_sums = written("bfncodec.networks.instructions", "weighted_sums")
+rotate = written("bfncodec.networks.instructions", "rotate")
 soft_weights = written("bfncodec.networks.instructions", "soft_weights")
 
 

@@ -118,7 +118,16 @@ def quantise_rms_norm(x: Floats32, q: Array) -> Any:
     total = np.int32(0)
     for i in range(len(x)):
         total = add_square(total, signed(q[i]))
-    mean = max(np.float32(total) / np.float32(len(x)), LEAST_MEAN)
+    return rms_unit(total, len(x))
+
+
+@inlined
+def rms_unit(total: Any, count: int) -> Any:
+    """Return the value of one unit of a row divided by its root mean square: ``1 / sqrt(total / count)``.
+
+    total: sum of the squares of its integers, int32
+    """
+    mean = max(np.float32(total) / np.float32(count), LEAST_MEAN)
     return ONE / np.sqrt(mean)
 
 

@@ -45,6 +45,7 @@ from bfncodec.networks.kernels import (
     fastest,
     key_scores,
     multiply_packed,
+    rotate,
     soft_weights,
     weighted_sums,
 )
@@ -315,6 +316,28 @@ def test_weights_of_scores_are_exact(
     np.testing.assert_array_equal(parts[1], expected[0])
     assert found == whole[0]
     assert (parts[::2] == 9).all()
+
+
+@compiled
+def rotated(x: Any, cos: Any, sin: Any, turned: Any, q: Any) -> Any:
+    return np.int64(rotate(x, cos, sin, turned, q))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 999), st.integers(1, 4), st.sampled_from([0.0, 1e-9, 1.0, 1e9]))
+def test_vectors_are_rotated_and_quantised_exactly(seed: int, blocks: int, size: float) -> None:
+    rng, half = np.random.default_rng(seed), COLUMNS * blocks
+    x = (rng.standard_normal(2 * half) * size).astype(np.float32)
+    cos, sin = (rng.uniform(-1, 1, half).astype(np.float32) for _ in range(2))
+    a, b = x[:half], x[half:]
+    wanted = np.concatenate([a * cos + b * -sin, b * cos + a * sin])
+    for dtype, offset in ((np.int16, 0), (np.int8, 0), (np.uint8, 128)):
+        turned, q, row = np.zeros(2 * half, np.float32), np.zeros(2 * half, dtype), np.zeros(2 * half, dtype)
+        total = rotated(x, cos, sin, turned, q)
+        np.testing.assert_array_equal(turned, wanted)
+        quantise(wanted, row)
+        np.testing.assert_array_equal(q, row)
+        assert total == ((q.astype(int) - offset) ** 2).sum()
 
 
 @compiled

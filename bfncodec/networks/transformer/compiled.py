@@ -22,6 +22,7 @@ from bfncodec.networks.kernels import (
     aligned,
     fastest,
     key_scores,
+    rotate,
     soft_weights,
     weighted_sums,
 )
@@ -34,6 +35,7 @@ from bfncodec.networks.products import (
     multiply,
     quantise,
     quantise_rms_norm,
+    rms_unit,
 )
 from bfncodec.networks.transformer.config import HASH_MULTIPLIER
 from bfncodec.networks.transformer.weights import BlockWeights, TransformerWeights
@@ -376,8 +378,8 @@ def _attend_some(
     """One head of at most TILE_ROWS rows, whose keys and values are in the cache. blocks: of the cache, to be read"""
     width, rows, slots = len(work.key), last - first, blocks * COLUMNS
     for n in range(rows):
-        _turn(work.y[first + n, h * width : (h + 1) * width], work.cos[first + n], work.sin[first + n], work.turned)
-        work.query_unit[n] = quantise_rms_norm(work.turned, work.query[n, :width])
+        query, cos, sin = work.y[first + n, h * width : (h + 1) * width], work.cos[first + n], work.sin[first + n]
+        work.query_unit[n] = _rotate_and_norm(query, cos, sin, work.turned, work.query[n, :width])
     key_scores(work.query, rows, cache.keys[window, h], blocks, work.start, work.score)
     for n in range(rows):
         seen = ((step + n) % cache.slots, cache.slots, min(step + n + 1, cache.span))
@@ -395,8 +397,8 @@ def _remember(layer: Layer, cache: KVCache, window: Any, step: Any, h: Any, n: A
     """Store key and value of a row in the cache of one head."""
     heads, width, place = cache.keys.shape[1], len(work.key), step % cache.slots
     k, v = (heads + h) * width, (2 * heads + h) * width
-    _turn(work.y[n, k : k + width], work.cos[n], work.sin[n], work.turned)
-    cache.key_scale[window, h, place] = quantise_rms_norm(work.turned, work.key) * layer.key_scale[h]
+    unit = _rotate_and_norm(work.y[n, k : k + width], work.cos[n], work.sin[n], work.turned, work.key)
+    cache.key_scale[window, h, place] = unit * layer.key_scale[h]
     block, column = cache.key_groups[window, h, place // COLUMNS], place % COLUMNS
     for i in range(len(work.key_groups)):
         block[i, column] = work.key_groups[i]
@@ -407,6 +409,17 @@ def _remember(layer: Layer, cache: KVCache, window: Any, step: Any, h: Any, n: A
     others = ~(0xFF << shift)
     for i in range(width):
         row[i] = (row[i] & others) | ((np.int32(value[i]) & 0xFF) << shift)
+
+
+@inlined
+def _rotate_and_norm(x: Floats32, cos: Floats32, sin: Floats32, turned: Floats32, q: Array) -> Any:
+    """`exact._turn` of one row and head, [hd], and its norm in integers. Returns the value of one unit."""
+    if len(cos) % COLUMNS == 0:
+        unit = rms_unit(rotate(x, cos, sin, turned, q), len(q))
+    else:
+        _turn(x, cos, sin, turned)
+        unit = quantise_rms_norm(turned, q)
+    return unit
 
 
 @inlined
