@@ -119,7 +119,9 @@ def attention_seconds(network: Any, streams: int, steps: int, threads: int, enco
 
     @compiled
     def rows(layer: Any, cache: Any, step: Any, qkv: Any, encoding: Any, work: Any) -> None:
-        work.y[: len(qkv), : qkv.shape[1]] = qkv
+        for n in range(len(qkv)):
+            for i in range(qkv.shape[1]):
+                work.y[n, i] = qkv[n, i]
         if encoding:
             _attend(layer, cache, 0, step, 0, len(qkv), work)
         else:
