@@ -185,8 +185,9 @@ def reached(codec: Any, kind: str, level: int, item: Any, peak: Peak, effort: Ef
             alone[ATTENTION] = units * stages.attention_seconds(
                 codec.network.compiled, streams, steps, peak.threads, encoding
             )
+        part, name = (stages.READING,) * 2 if watch.seconds[stages.READING] else (stages.NETWORK, NORMS)
+        watch.seconds[name] = max(0.0, watch.seconds[part] - sum(alone.values()))
         watch.seconds.update(alone)
-        watch.seconds[NORMS] = max(0.0, watch.seconds[stages.NETWORK] - sum(alone.values()))
         share = each * units / seconds / peak.multiplications
         parts = stages.shares(watch, seconds, peak.threads, ORDER)
         direction = "encode" if encoding else "decode"

@@ -19,7 +19,7 @@ import numpy as np
 from bfncodec.codecs import image, text
 
 NETWORK, HEADS, DISTRIBUTIONS, MIXER, CODER = "network", "heads", "p_O", "mixer", "coder"
-READING, REST = "heads, p_O, coder", "hand-over"
+READING, REST = "norms, heads, p_O, coder", "hand-over"
 
 
 class Stopwatch:
@@ -35,12 +35,19 @@ class Stopwatch:
         def call(*args: Any, **kwargs: Any) -> Any:
             start = time.perf_counter()
             try:
-                return function(*args, **kwargs)
+                found = function(*args, **kwargs)
             finally:
                 with self._lock:
                     self.seconds[stage] += time.perf_counter() - start
+            return self._steps(stage, found) if isinstance(found, Iterator) else found
 
         return call
+
+    def _steps(self, stage: str, results: Iterator[Any]) -> Iterator[Any]:
+        """Yield results each of which counts for a stage."""
+        following = self.timed(stage, lambda: next(results, self))
+        while (result := following()) is not self:
+            yield result
 
 
 class Timed:
@@ -61,8 +68,8 @@ class Timed:
 # What each class of a network's calls counts for, and what the results of a call are.
 _TEXT: dict[str, dict[str, str]] = {"start": {"predict": NETWORK, "reveal": NETWORK}}
 _IMAGE: dict[str, dict[str, str]] = {
-    "start": {"predict": NETWORK, "reveal": NETWORK},
-    "predict": {"channel": HEADS, "condition": HEADS, "read_line": READING},
+    "start": {"predict": NETWORK, "reveal": NETWORK, "read": READING},
+    "predict": {"channel": HEADS, "condition": HEADS},
     "channel": dict.fromkeys(("intervals", "high", "low"), DISTRIBUTIONS),
 }
 _CODERS = {"encode_intervals": CODER, "encode_side_by_side": CODER, "finish": CODER, "decode_rows": CODER}

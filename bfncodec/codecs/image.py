@@ -39,7 +39,7 @@ from bfncodec.networks.acceleration import CONVNET
 from bfncodec.networks.convnet.config import CODING_ORDER, ConvNetConfig
 from bfncodec.networks.convnet.front import StepPixels
 from bfncodec.networks.convnet.weights import ConvNetWeights
-from bfncodec.networks.protocol import PixelNetwork, PixelPrediction, ReadingPrediction
+from bfncodec.networks.protocol import PixelNetwork, PixelPrediction, PixelState, ReadingState
 from bfncodec.networks.stored import Tensors
 from bfncodec.runtime.progress import Progress, silent
 from bfncodec.runtime.threads import threads_here
@@ -233,19 +233,22 @@ class ImageCodec(ModelCodec[Image]):
         theta = network.start([shape[:2] for shape in shapes], self.sizes.block, single=True)
         values = np.empty((sum(sizes), shapes[0][2]), np.uint8)
         decoders = [source for source in sources if isinstance(source, RangeDecoder)]
-        codes = Codes.of(decoders) if network.reads and len(decoders) == len(sources) else None
-        for pixels in theta.blocks():  # a step of the schedule each
-            p_O = theta.predict(pixels)
-            if codes is None:
-                values[pixels.place] = self._decode_line(p_O, pixels, values.shape[1], sources)
-            else:
-                values[pixels.place] = cast(ReadingPrediction, p_O).read_line(
-                    codes, pixels.counts[0], _coded_channels(values.shape[1])
-                )
-            theta.reveal(pixels, values[pixels.place])
-            progress(len(pixels.cell))
+        if network.reads and len(decoders) == len(sources):
+            read = cast(ReadingState, theta).read(Codes.of(decoders), values)
+        else:
+            read = self._read(theta, sources, values)
+        for count in read:
+            progress(count)
         pieces = np.split(values, np.cumsum(sizes)[:-1])
         return [piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True)]
+
+    def _read(self, theta: PixelState, sources: Sequence[SymbolSource], values: NDArray[np.uint8]) -> Iterator[int]:
+        """`ReadingState.read` from any sources of symbols, one for each image."""
+        for pixels in theta.blocks():  # a step of the schedule each
+            line = self._decode_line(theta.predict(pixels), pixels, values.shape[1], sources)
+            theta.reveal(pixels, line)
+            values[pixels.place] = line
+            yield len(line)
 
     def _intervals(
         self, images: Sequence[Image], network: PixelNetwork, lines: tuple[int, int]

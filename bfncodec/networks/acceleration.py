@@ -46,7 +46,7 @@ class Kernels:
 
 
 TRANSFORMER = Kernels("bfncodec.networks.transformer.compiled", "_forward")
-CONVNET = Kernels("bfncodec.networks.convnet.compiled", "_advance")
+CONVNET = Kernels("bfncodec.networks.convnet.layers", "advance")
 
 
 def kernels_pay(seconds: float, kernels: Kernels) -> bool:

@@ -12,7 +12,7 @@ from typing import Protocol
 from bfncodec.coding.cdf import Intervals
 from bfncodec.coding.rangecoder import Codes
 from bfncodec.networks.convnet.front import StepPixels
-from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
+from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints32
 
 
 class ByteDistribution(Protocol):
@@ -51,14 +51,14 @@ class PixelState(Protocol):
         """Observe pixels: the receiver's update. values: uint8 [n, 3] RGB, or [n, 1] grey."""
 
 
-class ReadingPrediction(PixelPrediction, Protocol):
-    """A prediction of a network that `reads`."""
+class ReadingState(PixelState, Protocol):
+    """A state of a network that `reads`."""
 
-    def read_line(self, codes: Codes, counts: Ints, channels: Sequence[int]) -> Bytes:
-        """Return the values of the pixels, which are those of one step, read from range codes: uint8 [N, C].
+    def read(self, codes: Codes, values: Bytes) -> Iterator[int]:
+        """Read all pixels from the range codes of the pictures, as `predict`, the coder and `reveal` would by turns.
+        Yields how many were read, some steps at a time.
 
-        counts: pixels of each picture, int64; channels: in coding order. Raises DamagedError for what no encoder
-        writes.
+        values: of the pixels of all pictures, uint8 [N, C], are filled. Raises DamagedError for what no encoder writes.
         """
 
 
@@ -66,7 +66,7 @@ class PixelNetwork(Protocol):
     """A network of pictures in integers."""
 
     reads: bool
-    """True where its predictions are `ReadingPrediction`s."""
+    """True where its states are `ReadingState`s."""
 
     @property
     def memory(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -488,46 +488,48 @@ def test_convnets_predict_the_same(shape: dict[str, Any], single: bool, kernel: 
     np.testing.assert_array_equal(described(CompiledConvNet(network.weights, kernel), images, single), wanted)
 
 
-def read_in_turns(prediction: Any, sources: Sequence[RangeDecoder], counts: Any, channels: Sequence[int]) -> Any:
-    """What `read_line` does, by the coder itself."""
-    line = np.zeros((sum(counts), len(channels)), np.uint8)
-    ends = np.cumsum(counts).tolist()
-    for k, c in enumerate(channels):
-        mixture, high, low = prediction.channel(k), np.zeros(len(line), np.int32), np.zeros(len(line), np.int32)
-        for frequencies, found in ((mixture.high, high), (lambda m=mixture, h=high: m.low(h), low)):
-            for source, count, end in zip(sources, counts, ends, strict=True):
-                found[end - count : end] = source.decode_rows(frequencies()[end - count : end])
-        line[:, c] = 16 * high + low
-        prediction.condition(k, line[:, c])
-    return line
+def read_in_turns(run: Any, sources: Sequence[RangeDecoder], values: NDArray[np.uint8]) -> Iterator[int]:
+    """What `read` does, by the coder itself."""
+    for part in run.blocks():
+        prediction, counts = run.predict(part), part.counts[0]
+        line, ends = np.zeros((sum(counts), values.shape[1]), np.uint8), np.cumsum(counts).tolist()
+        for k, c in enumerate(CODING_ORDER[: values.shape[1]] if values.shape[1] == 3 else (0,)):
+            mixture, high, low = prediction.channel(k), np.zeros(len(line), np.int32), np.zeros(len(line), np.int32)
+            for frequencies, found in ((mixture.high, high), (lambda m=mixture, h=high: m.low(h), low)):
+                for source, count, end in zip(sources, counts, ends, strict=True):
+                    found[end - count : end] = source.decode_rows(frequencies()[end - count : end])
+            line[:, c] = 16 * high + low
+            prediction.condition(k, line[:, c])
+        run.reveal(part, line)
+        values[part.place] = line
+        yield len(line)
 
 
 @settings(max_examples=30, deadline=None)
-@given(codes=st.lists(st.binary(max_size=60), min_size=1, max_size=3), grey=st.booleans(), mixtures=st.integers(1, 3))
+@given(
+    codes=st.lists(st.binary(max_size=60), min_size=1, max_size=3),
+    grey=st.booleans(),
+    mixtures=st.integers(1, 3),
+)
 @example(codes=[b"\xff" * 60, b""], grey=False, mixtures=2)
 @example(codes=[b""], grey=True, mixtures=1)
-def test_lines_read_from_any_codes_are_the_same(codes: list[bytes], grey: bool, mixtures: int) -> None:
-    """Also what no encoder writes, which is found in the same line."""
+def test_pixels_read_from_any_codes_are_the_same(codes: list[bytes], grey: bool, mixtures: int) -> None:
+    """Also what no encoder writes, which is found in the same block."""
     _, network = conv_pair(width=8, hidden=8, blocks=1, mixtures=mixtures, head=4.0)
-    channels, twin = (0,) if grey else CODING_ORDER, CompiledConvNet(network.weights)
+    twin, sizes = CompiledConvNet(network.weights), [(30, 4), (20, 35), (1, 1)][: len(codes)]
 
-    def lines(whole: bool) -> list[Any]:
+    def values(whole: bool) -> Any:
         sources = [RangeDecoder(code) for code in codes]
-        joined = Codes.of(sources)
-        run = twin.start([(3, 4), (2, 5), (1, 1)][: len(codes)], 64, True)
-        found: list[Any] = []
-        for part in run.blocks():
-            counts, prediction = part.counts[0], run.predict(part)
-            try:
-                read = prediction.read_line(joined, counts, channels) if whole else None
-                line = read_in_turns(prediction, sources, counts, channels) if read is None else read
-            except DamagedError as error:
-                return [*found, str(error)]
-            run.reveal(part, line)
-            found.append(line.tolist())
-        return found
+        found = np.zeros((sum(height * width for height, width in sizes), 1 if grey else 3), np.uint8)
+        run = twin.start(sizes, 64, True)
+        try:
+            counts = list(run.read(Codes.of(sources), found) if whole else read_in_turns(run, sources, found))
+        except DamagedError as error:
+            return str(error)
+        assert sum(counts) == len(found)
+        return found.tolist()
 
-    assert lines(whole=True) == lines(whole=False)
+    assert values(whole=True) == values(whole=False)
 
 
 # --- codecs --------------------------------------------------------------------------------------

@@ -1,9 +1,7 @@
-"""Compiled kernels of the distributions of pixels: from the trunk of the network to frequencies, and to pixels read.
+"""Compiled kernels of the distributions of pixels: from the trunk of the network to frequencies.
 
 Functions equal those of :mod:`bfncodec.networks.convnet.exact`, `mixture` and `cdf` that they are named after, to the
-bit. `read_line` does in one call what `CompiledPrediction.channel`, `high` and `low` of its mixture,
-`RangeDecoder.decode_rows` and `condition` do by turns, and gives the same values: a nibble is found among the edges of
-its distribution by bisection, so that four of sixteen are computed.
+bit.
 """
 
 from __future__ import annotations
@@ -15,12 +13,12 @@ import numpy as np
 
 from bfncodec.coding import tables
 from bfncodec.coding.cdf import NIBBLE, SUM_BITS
-from bfncodec.coding.rangecoder import PRECISION, Codes, total
+from bfncodec.coding.rangecoder import PRECISION, total
 from bfncodec.networks.convnet.config import CODING_ORDER, INPUT_SCALE, LOG_SCALE_RANGE, MEAN_SCALE
 from bfncodec.networks.convnet.mixture import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL
 from bfncodec.networks.kernels import COLUMNS, ProductKernel, aligned
 from bfncodec.networks.products import MOST, Linear, finish_rows, most_of, multiply, quantise
-from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
+from bfncodec.runtime.arrays import Array, Floats32, Ints32
 from bfncodec.runtime.jit import compiled
 
 CONDITIONS = len(CODING_ORDER) - 1  # channels that others are conditioned on
@@ -30,7 +28,6 @@ LOG_STEPS, STEPS = np.float32(tables.EXP2_STEPS), np.float32(tables.LOG2_E * tab
 SMALL = np.float32(INPUT_SCALE)
 NONE = np.float32(0)
 TOTAL = total(NIBBLE)
-U24, U32 = np.uint64(PRECISION), np.uint64(32)
 
 
 class Tables(NamedTuple):
@@ -73,14 +70,6 @@ class HeadWork(NamedTuple):
     hidden: Floats32  # [C]
     sums: Ints32  # [N, the most columns]
     out: Floats32  # [N, the most columns]
-
-
-class LineWork(NamedTuple):
-    """Buffers for a line of n pixels of C channels."""
-
-    errors: Floats32  # differences of channels that others are conditioned on, [CONDITIONS, n]
-    found: Components
-    order: Ints  # the channel that is coded k-th, [C]
 
 
 def components_of(count: int, mixtures: int) -> Components:
@@ -174,7 +163,7 @@ def enter(entering: Floats32, error: Floats32, hidden: Floats32) -> None:
 
 
 @compiled
-def _below(parts: Components, n: int, tables: Tables, value: Any) -> Any:
+def below_of(parts: Components, n: int, tables: Tables, value: Any) -> Any:
     """`Mixture.below` of one value for the n-th pixel."""
     half, found = np.float32(len(tables.logistic) // 2), np.int64(0)
     for m in range(parts.mean.shape[1]):
@@ -188,18 +177,18 @@ def cumulative(parts: Components, tables: Tables, value: Ints32, found: Ints32) 
     """`Mixture.below`. value, found: [n, B]"""
     for n in range(len(value)):
         for b in range(value.shape[1]):
-            found[n, b] = _below(parts, n, tables, value[n, b])
+            found[n, b] = below_of(parts, n, tables, value[n, b])
 
 
 @compiled
-def _coarse(c: Any) -> Any:
+def coarse(c: Any) -> Any:
     """`cdf._coarse` of one value."""
     c >>= SUM_BITS - PRECISION
     return c - (c >> (PRECISION - 4))
 
 
 @compiled
-def _fine(c: Any, width: Any, step: Any) -> Any:
+def fine(c: Any, width: Any, step: Any) -> Any:
     """`cdf._fine` of one value, and total(16) at step 16."""
     if step == NIBBLE:
         return TOTAL
@@ -212,11 +201,11 @@ def intervals(parts: Components, tables: Tables, value: Ints32, found: Ints32) -
     for n in range(len(value)):
         v = np.int64(value[n])
         start, low = v // NIBBLE * NIBBLE, v % NIBBLE
-        first, end = _below(parts, n, tables, start), _below(parts, n, tables, start + NIBBLE)
-        found[0, n] = _coarse(first)
-        found[1, n] = _coarse(end) - found[0, n]
-        below = _fine(_below(parts, n, tables, v) - first, end - first, low)
-        above = _fine(_below(parts, n, tables, v + 1) - first, end - first, low + 1)
+        first, end = below_of(parts, n, tables, start), below_of(parts, n, tables, start + NIBBLE)
+        found[0, n] = coarse(first)
+        found[1, n] = coarse(end) - found[0, n]
+        below = fine(below_of(parts, n, tables, v) - first, end - first, low)
+        above = fine(below_of(parts, n, tables, v + 1) - first, end - first, low + 1)
         found[2, n] = below
         found[3, n] = above - below
 
@@ -227,7 +216,7 @@ def high_rows(parts: Components, tables: Tables, rows: Floats32) -> None:
     for n in range(len(rows)):
         before = np.int64(0)
         for high in range(NIBBLE):
-            edge = _coarse(_below(parts, n, tables, (high + 1) * NIBBLE))
+            edge = coarse(below_of(parts, n, tables, (high + 1) * NIBBLE))
             rows[n, high] = edge - before
             before = edge
 
@@ -237,82 +226,12 @@ def low_rows(parts: Components, tables: Tables, highs: Ints32, rows: Floats32) -
     """`cdf.low_frequencies` given the high nibbles [n], to rows, [n, 16]."""
     for n in range(len(rows)):
         start = np.int64(highs[n]) * NIBBLE
-        first = _below(parts, n, tables, start)
-        width = _below(parts, n, tables, start + NIBBLE) - first
+        first = below_of(parts, n, tables, start)
+        width = below_of(parts, n, tables, start + NIBBLE) - first
         before = np.int64(0)
         for low in range(NIBBLE):
             edge = np.int64(TOTAL)
             if low + 1 < NIBBLE:
-                edge = _fine(_below(parts, n, tables, start + low + 1) - first, width, low + 1)
+                edge = fine(below_of(parts, n, tables, start + low + 1) - first, width, low + 1)
             rows[n, low] = edge - before
             before = edge
-
-
-# ---- pixels from codes --------------------------------------------------------------------------
-
-
-@compiled
-def read_line(
-    heads: tuple[Head, ...], trunk: Trunk, codes: Codes, counts: Ints, room: HeadWork, work: LineWork, line: Bytes
-) -> bool:
-    """Read the pixels of some images that one step reveals. Returns whether an encoder may have written the codes.
-
-    counts: pixels of each image, which stand behind each other; line: uint8 [n, C], is filled.
-    """
-    width = trunk.hidden.shape[1] // len(heads)
-    for k in range(len(work.order)):
-        channel, head = work.order[k], heads[k]
-        values = line[:, channel]
-        describe(head, trunk.hidden, k, trunk.base[:, channel], work.errors[:k], room, work.found)
-        start = 0
-        for i in range(len(counts)):
-            end = start + counts[i]
-            for step in (NIBBLE, 1):
-                if not _read(work.found, head.tables, codes, i, step, values, start, end):
-                    return False
-            start = end
-        if k < CONDITIONS and k + 1 < len(work.order):
-            for n in range(len(line)):
-                work.errors[k, n] = np.float32(values[n]) - np.float32(trunk.base[n, channel])
-            enter(head.entering, work.errors[k], trunk.hidden[:, (k + 1) * width :])
-    return True
-
-
-@compiled
-def _read(
-    parts: Components, tables: Tables, codes: Codes, i: int, step: int, values: Bytes, start: int, end: int
-) -> bool:
-    """Read a nibble of the pixels [start, end) from the i-th code. Returns whether an encoder may have written it.
-
-    step: NIBBLE for the high nibbles, under `cdf.high_frequencies`, 1 for the low ones behind these, under
-    `cdf.low_frequencies`; values: the pixels, of which the high nibbles are known behind them.
-    """
-    state = codes.state[i]
-    lower, width, point, at = state[0], state[1], state[2], np.int64(state[3])
-    for n in range(start, end):
-        scale = width >> U24
-        found = (point - lower) // scale
-        if found >> U24:
-            return False
-        quantile, begin, none, some = np.int64(found), np.int64(0), np.int64(0), np.int64(0)
-        if step == 1:
-            begin = NIBBLE * np.int64(values[n])
-            none = _below(parts, n, tables, begin)
-            some = _below(parts, n, tables, begin + NIBBLE) - none
-        first, last, before, behind = 0, NIBBLE, np.int64(0), np.int64(1) << PRECISION
-        while last - first > 1:  # the symbol is one of [first, last), whose intervals are those of [before, behind)
-            middle = (first + last) >> 1
-            below = _below(parts, n, tables, begin + middle * step)
-            edge = middle + (_coarse(below) if step > 1 else _fine(below - none, some, middle))
-            if edge <= quantile:
-                first, before = middle, edge
-            else:
-                last, behind = middle, edge
-        values[n] = begin + first
-        lower, width = lower + scale * np.uint64(before), scale * np.uint64(behind - before)
-        if not width >> U32:
-            lower, width = lower << U32, width << U32
-            point = (point << U32) | np.uint64(codes.words[at] if at < codes.ends[i] else 0)
-            at += 1
-    state[0], state[1], state[2], state[3] = lower, width, point, np.uint64(at)
-    return True

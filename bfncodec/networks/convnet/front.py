@@ -202,8 +202,13 @@ class Front:
             value_cell=own(lines * self.rows % self.value_cells + self.top) + row,
             cell=cell,
             beside=((top + above)[..., None] - np.arange(1, (self.reach + 1) // 2 + 1)).reshape(len(lines), -1),
-            near=tuple((cell[:, None] + taps) % self.cells for taps in self.taps),
+            near=tuple(self._around(cell[:, None] + taps) for taps in self.taps),
         )
+
+    def _around(self, cell: Ints) -> Ints:
+        """Return cells, of which those before the first are counted from the last: what % takes longer for."""
+        cell += self.cells * (cell < 0)
+        return cell
 
     def distances(self, taps: Sequence[tuple[int, int]], dilation: int = 1) -> Ints:
         """Distances from a pixel's cell to those of its neighbours at (row, column) offsets, int64 [taps]; behind the

@@ -1,0 +1,200 @@
+"""Compiled kernels of the layers of the masked convolutional network, up to the trunk.
+
+Some pixels go through all layers together, so that their features stay in the processor's caches. Functions equal those
+of :mod:`bfncodec.networks.convnet.exact` that they are named after, to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bfncodec.networks.convnet.config import INPUT_TAPS, NEAREST, REACH
+from bfncodec.networks.convnet.distributions import Trunk
+from bfncodec.networks.convnet.front import WORD, StepPixels
+from bfncodec.networks.kernels import COLUMNS, ProductKernel, aligned, aligned_copy, copy_row, store
+from bfncodec.networks.products import Linear, add_norm, finish_norm, finish_rows, linear_of, multiply, rectify_norm
+from bfncodec.networks.stored import LARGEST, LinearWeights
+from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
+from bfncodec.runtime.jit import compiled, inlined
+
+TAPS = len(INPUT_TAPS)
+FLAGS = 3 * REACH
+MOST = np.int32(LARGEST)
+WEST, NORTH, NORTH_EAST, NORTH_WEST = NEAREST
+
+
+class PackedBlocks(NamedTuple):
+    """The convolutions of all blocks or the layers after them: `Linear`s of one shape, behind each other."""
+
+    panels: Array  # int8 [blocks, …], see `ProductKernel.pack`
+    start: Ints32  # [blocks, P COLUMNS]
+    scale: Floats32  # [blocks, out]
+    bias: Floats32  # [blocks, out]
+    fine: bool
+
+
+class Weights(NamedTuple):
+    """The layers of `ConvNetWeights` up to the trunk."""
+
+    input: Linear
+    convs: PackedBlocks
+    outs: PackedBlocks
+    trunk: Linear
+    kinds: Ints  # number of each block's dilation
+
+
+class Cells(NamedTuple):
+    """The inference state: what is kept of the latest lines, see `exact.Front`."""
+
+    words: Ints32  # values, a pixel's as one number [cells]
+    distances: Ints  # from a pixel's cell to those that INPUT_TAPS read, [TAPS]
+    features: Array  # int8 [blocks, cells, C]
+
+
+class Positions(NamedTuple):
+    """The cells of some pixels, see `exact.StepPixels`."""
+
+    value_cell: Ints  # [n]
+    cell: Ints  # [n]
+    beside: Ints  # [m]
+    near: Ints  # [dilations, n, 5]
+    flags: Array  # int8 [n, FLAGS]
+
+    @classmethod
+    def of(cls, pixels: StepPixels) -> Positions:
+        """Return those of some steps."""
+        beside = pixels.beside.reshape(-1)
+        return cls(pixels.value_cell, pixels.cell, beside, np.stack(pixels.near), pixels.flags)
+
+
+class Workspace(NamedTuple):
+    """Buffers for the N pixels that the kernel has together; those without a dtype hold left factors of the kernel."""
+
+    words: Ints32  # values of one pixel's neighbours
+    near: Bytes  # the same as bytes, as many as fill whole registers
+    wide: Ints32  # the simple prediction of a pixel, over and over [COLUMNS]
+    h: Floats32  # residual stream, [N, C]
+    inputs: Array  # [N, F']
+    taps: Array  # [N, 5 C]
+    hidden: Array  # [N, H]
+    features: Array  # [N, C]
+    unit: Floats32  # value of one unit of each row, [N]
+    one: Floats32  # that of numbers that are multiplied by no scale, [N]
+    sums: Ints32  # [N, the most columns]
+    y: Floats32  # [N, the most columns]
+
+
+def packed_blocks(linears: Sequence[LinearWeights], kernel: ProductKernel) -> PackedBlocks:
+    """Return matrices of one shape packed for a kernel."""
+    panels, start, scale, bias, fine = zip(*(linear_of(linear, kernel) for linear in linears), strict=True)
+    return PackedBlocks(aligned_copy(np.stack(panels)), np.stack(start), np.stack(scale), np.stack(bias), fine[0])
+
+
+def workspace(weights: Weights, width: int, kernel: ProductKernel) -> Workspace:
+    """Return room for the layers of a network of some width."""
+    layers, together = (weights.input, weights.convs, weights.outs, weights.trunk), kernel.together
+    sizes = [layer.panels.size // layer.start.size for layer in layers]
+    inputs, taps, hidden, features = (kernel.buffer(together, size) for size in sizes)
+    columns = max(layer.start.shape[-1] for layer in layers)
+    near = np.zeros(-(-TAPS * WORD // COLUMNS) * COLUMNS, np.uint8)
+    return Workspace(
+        words=near.view(np.int32),
+        near=near,
+        wide=np.zeros(COLUMNS, np.int32),
+        h=np.zeros((together, width), np.float32),
+        inputs=inputs,
+        taps=taps,
+        hidden=hidden,
+        features=features,
+        unit=np.zeros(together, np.float32),
+        one=np.ones(together, np.float32),
+        sums=aligned((together, columns), np.int32),
+        y=np.zeros((together, columns), np.float32),
+    )
+
+
+@compiled
+def advance(weights: Weights, cells: Cells, pixels: Positions, work: Workspace, out: Trunk) -> None:
+    """`ConvNetState.predict`, some pixels after the other: each reads what those of earlier lines left in the cells."""
+    clear(cells, pixels.beside)
+    for start in range(0, len(pixels.cell), len(work.unit)):
+        rows = min(len(work.unit), len(pixels.cell) - start)
+        pass_through(weights, cells, pixels, start, work, Trunk(out.base[start:], out.hidden[start:]), rows)
+
+
+@compiled
+def clear(cells: Cells, beside: Ints) -> None:
+    """Fill the features of some cells with zeros."""
+    for i in range(len(cells.features)):
+        for b in beside:
+            cells.features[i, b] = 0
+
+
+@compiled
+def pass_through(
+    weights: Weights, cells: Cells, pixels: Positions, start: int, work: Workspace, out: Trunk, rows: int
+) -> None:
+    """All layers of some pixels from a number on, as many as there is room for at most; their trunk goes to `out`."""
+    _features(cells, pixels.value_cell[start:], pixels.flags[start:], work, out.base, rows)
+    multiply(work.inputs, weights.input, work.sums, rows)
+    finish_norm(work.sums, work.one, weights.input, work.h, work.features, work.unit, rows)
+    for i in range(len(cells.features)):
+        near = pixels.near[weights.kinds[i]]
+        _block(weights, i, cells.features[i], pixels.cell[start:], near[start:], rows, work)
+    multiply(work.features, weights.trunk, work.sums, rows)
+    finish_rows(work.sums, work.one, weights.trunk, out.hidden, rows)
+
+
+@compiled
+def _features(cells: Cells, value_cell: Ints, flags: Array, work: Workspace, bases: Array, rows: int) -> None:
+    """`RevealedPixels.features` of the first pixels: to rows of left factors and of bases, int16 [n, WORD]."""
+    distances, count, near, wide = cells.distances, len(cells.words), work.near, work.wide
+    for n in range(rows):
+        x, base = work.inputs[n], bases[n]
+        for t in range(TAPS):
+            work.words[t] = cells.words[_around(value_cell[n] + distances[t], count)]
+        for c in range(WORD):
+            west, north = np.int64(near[WEST * WORD + c]), np.int64(near[NORTH * WORD + c])
+            east, corner = np.int64(near[NORTH_EAST * WORD + c]), np.int64(near[NORTH_WEST * WORD + c])
+            base[c] = min(max((2 * (west + north) + east - corner + 2) >> 2, 0), 255)
+        for c in range(COLUMNS):
+            wide[c] = base[c % WORD]
+        for start in range(0, len(near), COLUMNS):  # a register at a time
+            for c in range(COLUMNS):
+                store(min(max(np.int32(near[start + c]) - wide[c], -MOST), MOST), x, start + c)
+        for c in range(WORD):
+            store(base[c] - 128, x, TAPS * WORD + c)
+        for i in range(FLAGS):
+            store(flags[n, i], x, (TAPS + 1) * WORD + i)
+
+
+@inlined
+def _around(cell: Any, count: Any) -> Any:
+    """Return cell % count: few are not below it, and divisions take long."""
+    return cell if 0 <= cell < count else cell % count
+
+
+@compiled
+def _block(weights: Weights, i: int, features: Array, cell: Ints, near: Ints, rows: int, work: Workspace) -> None:
+    """The i-th block: h of some pixels becomes h + out(relu(conv(features))), and its features those of the new h.
+
+    features: the block's cells, int8 [cells, C]; cell, near: those of the pixels, [rows …] and [rows …, 5].
+    """
+    width, conv, last = features.shape[1], _layer(weights.convs, i), _layer(weights.outs, i)
+    for n in range(rows):
+        copy_row(work.features, n, features, cell[n], 0, width)
+    for n in range(rows):
+        for t in range(near.shape[1]):
+            copy_row(features, near[n, t], work.taps, n, t * width, width)
+    multiply(work.taps, conv, work.sums, rows)
+    rectify_norm(work.sums, work.one, conv, work.y, work.hidden, work.unit, rows)
+    multiply(work.hidden, last, work.sums, rows)
+    add_norm(work.sums, work.unit, last, work.h, work.features, work.unit, rows)
+
+
+@compiled
+def _layer(blocks: PackedBlocks, i: int) -> Linear:
+    return Linear(blocks.panels[i], blocks.start[i], blocks.scale[i], blocks.bias[i], blocks.fine)

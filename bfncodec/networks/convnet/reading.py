@@ -1,0 +1,198 @@
+"""Compiled kernels that read lines of pixels from range codes, many lines in a call.
+
+All values are those of `CompiledPrediction.channel`, `high` and `low` of its mixture, `RangeDecoder.decode_rows`,
+`condition` and `RevealedPixels.reveal`, called by turns. A nibble is found among the edges of its distribution by
+bisection, so that four of sixteen are computed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from bfncodec.coding.cdf import NIBBLE, SUM_BITS
+from bfncodec.coding.rangecoder import PRECISION, Codes
+from bfncodec.networks.convnet.distributions import (
+    CONDITIONS,
+    Components,
+    Head,
+    HeadWork,
+    Tables,
+    Trunk,
+    below_of,
+    coarse,
+    components_of,
+    describe,
+    enter,
+    fine,
+)
+from bfncodec.networks.convnet.front import WORD, StepPixels
+from bfncodec.networks.convnet.layers import Cells, Positions, Weights, Workspace, clear, pass_through
+from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints
+from bfncodec.runtime.jit import compiled
+
+U24, U32 = np.uint64(PRECISION), np.uint64(32)
+NIBBLE_BITS = 4
+
+
+class Line(NamedTuple):
+    """Room for a line of at most n pixels, of C channels."""
+
+    trunk: Trunk
+    errors: Floats32  # differences of channels that others are conditioned on, [CONDITIONS, n]
+    found: Components  # of the channel that is read
+    below: Ints  # the distribution at the edges of the high nibbles that were read, [2, n]
+    values: Bytes  # [n, C]
+
+
+class Lines(NamedTuple):
+    """The pixels of some lines, see `StepPixels`."""
+
+    edges: Ints  # first pixel of each line, and the number of all, [lines + 1]
+    counts: Ints  # [lines, images]
+    place: Ints  # [n]
+    ends: Array  # bool [2, n]
+    beside: Ints  # [lines, m]
+    pixels: Positions
+
+    @classmethod
+    def of(cls, pixels: StepPixels) -> Lines:
+        """Return the pixels of some steps line by line."""
+        edges = np.append(0, pixels.counts.sum(1).cumsum())
+        return cls(edges, pixels.counts, pixels.place, pixels.ends, pixels.beside, Positions.of(pixels))
+
+
+class Reading(NamedTuple):
+    """All that pixels are read with, whatever lines."""
+
+    weights: Weights
+    heads: tuple[Head, ...]
+    cells: Cells
+    known: Bytes  # values in the cells, [cells, WORD]
+    rows: int  # cells of a line
+    order: Ints  # the channel that is coded k-th, [C]
+    line: Line
+    work: Workspace
+    room: HeadWork
+
+
+def line_of(count: int, width: int, mixtures: int, channels: int) -> Line:
+    """Return room for lines of at most so many pixels of a network of some width."""
+    trunk = Trunk(np.empty((count, WORD), np.int16), np.empty((count, 3 * width), np.float32))
+    errors = np.zeros((CONDITIONS, count), np.float32)
+    below = np.zeros((2, count), np.int64)
+    return Line(trunk, errors, components_of(count, mixtures), below, np.zeros((count, channels), np.uint8))
+
+
+@compiled
+def read_lines(reading: Reading, lines: Lines, codes: Codes, values: Bytes) -> bool:
+    """Read some lines. Returns whether an encoder may have written the codes.
+
+    values: of all pixels, at their places, uint8 [all, C], are filled.
+    """
+    together = len(reading.work.unit)
+    for t in range(len(lines.counts)):
+        first, count = lines.edges[t], lines.edges[t + 1] - lines.edges[t]
+        clear(reading.cells, lines.beside[t])
+        for k in range(len(reading.order)):
+            for start in range(0, count, together):
+                _predict(reading, lines.pixels, first, start, min(together, count - start), k)
+            if not _read_channel(reading, lines.counts[t], codes, k):
+                return False
+        _reveal(reading, lines, t, values)
+    return True
+
+
+@compiled
+def _predict(reading: Reading, pixels: Positions, first: int, start: int, rows: int, k: int) -> None:
+    """Find what the k-th channel is like of some pixels, from `start` on in a line that begins at `first`."""
+    line, heads, end = reading.line, reading.heads, start + rows
+    trunk, errors = Trunk(line.trunk.base[start:end], line.trunk.hidden[start:end]), line.errors[:, start:end]
+    width = trunk.hidden.shape[1] // len(heads)
+    if k == 0:
+        pass_through(reading.weights, reading.cells, pixels, first + start, reading.work, trunk, rows)
+    else:
+        before = reading.order[k - 1]
+        for n in range(rows):
+            errors[k - 1, n] = np.float32(line.values[start + n, before]) - np.float32(trunk.base[n, before])
+        enter(heads[k - 1].entering, errors[k - 1], trunk.hidden[:, k * width :])
+    found = Components(line.found.weight[start:end], line.found.mean[start:end], line.found.inverse[start:end])
+    describe(heads[k], trunk.hidden, k, trunk.base[:, reading.order[k]], errors[:k], reading.room, found)
+
+
+@compiled
+def _read_channel(reading: Reading, counts: Ints, codes: Codes, k: int) -> bool:
+    """Read the k-th channel of a line, image after image: first the high nibbles, then the low ones."""
+    line, tables, end = reading.line, reading.heads[k].tables, np.int64(0)
+    for i in range(len(counts)):
+        start = end
+        end = start + counts[i]
+        for step in (NIBBLE, 1):
+            if not _read(line, tables, codes, i, step, line.values[:, reading.order[k]], start, end):
+                return False
+    return True
+
+
+@compiled
+def _reveal(reading: Reading, lines: Lines, t: int, values: Bytes) -> None:
+    """`RevealedPixels.reveal` of a line, and its values at their places."""
+    known, rows, read = reading.known, reading.rows, reading.line.values
+    first, count, channels = lines.edges[t], lines.edges[t + 1] - lines.edges[t], read.shape[1]
+    for n in range(count):
+        cell, place = lines.pixels.value_cell[first + n], lines.place[first + n]
+        for c in range(WORD - 1):
+            known[cell, c] = read[n, min(c, channels - 1)]
+        for c in range(channels):
+            values[place, c] = read[n, c]
+    for side in range(2):
+        for n in range(count):
+            if lines.ends[side, first + n]:
+                cell = lines.pixels.value_cell[first + n]
+                for i in range(3):
+                    distance = 1 + (i - 1) * rows if side == 0 else (i + 1) * rows
+                    beside = (cell + distance) % len(known)
+                    for c in range(WORD):
+                        known[beside, c] = known[cell, c]
+
+
+@compiled
+def _read(line: Line, tables: Tables, codes: Codes, i: int, step: int, values: Bytes, start: int, end: int) -> bool:
+    """Read a nibble of the pixels [start, end) from the i-th code. Returns whether an encoder may have written it.
+
+    step: NIBBLE for the high nibbles, under `cdf.high_frequencies`, 1 for the low ones behind these, under
+    `cdf.low_frequencies`; values: the pixels, of which the high nibbles are known behind them.
+    """
+    state = codes.state[i]
+    lower, width, point, at = state[0], state[1], state[2], np.int64(state[3])
+    for n in range(start, end):
+        scale = width >> U24
+        read = (point - lower) // scale
+        if read >> U24:
+            return False
+        quantile, begin, none, some = np.int64(read), np.int64(0), np.int64(0), np.int64(0)
+        if step == 1:
+            begin, none = NIBBLE * np.int64(values[n]), line.below[0, n]
+            some = line.below[1, n] - none
+        # The symbol is one of [first, first + 2 half), whose intervals are those of [before, behind).
+        first, half, before, behind = np.int64(0), np.int64(NIBBLE), np.int64(0), np.int64(1) << PRECISION
+        least, most = np.int64(0), np.int64(1) << SUM_BITS
+        for _ in range(NIBBLE_BITS):
+            half >>= 1
+            middle = first + half
+            below = below_of(line.found, n, tables, begin + middle * step)
+            edge = middle + (coarse(below) if step > 1 else fine(below - none, some, middle))
+            above = edge <= quantile  # chosen without a branch, which could not be foretold
+            first = middle if above else first
+            before, behind = edge if above else before, behind if above else edge
+            least, most = below if above else least, most if above else below
+        if step > 1:
+            line.below[0, n], line.below[1, n] = least, most
+        values[n] = begin + first
+        lower, width = lower + scale * np.uint64(before), scale * np.uint64(behind - before)
+        if not width >> U32:
+            lower, width = lower << U32, width << U32
+            point = (point << U32) | np.uint64(codes.words[at] if at < codes.ends[i] else 0)
+            at += 1
+    state[0], state[1], state[2], state[3] = lower, width, point, np.uint64(at)
+    return True
