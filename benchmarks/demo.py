@@ -28,7 +28,7 @@ FILES = Path(__file__).parent / "demo_files"
 class Trip:
     """One file there and back."""
 
-    packed: int  # bytes of the file written
+    packed: Path
     encode_s: float
     decode_s: float
     restored: Path
@@ -54,7 +54,7 @@ def photo_row(path: Path, folder: Path) -> tuple[list[str], bool]:
     trip = there_and_back(path, folder)
     same = np.array_equal(read_pixels(trip.restored), pixels)
     peers = [packed_size(codec, pixels) for codec in photo_codecs()[:2]]
-    return row(path, pixels.nbytes, peers, trip, ideal_bits("photo", pixels), same), same
+    return row(path, pixels.nbytes, peers, trip, ideal_bits(trip.packed, pixels), same), same
 
 
 def text_row(path: Path, folder: Path) -> tuple[list[str], bool]:
@@ -62,14 +62,15 @@ def text_row(path: Path, folder: Path) -> tuple[list[str], bool]:
     trip = there_and_back(path, folder)
     same = trip.restored.read_bytes() == data
     peers = [packed_size(codec, data) for codec in text_codecs() if codec.name in ("xz -9e", "zstd -22")]
-    return row(path, len(data), peers, trip, ideal_bits("text", data), same), same
+    return row(path, len(data), peers, trip, ideal_bits(trip.packed, data), same), same
 
 
 def row(path: Path, raw: int, peers: list[int], trip: Trip, ideal: float, same: bool) -> list[str]:
+    size = trip.packed.stat().st_size
     return [
         path.name,
-        *(f"{size:,}" for size in [raw, *peers, trip.packed]),
-        f"{8 * trip.packed / raw:.3f}",
+        *(f"{each:,}" for each in [raw, *peers, size]),
+        f"{8 * size / raw:.3f}",
         f"{ideal / 8:,.0f}",
         f"{trip.encode_s:.1f} s",
         f"{trip.decode_s:.1f} s",
@@ -81,7 +82,7 @@ def there_and_back(path: Path, folder: Path) -> Trip:
     packed, restored = folder / f"{path.name}.bfn", folder / path.name
     encode_s = bfncodec("compress", str(path), "-o", str(packed))
     decode_s = bfncodec("decompress", str(packed), "-o", str(restored))
-    return Trip(packed.stat().st_size, encode_s, decode_s, restored)
+    return Trip(packed, encode_s, decode_s, restored)
 
 
 def bfncodec(*arguments: str) -> float:
@@ -99,9 +100,11 @@ def packed_size(codec: Codec[T], content: T) -> int:
     return len(codec.encode(content))
 
 
-def ideal_bits(model: str, content: Pixels | bytes) -> float:
-    from bfncodec import load
+def ideal_bits(packed: Path, content: Pixels | bytes) -> float:
+    """Return what the model that a file names takes for its content by the theory."""
+    from bfncodec import describe, load
 
+    [model] = describe(packed.read_bytes()).models
     return float(load(model).codelength(content).bits)
 
 

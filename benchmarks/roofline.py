@@ -271,12 +271,13 @@ def draw(path: Path, found: Sequence[Reached]) -> None:
         axes.barh(names, width, left=left, color=color, label=stage)
         left += width
     for name, row in zip(names, found, strict=True):
-        axes.annotate(f"{row.rate / 1e3:,.0f} KB/s, {row.of_peak:.0%} of the peak", (1.01, name), va="center")
+        reached = f"{row.rate / 1e3:,.0f} KB/s, {row.of_peak:.0%} of the peak"
+        axes.annotate(reached, (1.01, name), va="center", annotation_clip=False)
     axes.plot([row.of_peak for row in found], names, "k|", ms=14, mew=2, label="of the peak")
     axes.set(xlim=(0, 1), xlabel="share of the time of all threads")
     axes.invert_yaxis()
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside upper center", ncols=len(ORDER) + 2, frameon=False, fontsize=8)
+    figure.legend(loc="outside upper center", ncols=6, frameon=False, fontsize=8)
     figure.savefig(path, dpi=150)
 
 
