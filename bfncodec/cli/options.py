@@ -143,8 +143,8 @@ levels = together(
         show_default=True,
         metavar="N, -1 … -9",
         help=(
-            "From 1, fast, to 9, small. With two processors that have AMX, text takes about 130 KB/s to compress and 46 "
-            "to decompress with -1, 41 and 18 with -5, 10 and 3 with -9; photos 1,900 and 1,900, 1,350 and 880, "
+            "From 1, fast, to 9, small. With two processors that have AMX, text takes about 130 KB/s to compress and "
+            "46 to decompress with -1, 41 and 18 with -5, 10 and 3 with -9; photos 1,900 and 1,900, 1,350 and 880, "
             "120 and 350."
         ),
     ),
