@@ -298,7 +298,7 @@ def test_sums_of_values_are_exact(
 def test_weights_of_scores_are_exact(
     kernel: ProductKernel, seed: int, more: int, slots: int, step: int, size: float
 ) -> None:
-    """Of a row whose own step has any place in the cache, and which attends to as many slots or fewer."""
+    """Check a row whose own step has any place in the cache, and which attends to as many slots or fewer."""
     rng, blocks = np.random.default_rng(seed), -(-slots // COLUMNS)
     place, many = step % slots, min(step + 1, max(1, slots - more))
     score = rng.integers(-500_000, 500_001, (3, COLUMNS * blocks)).astype(np.int32)
@@ -489,7 +489,7 @@ def test_convnets_predict_the_same(shape: dict[str, Any], single: bool, kernel: 
 
 
 def read_in_turns(run: Any, sources: Sequence[RangeDecoder], values: NDArray[np.uint8]) -> Iterator[int]:
-    """What `read` does, by the coder itself."""
+    """Return what `read` reads, by the coder itself."""
     for part in run.blocks():
         prediction, counts = run.predict(part), part.counts[0]
         line, ends = np.zeros((sum(counts), values.shape[1]), np.uint8), np.cumsum(counts).tolist()
