@@ -170,7 +170,7 @@ class Dark(Exact):
         return replace(super().codelength(x), kl=np.array([self.rate * x.size * factor]))
 
 
-@pytest.mark.parametrize("side", [128, 600])
+@pytest.mark.parametrize("side", [pytest.param(128, marks=pytest.mark.slow), 600])
 def test_pieces_say_which_of_several_models_codes_a_picture(side: int) -> None:
     for level, dark in ((60, True), (200, False)):
         picture = noise(31, side, side, 3) // 8 + np.uint8(level)
@@ -180,6 +180,7 @@ def test_pieces_say_which_of_several_models_codes_a_picture(side: int) -> None:
         assert models.first.asked.shape == ((9, 9, 3) if side == 128 else (80, 80, 3))
 
 
+@pytest.mark.slow
 def test_small_pictures_and_named_models_leave_no_choice() -> None:
     for side, model in ((127, "auto"), (128, "photo")):
         models = Beside()
@@ -188,6 +189,7 @@ def test_small_pictures_and_named_models_leave_no_choice() -> None:
         assert not models.second.batches
 
 
+@pytest.mark.slow
 def test_many_pictures_have_the_choice_that_each_alone_has() -> None:
     pictures = [noise(31, side, 128, 3) // 8 + np.uint8(level) for side, level in ((128, 60), (127, 60), (128, 200))]
     together = bfncodec.compress_many(pictures, codecs=Beside(), verify=False)
