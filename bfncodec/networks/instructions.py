@@ -398,7 +398,7 @@ def by_tiles(a: Array, matrix: Array, start: Ints32, out: Ints32, rows: int) -> 
     """Multiply rows in tile registers, and return how many: none by a matrix that is not packed for that, nor the last
     one or two. For compiled functions only.
     """
-    raise NotImplementedError
+    raise TypeError("expected a compiled function, found Python")
 
 
 @overload(by_tiles, strict=False)

@@ -160,7 +160,7 @@ class Prediction:
     def _small(self, error: Floats32) -> Tensor:
         """Differences of pixel values as the network reads them, [N, 1]."""
         given = torch.from_numpy(error).to(self.network.device)
-        return given.clamp(-LARGEST, LARGEST).div_(INPUT_SCALE).unsqueeze(1)
+        return given.clamp(-LARGEST, LARGEST).mul_(1 / INPUT_SCALE).unsqueeze(1)
 
 
 def as_words(rows: Tensor) -> Tensor:
