@@ -48,18 +48,14 @@ from bfncodec.coding.mixing.state import (
     HASH_POWERS,
     LIMIT,
     MANY,
-    MOST_COUNT,
     MOST_TRIALS,
     PAIRS,
     REACH,
-    ROW,
     SHORT_HASH,
     SLOW,
     STATES,
     SYMBOLS,
-    TAG,
     TRIAL_BITS,
-    WAYS,
     WEIGHT_BITS,
     Contexts,
     MixerState,
@@ -78,11 +74,10 @@ U32, U29, U24, U64, ONE = np.uint64(32), np.uint64(29), np.uint64(PRECISION), np
 TOTAL = total(2)
 TAG_BITS, TAGGED = np.uint64(0xFFFF), np.uint64(1 << 8)  # of a row's first word: Numba knows little-endian machines
 NOTHING, POWER_64 = np.uint64(0), np.uint64(POWER)
-WORDS = ROW // 8
 # Numbers of eight bytes: 1 in each, the lower seven bits of each, all of every second. ALL: the bits of one byte.
 EACH, LOWER, ALL = np.uint64(0x0101010101010101), np.uint64(0x7F7F7F7F7F7F7F7F), np.uint64(0xFF)
-PAIR, U7, U8, U16 = np.uint64(0x00FF00FF00FF00FF), np.uint64(7), np.uint64(8), np.uint64(16)
-LEAST_SET = 1 << 8  # places of the set of slots that a step has counted in
+PAIR, SEVEN = np.uint64(0x00FF00FF00FF00FF), np.uint64((1 << 56) - 1)
+U7, U8, U16, U48, U56, U256 = (np.uint64(n) for n in (7, 8, 16, 48, 56, 256))
 Words64 = NDArray[np.uint64]
 
 
@@ -90,7 +85,7 @@ class Lookups(NamedTuple):
     """Tables, and the state's slots as words."""
 
     words: Words64  # [slots, WORDS]
-    level: Ints  # `count_levels`
+    level: Bytes  # `count_levels`
     logit: NDArray[np.int16]  # `logit_values`
     logistic: Ints  # `logistic_values`
     letter: Ints  # `letters`
@@ -100,33 +95,35 @@ class Lookups(NamedTuple):
 class Workspace(NamedTuple):
     """One step of at most L streams, as `StepContexts` and `BitPredictions` have it, but streams before contexts."""
 
-    below: Ints  # [L, SYMBOLS + 1]
+    whole: Ints  # sum of the network's weights of all symbols behind the node [L]
+    upper: Ints  # of those of them that go on with a 1 [L]
     counterpart: Ints  # [L]
     first: Ints  # weight set of the place [L]
     place: Words64  # of one stream [PLACES]
-    hash: Words64  # what the hashes of the contexts begin with [O, L]
+    hash: Words64  # what the hashes of the contexts begin with; their tags [O, L]
     slot: Ints  # [O, L]
-    row: Bytes  # [O, L, ROW]
-    words: Words64  # the same numbers [O, L, WORDS]
+    head: Words64  # the two words of the slots, whatever their tags are [O, L]
+    tail: Words64  # [O, L]
     symbols: Words64  # of the rows, a byte for each way, that of the first the lowest. [L, O]
     counts: Words64  # in the same order [L, O]
     zeros: Ints  # of one stream: how often zeros followed the known bits [O]
     ones: Ints  # likewise
     latest: Ints  # what the two latest symbols say
     node: Ints  # [L]
-    nodes: Ints  # the node before each bit [L, BITS]
-    state: Ints  # [BITS, L, O]
+    nodes: Ints  # the node before each bit [BITS, L]
+    two: Ints  # the last two bytes [L]
+    sum: Ints  # of the biases [L]
+    state: Ints32  # [BITS, L, O]
     longest: Ints  # [BITS, L]
     set: Ints  # of the place [BITS, L]
-    inputs: Ints  # [BITS, L, O + 2]
+    inputs: Ints32  # [BITS, L, O + 2]
     bias: Ints  # [BITS, L]
     probability: Ints  # [BITS, L]
     gradient: Ints  # as the state's weights
     decided: Ints  # as the state's decisions, zeros between steps
     sets: Ints  # those that were used, as far as `_add_slopes` says
-    touched: Bytes  # as the state's predictions, zeros between steps
-    states: Ints  # those that were, as far as `_count_bits` says
-    counted: Ints  # a set of slots, zeros where nothing is
+    came: Ints  # bits in each state of a map, and in the upper half ones, zeros between steps
+    states: Ints  # those that came, as far as `_count_bits` says
 
 
 class CompiledMixer(ContextMixer):
@@ -134,8 +131,8 @@ class CompiledMixer(ContextMixer):
 
     def __init__(self, size: int, streams: int, contexts: Contexts = CONTEXTS) -> None:
         super().__init__(size, streams, contexts)
-        words = self.state.table.view(np.uint64)
-        lookups = Lookups(words, count_levels(), logit_values(), logistic_values(), letters(), classes())
+        words, level = self.state.table.view(np.uint64), count_levels().astype(np.uint8)
+        lookups = Lookups(words, level, logit_values(), logistic_values(), letters(), classes())
         self._work = _workspace(self.state, streams)
         self._arrays = flat(self.state), flat(lookups), flat(self._work)
 
@@ -149,7 +146,7 @@ class CompiledMixer(ContextMixer):
         work, count = self._work, len(streams)
         _contexts(*self._arrays, weight, streams)
         for k in range(BITS):
-            _predict(*self._arrays, streams, k)
+            _predict(*self._arrays, weight, streams, k)
             _condition(work, read(work.probability[k, :count] << (PRECISION - LOGISTIC_BITS)))
         symbols: Ints = work.node[:count] - SYMBOLS
         _update(*self._arrays, streams, symbols)
@@ -168,39 +165,43 @@ class CompiledMixer(ContextMixer):
 def _workspace(state: MixerState, streams: int) -> Workspace:
     """Buffers for steps of at most so many streams."""
     count = len(state.salt)
-    row = np.zeros((count, streams, ROW), np.uint8)
 
     def ints(*shape: int) -> Ints:
         return np.zeros(shape, np.int64)
 
+    def words(*shape: int) -> Words64:
+        return np.zeros(shape, np.uint64)
+
     return Workspace(
-        below=ints(streams, SYMBOLS + 1),
+        whole=ints(streams),
+        upper=ints(streams),
         counterpart=ints(streams),
         first=ints(streams),
-        place=np.zeros(PLACES, np.uint64),
-        hash=np.zeros((count, streams), np.uint64),
+        place=words(PLACES),
+        hash=words(count, streams),
         slot=ints(count, streams),
-        row=row,
-        words=row.view(np.uint64),
-        symbols=np.zeros((streams, count), np.uint64),
-        counts=np.zeros((streams, count), np.uint64),
+        head=words(count, streams),
+        tail=words(count, streams),
+        symbols=words(streams, count),
+        counts=words(streams, count),
         zeros=ints(count),
         ones=ints(count),
         latest=ints(count),
         node=ints(streams),
-        nodes=ints(streams, BITS),
-        state=ints(BITS, streams, count),
+        nodes=ints(BITS, streams),
+        two=ints(streams),
+        sum=ints(streams),
+        state=np.zeros((BITS, streams, count), np.int32),
         longest=ints(BITS, streams),
         set=ints(BITS, streams),
-        inputs=ints(BITS, streams, count + 2),
+        inputs=np.zeros((BITS, streams, count + 2), np.int32),
         bias=ints(BITS, streams),
         probability=ints(BITS, streams),
         gradient=ints(*state.weights.shape),
         decided=ints(len(state.decisions)),
         sets=ints(len(state.decisions)),
-        touched=np.zeros(len(state.predictions), np.uint8),
+        came=ints(len(state.predictions)),
         states=ints(len(state.predictions)),
-        counted=ints(max(LEAST_SET, 1 << (2 * count * streams).bit_length())),
     )
 
 
@@ -211,7 +212,7 @@ def _encode(
     """Take a whole step whose symbols are known, as one call: each call unpacks all arrays of its tuples."""
     _contexts(state, lookups, work, weight, streams)
     for k in range(BITS):
-        _predict(state, lookups, work, streams, k)
+        _predict(state, lookups, work, weight, streams, k)
         _condition(work, bits[k])
     _update(state, lookups, work, streams, symbols)
 
@@ -229,12 +230,12 @@ def _decode(
     """Take a whole step whose bits are read from a code. Returns whether an encoder may have written them."""
     _contexts(state, lookups, work, weight, streams)
     for k in range(BITS):
-        _predict(state, lookups, work, streams, k)
+        _predict(state, lookups, work, weight, streams, k)
         for j in range(len(streams)):
             bit = _read(code.words, code.state, work.probability[k, j] << (PRECISION - LOGISTIC_BITS))
             if bit < 0:
                 return False
-            work.node[j] = 2 * work.node[j] + bit
+            _go_down(work, j, bit)
     for j in range(len(streams)):
         symbols[j] = work.node[j] - SYMBOLS
     _update(state, lookups, work, streams, symbols)
@@ -248,10 +249,10 @@ def _read(words: Words, state: Words64, ones: Any) -> Any:
     """
     lower, zeros = state[0], np.uint64(TOTAL - ones)
     scale = state[1] >> U24
-    quantile = (state[2] - lower) // scale
-    if quantile >> U24:
+    point = state[2] - lower
+    if point >= scale << U24:
         return -1
-    bit = 1 if quantile > zeros else 0
+    bit = 1 if point >= scale * (zeros + ONE) else 0
     if bit:
         lower += scale * (zeros + ONE)
     width = scale * ((np.uint64(ones) if bit else zeros) + ONE)
@@ -271,16 +272,17 @@ def _read(words: Words, state: Words64, ones: Any) -> Any:
 def _contexts(state: MixerState, lookups: Lookups, work: Workspace, weight: Ints32, streams: Ints) -> None:
     """`ContextMixer._contexts`"""
     for j in range(len(streams)):
-        below = np.int64(0)
-        work.node[j] = 1
+        last, before = state.history[streams[j], REACH - 1], state.history[streams[j], REACH - 2]
+        work.node[j], work.two[j] = 1, before % SYMBOLS * SYMBOLS + last % SYMBOLS
+        whole = np.int64(0)
         for symbol in range(SYMBOLS):
-            work.below[j, symbol] = below
-            below += weight[j, symbol]
-        work.below[j, SYMBOLS] = below
+            whole += weight[j, symbol]
+        work.whole[j] = whole
     _find_counterparts(state, work, streams)
     _hash_bytes(state, work, streams)
     _hash_places(state, work, streams)
-    _look_up(state, lookups, work, streams)
+    _find_slots(state, work, streams)
+    _look_up(lookups, work, streams)
 
 
 @compiled
@@ -339,8 +341,8 @@ def _three(line: Bytes, at: Any) -> Any:
 
 
 @compiled
-def _look_up(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints) -> None:
-    """Finish the hashes, and read the rows of the contexts, empty ones of those that are new."""
+def _find_slots(state: MixerState, work: Workspace, streams: Ints) -> None:
+    """Finish the hashes: slots of all contexts, and their tags."""
     shift = ONE
     while (1 << np.int64(shift)) < len(state.table):
         shift += ONE
@@ -350,58 +352,94 @@ def _look_up(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints
             h = work.hash[o, j] + state.salt[o, streams[j]]
             h = (h ^ (h >> U32)) * LONG_HASH
             h ^= h >> U29
-            slot = np.int64((h * LONG_HASH) >> shift)
-            work.slot[o, j] = slot
-            tag = (h & TAG_BITS) | TAGGED
-            # No branch waits for the table: slots are far apart in memory, and read while others are on their way.
-            first, second = lookups.words[slot, 0], lookups.words[slot, 1]
-            known = np.uint64((first & TAG_BITS) == tag)
-            first, second = (first & ~TAG_BITS) * known, second * known
-            work.words[o, j, 0], work.words[o, j, 1] = first | tag, second
-            work.symbols[j, o] = (first >> np.uint64(16)) | ((second & ALL) << np.uint64(48))
-            work.counts[j, o] = second >> np.uint64(8)
+            work.slot[o, j] = np.int64((h * LONG_HASH) >> shift)
+            work.hash[o, j] = (h & TAG_BITS) | TAGGED
+
+
+@compiled
+def _look_up(lookups: Lookups, work: Workspace, streams: Ints) -> None:
+    """Read the rows of the contexts, empty ones of those that are new."""
+    # No branch waits for the table: slots are far apart in memory, and read while others are on their way.
+    for o in range(len(work.slot)):
+        for j in range(len(streams)):
+            slot = work.slot[o, j]
+            work.head[o, j], work.tail[o, j] = lookups.words[slot, 0], lookups.words[slot, 1]
+    for o in range(len(work.slot)):
+        for j in range(len(streams)):
+            work.symbols[j, o], work.counts[j, o] = _row(work, o, j)
+
+
+@inlined
+def _row(work: Workspace, o: int, j: int) -> Any:
+    """Return the symbols and the counts of a context, zeros if it is new."""
+    head, tail = work.head[o, j], work.tail[o, j]
+    known = np.uint64((head & TAG_BITS) == work.hash[o, j])
+    return ((head >> U16) | ((tail & ALL) << U48)) * known, (tail >> U8) * known
 
 
 # ---- one bit ------------------------------------------------------------------------------------
 
 
 @compiled
-def _predict(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints, k: int) -> None:
-    """`ContextMixer._predict` of the k-th bit of every stream."""
-    count, known, left = len(state.salt), len(state.orders), BITS - k
-    for j in range(len(streams)):
-        node, longest = work.node[j], 0
-        work.nodes[j, k] = node
-        _count_ways(work.symbols, work.counts, work.zeros, work.ones, work.latest, j, left, node)
-        work.inputs[k, j, 0] = lookups.logit[_network_probability(work.below, j, left, node)]
+def _predict(state: MixerState, lookups: Lookups, work: Workspace, weight: Ints32, streams: Ints, k: int) -> None:
+    """`ContextMixer._predict` of the k-th bit of every stream: stage by stage, so that no stage waits for memory that
+    the one before has just written.
+    """
+    _ask_network(lookups, work, weight, k)
+    _ask_contexts(state, lookups, work, len(streams), k)
+    _mix(state, lookups, work, streams, k)
+
+
+@compiled
+def _ask_network(lookups: Lookups, work: Workspace, weight: Ints32, k: int) -> None:
+    """Set the logits of the network, see `contexts._network_probability`."""
+    half = 1 << (BITS - 1 - k)
+    for j in range(len(weight)):
+        start, upper = 2 * half * work.node[j] - SYMBOLS + half, np.int64(0)
+        for symbol in range(start, start + half):
+            upper += weight[j, symbol]
+        work.upper[j] = upper
+    for j in range(len(weight)):
+        probability = ((2 * work.upper[j] + 1) << (LOGISTIC_BITS - 1)) // (work.whole[j] + 1)
+        work.inputs[k, j, 0] = lookups.logit[probability]
+
+
+@compiled
+def _ask_contexts(state: MixerState, lookups: Lookups, work: Workspace, streams: int, k: int) -> None:
+    """Set the logits of the experts and the constant, and find the longest known contexts of bytes."""
+    count, known = len(state.salt), len(state.orders)
+    for j in range(streams):
+        _count_ways(work.symbols, work.counts, work.zeros, work.ones, work.latest, j, BITS - k, work.node[j])
+        longest = 0
         for o in range(count):
             zeros, ones = work.zeros[o], work.ones[o]
             longest = o + 1 if zeros + ones > 0 and o < known else longest
-            which = o * STATES + PAIRS * work.latest[o] + lookups.level[zeros] * GRADES + lookups.level[ones]
+            which = o * STATES + PAIRS * work.latest[o] + np.int64(lookups.level[zeros]) * GRADES + lookups.level[ones]
             work.state[k, j, o] = which
             work.inputs[k, j, 1 + o] = state.predictions[which]
         work.inputs[k, j, count + 1] = CONSTANT
-        last = state.history[streams[j], REACH - 1] % SYMBOLS
-        two = state.history[streams[j], REACH - 2] % SYMBOLS * SYMBOLS + last
-        bias = (((two * SYMBOLS + node) * SHORT_HASH) & 0xFFFFFFFF) * len(state.bias_two) >> 32
-        x = state.bias_one[last * SYMBOLS + node] + state.bias_two[bias]
-        second, third = known + 1 + node, known + 1 + SYMBOLS + last
-        fourth = work.first[j] + _next_bit(work.counterpart[j], left, node) * BITS + k
-        for i in range(count + 2):
-            w = state.weights[longest, i] + state.weights[second, i]
+        work.longest[k, j] = longest
+
+
+@compiled
+def _mix(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints, k: int) -> None:
+    """Set the probabilities of the mixture."""
+    known = len(state.orders)
+    for j in range(len(streams)):
+        bias = (((work.two[j] * SYMBOLS + work.node[j]) * SHORT_HASH) & 0xFFFFFFFF) * len(state.bias_two) >> 32
+        work.bias[k, j] = bias
+        work.sum[j] = state.bias_one[(work.two[j] % SYMBOLS) * SYMBOLS + work.node[j]] + state.bias_two[bias]
+    for j in range(len(streams)):
+        node, last, x = work.node[j], work.two[j] % SYMBOLS, work.sum[j]
+        first, second, third = work.longest[k, j], known + 1 + node, known + 1 + SYMBOLS + last
+        fourth = work.first[j] + _next_bit(work.counterpart[j], BITS - k, node) * BITS + k
+        for i in range(state.weights.shape[1]):
+            w = state.weights[first, i] + state.weights[second, i]
             w += state.weights[third, i] + state.weights[fourth, i]
             x += w * work.inputs[k, j, i]
         x = min(max(x >> WEIGHT_BITS, -LIMIT), LIMIT)
-        work.longest[k, j], work.set[k, j], work.bias[k, j] = longest, fourth, bias
+        work.nodes[k, j], work.set[k, j] = node, fourth
         work.probability[k, j] = lookups.logistic[x + LIMIT]
-
-
-@inlined
-def _network_probability(below: Ints, j: int, left: int, node: Any) -> Any:
-    """`contexts._network_probability` of one bit of one stream."""
-    start = (node << left) - SYMBOLS
-    none, half, both = below[j, start], below[j, start + (1 << (left - 1))], below[j, start + (1 << left)]
-    return ((2 * (both - half) + 1) << (LOGISTIC_BITS - 1)) // (both - none + 1)
 
 
 @inlined
@@ -444,7 +482,14 @@ def _next_bit(symbol: Any, left: int, node: Any) -> Any:
 def _condition(work: Workspace, bits: Ints) -> None:
     """Go on with the next bits of all streams known."""
     for j in range(len(bits)):
-        work.node[j] = 2 * work.node[j] + bits[j]
+        _go_down(work, j, bits[j])
+
+
+@inlined
+def _go_down(work: Workspace, j: int, bit: Any) -> None:
+    """Go on behind the next bit of a stream."""
+    work.node[j] = 2 * work.node[j] + bit
+    work.whole[j] = work.upper[j] if bit else work.whole[j] - work.upper[j]
 
 
 # ---- after a step -------------------------------------------------------------------------------
@@ -457,7 +502,7 @@ def _update(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints,
     _update_weights(state, work, used)
     touched = _count_bits(state, work, symbols)
     _update_maps(state, lookups, work, touched)
-    _count(state, lookups, work, symbols)
+    _count(lookups, work, symbols)
     _go_on(state, lookups, streams, symbols)
     for j in range(len(streams)):
         for k in range(REACH - 1):
@@ -522,7 +567,7 @@ def _add_slopes(state: MixerState, work: Workspace, streams: Ints, symbols: Ints
     first, second = len(state.orders) + 1, len(state.orders) + 1 + SYMBOLS
     for k in range(BITS):
         for j in range(len(streams)):
-            node, last = work.nodes[j, k], state.history[streams[j], REACH - 1] % SYMBOLS
+            node, last = work.nodes[k, j], work.two[j] % SYMBOLS
             error = (((symbols[j] >> (BITS - 1 - k)) & 1) << LOGISTIC_BITS) - work.probability[k, j]
             state.bias_one[last * SYMBOLS + node] += error * BIAS_RATES[0]
             state.bias_two[work.bias[k, j]] += error * BIAS_RATES[1]
@@ -566,16 +611,13 @@ def _count_bits(state: MixerState, work: Workspace, symbols: Ints) -> Any:
     touched = 0
     for k in range(BITS):
         for j in range(len(symbols)):
-            bit = ((symbols[j] >> (BITS - 1 - k)) & 1) << TRIAL_BITS
+            one = (((symbols[j] >> (BITS - 1 - k)) & 1) << 32) + 1
             for o in range(len(state.salt)):
                 which = work.state[k, j, o]
-                if which != o * STATES:  # else the context is new
-                    state.hits[which] += bit
-                    state.trials[which] += 1 << TRIAL_BITS
-                    if not work.touched[which]:
-                        work.touched[which] = 1
-                        work.states[touched] = which
-                        touched += 1
+                came = work.came[which]
+                work.states[touched] = which
+                touched += 1 if came == 0 else 0
+                work.came[which] = came + one
     return touched
 
 
@@ -584,7 +626,12 @@ def _update_maps(state: MixerState, lookups: Lookups, work: Workspace, touched: 
     """`ContextMixer._update_maps`, of the states that `_count_bits` touched."""
     for place in range(touched):
         which = work.states[place]
-        work.touched[which] = 0
+        came = work.came[which]
+        work.came[which] = 0
+        if which % STATES == 0:  # the context is new
+            continue
+        state.hits[which] += (came >> 32) << TRIAL_BITS
+        state.trials[which] += (came & 0xFFFFFFFF) << TRIAL_BITS
         if state.trials[which] > MOST_TRIALS << TRIAL_BITS:
             state.hits[which] >>= 1
             state.trials[which] >>= 1
@@ -594,49 +641,38 @@ def _update_maps(state: MixerState, lookups: Lookups, work: Workspace, touched: 
 
 
 @compiled
-def _count(state: MixerState, lookups: Lookups, work: Workspace, symbols: Ints) -> None:
+def _count(lookups: Lookups, work: Workspace, symbols: Ints) -> None:
     """`ContextMixer._count`"""
-    work.counted[:] = 0
-    for o in range(len(state.salt)):
+    for o in range(len(work.slot)):
         for j in range(len(symbols)):
-            slot = work.slot[o, j]
-            if _is_first(work.counted, slot):
-                _count_symbol(work.row[o, j], symbols[j])
-                for i in range(WORDS):
-                    lookups.words[slot, i] = work.words[o, j, i]
+            slot, symbol = work.slot[o, j], np.uint64(symbols[j])
+            # Counting changes a row: one that is as it was read is counted in for the first time.
+            if lookups.words[slot, 0] == work.head[o, j] and lookups.words[slot, 1] == work.tail[o, j]:
+                ways, counts = _row(work, o, j)
+                ways, counts = _counted(ways, counts, symbol)
+                lookups.words[slot, 0] = work.hash[o, j] | (ways << U16)
+                lookups.words[slot, 1] = (ways >> U48) | (counts << U8)
 
 
 @inlined
-def _is_first(counted: Ints, slot: Any) -> Any:
-    """Add a slot to a set, by open addressing, as the number plus 1. Returns whether it was not there."""
-    most = len(counted) - 1
-    place = (slot * SHORT_HASH >> 7) & most
-    while counted[place] and counted[place] != slot + 1:
-        place = (place + 1) & most
-    if counted[place]:
-        return False
-    counted[place] = slot + 1
-    return True
+def _counted(ways: Any, counts: Any, symbol: Any) -> Any:
+    """Return a row in which a symbol is counted and comes first; a new one takes the place of the rarest."""
+    differ, some = ways ^ (symbol * EACH), ((counts & LOWER) + LOWER) | counts
+    found = ~(((differ & LOWER) + LOWER) | differ) & some & ~LOWER & SEVEN  # the upper bit of its way, 0 if it is new
+    upto = _rarest(counts) if found == NOTHING else ((found & (~found + ONE)) << ONE) - ONE  # all bits of ways up to it
+    times = ((counts & upto & ~(upto >> U8)) * EACH) >> U56
+    if found != NOTHING and times == ALL:
+        counts, times = (counts >> ONE) & LOWER, times >> ONE
+    times = times + ONE if found != NOTHING else ONE
+    return (ways & ~upto) | ((ways << U8) & upto) | symbol, (counts & ~upto) | ((counts << U8) & upto) | times
 
 
 @inlined
-def _count_symbol(row: Bytes, symbol: Any) -> None:
-    """Count a symbol in the row of a context, and put it first; a new one takes the place of the rarest, the last of
-    equal ones.
-    """
-    way, known, least = 0, False, np.int64(MOST_COUNT + 1)
-    for i in range(WAYS):
-        times = np.int64(row[TAG + WAYS + i])
-        if times and row[TAG + i] == symbol:
-            way, known = i, True
-            break
-        if times <= least:
-            way, least = i, times
-    if known and row[TAG + WAYS + way] == MOST_COUNT:
-        for i in range(WAYS):
-            row[TAG + WAYS + i] >>= 1
-    times = np.int64(row[TAG + WAYS + way]) + 1 if known else np.int64(1)
-    for i in range(way, 0, -1):
-        row[TAG + i] = row[TAG + i - 1]
-        row[TAG + WAYS + i] = row[TAG + WAYS + i - 1]
-    row[TAG], row[TAG + WAYS] = symbol, times
+def _rarest(counts: Any) -> Any:
+    """Return the bits of all ways up to that of the rarest symbol, the last of equal ones."""
+    upto, least, way = SEVEN, counts >> U48, U48
+    while least != NOTHING and way != NOTHING:
+        way -= U8
+        if (counts >> way) & ALL < least:
+            least, upto = (counts >> way) & ALL, (U256 << way) - ONE
+    return upto

@@ -82,7 +82,7 @@ class MixerState(NamedTuple):
     salt: NDArray[np.uint64]  # of the hashes of each context, for streams' own ones another for each stream [O, L]
     hits: Ints  # ones that came in each state of each context's adaptive map [O STATES]
     trials: Ints  # bits that came in it [O STATES]
-    predictions: Ints  # what hits / trials amount to as logits, 0 where a context is new [O STATES]
+    predictions: NDArray[np.int16]  # what hits / trials amount to as logits, 0 where a context is new [O STATES]
     weights: Ints  # of the network, the contexts and a constant, in each set [B + 1 + 2 SYMBOLS + PLACE_SETS, O + 2]
     decisions: Ints  # bits that each set was used for [B + 1 + 2 SYMBOLS + PLACE_SETS]
     bias_one: Ints  # by last byte and node [SYMBOLS SYMBOLS]
@@ -123,7 +123,7 @@ def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS) -> MixerSt
         salt=np.concatenate([salt, np.repeat(SALT + places[:, None], streams, 1)]).astype(np.uint64) * np.uint64(HASH),
         hits=np.floor(first * float(FIRST_TRIALS << TRIAL_BITS)).astype(np.int64).ravel(),
         trials=np.full(count * STATES, FIRST_TRIALS << TRIAL_BITS, np.int64),
-        predictions=np.zeros(count * STATES, np.int64),
+        predictions=np.zeros(count * STATES, np.int16),
         weights=weights,
         decisions=np.zeros(len(weights), np.int64),
         bias_one=np.zeros(SYMBOLS * SYMBOLS, np.int64),
