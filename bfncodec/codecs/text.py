@@ -21,7 +21,7 @@ from bfncodec.codecs.streams import SYMBOLS, Batch, Part, Predictor, Sizes, batc
 from bfncodec.codecs.threads import Team
 from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_intervals
-from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
+from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_in_order
 from bfncodec.coding.mixing.state import BITS
 from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, SymbolSource, information
 from bfncodec.flow import CodeLength, Comb, StepCosts
@@ -259,11 +259,8 @@ def _mixed_intervals(
     """Bits of observed symbols [n] under p_O, weights [n, 256], mixed with context models: step after step, the first
     bit of all slots, then the second.
     """
-    edges = np.flatnonzero(np.diff(step, prepend=-1, append=-1)).tolist()
-    chances = [mixer.encode(weights[a:b], slot[a:b], symbols[a:b]).ravel() for a, b in itertools.pairwise(edges)]
-    bits = [bits_of(symbols[a:b]).ravel() for a, b in itertools.pairwise(edges)]
-    empty = np.zeros(0, np.int64)
-    return bit_intervals(np.concatenate([empty, *chances]), np.concatenate([empty, *bits]))
+    edges = np.flatnonzero(np.diff(step, prepend=-1, append=-1))
+    return bit_intervals(mixer.encode_steps(weights, slot, symbols, edges), bits_in_order(symbols, edges))
 
 
 def _decode_symbols(

@@ -391,6 +391,9 @@ def test_contexts_learn_the_same(text: list[bytes], weights: list[Any]) -> None:
         part = bit_intervals(ones.ravel(), bits_of(column[streams]).ravel())
         encoder.encode_intervals(part.below, part.frequency, part.symbol, 2)
     assert state(second) == state(first)
+    together, edges = CompiledMixer(columns.size, count), np.cumsum([0, *(len(lanes) for _, lanes, _ in sent)])
+    together.encode_steps(*map(np.concatenate, zip(*sent, strict=True)), edges)
+    assert state(together) == state(first)
     code = encoder.finish()
     for whole in (False, True):  # bit by bit, and a step at a time
         decoder, third = RangeDecoder(code), CompiledMixer(columns.size, count)

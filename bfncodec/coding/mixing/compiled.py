@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bfncodec.coding.mixing.contexts import ContextMixer, Read, bits_of
+from bfncodec.coding.mixing.contexts import ContextMixer, Read
 from bfncodec.coding.mixing.places import (
     AGREED,
     ENDS,
@@ -138,8 +138,14 @@ class CompiledMixer(ContextMixer):
 
     def encode(self, weight: Ints32, streams: Ints, symbols: Ints) -> Ints:
         """Implements `ContextMixer.encode`."""
-        _encode(*self._arrays, weight, streams, symbols, bits_of(symbols))
-        return self._work.probability[:, : len(streams)] << (PRECISION - LOGISTIC_BITS)
+        edges = np.array([0, len(streams)])
+        return self.encode_steps(weight, streams, symbols, edges).reshape(BITS, -1)
+
+    def encode_steps(self, weight: Ints32, streams: Ints, symbols: Ints, edges: Ints) -> Ints:
+        """Implements `ContextMixer.encode_steps`."""
+        ones = np.empty(BITS * len(streams), np.int64)
+        _encode(*self._arrays, weight, streams, symbols, edges, ones)
+        return ones
 
     def decode(self, weight: Ints32, streams: Ints, read: Read) -> Ints:
         """Implements `ContextMixer.decode`."""
@@ -207,14 +213,26 @@ def _workspace(state: MixerState, streams: int) -> Workspace:
 
 @compiled
 def _encode(
-    state: MixerState, lookups: Lookups, work: Workspace, weight: Ints32, streams: Ints, symbols: Ints, bits: Ints
+    state: MixerState,
+    lookups: Lookups,
+    work: Workspace,
+    weight: Ints32,
+    streams: Ints,
+    symbols: Ints,
+    edges: Ints,
+    ones: Ints,
 ) -> None:
-    """Take a whole step whose symbols are known, as one call: each call unpacks all arrays of its tuples."""
-    _contexts(state, lookups, work, weight, streams)
-    for k in range(BITS):
-        _predict(state, lookups, work, weight, streams, k)
-        _condition(work, bits[k])
-    _update(state, lookups, work, streams, symbols)
+    """Take whole steps whose symbols are known, as one call: each call unpacks all arrays of its tuples."""
+    for step in range(len(edges) - 1):
+        first, last = edges[step], edges[step + 1]
+        own = weight[first:last]
+        _contexts(state, lookups, work, own, streams[first:last])
+        for k in range(BITS):
+            _predict(state, lookups, work, own, streams[first:last], k)
+            for j in range(last - first):
+                ones[BITS * first + k * (last - first) + j] = work.probability[k, j] << (PRECISION - LOGISTIC_BITS)
+                _go_down(work, j, (symbols[first + j] >> (BITS - 1 - k)) & 1)
+        _update(state, lookups, work, streams[first:last], symbols[first:last])
 
 
 @compiled

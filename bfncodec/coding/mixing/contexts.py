@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -109,6 +110,19 @@ def bits_of(symbols: Ints) -> Ints:
     return (symbols >> (_LEFT - 1)) & 1
 
 
+def bits_in_order(symbols: Ints, edges: Ints) -> Ints:
+    """The bits of the symbols of several steps in coding order: step after step, all first bits, then all second ones.
+
+    edges: see `ContextMixer.encode_steps`. Returns int64 [BITS L].
+    """
+    counts = np.diff(edges)
+    first, count = edges[:-1].repeat(counts), counts.repeat(counts)
+    place = np.arange(len(symbols)) - first + BITS * first + count * (BITS - _LEFT)
+    found = np.empty(BITS * len(symbols), np.int64)
+    found[place] = bits_of(symbols)
+    return found
+
+
 def bit_intervals(ones: Ints, bit: Ints) -> Intervals:
     """Intervals of known bits, for the encoder. ones: frequencies of a 1 among `total(2)`; both int64 [N]"""
     zeros = total(2) - ones
@@ -158,6 +172,15 @@ class ContextMixer:
         predicted = self._predict(contexts, _LEFT, (symbols + SYMBOLS) >> _LEFT, seen - ones, ones, latest)
         self._update(contexts, predicted, symbols)
         return predicted.probability << (PRECISION - LOGISTIC_BITS)
+
+    def encode_steps(self, weight: Ints32, streams: Ints, symbols: Ints, edges: Ints) -> Ints:
+        """Learn the symbols of several steps, behind each other, as `encode` does.
+
+        edges: where each step begins, and where the last one ends, int64 [steps + 1]. Returns the frequencies of all
+        steps behind each other, of each one those of all its first bits, then the second ones, int64 [BITS L].
+        """
+        found = [self.encode(weight[a:b], streams[a:b], symbols[a:b]).ravel() for a, b in pairwise(edges.tolist())]
+        return np.concatenate([np.zeros(0, np.int64), *found])
 
     def decode(self, weight: Ints32, streams: Ints, read: Read) -> Ints:
         """Inverse of `encode`: the symbols [L] whose bits `read` gives, one call for each bit."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bfncodec.coding.mixing.contexts import ContextMixer, bit_frequencies, bit_intervals, bits_of
+from bfncodec.coding.mixing.contexts import ContextMixer, bit_frequencies, bit_intervals, bits_in_order, bits_of
 from bfncodec.coding.mixing.first import FIRST_BITS, first_weights
 from bfncodec.coding.mixing.state import (
     BITS,
@@ -151,6 +152,22 @@ def test_streams_without_a_symbol() -> None:
     assert mixer.decode(uniform(0), nobody, lambda ones: ones).shape == (0,)
     assert mixer.encode(uniform(0), nobody, nobody).shape == (BITS, 0)
     assert state(mixer) == before
+
+
+def test_steps_behind_each_other_are_those_one_by_one() -> None:
+    """Of which some have other streams, and one none."""
+    alive = [np.array(found, np.int64) for found in ([0, 1, 2], [2, 0], [], [1], [0, 1, 2])]
+    edges = np.cumsum([0, *map(len, alive)])
+    rng, streams = np.random.default_rng(0), np.concatenate(alive)
+    symbols, weight = rng.integers(0, 256, len(streams)), rng.integers(1, 1 << 21, (len(streams), 256)).astype(np.int32)
+    first, second = ContextMixer(100, 3), ContextMixer(100, 3)
+    ones, bits = [], []
+    for a, b in pairwise(edges.tolist()):
+        ones += first.encode(weight[a:b], streams[a:b], symbols[a:b]).ravel().tolist()
+        bits += bits_of(symbols[a:b]).ravel().tolist()
+    assert second.encode_steps(weight, streams, symbols, edges).tolist() == ones
+    assert state(second) == state(first)
+    assert bits_in_order(symbols, edges).tolist() == bits
 
 
 # --- what it is worth ---------------------------------------------------------------------------
