@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from bfncodec.codecs.sources import CodecSource, Models
@@ -32,7 +33,7 @@ from bfncodec.runtime.arguments import (
     whole_number,
 )
 from bfncodec.runtime.progress import Progress
-from bfncodec.segments.assemble import Damage, decode_frame
+from bfncodec.segments.assemble import Damage, Decoding, decode_frame
 from bfncodec.segments.description import Description, describe_file
 from bfncodec.segments.encode import encode_frame
 from bfncodec.segments.policy import DEFAULT_POLICY, Policy
@@ -138,7 +139,7 @@ def compress(
     cut = whole_number(block, "block") if lines else None
     blob = encode_frame(content, model, source, progress, level, preview, cut, policy)
     if verify:
-        _verify(blob, given, source)
+        _verify(Decoding(blob, OF_WRITERS), given, source)
     return blob
 
 
@@ -220,7 +221,8 @@ def compress_many(
     blobs = run_together([partial(compress, data, model, **options) for data in given], source)
     if verify:
         pairs = zip(blobs, given, strict=True)
-        run_together([partial(_verify, blob, _stripped(data) if strip else data) for blob, data in pairs], source)
+        wanted = ((Decoding(blob, OF_WRITERS), _stripped(data) if strip else data) for blob, data in pairs)
+        run_together([partial(_verify, *of_one) for of_one in wanted], source)
     return blobs
 
 
@@ -242,8 +244,25 @@ def decompress_many(
     wanted = [None] * len(given) if crops is None else list(crops)
     if len(wanted) != len(given):
         raise InputError(f"expected as many regions as compressed files, {len(given)}, found {len(wanted)}")
+    check_type(limits, Limits, "limits")
     pairs = zip(given, wanted, strict=True)
-    return run_together([partial(decompress, blob, crop=crop, limits=limits) for blob, crop in pairs], source)
+    return run_together([_Decompressing(blob, crop, limits) for blob, crop in pairs], source)
+
+
+@dataclass(frozen=True)
+class _Decompressing:
+    """A task that returns an object, as :func:`decompress` does, but opens its file in its first run alone."""
+
+    blob: Any
+    crop: Crop | None
+    limits: Limits | None
+
+    def __call__(self, *, codecs: CodecSource) -> Any:
+        return object_of(self._decoding(codecs=codecs))
+
+    @cached_property
+    def _decoding(self) -> Decoding:
+        return Decoding(bytes_of(self.blob), self.limits, part_of(self.crop, None))
 
 
 # ---- without decoding -------------------------------------------------------------------------
@@ -323,10 +342,10 @@ def _content_of(data: Any, model: str, codecs: CodecSource) -> Content:
     return folder_of(files, picture_shape(codecs.named(model).capabilities.item_shape, model))
 
 
-def _verify(blob: bytes, given: Any, codecs: CodecSource) -> None:
+def _verify(decoding: Decoding, given: Any, codecs: CodecSource) -> None:
     """Raise OutputError unless a file decodes to what was given: the object itself, not what was read in it."""
     try:
-        same = same_object(given, object_of(decode_frame(blob, codecs, limits=OF_WRITERS)))
+        same = same_object(given, object_of(decoding(codecs=codecs)))
     except BfncodecError as error:
         raise OutputError(f"what was made does not decode ({error}): keep the data, and please report this") from error
     if not same:

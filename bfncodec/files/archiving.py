@@ -13,7 +13,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
-from bfncodec.api import CodecSource, Models, compress, decompress
+from bfncodec.api import CodecSource, Models, compress
 from bfncodec.content.items import Whole, check_names
 from bfncodec.content.objects import content_of_array, object_of, same_object
 from bfncodec.errors import BfncodecError, DamagedError, InputError, OutputError
@@ -22,7 +22,7 @@ from bfncodec.files.atomic import check_target, place, write_like
 from bfncodec.files.data import encode_data, taken
 from bfncodec.files.options import Options
 from bfncodec.files.sources import opened, read
-from bfncodec.files.verify import verify
+from bfncodec.files.verify import verify_decoded
 from bfncodec.format.container import copied, unpack
 from bfncodec.format.cuts import NOWHERE
 from bfncodec.format.extras import Tag
@@ -32,7 +32,7 @@ from bfncodec.format.wire import Source
 from bfncodec.runtime.arguments import check_codecs, check_type, path_of
 from bfncodec.runtime.progress import SILENT, Reporter
 from bfncodec.segments.archiving import ItemWriter
-from bfncodec.segments.assemble import decode_frame
+from bfncodec.segments.assemble import Decoding
 from bfncodec.segments.encode import encode_frame
 from bfncodec.segments.together import run_together
 
@@ -245,7 +245,7 @@ class _Task(Protocol):
 
     def encode(self, *, codecs: CodecSource) -> bytes: ...
 
-    def check(self, file: bytes, *, codecs: CodecSource) -> None: ...
+    def check(self, decoding: Decoding, *, codecs: CodecSource) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -259,8 +259,8 @@ class _Object:
         model, level, policy = self.options.model, self.options.level, self.options.policy
         return compress(self.item, model, level=level, verify=False, codecs=codecs, policy=policy)
 
-    def check(self, file: bytes, *, codecs: CodecSource) -> None:
-        _compare(self.item, lambda: decompress(file, codecs=codecs, limits=OF_WRITERS))
+    def check(self, decoding: Decoding, *, codecs: CodecSource) -> None:
+        _compare(self.item, lambda: object_of(decoding(codecs=codecs)))
 
 
 @dataclass(frozen=True)
@@ -273,9 +273,8 @@ class _Data:
     def encode(self, *, codecs: CodecSource) -> bytes:
         return encode_data(self.data, self.options, codecs)[0]
 
-    def check(self, file: bytes, *, codecs: CodecSource) -> None:
-        content = decode_frame(file, codecs, limits=OF_WRITERS)
-        verify(file, content, codecs, None, taken(self.data, self.options))
+    def check(self, decoding: Decoding, *, codecs: CodecSource) -> None:
+        verify_decoded(lambda: decoding(codecs=codecs), None, taken(self.data, self.options))
 
 
 @dataclass(frozen=True)
@@ -300,8 +299,8 @@ class _Stack:
             content_of_array(self.array), self.options.model, codecs, level=self.options.level, policy=policy
         )
 
-    def check(self, file: bytes, *, codecs: CodecSource) -> None:
-        _compare(self.array, lambda: object_of(decode_frame(file, codecs, limits=OF_WRITERS)))
+    def check(self, decoding: Decoding, *, codecs: CodecSource) -> None:
+        _compare(self.array, lambda: object_of(decoding(codecs=codecs)))
 
 
 def _task(item: Any, options: Options) -> _Task:
@@ -366,7 +365,8 @@ def _chunks(
 def _encoded(tasks: Sequence[_Task], writer: ItemWriter, options: Options) -> list[bytes]:
     files = run_together([task.encode for task in tasks], writer.codecs)
     if options.verify:
-        run_together([partial(task.check, file) for task, file in zip(tasks, files, strict=True)], writer.codecs)
+        pairs = zip(tasks, files, strict=True)
+        run_together([partial(task.check, Decoding(file, OF_WRITERS)) for task, file in pairs], writer.codecs)
     return files
 
 

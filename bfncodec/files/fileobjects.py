@@ -15,7 +15,7 @@ from bfncodec.files.sources import read
 from bfncodec.format.frame import SUFFIX
 from bfncodec.format.limits import Limits
 from bfncodec.runtime.arguments import check_codecs, check_type, path_of
-from bfncodec.segments.assemble import decode_frame
+from bfncodec.segments.assemble import Decoding
 from bfncodec.segments.together import run_together
 
 __all__ = ["FolderOfFiles"]
@@ -52,12 +52,12 @@ class FolderOfFiles:
     def read(self, numbers: Iterable[int]) -> list[Any]:
         """Return several objects, decoded together. Errors say which file they are of."""
         paths = [self.paths[number] for number in numbers]
-        tasks = [partial(_decoded, path, read(path), self._limits) for path in paths]
+        tasks = [partial(_decoded, path, Decoding(read(path), self._limits)) for path in paths]
         return [array_or_object(content, self.arrays) for content in run_together(tasks, self._codecs)]
 
 
-def _decoded(path: Path, blob: bytes, limits: Limits | None, *, codecs: CodecSource) -> Any:
+def _decoded(path: Path, decoding: Decoding, *, codecs: CodecSource) -> Any:
     try:
-        return decode_frame(blob, codecs, limits=limits)
+        return decoding(codecs=codecs)
     except BfncodecError as error:
         raise error.within(str(path)) from error

@@ -29,8 +29,9 @@ from bfncodec.files.data import (
 from bfncodec.files.options import Options, Result, size_of
 from bfncodec.files.sources import Identity, read_known
 from bfncodec.files.transfer import place_decoded, place_made
-from bfncodec.files.verify import verify
-from bfncodec.segments.assemble import Opened
+from bfncodec.files.verify import verify_decoded
+from bfncodec.format.limits import OF_WRITERS
+from bfncodec.segments.assemble import Decoding, Opened
 from bfncodec.segments.description import describe_opened
 from bfncodec.segments.together import run_together
 
@@ -71,11 +72,16 @@ def compress_together(
     if options.verify:
         sources = [taken(each.data, options) for each in found]
         pairs = zip(made, sources, strict=True)
-        run_together([partial(verify, *of_one, source=source) for of_one, source in pairs], codecs)
+        wanted = ((Decoding(blob, OF_WRITERS), content, source) for (blob, content), source in pairs)
+        run_together([partial(_verify, *of_one) for of_one in wanted], codecs)
     return {
         each.source: partial(place_made, each.source, each.target, options, each.data, each.known, *of_one)
         for each, of_one in zip(found, made, strict=True)
     }
+
+
+def _verify(decoding: Decoding, content: Content, source: bytes, *, codecs: CodecSource) -> None:
+    verify_decoded(lambda: decoding(codecs=codecs), content, source)
 
 
 def _plain_files(places: Sequence[tuple[Path, Path]], options: Options, codecs: CodecSource) -> list[_Plain]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from bfncodec.api import CodecSource
 from bfncodec.content.types import Content, same_content
@@ -13,7 +13,7 @@ from bfncodec.images.files import same_file
 from bfncodec.runtime.progress import SILENT, Reporter
 from bfncodec.segments.assemble import decode_frame
 
-__all__ = ["verify"]
+__all__ = ["verify", "verify_decoded"]
 
 
 def verify(
@@ -29,9 +29,19 @@ def verify(
     byte where the compressed file says so. Otherwise picture files must have the same pixels, decoded by
     something else than what wrote them, and the same metadata.
     """
+    verify_decoded(lambda: decode_frame(blob, codecs, (reporter or SILENT).advance, OF_WRITERS), content, source)
+
+
+def verify_decoded(
+    decode: Callable[[], Content], content: Content | None, source: bytes | Mapping[str, bytes] | None = None
+) -> None:
+    """Raise OutputError unless what `decode` returns is the content, and becomes the source again: see :func:`verify`.
+
+    content: None where the source alone is compared.
+    """
     try:
-        found = decode_frame(blob, codecs, (reporter or SILENT).advance, OF_WRITERS)
-        same = same_content(content, found)
+        found = decode()
+        same = content is None or same_content(content, found)
         same = same and (source is None or _becomes(found, source))
     except BfncodecError as error:
         raise OutputError(f"what was written does not decode ({error}): please report this") from error

@@ -173,11 +173,13 @@ def _joinable_head(peek: Peek) -> _Start | None:
     """
     found = peek(LONGEST_COMPACT + _LONGEST_HEAD)
     reader, flags = Reader(found, CODED_CHECK), read_start(found)
+    if flags >> 3 & 3 not in (Kind.BYTES, Kind.STR):
+        return None
     coded, _, blocks = reader.uint16("a checksum"), reader.uint16("a checksum"), read_blocks(reader, flags)
     if Method(flags >> 1 & 3) is Method.MODEL:
         reader.take(MODEL_BYTES, "model identity")
     tags = skim_tags(reader) if flags & 1 else set()
-    if flags >> 3 & 3 not in (Kind.BYTES, Kind.STR) or tags & _APART:
+    if tags & _APART:
         return None
     sizes, start = payload_sizes(blocks), reader.offset
     return _Start(coded, range(start + sizes[0], start + sizes[-1] + 1))

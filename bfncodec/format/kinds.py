@@ -101,24 +101,24 @@ class Mode(IntEnum):
     RGBA16 = 8
     LA16 = 9
 
-    @property
+    @cached_property
     def pil(self) -> str:
         """Name that Pillow uses, or would use."""
         wide = {Mode.I16: "I;16", Mode.RGB16: "RGB;16", Mode.RGBA16: "RGBA;16", Mode.LA16: "LA;16"}
         return (wide | {Mode.BILEVEL: "1"}).get(self, self.name)
 
-    @property
+    @cached_property
     def channels(self) -> int:
         """Samples of a pixel."""
         colours = {Mode.RGB: 3, Mode.RGB16: 3, Mode.RGBA: 4, Mode.RGBA16: 4, Mode.LA: 2, Mode.LA16: 2}
         return colours.get(self, 1)
 
-    @property
+    @cached_property
     def is_wide(self) -> bool:
         """Samples have 16 bits."""
         return self in (Mode.I16, Mode.RGB16, Mode.RGBA16, Mode.LA16)
 
-    @property
+    @cached_property
     def has_alpha(self) -> bool:
         """The last channel is opacity."""
         return self in (Mode.RGBA, Mode.LA, Mode.RGBA16, Mode.LA16)

@@ -7,12 +7,13 @@ at least 4 KiB and at most 64 MiB, so it need not be written.
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 from bfncodec.errors import DamagedError
 from bfncodec.format.wire import Reader, Source, varint
 
-__all__ = ["MAX_RATIO", "SLOWEST", "pack", "unpack", "unpack_first"]
+__all__ = ["MAX_RATIO", "SLOWEST", "is_hopeless", "pack", "unpack", "unpack_first"]
 
 MAX_RATIO = 16_384  # content bytes per stream byte; LZMA itself ends at about 7,000
 SLOWEST = 9 | 1 << 31
@@ -21,6 +22,9 @@ _PIECE = 1 << 16  # bytes of a stream that are read at once
 _SMALL = 1 << 16  # below this, trying every variant costs nothing worth mentioning
 _VARIANTS = ((3, 0, 2), (0, 0, 0), (3, 1, 1))  # lc, lp, pb: general, short text, 16-bit samples
 _SLACK = 1.5  # times the smallest stream that the general one may be; of 2,500 pieces of pictures it was 1.21 at most
+_DEFLATE_SLACK = ((0.1, 3.0), (0.7, 2.0), (float("inf"), 1.5))
+"""Times the smallest stream that deflate's may be, by the bytes for each of the content up to which that holds: of
+3,300 pieces of photos, screenshots, icons and sprites it was 2.44, 1.90 and 1.32 at most."""
 
 
 def pack(data: bytes, preset: int = SLOWEST, beat: int | None = None) -> bytes:
@@ -34,6 +38,15 @@ def pack(data: bytes, preset: int = SLOWEST, beat: int | None = None) -> bytes:
     if beat is None or len(streams[0]) <= _SLACK * beat:
         streams += [_stream(data, variant, preset) for variant in others]
     return varint(len(data)) + min(streams, key=len)
+
+
+def is_hopeless(samples: bytes, beat: int) -> bool:
+    """Return whether deflate, in a seventh of the time, says that no stream makes samples smaller than so many bytes.
+
+    samples: of a picture, of 8 bits.
+    """
+    size = len(zlib.compress(samples, 9))
+    return size > beat * next(slack for rate, slack in _DEFLATE_SLACK if size <= rate * len(samples))
 
 
 def _stream(data: bytes, variant: tuple[int, int, int], preset: int) -> bytes:

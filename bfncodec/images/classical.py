@@ -50,6 +50,8 @@ def encode_tile(pixels: Pixels, mode: Mode, beat: int | None = None, search: Sea
     sides = varint(pixels.shape[0]) + varint(pixels.shape[1])
     samples = to_samples(pixels, mode)
     try_lzma = len(samples) <= _SMALL or (beat is None and (search != FAST or mode in INDEXED))
+    if try_lzma and beat is not None and not mode.is_wide:
+        try_lzma = not lzmaraw.is_hopeless(samples, beat)
     squeezed = lzmaraw.pack(samples, beat=beat) if try_lzma else b""
     vp8l = encode_vp8l(pixels, mode, beat, search, noise=len(squeezed) > len(samples))
     choices = [(Method.STORED, sides + samples), (Method.PICTURE, vp8l)]

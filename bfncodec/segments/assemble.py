@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from bfncodec.codecs.sources import CodecSource
@@ -34,7 +34,7 @@ from bfncodec.runtime.progress import Progress, silent
 from bfncodec.segments.decode import decode
 from bfncodec.segments.together import run_together
 
-__all__ = ["Damage", "Opened", "decode_content", "decode_frame", "decode_items", "open_file"]
+__all__ = ["Damage", "Decoding", "Opened", "decode_content", "decode_frame", "decode_items", "open_file"]
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,25 @@ def _not_joinable(place: int) -> InputError:
     return InputError(
         f"several files one after the other, the second from byte {place} on: only files of bytes and text are read so"
     )
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """A task of :func:`run_together` that returns the content of a file, which is opened once, in its first run.
+
+    Arguments and errors as for :func:`decode_frame`.
+    """
+
+    blob: Source
+    limits: Limits | None = None
+    part: Part | None = None
+
+    def __call__(self, *, codecs: CodecSource) -> Content:
+        return decode_content(self._opened, codecs, part=self.part)
+
+    @cached_property
+    def _opened(self) -> Opened:
+        return open_file(self.blob, self.limits, part=self.part)
 
 
 # ---- decoding ---------------------------------------------------------------------------------

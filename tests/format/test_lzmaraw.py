@@ -43,3 +43,10 @@ def test_a_size_to_be_undercut_changes_no_stream_that_comes_near_it() -> None:
     smallest = lzmaraw.pack(data)
     assert lzmaraw.pack(data, beat=len(smallest)) == smallest
     assert len(smallest) < len(lzmaraw.pack(data, beat=len(smallest) // 4))
+
+
+def test_deflate_says_whether_a_size_is_out_of_reach() -> None:
+    data = b"".join(b"%d " % (k * k % 977) for k in range(300))
+    smallest = len(lzmaraw.pack(data))
+    assert not lzmaraw.is_hopeless(data, smallest)
+    assert lzmaraw.is_hopeless(data, smallest // 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -15,7 +16,10 @@ from PIL import Image
 import bfncodec
 from bfncodec.codecs.sources import CodecSource
 from bfncodec.errors import DamagedError, InputError
+from bfncodec.files.archiving import FileItem, write_archive
+from bfncodec.files.options import Options
 from bfncodec.runtime.threads import torch_threads
+from bfncodec.segments.assemble import Decoding
 from bfncodec.segments.policy import Policy
 from bfncodec.segments.together import run_together
 from support.doubles import FakeCodec, FakeModels, FakeModelsAndArchive, noise
@@ -119,6 +123,24 @@ def test_tasks_are_finished_side_by_side() -> None:
         assert len(run_together([partial(task, number) for number in range(2)], FakeModels())) == 2
 
 
+def test_files_are_opened_once() -> None:
+    """Tasks are run twice, but the checksums of a file need not be."""
+    blobs = bfncodec.compress_many(PICTURES, "photo", codecs=FakeModels())
+    alone, beside = ([Reads(blob) for blob in blobs[:count]] for count in (1, 2))
+    for files in (alone, beside):
+        run_together([Decoding(file) for file in files], FakeModels())
+    assert beside[0].asked == alone[0].asked
+
+
+def test_files_in_an_archive_are_verified_in_one_call(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    for path, pixels in zip(paths, PICTURES, strict=False):
+        Image.fromarray(pixels).save(path)
+    models = CountingModels()
+    write_archive(tmp_path / "a.bfn", map(FileItem, paths), Options(model="photo"), models)
+    assert models.calls == ["photo", "photo"]
+
+
 # ---- errors -----------------------------------------------------------------------------------
 
 
@@ -149,7 +171,17 @@ def test_nothing_at_all() -> None:
     assert bfncodec.decompress_many(iter([])) == []
 
 
-# ---- codecs that count ------------------------------------------------------------------------
+# ---- files and codecs that count ------------------------------------------------------------------------
+
+
+class Reads(bytes):
+    """Bytes that count how often the first two are asked for."""
+
+    asked = 0
+
+    def __getitem__(self, span: Any) -> Any:
+        self.asked += span == slice(None, 2)
+        return super().__getitem__(span)
 
 
 class CountingModels(FakeModels):
