@@ -76,6 +76,11 @@ class Sizes:
     small: int = 1 << 12
 
 
+ON_A_GPU = Sizes(batch=1 << 24, block=1 << 17)
+"""On a GPU whatever starts should be large: it all happens at once."""
+ENCODERS = 4  # threads that keep a GPU busy: while it works for one, others prepare pixels and code intervals
+
+
 class ImageCodec(ModelCodec[Image]):
     """uint8 [H, W, 3] images, any size from 1 x 1, and grey ones, [H, W, 1], where the model knows them.
 
@@ -87,6 +92,7 @@ class ImageCodec(ModelCodec[Image]):
 
     def __init__(self, info: ModelInfo, tensors: Tensors, device: str) -> None:
         self.info, self.device = info, device
+        self.sizes = Sizes() if device == "cpu" else ON_A_GPU
         self.channels: tuple[int, ...] = tuple(info.config.get("channels", (3,)))
         if not self.channels or not set(self.channels) <= {1, 3}:
             raise ValueError(f"expected channels of 1 and 3, found {list(self.channels)}")
@@ -160,7 +166,7 @@ class ImageCodec(ModelCodec[Image]):
     def _encode_turned(self, xs: Sequence[Image], orientation: int, progress: Progress) -> list[bytes]:
         turned = [turn(x, orientation) for x in xs]
 
-        threads = self._threads()
+        threads = threads_here() if self.device == "cpu" else min(ENCODERS, threads_here())
 
         def work(group: list[int], report: Progress) -> list[bytes]:
             alone = len(group) == len(turned)
@@ -169,9 +175,6 @@ class ImageCodec(ModelCodec[Image]):
         bodies = self._in_groups(work, [x.shape for x in turned], progress, threads)
         heads = [ImageHead(x.shape[0], x.shape[1], x.shape[2], orientation) for x in xs]
         return [head.write() + body for head, body in zip(heads, bodies, strict=True)]
-
-    def _threads(self) -> int:
-        return threads_here() if self.device == "cpu" else 1
 
     def _in_groups(
         self,
@@ -215,7 +218,7 @@ class ImageCodec(ModelCodec[Image]):
         self, shapes: Sequence[tuple[int, int, int]], sources: Sequence[SymbolSource], progress: Progress
     ) -> list[Image]:
         """The images of these shapes that sources of symbols, one for each, give."""
-        threads = self._threads()
+        threads = threads_here() if self.device == "cpu" else 1
 
         def work(group: list[int], report: Progress) -> list[Image]:
             return self._decode([sources[i] for i in group], [shapes[i] for i in group], report)

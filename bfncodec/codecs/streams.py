@@ -10,13 +10,14 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.codecs.threads import Team
 from bfncodec.flow import Comb
-from bfncodec.networks.protocol import SymbolNetwork, SymbolState
+from bfncodec.networks.protocol import IntervalState, SymbolNetwork, SymbolState
 from bfncodec.runtime.arrays import Ints, Ints32
 
 SYMBOLS = 256
@@ -43,6 +44,10 @@ class Sizes:
     def steps(self, batch: Batch) -> int:
         """Steps that are predicted at once when all symbols are known."""
         return max(1, self.block // (min(batch.streams, self.encode_streams) * batch.teeth))
+
+
+ON_A_GPU = Sizes(batch=1 << 10, encode_streams=1 << 10, block=1 << 15)
+"""On a GPU whatever starts should be large: it all happens at once."""
 
 
 @dataclass(frozen=True)
@@ -203,6 +208,15 @@ class Predictor:
         """Let the other threads begin with `weights`, which the function that is returned gives."""
         finish = self.team.begin(lambda state: state.predict(first, last), self.states)
         return lambda: self._joined(finish())
+
+    def begin_intervals(self, first: int, last: int) -> Callable[[], NDArray[np.int32]]:
+        """`begin` with the coder's intervals instead, which a network on a GPU tells: below and frequency of each
+        symbol, int32 [B, last - first, teeth, 2].
+        """
+        states = cast("list[IntervalState]", self.states)
+        finish = self.team.begin(lambda state: state.intervals(first, last), states)
+        streams, teeth = self.shape
+        return lambda: np.moveaxis(np.concatenate(finish(), 1), 0, -1).reshape(streams, -1, teeth, 2)
 
     def _joined(self, found: Sequence[Ints32]) -> NDArray[np.int32]:
         streams, teeth = self.shape

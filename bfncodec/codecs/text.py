@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 
 from bfncodec.codecs.base import Architecture, Implementations, ModelCodec, check_size, named
 from bfncodec.codecs.protocol import Capabilities
-from bfncodec.codecs.streams import SYMBOLS, Batch, Part, Predictor, Sizes, batches
-from bfncodec.codecs.threads import Team
+from bfncodec.codecs.streams import ON_A_GPU, SYMBOLS, Batch, Part, Places, Predictor, Sizes, batches
+from bfncodec.codecs.threads import Each, Team, side_by_side
 from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_intervals
 from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_in_order
@@ -27,16 +28,31 @@ from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, SymbolSource,
 from bfncodec.flow import CodeLength, Comb, StepCosts
 from bfncodec.format.wire import Reader, varint
 from bfncodec.models import ModelInfo
-from bfncodec.networks.acceleration import TRANSFORMER
+from bfncodec.networks.acceleration import MIXING, TRANSFORMER, kernels_pay
 from bfncodec.networks.protocol import SymbolNetwork
 from bfncodec.networks.stored import Tensors
 from bfncodec.networks.transformer.config import FAR, TransformerConfig
 from bfncodec.networks.transformer.weights import TransformerWeights
+from bfncodec.runtime.arrays import Ints
 from bfncodec.runtime.progress import Progress, silent
 from bfncodec.runtime.threads import threads_here
 
 # Without compiled kernels, roughly: what a symbol takes to encode, a step and a stream of it to decode.
 ENCODE_SECONDS, STEP_SECONDS, STREAM_SECONDS = 1e-4, 3e-3, 5e-4
+MIX_SECONDS = 2e-3  # … and a step of a text to mix
+
+
+MIXED_STREAMS = 64  # that pay for threads which mix a step of them
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a text does at some steps: place: of its slots among those of the batch; own: their numbers in the text."""
+
+    mixer: ContextMixer | None
+    source: SymbolSource
+    place: Places
+    own: Ints
 
 
 @dataclass(frozen=True)
@@ -67,6 +83,7 @@ class TextCodec(ModelCodec[bytes]):
 
     def __init__(self, info: ModelInfo, tensors: Tensors, device: str) -> None:
         self.info, self.device = info, device
+        self.sizes = Sizes() if device == "cpu" else ON_A_GPU
         self.teeth = [(int(size), int(m)) for size, m in info.config["teeth_by_length"]]
         self.length, self.most = (int(info.config["streams"][key]) for key in ("length", "most"))
         contexts = info.config.get("mixing")
@@ -117,21 +134,32 @@ class TextCodec(ModelCodec[bytes]):
     def _decisions(self, xs: Sequence[bytes], progress: Progress) -> Iterator[Decisions]:
         """Decisions of all texts, block after block: the encoder knows x, so that theta of all steps is at hand."""
         for batch in self._batches([len(x) for x in xs]):
-            kernels = self._kernels(batch, ENCODE_SECONDS * batch.symbols)
-            network = self.network.compiled if kernels else self.network.exact
-            mixers, symbols, block = _mixers(batch, kernels), batch.cut(xs), self.sizes.steps(batch)
-            with self._team(batch.streams // self.sizes.encode_least) as team:
-                parts = -(-batch.streams // self.sizes.encode_streams)
-                predictor = Predictor(network, batch, team, parts, block)
-                predictor.observe(0, symbols)
-                finish = predictor.begin(0, min(block, batch.n_steps))
-                for first in range(0, batch.n_steps, block):
-                    weights, following = finish(), first + block
-                    if following < batch.n_steps:  # while this block is mixed and coded
-                        finish = predictor.begin(following, min(following + block, batch.n_steps))
-                    for part, mixer, rows in zip(batch.parts, mixers, batch.rows, strict=True):
-                        yield _part_decisions(part, mixer, weights[rows], symbols[rows], batch.exists[rows], first)
-                    progress(int(batch.exists[:, :, first : first + block].sum()))
+            yield from self._batch_decisions(batch, batch.cut(xs), progress)
+
+    def _batch_decisions(self, batch: Batch, symbols: NDArray[np.uint8], progress: Progress) -> Iterator[Decisions]:
+        """`_decisions` of the texts of a batch, cut into symbols, uint8 [B, teeth, steps]."""
+        kernels = self._kernels(batch, ENCODE_SECONDS * batch.symbols)
+        network = self.network.compiled if kernels else self.network.exact
+        mixers, block = self._mixers(batch, kernels), self.sizes.steps(batch)
+
+        def decisions(k: int) -> Decisions:
+            part, rows = batch.parts[k], batch.rows[k]
+            return _part_decisions(part, mixers[k], found[rows], symbols[rows], batch.exists[rows], first)
+
+        with self._mixing(batch, 2) as each, self._team(batch.streams // self.sizes.encode_least, True) as team:
+            parts = -(-batch.streams // self.sizes.encode_streams)
+            predictor = Predictor(network, batch, team, parts, block)
+            predictor.observe(0, symbols)
+            # Without mixers a GPU tells intervals, which are far less than distributions.
+            short = self.device != "cpu" and not any(mixers)
+            begin = predictor.begin_intervals if short else predictor.begin
+            finish = begin(0, min(block, batch.n_steps))
+            for first in range(0, batch.n_steps, block):
+                found, following = finish(), first + block
+                if following < batch.n_steps:  # while this block is mixed and coded
+                    finish = begin(following, min(following + block, batch.n_steps))
+                yield from each(decisions, range(len(batch.parts)))
+                progress(int(batch.exists[:, :, first : first + block].sum()))
 
     def _decode_all(self, sizes: Sequence[int], sources: Sequence[SymbolSource], progress: Progress) -> list[bytes]:
         """The texts of these sizes that sources of symbols, one for each, give."""
@@ -146,16 +174,24 @@ class TextCodec(ModelCodec[bytes]):
         """The inverse of `_decisions` and the coder, step after step."""
         kernels = self._kernels(batch, batch.n_steps * (STEP_SECONDS + STREAM_SECONDS * batch.streams))
         network = self.network.compiled if kernels else self.network.exact
-        mixers, symbols = _mixers(batch, kernels), np.zeros(batch.exists.shape, np.uint8)
+        mixers, symbols = self._mixers(batch, kernels), np.zeros(batch.exists.shape, np.uint8)
         slots = symbols.reshape(-1, batch.n_steps)
-        with self._team(batch.streams // (self.sizes.kernels_least if kernels else self.sizes.decode_least)) as team:
+        least = self.sizes.kernels_least if kernels else self.sizes.decode_least
+        with self._mixing(batch, MIXED_STREAMS) as each, self._team(batch.streams // least) as team:
             predictor = Predictor(network, batch, team)
             for run in batch.runs:
-                turns = [(mixers[k], sources[k], place, own) for k, place, own in run.slots]
+                turns = [Turn(mixers[k], sources[k], place, own) for k, place, own in run.slots]
+                mixed = any(turn.mixer for turn in turns)
                 for i in run.steps:
-                    p_O = predictor.step(i)
-                    for mixer, source, place, own in turns:
-                        slots[place, i] = _decode_symbols(p_O[place], own, mixer, source)
+                    p_O: NDArray[Any] = predictor.step(i)
+                    if not mixed:
+                        p_O = softmax_frequencies(p_O)  # in one call for all texts
+
+                    def decode(turn: Turn, p_O: NDArray[Any] = p_O, i: int = i) -> None:
+                        slots[turn.place, i] = _decode_symbols(p_O[turn.place], turn.own, turn.mixer, turn.source)
+
+                    for _ in each(decode, turns):
+                        pass
                     predictor.observe(i, symbols[:, :, i : i + 1])
                     progress(run.count)
         return batch.join(symbols)
@@ -173,9 +209,22 @@ class TextCodec(ModelCodec[bytes]):
         """Return whether compiled kernels are to code a batch, which takes about so long without them."""
         return batch.teeth == 1 and self.network.kernels_pay(seconds)
 
-    def _team(self, most: int) -> Team:
-        """At most so many threads that run the network side by side, each for streams of its own."""
-        return Team(max(1, min(threads_here(), most)) if self.device == "cpu" else 1)
+    def _team(self, most: int, ahead: bool = False) -> Team:
+        """At most so many threads that run the network side by side, each for streams of its own. ahead: whether the
+        network may work while something else is done, for which a GPU wants a thread more.
+        """
+        return Team(max(1, min(threads_here(), most)) if self.device == "cpu" else 1 + ahead)
+
+    def _mixers(self, batch: Batch, kernels: bool) -> list[ContextMixer | None]:
+        """Context models of each text that they learn from, in kernels where a GPU has the network and these pay."""
+        turns = sum(part.schedule.n_steps for part in batch.parts if part.mixed)
+        alone = self.device != "cpu" and turns > 0 and kernels_pay(MIX_SECONDS * turns, MIXING)
+        return _mixers(batch, kernels or alone)
+
+    def _mixing(self, batch: Batch, least: int) -> AbstractContextManager[Each]:
+        """What mixes and codes texts: side by side where a GPU has the network and at least so many streams wait."""
+        texts = sum(part.mixed for part in batch.parts)
+        return side_by_side(min(threads_here(), texts) if self.device != "cpu" and batch.streams >= least else 1)
 
 
 def _weights(values: dict[str, Any], tensors: Tensors) -> TransformerWeights:
@@ -228,12 +277,15 @@ def _part_decisions(
 ) -> Decisions:
     """Decisions of one text in a block that begins at step `first`.
 
-    weights: p_O of the block, [streams, k, teeth, 256]; symbols, exists: of all steps, [streams, teeth, steps].
+    weights: p_O of the block, [streams, k, teeth, 256], or the intervals under it, [streams, k, teeth, 2]; symbols,
+    exists: of all steps, [streams, teeth, steps].
     """
     inside = exists[:, :, first : first + weights.shape[1]]
     step, stream, tooth = np.nonzero(inside.transpose(2, 0, 1))
     observed = symbols[stream, tooth, first + step].astype(np.int64)
     p_O = weights[stream, step, tooth]
+    if p_O.shape[1] == 2:
+        return Decisions(part.item, Intervals(p_O[:, 0], p_O[:, 1], observed), SYMBOLS, first + step)
     if mixer is None:
         return Decisions(part.item, softmax_intervals(p_O, observed), SYMBOLS, first + step)
     bits = _mixed_intervals(mixer, p_O, observed, step, stream * part.schedule.teeth + tooth)
@@ -264,12 +316,15 @@ def _mixed_intervals(
 
 
 def _decode_symbols(
-    weights: NDArray[np.int32], slot: NDArray[np.int64], mixer: ContextMixer | None, source: SymbolSource
+    p_O: NDArray[Any], slot: NDArray[np.int64], mixer: ContextMixer | None, source: SymbolSource
 ) -> NDArray[np.int64]:
-    """The symbols [n] that a step reveals, under p_O, weights [n, 256], and what context models say."""
+    """The symbols [n] that a step reveals, under p_O, weights [n, 256], and what context models say; or under
+    frequencies, float32 [n, 256].
+    """
     if mixer is None:
-        return source.decode_rows(softmax_frequencies(weights)).astype(np.int64)
-    return mixer.decode_from(weights, slot, source)
+        rows = p_O if p_O.dtype == np.float32 else softmax_frequencies(p_O)
+        return source.decode_rows(rows).astype(np.int64)
+    return mixer.decode_from(p_O, slot, source)
 
 
 def _split(payload: bytes) -> tuple[int, bytes]:

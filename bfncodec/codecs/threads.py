@@ -11,8 +11,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
+from itertools import chain, pairwise
 from threading import Event, Lock
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from bfncodec.runtime.progress import Progress
 from bfncodec.runtime.threads import set_threads, torch_threads
@@ -61,6 +62,28 @@ class Team:
             return [own[k] if k in own else futures[k].result() for k in range(len(groups))]
 
         return finish
+
+
+class Each(Protocol):
+    """`work` of every group, in their order."""
+
+    def __call__(self, work: Callable[[Group], Result], groups: Sequence[Group], /) -> Iterable[Result]: ...
+
+
+@contextmanager
+def side_by_side(threads: int) -> Iterator[Each]:
+    """A block in which so many threads share groups, each taking some that lie behind each other."""
+    if threads <= 1:
+        yield map
+        return
+    with _pool(threads) as pool:
+
+        def each(work: Callable[[Group], Result], groups: Sequence[Group]) -> Iterable[Result]:
+            edges = [len(groups) * k // threads for k in range(threads + 1)]
+            shares = [groups[a:b] for a, b in pairwise(edges) if a < b]
+            return chain.from_iterable(pool.map(lambda share: [work(group) for group in share], shares))
+
+        yield each
 
 
 def in_threads(

@@ -46,6 +46,7 @@ class Kernels:
 
 
 TRANSFORMER = Kernels("bfncodec.networks.transformer.compiled", "_forward")
+MIXING = Kernels("bfncodec.coding.mixing.compiled", "_encode")
 CONVNET = Kernels("bfncodec.networks.convnet.layers", "advance")
 
 

@@ -99,6 +99,15 @@ class SymbolState(Protocol):
         """Observe the symbols of the steps from `first` on: uint8 [B, teeth, k]."""
 
 
+class IntervalState(SymbolState, Protocol):
+    """A state that also finds the coder's intervals where it computes, as is worth it on a GPU."""
+
+    def intervals(self, first: int, last: int) -> Ints32:
+        """Return the intervals of the symbols of the steps [first, last), which are revealed, under `predict`: below
+        and frequency, int32 [2, B, (last - first) teeth], see :func:`bfncodec.coding.cdf.softmax_intervals`.
+        """
+
+
 class SymbolNetwork(Protocol):
     """A network of texts in integers."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -26,11 +27,22 @@ def on_the_cpu(*arguments: str) -> Result:
 
 @pytest.mark.slow
 def test_a_device_that_computes_the_same() -> None:
-    found = on_the_cpu("--side", "16")
+    found = on_the_cpu("--no-speed")
     assert found.exit_code == 0, found.output
     assert "golden file level_1_photo" in found.output
     assert "0 wrong" in found.output
-    assert "768" in found.output.splitlines()[-3]  # bytes of the picture that the speeds are measured with
+
+
+@pytest.mark.slow
+def test_speeds_and_profiles_of_a_device() -> None:
+    few = CliRunner().invoke(
+        devices.main, ["--device", "cpu", "--no-checks", "--share", "0.1", "-m", "photo", "-m", "text", "--profile"]
+    )
+    assert few.exit_code == 0, few.output
+    for what in ("a text", "texts of 500 bytes", "texts of 6,000 bytes", "a photo"):
+        assert re.search(rf"cpu +(text|photo): {what}: [\d.,]+ KB/s encoding, [\d.,]+ decoding", few.output)
+    assert "as fast" in few.output or "no compiled kernels" in few.output
+    assert few.output.count("copies") == 4
 
 
 def test_what_a_device_writes_otherwise_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +52,7 @@ def test_what_a_device_writes_otherwise_is_said(monkeypatch: pytest.MonkeyPatch)
     found = on_the_cpu("--no-speed")
     assert found.exit_code == 1
     wrong = found.output.splitlines()[-1]
-    assert f"{MODEL}: a little of it" in wrong
+    assert f"{MODEL}: a little" in wrong
     assert "golden file level_1_photo" in wrong
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from bfncodec.networks.convnet.config import CODING_ORDER, INPUT_SCALE, INPUT_TAPS, NEAREST, REACH
+from bfncodec.networks.convnet.devicemixture import DeviceMixture, DeviceTables
 from bfncodec.networks.convnet.front import WORD, RevealedPixels, StepPixels, memory, parts_of
 from bfncodec.networks.convnet.mixture import Mixture, mixture
 from bfncodec.networks.convnet.weights import ConvNetWeights
@@ -23,14 +25,20 @@ from bfncodec.networks.exact import ExactLinear, Quantiser, tensor_of
 from bfncodec.networks.stored import LARGEST
 from bfncodec.runtime.arrays import Array, Floats32, Ints
 
+PIXELS_THERE = 1 << 9  # whose distributions a GPU works out sooner than NumPy
+
 
 class ExactConvNet:
     """The network's integers on a device; any number of states share them."""
 
     reads = False
 
-    def __init__(self, weights: ConvNetWeights, device: torch.device) -> None:
+    def __init__(self, weights: ConvNetWeights, device: torch.device, there: int | None = None) -> None:
+        """there: pixels from which on their features and distributions are worked out on the device, too; the default
+        is what pays on a GPU, and never elsewhere.
+        """
         self.weights, self.config, self.device = weights, weights.config, device
+        self.there = PIXELS_THERE if there is None and device.type == "cuda" else there
         self.quantise = Quantiser.on(device)
         self.input, self.trunk = (ExactLinear.of(part, device) for part in (weights.input, weights.trunk))
         self.convs, self.outs, self.heads = (
@@ -38,6 +46,15 @@ class ExactConvNet:
         )
         self.entering = [tensor_of(part, device) for part in weights.entering]
         self.own = tensor_of(weights.own, device)
+
+    @cached_property
+    def tables(self) -> DeviceTables:
+        """Return the integer tables of distributions on the device."""
+        return DeviceTables.on(self.device)
+
+    def works_out(self, pixels: int) -> bool:
+        """Return whether the device has more to do for so many pixels than the network alone."""
+        return self.there is not None and pixels >= self.there
 
     @property
     def memory(self) -> int:
@@ -61,21 +78,23 @@ class ExactConvNet:
         return ConvNetState(self, sizes, block, single, keep, within)
 
 
-def features(state: RevealedPixels, pixels: StepPixels, columns: int) -> tuple[Tensor, Tensor]:
+def features(
+    state: RevealedPixels, pixels: StepPixels, columns: int, device: torch.device | None = None
+) -> tuple[Tensor, Tensor]:
     """Return features as `by_words` has them, int8 [n, columns], of which the last may be padding, and the simple
-    prediction, int16 [n, 4], both on the CPU; see `convnet.model.features`.
+    prediction, int16 [n, 4]; see `convnet.model.features`. device: that works them out, None for the CPU.
     """
     found = state.values.take(pixels.value_cell + state.inputs, mode="wrap")  # [22, n]
-    x = torch.from_numpy(found).view(torch.uint8).to(torch.int16)  # [22, 4 n]
+    x = torch.from_numpy(found).to(device).view(torch.uint8).to(torch.int16)  # [22, 4 n]
     west, north, north_east, north_west = (x[i] for i in NEAREST)
     base = west.add(north).mul_(2).add_(north_east).sub_(north_west).add_(2).bitwise_right_shift_(2).clamp_(0, 255)
     taps = x.sub(base).clamp_(-LARGEST, LARGEST).to(torch.int8)
-    rows = torch.zeros(found.shape[1], columns, dtype=torch.int8)
+    rows = torch.zeros(found.shape[1], columns, dtype=torch.int8, device=device)
     words = rows.view(torch.int32)
     words[:, : len(INPUT_TAPS)] = taps.view(torch.int32).t()
     words[:, len(INPUT_TAPS)] = (base - 128).to(torch.int8).view(torch.int32)
     start = WORD * (len(INPUT_TAPS) + 1)
-    rows[:, start : start + 3 * REACH] = torch.from_numpy(pixels.flags)
+    rows[:, start : start + 3 * REACH] = torch.from_numpy(pixels.flags).to(device)
     return rows, base.view(-1, WORD)
 
 
@@ -114,7 +133,8 @@ class ConvNetState(RevealedPixels):
     def predict(self, pixels: StepPixels) -> Prediction:
         """p_O of the pixels of one step given what was revealed, or of several steps that are all revealed."""
         network = self.network
-        inputs, base = features(self, pixels, network.input.weight.shape[0])
+        there = network.device if network.works_out(len(pixels.cell)) else None
+        inputs, base = features(self, pixels, network.input.weight.shape[0], there)
         h = network.input(inputs.to(network.device))
         cell, beside, *near = (self._index(cells) for cells in (pixels.cell, pixels.beside, *pixels.near))
         for (layer, kind), conv, out in zip(self.layers, network.convs, network.outs, strict=True):
@@ -133,15 +153,20 @@ class Prediction:
 
     def __init__(self, network: ExactConvNet, trunk: Tensor, base: Tensor) -> None:
         self.network, self.trunk, self.width = network, trunk, network.config.width
-        self.base: Floats32 = base.numpy().T.astype(np.float32)
+        self.base: Floats32 = base.cpu().numpy().T.astype(np.float32)
         self.errors: list[Floats32] = []
         self.own: list[Floats32] = []
 
-    def channel(self, k: int) -> Mixture:
+    def channel(self, k: int) -> Mixture | DeviceMixture:
         """Distribution of the k-th coded channel, once `condition` was called for those before it."""
         hidden = self.trunk[:, k * self.width : (k + 1) * self.width].clamp_min(0)
-        out = self.network.heads[k](*self.network.quantise.positive(hidden)).t().contiguous().cpu().numpy()
-        return mixture(out, self.base[CODING_ORDER[k]], [*self.errors, *self.own], self.network.config.mixtures)
+        given = self.network.heads[k](*self.network.quantise.positive(hidden)).t().contiguous()
+        mixtures = self.network.config.mixtures
+        if self.network.works_out(len(self.trunk)):
+            base, *errors = (self._there(x) for x in (self.base[CODING_ORDER[k]], *self.errors, *self.own))
+            return DeviceMixture.of(given, base, errors, mixtures, self.network.tables)
+        out = given.cpu().numpy()
+        return mixture(out, self.base[CODING_ORDER[k]], [*self.errors, *self.own], mixtures)
 
     def condition_on_samples(self, value: Floats32) -> None:
         """Condition on noisy samples of the pixels themselves, in levels, channels in coding order: float32 [3, N]."""
@@ -157,10 +182,12 @@ class Prediction:
         self.errors.append(error)
         self.trunk[:, (k + 1) * self.width :] += self._small(error) * self.network.entering[k]
 
+    def _there(self, numbers: Floats32) -> Tensor:
+        return torch.from_numpy(numbers).to(self.network.device)
+
     def _small(self, error: Floats32) -> Tensor:
         """Differences of pixel values as the network reads them, [N, 1]."""
-        given = torch.from_numpy(error).to(self.network.device)
-        return given.clamp(-LARGEST, LARGEST).mul_(1 / INPUT_SCALE).unsqueeze(1)
+        return self._there(error).clamp(-LARGEST, LARGEST).mul_(1 / INPUT_SCALE).unsqueeze(1)
 
 
 def as_words(rows: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 Windows are coded side by side. Encoding advances many steps in one call, decoding one step; both run the same code, and
 because nothing in it depends on how rows are grouped (see :mod:`bfncodec.networks.exact`) both see the same
-distributions.
+distributions. On a GPU a decoder's step is recorded and replayed (:mod:`bfncodec.networks.replay`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from torch import Tensor
 
 from bfncodec.coding import tables
 from bfncodec.networks.exact import ExactLinear, Quantiser, RmsNorm, constant, tensor_of
+from bfncodec.networks.replay import Record, Step, recorded
 from bfncodec.networks.stored import LARGEST, WEIGHT_TOTAL, TableWeights
 from bfncodec.networks.transformer.config import TransformerConfig
+from bfncodec.networks.transformer.frequencies import symbol_intervals
 from bfncodec.networks.transformer.model import ngram_hash, rotations
 from bfncodec.networks.transformer.weights import BlockWeights, TransformerWeights
 from bfncodec.runtime.arrays import Bytes, Ints32
+
+REPLAYED = 32  # steps that pay for recording one
 
 
 @dataclass(frozen=True)
@@ -86,10 +90,14 @@ class ExactBlock:
 
 
 class ExactTransformer:
-    """The network's integers on a device; `start` gives an inference state."""
+    """The network's integers on a device; `start` gives an inference state.
 
-    def __init__(self, weights: TransformerWeights, device: torch.device) -> None:
+    record: what single steps are replayed with, None for calling their operations each time.
+    """
+
+    def __init__(self, weights: TransformerWeights, device: torch.device, record: Record | None = None) -> None:
         self.weights, self.config, self.device = weights, weights.config, device
+        self.record = recorded if record is None and device.type == "cuda" else record
         self.quantise, config = Quantiser.on(device), weights.config
         self.norm, self.head_norm = (RmsNorm.of(width, device) for width in (config.width, config.head_width))
         # Steps of the table of exponentials for a logit of 1.
@@ -148,6 +156,9 @@ class TransformerState:
         self.keys = [torch.zeros(windows, heads, count, width, device=device) for count in slots]
         self.key_scale = [torch.zeros(windows, heads, 1, count, device=device) for count in slots]
         self.values = [torch.zeros(windows, heads, count, width, device=device) for count in slots]
+        self.replays = network.record is not None and block == 1 and steps >= REPLAYED
+        self._now = torch.zeros(1, dtype=torch.int64, device=device)
+        self._replay: Step | None = None
 
     def reveal(self, first: int, symbols: Bytes) -> None:
         """Observe the symbols of steps first … first + k - 1: the receiver's update. uint8 [B, m, k]"""
@@ -161,10 +172,53 @@ class TransformerState:
 
         Needs every symbol of steps before last - 1 revealed, and is to be called for all steps in order.
         """
-        network, count = self.network, (last - first) * self.teeth
-        x = self._embed(first, last)
-        rope = self._rope(first, last)
+        weights = self._replayed(first) if self.replays and last - first == 1 else self._weights(first, last)
+        found: Ints32 = weights.view(self.windows, (last - first) * self.teeth, -1).cpu().numpy()
+        return found
+
+    @torch.inference_mode()
+    def intervals(self, first: int, last: int) -> Ints32:
+        """Return the coder's intervals of the symbols of steps [first, last), which are revealed: `softmax_intervals`
+        of `predict`, below and frequency, int32 [2, B, (last - first) m].
+        """
+        known = self.symbols[:, :, self.reach + first : self.reach + last].transpose(1, 2).reshape(-1)
+        found: Ints32 = symbol_intervals(self._weights(first, last), known.long()).cpu().numpy()
+        return found.reshape(2, self.windows, -1)
+
+    def _weights(self, first: int, last: int) -> Tensor:
+        """Return `predict` on the device, int32 [B n, symbols]."""
+        position = torch.arange(first, last, device=self.network.device)
+        history = self.symbols[:, :, first : last - 1 + self.reach].unfold(2, self.reach, 1)  # [B, m, k, reach]
         views = {span: self._view(span, first, last) for span in set(self.spans)}
+        return self._forward(history.transpose(1, 2), position, views)
+
+    def _replayed(self, i: int) -> Tensor:
+        """Return `_weights` of one step, whose operations are the same at all steps."""
+        self._now.fill_(i)
+        if self._replay is None:
+            assert self.network.record is not None
+            self._replay = self.network.record(self._any_step)
+        return self._replay()
+
+    def _any_step(self) -> Tensor:
+        """Return `_weights` of the step `_now`: slots of the cache that are not in use yet are masked."""
+        device, now = self.network.device, self._now
+        history = self.symbols.index_select(2, now + torch.arange(self.reach, device=device))
+        views = {}
+        for span in set(self.spans):
+            slot = torch.arange(span.steps * self.teeth, device=device) // self.teeth
+            held = now - (now - slot) % span.steps
+            place = now % span.steps * self.teeth + torch.arange(self.teeth, device=device)
+            mask = (held < 0) | (now - held >= span.span)
+            views[span] = AttentionView(place, len(slot), mask)
+        return self._forward(history, now, views)
+
+    def _forward(self, history: Tensor, position: Tensor, views: dict[CacheSpan, AttentionView]) -> Tensor:
+        """Return weights of p_O, int32 [B n, symbols]. history: the symbols before each slot, int16 [B, ..., reach] in
+        step-major order; position: of the steps, int64 [k].
+        """
+        network = self.network
+        x, rope = self._embed(history), self._rope(position)
         for i, block in enumerate(network.blocks):
             y = self._attend(i, block.qkv(*network.norm(x)), rope, views[self.spans[i]])
             x += block.out(*network.quantise.rows(y))
@@ -172,23 +226,18 @@ class TransformerState:
             x += block.down(*network.quantise.positive(hidden.mul_(hidden)))
         logits = network.head(*network.norm(x))
         steps = ((logits.amax(1, keepdim=True) - logits) * network.steps).round_()
-        weights = network.exp2[steps.clamp_max_(len(network.exp2) - 1).long()]
-        found: Ints32 = weights.view(self.windows, count, -1).cpu().numpy()
-        return found
+        return network.exp2[steps.clamp_max_(len(network.exp2) - 1).long()]
 
-    def _embed(self, first: int, last: int) -> Tensor:
+    def _embed(self, history: Tensor) -> Tensor:
         """Embed the symbols that each slot's tooth has revealed before it. float32 [B n, d], slots step-major."""
         network = self.network
-        history = self.symbols[:, :, first : last - 1 + self.reach].unfold(2, self.reach, 1)  # [B, m, k, reach]
-        history = history.transpose(1, 2).reshape(-1, self.reach).long()
+        history = history.reshape(-1, self.reach).long()
         x = network.embed(history[:, -1])
         return x if network.ngrams is None else x.add_(network.ngrams(history))
 
-    def _rope(self, first: int, last: int) -> Tensor:
-        """Rotations of the slots of steps [first, last), [2, n, 1, 1, hd]."""
-        device = self.network.device
-        position = torch.arange(first, last, device=device)[:, None]
-        position = position + torch.arange(self.teeth, device=device) * self.steps
+    def _rope(self, steps: Tensor) -> Tensor:
+        """Rotations of the slots of steps [k], [2, n, 1, 1, hd]."""
+        position = steps[:, None] + torch.arange(self.teeth, device=steps.device) * self.steps
         turn = rotations(self.network.near, self.network.far, position.reshape(-1))
         cos, sin = turn[:, :, None, None]  # [n, 1, 1, hd/2]
         return torch.stack([torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)])
