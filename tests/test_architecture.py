@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import bfncodec
+import bfncodec.flow
 from support.commands import ENVIRONMENT
 from support.imports import PACKAGE, Import, circles, imports, modules
 
@@ -170,6 +171,15 @@ def test_compressing_bytes_imports_neither_numpy_nor_torch(tmp_path: Path) -> No
     assert output(code, tmp_path) == "set()\n"
 
 
+def test_coding_texts_imports_neither_flows_nor_networks_that_it_does_not_use(tmp_path: Path) -> None:
+    code = (
+        "import sys, bfncodec.codecs.text, bfncodec.networks.transformer.compiled\n"
+        "print({f'bfncodec.{name}' for name in ('flow.gaussian', 'flow.simplex', 'networks.convnet.front')} "
+        "& set(sys.modules))"
+    )
+    assert output(code, tmp_path) == "set()\n"
+
+
 @pytest.mark.parametrize("name", ["text-fast", "photo-fast"])
 def test_loading_a_model_does_not_import_torch(name: str, tmp_path: Path) -> None:
     assert (
@@ -227,6 +237,10 @@ def test_every_public_name_is_there() -> None:
         assert getattr(bfncodec, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = bfncodec.nonsense
+    for name in bfncodec.flow.__all__:
+        assert getattr(bfncodec.flow, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = bfncodec.flow.nonsense
 
 
 def test_type_checkers_see_the_public_names_and_no_others() -> None:

@@ -31,7 +31,8 @@ from bfncodec.coding.rangecoder import (
     information,
 )
 from bfncodec.errors import DamagedError, InputError
-from bfncodec.flow import CodeLength, RevealSchedule, StepCosts, Wavefront
+from bfncodec.flow.report import CodeLength, StepCosts
+from bfncodec.flow.schedule import RevealSchedule, Wavefront
 from bfncodec.format.imagehead import ImageHead
 from bfncodec.format.wire import Reader
 from bfncodec.models import ModelInfo

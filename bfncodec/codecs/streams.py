@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.codecs.threads import Team
-from bfncodec.flow import Comb
+from bfncodec.flow.schedule import Comb
 from bfncodec.networks.protocol import IntervalState, SymbolNetwork, SymbolState
 from bfncodec.runtime.arrays import Ints, Ints32
 

@@ -25,7 +25,8 @@ from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_interval
 from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_in_order
 from bfncodec.coding.mixing.state import BITS
 from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, SymbolSource, information
-from bfncodec.flow import CodeLength, Comb, StepCosts
+from bfncodec.flow.report import CodeLength, StepCosts
+from bfncodec.flow.schedule import Comb
 from bfncodec.format.wire import Reader, varint
 from bfncodec.models import ModelInfo
 from bfncodec.networks.acceleration import MIXING, TRANSFORMER, kernels_pay

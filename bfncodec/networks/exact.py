@@ -59,8 +59,8 @@ class ExactLinear:
         bias = None if stored.bias is None else tensor_of(stored.bias, device)
         fine = constant(2.0 * LARGEST, device)
         weight = tensor_of(stored.weight, device)
-        if device.type == "cuda":
-            weight = weight.t().contiguous().t()  # column by column, as `int_matmul` wants it there
+        # On CUDA column by column, as `int_matmul` wants it there.
+        weight = weight.t().contiguous().t() if device.type == "cuda" else weight.contiguous()
         return cls(weight, tensor_of(stored.scale, device), bias, fine)
 
     @classmethod

@@ -112,13 +112,13 @@ class ProductKernel:
         padded with zeros, and the number that the sum of each column starts with, int32 [P COLUMNS].
         """
         rows, columns = weight.shape
-        padded = np.zeros((-(-rows // self.depth) * self.depth, -(-columns // COLUMNS) * COLUMNS), np.int8)
-        padded[:rows, :columns] = weight
-        panels = padded.reshape(len(padded) // self.group, self.group, -1, COLUMNS).transpose(2, 0, 3, 1)
-        if self.depth > self.group:
-            panels = panels.reshape(len(panels), -1, self.depth // self.group, COLUMNS, self.group)
-        start = -self.offset * padded.sum(0, dtype=np.int32)
-        return aligned_copy(panels), start.astype(np.int32)
+        padded = np.zeros((-(-columns // COLUMNS) * COLUMNS, -(-rows // self.depth) * self.depth), np.int8)
+        padded[:columns, :rows] = weight.T
+        groups = padded.view(f"i{self.group}").reshape(-1, COLUMNS, padded.shape[1] // self.group)
+        panels = aligned_copy(groups.transpose(0, 2, 1)).view(np.int8)  # a group is copied as one number
+        deep = (-1, self.depth // self.group) if self.depth > self.group else (-1,)
+        start = -self.offset * padded.sum(1, dtype=np.int32)
+        return panels.reshape(len(groups), *deep, COLUMNS, self.group), start.astype(np.int32)
 
     def buffer(self, rows: int, columns: int) -> Array:
         """Return zeros as left factors, [rows, columns rounded up to a multiple of d] in the kernel's dtype."""

@@ -7,12 +7,14 @@ A new network of pictures or texts implements these beside its own configuration
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bfncodec.coding.cdf import Intervals
 from bfncodec.coding.rangecoder import Codes
-from bfncodec.networks.convnet.front import StepPixels
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints32
+
+if TYPE_CHECKING:  # what codes texts needs no front of pictures
+    from bfncodec.networks.convnet.front import StepPixels
 
 
 class ByteDistribution(Protocol):

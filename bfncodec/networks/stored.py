@@ -101,7 +101,7 @@ def _unpacked(stored: Bytes, levels: NDArray[np.int8]) -> NDArray[np.int8]:
 @dataclass(frozen=True)
 class LinearWeights:
     """y = x W^T + b with int8 x and W. weight: int8 [in, out] (transposed, filled up with rows of zeros to a `MULTIPLE`
-    of them); scale, bias: float32 [out].
+    of them; columns lie beside each other in memory, as they are stored); scale, bias: float32 [out].
 
     Where 8 bits of weight are too few there is a second matrix beside the first, int8 [in, 2 out], in units of 1/254
     of it.
@@ -117,11 +117,12 @@ class LinearWeights:
         NAME.r, the second matrix; `input_scale` is the value of one unit of the int8 input, where that is a constant.
         """
         parts = [integers(tensors, key) for key in (f"{name}.q", f"{name}.r") if key in tensors]
-        outputs, inputs = sum(map(len, parts)), parts[0].shape[1]
-        weight = np.zeros((-(-inputs // MULTIPLE) * MULTIPLE, outputs), np.int8)
-        weight[:inputs] = np.concatenate(parts).T
+        columns = np.concatenate(parts) if len(parts) > 1 else parts[0]
+        missing = -columns.shape[1] % MULTIPLE
+        if missing:
+            columns = np.concatenate([columns, np.zeros((len(columns), missing), np.int8)], axis=1)
         bias = floats(tensors, f"{name}.b") if f"{name}.b" in tensors else None
-        return cls(weight, floats(tensors, f"{name}.s") * np.float32(input_scale), bias)
+        return cls(columns.T, floats(tensors, f"{name}.s") * np.float32(input_scale), bias)
 
 
 @dataclass(frozen=True)
