@@ -68,11 +68,12 @@ class Timed:
 # What each class of a network's calls counts for, and what the results of a call are.
 _TEXT: dict[str, dict[str, str]] = {"start": {"predict": NETWORK, "reveal": NETWORK}}
 _IMAGE: dict[str, dict[str, str]] = {
-    "start": {"predict": NETWORK, "reveal": NETWORK, "read": READING},
+    "start": {"predict": NETWORK, "reveal": NETWORK, "intervals": READING, "read": READING},
     "predict": {"channel": HEADS, "condition": HEADS},
     "channel": dict.fromkeys(("intervals", "high", "low"), DISTRIBUTIONS),
 }
-_CODERS = {"encode_intervals": CODER, "encode_side_by_side": CODER, "finish": CODER, "decode_rows": CODER}
+_CODERS = dict.fromkeys(("append", "encode_intervals", "finish", "decode_rows"), CODER)
+_CODER_CLASSES = ("RangeEncoder", "RangeEncoders", "CompiledRangeEncoders", "RangeDecoder")
 _MIXERS = {"encode": MIXER, "decode": MIXER, "decode_from": MIXER}
 
 
@@ -86,7 +87,7 @@ def watched(codec: Any) -> Iterator[Stopwatch]:
     inside = _IMAGE if isinstance(codec, image.ImageCodec) else _TEXT
     with ExitStack() as stack:
         for module in (image, text):
-            for name in ("RangeEncoder", "RangeDecoder"):
+            for name in filter(vars(module).__contains__, _CODER_CLASSES):
                 stack.enter_context(_patched(module, name, watch, _CODERS))
         stack.enter_context(_patched(compiled, "CompiledMixer", watch, _MIXERS))
         own["compiled"] = Timed(before, watch, {}, inside)

@@ -25,11 +25,11 @@ from bfncodec.coding.cdf import NIBBLE, Intervals
 from bfncodec.coding.rangecoder import (
     Codes,
     RangeDecoder,
-    RangeEncoder,
+    RangeEncoders,
     SymbolSource,
-    encode_side_by_side,
     information,
 )
+from bfncodec.coding.rangewriter import CompiledRangeEncoders
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.flow.report import CodeLength, StepCosts
 from bfncodec.flow.schedule import RevealSchedule, Wavefront
@@ -135,14 +135,14 @@ class ImageCodec(ModelCodec[Image]):
     def codelength(self, x: Image) -> CodeLength:
         self.check(x)
         costs = StepCosts(self.make_schedule(*x.shape[:2]).n_steps)
-        for pixels, _, _, frequency in self._intervals([x], self._encoding_network([x]), (0, _lines(x.shape))):
-            costs.add(pixels.line, information(frequency).sum(0))
+        for pixels, found in self._intervals([x], self._encoding_network([x]), (0, _lines(x.shape))):
+            costs.add(pixels.line, information(found[2]).sum(0))
         return costs.total(x.size)
 
     def surprise(self, x: Image) -> NDArray[np.float64]:
         self.check(x)
         found = np.zeros(x.shape[0] * x.shape[1])
-        for pixels, _, _, frequency in self._intervals([x], self._encoding_network([x]), (0, _lines(x.shape))):
+        for pixels, (_, _, frequency) in self._intervals([x], self._encoding_network([x]), (0, _lines(x.shape))):
             found[pixels.place] = information(frequency).sum(0)
         return found.reshape(x.shape[:2])
 
@@ -193,17 +193,16 @@ class ImageCodec(ModelCodec[Image]):
 
     def _encode(self, images: Sequence[Image], progress: Progress, threads: int) -> list[bytes]:
         """Bodies of images with one number of channels, whose lines some threads share."""
-        encoders = [RangeEncoder() for _ in images]
         network = self._encoding_network(images)
+        encoders = CompiledRangeEncoders(len(images)) if network.reads else RangeEncoders(len(images), NIBBLE)
 
-        def work(lines: tuple[int, int]) -> Iterator[tuple[Ints, NDArray[np.int64]]]:
-            return (_in_coding_order(*block) for block in self._intervals(images, network, lines))
+        def work(lines: tuple[int, int]) -> Iterator[tuple[NDArray[np.int64], Ints]]:
+            return ((pixels.counts, found) for pixels, found in self._intervals(images, network, lines))
 
-        for ordered, sizes in in_order(work, self._shares(images, network, threads), threads):
-            symbol, below, frequency = ordered
-            encode_side_by_side(encoders, sizes.tolist(), below, frequency, symbol, NIBBLE)
-            progress(len(symbol) // (2 * images[0].shape[2]))
-        return [encoder.finish() for encoder in encoders]
+        for counts, found in in_order(work, self._shares(images, network, threads), threads):
+            encoders.append(counts, found)
+            progress(found.shape[2])
+        return encoders.finish()
 
     def _shares(self, images: Sequence[Image], network: PixelNetwork, threads: int) -> list[tuple[int, int]]:
         """Return ranges of lines of about equal length for some threads, as few as there is room for."""
@@ -256,13 +255,13 @@ class ImageCodec(ModelCodec[Image]):
 
     def _intervals(
         self, images: Sequence[Image], network: PixelNetwork, lines: tuple[int, int]
-    ) -> Iterator[tuple[StepPixels, Ints, Ints, Ints]]:
+    ) -> Iterator[tuple[StepPixels, Ints]]:
         """Intervals of p_O, some steps of the schedule at a time, which the encoder can take together as it knows x.
 
         lines: the steps [first, last) that are wanted; those before that they depend on are predicted, too.
 
-        Yields the pixels that are revealed; their symbols, the frequencies below these and their own, int32 [S, n] for
-        the S = 2 C nibbles of a pixel.
+        Yields the pixels that are revealed; their symbols, the frequencies below these and their own, int32 [3, S, n]
+        for the S = 2 C nibbles of a pixel.
         """
         block = max(self.sizes.block, self.sizes.each * len(images))
         theta = network.start([x.shape[:2] for x in images], block, within=lines)
@@ -271,20 +270,13 @@ class ImageCodec(ModelCodec[Image]):
         for pixels in theta.blocks():
             revealed = values[pixels.place]
             theta.reveal(pixels, revealed)  # a pixel still sees only what was revealed before its own step
-            p_O = theta.predict(pixels)
-            if pixels.line[-1] < lines[0]:
-                continue
-            intervals: list[Intervals] = []
-            for k, c in enumerate(_coded_channels(channels)):
-                value = revealed[:, c].astype(np.int32)
-                intervals += p_O.channel(k).intervals(value)
-                p_O.condition(k, value)
-            yield (
-                pixels,
-                np.stack([i.symbol for i in intervals]),
-                np.stack([i.below for i in intervals]),
-                np.stack([i.frequency for i in intervals]),
-            )
+            wanted = pixels.line[-1] >= lines[0]
+            if network.reads:
+                found = cast(ReadingState, theta).intervals(pixels, revealed if wanted else revealed[:, :0])
+            else:
+                found = _intervals_of(theta.predict(pixels), revealed if wanted else revealed[:, :0])
+            if wanted:
+                yield pixels, found
 
     def _decode_line(
         self, p_O: PixelPrediction, pixels: StepPixels, channels: int, sources: Sequence[SymbolSource]
@@ -334,6 +326,16 @@ of one, which makes it part of the network.
 """
 
 
+def _intervals_of(p_O: PixelPrediction, values: Image) -> Ints:
+    """The intervals of the nibbles of pixels, uint8 [n, C], see `ReadingState.intervals`."""
+    nibbles: list[Intervals] = []
+    for k, c in enumerate(_coded_channels(values.shape[1])):
+        value = values[:, c].astype(np.int32)
+        nibbles += p_O.channel(k).intervals(value)
+        p_O.condition(k, value)
+    return np.stack([[i.symbol for i in nibbles], [i.below for i in nibbles], [i.frequency for i in nibbles]])
+
+
 def _decode_symbols(frequencies: NDArray[np.float32], pieces: Sequence[tuple[SymbolSource, slice]]) -> Ints:
     symbols: Ints = np.empty(len(frequencies), np.int32)
     for source, piece in pieces:
@@ -362,7 +364,7 @@ def _turned_shape(head: ImageHead) -> tuple[int, int, int]:
 
 def _coded_channels(channels: int) -> tuple[int, ...]:
     """Indices of the channels of an image, in the order in which they are coded."""
-    return CODING_ORDER if channels == 3 else (0,)
+    return CODING_ORDER if channels == len(CODING_ORDER) else tuple(range(channels))
 
 
 class _Shared:
@@ -395,27 +397,3 @@ def _groups(shapes: Sequence[tuple[int, ...]], threads: int, batch: int) -> list
 def _lines(shape: tuple[int, ...]) -> int:
     """Steps of the schedule of an image, [H, W, C]."""
     return Wavefront(*shape[:2]).n_steps
-
-
-def _in_coding_order(pixels: StepPixels, symbol: Ints, below: Ints, frequency: Ints) -> tuple[Ints, NDArray[np.int64]]:
-    """Return symbols, the frequencies below them and their own, int32 [S, n] each, as the images have them, image after
-    image, [3, S n]; and the number that each image has.
-    """
-    place, sizes = _coding_order(pixels.counts, len(symbol))
-    ordered = np.empty((3, place.size), np.int32)
-    for row, values in zip(ordered, (symbol, below, frequency), strict=True):
-        row[place] = values
-    return ordered, sizes
-
-
-def _coding_order(counts: NDArray[np.int64], symbols: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Place of each symbol of some lines, [symbols, n], when each image has its own together, line by line, in a line
-    symbol by symbol; and the number that each image has. counts: [lines, images], see `StepPixels`.
-    """
-    by_image = counts.T
-    ends = np.cumsum(by_image).reshape(by_image.shape).T
-    piece = np.repeat(np.arange(counts.size), counts.reshape(-1))
-    many, start = counts.reshape(-1), (ends - counts).reshape(-1)
-    inside = np.arange(piece.size) - (many.cumsum() - many)[piece]
-    place = (symbols * start)[piece] + inside + np.arange(symbols)[:, None] * many[piece]
-    return place, symbols * counts.sum(0)

@@ -77,35 +77,59 @@ class RangeEncoder:
         words = np.asarray(self._coder.get_compressed(), dtype=">u4")
         prefix = int.from_bytes(words[:position].tobytes(), "big")
         # constriction closes at the first word boundary after `lower` and has carried into the prefix if that wraps.
-        prefix -= (lower + (1 << _WORD) - 1) >> _STATE
-        for count in range(_STATE // 8 + 1):
-            shift = _STATE - 8 * count
-            point = -(-lower >> shift) << shift
-            if point < lower + width:
-                break
-        prefix += point >> _STATE
-        tail = (point & ((1 << _STATE) - 1)).to_bytes(_STATE // 8, "big")
-        code: bytes = prefix.to_bytes(position * _WORD // 8, "big") + tail
-        return code.rstrip(b"\0")
+        return shortest(prefix - ((lower + (1 << _WORD) - 1) >> _STATE), position, lower, width)
 
 
-def encode_side_by_side(
-    encoders: Sequence[RangeEncoder],
-    sizes: Sequence[int],
-    below: NDArray[np.integer],
-    frequency: NDArray[np.integer],
-    symbol: NDArray[np.integer],
-    symbols: int,
-) -> None:
-    """Append symbols to several encoders: what `encode_intervals` of each does, summarised in one call, as a call takes
-    as long as hundreds of symbols.
+def shortest(prefix: int, words: int, lower: int, width: int) -> bytes:
+    """Return the shortest bytes in the interval [lower, lower + width) of 2^-64 behind a number of so many words."""
+    for count in range(_STATE // 8 + 1):
+        shift = _STATE - 8 * count
+        point = -(-lower >> shift) << shift
+        if point < lower + width:
+            break
+    prefix += point >> _STATE
+    tail = (point & ((1 << _STATE) - 1)).to_bytes(_STATE // 8, "big")
+    return (prefix.to_bytes(words * _WORD // 8, "big") + tail).rstrip(b"\0")
 
-    sizes: symbols of each encoder, which stand behind each other.
+
+class RangeEncoders:
+    """Several encoders that take turns, line after line. count: their number; symbols: of their alphabet."""
+
+    def __init__(self, count: int, symbols: int) -> None:
+        self._encoders, self._symbols = [RangeEncoder() for _ in range(count)], symbols
+
+    def append(self, counts: Ints, found: Ints32) -> None:
+        """Append the symbols of some lines: of each line, each encoder's first symbols, then its second ones, ...
+
+        counts: places of each encoder in each line, int64 [lines, encoders], behind each other; found: of the S symbols
+        of each place, these, the frequencies below them and their own, int32 [3, S, places].
+        """
+        place, sizes = _coding_order(counts, found.shape[1])
+        symbol, below, frequency = np.empty((3, place.size), np.int32)
+        for line, values in zip((symbol, below, frequency), found, strict=True):
+            line[place] = values
+        # Summarised in one call, as a call takes as long as hundreds of symbols.
+        rows, middle = summarise(below.astype(np.int64), frequency.astype(np.int64), symbol, self._symbols)
+        edges = accumulate(sizes.tolist(), initial=0)
+        for encoder, (start, end) in zip(self._encoders, pairwise(edges), strict=True):
+            encoder.encode_classes(rows[start:end], middle[start:end])
+
+    def finish(self) -> list[bytes]:
+        """Return the shortest bytes of each that decode to what was appended."""
+        return [encoder.finish() for encoder in self._encoders]
+
+
+def _coding_order(counts: Ints, symbols: int) -> tuple[Ints, Ints]:
+    """Return the place of each symbol of some lines, [symbols, n], when each encoder has its own together, line by
+    line, in a line symbol by symbol; and the number that each encoder has. counts: [lines, encoders]
     """
-    rows, place = summarise(below.astype(np.int64), frequency.astype(np.int64), symbol, symbols)
-    edges = accumulate(sizes, initial=0)
-    for encoder, (start, end) in zip(encoders, pairwise(edges), strict=True):
-        encoder.encode_classes(rows[start:end], place[start:end])
+    by_encoder = counts.T
+    ends = np.cumsum(by_encoder).reshape(by_encoder.shape).T
+    piece = np.repeat(np.arange(counts.size), counts.reshape(-1))
+    many, start = counts.reshape(-1), (ends - counts).reshape(-1)
+    inside = np.arange(piece.size) - (many.cumsum() - many)[piece]
+    place = (symbols * start)[piece] + inside + np.arange(symbols)[:, None] * many[piece]
+    return place, symbols * counts.sum(0)
 
 
 class CodeState(NamedTuple):

@@ -47,7 +47,8 @@ class Kernels:
 
 TRANSFORMER = Kernels("bfncodec.networks.transformer.compiled", "_forward")
 MIXING = Kernels("bfncodec.coding.mixing.compiled", "_encode")
-CONVNET = Kernels("bfncodec.networks.convnet.layers", "advance")
+CONVNET = Kernels("bfncodec.networks.convnet.writing", "find_intervals")
+CONVNET_STEPS = Kernels("bfncodec.networks.convnet.layers", "advance")
 
 
 def kernels_pay(seconds: float, kernels: Kernels) -> bool:

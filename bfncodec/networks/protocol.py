@@ -54,13 +54,20 @@ class PixelState(Protocol):
 
 
 class ReadingState(PixelState, Protocol):
-    """A state of a network that `reads`."""
+    """A state of a network that `reads`, which goes through whole steps in one call."""
 
     def read(self, codes: Codes, values: Bytes) -> Iterator[int]:
         """Read all pixels from the range codes of the pictures, as `predict`, the coder and `reveal` would by turns.
         Yields how many were read, some steps at a time.
 
         values: of the pixels of all pictures, uint8 [N, C], are filled. Raises DamagedError for what no encoder writes.
+        """
+
+    def intervals(self, pixels: StepPixels, values: Bytes) -> Ints32:
+        """Return the intervals of the nibbles of pixels, a channel's high ones before its low ones, as `predict` and
+        `condition` would by turns: symbols, the frequencies below these and their own, int32 [3, 2 C, n].
+
+        values: uint8 [n, C], where nothing is wanted but that later pixels can be predicted [n, 0]
         """
 
 

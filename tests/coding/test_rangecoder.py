@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from bfncodec.coding import cdf
-from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, encode_side_by_side, information, total
+from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, RangeEncoders, information, total
+from bfncodec.coding.rangewriter import CompiledRangeEncoders
 from bfncodec.errors import DamagedError
 from support.frequencies import SHAPES, Ints, bits, draws, intervals, rows
 
@@ -69,15 +72,64 @@ def test_pieces_are_the_whole(seed: int, cuts: list[int]) -> None:
         np.testing.assert_array_equal(np.concatenate(found), symbols)
 
 
-def test_encoders_side_by_side_write_what_each_writes_alone() -> None:
-    rng, sizes = np.random.default_rng(0), [3, 0, 40, 1]
-    frequencies = rows(rng, sum(sizes), 16, SHAPES[0])
-    symbols = rng.integers(0, 16, sum(sizes)).astype(np.int32)
-    encoders = [RangeEncoder() for _ in sizes]
-    encode_side_by_side(encoders, sizes, *intervals(frequencies, symbols))
-    ends = np.cumsum(sizes)
-    alone = [coded(frequencies[end - n : end], symbols[end - n : end]) for end, n in zip(ends, sizes, strict=True)]
-    assert [encoder.finish() for encoder in encoders] == alone
+@settings(max_examples=40)
+@given(
+    seed=st.integers(0, 10**6),
+    counts=st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=3), min_size=1, max_size=5),
+    shape=st.sampled_from(SHAPES),
+    likely=st.booleans(),
+)
+@pytest.mark.parametrize("kind", ["one by one", "compiled"])
+def test_encoders_write_line_by_line_what_each_writes_alone(
+    kind: str, seed: int, counts: list[list[int]], shape: str, likely: bool
+) -> None:
+    """Each has some places in every line, with four symbols each: all the first ones of a line, all the second ones."""
+    rng, alone = np.random.default_rng(seed), [RangeEncoder() for _ in range(3)]
+    encoders = several(kind, 3)
+    for line in np.array(counts):
+        frequencies = rows(rng, 4 * sum(line), 16, shape)
+        symbols = draws(rng, frequencies) if likely else rng.integers(0, 16, len(frequencies)).astype(np.int32)
+        below, own, _, _ = intervals(frequencies, symbols)
+        found = np.stack([symbols, below, own]).reshape(3, 4, -1)
+        for i, (count, end) in enumerate(zip(line, line.cumsum(), strict=True)):
+            symbol, below, own = found[:, :, end - count : end].reshape(3, -1)
+            alone[i].encode_intervals(below, own, symbol, 16)
+        encoders.append(line[None], found)
+    assert encoders.finish() == [encoder.finish() for encoder in alone]
+
+
+def several(kind: str, count: int) -> Any:
+    """Return encoders that take turns."""
+    if kind == "compiled":
+        pytest.importorskip("numba")
+        return CompiledRangeEncoders(count)
+    return RangeEncoders(count, 16)
+
+
+def test_a_carry_goes_through_many_words() -> None:
+    """Symbols whose intervals hold the middle, until the last is above it: of 0111... becomes 1000..."""
+    frequencies = np.array([3_000_000, 9_000_000, total(3) - 12_000_000])
+    edges, lower, width, middle, symbols = (
+        np.append(0, (frequencies + 1).cumsum()).tolist(),
+        0,
+        (1 << 64) - 1,
+        1 << 63,
+        [],
+    )
+    for _ in range(300):
+        scale = width >> 24
+        symbol = next(k for k in range(3) if lower + scale * edges[k + 1] > middle)
+        symbols.append(symbol)
+        lower, width = lower + scale * edges[symbol], scale * (edges[symbol + 1] - edges[symbol])
+        if width < 1 << 32:
+            lower, width, middle = lower << 32, width << 32, middle << 32
+    rows_of = np.tile(frequencies, (301, 1)).astype(np.int32)
+    found = np.array([*symbols, 2], np.int32)
+    below, own, _, _ = intervals(rows_of, found)
+    encoders = several("compiled", 1)
+    encoders.append(np.array([[301]]), np.stack([found, below, own])[:, None])
+    assert encoders.finish() == [coded(rows_of, found)]
+    assert encoders.finish()[0][:20] == b"\x80" + bytes(19)
 
 
 @pytest.mark.parametrize("n", [3, 16, 256])

@@ -471,6 +471,18 @@ def described(network: Any, images: Sequence[NDArray[np.uint8]], single: bool) -
     return found
 
 
+def intervals(network: Any, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.int64]:
+    """Return the intervals of all nibbles of the pixels of some images, found by blocks, [n, 6, 3]."""
+    run = network.start([x.shape[:2] for x in images], 64)
+    values = np.concatenate([x.reshape(-1, 3) for x in images])
+    found = np.zeros((len(values), 6, 3), np.int64)
+    for part in run.blocks():
+        run.reveal(part, values[part.place])
+        symbol, below, frequency = run.intervals(part, values[part.place])
+        found[part.place] = np.stack([below.T, frequency.T, symbol.T], 2)
+    return found
+
+
 @pytest.mark.parametrize("single", [False, True])
 @pytest.mark.parametrize(
     "shape",
@@ -487,8 +499,10 @@ def test_convnets_predict_the_same(shape: dict[str, Any], single: bool, kernel: 
     _, network = conv_pair(**shape)
     images = [pixels(1, 1, 11, 8)[0], pixels(2, 1, 6, 15)[0], pixels(3, 1, 1, 1)[0], pixels(4, 1, 9, 1)[0]]
     images.append(noise(5, 7, 30, 3))
-    wanted = described(network, images, single)
-    np.testing.assert_array_equal(described(CompiledConvNet(network.weights, kernel), images, single), wanted)
+    wanted, twin = described(network, images, single), CompiledConvNet(network.weights, kernel)
+    np.testing.assert_array_equal(described(twin, images, single), wanted)
+    if not single:
+        np.testing.assert_array_equal(intervals(twin, images), wanted[:, :, :6].reshape(-1, 6, 3))
 
 
 def read_in_turns(run: Any, sources: Sequence[RangeDecoder], values: NDArray[np.uint8]) -> Iterator[int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import copy
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +36,7 @@ from bfncodec.networks.convnet.layers import Cells, Positions, Weights, advance,
 from bfncodec.networks.convnet.mixture import byte_edges, inverse_scales
 from bfncodec.networks.convnet.reading import Lines, Reading, line_of, read_lines
 from bfncodec.networks.convnet.weights import ConvNetWeights
+from bfncodec.networks.convnet.writing import Writing, find_intervals
 from bfncodec.networks.kernels import ProductKernel, fastest
 from bfncodec.networks.products import linear_of
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints32
@@ -111,6 +113,30 @@ class CompiledConvNetState(RevealedPixels):
         advance(self.compiled.flat_weights, self.flat_cells, Positions.of(pixels), self.flat_work, trunk)
         return CompiledPrediction(self.compiled, trunk, self.flat_room)
 
+    def intervals(self, pixels: StepPixels, values: Bytes) -> Ints32:
+        """Implements `ReadingState.intervals`."""
+        order = np.array(_order(values.shape[1]), np.int64)
+        found = np.empty((3, 2 * len(order), len(values)), np.int32)
+        find_intervals(self._flat_writing, order, Positions.of(pixels), values, found)
+        return found
+
+    @cached_property
+    def _flat_writing(self) -> Flat:
+        own, together = self.compiled, self.compiled.kernel.together
+        line = line_of(together, own.config.width, own.config.mixtures, 0)
+        return flat(
+            Writing(
+                weights=own.weights,
+                heads=tuple(own.heads),
+                cells=self.flat_cells.value,
+                trunk=line.trunk,
+                errors=line.errors,
+                parts=line.found,
+                work=self.flat_work.value,
+                room=self.flat_room.value,
+            )
+        )
+
     def read(self, codes: Codes, values: Bytes) -> Iterator[int]:
         """Implements `ReadingState.read`."""
         reading, flats = flat(self._reading(values.shape[1])), (flat(codes), flat(values))
@@ -129,11 +155,16 @@ class CompiledConvNetState(RevealedPixels):
             cells=self.flat_cells.value,
             known=self.values.view(np.uint8).reshape(-1, WORD),
             rows=self.front.rows,
-            order=np.array(CODING_ORDER if channels == 3 else [0]),
+            order=np.array(_order(channels)),
             line=line_of(most, config.width, config.mixtures, channels),
             work=self.flat_work.value,
             room=self.flat_room.value,
         )
+
+
+def _order(channels: int) -> Sequence[int]:
+    """Return the channels in the order in which they are coded."""
+    return CODING_ORDER if channels == len(CODING_ORDER) else range(channels)
 
 
 class CompiledPrediction:
@@ -194,10 +225,10 @@ class CompiledMixture(NamedTuple):
 
     def intervals(self, value: Ints32) -> tuple[Intervals, Intervals]:
         """Implements `exact.Mixture.intervals`."""
-        found = np.empty((4, len(value)), np.int32)
-        intervals(self.parts, self.tables, value, found)
-        high, low = value >> 4, value & 15
-        return Intervals(found[0], found[1], high), Intervals(found[2], found[3], low)
+        symbol, below, frequency = (np.empty((2, len(value)), np.int32) for _ in range(3))
+        intervals(self.parts, self.tables, value, symbol, below, frequency)
+        high, low = map(Intervals, below, frequency, symbol)
+        return high, low
 
     def high(self) -> Floats32:
         """Implements `exact.Mixture.high`."""

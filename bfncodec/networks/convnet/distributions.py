@@ -163,6 +163,13 @@ def enter(entering: Floats32, error: Floats32, hidden: Floats32) -> None:
 
 
 @compiled
+def difference(value: Array, base: Array, error: Floats32) -> None:
+    """What `Prediction.condition` tells of a channel: ``error[:n] = value - base``. value: uint8 [n]; base: [n]"""
+    for n in range(len(value)):
+        error[n] = np.float32(value[n]) - np.float32(base[n])
+
+
+@compiled
 def below_of(parts: Components, n: int, tables: Tables, value: Any) -> Any:
     """`Mixture.below` of one value for the n-th pixel."""
     half, found = np.float32(len(tables.logistic) // 2), np.int64(0)
@@ -196,18 +203,23 @@ def fine(c: Any, width: Any, step: Any) -> Any:
 
 
 @compiled
-def intervals(parts: Components, tables: Tables, value: Ints32, found: Ints32) -> None:
-    """`cdf.nibble_intervals`: below and frequency of high nibbles, then of low ones, to found, [4, n]. value: [n]"""
+def intervals(
+    parts: Components, tables: Tables, value: Array, symbol: Ints32, below: Ints32, frequency: Ints32
+) -> None:
+    """`cdf.nibble_intervals`: of high nibbles, then of low ones. value: [n]; symbol, below, frequency: the first two
+    lines are filled, [2 or more, n or more].
+    """
     for n in range(len(value)):
         v = np.int64(value[n])
-        start, low = v // NIBBLE * NIBBLE, v % NIBBLE
+        high, low = v // NIBBLE, v % NIBBLE
+        start = high * NIBBLE
         first, end = below_of(parts, n, tables, start), below_of(parts, n, tables, start + NIBBLE)
-        found[0, n] = coarse(first)
-        found[1, n] = coarse(end) - found[0, n]
-        below = fine(below_of(parts, n, tables, v) - first, end - first, low)
+        symbol[0, n], below[0, n] = high, coarse(first)
+        frequency[0, n] = coarse(end) - coarse(first)
+        before = fine(below_of(parts, n, tables, v) - first, end - first, low)
         above = fine(below_of(parts, n, tables, v + 1) - first, end - first, low + 1)
-        found[2, n] = below
-        found[3, n] = above - below
+        symbol[1, n], below[1, n] = low, before
+        frequency[1, n] = above - before
 
 
 @compiled

@@ -24,6 +24,7 @@ from bfncodec.networks.convnet.distributions import (
     coarse,
     components_of,
     describe,
+    difference,
     enter,
     fine,
 )
@@ -114,8 +115,7 @@ def _predict(reading: Reading, pixels: Positions, first: int, start: int, rows: 
         pass_through(reading.weights, reading.cells, pixels, first + start, reading.work, trunk, rows)
     else:
         before = reading.order[k - 1]
-        for n in range(rows):
-            errors[k - 1, n] = np.float32(line.values[start + n, before]) - np.float32(trunk.base[n, before])
+        difference(line.values[start:end, before], trunk.base[:, before], errors[k - 1])
         enter(heads[k - 1].entering, errors[k - 1], trunk.hidden[:, k * width :])
     found = Components(line.found.weight[start:end], line.found.mean[start:end], line.found.inverse[start:end])
     describe(heads[k], trunk.hidden, k, trunk.base[:, reading.order[k]], errors[:k], reading.room, found)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bfncodec.coding import tables
-from bfncodec.networks.acceleration import CONVNET, kernels_pay
+from bfncodec.networks.acceleration import CONVNET_STEPS, kernels_pay
 from bfncodec.networks.convnet.exact import ConvNetState, ExactConvNet
 from bfncodec.networks.convnet.mixture import MEAN_LIMIT, MEAN_STEPS, in_proportion
 from bfncodec.networks.convnet.weights import ConvNetWeights
@@ -43,7 +43,9 @@ class ExactWavefront:
         cells; with compiled kernels where they pay. keep: see `ExactConvNet.start`.
         """
         sizes = [self.config.tile] * (self.config.tiles * items)
-        able = self.device.type == "cpu" and kernels_pay(PIXEL_SECONDS * items * prod(self.config.shape[:2]), CONVNET)
+        able = self.device.type == "cpu" and kernels_pay(
+            PIXEL_SECONDS * items * prod(self.config.shape[:2]), CONVNET_STEPS
+        )
         final, noisy = self._compiled if able else (self.final, self.noisy)
         run: ConvNetState = final.start(sizes, BLOCK, single=True, keep=keep)
         return run, None if noisy is None else run.shared_with(noisy)
