@@ -305,8 +305,10 @@ def _exact(weights: ConvNetWeights, device: str) -> PixelNetwork:
     import torch
 
     from bfncodec.networks.convnet.exact import ExactConvNet
+    from bfncodec.networks.convnet.replayed import ReplayedConvNet
 
-    return ExactConvNet(weights, torch.device(device))
+    network = ExactConvNet(weights, torch.device(device))
+    return network if device == "cpu" else ReplayedConvNet(network)
 
 
 def _compiled(weights: ConvNetWeights) -> PixelNetwork:

@@ -39,13 +39,17 @@ def _captured(step: Step) -> tuple[Step, Tensor]:
     """Return what replays a step, and what the step gives without."""
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
+    graph = torch.cuda.CUDAGraph()
     with torch.cuda.stream(stream):
         for _ in range(WARM_UPS):
             expected = step().clone()
+        stream.synchronize()
+        graph.capture_begin(capture_error_mode="thread_local")  # others may work meanwhile
+        try:
+            out = step()
+        finally:
+            graph.capture_end()
     torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        out = step()
 
     def replay() -> Tensor:
         graph.replay()

@@ -104,18 +104,33 @@ class DeviceMixture:
 
     def high(self) -> Floats32:
         """Implements `Mixture.high`."""
-        return _differences(_coarse(self._below(self.tables.edge[None] * NIBBLE)))
+        found: Floats32 = self.high_rows().cpu().numpy()
+        return found
 
     def low(self, high: Ints32) -> Floats32:
         """Implements `Mixture.low`."""
+        found: Floats32 = self.low_rows(tensor_of(high, self.weight.device)).cpu().numpy()
+        return found
+
+    def high_rows(self) -> Tensor:
+        """Return `high` on the device."""
+        return _differences(_coarse(self._below(self.tables.edge[None] * NIBBLE)))
+
+    def low_rows(self, high: Tensor) -> Tensor:
+        """Return `low` on the device."""
         edge = self.tables.edge[None]
-        c = self._below(tensor_of(high, self.weight.device)[:, None] * NIBBLE + edge)
+        c = self._below(high[:, None] * NIBBLE + edge)
         c = c - c[:, :1]
         return _differences(self._fine(c, c[:, -1:], edge))
 
     @property
+    def parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights, means and inverse scales."""
+        return self.weight, self.mean, self.inverse
+
+    @property
     def _host(self) -> Mixture:
-        return Mixture(*(part.cpu().numpy() for part in (self.weight, self.mean, self.inverse)))
+        return Mixture(*(part.cpu().numpy() for part in self.parts))
 
     def _below(self, value: Tensor) -> Tensor:
         """2^30 P(x < value), one component after the other. value: int32 [N, B] or [1, B] -> int32 [N, B]"""
@@ -130,7 +145,7 @@ class DeviceMixture:
         """`cdf._fine`, and total(16) at step 16."""
         share = self.tables.share / (width + NIBBLE).double()
         scaled = ((c + step).double() * share).to(torch.int32)
-        return torch.where(step == NIBBLE, total(NIBBLE), scaled)
+        return scaled.masked_fill_(step == NIBBLE, total(NIBBLE))
 
 
 def _weights(logits: Tensor, known: DeviceTables) -> Tensor:
@@ -153,6 +168,5 @@ def _coarse(c: Tensor) -> Tensor:
     return c - (c >> (PRECISION - 4))
 
 
-def _differences(edges: Tensor) -> Floats32:
-    found: Floats32 = (edges[:, 1:] - edges[:, :-1]).float().cpu().numpy()
-    return found
+def _differences(edges: Tensor) -> Tensor:
+    return (edges[:, 1:] - edges[:, :-1]).float()

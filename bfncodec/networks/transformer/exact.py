@@ -48,7 +48,7 @@ class ExactNgrams:
     """The n-gram tables, one behind the other: rows of all orders are looked up at once."""
 
     table: ExactTable
-    seen: Tensor  # which symbols of a history each order sees, bool [orders, R]
+    unseen: Tensor  # which symbols of a history each order does not see, bool [orders, R]
     bits: Tensor  # log2 of each table's rows, int64 [orders]
     first: Tensor  # row of each table, int64 [orders]
 
@@ -57,12 +57,12 @@ class ExactNgrams:
         """Return the tables of a configuration that has some."""
         orders, bits = (torch.tensor(values, device=device) for values in zip(*config.ngrams, strict=True))
         reach, rows = int(orders.max()), 1 << bits
-        seen = torch.arange(reach, device=device) >= reach - orders[:, None]
-        return cls(ExactTable.of(stored, device), seen, bits, rows.cumsum(0) - rows)
+        unseen = torch.arange(reach, device=device) < reach - orders[:, None]
+        return cls(ExactTable.of(stored, device), unseen, bits, rows.cumsum(0) - rows)
 
     def __call__(self, history: Tensor) -> Tensor:
         """Return the sum of what the bytes before add. history: int64 [N, R], oldest first -> float32 [N, d]"""
-        known = torch.where(self.seen, history[:, None], -1)
+        known = history[:, None].masked_fill(self.unseen, -1)  # `where` would copy the number to a GPU
         row = ngram_hash(known, known.shape[2], self.bits).add_(self.first)
         return self.table(row.reshape(-1)).view(len(history), -1)
 
