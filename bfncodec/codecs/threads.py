@@ -8,7 +8,7 @@ processors busy. What is computed does not depend on it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from itertools import chain, pairwise
@@ -112,11 +112,13 @@ def in_threads(
             stopped.set()
 
 
-def in_order(work: Callable[[Group], Iterable[Result]], groups: Sequence[Group], threads: int) -> Iterator[Result]:
+def in_order(work: Callable[[Group], Iterable[Result]], groups: Iterable[Group], threads: int) -> Iterator[Result]:
     """Yield what `work` of every group yields, in their order: some groups side by side in at most so many threads, and
     of one more the results wait. The first error ends all; so does whoever takes no more.
+
+    groups: no more of them are taken ahead of the results than are worked on, and one.
     """
-    workers = min(threads, len(groups))
+    workers = min(threads, len(groups)) if isinstance(groups, Sized) else threads
     if workers <= 1:
         for group in groups:
             yield from work(group)

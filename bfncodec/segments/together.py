@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from bfncodec.codecs.protocol import Codec
 from bfncodec.codecs.sources import CodecSource, codecs_beside
@@ -25,6 +25,8 @@ from bfncodec.segments.plan import batches
 
 __all__ = ["run_together"]
 
+SHARE = 128
+"""Tasks that have joint calls of their own where there are more: as many as give a model enough to do."""
 Result = TypeVar("Result", covariant=True)
 
 
@@ -37,33 +39,77 @@ class Task(Protocol[Result]):
 def run_together(tasks: Sequence[Task[Result]], codecs: CodecSource) -> list[Result]:
     """Return what each task returns.
 
-    Raises the first error of a task, which says whose it is.
+    Many tasks are worked on in shares, several of them side by side: while the model works on one, another is done with
+    it. Raises the first error of a task, which says whose it is.
     """
-    memos = [_Memo(waited=len(tasks) == 1) for _ in tasks]
-    results: dict[int, Result] = {}
-    calls: list[_Call] = []
-    for number, (task, memo) in enumerate(zip(tasks, memos, strict=True)):
+    shares = _shares(len(tasks))
+    threads = _threads(codecs) if len(shares) > 1 else 1
+    begun = (_Share.begun(tasks, share, codecs) for share in shares)  # each when a thread is about to be free
+    return list(in_order(_Share.finished, begun, threads))
+
+
+def _shares(count: int) -> list[range]:
+    """Return the numbers of so many tasks in shares of about one size."""
+    parts = max(1, count // SHARE)
+    return [range(count * k // parts, count * (k + 1) // parts) for k in range(parts)]
+
+
+def _threads(codecs: CodecSource) -> int:
+    """Return how many shares are worked on side by side: one where codecs have other threads than the caller, or a GPU.
+
+    Their calls have one thread each then.
+    """
+    elsewhere = getattr(codecs, "device", "cpu") != "cpu" or getattr(codecs, "threads", None) is not None
+    return 1 if elsewhere else threads_here()
+
+
+@dataclass(frozen=True)
+class _Share(Generic[Result]):
+    """Tasks whose calls are answered together, after the first run of each.
+
+    numbers: of those tasks among all. memos: of each of them. results: of tasks that asked for nothing, by number.
+    """
+
+    tasks: Sequence[Task[Result]]
+    numbers: range
+    codecs: CodecSource
+    memos: Sequence[_Memo]
+    results: dict[int, Result]
+    calls: Sequence[_Call]
+
+    @classmethod
+    def begun(cls, tasks: Sequence[Task[Result]], numbers: range, codecs: CodecSource) -> _Share[Result]:
+        """Return some tasks after their first run."""
+        share = cls(tasks, numbers, codecs, [_Memo(waited=len(tasks) == 1) for _ in numbers], {}, calls := [])
+        for number in numbers:
+            try:
+                share.results[number] = share._run(number)
+            except _Asked as asked:
+                calls.append(asked.call)
+        return share
+
+    def finished(self) -> Iterator[Result]:
+        """Answer all calls and yield what the tasks return, of which several are run side by side."""
+        _answer_all(self.calls)
+
+        def last_run(number: int) -> Iterator[Result]:
+            yield self._run(number)
+            self._memo(number).answers.clear()
+
+        waiting = [number for number in self.numbers if number not in self.results]
+        results = self.results | dict(zip(waiting, in_order(last_run, waiting, threads_here()), strict=True))
+        yield from (results[number] for number in self.numbers)
+
+    def _memo(self, number: int) -> _Memo:
+        return self.memos[number - self.numbers.start]
+
+    def _run(self, number: int) -> Result:
+        memo = self._memo(number)
+        memo.place = 0
         try:
-            results[number] = _run(task, memo, codecs, f"object {number + 1} of {len(tasks)}")
-        except _Asked as asked:
-            calls.append(asked.call)
-    _answer_all(calls)
-
-    def finished(number: int) -> Iterator[Result]:
-        yield _run(tasks[number], memos[number], codecs, f"object {number + 1} of {len(tasks)}")
-        memos[number].answers.clear()
-
-    waiting = [number for number in range(len(tasks)) if number not in results]
-    results |= zip(waiting, in_order(finished, waiting, threads_here()), strict=True)
-    return [results[number] for number in range(len(tasks))]
-
-
-def _run(task: Task[Result], memo: _Memo, codecs: CodecSource, name: str) -> Result:
-    memo.place = 0
-    try:
-        return task(codecs=_Source(codecs, memo))
-    except BfncodecError as error:
-        raise error.within(name) from error
+            return self.tasks[number](codecs=_Source(self.codecs, memo))
+        except BfncodecError as error:
+            raise error.within(f"object {number + 1} of {len(self.tasks)}") from error
 
 
 # ---- questions and answers --------------------------------------------------------------------

@@ -74,6 +74,20 @@ def test_what_groups_yield_comes_in_their_order(threads: int) -> None:
     assert torch.get_num_threads() == before
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_groups_are_taken_when_there_is_a_thread_for_them(threads: int) -> None:
+    taken: list[int] = []
+
+    def groups() -> Iterator[int]:
+        for group in range(9):
+            taken.append(group)
+            yield group
+
+    for number, result in enumerate(in_order(lambda group: [group], groups(), threads)):
+        assert result == number
+        assert len(taken) <= number + (1 if threads == 1 else threads + 1)
+
+
 def test_groups_stop_when_one_fails_or_nobody_takes_more() -> None:
     yielded: list[int] = []
 

@@ -18,10 +18,10 @@ from bfncodec.codecs.sources import CodecSource
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.files.archiving import FileItem, write_archive
 from bfncodec.files.options import Options
-from bfncodec.runtime.threads import torch_threads
+from bfncodec.runtime.threads import threads_here, torch_threads
 from bfncodec.segments.assemble import Decoding
 from bfncodec.segments.policy import Policy
-from bfncodec.segments.together import run_together
+from bfncodec.segments.together import SHARE, run_together
 from support.doubles import FakeCodec, FakeModels, FakeModelsAndArchive, noise
 from support.tiny import MODELS_WIN
 
@@ -121,6 +121,39 @@ def test_tasks_are_finished_side_by_side() -> None:
 
     with torch_threads(2):
         assert len(run_together([partial(task, number) for number in range(2)], FakeModels())) == 2
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_many_tasks_are_worked_on_in_shares(threads: int) -> None:
+    """Of about one size, each with a joint call of its own, which has one thread where there are several shares."""
+
+    def task(number: int, codecs: CodecSource) -> tuple[list[Any], int]:
+        [payload] = codecs.named("text").encode_batch([bytes([number % 256])])
+        return codecs.named("text").decode_batch([payload]), threads_here()
+
+    models, count = FakeModels(), 3 * SHARE + 2
+    with torch_threads(threads):
+        made = run_together([partial(task, number) for number in range(count)], models)
+    assert made == [([bytes([number % 256])], 1) for number in range(count)]
+    assert sorted(models.codecs["text"].batches) == [SHARE, SHARE + 1, SHARE + 1]
+
+
+def test_codecs_with_threads_of_their_own_are_called_by_one_alone() -> None:
+    calls: list[int] = []
+
+    class Noting(FakeCodec):
+        def encode_batch(self, xs: Sequence[Any], *args: Any, **options: Any) -> list[bytes]:
+            calls.append(threads_here())
+            return super().encode_batch(xs, *args, **options)
+
+    class Models(FakeModels):
+        threads = 1
+
+    models = Models()
+    models.codecs["text"] = Noting("text")
+    with torch_threads(2):
+        run_together([lambda *, codecs: codecs.named("text").encode_batch([b"a"])] * 2 * SHARE, models)
+    assert calls == [2, 2]
 
 
 def test_files_are_opened_once() -> None:
