@@ -186,7 +186,7 @@ class Predictor:
 
     def step(self, i: int) -> Ints32:
         """p_O of one step, int32 [B teeth, 256], which the next call overwrites."""
-        rows, each = self._step, self.shape[1]
+        rows, each = self.rows, self.shape[1]
 
         def predict(k: int) -> None:
             span = self.spans[k]
@@ -196,7 +196,8 @@ class Predictor:
         return rows
 
     @cached_property
-    def _step(self) -> Ints32:
+    def rows(self) -> Ints32:
+        """p_O of the latest step, int32 [B teeth, 256]."""
         streams, teeth = self.shape
         return np.empty((streams * teeth, SYMBOLS), np.int32)
 

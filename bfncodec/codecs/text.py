@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from bfncodec.codecs.base import Architecture, Implementations, ModelCodec, check_size, named
 from bfncodec.codecs.protocol import Capabilities
-from bfncodec.codecs.streams import ON_A_GPU, SYMBOLS, Batch, Part, Places, Predictor, Sizes, batches
+from bfncodec.codecs.steps import Turn, play, rounds_of
+from bfncodec.codecs.streams import ON_A_GPU, SYMBOLS, Batch, Part, Predictor, Sizes, batches
 from bfncodec.codecs.threads import Each, Team, side_by_side
 from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_intervals
@@ -34,7 +35,6 @@ from bfncodec.networks.protocol import SymbolNetwork
 from bfncodec.networks.stored import Tensors
 from bfncodec.networks.transformer.config import FAR, TransformerConfig
 from bfncodec.networks.transformer.weights import TransformerWeights
-from bfncodec.runtime.arrays import Ints
 from bfncodec.runtime.progress import Progress, silent
 from bfncodec.runtime.threads import threads_here
 
@@ -44,16 +44,6 @@ MIX_SECONDS = 2e-3  # … and a step of a text to mix
 
 
 MIXED_STREAMS = 64  # that pay for threads which mix a step of them
-
-
-@dataclass(frozen=True)
-class Turn:
-    """What a text does at some steps: place: of its slots among those of the batch; own: their numbers in the text."""
-
-    mixer: ContextMixer | None
-    source: SymbolSource
-    place: Places
-    own: Ints
 
 
 @dataclass(frozen=True)
@@ -183,6 +173,11 @@ class TextCodec(ModelCodec[bytes]):
             for run in batch.runs:
                 turns = [Turn(mixers[k], sources[k], place, own) for k, place, own in run.slots]
                 mixed = any(turn.mixer for turn in turns)
+                rounds = rounds_of(predictor, slots, turns, run.steps) if kernels else None
+                if rounds is not None:
+                    play(rounds, run, team, progress)
+                    predictor.observe(run.steps[-1], symbols[:, :, run.steps[-1] : run.steps.stop])
+                    continue
                 for i in run.steps:
                     p_O: NDArray[Any] = predictor.step(i)
                     if not mixed:

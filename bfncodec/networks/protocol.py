@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from bfncodec.coding.cdf import Intervals
 from bfncodec.coding.rangecoder import Codes
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints32
+from bfncodec.runtime.jit import Prepared
 
 if TYPE_CHECKING:  # what codes texts needs no front of pictures
     from bfncodec.networks.convnet.front import StepPixels
@@ -114,6 +115,16 @@ class IntervalState(SymbolState, Protocol):
     def intervals(self, first: int, last: int) -> Ints32:
         """Return the intervals of the symbols of the steps [first, last), which are revealed, under `predict`: below
         and frequency, int32 [2, B, (last - first) teeth], see :func:`bfncodec.coding.cdf.softmax_intervals`.
+        """
+
+
+class PreparedState(SymbolState, Protocol):
+    """A state of compiled kernels, which other kernels may call."""
+
+    def prepare(self, symbols: Bytes, found: Ints32) -> list[Prepared]:
+        """Return the calls that reveal the step before one and predict that one, whose number differs.
+
+        symbols: of all steps, uint8 [B, steps]; found: p_O of the step, int32 [B, 256]. Calls read and write them.
         """
 
 

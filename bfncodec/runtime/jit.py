@@ -17,7 +17,7 @@ from __future__ import annotations
 import ctypes
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -28,7 +28,7 @@ import numpy as np
 from bfncodec.runtime import kept
 from bfncodec.runtime.arrays import Array
 
-__all__ = ["Flat", "Kernel", "Late", "compiled", "flat", "inlined", "is_kept", "written"]
+__all__ = ["Flat", "Kernel", "Late", "Prepared", "compiled", "flat", "inlined", "is_kept", "written"]
 
 RESULTS: dict[str, Callable[[bytes], Any]] = {
     "none": lambda _: None,
@@ -92,6 +92,43 @@ def _flat_array(array: Array) -> Flat:
     return Flat(array, kind, _INTEGERS[len(words)](*words))
 
 
+class Found(NamedTuple):
+    """Machine code, and the function that passes words to it."""
+
+    code: kept.MachineCode
+    run: Callable[[bytes | int], Any]
+
+
+class Prepared:
+    """A call of a kernel, to be made again and again: by Python, or by kernels that know its addresses.
+
+    Attributes
+    ----------
+    address
+        Where the machine code lies.
+    words
+        The arguments, which are read at each call.
+    turn
+        Place among the words of the argument that differs from call to call, -1 if none does.
+    result
+        Type of the result, in Numba's words.
+    """
+
+    def __init__(self, found: Found, flats: Sequence[Flat], turn: int | None) -> None:
+        self._run, self._owners = found.run, flats  # arrays live as long
+        self.address, self.result = found.code.address, found.code.result
+        self.words = np.frombuffer(b"".join([each.words for each in flats]), np.int64).copy()
+        self.turn = -1 if turn is None else sum(len(each.words) for each in flats[:turn]) // self.words.itemsize
+
+    def set_turn(self, value: int) -> None:
+        """Set the argument that differs, an integer."""
+        self.words[self.turn] = value
+
+    def __call__(self) -> Any:
+        """Make the call."""
+        return self._run(self.words.ctypes.data)
+
+
 class Late:
     """A thing that kernels may call, in a form that needs no Numba; `made` is what Numba knows."""
 
@@ -115,7 +152,7 @@ class Kernel(Late):
     def __init__(self, function: Callable[..., Any], **options: Any) -> None:
         super().__init__(self._numba)
         self.function, self.options, self.since = function, options, time.time_ns()
-        self.found: dict[tuple[str, ...], Callable[[bytes], Any]] = {}
+        self.found: dict[tuple[str, ...], Found] = {}
 
     def __call__(self, *args: Any) -> Any:
         """Compute with arrays, numbers, tuples of them, or what `flat` made of them.
@@ -124,8 +161,18 @@ class Kernel(Late):
         """
         flats = [each if type(each) is Flat else flat(each) for each in args]
         kinds = tuple([each.kind for each in flats])
-        run = self.found.get(kinds) or self._find(kinds, [each.value for each in flats])
-        return run(b"".join([each.words for each in flats]))
+        found = self.found.get(kinds) or self._find(kinds, [each.value for each in flats])
+        return found.run(b"".join([each.words for each in flats]))
+
+    def prepare(self, *args: Any, turn: int | None = None) -> Prepared:
+        """Return the call with these arguments. turn: number of the one that differs from call to call, an integer
+
+        Raises ImportError where the code is not kept and Numba is not here.
+        """
+        flats = [flat(each) if type(each) is not Flat else each for each in args]
+        kinds = tuple([each.kind for each in flats])
+        found = self.found.get(kinds) or self._find(kinds, [each.value for each in flats])
+        return Prepared(found, flats, turn)
 
     def __getattr__(self, name: str) -> Any:
         """Be, for Numba, what it made of the function."""
@@ -138,7 +185,7 @@ class Kernel(Late):
         """Return the folder that its code is kept in, None where it is not."""
         return kept.place(self.function, self.since)
 
-    def _find(self, kinds: tuple[str, ...], values: list[Any]) -> Callable[[bytes], Any]:
+    def _find(self, kinds: tuple[str, ...], values: list[Any]) -> Found:
         """Return the code for arguments of some kinds: kept, or compiled now and kept."""
         place = self.place
         symbol = kept.symbol(self.function, kinds)
@@ -149,8 +196,8 @@ class Kernel(Late):
             code = compile_kernel(self.made, values, symbol)
             if kept.is_unchanged(self.function, self.since):
                 kept.save(place, symbol, code)
-        run = self.found[kinds] = _caller(code)
-        return run
+        found = self.found[kinds] = Found(code, _caller(code))
+        return found
 
     def _numba(self) -> Any:
         from bfncodec.runtime.compiling import dispatcher
@@ -158,12 +205,14 @@ class Kernel(Late):
         return dispatcher(self.function, self.options, (Late, Kernel))
 
 
-def _caller(code: kept.MachineCode) -> Callable[[bytes], Any]:
-    """Return the function that passes words to machine code, without Python's global lock, and gives its result."""
-    call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_char_p, ctypes.c_char_p)(code.address)
+def _caller(code: kept.MachineCode) -> Callable[[bytes | int], Any]:
+    """Return the function that passes words, or their address, to machine code, without Python's global lock, and gives
+    its result.
+    """
+    call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_char_p)(code.address)
     result = RESULTS[code.result]
 
-    def run(words: bytes, code: kept.MachineCode = code) -> Any:  # holds the code as long as it may be called
+    def run(words: bytes | int, code: kept.MachineCode = code) -> Any:  # holds the code as long as it may be called
         word = ctypes.create_string_buffer(8)
         status = call(words, word)
         if status:

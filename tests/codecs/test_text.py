@@ -5,6 +5,8 @@ The weights come from integers, so that the networks, and with them the payloads
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +181,40 @@ def test_contexts_do_not_depend_on_how_lanes_are_run(mixed_folder: Path, mixed_c
     codec = mixed_codec.with_sizes(Sizes(batch=3, encode_streams=2, block=50))
     assert codec.encode_batch(xs) == payloads
     assert codec.decode_batch(payloads) == xs
+
+
+@pytest.mark.slow
+def test_steps_of_kernels_alone_are_those_through_python(
+    mixed_folder: Path, mixed_codec: TextCodec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numba")
+    xs = [noise(k, size).tobytes() for k, size in enumerate([13 * LENGTH, 20, 451, LEAST_MIXED])]
+    payloads, counts = mixed_codec.encode_batch(xs), Counter[str]()
+    monkeypatch.setenv(SWITCH, "always")
+    for threads in (1, 3):
+        codec = bfncodec.load(mixed_folder, threads=threads).with_sizes(Sizes(kernels_least=1))
+        assert isinstance(codec, TextCodec)
+        assert codec.decode_batch(payloads) == xs
+        assert codec.decode_items(payloads, lambda count: counts.update({"bytes": count})) == xs
+    assert counts["bytes"] == 2 * sum(map(len, xs))
+
+
+@pytest.mark.slow
+def test_what_stops_steps_of_kernels_ends_their_threads(mixed_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    monkeypatch.setenv(SWITCH, "always")
+    codec = bfncodec.load(mixed_folder, threads=3).with_sizes(Sizes(kernels_least=1))
+    assert isinstance(codec, TextCodec)
+    x, before = noise(0, 13 * LENGTH).tobytes(), threading.active_count()
+
+    def stop(_: int) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        codec.decode_items([codec.encode(x)], stop)
+    with pytest.raises(DamagedError):
+        codec.decode(varint(len(x)) + b"\xff" * 300)
+    assert threading.active_count() == before
 
 
 def test_the_contexts_of_a_lane_are_its_own_past(mixed_codec: TextCodec, monkeypatch: pytest.MonkeyPatch) -> None:

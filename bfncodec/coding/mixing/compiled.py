@@ -66,7 +66,7 @@ from bfncodec.coding.mixing.state import (
 from bfncodec.coding.rangecoder import PRECISION, CodeState, RangeDecoder, SymbolSource, damaged, total
 from bfncodec.coding.tables import LOGISTIC_BITS
 from bfncodec.runtime.arrays import Bytes, Ints, Ints32, Words
-from bfncodec.runtime.jit import compiled, flat, inlined
+from bfncodec.runtime.jit import Prepared, compiled, flat, inlined
 
 LONG_HASH = np.uint64(HASH)
 GRADES = len(COUNT_LEVELS)
@@ -167,6 +167,18 @@ class CompiledMixer(ContextMixer):
             raise damaged()
         return symbols
 
+    def prepare(self, weight: Ints32, streams: Ints, source: RangeDecoder, symbols: Bytes) -> list[Prepared]:
+        """Return the calls that read a step as `decode_from` does and keep its symbols, uint8 [n, steps]. The number of
+        the step differs; the result of the first is whether an encoder may have written what it read.
+
+        weight: read at each call.
+        """
+        found = np.empty(len(streams), np.int64)
+        return [
+            _decode.prepare(*self._arrays, weight, streams, source.code, found),
+            _keep.prepare(found, symbols, 0, turn=2),
+        ]
+
 
 def _workspace(state: MixerState, streams: int) -> Workspace:
     """Buffers for steps of at most so many streams."""
@@ -258,6 +270,13 @@ def _decode(
         symbols[j] = work.node[j] - SYMBOLS
     _update(state, lookups, work, streams, symbols)
     return True
+
+
+@compiled
+def _keep(found: Ints, symbols: Bytes, step: int) -> None:
+    """Write the symbols of a step, [n], to those of all steps, [n, steps]."""
+    for j in range(len(found)):
+        symbols[j, step] = found[j]
 
 
 @compiled

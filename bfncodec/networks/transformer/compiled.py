@@ -40,7 +40,7 @@ from bfncodec.networks.products import (
 from bfncodec.networks.transformer.config import HASH_MULTIPLIER
 from bfncodec.networks.transformer.weights import BlockWeights, TransformerWeights
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
-from bfncodec.runtime.jit import compiled, flat, inlined
+from bfncodec.runtime.jit import Prepared, compiled, flat, inlined
 
 RUN = 24  # rows of one window that attend together: more would read more of what the others see
 NONE = np.float32(0)
@@ -198,6 +198,20 @@ class CompiledTransformerState:
         _forward(own.flat_weights, self.flat_caches, self.flat_symbols, *rows, self.flat_work, found)
         return found.reshape(self.windows, count, -1)
 
+    def prepare(self, symbols: Bytes, found: Ints32) -> list[Prepared]:
+        """Return the calls that reveal the step before one, if there is one, and predict it. Its number differs.
+
+        symbols: of all steps, uint8 [windows, steps]; found: p_O, int32 [windows, symbols]. Both are read and written
+        at each call.
+        """
+        own, rows = self.compiled, (self.flat_reach, 0, 1, self.flat_run)
+        return [
+            _reveal.prepare(symbols, self.flat_symbols, self.flat_reach, 0, turn=3),
+            _forward.prepare(
+                own.flat_weights, self.flat_caches, self.flat_symbols, *rows, self.flat_work, found, turn=4
+            ),
+        ]
+
 
 def _cache(config: Any, windows: int, steps: int, span: int, run: int, kernel: ProductKernel) -> KVCache:
     slots = min(steps, span + run - 1)
@@ -246,6 +260,14 @@ def _workspace(compiled: CompiledTransformer, slots: int) -> Workspace:
         whole=np.zeros(TILE_ROWS, np.int32),
         total=np.zeros((TILE_ROWS, _filled(config.head_width)), np.int32),
     )
+
+
+@compiled
+def _reveal(symbols: Bytes, known: Array, reach: int, step: int) -> None:
+    """`TransformerState.reveal` of the step before one. symbols: [windows, steps]; known: [windows, reach + steps]"""
+    if step > 0:
+        for n in range(len(known)):
+            known[n, reach + step - 1] = symbols[n, step - 1]
 
 
 @compiled
