@@ -30,8 +30,9 @@ TINY = 1e-7  # the least norm that a matrix is divided by
 class Muon(torch.optim.Optimizer):
     """Optimiser that steps along orthogonalised momentum; matrices of one shape are stepped together.
 
-    matrices: parameters [M, N]. lr: learning rate; the step of a tall matrix is larger by sqrt(M / N), so that what it
-    adds to its outputs has the same root mean square whatever its shape. half: as for :func:`orthogonalised`.
+    matrices: parameters [M, N]. lr: learning rate, which may be a scalar on their device; the step of a tall matrix is
+    larger by sqrt(M / N), so that what it adds to its outputs has the same root mean square whatever its shape. half:
+    as for :func:`orthogonalised`.
     """
 
     def __init__(self, matrices: Iterable[nn.Parameter], lr: float, half: bool | None = None) -> None:
@@ -49,7 +50,7 @@ class Muon(torch.optim.Optimizer):
             for matrices in alike.values():
                 self._move(matrices, group["lr"])
 
-    def _move(self, matrices: list[nn.Parameter], rate: float) -> None:
+    def _move(self, matrices: list[nn.Parameter], rate: float | Tensor) -> None:
         """Move matrices of one shape, [M, N] each, by one step at a learning rate."""
         gradients = [matrix.grad for matrix in matrices if matrix.grad is not None]
         for matrix in matrices:
@@ -59,7 +60,7 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
         ahead = torch.stack(torch._foreach_lerp(gradients, momenta, MOMENTUM))  # Nesterov's
         rows, columns = matrices[0].shape
-        turned = orthogonalised(ahead, self.half) * (-rate * math.sqrt(max(1.0, rows / columns)))
+        turned = orthogonalised(ahead, self.half) * (rate * -math.sqrt(max(1.0, rows / columns)))
         torch._foreach_add_([*matrices], [*turned])
 
 

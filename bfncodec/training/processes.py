@@ -22,6 +22,11 @@ def start_processes() -> int:
     return dist.get_rank()
 
 
+def is_alone() -> bool:
+    """Return whether this process trains alone."""
+    return not dist.is_initialized()
+
+
 def device_of(device: str, rank: int) -> torch.device:
     """Return the device of this process: of several, each has its own GPU. Raises InputError where there is none."""
     several = device == "cuda" and dist.is_initialized()

@@ -18,9 +18,14 @@ from bfncodec.training.data import CropSampler, ImageSource, Pictures, load_imag
 from bfncodec.training.draws import Draws
 from bfncodec.training.tasks.base import Task, described_erasure, held_out_names
 
+Crops = tuple[Tensor, int]
+"""Crops of one size, float32 [B, 3, H, W] of integers, and how many of them, the first ones, are in colour; the others
+have three equal channels. Where all are grey, [B, 1, H, W].
+"""
 
-class ImageTask(Task[Tensor]):
-    """Random crops of images; a batch is float32 [B, 3, H, W] or [B, 1, H, W] of integers, one of each shape a step.
+
+class ImageTask(Task[Crops]):
+    """Random crops of images, a batch of each size a step.
 
     With the erasure sender L^n is the sum of -log2 p_O over all dimensions, whatever the schedule.
     """
@@ -29,7 +34,8 @@ class ImageTask(Task[Tensor]):
         self.network, network = network_of(settings)
         self.samplers = crop_samplers(settings.data, "data", device)
         held_out = Draws(1)
-        self.validation = [sampler(held_out) for sampler in crop_samplers(settings.validation, "validation", "cpu")]
+        validation = crop_samplers(settings.validation, "validation", "cpu")
+        self.validation = [together([sampler(held_out)]) for sampler in validation]
         self.names = held_out_names(settings)
         self.config = described_erasure(
             settings,
@@ -37,18 +43,25 @@ class ImageTask(Task[Tensor]):
             network=network,
         )
 
-    def sample(self, draws: Draws) -> list[Tensor]:
-        """Draw a batch of each source; those of one shape are one."""
+    def sample(self, draws: Draws) -> list[Crops]:
+        """Draw crops of each source; those of one size are one batch."""
         alike: dict[torch.Size, list[Tensor]] = {}
         for sampler in self.samplers:
             crops = sampler(draws)
-            alike.setdefault(crops.shape[1:], []).append(crops)
-        return [torch.cat(batches) for batches in alike.values()]
+            alike.setdefault(crops.shape[2:], []).append(crops)
+        return [together(crops) for crops in alike.values()]
 
-    def loss(self, network: nn.Module, batch: Tensor) -> Tensor:
-        """Return the mean of -log2 p_O over subpixels."""
-        bits: Tensor = network(batch).mean()
-        return bits
+    def size(self, batch: Crops) -> int:
+        """Return the subpixels that are coded."""
+        x, colour = batch
+        return (3 * colour + len(x) - colour) * x.shape[2] * x.shape[3]
+
+    def loss(self, network: nn.Module, batch: Crops) -> Tensor:
+        """Return the mean of -log2 p_O over subpixels; of grey crops the first coded channel alone needs bits."""
+        x, colour = batch
+        bits = network(x)
+        total: Tensor = bits[:colour].sum() + bits[colour:, 0].sum()
+        return total / self.size(batch)
 
     def round_features(self, rounded: bool) -> None:
         """Round weights of 8 bits and features in the network's products, or do not."""
@@ -56,6 +69,14 @@ class ImageTask(Task[Tensor]):
             self.network.rounded = rounded
         else:
             super().round_features(rounded)
+
+
+def together(crops: Sequence[Tensor]) -> Crops:
+    """Make one batch of crops of one size, each [N, 3, H, W] or, grey, [N, 1, H, W]."""
+    colour, grey = ([part for part in crops if part.shape[1] == channels] for channels in (3, 1))
+    if colour:
+        grey = [part.expand(-1, 3, -1, -1) for part in grey]
+    return torch.cat([*colour, *grey]), sum(map(len, colour))
 
 
 Made = tuple[TrainableNetwork, dict[str, Any]]
