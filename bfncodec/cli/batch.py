@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from bfncodec.files.atomic import make_folder, place, place_folder
 from bfncodec.files.collisions import Step, clashes
 from bfncodec.files.options import Made, Options, Result, size_of
 from bfncodec.files.streaming import Hashed
-from bfncodec.files.together import MOST
+from bfncodec.files.together import MOST, placed_together
 from bfncodec.format.concatenation import check_joinable
 from bfncodec.format.limits import NO_LIMITS, Limits
 from bfncodec.format.wire import StreamReader
@@ -127,18 +129,23 @@ class Transform:
         found = list(expand(paths or (STDIN,), recursive, direction.wanted, self.call, direction.folders))
         if not self.to_stdout and self._clash(found):
             return self.call.code
-        done: list[Result] = []
+        done = plain = compressed = 0
         self.room = self._all_room([path for path, _ in found])
-        for path, inside, made in self._ahead(found):
-            name = "standard input" if path == STDIN else str(path)
-            with self.call.each(name):
-                if self.to_stdout or path == STDIN:
-                    self._to_stream(path, name, several=len(found) > 1)
-                else:
-                    done.append(self._to_file(path, self._target(path, inside), name, made))
-        if len(done) > 1:
-            plain, compressed = sum(r.plain_bytes for r in done), sum(r.compressed_bytes for r in done)
-            self.call.say(f"{len(done)} files : {share(plain, compressed, direction.compresses)}")
+        with closing(self._ahead(found)) as ahead:
+            for path, inside, placed in ahead:
+                name = "standard input" if path == STDIN else str(path)
+                with self.call.each(name):
+                    if self.to_stdout or path == STDIN:
+                        self._to_stream(path, name, several=len(found) > 1)
+                        continue
+                    result = self._to_file(path, self._target(path, inside), name, placed)
+                    done, plain, compressed = (
+                        done + 1,
+                        plain + result.plain_bytes,
+                        compressed + result.compressed_bytes,
+                    )
+        if done > 1:
+            self.call.say(f"{done} files : {share(plain, compressed, direction.compresses)}")
         return self.call.code
 
     # -- before the work --
@@ -176,16 +183,25 @@ class Transform:
 
     # -- small files together --
 
-    def _ahead(self, found: Sequence[Place]) -> Iterator[tuple[Path, Path, Callable[[], Result] | None]]:
-        """Yield every file with its place and, where the work on it has been done, what puts the result in its place.
+    def _ahead(self, found: Sequence[Place]) -> Generator[tuple[Path, Path, Callable[[], Result] | None]]:
+        """Yield every file with its place and, where the work on it has been done, what waits for its result to be put
+        in its place.
 
         It is done on some small files together, a little ahead.
         """
         for first in range(0, len(found), MOST):
             some = found[first : first + MOST]
             made = {} if self.to_stdout or self.salvage or len(some) == 1 else self._together(some)
-            for path, inside in some:
-                yield path, inside, made.get(path)
+            if self.output is not None and self.output.holds_files:
+                made = {path: partial(self._place, path, inside, made[path]) for path, inside in some if path in made}
+            with placed_together(made) as placed:
+                for path, inside in some:
+                    yield path, inside, placed.get(path)
+
+    def _place(self, path: Path, inside: Path, made: Callable[[], Result]) -> Result:
+        """Put a result in its place in the output folder."""
+        make_folder(self._target(path, inside).parent)
+        return made()
 
     def _together(self, some: Sequence[Place]) -> Mapping[Path, Callable[[], Result]]:
         """Return what puts small files in their places; nothing where something is wrong, which is told when each of
@@ -203,12 +219,14 @@ class Transform:
 
     # -- one file --
 
-    def _to_file(self, path: Path, target: Path, name: str, made: Callable[[], Result] | None) -> Result:
-        """Work from a file to a file, or put what is made of it in its place."""
-        if self.output is not None and self.output.holds_files:
-            make_folder(target.parent)
-        options, bar = self._options(name), self.call.bar(shown(name))
-        result = made() if made else self.direction.file(path, target, options, self.codecs, bar)
+    def _to_file(self, path: Path, target: Path, name: str, placed: Callable[[], Result] | None) -> Result:
+        """Work from a file to a file, or wait for what was made of it to be put in its place."""
+        if placed is not None:
+            result = placed()
+        else:
+            if self.output is not None and self.output.holds_files:
+                make_folder(target.parent)
+            result = self.direction.file(path, target, self._options(name), self.codecs, self.call.bar(shown(name)))
         self._use(result.plain_bytes)
         self.call.say(f"{shown(name)} : {self._summary(result)}")
         return result

@@ -25,6 +25,7 @@ from bfncodec.errors import OutputError
 from bfncodec.format.frame import SUFFIX
 
 __all__ = [
+    "WRITERS",
     "check_folder",
     "check_outside",
     "check_target",
@@ -41,7 +42,8 @@ __all__ = [
     "write_like",
 ]
 
-_WRITERS = 16  # files forced to disk at once, which takes a twentieth of the time of one after the other
+WRITERS = 16
+"""Files forced to disk at once, which takes a twentieth of the time of one after the other."""
 _LINKS = 40  # that are followed, as on Linux
 _LEFTOVER = re.compile(rf"\.[0-9a-f]{{12}}{re.escape(SUFFIX)}\.(part|old)")
 _DESCRIPTORS = re.compile(r"/proc/(\d+)(/task/\d+)?/fd|/dev/fd")
@@ -315,7 +317,7 @@ def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     folders = {folder} | {(folder / name).parent for name in files}
     for parent in folders:
         parent.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(_WRITERS) as pool:
+    with ThreadPoolExecutor(WRITERS) as pool:
         for _ in pool.map(lambda name: _write_synced(folder / name, files[name], None), files):
             pass  # a failure is raised here
     for top, _, _ in os.walk(folder):

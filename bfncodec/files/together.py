@@ -6,8 +6,9 @@ verifying does. What is written is what each file alone would become.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from os.path import lexists
@@ -16,6 +17,7 @@ from pathlib import Path
 from bfncodec.api import CodecSource
 from bfncodec.content.types import Content
 from bfncodec.errors import FormatError, InputError
+from bfncodec.files.atomic import WRITERS
 from bfncodec.files.data import (
     content_in,
     decode_opened,
@@ -35,11 +37,23 @@ from bfncodec.segments.assemble import Decoding, Opened
 from bfncodec.segments.description import describe_opened
 from bfncodec.segments.together import run_together
 
-__all__ = ["MOST", "compress_together", "decompress_together"]
+__all__ = ["MOST", "compress_together", "decompress_together", "placed_together"]
 
 MOST = 64
 """Files that are coded together at most."""
 _SMALL, _ROOM = 1 << 16, 1 << 19  # bytes of a small file; bytes or subpixels that are coded together
+
+
+@contextmanager
+def placed_together(made: Mapping[Path, Callable[[], Result]]) -> Iterator[Mapping[Path, Callable[[], Result]]]:
+    """Begin to put results in their places, some side by side, and yield what waits for each of them: it returns or
+    raises what putting it there did. What has not begun when the block ends never does.
+    """
+    with ThreadPoolExecutor(WRITERS) as pool:
+        try:
+            yield {path: pool.submit(place).result for path, place in made.items()}
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 # ---- compress -----------------------------------------------------------------------------------

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
+import time
+from functools import partial
 from pathlib import Path
+from threading import Barrier, Thread
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from bfncodec.errors import OutputError
+from bfncodec.files.atomic import WRITERS
 from bfncodec.files.options import Options
-from bfncodec.files.together import compress_together, decompress_together
+from bfncodec.files.together import compress_together, decompress_together, placed_together
 from bfncodec.files.transfer import compress_file
 from bfncodec.format.limits import Limits
 from support.commands import names, run
@@ -97,3 +103,42 @@ def test_one_that_is_damaged_is_told_alone(tmp_path: Path) -> None:
     assert said.count("\n") == 1
     assert "b.bfn: " in said
     assert names(tmp_path) == {"a", "a.bfn", "b.bfn", "c", "c.bfn"}
+
+
+def test_results_are_put_in_their_places_side_by_side() -> None:
+    """Each waits for the other; what one raises comes where its result is asked for."""
+    meeting, said = Barrier(2, timeout=60), list[str]()
+
+    def place(name: str) -> Any:
+        meeting.wait()
+        if name == "b":
+            raise OutputError("no room")
+        said.append(name)
+
+    with placed_together({Path(name): partial(place, name) for name in "ab"}) as placed:
+        placed[Path("a")]()
+        with pytest.raises(OutputError, match="no room"):
+            placed[Path("b")]()
+    assert said == ["a"]
+
+
+def test_what_is_not_put_in_its_place_before_an_interrupt_never_is() -> None:
+    begun, held = list[int](), Barrier(WRITERS + 1, timeout=60)
+
+    def hold(number: int) -> Any:
+        begun.append(number)
+        held.wait()
+
+    def let_go(last: Any) -> None:
+        while not last.done():  # as it is once it has been left out
+            time.sleep(0.001)
+        held.wait()
+
+    def interrupted() -> None:
+        with placed_together({Path(f"{k}"): partial(hold, k) for k in range(64)}) as placed:
+            Thread(target=let_go, args=[placed[Path("63")].__self__]).start()  # type: ignore[attr-defined]
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert sorted(begun) == list(range(WRITERS))
