@@ -481,7 +481,7 @@ def test_what_a_slot_is_told_is_what_was_trained(ngrams: tuple[tuple[int, int], 
     run.reveal(0, x)
     with torch.no_grad():
         expected = network.inputs(x).transpose(1, 2).reshape(-1, 32)
-    assert torch.allclose(run._embed(0, 6), expected, atol=0.02)
+    assert torch.allclose(run._embed(run._history(0, 6)), expected, atol=0.02)
     assert expected.abs().mean() > 0.1
 
 

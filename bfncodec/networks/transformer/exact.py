@@ -188,9 +188,13 @@ class TransformerState:
     def _weights(self, first: int, last: int) -> Tensor:
         """Return `predict` on the device, int32 [B n, symbols]."""
         position = torch.arange(first, last, device=self.network.device)
-        history = self.symbols[:, :, first : last - 1 + self.reach].unfold(2, self.reach, 1)  # [B, m, k, reach]
         views = {span: self._view(span, first, last) for span in set(self.spans)}
-        return self._forward(history.transpose(1, 2), position, views)
+        return self._forward(self._history(first, last), position, views)
+
+    def _history(self, first: int, last: int) -> Tensor:
+        """Symbols before each slot of steps [first, last), int16 [B, k, m, reach]."""
+        seen = self.symbols[:, :, first : last - 1 + self.reach].unfold(2, self.reach, 1)
+        return seen.transpose(1, 2)
 
     def _replayed(self, i: int) -> Tensor:
         """Return `_weights` of one step, whose operations are the same at all steps."""
