@@ -61,6 +61,19 @@ def _exponentials(scale: Decimal, steps: int, count: int) -> Floats:
         return np.array([float((-scale * i / steps).exp()) for i in range(count)])
 
 
+def logarithm_table(bits: int, unit: int) -> Ints32:
+    """ln(1 + (i + 1/2) / 2^bits) in units of 2^-unit, rounded, i = 0 … 2^bits - 1.
+
+    It is a running sum of ln((n + 1) / (n - 1)) = 2 (1/n + 1/3n^3 + …). 2^10 entries in units of 2^-16 are less than
+    2^-20 off; none is within 2^-11 of a tie.
+    """
+    count = 1 << bits
+    z = 1 / (2.0 * (count + np.arange(count)))  # 1/n of the step to each entry
+    z[0] = 1 / (4.0 * count + 1)  # half a step
+    logarithms = np.add.accumulate(2 * (z + z * z * z / 3))
+    return np.rint(logarithms * float(1 << unit)).astype(np.int32)
+
+
 @lru_cache(maxsize=1)
 def normal_table() -> Ints32:
     """2^NORMAL_BITS times the normal distribution function at z = (i - LIMIT STEPS) / STEPS, rounded, i = 0 … 2 LIMIT

@@ -303,6 +303,12 @@ def test_exp2_table_is_the_rounded_power() -> None:
     assert (np.diff(table) <= 0).all()
 
 
+def test_logarithm_table_is_rounded() -> None:
+    for bits, unit in ((4, 10), (10, 16)):
+        expected = [round(math.log1p((i + 0.5) / 2**bits) * 2**unit) for i in range(1 << bits)]
+        assert tables.logarithm_table(bits, unit).tolist() == expected
+
+
 def test_logistic_table_is_the_rounded_distribution() -> None:
     table = tables.logistic_table()
     z = (np.arange(2 * 14 * 512 + 1) - 14 * 512) / 512

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
-from math import floor
+from math import floor, log
 from operator import mul
 from pathlib import Path
 
@@ -19,14 +19,15 @@ from reader.rangecoder import RangeDecoder
 SHARED, OWN = (2, 4, 6, 12, 24), (2, 4)
 KINDS = [(2, False), (2, True), (4, False), (4, True), (6, False), (12, False), (24, False)]
 PAGE = Path(__file__).parents[2] / "docs" / "payloads.md"
-LEVELS = (0, 1, 2, 3, 4, 6, 9, 14, 24, 48, 100)
-TYPICAL = (0, 1, 2, 3, 4, 7, 11, 18, 33, 70, 150)
+LEVELS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
+TYPICAL = (0, 1, 2, 3, 4, 7, 10, 14, 20, 28, 40, 75)
 M64, GOLDEN, SHORT = (1 << 64) - 1, 0x9E3779B97F4A7C15, 0x9E3779B1
 POWERS = [pow(0xD6E8FEB86659FD93, k, 1 << 64) for k in range(25)]
 Row = tuple[int, list[int], list[int]]
 """Tag, symbols and counts."""
 Q1, Q2, Q3, Q4, Q5 = (pow(0xD6E8FEB86659FD93, k, 1 << 64) for k in range(21, 26))
-PLACES, STATES, DELIMITERS = 9, 1089, b'\n,; \t:|=/"<>'
+LOGS = [round(log(1 + (i + 0.5) / 1024) * 65536) for i in range(1024)]
+PLACES, STATES, DELIMITERS = 9, 1296, b'\n,; \t:|=/"<>'
 
 
 @lru_cache(maxsize=1)
@@ -48,8 +49,13 @@ def _last_row(byte: int) -> int:
     return 22 if byte >= 128 else cased
 
 
-def logit(p: int) -> int:
-    return bisect_left(_curve(), p, 0, 2 * 6144) - 6144
+def ln(x: int) -> int:
+    digits = x.bit_length() - 1
+    return 45426 * digits + LOGS[(x << 10 >> digits) & 1023]
+
+
+def odds(ones: int, zeros: int) -> int:
+    return min(max((ln(2 * ones + 1) - ln(2 * zeros + 1) + 64) // 128, -6144), 6144)
 
 
 def sigma(x: int) -> int:
@@ -152,6 +158,8 @@ class Bit:
     sets: tuple[int, ...]
     inputs: list[int]
     bias: int
+    mixed: int
+    final: tuple[int, int]
     p: int
     value: int = 0
 
@@ -172,9 +180,12 @@ class Mixer:
         for context in range(len(alike)):
             for state in range(STATES):
                 self._follow(context, state)
+        rows = (len(self.contexts) + 1) * 256
+        self.final_hits = [[(60 * p) >> 4 for p in _curve()[::1024]] for _ in range(rows)]
+        self.final_trials = [[60 << 16] * 13 for _ in range(rows)]
         self.sets = self._first_sets() + [[0] * (len(alike) + 2) for _ in range(3072)]
         self.decisions = [0] * len(self.sets)
-        self.bias1, self.bias2 = [0] * 65536, [0] * (1 << min(self.bits, 20))
+        self.bias1, self.bias2 = [0] * 65536, [0] * (1 << min(self.bits, 16))
 
     def _first_sets(self) -> list[list[int]]:
         table, kinds = _first_weights(), [1 + KINDS.index(kind) for kind in self.contexts]
@@ -217,26 +228,35 @@ class Mixer:
         node, left = lane.node, 9 - lane.node.bit_length()
         first = (node << left) - 256
         none, half, both = (lane.below[first + k] for k in (0, 1 << left - 1, 1 << left))
-        inputs, states, longest = [logit(((2 * (both - half) + 1) << 19) // (both - none + 1))], [], 0
+        inputs, states, longest = [odds(both - half, half - none)], [], 0
         for k, (_, symbols, counts) in enumerate(lane.rows):
             came = [0, 0]
             for symbol, count in zip(symbols, counts, strict=True):
                 if (symbol | 256) >> left == node:
                     came[symbol >> left - 1 & 1] += count
-            state = 11 * (bisect_right(LEVELS, came[0]) - 1) + bisect_right(LEVELS, came[1]) - 1
-            for way, times in (0, 121), (1, 363):
+            state = 12 * (bisect_right(LEVELS, came[0]) - 1) + bisect_right(LEVELS, came[1]) - 1
+            for way, times in (0, 144), (1, 432):
                 if counts[way] and (symbols[way] | 256) >> left == node:
                     state += times * (1 + (symbols[way] >> left - 1 & 1))
             states.append(state)
             inputs.append(self.logits[k][state])
             longest = k + 1 if any(came) and k < len(self.contexts) else longest
         inputs.append(154)
-        bias = (((lane.two * 256 + node) * SHORT) & 0xFFFFFFFF) >> (32 - min(self.bits, 20))
+        bias = (((lane.two * 256 + node) * SHORT) & 0xFFFFFFFF) >> (32 - min(self.bits, 16))
         x = self.bias1[lane.last * 256 + node] + self.bias2[bias]
         sets = self._sets(lane, node, longest)
         for chosen in sets:
             x += sum(map(mul, self.sets[chosen], inputs))
-        return Bit(node, states, sets, inputs, bias, sigma(x >> 20))
+        x = min(max(x >> 20, -6144), 6144)
+        row, cell = longest * 256 + node, min((x + 6144) // 1024, 11)
+        part = x + 6144 - 1024 * cell
+        said = (self._final(row, cell) * (1024 - part) + self._final(row, cell + 1) * part) >> 10
+        final = row, cell + (part > 512)
+        return Bit(node, states, sets, inputs, bias, sigma(x), final, sigma((5 * x + 3 * said) >> 3))
+
+    def _final(self, row: int, cell: int) -> int:
+        hits = self.final_hits[row][cell]
+        return odds(hits, self.final_trials[row][cell] - hits)
 
     def _sets(self, lane: Lane, node: int, longest: int) -> tuple[int, ...]:
         count, place = len(self.contexts), self.places[lane.number].chosen(node)
@@ -247,17 +267,21 @@ class Mixer:
         slopes: dict[int, list[int]] = defaultdict(lambda: [0] * width)
         uses: dict[int, int] = defaultdict(int)
         met: dict[tuple[int, int], list[int]] = defaultdict(list)
+        ends: dict[tuple[int, int], list[int]] = defaultdict(list)
         for lane in lanes:
             for bit in lane.bits:
-                error = (bit.value << 20) - bit.p
+                error = (bit.value << 20) - bit.mixed
                 self.bias1[lane.last * 256 + bit.node] += 10 * error
                 self.bias2[bit.bias] += 26 * error
                 for chosen in bit.sets:
                     uses[chosen] += 1
                     slopes[chosen] = [g + error * x for g, x in zip(slopes[chosen], bit.inputs, strict=True)]
+                ends[bit.final].append(bit.value)
                 for context, state in enumerate(bit.states):
                     if state:
                         met[context, state].append(bit.value)
+        for (row, cell), values in ends.items():
+            _add(self.final_hits[row], self.final_trials[row], cell, values)
         for chosen, used in uses.items():
             self._turn(chosen, used, slopes[chosen])
         for (context, state), values in met.items():
@@ -272,17 +296,13 @@ class Mixer:
         ]
 
     def _tally(self, context: int, state: int, values: list[int]) -> None:
-        self.hits[context][state] += sum(values) << 16
-        self.trials[context][state] += len(values) << 16
-        if self.trials[context][state] > 400 << 16:
-            self.hits[context][state] >>= 1
-            self.trials[context][state] >>= 1
+        _add(self.hits[context], self.trials[context], state, values)
         self._follow(context, state)
 
     def _follow(self, context: int, state: int) -> None:
         if state:
-            found = logit((self.hits[context][state] << 20) // self.trials[context][state])
-            self.logits[context][state] = min(max(found, -4096), 4096)
+            hits = self.hits[context][state]
+            self.logits[context][state] = min(max(odds(hits, self.trials[context][state] - hits), -4096), 4096)
 
     def _count(self, lanes: list[Lane]) -> None:
         written: set[int] = set()
@@ -295,6 +315,14 @@ class Mixer:
         for lane in lanes:
             self.history[lane.number] = [*self.history[lane.number][1:], lane.node - 256]
             self.places[lane.number].reveal(lane.node - 256)
+
+
+def _add(hits: list[int], trials: list[int], state: int, values: list[int]) -> None:
+    hits[state] += sum(values) << 16
+    trials[state] += len(values) << 16
+    if trials[state] > 400 << 16:
+        hits[state] >>= 1
+        trials[state] >>= 1
 
 
 def _counted(row: Row, symbol: int) -> Row:
@@ -312,7 +340,7 @@ def _counted(row: Row, symbol: int) -> Row:
 
 
 def _first_hits(order: int, state: int) -> int:
-    latest, zeros, ones = state // 121 % 3, TYPICAL[state % 121 // 11], TYPICAL[state % 11]
+    latest, zeros, ones = state // 144 % 3, TYPICAL[state % 144 // 12], TYPICAL[state % 12]
     doubt = max(3 / (1 + order), 0.4) if zeros and ones else 3 / (1 + order)
     n0, n1 = zeros + 0.5 * (latest == 1), ones + 0.5 * (latest == 2)
     return floor((n1 + doubt) / (n0 + n1 + 2 * doubt) * float(20 << 16))

@@ -39,14 +39,19 @@ from bfncodec.coding.mixing.state import (
     BIAS_RATES,
     BITS,
     CALM,
+    CELL_BITS,
+    CELLS,
     CONSTANT,
     CONTEXTS,
     COUNT_LEVELS,
     EXPERT_LIMIT,
     FAST,
+    FRACTION_BITS,
     HASH,
     HASH_POWERS,
     LIMIT,
+    LOG_2,
+    LOG_UNIT,
     MANY,
     MOST_TRIALS,
     PAIRS,
@@ -59,9 +64,8 @@ from bfncodec.coding.mixing.state import (
     WEIGHT_BITS,
     Contexts,
     MixerState,
-    count_levels,
+    logarithms,
     logistic_values,
-    logit_values,
 )
 from bfncodec.coding.rangecoder import PRECISION, CodeState, RangeDecoder, SymbolSource, damaged, total
 from bfncodec.coding.tables import LOGISTIC_BITS
@@ -70,6 +74,7 @@ from bfncodec.runtime.jit import Prepared, compiled, flat, inlined
 
 LONG_HASH = np.uint64(HASH)
 GRADES = len(COUNT_LEVELS)
+FRACTIONS = (1 << FRACTION_BITS) - 1
 U32, U29, U24, U64, ONE = np.uint64(32), np.uint64(29), np.uint64(PRECISION), np.uint64(64), np.uint64(1)
 TOTAL = total(2)
 TAG_BITS, TAGGED = np.uint64(0xFFFF), np.uint64(1 << 8)  # of a row's first word: Numba knows little-endian machines
@@ -85,8 +90,7 @@ class Lookups(NamedTuple):
     """Tables, and the state's slots as words."""
 
     words: Words64  # [slots, WORDS]
-    level: Bytes  # `count_levels`
-    logit: NDArray[np.int16]  # `logit_values`
+    logarithm: Ints  # `logarithms`
     logistic: Ints  # `logistic_values`
     letter: Ints  # `letters`
     kind: Ints  # `classes`
@@ -106,18 +110,17 @@ class Workspace(NamedTuple):
     tail: Words64  # [O, L]
     symbols: Words64  # of the rows, a byte for each way, that of the first the lowest. [L, O]
     counts: Words64  # in the same order [L, O]
-    zeros: Ints  # of one stream: how often zeros followed the known bits [O]
-    ones: Ints  # likewise
-    latest: Ints  # what the two latest symbols say
     node: Ints  # [L]
     nodes: Ints  # the node before each bit [BITS, L]
     two: Ints  # the last two bytes [L]
-    sum: Ints  # of the biases [L]
+    sum: Ints  # of the biases, then the mixture's logit [L]
     state: Ints32  # [BITS, L, O]
     longest: Ints  # [BITS, L]
     set: Ints  # of the place [BITS, L]
     inputs: Ints32  # [BITS, L, O + 2]
     bias: Ints  # [BITS, L]
+    mixed: Ints  # [BITS, L]
+    final: Ints  # [BITS, L]
     probability: Ints  # [BITS, L]
     gradient: Ints  # as the state's weights
     decided: Ints  # as the state's decisions, zeros between steps
@@ -131,8 +134,7 @@ class CompiledMixer(ContextMixer):
 
     def __init__(self, size: int, streams: int, contexts: Contexts = CONTEXTS) -> None:
         super().__init__(size, streams, contexts)
-        words, level = self.state.table.view(np.uint64), count_levels().astype(np.uint8)
-        lookups = Lookups(words, level, logit_values(), logistic_values(), letters(), classes())
+        lookups = Lookups(self.state.table.view(np.uint64), logarithms(), logistic_values(), letters(), classes())
         self._work = _workspace(self.state, streams)
         self._arrays = flat(self.state), flat(lookups), flat(self._work)
 
@@ -202,9 +204,6 @@ def _workspace(state: MixerState, streams: int) -> Workspace:
         tail=words(count, streams),
         symbols=words(streams, count),
         counts=words(streams, count),
-        zeros=ints(count),
-        ones=ints(count),
-        latest=ints(count),
         node=ints(streams),
         nodes=ints(BITS, streams),
         two=ints(streams),
@@ -214,12 +213,14 @@ def _workspace(state: MixerState, streams: int) -> Workspace:
         set=ints(BITS, streams),
         inputs=np.zeros((BITS, streams, count + 2), np.int32),
         bias=ints(BITS, streams),
+        mixed=ints(BITS, streams),
+        final=ints(BITS, streams),
         probability=ints(BITS, streams),
         gradient=ints(*state.weights.shape),
         decided=ints(len(state.decisions)),
         sets=ints(len(state.decisions)),
         came=ints(len(state.predictions)),
-        states=ints(len(state.predictions)),
+        states=ints(len(state.predictions) + 1),
     )
 
 
@@ -425,11 +426,12 @@ def _predict(state: MixerState, lookups: Lookups, work: Workspace, weight: Ints3
     _ask_network(lookups, work, weight, k)
     _ask_contexts(state, lookups, work, len(streams), k)
     _mix(state, lookups, work, streams, k)
+    _refine(state, lookups, work, len(streams), k)
 
 
 @compiled
 def _ask_network(lookups: Lookups, work: Workspace, weight: Ints32, k: int) -> None:
-    """Set the logits of the network, see `contexts._network_probability`."""
+    """Set the logits of the network, see `contexts._network_odds`."""
     half = 1 << (BITS - 1 - k)
     for j in range(len(weight)):
         start, upper = 2 * half * work.node[j] - SYMBOLS + half, np.int64(0)
@@ -437,8 +439,21 @@ def _ask_network(lookups: Lookups, work: Workspace, weight: Ints32, k: int) -> N
             upper += weight[j, symbol]
         work.upper[j] = upper
     for j in range(len(weight)):
-        probability = ((2 * work.upper[j] + 1) << (LOGISTIC_BITS - 1)) // (work.whole[j] + 1)
-        work.inputs[k, j, 0] = lookups.logit[probability]
+        work.inputs[k, j, 0] = _log_odds(lookups.logarithm, work.upper[j], work.whole[j] - work.upper[j])
+
+
+@inlined
+def _log_odds(logarithms: Ints, ones: Any, zeros: Any) -> Any:
+    """`state.log_odds`"""
+    difference = _logarithm(logarithms, 2 * ones + 1) - _logarithm(logarithms, 2 * zeros + 1)
+    return min(max((difference + LOG_UNIT // 2) // LOG_UNIT, -LIMIT), LIMIT)
+
+
+@inlined
+def _logarithm(logarithms: Ints, x: Any) -> Any:
+    """`state.logarithm`"""
+    digits = np.float64(x).view(np.int64)
+    return ((digits >> 52) - 1023) * LOG_2 + logarithms[(digits >> (52 - FRACTION_BITS)) & FRACTIONS]
 
 
 @compiled
@@ -446,16 +461,13 @@ def _ask_contexts(state: MixerState, lookups: Lookups, work: Workspace, streams:
     """Set the logits of the experts and the constant, and find the longest known contexts of bytes."""
     count, known = len(state.salt), len(state.orders)
     for j in range(streams):
-        _count_ways(work.symbols, work.counts, work.zeros, work.ones, work.latest, j, BITS - k, work.node[j])
-        longest = 0
+        work.longest[k, j] = _find_states(
+            work.symbols[j], work.counts[j], work.state[k, j], known, BITS - k, work.node[j]
+        )
+    for j in range(streams):
         for o in range(count):
-            zeros, ones = work.zeros[o], work.ones[o]
-            longest = o + 1 if zeros + ones > 0 and o < known else longest
-            which = o * STATES + PAIRS * work.latest[o] + np.int64(lookups.level[zeros]) * GRADES + lookups.level[ones]
-            work.state[k, j, o] = which
-            work.inputs[k, j, 1 + o] = state.predictions[which]
+            work.inputs[k, j, 1 + o] = state.predictions[work.state[k, j, o]]
         work.inputs[k, j, count + 1] = CONSTANT
-        work.longest[k, j] = longest
 
 
 @compiled
@@ -475,28 +487,50 @@ def _mix(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints, k:
             w += state.weights[third, i] + state.weights[fourth, i]
             x += w * work.inputs[k, j, i]
         x = min(max(x >> WEIGHT_BITS, -LIMIT), LIMIT)
-        work.nodes[k, j], work.set[k, j] = node, fourth
-        work.probability[k, j] = lookups.logistic[x + LIMIT]
+        work.nodes[k, j], work.set[k, j], work.sum[j] = node, fourth, x
+        work.mixed[k, j] = lookups.logistic[x + LIMIT]
+
+
+@compiled
+def _refine(state: MixerState, lookups: Lookups, work: Workspace, streams: int, k: int) -> None:
+    """`ContextMixer._refine`"""
+    for j in range(streams):
+        x = work.sum[j]
+        cell = min((x + LIMIT) >> CELL_BITS, CELLS - 2)
+        part = x + LIMIT - (cell << CELL_BITS)
+        low = len(state.salt) * STATES + (work.longest[k, j] * SYMBOLS + work.node[j]) * CELLS + cell
+        said = (state.predictions[low] * ((1 << CELL_BITS) - part) + state.predictions[low + 1] * part) >> CELL_BITS
+        work.final[k, j] = low + (1 if part > 1 << (CELL_BITS - 1) else 0)
+        work.probability[k, j] = lookups.logistic[((5 * x + 3 * said) >> 3) + LIMIT]
 
 
 @inlined
-def _count_ways(
-    symbols: Words64, counts: Words64, zeros: Ints, ones: Ints, latest: Ints, j: int, left: int, node: Any
-) -> None:
-    """Add up how often zeros and ones followed the bits of a node in each context of a stream, and what the two latest
-    symbols say: 0 if one disagrees with the node, else 1 and its bit, times 1 and 3. Nothing branches in it.
+def _find_states(symbols: Words64, counts: Words64, states: Ints32, known: int, left: int, node: Any) -> Any:
+    """Set the states of all contexts' maps: how often zeros and ones followed the bits of a node, and what the two
+    latest symbols say: 0 if one disagrees with the node, else 1 and its bit, times 1 and 3. Returns the number of the
+    longest known context of bytes. Nothing branches in it, so that contexts are side by side in vectors.
     """
     alike, begin, place = np.uint64((0xFF << left) & 0xFF) * EACH, np.uint64((node << left) & 0xFF) * EACH, left - 1
-    for o in range(symbols.shape[1]):
-        differ = (symbols[j, o] ^ begin) & alike
+    longest = np.int64(0)
+    for o in range(len(symbols)):
+        differ = (symbols[o] ^ begin) & alike
         differ = ((((differ & LOWER) + LOWER) | differ) & ~LOWER) >> U7  # 1 in the byte of each symbol that disagrees
-        bits = (symbols[j, o] >> np.uint64(place)) & EACH
-        counted = counts[j, o] & ~((differ << U8) - differ)
-        some = _sum(counted & ((bits << U8) - bits))
-        zeros[o], ones[o] = _sum(counted) - some, some
+        bits = (symbols[o] >> np.uint64(place)) & EACH
+        counted = counts[o] & ~((differ << U8) - differ)
+        both, ones = _sum(counted), _sum(counted & ((bits << U8) - bits))
         first, second = np.int64(ONE + (bits & ONE)), np.int64(ONE + ((bits >> U8) & ONE))
-        said = first if (counted & ALL) != NOTHING else np.int64(0)
-        latest[o] = said + (3 * second if ((counted >> U8) & ALL) != NOTHING else np.int64(0))
+        latest = (first if (counted & ALL) != NOTHING else np.int64(0)) * PAIRS
+        latest += (second if ((counted >> U8) & ALL) != NOTHING else np.int64(0)) * (3 * PAIRS)
+        states[o] = o * STATES + latest + _level(both - ones) * GRADES + _level(ones)
+        longest = max(longest, np.int64(o + 1) if both > 0 and o < known else np.int64(0))
+    return longest
+
+
+@inlined
+def _level(count: Any) -> Any:
+    """`state.count_levels`: two for each power of two from 2 on, by the first two binary digits of a float."""
+    digits = (np.float64(count).view(np.int64) >> 51) - 2046
+    return min(max(digits, min(count, 2)), GRADES - 1)
 
 
 @inlined
@@ -605,7 +639,7 @@ def _add_slopes(state: MixerState, work: Workspace, streams: Ints, symbols: Ints
     for k in range(BITS):
         for j in range(len(streams)):
             node, last = work.nodes[k, j], work.two[j] % SYMBOLS
-            error = (((symbols[j] >> (BITS - 1 - k)) & 1) << LOGISTIC_BITS) - work.probability[k, j]
+            error = (((symbols[j] >> (BITS - 1 - k)) & 1) << LOGISTIC_BITS) - work.mixed[k, j]
             state.bias_one[last * SYMBOLS + node] += error * BIAS_RATES[0]
             state.bias_two[work.bias[k, j]] += error * BIAS_RATES[1]
             longest, known, before, place = work.longest[k, j], first + node, second + last, work.set[k, j]
@@ -650,12 +684,18 @@ def _count_bits(state: MixerState, work: Workspace, symbols: Ints) -> Any:
         for j in range(len(symbols)):
             one = (((symbols[j] >> (BITS - 1 - k)) & 1) << 32) + 1
             for o in range(len(state.salt)):
-                which = work.state[k, j, o]
-                came = work.came[which]
-                work.states[touched] = which
-                touched += 1 if came == 0 else 0
-                work.came[which] = came + one
+                touched = _count_bit(work, touched, work.state[k, j, o], one)
+            touched = _count_bit(work, touched, work.final[k, j], one)
     return touched
+
+
+@inlined
+def _count_bit(work: Workspace, touched: Any, which: Any, one: Any) -> Any:
+    """Count a bit in a state. Returns how many states have been counted in."""
+    came = work.came[which]
+    work.states[touched] = which
+    work.came[which] = came + one
+    return touched + (1 if came == 0 else 0)
 
 
 @compiled
@@ -665,16 +705,16 @@ def _update_maps(state: MixerState, lookups: Lookups, work: Workspace, touched: 
         which = work.states[place]
         came = work.came[which]
         work.came[which] = 0
-        if which % STATES == 0:  # the context is new
+        limit = EXPERT_LIMIT if which < len(state.salt) * STATES else LIMIT
+        if which % STATES == 0 and limit == EXPERT_LIMIT:  # the context is new
             continue
         state.hits[which] += (came >> 32) << TRIAL_BITS
         state.trials[which] += (came & 0xFFFFFFFF) << TRIAL_BITS
         if state.trials[which] > MOST_TRIALS << TRIAL_BITS:
             state.hits[which] >>= 1
             state.trials[which] >>= 1
-        probability = (state.hits[which] << LOGISTIC_BITS) // state.trials[which]
-        prediction: Any = min(max(np.int64(lookups.logit[probability]), -EXPERT_LIMIT), EXPERT_LIMIT)
-        state.predictions[which] = prediction
+        odds = _log_odds(lookups.logarithm, state.hits[which], state.trials[which] - state.hits[which])
+        state.predictions[which] = min(max(odds, -limit), limit)
 
 
 @compiled

@@ -12,11 +12,12 @@ Compression"):
 
 where w is the sum of four sets of weights: one for the longest context of bytes that is known, one for the bits already
 known, one for the last byte and one for the place, which says what the line above has here. The bias b is the sum of
-one for the bits already known after the last byte and one for them after the last two. All of it is learned online, by
-gradient descent on the code length, dL/dw_i = (p - bit) logit(p_i), from weights that other texts came to
-(:mod:`bfncodec.coding.mixing.first`). The shortest
-contexts are also counted for each stream alone, beside all streams together: streams lie far apart in the file, and
-what is near says more.
+one for the bits already known after the last byte and one for them after the last two. A final adaptive map refines
+this: it counts what came where the mixture said nearly the same logit, and its own logit makes 3/8 of the prediction
+(secondary symbol estimation in PAQ). All of it is learned online; the weights by gradient descent on the code length of
+the mixture, dL/dw_i = (p - bit) logit(p_i), from weights that other texts came to
+(:mod:`bfncodec.coding.mixing.first`). The shortest contexts are also counted for each stream alone, beside all streams
+together: streams lie far apart in the file, and what is near says more.
 
 A step sees the state before it and updates it when all its bits are known, with sums over its streams. If several
 streams share a context in one step, only the first updates it.
@@ -38,6 +39,8 @@ from bfncodec.coding.mixing.state import (
     BIAS_RATES,
     BITS,
     CALM,
+    CELL_BITS,
+    CELLS,
     CONSTANT,
     CONTEXTS,
     COUNT_LEVELS,
@@ -60,8 +63,8 @@ from bfncodec.coding.mixing.state import (
     WEIGHT_BITS,
     Contexts,
     count_levels,
+    log_odds,
     logistic_values,
-    logit,
     new_state,
     update_predictions,
 )
@@ -102,7 +105,9 @@ class BitPredictions(NamedTuple):
     place: Ints  # number of the weight set of the place [K, L]
     inputs: Ints  # logits: of the network, the experts, and a constant. [K, L, 1 + O + 1]
     bias: Ints  # place of the bias after two bytes [K, L]
-    probability: Ints  # of a 1, in units of 2^-20. [K, L]
+    mixed: Ints  # the mixture's probability of a 1, in units of 2^-20. [K, L]
+    final: Ints  # state of the final map [K, L]
+    probability: Ints  # of a 1, likewise, by mixture and final map. [K, L]
 
 
 def bits_of(symbols: Ints) -> Ints:
@@ -249,7 +254,7 @@ class ContextMixer:
         state += PAIRS * latest
         state += np.arange(0, len(own.salt) * STATES, STATES)[:, None]
         inputs = np.empty((*node.shape, len(own.salt) + 2), np.int64)
-        inputs[..., 0] = logit(_network_probability(contexts.below, left, node))
+        inputs[..., 0] = _network_odds(contexts.below, left, node)
         inputs[..., 1:-1] = own.predictions.take(state).swapaxes(1, 2)
         inputs[..., -1] = CONSTANT
         came = (zeros + ones)[:, :known].astype(np.bool_)
@@ -263,17 +268,28 @@ class ContextMixer:
         x = np.einsum("kln,kln->kl", weights, inputs)
         x += own.bias_one.take(contexts.last * SYMBOLS + node)
         x += own.bias_two.take(bias)
-        x >>= WEIGHT_BITS
-        return BitPredictions(node, state, longest, place, inputs, bias, logistic_values().take(x + LIMIT, mode="clip"))
+        x = (x >> WEIGHT_BITS).clip(-LIMIT, LIMIT)
+        mixed = logistic_values().take(x + LIMIT)
+        return BitPredictions(node, state, longest, place, inputs, bias, mixed, *self._refine(x, longest, node))
+
+    def _refine(self, x: Ints, longest: Ints, node: Ints) -> tuple[Ints, Ints]:
+        """(state of the final map, probability of a 1) of bits of which the mixture has a logit, all [K, L]."""
+        own, cell = self.state, ((x + LIMIT) >> CELL_BITS).clip(0, CELLS - 2)
+        part = x + LIMIT - (cell << CELL_BITS)
+        low = own.first_final + (longest * SYMBOLS + node) * CELLS + cell
+        left, right = own.predictions.take(low).astype(np.int64), own.predictions.take(low + 1).astype(np.int64)
+        said = (left * ((1 << CELL_BITS) - part) + right * part) >> CELL_BITS
+        x = (5 * x + 3 * said) >> 3
+        return low + (part > 1 << (CELL_BITS - 1)), logistic_values().take(x + LIMIT)
 
     def _update(self, contexts: StepContexts, predicted: BitPredictions, symbols: Ints) -> None:
         """Learn from all bits of a step."""
         state, bits = self.state, bits_of(symbols)
-        error = (bits << LOGISTIC_BITS) - predicted.probability
+        error = (bits << LOGISTIC_BITS) - predicted.mixed
         np.add.at(state.bias_one, contexts.last * SYMBOLS + predicted.node, error * BIAS_RATES[0])
         np.add.at(state.bias_two, predicted.bias, error * BIAS_RATES[1])
         self._update_weights(contexts.last, predicted, error)
-        self._update_maps(predicted.state, bits)
+        self._update_maps(predicted, bits)
         self._count(contexts, symbols)
         state.history[contexts.streams] = np.concatenate([contexts.history[:, 1:], symbols[:, None]], 1)
         go_on(state.marks, state.lines, state.column, contexts.streams, symbols)
@@ -298,11 +314,11 @@ class ContextMixer:
         # slopes are in units of 2^-20 and 1 / LOGISTIC_STEPS = 2^-9, rates of 2^-16, weights of 2^-20
         state.weights[used] += (step * rate[:, None] + (1 << 24)) >> 25
 
-    def _update_maps(self, which: Ints, bits: Ints) -> None:
-        """Count bits in the states of the adaptive maps. which: [BITS, O, L]; bits: [BITS, L]"""
-        state = self.state
+    def _update_maps(self, predicted: BitPredictions, bits: Ints) -> None:
+        """Count bits in the states of the adaptive maps. bits: [BITS, L]"""
+        state, which = self.state, np.concatenate([predicted.state, predicted.final[:, None]], 1)
         came = np.bincount((2 * which + bits[:, None]).ravel(), minlength=2 * len(state.trials)).reshape(-1, 2)
-        came[::STATES] = 0  # of contexts that are new
+        came[: state.first_final : STATES] = 0  # of contexts that are new
         seen = np.flatnonzero(came.any(1))
         state.hits[seen] += came[seen, 1] << TRIAL_BITS
         state.trials[seen] += came[seen].sum(1) << TRIAL_BITS
@@ -333,11 +349,11 @@ class ContextMixer:
         self.state.table[slot] = rows
 
 
-def _network_probability(below: Ints, left: Ints, node: Ints) -> Ints:
-    """The network's probability of a 1, in units of 2^-20. below: [L, 257]; left: [K, 1]; node: [K, L]"""
+def _network_odds(below: Ints, left: Ints, node: Ints) -> Ints:
+    """The network's logit of a 1. below: [L, 257]; left: [K, 1]; node: [K, L]"""
     start = (node << left) + np.arange(0, below.size, SYMBOLS + 1) - SYMBOLS
     none, half, both = (below.take(start + step) for step in (0, 1 << (left - 1), 1 << left))
-    return ((2 * (both - half) + 1) << (LOGISTIC_BITS - 1)) // (both - none + 1)
+    return log_odds(both - half, half - none)
 
 
 def _latest(bits: Ints, agree: NDArray[np.bool_]) -> Ints:

@@ -6,6 +6,7 @@ weights of 2^-20. Only the probabilities that an adaptive map begins with are co
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from bfncodec.coding.mixing.first import FIRST_BITS, first_weights
 from bfncodec.coding.mixing.places import DOUBT_ORDER, MARKS, PLACE_SETS, PLACES, POWER, SALT, WIDTH
-from bfncodec.coding.tables import LOGISTIC_BITS, LOGISTIC_LIMIT, LOGISTIC_STEPS, logistic_table
+from bfncodec.coding.tables import LOGISTIC_BITS, LOGISTIC_LIMIT, LOGISTIC_STEPS, logarithm_table, logistic_table
 from bfncodec.runtime.arrays import Bytes, Floats, Ints
 
 
@@ -42,16 +43,22 @@ SLOTS_PER_BYTE = 16, 4  # of small files, of large ones
 LEAST_BITS, SMALL_BITS, MOST_BITS = 12, 23, 25  # log2 of the slots: at least, of small files, of large ones at most
 TAG, WAYS, ROW = 2, 7, 16  # bytes of a slot: its tag, symbols, how often each came
 MOST_COUNT = 255
-COUNT_LEVELS = (0, 1, 2, 3, 4, 6, 9, 14, 24, 48, 100)  # counts that adaptive maps distinguish: the lowest of each level
-TYPICAL_COUNTS = (0, 1, 2, 3, 4, 7, 11, 18, 33, 70, 150)  # count that stands for each level
+COUNT_LEVELS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)  # counts that adaptive maps distinguish: the lowest of each
+TYPICAL_COUNTS = (0, 1, 2, 3, 4, 7, 10, 14, 20, 28, 40, 75)  # count that stands for each level
 PAIRS = len(COUNT_LEVELS) ** 2  # levels of the zeros, times levels of the ones
 STATES = (
     9 * PAIRS
 )  # of an adaptive map: whether each of the two latest symbols agrees with the known bits, its next bit
 TRIAL_BITS = 16  # fractional bits of hits and trials
 FIRST_TRIALS, MOST_TRIALS = 20, 400  # that a map's probability begins with, and remembers
+FINAL_TRIALS = 60  # that one of the final map begins with
 EXPERT_LIMIT = 8 * LOGISTIC_STEPS  # largest logit of an expert
 LIMIT = 12 * LOGISTIC_STEPS  # largest logit of the network, and of the mixture
+CELL_BITS = 10  # of a final map: its probabilities stand for logits that are 2^10 apart, 2
+CELLS = 2 * (LIMIT >> CELL_BITS) + 1
+FRACTION_BITS = 10  # of a number whose logarithm is looked up
+LOG_BITS = 16  # logarithms are in units of 2^-16
+LOG_2, LOG_UNIT = 45426, (1 << LOG_BITS) // LOGISTIC_STEPS  # ln 2 and 1 / LOGISTIC_STEPS in these units
 
 WEIGHT_BITS = 20  # a weight of 1 is 2^20
 CONSTANT = 154  # the mixer's last input: 0.3
@@ -59,7 +66,7 @@ CONSTANT = 154  # the mixer's last input: 0.3
 FAST, CALM, SLOW = 300, 600, 25
 MANY = 42  # decisions of one step under one set: more do not make its change larger, lest it overshoots
 BIAS_RATES = (10, 26)  # learning rates of the biases, after one byte and after two: 0.02 and 0.05
-BIAS_BITS = 20  # log2 of the table of biases after two bytes, at most
+BIAS_BITS = 16  # log2 of the table of biases after two bytes, at most
 HASH, SHORT_HASH = 0x9E3779B97F4A7C15, 0x9E3779B1  # 2^64 and 2^32 over the golden ratio: Knuth's multiplicative hash
 HASH_POWERS = np.array([pow(POWER, k + 1, 1 << 64) for k in range(REACH)], np.uint64)
 
@@ -69,6 +76,9 @@ class MixerState(NamedTuple):
 
     A weight set is one of four kinds, behind each other: by the longest known context of bytes (0 for none, … B), by
     the bits of the byte that are known (the node), by the last byte, and by the place (see `places.PLACE_SETS`).
+
+    The M states of maps are O times STATES, then those of the final map: by the number of the longest known context of
+    bytes, by the node, and by the nearest of CELLS logits of the mixture.
     """
 
     table: Bytes  # slots of all contexts: tag, symbols, the latest first, counts. [2^bits, ROW]
@@ -80,13 +90,18 @@ class MixerState(NamedTuple):
     own: Ints  # 1 for contexts that each stream counts for itself [B]
     places: Ints  # numbers of the other contexts [O - B]
     salt: NDArray[np.uint64]  # of the hashes of each context, for streams' own ones another for each stream [O, L]
-    hits: Ints  # ones that came in each state of each context's adaptive map [O STATES]
-    trials: Ints  # bits that came in it [O STATES]
-    predictions: NDArray[np.int16]  # what hits / trials amount to as logits, 0 where a context is new [O STATES]
+    hits: Ints  # ones that came in each state of each context's adaptive map, and of the final one [M]
+    trials: Ints  # bits that came in it [M]
+    predictions: NDArray[np.int16]  # what hits / trials amount to as logits, 0 where a context is new [M]
     weights: Ints  # of the network, the contexts and a constant, in each set [B + 1 + 2 SYMBOLS + PLACE_SETS, O + 2]
     decisions: Ints  # bits that each set was used for [B + 1 + 2 SYMBOLS + PLACE_SETS]
     bias_one: Ints  # by last byte and node [SYMBOLS SYMBOLS]
     bias_two: Ints  # by a hash of the last two bytes and the node [2^…]
+
+    @property
+    def first_final(self) -> int:
+        """Number of the first state of the final map."""
+        return len(self.salt) * STATES
 
     @property
     def bits(self) -> int:
@@ -108,7 +123,7 @@ def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS) -> MixerSt
     bits, known, count = table_bits(size), len(orders), len(orders) + len(places)
     salt = own[:, None] * np.arange(1, streams + 1) * REACH + orders[:, None]
     alike = [*orders.tolist(), *[DOUBT_ORDER] * len(places)]
-    first = np.stack([first_probabilities(order) for order in alike])
+    hits, trials = first_trials(alike, (known + 1) * SYMBOLS)
     weights = np.zeros((known + 1 + 2 * SYMBOLS + PLACE_SETS, count + 2), np.int64)
     weights[: known + 1 + 2 * SYMBOLS] = first_weights(orders, own, places) << (WEIGHT_BITS - FIRST_BITS)
     state = MixerState(
@@ -121,23 +136,35 @@ def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS) -> MixerSt
         own=own,
         places=places,
         salt=np.concatenate([salt, np.repeat(SALT + places[:, None], streams, 1)]).astype(np.uint64) * np.uint64(HASH),
-        hits=np.floor(first * float(FIRST_TRIALS << TRIAL_BITS)).astype(np.int64).ravel(),
-        trials=np.full(count * STATES, FIRST_TRIALS << TRIAL_BITS, np.int64),
-        predictions=np.zeros(count * STATES, np.int16),
+        hits=hits,
+        trials=trials,
+        predictions=np.zeros(len(hits), np.int16),
         weights=weights,
         decisions=np.zeros(len(weights), np.int64),
         bias_one=np.zeros(SYMBOLS * SYMBOLS, np.int64),
         bias_two=np.zeros(1 << min(bits, BIAS_BITS), np.int64),
     )
-    update_predictions(state, np.arange(count * STATES))
+    update_predictions(state, np.arange(len(hits)))
     return state
 
 
 def update_predictions(state: MixerState, which: Ints) -> None:
     """Set the experts' predictions in some states of their adaptive maps to the logits of hits / trials."""
-    probability = (state.hits[which] << LOGISTIC_BITS) // state.trials[which]
-    prediction = np.clip(logit(probability), -EXPERT_LIMIT, EXPERT_LIMIT)
-    state.predictions[which] = prediction * (which % STATES > 0)
+    odds, final = log_odds(state.hits[which], state.trials[which] - state.hits[which]), which >= state.first_final
+    expert = odds.clip(-EXPERT_LIMIT, EXPERT_LIMIT) * (which % STATES > 0)
+    state.predictions[which] = np.where(final, odds, expert)
+
+
+def first_trials(orders: Sequence[int], rows: int) -> tuple[Ints, Ints]:
+    """(hits, trials) that all maps begin with: those of contexts of so many bytes, and rows of the final map, whose
+    probabilities are those of their logits.
+    """
+    expert = np.concatenate([first_probabilities(order) for order in orders]) * float(FIRST_TRIALS << TRIAL_BITS)
+    final = (logistic_values()[:: 1 << CELL_BITS] * (FINAL_TRIALS << TRIAL_BITS)) >> LOGISTIC_BITS
+    hits = np.concatenate([np.floor(expert).astype(np.int64), np.tile(final, rows)])
+    trials = np.full(len(hits), FINAL_TRIALS << TRIAL_BITS, np.int64)
+    trials[: len(expert)] = FIRST_TRIALS << TRIAL_BITS
+    return hits, trials
 
 
 def table_bits(size: int) -> int:
@@ -168,16 +195,27 @@ def logistic_values() -> Ints:
 
 
 @lru_cache(maxsize=1)
-def logit_values() -> NDArray[np.int16]:
-    """The logit of every p in units of 2^-20, between -LIMIT and LIMIT, int16 [2^20 + 1]."""
-    edges = logistic_values()[:-1]
-    most = np.diff(np.concatenate([[-1], edges, [1 << LOGISTIC_BITS]]))
-    return np.repeat(np.arange(-LIMIT, LIMIT + 1, dtype=np.int16), most)
+def logarithms() -> Ints:
+    """ln(1 + (i + 1/2) / 2^FRACTION_BITS) in units of 2^-16, rounded, int64 [2^FRACTION_BITS]."""
+    return logarithm_table(FRACTION_BITS, LOG_BITS).astype(np.int64)
 
 
-def logit(probability: Ints) -> NDArray[np.int16]:
-    """Return ln(p / (1 - p)) in units of 1 / LOGISTIC_STEPS, between -LIMIT and LIMIT. p: in units of 2^-20"""
-    return logit_values().take(probability)
+def logarithm(x: Ints) -> Ints:
+    """ln x in units of 2^-16, of 0 < x < 2^53 whose lower binary digits, behind the first 1 + FRACTION_BITS, are not
+    looked at.
+    """
+    digits = x.astype(np.float64).view(np.int64)
+    fraction = (digits >> (52 - FRACTION_BITS)) & ((1 << FRACTION_BITS) - 1)
+    found: Ints = ((digits >> 52) - 1023) * LOG_2 + logarithms().take(fraction)
+    return found
+
+
+def log_odds(ones: Ints, zeros: Ints) -> Ints:
+    """Return ln((ones + 1/2) / (zeros + 1/2)) in units of 1 / LOGISTIC_STEPS, between -LIMIT and LIMIT: the logit of a
+    1. Both at least 0.
+    """
+    difference = logarithm(2 * ones + 1) - logarithm(2 * zeros + 1)
+    return ((difference + LOG_UNIT // 2) // LOG_UNIT).clip(-LIMIT, LIMIT)
 
 
 @lru_cache(maxsize=1)

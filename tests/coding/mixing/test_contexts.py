@@ -33,9 +33,10 @@ from bfncodec.coding.mixing.state import (
     TYPICAL_COUNTS,
     WAYS,
     Contexts,
+    count_levels,
     first_probabilities,
+    log_odds,
     logistic_values,
-    logit,
     table_bits,
 )
 from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, information, total
@@ -132,15 +133,24 @@ def test_logit_and_logistic_function_are_inverse() -> None:
     p = logistic_values()
     np.testing.assert_allclose(p / FULL, 1 / (1 + np.exp(-x / 512)), atol=0.51 / FULL)
     near = abs(x) < 512 * 6  # farther out the same probability has several
-    np.testing.assert_array_equal(logit(p)[near], x[near])
-    assert logit(np.array([0, 1, FULL - 1, FULL])).tolist() == [-LIMIT, -LIMIT, LIMIT, LIMIT]
-    chances = np.arange(FULL + 1)
-    found = logit(chances)
+    assert abs(log_odds(p, FULL - p)[near] - x[near]).max() <= 1
+
+
+@given(st.integers(0, 1 << 40), st.integers(0, 1 << 40))
+@example(0, 0)
+@example(0, (1 << 40) - 1)
+@example((1 << 26) - 1, 1 << 26)
+def test_log_odds_are_nearly_those_of_real_numbers(ones: int, zeros: int) -> None:
+    found, other = (int(log_odds(np.array(a), np.array(b))) for a, b in ((ones, zeros), (zeros, ones)))
+    exact = 512 * math.log((ones + 0.5) / (zeros + 0.5))
+    assert abs(found - max(min(exact, LIMIT), -LIMIT)) < 1.1
+    assert abs(found + other) <= 1
+
+
+def test_levels_of_counts() -> None:
+    found = count_levels()
+    assert found[list(COUNT_LEVELS)].tolist() == list(range(len(COUNT_LEVELS)))
     assert (np.diff(found) >= 0).all()
-    inner = found < LIMIT
-    assert (p[found[inner] + LIMIT] >= chances[inner]).all()  # the first that is as large
-    lower = found > -LIMIT
-    assert (p[found[lower] + LIMIT - 1] < chances[lower]).all()
 
 
 def test_streams_without_a_symbol() -> None:
@@ -367,12 +377,13 @@ class Reference:
         self.weights: dict[Any, list[float]] = dict(zip(sets, first.tolist(), strict=True))
         self.decisions: dict[Any, int] = defaultdict(int)
         self.b: dict[Any, float] = defaultdict(float)
+        self.final: dict[tuple[int, int, int], list[float]] = {}
 
     def code(self, own: NDArray[np.float64], symbol: int) -> float:
         """Bits of a symbol under the network's probabilities."""
         predictions = [self.predict(own, symbol, k) for k in range(BITS)]
         gradients: dict[Any, list[float]] = {}
-        for k, (states, inputs, sets, places, p) in enumerate(predictions):
+        for k, (states, inputs, sets, places, final, p, _) in enumerate(predictions):
             bit = symbol >> (BITS - 1 - k) & 1
             for j in sets:
                 sums = gradients.setdefault(j, [0.0] * len(inputs))
@@ -380,11 +391,10 @@ class Reference:
                 self.decisions[j] += 1
             for place, rate in zip(places, (0.02, 0.05), strict=True):
                 self.b[place] += (bit - p) * rate
-            for key in states:
-                hits, trials = self.chances[key][0] * self.chances[key][1] + bit, self.chances[key][1] + 1
-                self.chances[key] = [hits / trials, trials]
-        for key in {key for states, *_ in predictions for key in states if self.chances[key][1] > MOST_TRIALS}:
-            self.chances[key][1] /= 2
+            for chance in (*(self.chances[key] for key in states), self.final[final]):
+                chance[:] = (chance[0] * chance[1] + bit) / (chance[1] + 1), chance[1] + 1
+        for chance in (*self.chances.values(), *self.final.values()):
+            chance[1] /= 2 if chance[1] > MOST_TRIALS else 1
         for j, sums in gradients.items():
             rate = (300 / (1 + self.decisions[j] / 600) + 25) / 65536
             before = self.weights.setdefault(j, [0.0] * len(sums))
@@ -397,10 +407,12 @@ class Reference:
             assert len(seen) <= WAYS
         self.past, self.agreed = [*self.past[1:], symbol], 0 if symbol else self.agreed + 1
         bits = (symbol >> (BITS - 1 - k) & 1 for k in range(BITS))
-        return sum(-math.log2(own[4] if bit else 1 - own[4]) for own, bit in zip(predictions, bits, strict=True))
+        return sum(-math.log2(own[-1] if bit else 1 - own[-1]) for own, bit in zip(predictions, bits, strict=True))
 
     def predict(self, own: NDArray[np.float64], symbol: int, k: int) -> tuple[Any, ...]:
-        """(states of maps that say something, inputs, sets of weights, places of b, p) of a bit."""
+        """(states of maps that say something, inputs, sets of weights, places of b, state of the final map, the
+        mixture's p, p) of a bit.
+        """
         shift = BITS - k
         known = symbol >> shift
         node = (1 << k) + known
@@ -426,7 +438,17 @@ class Reference:
         x = sum(self.b[place] for place in places)
         for j in sets:
             x += sum(w * v for w, v in zip(self.weights.get(j, [0.0] * len(inputs)), inputs, strict=True))
-        return states, inputs, sets, places, 1 / (1 + math.exp(-max(min(x, 12), -12)))
+        x = max(min(x, 12), -12)
+        cell = min(int(x + 12) // 2, 11)
+        part = (x + 12) / 2 - cell
+        ends = [(longest, node, cell + k) for k in range(2)]
+        left, right = (self.final.setdefault(end, [logistic(2 * end[2] - 12), 60.0]) for end in ends)
+        said = bounded_logit(left[0], 12) * (1 - part) + bounded_logit(right[0], 12) * part
+        return states, inputs, sets, places, ends[part > 0.5], logistic(x), logistic((5 * x + 3 * said) / 8)
+
+
+def logistic(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
 
 
 def bounded_logit(p: float, limit: float) -> float:
@@ -448,7 +470,7 @@ def test_it_is_what_it_says_it_is() -> None:
     assert np.count_nonzero(mixer.state.table[:, TAG + WAYS :].any(1)) == len(
         [1 for seen in reference.followers.values() if seen]
     )
-    found = mixer.state.hits / mixer.state.trials
+    found = (mixer.state.hits / mixer.state.trials)[: len(SHARED) * STATES]
     expected_chances = [reference.chances[j, s][0] for j in range(len(SHARED)) for s in range(STATES)]
     np.testing.assert_allclose(found, expected_chances, atol=1e-4)
     assert len(TYPICAL_COUNTS) == len(COUNT_LEVELS)
