@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
@@ -16,10 +16,11 @@ from typing import Any, Protocol
 from bfncodec.api import CodecSource, Models, compress
 from bfncodec.content.items import Whole, check_names
 from bfncodec.content.objects import content_of_array, object_of, same_object
+from bfncodec.content.types import Content
 from bfncodec.errors import BfncodecError, DamagedError, InputError, OutputError
 from bfncodec.files.archive import Archive
 from bfncodec.files.atomic import check_target, place, write_like
-from bfncodec.files.data import encode_data, taken
+from bfncodec.files.data import content_in, encode_content, taken
 from bfncodec.files.options import Options
 from bfncodec.files.sources import opened, read
 from bfncodec.files.verify import verify_decoded
@@ -265,13 +266,16 @@ class _Object:
 
 @dataclass(frozen=True)
 class _Data:
-    """Work on the bytes of a file."""
+    """Work on the bytes of a file, in which its content is found once, in the first run."""
 
     data: bytes
     options: Options
+    found: list[Content] = field(default_factory=list)
 
     def encode(self, *, codecs: CodecSource) -> bytes:
-        return encode_data(self.data, self.options, codecs)[0]
+        if not self.found:
+            self.found.append(content_in(self.data, self.options, codecs))
+        return encode_content(self.data, self.found[0], self.options, codecs)[0]
 
     def check(self, decoding: Decoding, *, codecs: CodecSource) -> None:
         verify_decoded(lambda: decoding(codecs=codecs), None, taken(self.data, self.options))

@@ -25,6 +25,7 @@ from bfncodec.format.extras import Tag
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind, Origin
 from bfncodec.format.limits import OF_WRITERS, Limits, check_limit
+from bfncodec.format.lzmaraw import is_hopeless
 from bfncodec.format.wire import Source
 from bfncodec.images.files import read_file, unpromised
 from bfncodec.images.picture import Picture
@@ -82,7 +83,7 @@ def encode_content(
     """Return the compressed file of a file's bytes with this content in them, and the content that it holds.
 
     That is a picture where the picture takes less than the bytes, or is to have a preview. Bytes are tried only where
-    the file is small, or the picture's is not half as large, since LZMA takes long.
+    the file is small, or the picture's is not half as large, since LZMA takes long; and where they may win.
     """
     reporter, data = reporter or SILENT, taken(data, options)
     reporter.start(dims_of(content) * (1 + options.verify))
@@ -96,7 +97,8 @@ def encode_content(
         options.block,
         options.policy,
     )
-    if isinstance(content, Picture) and not options.preview and (len(data) <= _SMALL or 2 * len(frame) > len(data)):
+    tried = len(data) <= _SMALL or 2 * len(frame) > len(data)
+    if isinstance(content, Picture) and not options.preview and tried and not is_hopeless(data, len(frame)):
         plain = Plain(data)
         other = encode_frame(plain, "none", codecs, policy=options.policy)
         if len(other) <= len(frame) - describe(frame, limits=OF_WRITERS).preview_bytes:  # bytes have none

@@ -40,13 +40,13 @@ def pack(data: bytes, preset: int = SLOWEST, beat: int | None = None) -> bytes:
     return varint(len(data)) + min(streams, key=len)
 
 
-def is_hopeless(samples: bytes, beat: int) -> bool:
-    """Return whether deflate, in a seventh of the time, says that no stream makes samples smaller than so many bytes.
+def is_hopeless(data: bytes, beat: int) -> bool:
+    """Return whether deflate, in a seventh of the time, says that no stream has fewer than so many bytes.
 
-    samples: of a picture, of 8 bits.
+    data: samples of a picture, of 8 bits, or a file of one.
     """
-    size = len(zlib.compress(samples, 9))
-    return size > beat * next(slack for rate, slack in _DEFLATE_SLACK if size <= rate * len(samples))
+    size = len(zlib.compress(data, 9))
+    return size > beat * next(slack for rate, slack in _DEFLATE_SLACK if size <= rate * len(data))
 
 
 def _stream(data: bytes, variant: tuple[int, int, int], preset: int) -> bytes:
