@@ -62,16 +62,19 @@ class Sizes:
 
     batch: images coded side by side hold about so many together. block: pixels the network sees at once when encoding,
     but `each` of every image, if that is more: an image takes part in fewer blocks then. line: pixels of a line of all
-    images; in shorter ones threads would wait more than they share. share: pixels of the lines that a thread encodes at
-    once, whose intervals are kept until their turn; memories: such lines are at least so many times as many as those
-    before them that are worked on again. Nothing that is written depends on these. small: images of at most so many
-    pixels are tried in all orientations.
+    images; in shorter ones threads would wait more than they share. readers, shared: threads that read the lines of one
+    group at most, and the pixels of a line that each of them has at least. share: pixels of the lines that a thread
+    encodes at once, whose intervals are kept until their turn; memories: such lines are at least so many times as many
+    as those before them that are worked on again. Nothing that is written depends on these. small: images of at most so
+    many pixels are tried in all orientations.
     """
 
     batch: int = 1 << 22
     block: int = 1 << 12
     each: int = 64
     line: int = 768
+    readers: int = 4
+    shared: int = 24
     share: int = 3 << 17
     memories: int = 4
     small: int = 1 << 12
@@ -220,24 +223,29 @@ class ImageCodec(ModelCodec[Image]):
         """The images of these shapes that sources of symbols, one for each, give."""
         threads = threads_here() if self.device == "cpu" else 1
 
-        def work(group: list[int], report: Progress) -> list[Image]:
-            return self._decode([sources[i] for i in group], [shapes[i] for i in group], report)
-
         # Torch's threads would have next to nothing to share in a line; groups share the better the longer lines are.
-        pixels, lines = sum(height * width for height, width, _ in shapes), max(map(_lines, shapes), default=0)
+        pixels, lines = sum(height * width for height, width, _ in shapes), max(map(_lines, shapes), default=1)
+        sharing = max(1, min(threads, self.sizes.readers, pixels // (self.sizes.shared * lines)))
+
+        def work(group: list[int], report: Progress) -> list[Image]:
+            alone = len(group) == len(shapes)
+            return self._decode(
+                [sources[i] for i in group], [shapes[i] for i in group], report, sharing if alone else 1
+            )
+
         return self._in_groups(work, shapes, progress, 1 if pixels < self.sizes.line * lines else threads)
 
     def _decode(
-        self, sources: Sequence[SymbolSource], shapes: Sequence[tuple[int, int, int]], progress: Progress
+        self, sources: Sequence[SymbolSource], shapes: Sequence[tuple[int, int, int]], progress: Progress, threads: int
     ) -> list[Image]:
-        """The inverse of `_encode`, of images with one number of channels."""
+        """The inverse of `_encode`, of images with one number of channels, whose lines some threads share."""
         sizes = [height * width for height, width, _ in shapes]
         network = self.network.fastest(DECODE_SECONDS * sum(sizes))
         theta = network.start([shape[:2] for shape in shapes], self.sizes.block, single=True)
         values = np.empty((sum(sizes), shapes[0][2]), np.uint8)
         decoders = [source for source in sources if isinstance(source, RangeDecoder)]
         if network.reads and len(decoders) == len(sources):
-            read = cast(ReadingState, theta).read(Codes.of(decoders), values)
+            read = cast(ReadingState, theta).read(Codes.of(decoders), values, threads)
         else:
             read = self._read(theta, sources, values)
         for count in read:

@@ -57,9 +57,9 @@ class PixelState(Protocol):
 class ReadingState(PixelState, Protocol):
     """A state of a network that `reads`, which goes through whole steps in one call."""
 
-    def read(self, codes: Codes, values: Bytes) -> Iterator[int]:
+    def read(self, codes: Codes, values: Bytes, threads: int = 1) -> Iterator[int]:
         """Read all pixels from the range codes of the pictures, as `predict`, the coder and `reveal` would by turns.
-        Yields how many were read, some steps at a time.
+        Yields how many were read, some steps at a time; until all were or the iterator is closed it has `threads`.
 
         values: of the pixels of all pictures, uint8 [N, C], are filled. Raises DamagedError for what no encoder writes.
         """

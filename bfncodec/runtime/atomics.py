@@ -6,6 +6,7 @@ This module imports Numba, so it is imported when kernels are compiled and never
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -60,6 +61,19 @@ def pause(typing: Any) -> Any:
         if _HAS_PAUSE:
             kind = ir.FunctionType(ir.VoidType(), [])
             builder.call(builder.module.declare_intrinsic("llvm.x86.sse2.pause", (), kind), [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def give_way(typing: Any) -> Any:
+    """Let other threads have the processor, where the system can be asked to."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        if sys.platform != "win32":
+            name, known = "sched_yield", builder.module.globals
+            builder.call(known.get(name) or ir.Function(builder.module, ir.FunctionType(_STATUS, []), name), [])
         return context.get_dummy_value()
 
     return types.void(), generate

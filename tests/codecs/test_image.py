@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bfncodec.errors import DamagedError, InputError, ModelError
 from bfncodec.flow import Wavefront
 from bfncodec.format.imagehead import ImageHead
 from bfncodec.format.wire import Reader, varint
+from bfncodec.networks.acceleration import SWITCH
 from bfncodec.networks.convnet.config import ConvNetConfig
 from bfncodec.networks.convnet.model import ConvNet
 from bfncodec.training.export import export
@@ -263,6 +265,23 @@ def test_threads_that_share_the_lines_of_an_image_give_the_same_bytes(
     assert small.encode_batch([x], progress=done.append) == [payload]
     assert sum(done) == shape[0] * shape[1]
     np.testing.assert_array_equal(found.decode(payload), x)
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_threads_that_share_the_lines_of_a_decoded_image_find_the_same(
+    tmp_path: Path, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where there are more of them than processors; and none of them is left."""
+    pytest.importorskip("numba")
+    monkeypatch.setenv(SWITCH, "always")
+    found, x, done = codec(tmp_path, [1, 3], (1, 2)), noise(5, 20, 80, 3), list[int]()
+    payload, before = found.encode(x), threading.active_count()
+    found.threads = threads
+    small = found.with_sizes(Sizes(block=200, shared=1, readers=threads))
+    for image in small.decode_batch([payload], done.append):
+        np.testing.assert_array_equal(image, x)
+    assert sum(done) == 20 * 80
+    assert threading.active_count() == before
 
 
 def test_many_blocks_and_groups_give_the_same_bytes(image_codec: ImageCodec) -> None:

@@ -527,11 +527,13 @@ def read_in_turns(run: Any, sources: Sequence[RangeDecoder], values: NDArray[np.
     codes=st.lists(st.binary(max_size=60), min_size=1, max_size=3),
     grey=st.booleans(),
     mixtures=st.integers(1, 3),
+    threads=st.integers(1, 3),
 )
-@example(codes=[b"\xff" * 60, b""], grey=False, mixtures=2)
-@example(codes=[b""], grey=True, mixtures=1)
-def test_pixels_read_from_any_codes_are_the_same(codes: list[bytes], grey: bool, mixtures: int) -> None:
-    """Also what no encoder writes, which is found in the same block."""
+@example(codes=[b"\xff" * 60, b""], grey=False, mixtures=2, threads=2)
+@example(codes=[b""], grey=True, mixtures=1, threads=1)
+@example(codes=[b"", b"\1" * 60, b"\2" * 60], grey=False, mixtures=1, threads=3)
+def test_pixels_read_from_any_codes_are_the_same(codes: list[bytes], grey: bool, mixtures: int, threads: int) -> None:
+    """Also what no encoder writes, which is found in the same block; and in as many threads as there are to be."""
     _, network = conv_pair(width=8, hidden=8, blocks=1, mixtures=mixtures, head=4.0)
     twin, sizes = CompiledConvNet(network.weights), [(30, 4), (20, 35), (1, 1)][: len(codes)]
 
@@ -540,7 +542,7 @@ def test_pixels_read_from_any_codes_are_the_same(codes: list[bytes], grey: bool,
         found = np.zeros((sum(height * width for height, width in sizes), 1 if grey else 3), np.uint8)
         run = twin.start(sizes, 64, True)
         try:
-            counts = list(run.read(Codes.of(sources), found) if whole else read_in_turns(run, sources, found))
+            counts = list(run.read(Codes.of(sources), found, threads) if whole else read_in_turns(run, sources, found))
         except DamagedError as error:
             return str(error)
         assert sum(counts) == len(found)

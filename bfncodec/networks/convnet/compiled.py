@@ -34,7 +34,8 @@ from bfncodec.networks.convnet.distributions import (
 from bfncodec.networks.convnet.front import WORD, RevealedPixels, StepPixels, memory, parts_of
 from bfncodec.networks.convnet.layers import Cells, Positions, Weights, advance, packed_blocks, workspace
 from bfncodec.networks.convnet.mixture import byte_edges, inverse_scales
-from bfncodec.networks.convnet.reading import Lines, Reading, line_of, read_lines
+from bfncodec.networks.convnet.readers import Readers
+from bfncodec.networks.convnet.reading import Lines, Reading, line_of
 from bfncodec.networks.convnet.weights import ConvNetWeights
 from bfncodec.networks.convnet.writing import Writing, find_intervals
 from bfncodec.networks.kernels import ProductKernel, fastest
@@ -137,14 +138,20 @@ class CompiledConvNetState(RevealedPixels):
             )
         )
 
-    def read(self, codes: Codes, values: Bytes) -> Iterator[int]:
+    def read(self, codes: Codes, values: Bytes, threads: int = 1) -> Iterator[int]:
         """Implements `ReadingState.read`."""
-        reading, flats = flat(self._reading(values.shape[1])), (flat(codes), flat(values))
-        for block in self.front.blocks:
-            pixels = self.front.pixels(*block)
-            if not read_lines(reading, Lines.of(pixels), *flats):
-                raise damaged()
-            yield len(pixels.cell)
+        own = self._reading(values.shape[1])
+        with Readers([own, *(self._with_room(own) for _ in range(threads - 1))], codes, values) as readers:
+            for lines in readers.ahead(lambda block: Lines.of(self.front.pixels(*block)), self.front.blocks):
+                if not readers.read(lines):
+                    raise damaged()
+                yield len(lines.place)
+
+    def _with_room(self, reading: Reading) -> Reading:
+        """Return what another thread reads with."""
+        own, width = self.compiled, self.compiled.config.width
+        work, room = workspace(own.weights, width, own.kernel), head_work(own.heads, width, own.kernel)
+        return reading._replace(work=work, room=room)
 
     def _reading(self, channels: int) -> Reading:
         own, config = self.compiled, self.compiled.config

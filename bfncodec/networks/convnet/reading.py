@@ -30,6 +30,19 @@ from bfncodec.networks.convnet.distributions import (
 )
 from bfncodec.networks.convnet.front import WORD, StepPixels
 from bfncodec.networks.convnet.layers import Cells, Positions, Weights, Workspace, clear, pass_through
+from bfncodec.networks.convnet.sharing import (
+    CHANNEL,
+    EACH,
+    LINE,
+    begin,
+    dismiss,
+    dismissed,
+    finish,
+    is_done,
+    publish,
+    take,
+    wait,
+)
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints
 from bfncodec.runtime.jit import compiled
 
@@ -87,22 +100,55 @@ def line_of(count: int, width: int, mixtures: int, channels: int) -> Line:
 
 
 @compiled
-def read_lines(reading: Reading, lines: Lines, codes: Codes, values: Bytes) -> bool:
-    """Read some lines. Returns whether an encoder may have written the codes.
+def read_lines(reading: Reading, lines: Lines, codes: Codes, values: Bytes, board: Ints, leads: bool) -> bool:
+    """Read some lines, or help the thread that does until it has read them. Returns whether an encoder may have written
+    the codes.
 
-    values: of all pixels, at their places, uint8 [all, C], are filled.
+    values: of all pixels, at their places, uint8 [all, C], are filled; board: see `sharing`; leads: whether this is the
+    thread that reads nibbles, whose `Reading` others share but for `work` and `room`.
     """
-    together = len(reading.work.unit)
+    if not leads:
+        _take_part(reading, lines, board, True)
+        return True
+    fine, each = True, np.int64(0)
+    line, heads, order, together = reading.line, reading.heads, reading.order, len(reading.work.unit)
     for t in range(len(lines.counts)):
-        first, count = lines.edges[t], lines.edges[t + 1] - lines.edges[t]
         clear(reading.cells, lines.beside[t])
-        for k in range(len(reading.order)):
-            for start in range(0, count, together):
-                _predict(reading, lines.pixels, first, start, min(together, count - start), k)
-            if not _read_channel(reading, lines.counts[t], codes, k):
-                return False
+        count = lines.edges[t + 1] - lines.edges[t]
+        for k in range(len(order) + 1):  # while a channel is read, the next one is described
+            more = k < len(order)
+            if more:
+                each = begin(board, t, k, count, together)
+            if k == 0:
+                publish(board, -(-count // each))
+            elif fine:
+                own = line.values[:, order[k - 1]]
+                fine = _read_channel(line, heads[k - 1].tables, codes, lines.counts[t], own, each, board, more)
+            if more and fine:
+                _take_part(reading, lines, board, False)
+        if not fine:
+            break
         _reveal(reading, lines, t, values)
-    return True
+    dismiss(board)
+    return fine
+
+
+@compiled
+def _take_part(reading: Reading, lines: Lines, board: Ints, helps: bool) -> None:
+    """Do parts of jobs: of one, which is published as a whole, until it is done, or, who helps, of all to come."""
+    together, looks = len(reading.work.unit), np.int64(0)
+    while not (dismissed(board) if helps else is_done(board)):
+        part = take(board)
+        if part < 0:
+            looks = wait(looks)
+            continue
+        t, each = board[LINE], board[EACH]
+        end = min((part + 1) * each, lines.edges[t + 1] - lines.edges[t])
+        for start in range(part * each, end, together):
+            rows = min(together, end - start)
+            _predict(reading, lines.pixels, lines.edges[t], start, rows, board[CHANNEL])
+        finish(board)
+        looks = np.int64(0)
 
 
 @compiled
@@ -122,15 +168,27 @@ def _predict(reading: Reading, pixels: Positions, first: int, start: int, rows: 
 
 
 @compiled
-def _read_channel(reading: Reading, counts: Ints, codes: Codes, k: int) -> bool:
-    """Read the k-th channel of a line, image after image: first the high nibbles, then the low ones."""
-    line, tables, end = reading.line, reading.heads[k].tables, np.int64(0)
+def _read_channel(
+    line: Line, tables: Tables, codes: Codes, counts: Ints, values: Bytes, each: int, board: Ints, more: bool
+) -> bool:
+    """Read a channel of a line, image after image: first the high nibbles, then the low ones, with which parts of so
+    many pixels are known, and published if there are more channels.
+    """
+    end, whole = np.int64(0), np.int64(0)
+    for i in range(len(counts)):
+        whole += counts[i]
     for i in range(len(counts)):
         start = end
         end = start + counts[i]
-        for step in (NIBBLE, 1):
-            if not _read(line, tables, codes, i, step, line.values[:, reading.order[k]], start, end):
+        if not _read(line, tables, codes, i, NIBBLE, values, start, end):
+            return False
+        while start < end:
+            stop = min(end, (start // each + 1) * each)
+            if not _read(line, tables, codes, i, 1, values, start, stop):
                 return False
+            if more and (stop % each == 0 or stop == whole):
+                publish(board, 1)
+            start = stop
     return True
 
 
