@@ -19,7 +19,7 @@ from bfncodec.images.files import read_file, same_file
 from bfncodec.images.picture import Picture
 from bfncodec.runtime.progress import SILENT, Reporter
 
-__all__ = ["Comparison", "Score", "Total", "compare", "name_of", "totals"]
+__all__ = ["Comparison", "Score", "Total", "compare", "is_ours", "name_of", "totals"]
 
 SHORT = 1.0  # seconds of work that is timed twice, so that what is loaded for it once does not count
 
@@ -90,9 +90,17 @@ class Total:
         return "bits/byte" if self.kind == "files" else "bits/subpixel"
 
 
+_OURS = "bfncodec"
+
+
+def is_ours(name: str) -> bool:
+    """Return whether a codec of that name is ours."""
+    return name.split()[0] == _OURS
+
+
 def name_of(options: Options) -> str:
     """Return the name of ours with its options, as the command line takes them."""
-    words = ["bfncodec", f"-{options.level}"] + ([f"-m {options.model}"] if options.model != "auto" else [])
+    words = [_OURS, f"-{options.level}"] + ([f"-m {options.model}"] if options.model != "auto" else [])
     return " ".join(words)
 
 

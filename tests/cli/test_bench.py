@@ -44,6 +44,22 @@ def test_files_of_a_kind_have_a_table(folder: Path) -> None:
     assert lines[6].endswith(" bytes as found, 1,800 subpixels")
 
 
+def test_ours_is_divided_by_each_of_the_others(folder: Path) -> None:
+    options = ("--only", "bfncodec", "--only", "gzip", "--only", "bzip2", "--ratios", "--level", "1", "--level", "5")
+    lines = run("bench", *options, "noise.bin").stdout.splitlines()
+    table = lines[lines.index("") + 1 :]
+    assert [line.split("  ")[0] for line in table] == [
+        "ratio",
+        *(f"bfncodec -{level} / {other}" for level in (1, 5) for other in ("bzip2 -9", "gzip -9")),
+    ]
+    sizes = {line.split("  ")[0]: int(line.split("  ", 1)[1].split()[0].replace(",", "")) for line in lines[2:6]}
+    for line in table[1:]:
+        ours, other = line.split("  ")[0].split(" / ")
+        ratio, *times = map(float, line.split("  ", 1)[1].replace(",", "").split())
+        assert ratio == pytest.approx(sizes[ours] / sizes[other], abs=0.001)
+        assert min(times) >= 0
+
+
 def test_programs_have_every_file(folder: Path) -> None:
     (found,) = json.loads(run("bench", *SOME, "--json", "noise.bin").stdout)
     assert found["scores"]["bfncodec -5"]["bytes"] == len(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bfncodec.analysis.comparison import Comparison, Score, Total, compare, totals
+from bfncodec.analysis.comparison import Comparison, Score, Total, compare, is_ours, totals
 from bfncodec.analysis.peers import absent
 from bfncodec.analysis.plots import Trade, plot_trade, require_matplotlib
 from bfncodec.cli import options as opt
@@ -36,6 +36,9 @@ from bfncodec.models import COMPRESSION_LEVELS, DEFAULT_LEVEL
     help="Of ours; may repeat.",
 )
 @click.option("--only", multiple=True, metavar="NAME", help="Codecs with this in their name; may repeat.")
+@click.option(
+    "--ratios", is_flag=True, help="Show sizes and times of ours divided by those of each of the others, too."
+)
 @opt.as_json
 @click.option("--plot", type=opt.FileType(), help="Write a picture of bits against time.")
 @opt.together(opt.force, opt.running, opt.quiet)
@@ -70,7 +73,8 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
     if given["as_json"]:
         print_json([asdict(one) for one in found])
     elif found:
-        print_line("\n\n".join(_lines(total) for total in totals(found)))
+        parts = (_lines, _ratios) if given["ratios"] else (_lines,)
+        print_line("\n\n".join(part(total) for total in totals(found) for part in parts))
     if plot is not None:
         trades = [_trade(total) for total in totals(found) if total.scores]
         place(plot, plot_trade(trades, plot.suffix[1:] or "png"), force=given["force"])
@@ -93,6 +97,23 @@ def _lines(total: Total) -> str:
         for name, score in ordered
     ]
     return "\n".join([title, table(["codec", "bytes", total.unit, "of found", "encode KB/s", "decode KB/s"], rows)])
+
+
+def _ratios(total: Total) -> str:
+    """Return the table of ours divided by each of the others, whose smallest comes last."""
+    ours = [(name, score) for name, score in total.scores.items() if is_ours(name)]
+    others = [(name, score) for name, score in total.scores.items() if not is_ours(name)]
+    rows = [
+        [
+            f"{name} / {other}",
+            f"{mine.bytes / max(theirs.bytes, 1):.3f}",
+            f"{mine.encode_seconds / max(theirs.encode_seconds, 1e-9):,.2f}",
+            f"{mine.decode_seconds / max(theirs.decode_seconds, 1e-9):,.2f}",
+        ]
+        for name, mine in ours
+        for other, theirs in sorted(others, key=lambda item: item[1].bytes, reverse=True)
+    ]
+    return table(["ratio", "bytes", "encode time", "decode time"], rows)
 
 
 def _bits(total: Total, score: Score) -> float:
