@@ -39,7 +39,7 @@ class Sizes:
     block: int = 1 << 10
     encode_least: int = 8
     decode_least: int = 32
-    kernels_least: int = 8
+    kernels_least: int = 4
 
     def steps(self, batch: Batch) -> int:
         """Steps that are predicted at once when all symbols are known."""
