@@ -90,7 +90,7 @@ def watched(codec: Any) -> Iterator[Stopwatch]:
             for name in filter(vars(module).__contains__, _CODER_CLASSES):
                 stack.enter_context(_patched(module, name, watch, _CODERS))
         stack.enter_context(_patched(compiled, "CompiledMixer", watch, _MIXERS))
-        stack.enter_context(patch.object(text, "rounds_of", lambda *_: None))  # every call is Python's
+        stack.enter_context(patch.object(text, "steps_of", lambda *_: None))  # every call is Python's
         own["compiled"] = Timed(before, watch, {}, inside)
         try:
             yield watch

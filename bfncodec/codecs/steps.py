@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from bfncodec.codecs.streams import Places, Predictor, Run
+from bfncodec.codecs.streams import Batch, Places, Predictor, Run
 from bfncodec.codecs.threads import Team
 from bfncodec.coding.mixing.contexts import ContextMixer
 from bfncodec.coding.rangecoder import RangeDecoder, SymbolSource, damaged
-from bfncodec.networks.protocol import PreparedState
+from bfncodec.networks.protocol import PreparedNetwork, PreparedState, SymbolNetwork
 from bfncodec.runtime.arrays import Bytes, Ints
 from bfncodec.runtime.jit import Prepared
 from bfncodec.runtime.progress import Progress
 from bfncodec.runtime.rounds import Rounds
 
+if TYPE_CHECKING:  # it is loaded where kernels work
+    from bfncodec.coding.mixing.compiled import PreparedMixer
+
 LEAST = 4  # steps that pay
+MIXING = 250_000  # multiplications of a network that take as long as what a mixer does with a symbol beside it
 TOGETHER = 32  # steps between two reports of progress
 
 
@@ -30,35 +34,52 @@ class Turn:
     own: Ints
 
 
-def rounds_of(predictor: Predictor, symbols: Bytes, turns: Sequence[Turn], steps: range) -> Rounds | None:
+@dataclass(frozen=True)
+class Steps:
+    """Some steps of texts. end: calls that follow the last."""
+
+    rounds: Rounds
+    end: Sequence[Prepared]
+
+
+def mixing_beside(network: SymbolNetwork, batch: Batch) -> float:
+    """Return how many streams a network of kernels has done with while mixers do what need not wait for it."""
+    mixed = sum(part.schedule.streams for part in batch.parts if part.mixed)
+    return mixed * MIXING / cast("PreparedNetwork", network).work
+
+
+def steps_of(predictor: Predictor, symbols: Bytes, turns: Sequence[Turn], steps: range) -> Steps | None:
     """Return steps as rounds of a predictor and mixers of kernels, None where they have to go through Python: few
     steps, texts that are not mixed, other sources than range decoders.
 
     symbols: of all slots and steps, uint8 [B, n], which are filled.
     """
-    after = [_reading(predictor, symbols, turn) for turn in turns]
-    if len(steps) < LEAST or not all(after):
+    mixers = [found for turn in turns if (found := _reading(predictor, symbols, turn))]
+    if len(steps) < LEAST or len(mixers) < len(turns):
         return None
     states, spans = cast("list[PreparedState]", predictor.states), predictor.spans
-    units = [state.prepare(symbols[span], predictor.rows[span]) for state, span in zip(states, spans, strict=True)]
-    return Rounds(units, [call for calls in after for call in calls], steps.start)
+    units = [mixer.before for mixer in mixers]
+    units += [state.prepare(symbols[span], predictor.rows[span]) for state, span in zip(states, spans, strict=True)]
+    after = [call for mixer in mixers for call in mixer.after]
+    return Steps(Rounds(units, after, steps.start), [mixer.end for mixer in mixers])
 
 
-def _reading(predictor: Predictor, symbols: Bytes, turn: Turn) -> list[Prepared]:
-    """Return the calls that read a step of one text, none where only Python can."""
+def _reading(predictor: Predictor, symbols: Bytes, turn: Turn) -> PreparedMixer | None:
+    """Return the calls that read steps of one text, None where only Python can."""
     from bfncodec.coding.mixing.compiled import CompiledMixer
 
     mixer, source, place = turn.mixer, turn.source, turn.place
     if not (isinstance(mixer, CompiledMixer) and isinstance(source, RangeDecoder) and isinstance(place, slice)):
-        return []
+        return None
     return mixer.prepare(predictor.rows[place], turn.own, source, symbols[place])
 
 
-def play(rounds: Rounds, run: Run, team: Team, progress: Progress) -> None:
-    """Take the steps of a run, whose network the threads of a team share.
+def play(found: Steps, run: Run, team: Team, progress: Progress) -> None:
+    """Take the steps of a run, in the threads of a team: one of them mixes while others have the network.
 
     Raises DamagedError for what no encoder writes.
     """
+    rounds = found.rounds
     finish = team.begin(lambda _: rounds.help(), range(1, team.threads))
     try:
         for first in range(run.steps.start, run.steps.stop, TOGETHER):
@@ -69,3 +90,5 @@ def play(rounds: Rounds, run: Run, team: Team, progress: Progress) -> None:
     finally:
         rounds.stop()
         finish()
+    for call in found.end:
+        call()

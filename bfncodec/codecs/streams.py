@@ -169,12 +169,14 @@ class Predictor:
         team: Team,
         parts: int = 1,
         block: int = 1,
+        beside: float = 0,
     ) -> None:
         """Begin with nothing observed. parts: number of parts of the streams that the network sees one at a time, at
-        least; block: steps that are predicted at once.
+        least; block: steps that are predicted at once; beside: streams that take as long as what one of the threads
+        also has to do.
         """
         self.team, self.shape = team, (batch.streams, batch.teeth)
-        self.spans = _spans(batch.streams, parts, team.threads)
+        self.spans = _spans(batch.streams, parts, team.threads, beside)
         self.states: list[SymbolState] = [
             network.start(span.stop - span.start, batch.teeth, batch.n_steps, block) for span in self.spans
         ]
@@ -224,7 +226,16 @@ class Predictor:
         return np.concatenate(found).reshape(streams, -1, teeth, SYMBOLS)
 
 
-def _spans(count: int, parts: int, threads: int) -> list[slice]:
-    """Ranges of streams: `parts` of nearly equal size, or some more, so that each thread has as many."""
+def _spans(count: int, parts: int, threads: int, beside: float = 0) -> list[slice]:
+    """Ranges of streams: `parts` of nearly equal size, or some more, so that each thread has as many; the last is
+    shorter, or none, if what lies `beside` it takes as long as so many streams.
+    """
     parts = min(count, -(-parts // threads) * threads)
+    if parts == 1 or not beside:
+        return _even(count, parts)
+    last = max(0, round((count + beside) / parts - beside))
+    return [*_even(count - last, parts - 1), *[slice(count - last, count)] * (last > 0)]
+
+
+def _even(count: int, parts: int) -> list[slice]:
     return [slice(count * k // parts, count * (k + 1) // parts) for k in range(parts)]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bfncodec.codecs.base import Architecture, Implementations, ModelCodec, check_size, named
 from bfncodec.codecs.protocol import Capabilities
-from bfncodec.codecs.steps import Turn, play, rounds_of
+from bfncodec.codecs.steps import Turn, mixing_beside, play, steps_of
 from bfncodec.codecs.streams import ON_A_GPU, SYMBOLS, Batch, Part, Predictor, Sizes, batches
 from bfncodec.codecs.threads import Each, Team, side_by_side
 from bfncodec.coding.ans import RandomStack
@@ -169,13 +169,13 @@ class TextCodec(ModelCodec[bytes]):
         slots = symbols.reshape(-1, batch.n_steps)
         least = self.sizes.kernels_least if kernels else self.sizes.decode_least
         with self._mixing(batch, MIXED_STREAMS) as each, self._team(batch.streams // least) as team:
-            predictor = Predictor(network, batch, team)
+            predictor = Predictor(network, batch, team, beside=mixing_beside(network, batch) if kernels else 0)
             for run in batch.runs:
                 turns = [Turn(mixers[k], sources[k], place, own) for k, place, own in run.slots]
                 mixed = any(turn.mixer for turn in turns)
-                rounds = rounds_of(predictor, slots, turns, run.steps) if kernels else None
-                if rounds is not None:
-                    play(rounds, run, team, progress)
+                steps = steps_of(predictor, slots, turns, run.steps) if kernels else None
+                if steps is not None:
+                    play(steps, run, team, progress)
                     predictor.observe(run.steps[-1], symbols[:, :, run.steps[-1] : run.steps.stop])
                     continue
                 for i in run.steps:

@@ -136,3 +136,11 @@ class SymbolNetwork(Protocol):
 
         block: steps that are predicted at once.
         """
+
+
+class PreparedNetwork(SymbolNetwork, Protocol):
+    """A network of compiled kernels, whose states are `PreparedState`s."""
+
+    @property
+    def work(self) -> int:
+        """Return the multiplications of a symbol."""

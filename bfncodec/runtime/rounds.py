@@ -47,9 +47,10 @@ class Rounds:
         self._calls = units, after  # which own what is called
         self._control = np.zeros(64, np.int64)
         self._control[[NEXT, OPEN, DONE, ROUND]] = [first * len(units)] * 3 + [first]
-        shared, following = np.array([_rows(unit) for unit in units]), _rows(after)
-        self._lead = _lead.prepare(shared, following, self._control, 0, LOOKS, turn=3)
-        self._help = _help.prepare(shared, self._control, LOOKS)
+        shared, following = _rows([call for unit in units for call in unit]), _rows(after)
+        edges = np.cumsum([0, *map(len, units)])
+        self._lead = _lead.prepare(shared, edges, following, self._control, 0, LOOKS, turn=4)
+        self._help = _help.prepare(shared, edges, self._control, LOOKS)
         self._stopped = False
 
     def run(self, last: int) -> bool:
@@ -88,16 +89,16 @@ def _rows(calls: Sequence[Prepared]) -> Ints:
 
 
 @compiled
-def _lead(units: Ints, after: Ints, control: Ints, last: int, most: int) -> int:
+def _lead(calls: Ints, edges: Ints, after: Ints, control: Ints, last: int, most: int) -> int:
     """Make all rounds before `last`, or as many as can be made without waiting for long.
 
-    units: int64 [units, calls, 4]; after: int64 [calls, 4]; control: see NEXT.
+    calls, after: int64 [calls, 4]; edges: of the units among the first [units + 1]; control: see NEXT.
     """
     while control[ROUND] < last:
         number = control[ROUND]
-        end = (number + 1) * len(units)
+        end = (number + 1) * (len(edges) - 1)
         _write(control, OPEN, end)
-        while _take(units, control):
+        while _take(calls, edges, control):
             pass
         looks = 0
         while _read(control, DONE) < end:
@@ -116,11 +117,11 @@ def _lead(units: Ints, after: Ints, control: Ints, last: int, most: int) -> int:
 
 
 @compiled
-def _help(units: Ints, control: Ints, most: int) -> bool:
+def _help(calls: Ints, edges: Ints, control: Ints, most: int) -> bool:
     """Take units until there have been none for long. Returns whether there were any."""
     found, looks = False, 0
     while looks <= most:
-        if _take(units, control):
+        if _take(calls, edges, control):
             found, looks = True, 0
         else:
             looks += 1
@@ -129,14 +130,15 @@ def _help(units: Ints, control: Ints, most: int) -> bool:
 
 
 @inlined
-def _take(units: Ints, control: Ints) -> bool:
+def _take(calls: Ints, edges: Ints, control: Ints) -> bool:
     """Take a unit, if there is one, and make its calls. Returns whether there was."""
     number = _read(control, NEXT)
     there = number < _read(control, OPEN)
     if there and _exchange(control, NEXT, number, number + 1):
-        calls = units[number % len(units)]
-        for k in range(len(calls)):
-            if _make(calls[k], number // len(units)) < 0:
+        units = len(edges) - 1
+        unit = number % units
+        for k in range(edges[unit], edges[unit + 1]):
+            if _make(calls[k], number // units) < 0:
                 _write(control, BROKEN, 1)
         _add(control, DONE, 1)
     return bool(there)

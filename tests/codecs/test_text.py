@@ -254,6 +254,19 @@ def test_spans_cover_the_lanes(count: int, parts: int, threads: int) -> None:
     assert len(spans) % threads == 0 or len(spans) == count
 
 
+@given(count=st.integers(1, 600), threads=st.integers(1, 9), beside=st.floats(0.01, 2000))
+@example(count=9, threads=2, beside=3.0)
+def test_spans_leave_time_for_what_lies_beside(count: int, threads: int, beside: float) -> None:
+    spans = _spans(count, 1, threads, beside)
+    assert [k for span in spans for k in range(span.start, span.stop)] == list(range(count))
+    sizes, most = [span.stop - span.start for span in spans], min(count, threads)
+    assert max(1, most - 1) <= len(sizes) <= most
+    assert min(sizes) > 0
+    alone, shared = max(sizes[: most - 1], default=0), (sizes[-1] if len(sizes) == most else 0)
+    ideal = max((count + beside) / most, beside if most > 1 else 0, count / max(1, most - 1) if shared == 0 else 0)
+    assert max(alone, shared + beside) <= ideal + 1
+
+
 @settings(max_examples=50)
 @given(size=st.integers(0, 20 * WINDOW) | st.integers(0, 30_000) | st.integers(MOST * FAR * WINDOW - 9, 1 << 24))
 @example(size=LEAST_MIXED - 1)

@@ -42,14 +42,15 @@ def plain(first: int, last: int) -> list[int]:
     shared, parts = np.arange(5), np.zeros((UNITS, 1), np.int64)
     for number in range(first, last):
         for k in range(UNITS):
-            work.function(shared, parts[k], number)
+            for _ in range(k + 1):
+                work.function(shared, parts[k], number)
         join.function(parts, shared, number, -1)
     return [int(x) for x in shared]
 
 
 def rounds_of(shared: Any, first: int, end: int = -1) -> Rounds:
     parts = np.zeros((UNITS, 1), np.int64)
-    units = [[work.prepare(shared, parts[k], 0, turn=2)] for k in range(UNITS)]
+    units = [[work.prepare(shared, parts[k], 0, turn=2)] * (k + 1) for k in range(UNITS)]
     return Rounds(units, [join.prepare(parts, shared, 0, end, turn=2)], first)
 
 

@@ -129,6 +129,24 @@ class Workspace(NamedTuple):
     states: Ints  # those that came, as far as `_count_bits` says
 
 
+class PreparedMixer(NamedTuple):
+    """The calls of a mixer's steps.
+
+    Attributes
+    ----------
+    before
+        Of each step, those that need not wait for the network.
+    after
+        Those that do; the result of the first is whether an encoder may have written what it read.
+    end
+        The one that follows the last step.
+    """
+
+    before: list[Prepared]
+    after: list[Prepared]
+    end: Prepared
+
+
 class CompiledMixer(ContextMixer):
     """A `ContextMixer` whose arrays are updated by kernels."""
 
@@ -169,17 +187,17 @@ class CompiledMixer(ContextMixer):
             raise damaged()
         return symbols
 
-    def prepare(self, weight: Ints32, streams: Ints, source: RangeDecoder, symbols: Bytes) -> list[Prepared]:
-        """Return the calls that read a step as `decode_from` does and keep its symbols, uint8 [n, steps]. The number of
-        the step differs; the result of the first is whether an encoder may have written what it read.
-
-        weight: read at each call.
+    def prepare(self, weight: Ints32, streams: Ints, source: RangeDecoder, symbols: Bytes) -> PreparedMixer:
+        """Return the calls that read steps as `decode_from` does and keep their symbols, uint8 [n, steps]. The number
+        of the step differs. weight: of the step, read at each call.
         """
-        found = np.empty(len(streams), np.int64)
-        return [
-            _decode.prepare(*self._arrays, weight, streams, source.code, found),
-            _keep.prepare(found, symbols, 0, turn=2),
-        ]
+        found, known = np.empty(len(streams), np.int64), np.zeros(1, np.int64)
+        read = _read_step.prepare(*self._arrays, weight, streams, source.code, found)
+        return PreparedMixer(
+            [_begin.prepare(*self._arrays, streams, found, known)],
+            [read, _keep.prepare(found, symbols, 0, turn=2)],
+            _update.prepare(*self._arrays, streams, found),
+        )
 
 
 def _workspace(state: MixerState, streams: int) -> Workspace:
@@ -259,7 +277,34 @@ def _decode(
     symbols: Ints,
 ) -> bool:
     """Take a whole step whose bits are read from a code. Returns whether an encoder may have written them."""
-    _contexts(state, lookups, work, weight, streams)
+    _find_contexts(state, lookups, work, streams)
+    right = _read_step(state, lookups, work, weight, streams, code, symbols)
+    if right:
+        _update(state, lookups, work, streams, symbols)
+    return bool(right)
+
+
+@compiled
+def _begin(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints, symbols: Ints, known: Ints) -> None:
+    """Do what a step can without the network: first learn the symbols of the step before, if they are known, [1]."""
+    if known[0]:
+        _update(state, lookups, work, streams, symbols)
+    known[0] = 1
+    _find_contexts(state, lookups, work, streams)
+
+
+@compiled
+def _read_step(
+    state: MixerState,
+    lookups: Lookups,
+    work: Workspace,
+    weight: Ints32,
+    streams: Ints,
+    code: CodeState,
+    symbols: Ints,
+) -> bool:
+    """Read a step whose contexts are found. Returns whether an encoder may have written what it read."""
+    _add_up(work, weight, len(streams))
     for k in range(BITS):
         _predict(state, lookups, work, weight, streams, k)
         for j in range(len(streams)):
@@ -269,7 +314,6 @@ def _decode(
             _go_down(work, j, bit)
     for j in range(len(streams)):
         symbols[j] = work.node[j] - SYMBOLS
-    _update(state, lookups, work, streams, symbols)
     return True
 
 
@@ -309,13 +353,26 @@ def _read(words: Words, state: Words64, ones: Any) -> Any:
 @compiled
 def _contexts(state: MixerState, lookups: Lookups, work: Workspace, weight: Ints32, streams: Ints) -> None:
     """`ContextMixer._contexts`"""
-    for j in range(len(streams)):
-        last, before = state.history[streams[j], REACH - 1], state.history[streams[j], REACH - 2]
-        work.node[j], work.two[j] = 1, before % SYMBOLS * SYMBOLS + last % SYMBOLS
+    _add_up(work, weight, len(streams))
+    _find_contexts(state, lookups, work, streams)
+
+
+@compiled
+def _add_up(work: Workspace, weight: Ints32, streams: int) -> None:
+    """Add up the network's weights of each stream."""
+    for j in range(streams):
         whole = np.int64(0)
         for symbol in range(SYMBOLS):
             whole += weight[j, symbol]
         work.whole[j] = whole
+
+
+@compiled
+def _find_contexts(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints) -> None:
+    """Do what does not wait for the network."""
+    for j in range(len(streams)):
+        last, before = state.history[streams[j], REACH - 1], state.history[streams[j], REACH - 2]
+        work.node[j], work.two[j] = 1, before % SYMBOLS * SYMBOLS + last % SYMBOLS
     _find_counterparts(state, work, streams)
     _hash_bytes(state, work, streams)
     _hash_places(state, work, streams)

@@ -142,6 +142,13 @@ class CompiledTransformer:
         )
         self.flat_weights = flat(self.weights)
 
+    @property
+    def work(self) -> int:
+        """Multiplications of a symbol whose context is full."""
+        linears = [linear for layer in self.weights.layers for linear in (layer.qkv, layer.out, layer.up, layer.down)]
+        products = sum(linear.panels.size for linear in (*linears, self.weights.head))
+        return products + 2 * self.config.width * sum(self.config.spans(1))
+
     def start(self, windows: int, teeth: int, steps: int, block: int = 1) -> CompiledTransformerState:
         """Implements `ExactTransformer.start` for one tooth; a call of `predict` may be of any number of steps."""
         return CompiledTransformerState(self, windows, steps, min(block, RUN))
