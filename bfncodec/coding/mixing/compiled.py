@@ -89,7 +89,7 @@ Words64 = NDArray[np.uint64]
 class Lookups(NamedTuple):
     """Tables, and the state's slots as words."""
 
-    words: Words64  # [slots, WORDS]
+    words: Words64  # [slots, 2]
     logarithm: Ints  # `logarithms`
     logistic: Ints  # `logistic_values`
     letter: Ints  # `letters`
