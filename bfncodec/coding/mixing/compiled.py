@@ -139,7 +139,7 @@ class PreparedMixer(NamedTuple):
     after
         Those that do; the result of the first is whether an encoder may have written what it read.
     end
-        The one that follows the last step.
+        The one that follows the last step, after which the mixer has learned all.
     """
 
     before: list[Prepared]
@@ -193,11 +193,8 @@ class CompiledMixer(ContextMixer):
         """
         found, known = np.empty(len(streams), np.int64), np.zeros(1, np.int64)
         read = _read_step.prepare(*self._arrays, weight, streams, source.code, found)
-        return PreparedMixer(
-            [_begin.prepare(*self._arrays, streams, found, known)],
-            [read, _keep.prepare(found, symbols, 0, turn=2)],
-            _update.prepare(*self._arrays, streams, found),
-        )
+        begin = _begin.prepare(*self._arrays, streams, found, known)
+        return PreparedMixer([begin], [read, _keep.prepare(found, symbols, 0, turn=2)], begin)
 
 
 def _workspace(state: MixerState, streams: int) -> Workspace:
