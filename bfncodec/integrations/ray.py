@@ -304,11 +304,21 @@ class _Job:
 
     @property
     def source(self) -> str:
-        return f"{self.root.rstrip('/')}/{self.inside}" if self.inside else self.root
+        return _below(self.root, self.inside) if self.inside else self.root
 
     @property
     def target(self) -> str:
-        return f"{self.folder.rstrip('/')}/{self.name}"
+        return _below(self.folder, self.name)
+
+
+def _below(folder: str, name: str) -> str:
+    """Return the path or URL of what lies in a folder.
+
+    >>> _below("/tiles/", "a.png"), _below("s3://bucket/tiles?region=eu-west-1", "a.png")
+    ('/tiles/a.png', 's3://bucket/tiles/a.png?region=eu-west-1')
+    """
+    path, mark, asked = folder.partition("?") if "://" in folder else (folder, "", "")
+    return f"{path.rstrip('/')}/{name}{mark}{asked}"
 
 
 def _jobs(sources: Iterable[str], target: str, compresses: bool) -> list[_Job]:
