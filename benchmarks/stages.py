@@ -74,7 +74,7 @@ _IMAGE: dict[str, dict[str, str]] = {
 }
 _CODERS = dict.fromkeys(("append", "encode_intervals", "finish", "decode_rows"), CODER)
 _CODER_CLASSES = ("RangeEncoder", "RangeEncoders", "CompiledRangeEncoders", "RangeDecoder")
-_MIXERS = {"encode": MIXER, "decode": MIXER, "decode_from": MIXER}
+_MIXERS = {"encode": MIXER, "encode_steps": MIXER, "decode": MIXER, "decode_from": MIXER}
 
 
 @contextmanager
