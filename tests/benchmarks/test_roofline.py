@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import peaks, roofline, stages
+from benchmarks.roofline import Peak
 from bfncodec.codecs.loading import load
 
 pytest.importorskip("numba")
@@ -28,6 +29,15 @@ def test_multiplications_of_a_pixel_have_no_attention() -> None:
     heads = sum(2 * width * (3 * mixtures + k) for k in range(3))
     expected = 2 * features * width + blocks * (5 * width * hidden + hidden * width) + 3 * width**2 + heads
     assert peaks.multiplications(load("photo-fast").network.weights) == (expected, 0)
+
+
+def test_of_two_peaks_the_larger_figures_count() -> None:
+    first = Peak(2, "lanes", {"a": 3.0, "b": 1.0}, {"a": 2.0, "b": 1.0}, {"a": 1.0, "b": 1.5}, {}, 10.0)
+    second = Peak(2, "lanes", {"a": 1.0, "b": 2.0}, {"a": 1.0, "b": 4.0}, {"a": 0.5, "b": 2.0}, {}, 8.0)
+    both = first.or_more(second)
+    assert both == second.or_more(first)
+    assert both == Peak(2, "lanes", {"a": 3.0, "b": 2.0}, {"a": 2.0, "b": 4.0}, {"a": 1.0, "b": 2.0}, {}, 10.0)
+    assert (both.multiplications, both.with_all) == (4.0, 4.0)
 
 
 def test_shares_are_of_the_time_of_all_threads() -> None:
