@@ -143,9 +143,9 @@ levels = together(
         show_default=True,
         metavar="N, -1 … -9",
         help=(
-            "From 1, fast, to 9, small. With two processors that have AMX, text takes about 130 KB/s to compress and "
-            "46 to decompress with -1, 41 and 18 with -5, 10 and 3 with -9; photos 1,900 and 1,900, 1,350 and 880, "
-            "120 and 350."
+            "From 1, fast, to 9, small. With two processors that have AMX, text takes about 170 KB/s to compress and "
+            "100 to decompress with -1, 60 and 28 with -5, 10 and 4 with -9; photos 3,800 and 2,100, 1,800 and 1,500, "
+            "150 and 450."
         ),
     ),
     *(click.option(f"-{n}", "level", flag_value=n, type=int, hidden=True) for n in range(_FAST, _SMALL + 1)),
