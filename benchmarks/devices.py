@@ -34,7 +34,7 @@ from benchmarks.samples import check, coded, names, photo, text
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
 FIRST = ("as the CPU", "side by side", "several_models", "text27", "mnist", "cifar10-gaussian", "golden")
-"""What is checked first, by a part of its name: the rest was seen to be the same on a GPU before."""
+"""Parts of the names of checks that come first: the rest was seen to be the same on a GPU before."""
 
 
 @dataclass(frozen=True)

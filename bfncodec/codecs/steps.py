@@ -26,7 +26,7 @@ TOGETHER = 32  # steps between two reports of progress
 
 @dataclass(frozen=True)
 class Turn:
-    """What a text does at some steps: place: of its slots among those of the batch; own: their numbers in the text."""
+    """A text at some steps. place: of its slots among those of the batch; own: their numbers in the text."""
 
     mixer: ContextMixer | None
     source: SymbolSource

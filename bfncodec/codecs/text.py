@@ -218,7 +218,7 @@ class TextCodec(ModelCodec[bytes]):
         return _mixers(batch, kernels or alone)
 
     def _mixing(self, batch: Batch, least: int) -> AbstractContextManager[Each]:
-        """What mixes and codes texts: side by side where a GPU has the network and at least so many streams wait."""
+        """Return the block that codes texts: side by side where a GPU has the network and so many streams wait."""
         texts = sum(part.mixed for part in batch.parts)
         return side_by_side(min(threads_here(), texts) if self.device != "cpu" and batch.streams >= least else 1)
 

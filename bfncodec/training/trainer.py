@@ -90,7 +90,7 @@ class Trainer(Generic[Batch]):
 
     @property
     def can_capture(self) -> bool:
-        """Whether steps may be replayed from a CUDA graph."""
+        """Return whether steps may be replayed from a CUDA graph."""
         return self.config.compile and self.device.type == "cuda" and is_alone()
 
     def _replayed(self, batches: Sequence[Batch]) -> Tensor:

@@ -8,7 +8,7 @@ from bfncodec.networks.convnet.readers import EVERY, Pace
 
 
 def pace(together: float, alone: float, calls: int) -> list[bool]:
-    """Which of so many calls are made together, which take a time of their own each way."""
+    """Return which of so many calls are made together, where each way takes a time of its own."""
     found, made = Pace(), []
     for _ in range(calls):
         made.append(found.together())

@@ -1,4 +1,4 @@
-"""What networks do on a GPU alone, done by the CPU: the integers are those of the plain way."""
+"""Ways that networks go on a GPU alone, gone by the CPU: the integers are those of the plain way."""
 
 from __future__ import annotations
 

@@ -18,14 +18,14 @@ UNITS, LAST = 3, 400
 
 @compiled
 def work(shared: Any, own: Any, number: int) -> None:
-    """What a unit does: what it makes depends on all units of the round before."""
+    """Do the work of a unit: what it makes depends on all units of the round before."""
     for i in range(len(shared)):
         own[0] = (own[0] * 31 + shared[i] + number) % 1_000_003
 
 
 @compiled
 def join(parts: Any, shared: Any, number: int, end: int) -> bool:
-    """What follows. Returns whether it is not the end."""
+    """Do what follows a round. Returns whether it is not the end."""
     for i in range(len(shared)):
         shared[i] = (shared[i] + parts[i % len(parts), 0] * (i + 1) + number) % 1_000_003
     return number != end

@@ -125,7 +125,7 @@ def test_tasks_are_finished_side_by_side() -> None:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_many_tasks_are_worked_on_in_shares(threads: int) -> None:
-    """Of about one size, each with a joint call of its own, which has one thread where there are several shares."""
+    """Shares are of about one size, each with a joint call of its own, of one thread where there are several."""
 
     def task(number: int, codecs: CodecSource) -> tuple[list[Any], int]:
         [payload] = codecs.named("text").encode_batch([bytes([number % 256])])

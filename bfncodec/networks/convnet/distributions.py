@@ -164,7 +164,7 @@ def enter(entering: Floats32, error: Floats32, hidden: Floats32) -> None:
 
 @compiled
 def difference(value: Array, base: Array, error: Floats32) -> None:
-    """What `Prediction.condition` tells of a channel: ``error[:n] = value - base``. value: uint8 [n]; base: [n]"""
+    """Find differences as `Prediction.condition` does: ``error[:n] = value - base``. value: uint8 [n]; base: [n]"""
     for n in range(len(value)):
         error[n] = np.float32(value[n]) - np.float32(base[n])
 

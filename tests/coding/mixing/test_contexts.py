@@ -165,7 +165,7 @@ def test_streams_without_a_symbol() -> None:
 
 
 def test_steps_behind_each_other_are_those_one_by_one() -> None:
-    """Of which some have other streams, and one none."""
+    """Steps of which some have other streams, and one none."""
     alive = [np.array(found, np.int64) for found in ([0, 1, 2], [2, 0], [], [1], [0, 1, 2])]
     edges = np.cumsum([0, *map(len, alive)])
     rng, streams = np.random.default_rng(0), np.concatenate(alive)
