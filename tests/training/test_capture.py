@@ -67,6 +67,7 @@ def unable(step: Step[Tensor], batches: Sequence[Tensor]) -> Callable[[Sequence[
     raise RuntimeError("operation not permitted when stream is capturing\nsecond line")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("capture", [honest, stuck, elsewhere, unable])
 def test_one_step_is_trained_whatever_becomes_of_the_capture(capture: Callable[..., Callable[..., Tensor]]) -> None:
     plain, other = trained_once(), trained_once()
