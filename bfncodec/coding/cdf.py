@@ -87,8 +87,12 @@ def softmax_frequencies(weight: Ints32) -> Floats32:
 
 def softmax_intervals(weight: Ints32, symbol: NDArray[np.integer]) -> Intervals:
     """Return the intervals of known symbols under `softmax_frequencies`, for the encoder. symbol: int [N]"""
-    frequency = softmax_frequencies(weight).astype(np.int32)
-    row = np.arange(len(symbol))
+    return row_intervals(softmax_frequencies(weight), symbol)
+
+
+def row_intervals(frequencies: Floats32, symbol: NDArray[np.integer]) -> Intervals:
+    """Return the intervals of known symbols under frequencies, float32 [N, n] holding integers. symbol: int [N]"""
+    frequency, row = frequencies.astype(np.int32), np.arange(len(symbol))
     own = frequency[row, symbol]
     return Intervals(np.cumsum(frequency, 1, dtype=np.int32)[row, symbol] - own, own, symbol)
 

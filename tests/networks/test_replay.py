@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from bfncodec.coding.cdf import softmax_intervals
 from bfncodec.networks import acceleration, replay
 from bfncodec.networks.convnet.devicemixture import DeviceMixture, DeviceTables
 from bfncodec.networks.convnet.mixture import mixture
-from bfncodec.networks.convnet.replayed import ReplayedConvNet
+from bfncodec.networks.convnet.replayed import ReplayedBytes, ReplayedConvNet
 from bfncodec.networks.transformer.exact import REPLAYED
 from bfncodec.networks.transformer.frequencies import symbol_intervals
 from support.cases import CASES
@@ -117,6 +118,17 @@ def test_a_state_tells_intervals_of_what_it_predicts() -> None:
         )
         found = other.intervals(first, last)
         np.testing.assert_array_equal(found.reshape(2, -1), [expected.below, expected.frequency])
+
+
+def test_replayed_lines_tell_the_intervals_of_their_frequencies() -> None:
+    out, base = np.random.RandomState(0).randn(9, 300).astype(np.float32) * 8, noise(3, 300).astype(np.float32)
+    value, expected = noise(4, 300).astype(np.int32), mixture(out, base, [], 3)
+    value[:2] = 0, 255
+    lines: Any = SimpleNamespace(high=lambda k, count: expected.high(), low=expected.low)
+    for found, wanted in zip(ReplayedBytes(lines, 0, 300).intervals(value), expected.intervals(value), strict=True):
+        np.testing.assert_array_equal(found.below, wanted.below)
+        np.testing.assert_array_equal(found.frequency, wanted.frequency)
+        np.testing.assert_array_equal(found.symbol, wanted.symbol)
 
 
 @pytest.mark.parametrize(("mixtures", "slopes", "scale"), [(3, 0, 1), (4, 2, 8), (5, 5, 60)])

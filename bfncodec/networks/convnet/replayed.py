@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bfncodec.coding.cdf import Intervals
+from bfncodec.coding.cdf import NIBBLE, Intervals, row_intervals
 from bfncodec.flow.schedule import Wavefront
 from bfncodec.networks.convnet.config import BLOCK_TAPS, CODING_ORDER, INPUT_SCALE
 from bfncodec.networks.convnet.devicemixture import DeviceMixture
@@ -195,7 +195,7 @@ class ReplayedPrediction:
 
 
 class ReplayedBytes:
-    """The distribution of a channel: its high nibbles, then its low ones. Encoders see whole blocks and do not ask."""
+    """The distribution of a channel: its high nibbles, then its low ones."""
 
     def __init__(self, lines: ReplayedLines, k: int, count: int) -> None:
         self.lines, self.k, self.count = lines, k, count
@@ -209,5 +209,6 @@ class ReplayedBytes:
         return self.lines.low(high)
 
     def intervals(self, value: Ints32) -> tuple[Intervals, Intervals]:
-        """Raise NotImplementedError: for encoders."""
-        raise NotImplementedError
+        """Implements `Mixture.intervals`."""
+        high, low = value // NIBBLE, value % NIBBLE
+        return row_intervals(self.high(), high), row_intervals(self.low(high), low)
