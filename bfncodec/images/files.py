@@ -65,10 +65,10 @@ def read_file(data: bytes, exact: bool = False) -> Picture | None:
     if found is None:
         return None
     restored = _format(found.picture.origin).restored(found)
-    if exact or _cost(restored) - _cost(found.picture) <= _LITTLE + len(data) // _SHARE:
-        found = replace(found, picture=restored)
+    if exact or _cost(restored.picture) - _cost(found.picture) <= _LITTLE + len(data) // _SHARE:
+        found = restored
     try:
-        made = write_file(found.picture)
+        made = found.made or write_file(found.picture)
     except DamagedError:
         return None
     if made == data:

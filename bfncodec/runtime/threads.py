@@ -17,10 +17,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
+from typing import TypeVar, cast
 
 from bfncodec.runtime.lazytorch import imported_torch
 
-__all__ = ["set_threads", "settle", "threads_here", "torch_threads"]
+__all__ = ["ahead", "set_threads", "settle", "threads_here", "torch_threads"]
+
+
+Result = TypeVar("Result")
 
 
 class _Process:
@@ -82,6 +86,16 @@ def set_threads(count: int | None) -> None:
         default = new.submit(torch.get_num_threads).result()
         torch.set_num_threads(count or default)
         new.submit(torch.set_num_threads, default).result()
+
+
+def ahead(results: Iterator[Result]) -> Iterator[Result]:
+    """Yield results, of which a thread makes the next while the caller has the last."""
+    end = object()
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, results, end)
+        while (result := following.result()) is not end:
+            following = pool.submit(next, results, end)
+            yield cast(Result, result)
 
 
 def settle() -> None:

@@ -20,7 +20,7 @@ from bfncodec.codecs.threads import in_threads
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.networks import acceleration
 from bfncodec.runtime import threads as module
-from bfncodec.runtime.threads import set_threads, torch_threads
+from bfncodec.runtime.threads import ahead, set_threads, torch_threads
 from support.doubles import noise
 from support.models import export_image, export_text
 
@@ -218,3 +218,20 @@ def test_a_forked_child_has_one_thread_and_no_lock_of_a_thread_it_has_not(monkey
             assert torch.get_num_threads() == 1
     set_threads(HERE)
     assert threads() == (HERE, OTHERS)
+
+
+def test_the_next_result_is_made_while_the_last_is_in_use() -> None:
+    made = Barrier(2, timeout=30)
+
+    def results() -> Iterator[int]:
+        yield 0
+        made.wait()
+        yield 1
+        raise InputError("the third")
+
+    found = ahead(results())
+    assert next(found) == 0
+    made.wait()  # for which nobody has asked
+    assert next(found) == 1
+    with pytest.raises(InputError, match="the third"):
+        next(found)

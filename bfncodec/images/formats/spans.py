@@ -35,10 +35,14 @@ Span = tuple[Role, bytes]
 
 @dataclass(frozen=True)
 class Parsed:
-    """A file taken apart: its bytes as spans, in order, and the picture that is made of them."""
+    """A file taken apart: its bytes as spans, in order, and the picture that is made of them.
+
+    made: the file that the picture becomes, where that is known without writing it.
+    """
 
     spans: tuple[Span, ...]
     picture: Picture
+    made: bytes | None = None
 
     @classmethod
     def of(cls, data: bytes, spans: Iterable[Span], picture: Picture) -> Parsed:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from operator import attrgetter
 
 from bfncodec.format.kinds import Origin
 from bfncodec.images.formats import raw, webp
@@ -30,7 +29,7 @@ class FileFormat:
 
     parse: Callable[[bytes], Parsed]
     write: Callable[[Picture], bytes]
-    restored: Callable[[Parsed], Picture] = attrgetter("picture")
+    restored: Callable[[Parsed], Parsed] = lambda found: found
 
 
 FORMATS = {

@@ -27,6 +27,7 @@ from bfncodec.format.container import unpack
 from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.kinds import Origin
 from bfncodec.images.files import read_file, same_file, write_file
+from bfncodec.images.formats.table import FORMATS
 from bfncodec.images.picture import Picture
 from bfncodec.segments.encode import encode_frame
 from bfncodec.segments.policy import DEFAULT_POLICY
@@ -99,6 +100,16 @@ def test_whatever_zlib_made_comes_back(data: bytes) -> None:
     picture = restored(data, exact=True)
     assert picture.header.extra(Tag.SOURCE) == zlib.crc32(data).to_bytes(4, "little")
     assert write_file(picture) == data
+
+
+@pytest.mark.parametrize("adam7", [False, True])
+def test_the_file_of_known_packing_is_known_without_writing_it(adam7: bool) -> None:
+    """Also of more rows than are filtered at once, of which some have another filter than the rule says."""
+    size = (400, 260)
+    rows = raw_rows(np.random.default_rng(5), size, 24, adam7)
+    data = png_in([coded(rows, 6)], size, adam7=int(adam7))
+    found = FORMATS[Origin.PNG].restored(FORMATS[Origin.PNG].parse(data))
+    assert found.made == write_file(found.picture) == data
 
 
 def restored(data: bytes, exact: bool = False) -> Picture:

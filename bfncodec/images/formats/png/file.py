@@ -60,22 +60,37 @@ def _check(chunks: list[Chunk]) -> tuple[int, int]:
 def write(picture: Picture) -> bytes:
     """Return the file of a picture: chunks in their order, pixels packed as Tag.DEFLATED says."""
     head, chunks = _head_of(picture)
+    packing = _packing_of(picture, head)
+    return _file(head, chunks, packing.cut(pixels.encode(head, _own_pixels(picture), packing)))
+
+
+def _packing_of(picture: Picture, head: Head) -> Packing:
     value = picture.header.extra(Tag.DEFLATED)
-    packing = Packing.plain(head) if value is None else Packing.read(value, head)
-    parts = packing.cut(pixels.encode(head, _own_pixels(picture), packing))
+    return Packing.plain(head) if value is None else Packing.read(value, head)
+
+
+def _file(head: Head, chunks: list[Chunk], parts: list[bytes]) -> bytes:
+    """Return a file of these chunks; parts: contents of the IDAT chunks that stand in the place of one."""
     bodies = [[(name, part) for part in parts] if name == b"IDAT" else [(name, body)] for name, body in chunks]
     return png_file([(b"IHDR", head.write()), *chain(*bodies), (b"IEND", b"")])
 
 
-def restored(found: Parsed) -> Picture:
-    """Return the picture of a file with how its pixels were packed, where that is known and not as by default."""
+def restored(found: Parsed) -> Parsed:
+    """Return the parts of a file, its picture with how its pixels were packed, where that is found and not the default.
+
+    What is found makes the very stream of the file, so the file that the picture becomes is known without deflating
+    again, unless a palette stands between them.
+    """
     picture = found.picture
-    head, parts = _head_of(picture)[0], [body for role, body in found.spans if role is Role.PIXELS]
+    (head, chunks), parts = _head_of(picture), [body for role, body in found.spans if role is Role.PIXELS]
     packing = pixels.find_packing(head, _own_pixels(picture), parts)
+    if packing is None:
+        return found
     plain = Packing.plain(head)
-    if packing is None or packing == plain:
-        return picture
-    return replace(picture, extras=(*picture.extras, packing.write(plain)))
+    if packing != plain:
+        picture = replace(picture, extras=(*picture.extras, packing.write(plain)))
+    known = picture.palette is None and _packing_of(picture, head) == packing
+    return replace(found, picture=picture, made=_file(head, chunks, packing.cut(b"".join(parts))) if known else None)
 
 
 def _head_of(picture: Picture) -> tuple[Head, list[Chunk]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import accumulate, pairwise
@@ -16,7 +16,7 @@ from bfncodec.format.kinds import Mode
 from bfncodec.format.wire import Reader, varint
 from bfncodec.images.formats.png.container import Head
 from bfncodec.images.formats.png.deflate import LARGEST_BLOCK, SMALLEST_BLOCK, Deflate
-from bfncodec.images.formats.png.rows import FILTERS, costs, filtered, least
+from bfncodec.images.formats.png.rows import FILTERS, bands, costs, filtered, least
 from bfncodec.runtime.arrays import Bytes, Ints
 
 __all__ = ["ORDERS", "Filters", "Packing", "chunks_of"]
@@ -63,16 +63,21 @@ class Filters:
         assert best is not None
         return cls(best[0], tuple((int(row), int(found[row])) for row in best[1]))
 
-    def apply(self, rows: Bytes, first: int, step: int) -> Bytes:
-        """Return rows with their filter in front, uint8 ``[H, 1 + B]``. first: number of the first of them."""
-        if self.rule in ORDERS:
-            filters = least(costs(rows, step), ORDERS[self.rule])
-        else:
-            filters = np.full(len(rows), self.rule, np.uint8)
-        for row, number in self.others:
-            if first <= row < first + len(rows):
-                filters[row - first] = number
-        return np.concatenate([filters[:, None], filtered(rows, filters, step)], axis=1)
+    def apply(self, rows: Bytes, first: int, step: int) -> Iterator[Bytes]:
+        """Yield some rows after the other with their filter in front, uint8 ``[h, 1 + B]`` of ``[H, B]``.
+
+        first: number of the first of them.
+        """
+        others = dict(self.others)
+        for band in bands(rows):
+            part, above = rows[band], rows[band.start - 1] if band.start else None
+            if self.rule in ORDERS:
+                filters = least(costs(part, step, above), ORDERS[self.rule])
+            else:
+                filters = np.full(len(part), self.rule, np.uint8)
+            for row in range(len(part)):
+                filters[row] = others.get(first + band.start + row, filters[row])
+            yield np.concatenate([filters[:, None], filtered(part, filters, step, above)], axis=1)
 
     def write(self) -> bytes:
         """Return the exceptions: of each a varint, five times the rows since the one before, and the filter."""

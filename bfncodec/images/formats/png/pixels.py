@@ -16,20 +16,24 @@ from bfncodec.images.formats.png.rows import costs, filtered, pack_rows, unfilte
 from bfncodec.images.formats.spans import UnfitError
 from bfncodec.images.samples import from_image, open_stream
 from bfncodec.runtime.arrays import Bytes, Ints, Pixels
+from bfncodec.runtime.threads import ahead, threads_here
 
 __all__ = ["decode", "encode", "find_packing"]
 
+_SMALL = 1 << 16  # subpixels up to which no thread is worth its start
+
 
 def encode(head: Head, pixels: Pixels, packing: Packing) -> bytes:
-    """Return pixels ``[H, W, C]`` as a zlib stream of filtered rows."""
-    return packing.deflate.encode(_filtered_passes(head, pixels, packing.filters))
+    """Return pixels ``[H, W, C]`` as a zlib stream of filtered rows: some are filtered while others are deflated."""
+    rows = _filtered_rows(head, pixels, packing.filters)
+    return packing.deflate.encode(ahead(rows) if pixels.size > _SMALL and threads_here() > 1 else rows)
 
 
-def _filtered_passes(head: Head, pixels: Pixels, filters: Filters) -> Iterator[bytes]:
+def _filtered_rows(head: Head, pixels: Pixels, filters: Filters) -> Iterator[bytes]:
     first = 0
     for part in head.passes:
         rows = pack_rows(pixels[part], head.depth)
-        yield filters.apply(rows, first, head.step).tobytes()
+        yield from (some.tobytes() for some in filters.apply(rows, first, head.step))
         first += len(rows)
 
 
@@ -39,8 +43,8 @@ def find_packing(head: Head, pixels: Pixels, chunks: Sequence[bytes]) -> Packing
     None where none is found.
     """
     stream = b"".join(chunks)
-    found = _read_passes(head, stream)
-    content = b"".join(rows.tobytes() for rows in found)
+    content = _read(head, stream)
+    found = _passes(head, content)
     plain, cut = Packing.plain(head), chunks_of(list(map(len, chunks)), len(content))
 
     def costs_of_all() -> Ints:
@@ -58,7 +62,7 @@ def find_packing(head: Head, pixels: Pixels, chunks: Sequence[bytes]) -> Packing
 
 def decode(head: Head, stream: bytes) -> Pixels:
     """Return the pixels ``[H, W, C]`` of a stream. UnfitError unless every bit of it is what they make it."""
-    found = _read_passes(head, stream)
+    found = _passes(head, _read(head, stream))
     if head.mode.is_wide and head.mode is not Mode.I16:
         pixels = _unfilter_passes(head, found)
     else:
@@ -70,14 +74,23 @@ def decode(head: Head, stream: bytes) -> Pixels:
     return pixels
 
 
-def _read_passes(head: Head, stream: bytes) -> list[Bytes]:
+def _read(head: Head, stream: bytes) -> bytes:
+    """Return the rows of all passes one after the other. UnfitError for a stream of anything else."""
+    return _inflate(stream, sum(rows * size for rows, size in _sides(head)))
+
+
+def _passes(head: Head, content: bytes) -> list[Bytes]:
     """Return the rows of each pass, uint8 ``[H, 1 + B]``, of which the first byte is the filter."""
-    sides = [(rows, 1 + head.row_bytes(columns)) for rows, columns in map(head.sides, head.passes)]
-    raw, at, passes = np.frombuffer(_inflate(stream, sum(rows * size for rows, size in sides)), np.uint8), 0, []
-    for rows, size in sides:
+    raw, at, passes = np.frombuffer(content, np.uint8), 0, []
+    for rows, size in _sides(head):
         passes.append(raw[at : at + rows * size].reshape(rows, size))
         at += rows * size
     return passes
+
+
+def _sides(head: Head) -> list[tuple[int, int]]:
+    """Return the rows of each pass, and the bytes that each of them has with its filter."""
+    return [(rows, 1 + head.row_bytes(columns)) for rows, columns in map(head.sides, head.passes)]
 
 
 def _unfilter_passes(head: Head, passes: list[Bytes]) -> Pixels:

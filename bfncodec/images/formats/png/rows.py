@@ -13,37 +13,40 @@ import numpy as np
 
 from bfncodec.runtime.arrays import Bytes, Ints, Pixels
 
-__all__ = ["FILTERS", "costs", "filtered", "least", "pack_rows", "unfiltered", "unpack_rows"]
+__all__ = ["FILTERS", "bands", "costs", "filtered", "least", "pack_rows", "unfiltered", "unpack_rows"]
 
 FILTERS = 5
 """Number of filters: none, left, above, their average, Paeth's."""
 _AVERAGE, _PAETH = 3, 4
-_BAND = 1 << 20  # bytes that are filtered at once
+_BAND = 1 << 17  # bytes that are filtered at once: what they take on the way stays in the cache
 
 
 # ---- filters ----------------------------------------------------------------------------------
 
 
-def filtered(rows: Bytes, filters: Bytes, step: int) -> Bytes:
-    """Return the differences, uint8 ``[H, B]``, that filters make of rows. ValueError for unknown filters."""
+def filtered(rows: Bytes, filters: Bytes, step: int, above: Bytes | None = None) -> Bytes:
+    """Return the differences, uint8 ``[H, B]``, that filters make of rows. ValueError for unknown filters.
+
+    above: the row above the first, None for zeros.
+    """
     out = np.empty_like(rows)
-    for band, above in _bands(rows):
-        left, corner = _shifted(rows[band], step), _shifted(above, step)
+    for band, over in _with_above(rows, above):
+        left, corner = _shifted(rows[band], step), _shifted(over, step)
         for number in np.unique(filters[band]):
             chosen = filters[band] == number
-            part = (rows[band][chosen], left[chosen], above[chosen], corner[chosen])
+            part = (rows[band][chosen], left[chosen], over[chosen], corner[chosen])
             out[band][chosen] = part[0] - _predicted(int(number), *part[1:])
     return out
 
 
-def costs(rows: Bytes, step: int) -> Ints:
+def costs(rows: Bytes, step: int, above: Bytes | None = None) -> Ints:
     """Return the sums of magnitudes of the differences that every filter makes of rows, int64 ``[FILTERS, H]``.
 
-    Differences count as signed bytes.
+    Differences count as signed bytes. above: the row above the first, None for zeros.
     """
     out = np.empty((FILTERS, len(rows)), np.int64)
-    for band, above in _bands(rows):
-        around = (_shifted(rows[band], step), above, _shifted(above, step))
+    for band, over in _with_above(rows, above):
+        around = (_shifted(rows[band], step), over, _shifted(over, step))
         for number in range(FILTERS):
             made = rows[band] - _predicted(number, *around)
             out[number, band] = np.minimum(made, -made).sum(1, dtype=np.int64)
@@ -104,13 +107,18 @@ def _predicted(number: int, left: Bytes, above: Bytes, corner: Bytes) -> Bytes:
     )
 
 
-def _bands(rows: Bytes) -> Iterator[tuple[slice, Bytes]]:
-    """Yield slices of consecutive rows, and the rows above each of them, zeros above the first."""
+def bands(rows: Bytes) -> Iterator[slice]:
+    """Yield slices of consecutive rows, each of them few enough to be filtered at once."""
     count = max(1, _BAND // max(1, rows.shape[1]))
     for top in range(0, len(rows), count):
-        band = slice(top, min(top + count, len(rows)))
-        first = rows[top - 1] if top else np.zeros_like(rows[0])
-        yield band, np.concatenate([first[None], rows[top : band.stop - 1]])
+        yield slice(top, min(top + count, len(rows)))
+
+
+def _with_above(rows: Bytes, above: Bytes | None) -> Iterator[tuple[slice, Bytes]]:
+    """Yield bands of rows, and the row above each of a band's; above: that of the first, None for zeros."""
+    for band in bands(rows):
+        first = rows[band.start - 1] if band.start else np.zeros_like(rows[0]) if above is None else above
+        yield band, np.concatenate([first[None], rows[band.start : band.stop - 1]])
 
 
 def _shifted(rows: Bytes, step: int) -> Bytes:
