@@ -183,6 +183,25 @@ def test_code_is_not_kept_for_sources_that_were_changed_after_they_were_read(wri
     assert not is_kept(entry)
 
 
+@pytest.mark.slow
+def test_a_kernel_is_made_machine_code_of_as_a_whole() -> None:
+    @compiled
+    def inner(x: Any) -> Any:
+        return max(x[0], 3) + 1
+
+    @compiled
+    def outer(x: Any) -> Any:
+        return inner(x) + inner(x)
+
+    x = np.array([5])
+    assert outer(x) == 12
+    [part] = inner.made.overloads.values()
+    assert part.library.get_pointer_to_function(part.fndesc.llvm_func_name) == 0
+    assert inner(x) == 6
+    largest = importlib.import_module("numba").njit(lambda x: max(x[0], 3))
+    assert largest(x) == 5
+
+
 def test_code_of_functions_inside_of_others_is_not_kept() -> None:
     shift = 3
 
