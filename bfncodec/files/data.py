@@ -6,9 +6,11 @@ Each encoder comes first, its decoder after all of them. :mod:`bfncodec.files.tr
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bfncodec.api import CodecSource, describe
 from bfncodec.codecs.protocol import Capabilities
@@ -27,11 +29,15 @@ from bfncodec.format.kinds import Kind, Origin
 from bfncodec.format.limits import OF_WRITERS, Limits, check_limit
 from bfncodec.format.lzmaraw import is_hopeless
 from bfncodec.format.wire import Source
-from bfncodec.images.files import read_file, unpromised
+from bfncodec.images.files import finish_file, parse_file, read_file, unpromised
 from bfncodec.images.picture import Picture
 from bfncodec.runtime.progress import SILENT, Reporter
+from bfncodec.runtime.threads import threads_here
 from bfncodec.segments.assemble import Opened, decode_content, open_file
 from bfncodec.segments.encode import encode_frame
+
+if TYPE_CHECKING:
+    from bfncodec.images.formats.spans import Parsed
 
 __all__ = [
     "check_coded",
@@ -55,6 +61,7 @@ __all__ = [
     "taken",
 ]
 
+_LARGE = 1 << 20  # bytes of a picture file from which on another thread finishes it
 _SMALL = 1 << 20  # bytes of a picture file that is always coded as bytes, too
 
 
@@ -65,7 +72,23 @@ def encode_data(
 
     Errors as :func:`bfncodec.compress`.
     """
-    return encode_content(data, content_in(data, options, codecs), options, codecs, reporter)
+    found = _large_picture(data, options, codecs)
+    if found is None:
+        return encode_content(data, content_in(data, options, codecs), options, codecs, reporter)
+    with ThreadPoolExecutor(1) as pool:
+        later = pool.submit(lambda: finish_file(data, found) or Plain(data))
+        return encode_content(data, found.picture, options, codecs, reporter, later.result)
+
+
+def _large_picture(data: bytes, options: Options, codecs: CodecSource) -> Parsed | None:
+    """Return the parts of a picture file that is large enough for another thread to finish while its pixels are coded.
+
+    None for other files, and where there is one thread only or more is asked for than a picture.
+    """
+    alone = getattr(codecs, "threads", None) == 1 or threads_here() == 1
+    if alone or options.exact or options.strip or len(data) < _LARGE or not _may_be_picture(options, codecs):
+        return None
+    return parse_file(data)
 
 
 def content_in(data: bytes, options: Options, codecs: CodecSource) -> Content:
@@ -78,12 +101,18 @@ def content_in(data: bytes, options: Options, codecs: CodecSource) -> Content:
 
 
 def encode_content(
-    data: bytes, content: Content, options: Options, codecs: CodecSource, reporter: Reporter | None = None
+    data: bytes,
+    content: Content,
+    options: Options,
+    codecs: CodecSource,
+    reporter: Reporter | None = None,
+    finish: Callable[[], Content] | None = None,
 ) -> tuple[bytes, Content]:
     """Return the compressed file of a file's bytes with this content in them, and the content that it holds.
 
     That is a picture where the picture takes less than the bytes, or is to have a preview. Bytes are tried only where
-    the file is small, or the picture's is not half as large, since LZMA takes long; and where they may win.
+    the file is small, or the picture's is not half as large, since LZMA takes long; and where they may win. finish: see
+    :func:`bfncodec.segments.encode.encode_frame`.
     """
     reporter, data = reporter or SILENT, taken(data, options)
     reporter.start(dims_of(content) * (1 + options.verify))
@@ -96,7 +125,9 @@ def encode_content(
         options.preview,
         options.block,
         options.policy,
+        finish,
     )
+    content = content if finish is None else finish()
     tried = len(data) <= _SMALL or 2 * len(frame) > len(data)
     if isinstance(content, Picture) and not options.preview and tried and not is_hopeless(data, len(frame)):
         plain = Plain(data)
@@ -120,10 +151,14 @@ def _classify(data: bytes, options: Options, codecs: CodecSource) -> Content:
     asked = _capabilities(options.model, codecs)
     if asked is not None and asked.codes_archives and is_npz(data):
         return arrays_of(data, asked.item_shape)
+    return (read_file(data, options.exact) if _may_be_picture(options, codecs) else None) or Plain(data)
+
+
+def _may_be_picture(options: Options, codecs: CodecSource) -> bool:
+    """Return whether a picture file is to be coded as one; else even its bytes are for the model that was named."""
+    asked = _capabilities(options.model, codecs)
     in_lines = options.exact and options.block is not None
-    if in_lines or (asked is not None and not asked.codes_pictures):  # even a picture file is to be coded by it
-        return Plain(data)
-    return read_file(data, options.exact) or Plain(data)
+    return not in_lines and (asked is None or asked.codes_pictures)
 
 
 def _capabilities(model: str, codecs: CodecSource) -> Capabilities | None:

@@ -41,11 +41,14 @@ _SMALL = 1 << 16  # bytes of samples up to which LZMA costs nothing
 # ---- tiles ------------------------------------------------------------------------------------
 
 
-def encode_tile(pixels: Pixels, mode: Mode, beat: int | None = None, search: Search = CAREFUL) -> tuple[Method, bytes]:
+def encode_tile(
+    pixels: Pixels, mode: Mode, beat: int | None = None, search: Search = CAREFUL, look: int | None = None
+) -> tuple[Method, bytes]:
     """Return pixels ``[H, W, C]`` coded by the method that takes fewest bytes: method and payload.
 
     beat: a size in bytes already reached by other means; no time is spent on coders that a quick look says cannot be
-    smaller. search: how long VP8L searches, FAST, CAREFUL or SLOWEST.
+    smaller. search: how long VP8L searches, FAST, CAREFUL or SLOWEST. look: the size of
+    :func:`bfncodec.images.vp8l.quick_vp8l` where it is known.
     """
     sides = varint(pixels.shape[0]) + varint(pixels.shape[1])
     samples = to_samples(pixels, mode)
@@ -53,7 +56,7 @@ def encode_tile(pixels: Pixels, mode: Mode, beat: int | None = None, search: Sea
     if try_lzma and beat is not None and not mode.is_wide:
         try_lzma = not lzmaraw.is_hopeless(samples, beat)
     squeezed = lzmaraw.pack(samples, beat=beat) if try_lzma else b""
-    vp8l = encode_vp8l(pixels, mode, beat, search, noise=len(squeezed) > len(samples))
+    vp8l = encode_vp8l(pixels, mode, beat, search, noise=len(squeezed) > len(samples), look=look)
     choices = [(Method.STORED, sides + samples), (Method.PICTURE, vp8l)]
     if mode in (Mode.I16, Mode.BILEVEL) and (beat is None or len(samples) <= _SMALL):
         choices.append((Method.PICTURE, _encode_png(pixels, mode)))

@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from bfncodec.images.formats.spans import Parsed
     from bfncodec.images.formats.table import FileFormat
 
-__all__ = ["FORMAT_NAMES", "is_picture_file", "read_file", "same_file", "unpromised", "with_check", "write_file"]
+__all__ = [
+    "FORMAT_NAMES",
+    "finish_file",
+    "is_picture_file",
+    "parse_file",
+    "read_file",
+    "same_file",
+    "unpromised",
+    "with_check",
+    "write_file",
+]
 
 FORMAT_NAMES = {
     Origin.PNG: "PNG",
@@ -61,9 +71,15 @@ def read_file(data: bytes, exact: bool = False) -> Picture | None:
     exact: None unless the file comes back byte for byte. The picture has the checksum (Tag.SOURCE) of the file that it
     becomes, and promises it if that is the one given.
     """
-    found = _parse(data)
-    if found is None:
-        return None
+    found = parse_file(data)
+    return finish_file(data, found, exact) if found is not None else None
+
+
+def finish_file(data: bytes, found: Parsed, exact: bool = False) -> Picture | None:
+    """Return the picture of a file that :func:`parse_file` took apart, as :func:`read_file` returns it.
+
+    Pixels and mode are those found; this adds what makes the file the one that was given, which may take longer.
+    """
     restored = _format(found.picture.origin).restored(found)
     if exact or _cost(restored.picture) - _cost(found.picture) <= _LITTLE + len(data) // _SHARE:
         found = restored
@@ -109,18 +125,18 @@ def same_file(data: bytes, made: bytes) -> bool:
     """Return whether a file made again is the same, or has the same pixels and all that is beside them in the other."""
     if made == data:
         return True
-    found = _parse(data)
+    found = parse_file(data)
     return found is not None and _comes_back(data, made, found)
 
 
 def _comes_back(data: bytes, made: bytes, found: Parsed) -> bool:
     if made == data:
         return True
-    again = _parse(made)
+    again = parse_file(made)
     return again is not None and found.picture.origin is again.picture.origin and found.same(again)
 
 
-def _parse(data: bytes) -> Parsed | None:
+def parse_file(data: bytes) -> Parsed | None:
     """Take a picture file apart; None for any other, and for those of which something would not come back."""
     origin = next((origin for magic, origin in _MAGIC.items() if data.startswith(magic)), None)
     if origin is None:

@@ -26,6 +26,7 @@ __all__ = [
     "decode_vp8l",
     "encode_vp8l",
     "fits_vp8l",
+    "is_hopeless",
     "quick_vp8l",
     "webp_chunk",
     "webp_file",
@@ -54,10 +55,13 @@ _SLACK = {
 the trial up to which that holds. Measured on 470 photographs, screenshots, icons and sprites."""
 
 
-def encode_vp8l(pixels: Pixels, mode: Mode, beat: int | None, search: Search, noise: bool) -> bytes:
+def encode_vp8l(
+    pixels: Pixels, mode: Mode, beat: int | None, search: Search, noise: bool, look: int | None = None
+) -> bytes:
     """Return pixels ``[H, W, C]`` as a VP8L stream; no bytes where VP8L cannot hold them or will not win.
 
-    beat: a size in bytes to be undercut, None for any. noise: LZMA finds nothing in the pixels.
+    beat: a size in bytes to be undercut, None for any. noise: LZMA finds nothing in the pixels. look: the size of
+    :func:`quick_vp8l` where it is known.
     """
     if not fits_vp8l(pixels, mode):
         return b""
@@ -66,7 +70,7 @@ def encode_vp8l(pixels: Pixels, mode: Mode, beat: int | None, search: Search, no
         search = SLOWEST
     elif noise and len(quick := _stream(image, FAST)) >= pixels.size:
         return quick
-    if beat is not None and _hopeless(image, pixels.size, beat, search):
+    if beat is not None and _tried_in_vain(image, pixels.size, beat, search, look):
         return b""
     return _stream(image, search)
 
@@ -108,15 +112,25 @@ def _to_colour(pixels: Pixels, mode: Mode) -> Image.Image:
     return to_image(colour, Mode.RGBA if mode.has_alpha else Mode.RGB)
 
 
-def _hopeless(image: Image.Image, samples: int, beat: int, search: Search) -> bool:
+def is_hopeless(look: float, samples: int, beat: int, search: Search) -> bool:
+    """Return whether a quick look says that a search will not make fewer than ``beat`` bytes of so many samples.
+
+    look: the size of :func:`quick_vp8l`.
+    """
+    return _says_so(0, look, samples, beat, search)
+
+
+def _tried_in_vain(image: Image.Image, samples: int, beat: int, search: Search, look: int | None) -> bool:
     """Return whether quicker searches say that this one will not make fewer than ``beat`` bytes."""
-    bounds = _SLACK[search]
-    for number, trial in enumerate(_TRIALS[: len(bounds[0][1])]):
-        size = len(_stream(image, trial))
-        slack = next(slacks[number] for bits, slacks in bounds if 8 * size <= bits * samples)
-        if size > slack * beat:
-            return True
-    return False
+    trials = range(len(_SLACK[search][0][1]))
+    sizes = (look if look is not None and not number else len(_stream(image, _TRIALS[number])) for number in trials)
+    return any(_says_so(number, size, samples, beat, search) for number, size in enumerate(sizes))
+
+
+def _says_so(number: int, size: float, samples: int, beat: int, search: Search) -> bool:
+    """Return whether the size that a trial makes says that a search will not make fewer than ``beat`` bytes."""
+    slack = next(slacks[number] for bits, slacks in _SLACK[search] if 8 * size <= bits * samples)
+    return size > slack * beat
 
 
 def _stream(image: Image.Image, search: Search) -> bytes:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from bfncodec.codecs.sources import CodecSource, codecs_beside
@@ -41,18 +41,22 @@ def encode_frame(
     preview: bool | None = None,
     block: int | None = None,
     policy: Policy = DEFAULT_POLICY,
+    finish: Callable[[], Content] | None = None,
 ) -> bytes:
     """Return the file of a content.
 
     Arguments and errors as for :func:`bfncodec.compress`, but block: bytes that a block of whole lines has at least,
-    None to cut lines anywhere.
+    None to cut lines anywhere. finish: of a picture that is not yet all there, asked when its pixels are coded; returns
+    it with all that belongs to it, or another content instead of it.
     """
     check_level(level)
     task = Task(model, codecs, progress or silent, level, policy)
     lines = task.blocks_of_lines(content, block) if block is not None else None
+    plan = task.plan(content, lines)
+    if finish is not None and not isinstance(content := finish(), Picture):
+        return encode_frame(content, model, codecs, silent, level, preview, block, policy)
     if isinstance(content, Picture):
         content = with_check(content)
-    plan = task.plan(content, lines)
     header = content.header
     if lines is not None and len(plan.coded) > 1:
         header = replace(header, extras=(*header.extras, Extra(Tag.LINES, lines.write())))

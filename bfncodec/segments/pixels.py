@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import compress
 from math import isqrt
-from typing import Any
+from typing import Any, TypeVar
 
 from bfncodec.codecs.protocol import Codec
 from bfncodec.errors import InputError
@@ -18,7 +18,7 @@ from bfncodec.format.kinds import Method, Mode
 from bfncodec.format.limits import least_payload
 from bfncodec.images.classical import encode_tile, estimate_tile, quick_size
 from bfncodec.images.samples import to_samples
-from bfncodec.images.vp8l import Search
+from bfncodec.images.vp8l import Search, fits_vp8l, is_hopeless, quick_vp8l
 from bfncodec.runtime.arrays import Pixels
 from bfncodec.runtime.progress import Progress
 from bfncodec.segments.modelled import prepare, serves
@@ -39,6 +39,12 @@ from bfncodec.segments.tiles import crop, grid, spread
 
 __all__ = ["encode_pixels"]
 
+Result = TypeVar("Result")
+
+_ROWS = 32  # of a tile that are looked at first
+_LARGE = 1 << 20  # pixels from which on a quick look at all of a picture takes long
+_BAND, _APART = 16, 256  # rows of the bands that are looked at instead, and from one to the next
+_WHOLE = 0.99  # least ratio of a quick look at a whole picture to those at its tiles; 0.997 where nothing repeats
 _COMPARING = 4  # tiles compared with WebP at once, which lets other threads run meanwhile
 
 
@@ -53,10 +59,11 @@ def encode_pixels(
     if codec is None:
         progress(pixels.size)
         return _plain_plan(pixels, mode, choice, policy)
-    plan = _model_plan(pixels, mode, codec, asked, choice, progress, policy)
+    plan, looks = _model_plan(pixels, mode, codec, asked, choice, progress, policy)
     lost = plan.modelled < len(plan.coded)
     promised = choice.level >= SLOW_LEVEL and not mode.is_wide
-    if len(plan.coded) > 1 and (lost or promised):  # else compared already, or next to hopeless
+    # else compared already, or next to hopeless
+    if len(plan.coded) > 1 and (lost or (promised and _whole_may_win(pixels, mode, looks, plan.size, choice.search))):
         plan = smaller(plan, _plain_plan(pixels, mode, choice, policy, plan.size), policy.model_credit)
     log_unused(codec, plan, choice)
     return plan
@@ -86,8 +93,15 @@ def _image_codec(pixels: Pixels, mode: Mode, choice: Choice, policy: Policy) -> 
 
 
 def _tile_may_pay(tile: Pixels, mode: Mode, credit: int) -> bool:
-    """Return whether a quick look leaves room for a payload of a model that is smaller, and yet taken by readers."""
-    return not least_payload(tile.nbytes) or may_pay(tile.nbytes, quick_size(tile, mode) + credit)
+    """Return whether a quick look leaves room for a payload of a model that is smaller, and yet taken by readers.
+
+    Rows in the middle that take twice as much as that say so for the whole tile.
+    """
+    if not least_payload(tile.nbytes):
+        return True
+    top = max(0, len(tile) - _ROWS) // 2
+    looks = ((tile[top : top + _ROWS], 2), (tile, 1))
+    return any(may_pay(tile.nbytes, quick_size(part, mode) // share + credit) for part, share in looks)
 
 
 def _best_codec(pixels: Pixels, mode: Mode, codecs: Sequence[Codec[Any]], trial: PictureTrial) -> Codec[Any] | None:
@@ -138,8 +152,11 @@ def _model_plan(
     choice: Choice,
     progress: Progress,
     policy: Policy,
-) -> Plan:
-    """Return tiles, each by the model or, if that is smaller or the model is not asked, without."""
+) -> tuple[Plan, int]:
+    """Return tiles, each by the model or, if that is smaller or the model is not asked, without.
+
+    And the bytes that all tiles together take at a quick look, as far as the model was asked.
+    """
     cut = _model_grid(pixels, policy)
     tiles = [crop(pixels, extent) for extent in cut.extents]
     search = choice.search if len(tiles) == 1 else choice.tile_search
@@ -147,15 +164,16 @@ def _model_plan(
     plain = _compared(lambda tile: _plain_tile(tile, None, mode, search), others)
     progress(sum(tile.size for tile in others))
     thorough = choice.level >= THOROUGH_LEVEL and codec.capabilities.thorough
-    coded: list[Coded] = []
+    coded: list[tuple[Coded, int]] = []
     for batch in batches(list(compress(tiles, asked)), _pixels_of, codec.capabilities.batch):
         made = _by_model(batch, mode, codec, thorough, progress)
         coded += _compared(partial(_smaller_tile, mode, codec.info.id, search, policy.model_credit), batch, made)
-    by_model, without = iter(coded), iter(plain)
-    return Plan(cut, tuple(next(by_model if ask else without) for ask in asked))
+    by_model, without = (part for part, _ in coded), iter(plain)
+    plan = Plan(cut, tuple(next(by_model if ask else without) for ask in asked))
+    return plan, sum(look for _, look in coded)
 
 
-def _compared(compare: Callable[..., Coded], *parts: Sequence[Any]) -> list[Coded]:
+def _compared(compare: Callable[..., Result], *parts: Sequence[Any]) -> list[Result]:
     """Return what comes of comparing each tile; one alone needs no thread."""
     if len(parts[0]) < 2:
         return list(map(compare, *parts))
@@ -180,14 +198,18 @@ def _pixels_of(tile: Pixels) -> int:
 
 def _smaller_tile(
     mode: Mode, model: bytes, search: Search, credit: int, tile: Pixels, made: tuple[Method, bytes]
-) -> Coded:
-    """Return the tile as the model made it, unless it is smaller without, or too small for a reader's limits."""
+) -> tuple[Coded, int]:
+    """Return the tile as the model made it, unless it is smaller without, or too small for a reader's limits.
+
+    And its bytes at a quick look, 0 where there is none.
+    """
     method, payload = made
-    plain = _plain_tile(tile, len(payload), mode, search)
-    if method is Method.MODEL:
-        won = wins(tile.nbytes, len(payload), len(plain.payload) + credit)
-        return Coded(method, payload, plain.crc, model) if won else plain
-    return Coded(method, payload, plain.crc) if len(payload) < len(plain.payload) else plain
+    look = quick_vp8l(tile, mode) if fits_vp8l(tile, mode) else 0
+    plain = _plain_tile(tile, len(payload), mode, search, look)
+    if method is not Method.MODEL:
+        return (Coded(method, payload, plain.crc) if len(payload) < len(plain.payload) else plain), look
+    won = wins(tile.nbytes, len(payload), len(plain.payload) + credit)
+    return (Coded(method, payload, plain.crc, model) if won else plain), look
 
 
 # ---- without a model --------------------------------------------------------------------------
@@ -202,6 +224,20 @@ def _plain_plan(pixels: Pixels, mode: Mode, choice: Choice, policy: Policy, beat
     return Plan(cut, tuple(_plain_tile(*part, mode, choice.search) for part in zip(tiles, shares, strict=True)))
 
 
-def _plain_tile(tile: Pixels, beat: int | None, mode: Mode, search: Search) -> Coded:
-    method, payload = encode_tile(tile, mode, beat, search)
+def _whole_may_win(pixels: Pixels, mode: Mode, looks: int, beat: int, search: Search) -> bool:
+    """Return whether a picture as a whole, without a model, may take fewer than ``beat`` bytes.
+
+    looks: bytes of its tiles at a quick look, hardly more than those of the whole, unless it repeats itself from tile
+    to tile. Bands as wide as the picture tell that.
+    """
+    if pixels.shape[0] * pixels.shape[1] < _LARGE or not fits_vp8l(pixels, mode):
+        return True
+    bands = pixels[: len(pixels) // _APART * _APART].reshape(-1, _APART, *pixels.shape[1:])[:, :_BAND]
+    some = bands.reshape(-1, *pixels.shape[1:])
+    look = min(looks, quick_vp8l(some, mode) * len(pixels) // max(1, len(some)))
+    return not is_hopeless(_WHOLE * look, pixels.size, beat, search)
+
+
+def _plain_tile(tile: Pixels, beat: int | None, mode: Mode, search: Search, look: int | None = None) -> Coded:
+    method, payload = encode_tile(tile, mode, beat, search, look)
     return Coded(method, payload, zlib.crc32(to_samples(tile, mode)))

@@ -5,6 +5,7 @@ import io
 import os
 import stat
 import struct
+import threading
 import zlib
 from pathlib import Path
 from typing import Any
@@ -258,6 +259,30 @@ def test_a_picture_file_never_grows() -> None:
     assert len(encode_data(data, PLAIN, FakeModels())[0]) <= len(data) + 7
     tiny = saved(Image.new("1", (1, 1)), "PPM")
     assert len(encode_data(tiny, PLAIN, FakeModels())[0]) <= len(tiny) + 7
+
+
+@pytest.mark.slow
+def test_a_large_picture_file_is_finished_while_its_pixels_are_coded(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, models, finishing = saved(Image.fromarray(noise(3, 600, 640, 3)), "PNG", compress_level=1), FakeModels(), []
+    finish = files_data.finish_file
+
+    def told(*args: Any) -> Picture | None:
+        finishing.append(threading.current_thread())
+        return finish(*args)
+
+    monkeypatch.setattr(files_data, "threads_here", lambda: 2)
+    monkeypatch.setattr(files_data, "finish_file", told)
+    blob, content = encode_data(data, Options(level=1), models)
+    assert [thread is threading.main_thread() for thread in finishing] == [False]
+    assert bfncodec.describe(blob).identical
+    monkeypatch.setattr(files_data, "threads_here", lambda: 1)
+    assert encode_data(data, Options(level=1), models)[0] == blob
+    assert len(finishing) == 1
+    monkeypatch.setattr(files_data, "threads_here", lambda: 2)
+    monkeypatch.setattr(files_data, "finish_file", lambda *_: None)  # it would not come back
+    blob, content = encode_data(data, Options("none", level=1), models)
+    assert content.header.kind is Kind.BYTES
+    assert bfncodec.decompress(blob) == data
 
 
 def test_picture_files_are_left_as_bytes_where_that_is_asked_for() -> None:

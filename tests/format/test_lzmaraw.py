@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,3 +52,16 @@ def test_deflate_says_whether_a_size_is_out_of_reach() -> None:
     smallest = len(lzmaraw.pack(data))
     assert not lzmaraw.is_hopeless(data, smallest)
     assert lzmaraw.is_hopeless(data, smallest // 3)
+
+
+def test_of_long_data_that_are_compressed_already_a_sample_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    compress = lzmaraw.zlib.compress
+    monkeypatch.setattr(lzmaraw.zlib, "compress", lambda data, level: looked.append(len(data)) or compress(data, level))
+    data = random.Random(1).randbytes(1_200_000)
+    assert lzmaraw.is_hopeless(data, len(data) // 2)
+    assert not lzmaraw.is_hopeless(data, len(data))
+    assert looked == [1 << 17, 1 << 17]
+    repeated = data[:10_000] * 110  # of which every sample holds several
+    assert not lzmaraw.is_hopeless(repeated, 20_000)
+    assert len(repeated) in looked

@@ -15,9 +15,10 @@ from PIL import Image
 import bfncodec
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.format.kinds import PLANES, Method, Mode
+from bfncodec.images import vp8l
 from bfncodec.images.classical import Planes, decode_tile
 from bfncodec.images.vp8l import FAST, encode_vp8l
-from bfncodec.segments.policy import Policy
+from bfncodec.segments.policy import PictureTrial, Policy
 from support.doubles import FakeModels, noise
 
 FRAME = 18
@@ -76,18 +77,18 @@ def test_graphics_are_no_larger_than_webp(tile: int, image: Image.Image, level: 
     assert bfncodec.decompress(blob, codecs=models).tobytes() == image.tobytes()
 
 
+class Fair(FakeModels):
+    """Its image model takes a third of what is there, whatever it is."""
+
+    def default(self, role: str, level: int = 5) -> Any:
+        codec = self.codecs[role]
+        codec.encode_batch = lambda xs, progress, thorough: [b"\x40\x40" + bytes(x.size // 3) for x in xs]  # type: ignore[assignment,method-assign]
+        return codec
+
+
 @pytest.mark.slow
 def test_what_repeats_far_apart_is_coded_as_a_whole() -> None:
     """Even where the model wins most tiles."""
-
-    class Fair(FakeModels):
-        """Its image model takes a third of what is there, whatever it is."""
-
-        def default(self, role: str, level: int = 5) -> Any:
-            codec = self.codecs[role]
-            codec.encode_batch = lambda xs, progress, thorough: [b"\x40\x40" + bytes(x.size // 3) for x in xs]  # type: ignore[assignment,method-assign]
-            return codec
-
     stamp = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     image = Image.fromarray(np.tile(stamp, (5, 5, 1)))
     blob = bfncodec.compress(image, codecs=Fair(), verify=False, policy=Policy(model_tile=64))
@@ -95,6 +96,21 @@ def test_what_repeats_far_apart_is_coded_as_a_whole() -> None:
     assert len(blob) <= 1.01 * webp(image) + FRAME
     fast = bfncodec.compress(image, codecs=Fair(), level=1, verify=False, policy=Policy(model_tile=64))
     assert bfncodec.describe(fast).methods == {"model": 25}
+
+
+@pytest.mark.slow
+def test_a_large_picture_is_tried_as_a_whole_where_it_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From tile to tile, of which none repeats itself."""
+    searched: list[tuple[int, int]] = []
+    stream = vp8l._stream
+    monkeypatch.setattr(vp8l, "_stream", lambda image, search: searched.append(image.size) or stream(image, search))
+    fair, trial = Fair(), PictureTrial(unsampled=1 << 20)
+    for width, methods in ((512, {"picture": 1}), (1024, {"model": 4})):
+        searched.clear()
+        picture = np.tile(noise(40, 1024, width, 3) // 16, (1, 1024 // width, 1))
+        blob = bfncodec.compress(picture, codecs=fair, verify=False, policy=Policy(picture_trial=trial))
+        assert bfncodec.describe(blob).methods == methods
+        assert ((1024, 1024) in searched) is (width == 512)
 
 
 def grey_png() -> bytes:

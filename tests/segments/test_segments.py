@@ -228,6 +228,22 @@ def test_noise_is_not_searched_for_long(monkeypatch: pytest.MonkeyPatch) -> None
     assert searches[1:] == [vp8l.SLOWEST]
 
 
+def test_a_tile_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And before the model is asked only some of its rows."""
+    looks: list[tuple[int, int]] = []
+    stream = vp8l._stream
+
+    def seen(image: Image.Image, search: tuple[int, int]) -> bytes:
+        looks.append(image.size) if search == (1, 20) else None
+        return stream(image, search)
+
+    monkeypatch.setattr(vp8l, "_stream", seen)
+    codec = Exact("image", 4.0)
+    bfncodec.compress(noise(31, 200, 150, 3) // 8, level=1, codecs=models_with(codec), verify=False)
+    assert codec.batches
+    assert looks == [(150, 32), (150, 200)]
+
+
 # ---- named --------------------------------------------------------------------------------------
 
 
