@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch._dynamo.testing
 
 from bfncodec.networks.convnet.config import ConvNetConfig
 from bfncodec.networks.convnet.model import ConvNet
@@ -44,7 +43,9 @@ def test_a_faster_way_is_taken_only_if_it_agrees(fault: str, monkeypatch: pytest
 @pytest.mark.filterwarnings("ignore")  # the compiler's own
 def test_parts_compiled_in_place_serve_only_the_compiled_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Traced, not fused: a compiler of machine code takes minutes. Blocks that are alike share what was made of one."""
-    counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
+    from torch._dynamo.testing import CompileCounterWithBackend  # which takes a second to import
+
+    counter = CompileCounterWithBackend("aot_eager")
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=counter))
     network = ConvNet(ConvNetConfig(width=8, hidden=16, blocks=3, mixtures=2))
     batch = torch.randint(0, 256, (2, 3, 9, 11), generator=torch.Generator().manual_seed(0)).float()

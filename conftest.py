@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import settings
 
@@ -14,8 +19,29 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("quick" if "not slow" in config.option.markexpr else "all")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """Collect tests without looking for garbage: they stay to the end, and are not looked through afterwards."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path: Path) -> Generator[None, list[Any], list[Any]]:
+    """Search only modules that have examples for them: the search imports a module and asks for all its sources."""
+    found = yield
+    if found and ">>>" not in file_path.read_text("utf-8"):
+        found = [part for part in found if type(part) is pytest.Module]
+    return found
+
+
 @pytest.hookimpl(tryfirst=True)  # before items are chosen by their markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long is slow, too."""
     for item in items:
         if item.get_closest_marker("long"):
             item.add_marker(pytest.mark.slow)
