@@ -61,7 +61,7 @@ __all__ = [
     "taken",
 ]
 
-_LARGE = 1 << 20  # bytes of a picture file from which on another thread finishes it
+_LARGE = 1 << 17  # bytes of a picture file from which on another thread finishes it
 _SMALL = 1 << 20  # bytes of a picture file that is always coded as bytes, too
 
 

@@ -76,7 +76,7 @@ def _image_codec(pixels: Pixels, mode: Mode, choice: Choice, policy: Policy) -> 
     """Return the codec for a picture, None if none is to code it, and for each tile whether the codec is to code it."""
     served = serves((1, 3), mode)
     tiles = [crop(pixels, extent) for extent in _model_grid(pixels, policy).extents]
-    asked = [served and _tile_may_pay(tile, mode, policy.model_credit) for tile in tiles]
+    asked = _compared(lambda tile: served and _tile_may_pay(tile, mode, policy.model_credit), tiles)
     codec = choice.find() if choice.forced or any(asked) else None
     if codec is not None and choice.forced and not serves(codec.capabilities.channels, mode):
         raise InputError(f"model {codec.info.name} codes no pictures of mode {mode.pil}: convert it, or name auto")

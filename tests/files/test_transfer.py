@@ -261,9 +261,8 @@ def test_a_picture_file_never_grows() -> None:
     assert len(encode_data(tiny, PLAIN, FakeModels())[0]) <= len(tiny) + 7
 
 
-@pytest.mark.slow
 def test_a_large_picture_file_is_finished_while_its_pixels_are_coded(monkeypatch: pytest.MonkeyPatch) -> None:
-    data, models, finishing = saved(Image.fromarray(noise(3, 600, 640, 3)), "PNG", compress_level=1), FakeModels(), []
+    data, models, finishing = saved(Image.fromarray(noise(3, 220, 240, 3)), "PNG", compress_level=1), FakeModels(), []
     finish = files_data.finish_file
 
     def told(*args: Any) -> Picture | None:

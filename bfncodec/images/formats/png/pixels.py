@@ -62,11 +62,12 @@ def find_packing(head: Head, pixels: Pixels, chunks: Sequence[bytes]) -> Packing
 
 def decode(head: Head, stream: bytes) -> Pixels:
     """Return the pixels ``[H, W, C]`` of a stream. UnfitError unless every bit of it is what they make it."""
-    found = _passes(head, _read(head, stream))
+    content = _read(head, stream)
+    found = _passes(head, content)
     if head.mode.is_wide and head.mode is not Mode.I16:
         pixels = _unfilter_passes(head, found)
     else:
-        pixels = _decode_by_pillow(head, stream)
+        pixels = _decode_by_pillow(head, content)
     for part, rows in zip(head.passes, found, strict=True):
         made = filtered(pack_rows(pixels[part], head.depth), rows[:, 0], head.step)
         if not np.array_equal(made, rows[:, 1:]):
@@ -102,7 +103,9 @@ def _unfilter_passes(head: Head, passes: list[Bytes]) -> Pixels:
     return pixels
 
 
-def _decode_by_pillow(head: Head, stream: bytes) -> Pixels:
+def _decode_by_pillow(head: Head, content: bytes) -> Pixels:
+    """Return the pixels of filtered rows, in a stream that stores them, as they are inflated already."""
+    stream = zlib.compress(content, 0)
     palette = [(b"PLTE", bytes(3 << head.depth))] if head.mode is Mode.P else []
     bare = png_file([(b"IHDR", head.write()), *palette, (b"IDAT", stream), (b"IEND", b"")])
     size = (head.width, head.height)
