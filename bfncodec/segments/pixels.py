@@ -232,9 +232,9 @@ def _whole_may_win(pixels: Pixels, mode: Mode, looks: int, beat: int, search: Se
     """
     if pixels.shape[0] * pixels.shape[1] < _LARGE or not fits_vp8l(pixels, mode):
         return True
-    bands = pixels[: len(pixels) // _APART * _APART].reshape(-1, _APART, *pixels.shape[1:])[:, :_BAND]
-    some = bands.reshape(-1, *pixels.shape[1:])
-    look = min(looks, quick_vp8l(some, mode) * len(pixels) // max(1, len(some)))
+    height = len(pixels)
+    bands = [row for top in range(0, height, _APART) for row in range(top, min(top + _BAND, height))]
+    look = min(looks, quick_vp8l(pixels[bands], mode) * height // len(bands))
     return not is_hopeless(_WHOLE * look, pixels.size, beat, search)
 
 

@@ -113,6 +113,14 @@ def test_a_large_picture_is_tried_as_a_whole_where_it_repeats_itself(monkeypatch
         assert ((1024, 1024) in searched) is (width == 512)
 
 
+@pytest.mark.slow
+def test_a_large_picture_may_be_low() -> None:
+    """Lower than bands are apart."""
+    strip, policy = noise(40, 70, 15_000, 3) // 16, Policy(picture_trial=PictureTrial(unsampled=1 << 21))
+    blob = bfncodec.compress(strip, codecs=Fair(), verify=False, policy=policy)
+    assert bfncodec.describe(blob).methods == {"model": 30}
+
+
 def grey_png() -> bytes:
     out = io.BytesIO()
     Image.fromarray(noise(5, 4, 6)).save(out, "PNG")
