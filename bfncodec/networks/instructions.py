@@ -23,6 +23,7 @@ from bfncodec.networks.kernels import (
     EIGHT,
     LANES,
     LEAST_ROWS,
+    LINE,
     OFFSET,
     TILE,
     WIDE,
@@ -72,6 +73,14 @@ def _load(builder: ir.IRBuilder, data: ir.Value, index: ir.Value, align: int = 1
 def _pointer(builder: ir.IRBuilder, data: ir.Value, index: ir.Value, element: ir.Type) -> ir.Value:
     """Return the address of data[index] as a pointer to elements of another type."""
     return builder.bitcast(builder.gep(data, [index]), element.as_pointer())
+
+
+def _ask(builder: ir.IRBuilder, data: ir.Value, line: ir.Value) -> None:
+    """Ask memory for a line of the cache, counted from an address on, whether or not it is mapped."""
+    kinds = [data.type, _INT, _INT, _INT]
+    declared = builder.module.declare_intrinsic("llvm.prefetch", [data.type], ir.FunctionType(ir.VoidType(), kinds))
+    place = builder.gep(data, [_times(builder, line, LINE)])
+    builder.call(declared, [place, _int(0), _int(3), _int(1)])  # to be read, near, data
 
 
 def _store_all(builder: ir.IRBuilder, values: Sequence[ir.Value], data: ir.Value, index: ir.Value) -> None:
@@ -629,6 +638,8 @@ def _sums_by_dtype(parts: Any, whole: Any, values: Any, rows: Any, count: Any, o
 
 # ---- attention's weights -------------------------------------------------------------------------
 
+AHEAD = 3  # lines of values that memory is asked for with each block and turn: so many arrive meanwhile
+
 
 def _reduced(builder: ir.IRBuilder, vector: ir.Value, join: Callable[[ir.Value, ir.Value], ir.Value]) -> ir.Value:
     """Return all places of a vector joined."""
@@ -665,12 +676,23 @@ def _gather(builder: ir.IRBuilder, data: ir.Value, index: ir.Value) -> ir.Value:
 
 @dataclass(frozen=True)
 class _Softmax:
-    """The instructions of `soft_weights`, sixteen slots at a time. floats: weights are."""
+    """The instructions of `soft_weights`, sixteen slots at a time. floats: weights are; ahead: address of what is to be
+    read next.
+    """
 
     builder: ir.IRBuilder
     floats: bool
+    ahead: ir.Value
     ints = _vector(_INT, COLUMNS)
     reals = _vector(_FLOAT, COLUMNS)
+
+    def ask(self, turn: int, count: Any, block: ir.Value) -> None:
+        """Ask for what is read next while a block is at work in a turn: memory has nothing else to do, and at most some
+        requests at once are taken.
+        """
+        first = _times(self.builder, self.builder.add(_times(self.builder, count, turn), block), AHEAD)
+        for k in range(AHEAD):
+            _ask(self.builder, self.ahead, _plus(self.builder, first, k))
 
     def larger(self, x: ir.Value, y: ir.Value) -> ir.Value:
         """Return the larger floats."""
@@ -691,6 +713,7 @@ class _Softmax:
         place, size, seen = (_broadcast(builder, x, COLUMNS) for x in (place, size, seen))
 
         def add(block: ir.Value, most: list[ir.Value]) -> list[ir.Value]:
+            self.ask(0, count, block)
             slot = self.slots(block)
             age = builder.sub(place, slot)
             before = builder.icmp_signed("<", age, ir.Constant(self.ints, None))
@@ -711,6 +734,7 @@ class _Softmax:
         most, unit, limit = (_broadcast(builder, x, COLUMNS) for x in (most, unit, builder.sitofp(last, _FLOAT)))
 
         def add(block: ir.Value, total: list[ir.Value]) -> list[ir.Value]:
+            self.ask(1, count, block)
             logit = builder.bitcast(_load(builder, score, block, 4), self.reals)
             steps = self.smaller(builder.fmul(builder.fsub(most, logit), unit), limit)
             power = _gather(builder, table, builder.fptosi(self.larger(steps, none), self.ints))
@@ -726,6 +750,7 @@ class _Softmax:
         factor, eight = _broadcast(builder, factor, COLUMNS), ir.Constant(self.ints, [8] * COLUMNS)
 
         def add(block: ir.Value, whole: list[ir.Value]) -> list[ir.Value]:
+            self.ask(2, count, block)
             power = builder.sitofp(_load(builder, score, block, 4), self.reals)
             weight = _rounded(builder, builder.fmul(power, factor))
             if self.floats:
@@ -748,9 +773,10 @@ class _Softmax:
 
 @intrinsic
 def soft_weights(
-    typing: Any, score: Any, row: Any, blocks: Any, scale: Any, unit: Any, seen: Any, exp2: Any, parts: Any
+    typing: Any, score: Any, row: Any, blocks: Any, scale: Any, unit: Any, seen: Any, exp2: Any, parts: Any, ahead: Any
 ) -> Any:
     """Make attention's weights of the scores of a row, and return the slot that has 2^16, -1 if none has, int32.
+    Meanwhile the memory is asked for what they are for.
 
     seen: three integers: the slot of the row's own step, the slots in use, and how many, from its own back and around,
     it attends to. In NumPy, for s = 0 ... 16 blocks - 1 ::
@@ -762,13 +788,13 @@ def soft_weights(
 
     score: int32 [N, S], overwritten; scale: float32 [S]; unit: float32; exp2: int32, whose last entry is 0; parts: the
     weights, see `ProductKernel.parts`, whose row becomes the weights, or their high and low bytes, of which 2^16 has
-    those of 2^16 - 1.
+    those of 2^16 - 1; ahead: the values, of which nothing is used yet.
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
-        arrays = _arrays(context, builder, signature, values, (0, 3, 6, 7))
-        scores, scales, table, left = arrays
-        code, count, at = _Softmax(builder, parts.dtype == types.float32), values[2], values[1]
+        scores, scales, table, left, following = _arrays(context, builder, signature, values, (0, 3, 6, 7, 8))
+        next_at = _pointer(builder, following.data, _int(0), _BYTE)
+        code, count, at = _Softmax(builder, parts.dtype == types.float32, next_at), values[2], values[1]
         own = builder.mul(at, _shape(builder, scores)[1])
         score_at = _pointer(builder, scores.data, own, code.ints)
         scale_at = _pointer(builder, scales.data, _int(0), code.reals)
@@ -783,7 +809,20 @@ def soft_weights(
         places = [start] if code.floats else [start, builder.add(start, slots)]
         return code.weights(count, score_at, factor, [_pointer(builder, left.data, k, kind) for k in places])
 
-    return types.int32(score, types.int64, types.int64, scale, types.float32, seen, exp2, parts), generate
+    found = types.int32(score, types.int64, types.int64, scale, types.float32, seen, exp2, parts, ahead)
+    return found, generate
+
+
+@intrinsic
+def ask(typing: Any, array: Any, line: Any) -> Any:
+    """Ask the memory for a line of the cache, counted from the beginning of an array on. In NumPy: nothing."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        [found] = _arrays(context, builder, signature, values, (0,))
+        _ask(builder, _pointer(builder, found.data, _int(0), _BYTE), values[1])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
 
 
 # ---- attention's queries and keys -----------------------------------------------------------------

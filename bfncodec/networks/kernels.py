@@ -28,8 +28,10 @@ One *tile*, some rows of the result times the columns of some panels, is summed 
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -61,6 +63,17 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
     first = -room.ctypes.data % LINE
     found: Array = room[first : first + size].view(dtype).reshape(shape)
     return found
+
+
+def side_by_side(kinds: Sequence[tuple[tuple[int, ...], Any]]) -> list[Array]:
+    """Return `aligned` zeros of some shapes and dtypes that lie behind each other. Together they may be so large that
+    NumPy asks for large pages, of which a processor has far fewer to look up.
+    """
+    sizes = [math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in kinds]
+    starts = [0, *itertools.accumulate(-(-size // LINE) * LINE for size in sizes)]
+    room = aligned((starts[-1],), np.uint8)
+    parts = [room[start : start + size] for start, size in zip(starts[:-1], sizes, strict=True)]
+    return [part.view(dtype).reshape(shape) for part, (shape, dtype) in zip(parts, kinds, strict=True)]
 
 
 def aligned_copy(array: Array) -> Array:
@@ -252,9 +265,17 @@ _weigh = written("bfncodec.networks.instructions", "weigh")
 weighted_sums = written("bfncodec.networks.instructions", "weighted_sums")
 rotate = written("bfncodec.networks.instructions", "rotate")
 soft_weights = written("bfncodec.networks.instructions", "soft_weights")
+_ask = written("bfncodec.networks.instructions", "ask")
 
 
-@compiled
+@inlined
+def ask(array: Array, first: int, count: int) -> None:
+    """Ask the memory for some lines of an array that is read soon. In NumPy: nothing."""
+    for line in range(first, first + count):
+        _ask(array, line)
+
+
+@inlined
 def key_scores(query: Array, rows: int, keys: Array, blocks: int, start: Ints32, out: Ints32) -> None:
     """Multiply queries by the keys of the first blocks of a cache. In NumPy: ``out[:rows, :n] = query[:rows] @
     (keys[:n] - offset).T``, n = blocks COLUMNS.
@@ -277,14 +298,14 @@ def key_scores(query: Array, rows: int, keys: Array, blocks: int, start: Ints32,
         row += 1
 
 
-@compiled
+@inlined
 def weigh_floats(parts: Floats32, values: Array, rows: int, count: int, out: Ints32) -> None:
     """Implement `weighted_sums` with floats."""
     for n in range(rows):
         _weigh(parts, values, count, n, 1, out)
 
 
-@compiled
+@inlined
 def weigh_bytes(parts: Bytes, whole: Ints32, values: Array, rows: int, count: int, out: Ints32) -> None:
     """Implement `weighted_sums` with bytes. 2^16, which no two bytes hold, counts as 2^16 - 1 and its row is added once
     more.

@@ -7,12 +7,13 @@ the floats where these are not negative.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bfncodec.networks.kernels import ProductKernel, multiply_packed, signed, store
+from bfncodec.networks.kernels import ProductKernel, multiply_packed, side_by_side, signed, store
 from bfncodec.networks.stored import LARGEST, LEAST_SQUARE, TINY, LinearWeights
 from bfncodec.runtime.arrays import Array, Floats32, Ints32
 from bfncodec.runtime.jit import compiled, inlined, written
@@ -39,6 +40,14 @@ def linear_of(linear: LinearWeights, kernel: ProductKernel) -> Linear:
     """The matrix packed for a kernel. Zeros stand for no bias: adding them changes no value, but for a zero's sign."""
     bias = np.zeros_like(linear.scale) if linear.bias is None else linear.bias
     return Linear(*kernel.pack(linear.weight), linear.scale, bias, linear.weight.shape[1] > len(linear.scale))
+
+
+def beside_each_other(linears: Sequence[Linear]) -> list[Linear]:
+    """Return matrices whose panels lie behind each other, see `side_by_side`."""
+    found = side_by_side([(linear.panels.shape, np.int8) for linear in linears])
+    for linear, panels in zip(linears, found, strict=True):
+        panels[...] = linear.panels
+    return [linear._replace(panels=panels) for linear, panels in zip(linears, found, strict=True)]
 
 
 larger = written("bfncodec.networks.instructions", "larger")

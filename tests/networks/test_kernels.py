@@ -35,6 +35,7 @@ from bfncodec.networks.convnet.config import CODING_ORDER
 from bfncodec.networks.kernels import (
     BYTES,
     COLUMNS,
+    LINE,
     SIMD_LANES,
     SWITCH,
     TILES,
@@ -46,6 +47,7 @@ from bfncodec.networks.kernels import (
     key_scores,
     multiply_packed,
     rotate,
+    side_by_side,
     soft_weights,
     weighted_sums,
 )
@@ -97,6 +99,17 @@ def test_tile_registers_are_used_where_there_are_some_unless_switched_off(monkey
     assert available() == KERNELS
     monkeypatch.setattr(kernels_module, "may_use_tiles", lambda: False)
     assert TILES not in available()
+
+
+def test_arrays_side_by_side_are_zeros_that_begin_with_lines_of_the_cache_and_share_none() -> None:
+    kinds: list[tuple[tuple[int, ...], Any]] = [((3, 5), np.int8), ((0, 2), np.int8), ((2, 2, 2), np.float32)]
+    found = side_by_side(kinds)
+    assert [(each.shape, each.dtype) for each in found] == [(shape, np.dtype(dtype)) for shape, dtype in kinds]
+    assert all(each.ctypes.data % LINE == 0 for each in found)
+    for k, each in enumerate(found):
+        assert not each.any()
+        each[...] = k + 1
+    assert [each.flat[0] for each in found if each.size] == [1, 3]
 
 
 @each_kernel
@@ -245,9 +258,9 @@ def sums_of_values(parts: Any, whole: Any, values: Any, rows: Any, count: Any, o
 
 @compiled
 def weights_of_scores(
-    score: Any, row: Any, blocks: Any, scale: Any, unit: Any, seen: Any, exp2: Any, parts: Any
+    score: Any, row: Any, blocks: Any, scale: Any, unit: Any, seen: Any, exp2: Any, parts: Any, ahead: Any
 ) -> Any:
-    return np.int64(soft_weights(score, row, blocks, scale, unit, seen, exp2, parts))
+    return np.int64(soft_weights(score, row, blocks, scale, unit, seen, exp2, parts, ahead))
 
 
 def beside(x: NDArray[Any], group: int) -> NDArray[Any]:
@@ -311,7 +324,8 @@ def test_weights_of_scores_are_exact(
     wanted = np.rint(power * (np.float32(1 << 16) / np.float32(power.sum()))).astype(np.int64)
     parts = kernel.parts(3, COLUMNS * blocks)
     parts[:] = 9
-    found = weights_of_scores(score.copy(), 1, blocks, scale, unit, (place, slots, many), exp2, parts)
+    ahead = np.zeros((1, COLUMNS, kernel.beside), np.int8)  # less than is asked for
+    found = weights_of_scores(score.copy(), 1, blocks, scale, unit, (place, slots, many), exp2, parts, ahead)
     expected, whole = stored_weights(kernel, wanted[None])
     np.testing.assert_array_equal(parts[1], expected[0])
     assert found == whole[0]

@@ -9,6 +9,7 @@ are named after, to the bit.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,15 +21,18 @@ from bfncodec.networks.kernels import (
     TILE_ROWS,
     ProductKernel,
     aligned,
+    ask,
     fastest,
     key_scores,
     rotate,
+    side_by_side,
     soft_weights,
     weighted_sums,
 )
 from bfncodec.networks.products import (
     MOST,
     Linear,
+    beside_each_other,
     finish,
     linear_of,
     most_of,
@@ -42,6 +46,7 @@ from bfncodec.networks.transformer.weights import BlockWeights, TransformerWeigh
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
 from bfncodec.runtime.jit import Prepared, compiled, flat, inlined
 
+SOON = 16  # lines of keys that are asked for at a time: more would have to wait for these
 RUN = 24  # rows of one window that attend together: more would read more of what the others see
 NONE = np.float32(0)
 STEPS = np.float32(tables.LOG2_E * tables.EXP2_STEPS)
@@ -132,10 +137,12 @@ class CompiledTransformer:
     def __init__(self, weights: TransformerWeights, kernel: ProductKernel | None = None) -> None:
         self.config = weights.config
         self.kernel = kernel or fastest()
+        stored = [linear for block in weights.blocks for linear in (block.qkv, block.out, block.up, block.down)]
+        linears = iter(beside_each_other([linear_of(linear, self.kernel) for linear in (*stored, weights.head)]))
         self.weights = Weights(
             _embedding(weights),
-            tuple(_layer(block, self.kernel) for block in weights.blocks),
-            linear_of(weights.head, self.kernel),
+            tuple(_layer(block, linears) for block in weights.blocks),
+            next(linears),
             weights.near,
             weights.far,
             tables.exp2_table(),
@@ -164,17 +171,9 @@ def _embedding(weights: TransformerWeights) -> Embedding:
     return Embedding(rows, scale, stored, table.levels, table.coarse, table.scale, orders, bits, first)
 
 
-def _layer(block: BlockWeights, kernel: ProductKernel) -> Layer:
-    return Layer(
-        linear_of(block.qkv, kernel),
-        linear_of(block.out, kernel),
-        linear_of(block.up, kernel),
-        linear_of(block.down, kernel),
-        block.key_scale,
-        block.value_steps,
-        block.value,
-        block.exp2,
-    )
+def _layer(block: BlockWeights, linears: Iterator[Linear]) -> Layer:
+    qkv, out, up, down = (next(linears) for _ in range(4))
+    return Layer(qkv, out, up, down, block.key_scale, block.value_steps, block.value, block.exp2)
 
 
 class CompiledTransformerState:
@@ -188,7 +187,7 @@ class CompiledTransformerState:
         self.windows, self.steps, self.run = windows, steps, run
         self.reach = max([1, *(n for n, _ in config.ngrams)])
         self.symbols = np.full((windows, self.reach + steps), config.symbols, np.int16)
-        self.caches = tuple(_cache(config, windows, steps, span, run, compiled.kernel) for span in config.spans(1))
+        self.caches = _caches(config, windows, steps, run, compiled.kernel)
         self.work = _workspace(compiled, max(cache.key_scale.shape[2] for cache in self.caches))
         self.flat_caches, self.flat_work, self.flat_symbols = flat(self.caches), flat(self.work), flat(self.symbols)
         self.flat_reach, self.flat_run = flat(self.reach), flat(run)
@@ -220,15 +219,23 @@ class CompiledTransformerState:
         ]
 
 
-def _cache(config: Any, windows: int, steps: int, span: int, run: int, kernel: ProductKernel) -> KVCache:
-    slots = min(steps, span + run - 1)
-    heads, width, blocks = config.heads, config.head_width, -(-slots // COLUMNS)
-    groups, values = -(-width // kernel.group), kernel.beside
-    keys = aligned((windows, heads, blocks, groups, COLUMNS, kernel.group), kernel.keys)
-    keys[:] = kernel.offset
-    scale = np.zeros((windows, heads, blocks * COLUMNS), np.float32)
-    beside = aligned((windows, heads, blocks * COLUMNS // values, _filled(width), values), np.int8)
-    return KVCache(keys, _groups(keys), scale, beside, _groups(beside), slots, span)
+def _caches(config: Any, windows: int, steps: int, run: int, kernel: ProductKernel) -> tuple[KVCache, ...]:
+    """Return the caches of all layers. run: rows that attend together"""
+    slots = [min(steps, span + run - 1) for span in config.spans(1)]
+    heads, width, values = config.heads, config.head_width, kernel.beside
+    kinds: list[tuple[tuple[int, ...], Any]] = []
+    for blocks in (-(-count // COLUMNS) for count in slots):
+        kinds += [
+            ((windows, heads, blocks, -(-width // kernel.group), COLUMNS, kernel.group), kernel.keys),
+            ((windows, heads, blocks * COLUMNS), np.float32),
+            ((windows, heads, blocks * COLUMNS // values, _filled(width), values), np.int8),
+        ]
+    found, caches = iter(side_by_side(kinds)), []
+    for count, span in zip(slots, config.spans(1), strict=True):
+        keys, scale, beside = (next(found) for _ in range(3))
+        keys[:] = kernel.offset
+        caches.append(KVCache(keys, _groups(keys), scale, beside, _groups(beside), count, span))
+    return tuple(caches)
 
 
 def _groups(x: Array) -> Array:
@@ -394,8 +401,10 @@ def _attend(layer: Layer, cache: KVCache, window: Any, step: Any, first: Any, la
     """
     blocks = -(-min(step + last - first, cache.slots) // COLUMNS)
     for h in range(cache.keys.shape[1]):
+        ask(cache.keys[window, h], 0, SOON)
         for n in range(first, last):
             _remember(layer, cache, window, step + n - first, h, n, work)
+        ask(cache.keys[window, h], SOON, SOON)
         for n in range(first, last, TILE_ROWS):
             _attend_some(layer, cache, window, step + n - first, h, n, min(n + TILE_ROWS, last), blocks, work)
 
@@ -410,11 +419,12 @@ def _attend_some(
         query, cos, sin = work.y[first + n, h * width : (h + 1) * width], work.cos[first + n], work.sin[first + n]
         work.query_unit[n] = _rotate_and_norm(query, cos, sin, work.turned, work.query[n, :width])
     key_scores(work.query, rows, cache.keys[window, h], blocks, work.start, work.score)
+    values = cache.values[window, h]
     for n in range(rows):
         seen = ((step + n) % cache.slots, cache.slots, min(step + n + 1, cache.span))
         unit, scale = work.query_unit[n], cache.key_scale[window, h]
-        work.whole[n] = soft_weights(work.score, n, blocks, scale, unit, seen, layer.exp2, work.parts)
-    weighted_sums(work.parts, work.whole, cache.values[window, h], rows, slots, work.total)
+        work.whole[n] = soft_weights(work.score, n, blocks, scale, unit, seen, layer.exp2, work.parts, values)
+    weighted_sums(work.parts, work.whole, values, rows, slots, work.total)
     for n in range(rows):
         result = work.y[first + n, h * width : (h + 1) * width]
         for i in range(width):
