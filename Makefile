@@ -4,6 +4,7 @@
 #   make demo    a photo and a text, compressed and decompressed by the trained models
 #   make test    all tests, one process a core   (ARGS="-m 'not slow'" for the quick ones)
 #   make lint    ruff and mypy
+#   make wheel   a wheel in dist/, with machine code for Linux on x86-64 where this is such a machine
 #   make docs    the documentation site, in site/, with every link checked
 #   make clean   remove .venv and site
 #
@@ -20,7 +21,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint wheel docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.demo
@@ -32,6 +33,10 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+wheel: $(VENV)/.demo
+	$(BIN)/python share/kernels.py
+	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

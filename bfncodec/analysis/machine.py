@@ -81,9 +81,10 @@ def _kernels() -> list[Finding]:
 
 
 def _compiled(subject: str, kernels: Kernels) -> Finding:
-    if kernels.compiled():
-        return Finding(subject, f"compiled, in {folder()}")
     place = kernels.place()
+    if kernels.compiled():
+        kept = place is not None and place.exists()
+        return Finding(subject, f"compiled, in {folder()}" if kept else "compiled, they came with the package")
     if place is not None and place.exists() and not is_own(place):
         advice = "delete that folder, or set XDG_CACHE_HOME to one of yours: until then every process compiles its own"
         return Finding(subject, f"not kept: another user owns {place}, or may write to it", advice)

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bfncodec.runtime import kept
+from bfncodec.runtime import kept, shipped
 from bfncodec.runtime.arrays import Array
 
 __all__ = ["Flat", "Kernel", "Late", "Prepared", "compiled", "flat", "inlined", "is_kept", "written"]
@@ -186,10 +186,10 @@ class Kernel(Late):
         return kept.place(self.function, self.since)
 
     def _find(self, kinds: tuple[str, ...], values: list[Any]) -> Found:
-        """Return the code for arguments of some kinds: kept, or compiled now and kept."""
+        """Return the code for arguments of some kinds: kept, shipped, or compiled now and kept."""
         place = self.place
         symbol = kept.symbol(self.function, kinds)
-        code = kept.load(place, symbol)
+        code = kept.load(place, symbol) or shipped.load(self.function, self.since, symbol)
         if code is None:
             from bfncodec.runtime.compiling import compile_kernel
 
@@ -235,7 +235,7 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 
 def is_kept(kernel: Kernel) -> bool:
-    """Return whether code of a kernel is kept on disk that this process may load: of the same sources, Numba and NumPy,
-    and for this kind of processor.
+    """Return whether code of a kernel is on disk that this process may load: of the same sources and for this kind of
+    processor, kept by the same Numba and NumPy or shipped.
     """
-    return kept.is_there(kernel.place, kernel.function)
+    return kept.is_there(kernel.place, kernel.function) or shipped.is_there(kernel.function, kernel.since)

@@ -110,13 +110,21 @@ def _name(function: Callable[..., Any]) -> str:
 
 def is_there(place: Path | None, function: Callable[..., Any]) -> bool:
     """Return whether any code of a function is kept."""
-    return place is not None and is_own(place) and any(place.glob(f"{_name(function)}-*"))
+    return place is not None and is_own(place) and holds(place, function)
+
+
+def holds(place: Path, function: Callable[..., Any]) -> bool:
+    """Return whether any code of a function is in a folder, whoever owns it."""
+    return any(place.glob(f"{_name(function)}-*"))
 
 
 def load(place: Path | None, symbol: str) -> MachineCode | None:
     """Return the code that is kept under a name, None where there is none that can be used."""
-    if place is None or not is_own(place):
-        return None
+    return read(place, symbol) if place is not None and is_own(place) else None
+
+
+def read(place: Path, symbol: str) -> MachineCode | None:
+    """Return the code under a name in a folder, whoever owns it, None where there is none that can be used."""
     try:
         content = (place / symbol).read_bytes()
     except OSError:
@@ -135,15 +143,20 @@ def save(place: Path | None, symbol: str, code: MachineCode) -> None:
     """Keep code under a name, where that is possible."""
     if place is None:
         return
-    body = code.result.encode() + b"\n" + code.image
     with suppress(OSError):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not is_own(place):
             return
-        _write(place / symbol, _checksum(place, symbol, body) + body)
+        write(place, symbol, code)
         os.utime(place)
         for old in sorted(place.parent.iterdir(), key=lambda each: each.stat().st_mtime)[:-MOST_FOLDERS]:
             shutil.rmtree(old, ignore_errors=True)
+
+
+def write(place: Path, symbol: str, code: MachineCode) -> None:
+    """Write code under a name in a folder. Raises OSError."""
+    body = code.result.encode() + b"\n" + code.image
+    _write(place / symbol, _checksum(place, symbol, body) + body)
 
 
 def _checksum(place: Path, symbol: str, body: bytes) -> bytes:
@@ -194,10 +207,28 @@ def _digest(source: Path, _: int, numba: Path, settings: str) -> tuple[str, int]
     import llvmlite
 
     parts = [sys.version, sys.platform, np.__version__, llvmlite.__version__, settings, *processor()]
-    found, sources = blake2b(repr(parts).encode(), digest_size=16), _sources(source)
-    for path in (numba.parent / "_version.py", *sources):
+    content, changed = _digest_sources(source, _)
+    found = blake2b(repr(parts).encode() + (numba.parent / "_version.py").read_bytes() + content, digest_size=16)
+    return found.hexdigest(), changed
+
+
+def digest_of(function: Callable[..., Any], since: int) -> bytes | None:
+    """Return the digest of all sources that a function's code depends on, None where they are not those of a time."""
+    source = Path(str(sys.modules[function.__module__].__file__))
+    try:
+        content, changed = _digest_sources(source, _changed(source))
+    except OSError:
+        return None
+    return content if changed <= since else None
+
+
+@lru_cache(maxsize=64)
+def _digest_sources(source: Path, _: int) -> tuple[bytes, int]:
+    """Return the digest of a source file and those it depends on, and when the latest of them was changed."""
+    sources, found = _sources(source), blake2b(digest_size=16)
+    for path in sources:
         found.update(path.read_bytes())
-    return found.hexdigest(), max(map(_changed, sources))
+    return found.digest(), max(map(_changed, sources))
 
 
 def processor() -> tuple[str, str]:

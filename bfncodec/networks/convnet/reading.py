@@ -74,7 +74,8 @@ class Lines(NamedTuple):
     def of(cls, pixels: StepPixels) -> Lines:
         """Return the pixels of some steps line by line."""
         edges = np.append(0, pixels.counts.sum(1).cumsum())
-        return cls(edges, pixels.counts, pixels.place, pixels.ends, pixels.beside, Positions.of(pixels))
+        counts = np.ascontiguousarray(pixels.counts)  # of small and of large pictures: they have the same kernel
+        return cls(edges, counts, pixels.place, pixels.ends, pixels.beside, Positions.of(pixels))
 
 
 class Reading(NamedTuple):
