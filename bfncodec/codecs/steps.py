@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 from bfncodec.codecs.streams import Batch, Places, Predictor, Run
 from bfncodec.codecs.threads import Team
+from bfncodec.coding.bitcoder import BitDecoder
 from bfncodec.coding.mixing.contexts import ContextMixer
-from bfncodec.coding.rangecoder import RangeDecoder, SymbolSource, damaged
+from bfncodec.coding.rangecoder import SymbolSource, damaged
 from bfncodec.networks.protocol import PreparedNetwork, PreparedState, SymbolNetwork
 from bfncodec.runtime.arrays import Bytes, Ints
 from bfncodec.runtime.jit import Prepared
@@ -69,7 +70,7 @@ def _reading(predictor: Predictor, symbols: Bytes, turn: Turn) -> PreparedMixer 
     from bfncodec.coding.mixing.compiled import CompiledMixer
 
     mixer, source, place = turn.mixer, turn.source, turn.place
-    if not (isinstance(mixer, CompiledMixer) and isinstance(source, RangeDecoder) and isinstance(place, slice)):
+    if not (isinstance(mixer, CompiledMixer) and isinstance(source, BitDecoder) and isinstance(place, slice)):
         return None
     return mixer.prepare(predictor.rows[place], turn.own, source, symbols[place])
 

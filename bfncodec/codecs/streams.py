@@ -52,11 +52,14 @@ ON_A_GPU = Sizes(batch=1 << 10, encode_streams=1 << 10, block=1 << 15)
 
 @dataclass(frozen=True)
 class Part:
-    """One text of a batch. item: its number; mixed: whether context models learn from it while it is coded."""
+    """One text of a batch. item: its number; mixed: whether context models learn from it while it is coded; machine:
+    whether it is machine code.
+    """
 
     item: int
     schedule: Comb
     mixed: bool
+    machine: bool = False
 
 
 @dataclass(frozen=True)

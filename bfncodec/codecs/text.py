@@ -22,9 +22,11 @@ from bfncodec.codecs.steps import Turn, mixing_beside, play, steps_of
 from bfncodec.codecs.streams import ON_A_GPU, SYMBOLS, Batch, Part, Predictor, Sizes, batches
 from bfncodec.codecs.threads import Each, Team, side_by_side
 from bfncodec.coding.ans import RandomStack
+from bfncodec.coding.bitcoder import BitDecoder, BitEncoder
 from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_intervals
-from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_in_order
-from bfncodec.coding.mixing.state import BITS
+from bfncodec.coding.machinecode import absolute, is_machine_code, relative
+from bfncodec.coding.mixing.contexts import ContextMixer, bit_frequencies, bit_intervals, bits_in_order
+from bfncodec.coding.mixing.state import BITS, CONTEXTS, MACHINE_CONTEXTS, Contexts
 from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, SymbolSource, information
 from bfncodec.flow.report import CodeLength, StepCosts
 from bfncodec.flow.schedule import Comb
@@ -44,18 +46,18 @@ MIX_SECONDS = 2e-3  # … and a step of a text to mix
 
 
 MIXED_STREAMS = 64  # that pay for threads which mix a step of them
+MACHINE = np.zeros(1, np.int64)  # frequency of machine code among mixed texts: it costs 24 bits, others nothing
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """Decisions of a text in coding order: intervals of symbols, or of the bits of symbols, and their steps.
-
-    choices: outcomes of one decision, 256 or 2.
+    """Decisions of a text in coding order: intervals of symbols, or, with a mixer, of the bits of symbols, and their
+    steps.
     """
 
-    item: int
+    part: Part
+    mixer: ContextMixer | None
     intervals: Intervals
-    choices: int
     step: NDArray[np.int64]
 
 
@@ -66,7 +68,8 @@ class TextCodec(ModelCodec[bytes]):
     `streams` of the model's config says: so many that none is longer than `length` bytes, but at most `most`, unless
     positions do not reach. Step after step the symbols of that step are coded, stream by stream and tooth by tooth. How
     many teeth a stream has follows from the length of the text, by the table `teeth_by_length`. Where the config has a
-    table `mixing`, texts of its `from_length` bytes and more are mixed with context models that learn from them.
+    table `mixing`, texts of its `from_length` bytes and more are mixed with context models that learn from them; what
+    looks like machine code has addresses in place of distances, and more contexts.
     """
 
     capabilities = Capabilities(batch=1 << 20)
@@ -92,15 +95,21 @@ class TextCodec(ModelCodec[bytes]):
         return self.make_schedule(size, teeth, streams)
 
     def encode_items(self, xs: Sequence[bytes], progress: Progress, thorough: bool) -> list[bytes]:
-        encoders = [RangeEncoder() for _ in xs]
+        encoders: dict[int, RangeEncoder | BitEncoder] = {}
         for found in self._decisions(xs, progress):
-            part = found.intervals
-            encoders[found.item].encode_intervals(part.below, part.frequency, part.symbol, found.choices)
-        return [varint(len(x)) + encoder.finish() for x, encoder in zip(xs, encoders, strict=True)]
+            if found.part.item not in encoders:
+                encoders[found.part.item] = _encoder(found)
+            _append(encoders[found.part.item], found.intervals)
+        coded = [encoders[i].finish() if i in encoders else b"" for i in range(len(xs))]
+        return [varint(len(x)) + code for x, code in zip(xs, coded, strict=True)]
 
     def decode_items(self, payloads: Sequence[bytes], progress: Progress) -> list[bytes]:
         sizes, bodies = zip(*map(_split, payloads), strict=True) if payloads else ((), ())
-        return self._decode_all(sizes, [RangeDecoder(body) for body in bodies], progress)
+        sources = [
+            BitDecoder(body) if self._mixes(size) else RangeDecoder(body)
+            for size, body in zip(sizes, bodies, strict=True)
+        ]
+        return self._decode_all(sizes, sources, progress)
 
     def draw(self, count: int, size: tuple[int, ...], seed: np.random.SeedSequence) -> list[bytes]:
         """Return samples of the model: texts of ``size[0]`` bytes."""
@@ -124,7 +133,9 @@ class TextCodec(ModelCodec[bytes]):
 
     def _decisions(self, xs: Sequence[bytes], progress: Progress) -> Iterator[Decisions]:
         """Decisions of all texts, block after block: the encoder knows x, so that theta of all steps is at hand."""
-        for batch in self._batches([len(x) for x in xs]):
+        machine = [self._mixes(len(x)) and is_machine_code(x) for x in xs]
+        xs = [absolute(x) if is_code else x for x, is_code in zip(xs, machine, strict=True)]
+        for batch in self._batches([len(x) for x in xs], machine):
             yield from self._batch_decisions(batch, batch.cut(xs), progress)
 
     def _batch_decisions(self, batch: Batch, symbols: NDArray[np.uint8], progress: Progress) -> Iterator[Decisions]:
@@ -155,10 +166,11 @@ class TextCodec(ModelCodec[bytes]):
     def _decode_all(self, sizes: Sequence[int], sources: Sequence[SymbolSource], progress: Progress) -> list[bytes]:
         """The texts of these sizes that sources of symbols, one for each, give."""
         items = [b""] * len(sizes)
-        for batch in self._batches(sizes):
+        machine = [self._mixes(n) and _read_kind(source) for n, source in zip(sizes, sources, strict=True)]
+        for batch in self._batches(sizes, machine):
             texts = self._decode_batch(batch, [sources[part.item] for part in batch.parts], progress)
             for part, text in zip(batch.parts, texts, strict=True):
-                items[part.item] = text
+                items[part.item] = relative(text) if part.machine else text
         return items
 
     def _decode_batch(self, batch: Batch, sources: Sequence[SymbolSource], progress: Progress) -> list[bytes]:
@@ -194,11 +206,15 @@ class TextCodec(ModelCodec[bytes]):
 
     # ---- what runs where ------------------------------------------------------------------------
 
-    def _batches(self, sizes: Sequence[int]) -> Iterator[Batch]:
+    def _mixes(self, size: int) -> bool:
+        """Return whether context models learn from a text of so many bytes."""
+        return self.least_mixed is not None and size >= max(self.least_mixed, 1)
+
+    def _batches(self, sizes: Sequence[int], machine: Sequence[bool]) -> Iterator[Batch]:
+        """The texts of these sizes, of which some are machine code, in batches."""
         parts = []
-        for item, size in enumerate(sizes):
-            mixed = self.least_mixed is not None and size >= self.least_mixed
-            parts += [Part(item, self.schedule(size), mixed)] if size else []
+        for item, (size, is_code) in enumerate(zip(sizes, machine, strict=True)):
+            parts += [Part(item, self.schedule(size), self._mixes(size), is_code)] if size else []
         return batches(parts, self.sizes.batch)
 
     def _kernels(self, batch: Batch, seconds: float) -> bool:
@@ -258,9 +274,36 @@ def _mixers(batch: Batch, kernels: bool) -> list[ContextMixer | None]:
 
         kind = CompiledMixer
     return [
-        kind(part.schedule.length, part.schedule.streams * part.schedule.teeth) if part.mixed else None
+        kind(part.schedule.length, part.schedule.streams * part.schedule.teeth, _contexts(part)) if part.mixed else None
         for part in batch.parts
     ]
+
+
+def _contexts(part: Part) -> Contexts:
+    """The contexts that a text is mixed with."""
+    return MACHINE_CONTEXTS if part.machine else CONTEXTS
+
+
+def _encoder(found: Decisions) -> RangeEncoder | BitEncoder:
+    """An encoder for a text that begins with these decisions; one of bits has written whether it is machine code."""
+    if found.mixer is None:
+        return RangeEncoder()
+    encoder = found.mixer.encoder()
+    encoder.append(bit_intervals(MACHINE, np.array([found.part.machine], np.int64)))
+    return encoder
+
+
+def _append(encoder: RangeEncoder | BitEncoder, part: Intervals) -> None:
+    """Append decisions to a code."""
+    if isinstance(encoder, BitEncoder):
+        encoder.append(part)
+    else:
+        encoder.encode_intervals(part.below, part.frequency, part.symbol, SYMBOLS)
+
+
+def _read_kind(source: SymbolSource) -> bool:
+    """Read whether a text is machine code."""
+    return bool(source.decode_rows(bit_frequencies(MACHINE))[0])
 
 
 def _part_decisions(
@@ -281,17 +324,17 @@ def _part_decisions(
     observed = symbols[stream, tooth, first + step].astype(np.int64)
     p_O = weights[stream, step, tooth]
     if p_O.shape[1] == 2:
-        return Decisions(part.item, Intervals(p_O[:, 0], p_O[:, 1], observed), SYMBOLS, first + step)
+        return Decisions(part, None, Intervals(p_O[:, 0], p_O[:, 1], observed), first + step)
     if mixer is None:
-        return Decisions(part.item, softmax_intervals(p_O, observed), SYMBOLS, first + step)
+        return Decisions(part, None, softmax_intervals(p_O, observed), first + step)
     bits = _mixed_intervals(mixer, p_O, observed, step, stream * part.schedule.teeth + tooth)
-    return Decisions(part.item, bits, 2, np.repeat(first + step, BITS))
+    return Decisions(part, mixer, bits, np.repeat(first + step, BITS))
 
 
 def _symbol_bits(found: Decisions) -> NDArray[np.float64]:
     """Bits of each symbol, in coding order; those of a step have their first bits together, then their second."""
     bits = information(found.intervals.frequency)
-    if found.choices == SYMBOLS:
+    if found.mixer is None:
         return bits
     edges = np.flatnonzero(np.diff(found.step, prepend=-1, append=-1)).tolist()
     return np.concatenate([np.zeros(0), *(bits[a:b].reshape(BITS, -1).sum(0) for a, b in itertools.pairwise(edges))])

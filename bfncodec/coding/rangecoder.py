@@ -77,11 +77,11 @@ class RangeEncoder:
         words = np.asarray(self._coder.get_compressed(), dtype=">u4")
         prefix = int.from_bytes(words[:position].tobytes(), "big")
         # constriction closes at the first word boundary after `lower` and has carried into the prefix if that wraps.
-        return shortest(prefix - ((lower + (1 << _WORD) - 1) >> _STATE), position, lower, width)
+        return shortest(prefix - ((lower + (1 << _WORD) - 1) >> _STATE), position * _WORD, lower, width)
 
 
-def shortest(prefix: int, words: int, lower: int, width: int) -> bytes:
-    """Return the shortest bytes in the interval [lower, lower + width) of 2^-64 behind a number of so many words."""
+def shortest(prefix: int, bits: int, lower: int, width: int) -> bytes:
+    """Return the shortest bytes in the interval [lower, lower + width) of 2^-64 behind a number of so many bits."""
     for count in range(_STATE // 8 + 1):
         shift = _STATE - 8 * count
         point = -(-lower >> shift) << shift
@@ -89,7 +89,7 @@ def shortest(prefix: int, words: int, lower: int, width: int) -> bytes:
             break
     prefix += point >> _STATE
     tail = (point & ((1 << _STATE) - 1)).to_bytes(_STATE // 8, "big")
-    return (prefix.to_bytes(words * _WORD // 8, "big") + tail).rstrip(b"\0")
+    return (prefix.to_bytes(bits // 8, "big") + tail).rstrip(b"\0")
 
 
 class RangeEncoders:

@@ -46,7 +46,7 @@ class CompiledRangeEncoders:
         found = []
         for start, (lower, width, count) in zip(starts.tolist(), state.tolist(), strict=True):
             prefix = int.from_bytes(words[start : start + count].astype(">u4").tobytes(), "big")
-            found.append(shortest(prefix, count, lower, width))
+            found.append(shortest(prefix, 32 * count, lower, width))
         return found
 
     def _reserve(self, more: Ints) -> None:

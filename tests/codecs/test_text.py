@@ -223,8 +223,8 @@ def test_the_contexts_of_a_lane_are_its_own_past(mixed_codec: TextCodec, monkeyp
     pasts: list[Any] = []
 
     class Watched(ContextMixer):
-        def __init__(self, size: int, streams: int) -> None:
-            super().__init__(size, streams)
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
             made.append(self)
 
         def encode(self, weight: Any, streams: Any, symbols: Any) -> Any:

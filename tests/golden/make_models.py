@@ -37,12 +37,19 @@ def originals() -> dict[str, object]:
         "model_text_long": text[:6000],
         "level_1_photo": photo[120:140, 260:300],
         "level_1_text": text[7000:7700],
+        "level_1_machine": calls(text),
         "level_7_photo": photo[140:160, 260:300],
         "varied_photo": photo[160:180, 260:300],
         "level_9_text": text[7000:7520],
         "cifar10_tile": photo[150:182, 270:302],
         "several_models": text[9000:10800],
     }
+
+
+def calls(text: bytes) -> bytes:
+    """Return what looks like machine code: calls of few functions, each behind some letters."""
+    parts = [text[n : n + 3] + b"\xe8" + (4096 - 8 * n + n % 5).to_bytes(4, "little", signed=True) for n in range(560)]
+    return b"".join(parts)
 
 
 def several_models() -> bytes:

@@ -24,9 +24,10 @@ import bfncodec
 from bfncodec.codecs.base import Architecture, Implementations
 from bfncodec.codecs.image import ImageCodec
 from bfncodec.coding import tables
+from bfncodec.coding.bitcoder import BitDecoder, BitEncoder
 from bfncodec.coding.mixing.compiled import CompiledMixer
 from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
-from bfncodec.coding.rangecoder import Codes, RangeDecoder, RangeEncoder
+from bfncodec.coding.rangecoder import Codes, RangeDecoder
 from bfncodec.errors import DamagedError
 from bfncodec.networks import acceleration, exact
 from bfncodec.networks import kernels as kernels_module
@@ -395,7 +396,7 @@ def test_contexts_learn_the_same(text: list[bytes], weights: list[Any]) -> None:
     columns = np.array([list(column) for column in text], np.int64).reshape(len(text), -1)
     count = columns.shape[1]
     first, second = ContextMixer(columns.size, count), CompiledMixer(columns.size, count)
-    encoder, sent = RangeEncoder(), []
+    encoder, sent = BitEncoder(), []
     for i, column in enumerate(columns):
         streams = np.arange(count)[i % 3 == 2 and count > 1 :]  # a lane may end
         weight = np.tile(weights[i % 3], (len(streams), 1)).astype(np.int32)
@@ -403,14 +404,14 @@ def test_contexts_learn_the_same(text: list[bytes], weights: list[Any]) -> None:
         ones = first.encode(*sent[-1])
         np.testing.assert_array_equal(second.encode(*sent[-1]), ones)
         part = bit_intervals(ones.ravel(), bits_of(column[streams]).ravel())
-        encoder.encode_intervals(part.below, part.frequency, part.symbol, 2)
+        encoder.append(part)
     assert state(second) == state(first)
     together, edges = CompiledMixer(columns.size, count), np.cumsum([0, *(len(lanes) for _, lanes, _ in sent)])
     together.encode_steps(*map(np.concatenate, zip(*sent, strict=True)), edges)
     assert state(together) == state(first)
     code = encoder.finish()
     for whole in (False, True):  # bit by bit, and a step at a time
-        decoder, third = RangeDecoder(code), CompiledMixer(columns.size, count)
+        decoder, third = BitDecoder(code), CompiledMixer(columns.size, count)
         for weight, lanes, column in sent:
             step = third.decode_from(weight, lanes, decoder) if whole else third.decode(weight, lanes, reader(decoder))
             np.testing.assert_array_equal(step, column)
@@ -425,7 +426,7 @@ def test_any_code_decodes_the_same(code: bytes, count: int, weights: Any) -> Non
     weight, streams = np.tile(weights, (count, 1)).astype(np.int32), np.arange(count)
 
     def decoded(kind: type[ContextMixer]) -> list[Any]:
-        mixer, source = kind(100, count), RangeDecoder(code)
+        mixer, source = kind(100, count), BitDecoder(code)
         found: list[Any] = []
         for _ in range(30):
             try:

@@ -79,7 +79,7 @@ class Place:
     line: list[int] = field(default_factory=lambda: [0] * 256)
     above: list[int] = field(default_factory=lambda: [0] * 256)
 
-    def hashes(self, last: int) -> list[int]:
+    def hashes(self, last: int, second: int, third: int) -> list[int]:
         at = min(self.column, 253)
         left, over, right = self.above[at : at + 3]
         behind, counterpart, ahead = self.above[self.passed : self.passed + 3]
@@ -94,6 +94,8 @@ class Place:
             left * Q1 + over * Q2 + right * Q3 + last * Q4,
             behind * Q1 + counterpart * Q2 + ahead * Q3 + last * Q4 + min(self.agreed, 3) * Q5,
             counterpart * Q1 + self.number * Q2 + self.agreed * Q3,
+            second * Q1 + third * Q2,
+            last * Q1 + third * Q2,
         ]
 
     def chosen(self, node: int) -> int:
@@ -167,10 +169,11 @@ class Bit:
 class Mixer:
     """The state of section 5.3."""
 
-    def __init__(self, size: int, lanes: int) -> None:
+    def __init__(self, size: int, lanes: int, machine: bool) -> None:
+        self.count = PLACES + 2 * machine  # of places
         self.contexts = [(n, own) for n in SHARED for own in (False, True) if not own or (n in OWN and lanes > 1)]
         self.bits = max(12, min((16 * size - 1).bit_length(), 23), min((4 * size - 1).bit_length(), 25))
-        alike = [n for n, _ in self.contexts] + [2] * PLACES
+        alike = [n for n, _ in self.contexts] + [2] * self.count
         self.table: dict[int, Row] = {}
         self.history = [[256] * 24 for _ in range(lanes)]
         self.places = [Place() for _ in range(lanes)]
@@ -183,15 +186,16 @@ class Mixer:
         rows = (len(self.contexts) + 1) * 256
         self.final_hits = [[(60 * p) >> 4 for p in _curve()[::1024]] for _ in range(rows)]
         self.final_trials = [[60 << 16] * 13 for _ in range(rows)]
-        self.sets = self._first_sets() + [[0] * (len(alike) + 2) for _ in range(3072)]
+        self.sets = self._first_sets() + [[0] * (len(alike) + 2) for _ in range(3072 + 4096)]
         self.decisions = [0] * len(self.sets)
         self.bias1, self.bias2 = [0] * 65536, [0] * (1 << min(self.bits, 16))
 
     def _first_sets(self) -> list[list[int]]:
         table, kinds = _first_weights(), [1 + KINDS.index(kind) for kind in self.contexts]
         rows = [0, *kinds, *(8 + max(node.bit_length() - 1, 0) for node in range(256)), *map(_last_row, range(256))]
-        columns = [0, *kinds, *range(8, 18)]
-        return [[table[row][column] << 13 for column in columns] for row in rows]
+        before = [0, *kinds, *range(8, 17)]
+        zeros = [0] * (self.count - PLACES)
+        return [[*(table[row][k] << 13 for k in before), *zeros, table[row][17] << 13] for row in rows]
 
     def step(self, weights: Sequence[Sequence[int]], numbers: Sequence[int], decoder: RangeDecoder) -> list[int]:
         """The next bytes of some lanes. weights: the network's, of all symbols."""
@@ -211,7 +215,8 @@ class Mixer:
         sums = list(accumulate((p * (y + 1) for p, y in zip(POWERS[1:], reversed(history), strict=True)), initial=0))
         slots, rows = [], []
         begins = [sums[order] + (order + 24 * (number + 1) * own) * GOLDEN for order, own in self.contexts]
-        begins += [h + (32 + k) * GOLDEN for k, h in enumerate(self.places[number].hashes(history[-1]))]
+        places = self.places[number].hashes(*history[:-4:-1])[: self.count]
+        begins += [h + (32 + k) * GOLDEN for k, h in enumerate(places)]
         for h in begins:
             h &= M64
             h = (h ^ h >> 32) * GOLDEN & M64
@@ -260,10 +265,12 @@ class Mixer:
 
     def _sets(self, lane: Lane, node: int, longest: int) -> tuple[int, ...]:
         count, place = len(self.contexts), self.places[lane.number].chosen(node)
-        return longest, count + 1 + node, count + 257 + lane.last, count + 513 + place
+        pair = ((lane.two * SHORT) & 0xFFFFFFFF) >> 20
+        sets = longest, count + 1 + node, count + 257 + lane.last, count + 513 + place
+        return *sets, count + 513 + 3072 + pair
 
     def _learn(self, lanes: list[Lane]) -> None:
-        width = len(self.contexts) + PLACES + 2
+        width = len(self.contexts) + self.count + 2
         slopes: dict[int, list[int]] = defaultdict(lambda: [0] * width)
         uses: dict[int, int] = defaultdict(int)
         met: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -291,9 +298,8 @@ class Mixer:
     def _turn(self, chosen: int, used: int, slope: list[int]) -> None:
         self.decisions[chosen] += used
         rate, share = 180000 // (600 + self.decisions[chosen]) + 25, max(used // 42, 1)
-        self.sets[chosen] = [
-            w + ((g // share * rate + (1 << 24)) >> 25) for w, g in zip(self.sets[chosen], slope, strict=True)
-        ]
+        moved = (w + ((g // share * rate + (1 << 24)) >> 25) for w, g in zip(self.sets[chosen], slope, strict=True))
+        self.sets[chosen] = [min(max(w, -1 << 28), 1 << 28) for w in moved]
 
     def _tally(self, context: int, state: int, values: list[int]) -> None:
         _add(self.hits[context], self.trials[context], state, values)
@@ -306,7 +312,7 @@ class Mixer:
 
     def _count(self, lanes: list[Lane]) -> None:
         written: set[int] = set()
-        for context in range(len(self.contexts) + PLACES):
+        for context in range(len(self.contexts) + self.count):
             for lane in lanes:
                 slot = lane.slots[context]
                 if slot not in written:

@@ -10,10 +10,10 @@ _MASK = (1 << 64) - 1
 
 
 class RangeDecoder:
-    """A decoder of a code."""
+    """A decoder of a code. word: bytes of a word, 3 in codes of bits."""
 
-    def __init__(self, code: bytes) -> None:
-        self._code, self._at = code, 8
+    def __init__(self, code: bytes, word: int = 4) -> None:
+        self._code, self._at, self._word = code, 8, word
         self._lower, self._range = 0, _MASK
         self._point = self._number(0, 8)
 
@@ -26,11 +26,12 @@ class RangeDecoder:
         symbol, left = find(frequencies, quantile)
         self._lower = (self._lower + scale * left) & _MASK
         self._range = scale * (frequencies[symbol] + 1)
-        if not self._range >> 32:
-            self._lower = self._lower << 32 & _MASK
-            self._range <<= 32
-            self._point = (self._point << 32 & _MASK) | self._number(self._at, 4)
-            self._at += 4
+        bits = 8 * self._word
+        if not self._range >> 64 - bits:
+            self._lower = self._lower << bits & _MASK
+            self._range <<= bits
+            self._point = (self._point << bits & _MASK) | self._number(self._at, self._word)
+            self._at += self._word
         return symbol
 
     def _number(self, at: int, count: int) -> int:
@@ -38,10 +39,10 @@ class RangeDecoder:
 
 
 class RangeEncoder:
-    """An encoder."""
+    """An encoder. word: bytes of a word."""
 
-    def __init__(self) -> None:
-        self._prefix, self._words = 0, 0  # what was written, as one number, with all carries
+    def __init__(self, word: int = 4) -> None:
+        self._prefix, self._words, self._word = 0, 0, word  # what was written, as one number, with all carries
         self._lower, self._range = 0, _MASK
 
     def symbol(self, symbol: int, frequencies: Sequence[int]) -> None:
@@ -51,11 +52,12 @@ class RangeEncoder:
         self._prefix += lower >> 64
         self._lower = lower & _MASK
         self._range = scale * (frequencies[symbol] + 1)
-        if not self._range >> 32:
-            self._prefix = self._prefix << 32 | self._lower >> 32
+        bits = 8 * self._word
+        if not self._range >> 64 - bits:
+            self._prefix = self._prefix << bits | self._lower >> 64 - bits
             self._words += 1
-            self._lower = self._lower << 32 & _MASK
-            self._range <<= 32
+            self._lower = self._lower << bits & _MASK
+            self._range <<= bits
 
     def finish(self) -> bytes:
         """The shortest code."""
@@ -64,7 +66,7 @@ class RangeEncoder:
             point = -(-self._lower >> shift) << shift
             if point < self._lower + self._range:
                 break
-        return ((self._prefix << 64) + point).to_bytes(4 * self._words + 8, "big").rstrip(b"\0")
+        return ((self._prefix << 64) + point).to_bytes(self._word * self._words + 8, "big").rstrip(b"\0")
 
 
 def find(frequencies: Sequence[int], quantile: int) -> tuple[int, int]:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bfncodec.coding import ans, rangecoder, tables
+from bfncodec.coding import ans, bitcoder, rangecoder, tables
 from bfncodec.coding.cdf import softmax_frequencies
+from bfncodec.coding.mixing.contexts import bit_intervals
 from bfncodec.errors import DamagedError
 from reader import arithmetic
 from reader.ans import Stack
@@ -21,6 +22,7 @@ from support.places import ROOT
 
 PAGE = (ROOT / "docs" / "payloads.md").read_text(encoding="utf-8")
 A, B, C, Z = [10000000, 6777208, 5], [16777214, 0], [1, 2, 3, 16777206], [0, 16777214]
+D, E = [16000000, 777214], [8388607, 8388607]
 Symbols = list[tuple[int, list[int]]]
 CODES: dict[str, Symbols] = {
     "": [(0, B)] * 1000,
@@ -31,6 +33,14 @@ CODES: dict[str, Symbols] = {
     "FFFFFFFFFE000005FFFFFFFFFFD7FFFFFFFFFFFFFFBF": [(2, A)] * 8,
     "FFFFFFFFFE000000FF01": [(1, B)] * 3,
     "98967B653C8CF7BEF94F8846FEAE87D5FF9E": [((i * i + i // 3) % 3, A) for i in range(20)],
+}
+
+BIT_CODES: dict[str, Symbols] = {
+    "": [(0, B)] * 1000,
+    "F5": [(1, D)],
+    "FFFFFFFFFEFFFFFFFF01": [(1, B)] * 3,
+    "FFFFFF3E": [(1, E), (0, B), (1, B), (0, E), (1, D)],
+    "F3126EE8AFA7452C": [((i * i + i // 3) % 2, D) for i in range(40)],
 }
 
 
@@ -69,6 +79,19 @@ def test_codes_of_the_page(code: str) -> None:
     assert encoder.finish() == theirs.finish() == bytes.fromhex(code)
     decoder = RangeDecoder(bytes.fromhex(code))
     assert [decoder.symbol(f) for _, f in CODES[code]] == [symbol for symbol, _ in CODES[code]]
+
+
+@pytest.mark.parametrize("code", BIT_CODES)
+def test_codes_of_bits_of_the_page(code: str) -> None:
+    assert f"| {code or '(no byte)'} |" in PAGE
+    encoder, theirs = RangeEncoder(3), bitcoder.BitEncoder()
+    for bit, f in BIT_CODES[code]:
+        encoder.symbol(bit, f)
+        theirs.append(bit_intervals(np.array(f[1:]), np.array([bit])))
+    assert encoder.finish() == theirs.finish() == bytes.fromhex(code)
+    decoder, other = RangeDecoder(bytes.fromhex(code), 3), bitcoder.BitDecoder(bytes.fromhex(code))
+    assert [decoder.symbol(f) for _, f in BIT_CODES[code]] == [bit for bit, _ in BIT_CODES[code]]
+    assert [other.decode_rows(row(f))[0] for _, f in BIT_CODES[code]] == [bit for bit, _ in BIT_CODES[code]]
 
 
 @pytest.mark.slow

@@ -11,10 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bfncodec.coding import machinecode
+from bfncodec.coding.bitcoder import BitEncoder
+from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
+from bfncodec.coding.mixing.state import MACHINE_CONTEXTS
 from bfncodec.errors import DamagedError
 from reader.errors import ReaderError
+from reader.mixing import Mixer
 from reader.model import Model
-from reader.text import decode_text
+from reader.rangecoder import RangeDecoder
+from reader.text import decode_text, relative
 from support.cases import digest
 from support.models import TEXT, export_text
 from support.places import GOLDEN, ROOT
@@ -22,6 +28,7 @@ from support.places import GOLDEN, ROOT
 TINY = GOLDEN / "tiny"
 INDEX = json.loads((TINY / "index.json").read_text())
 WORDS = b"to be or not to be: that is the question. "
+VECTOR = "90E812000000E8F7FFFFFF488B0D0E01000090E8FC000000 90E810000000E8F0FFFFFF488B0D0001000090E8E8000000"
 Load = Callable[[Any], Any]
 
 
@@ -72,6 +79,27 @@ def test_networks_of_other_shapes(shape: dict[str, Any], load: Load, tmp_path: P
     export_text(tmp_path, shape=replace(TEXT, **shape))
     text = numbers(75)
     assert decode_text(tmp_path, load(tmp_path).encode(text)) == text
+
+
+def test_machine_code_is_mixed_with_more_places() -> None:
+    rng = np.random.default_rng(5)
+    columns = rng.choice([0xE8, 0, 255, 0x48], (30, 2)).astype(np.int64)
+    weights = rng.integers(1, 1 << 20, (30, 2, 256)).astype(np.int32)
+    encoder, mixer = BitEncoder(), ContextMixer(60, 2, MACHINE_CONTEXTS)
+    for weight, column in zip(weights, columns, strict=True):
+        ones = mixer.encode(weight, np.arange(2), column)
+        encoder.append(bit_intervals(ones.ravel(), bits_of(column).ravel()))
+    decoder, reader = RangeDecoder(encoder.finish(), 3), Mixer(60, 2, machine=True)
+    assert [reader.step(weight.tolist(), [0, 1], decoder) for weight in weights] == columns.tolist()
+
+
+def test_distances_in_machine_code() -> None:
+    page = (ROOT / "docs" / "payloads.md").read_text(encoding="utf-8")
+    before, after = VECTOR.split()
+    assert f"of {before} become {after}." in page
+    assert relative(bytes.fromhex(before)) == machinecode.relative(bytes.fromhex(before)) == bytes.fromhex(after)
+    data = np.random.default_rng(1).choice([0xE8, 0xE9, 0, 255, 1, 0x48, 0x8B, 0x05], 5000).astype(np.uint8).tobytes()
+    assert relative(machinecode.absolute(data)) == data
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reader.arithmetic import STEPS, clip, exp2_table, rint, single, singles
 from reader.errors import DamagedPayloadError, ModelUnreadableError
-from reader.frequencies import in_proportion
+from reader.frequencies import in_proportion, total
 from reader.layers import Linear, Table, added, exponentials, hashed, quantised, rms
 from reader.mixing import Mixer
 from reader.model import Model
@@ -26,7 +26,7 @@ def decode_text(folder: Path, payload: bytes) -> bytes:
     size = reader.varint()
     if size >= 1 << 40:
         raise DamagedPayloadError(f"a text of {size} bytes")
-    return TextReader(model).decode(size, RangeDecoder(reader.rest())) if size else b""
+    return TextReader(model).decode(size, reader.rest()) if size else b""
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,17 @@ class TextReader:
     def __init__(self, model: Model) -> None:
         self.model, self.network = model, Transformer(model)
 
-    def decode(self, size: int, decoder: RangeDecoder) -> bytes:
+    def decode(self, size: int, code: bytes) -> bytes:
         order, mixing = Order.of(self.model, size), self.model.config.get("mixing")
+        if not (mixing and size >= mixing["from_length"]):
+            return self._symbols(order, RangeDecoder(code), None)
+        decoder = RangeDecoder(code, 3)
+        machine = decoder.symbol([total(2), 0]) == 1
+        found = self._symbols(order, decoder, Mixer(size, len(order.streams) * order.teeth, machine))
+        return relative(found) if machine else found
+
+    def _symbols(self, order: Order, decoder: RangeDecoder, mixer: Mixer | None) -> bytes:
         count = len(order.streams)
-        mixer = Mixer(size, count * order.teeth) if mixing and size >= mixing["from_length"] else None
         states = [StreamState(self.network, order.teeth, order.steps) for _ in order.streams]
         for index in range(order.steps):
             weights = [state.weights(index) for state in states]
@@ -74,6 +81,18 @@ class TextReader:
                 state.reveal([byte.get((k, j), 0) for j in range(order.teeth)])
         whole = [b"".join(map(bytes, state.symbols)) for state in states]
         return b"".join(text[: last - first] for text, (first, last) in zip(whole, order.streams, strict=True))
+
+
+def relative(text: bytes) -> bytes:
+    """Section 5.4: distances in place of addresses."""
+    found = bytearray(text)
+    for at in range(1, len(found) - 3):
+        first, second, third = found[at - 3] if at > 2 else 0, found[at - 2], found[at - 1]
+        memory = first & 0xF8 == 0x48 and second in b"\x03\x2b\x39\x3b\x89\x8b\x8d" and third & 0xC7 == 5
+        if (third in (0xE8, 0xE9) or memory) and found[at + 3] in (0, 255):
+            value = int.from_bytes(found[at : at + 3], "little") - at
+            found[at : at + 3] = (value % (1 << 24)).to_bytes(3, "little")
+    return bytes(found)
 
 
 class Layer:

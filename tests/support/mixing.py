@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bfncodec.coding.mixing.contexts import ContextMixer, Read, bit_frequencies
 from bfncodec.coding.mixing.state import SYMBOLS
-from bfncodec.coding.rangecoder import RangeDecoder
+from bfncodec.coding.rangecoder import SymbolSource
 
 
 def uniform(streams: int) -> NDArray[np.int32]:
@@ -21,7 +21,7 @@ def one_hot(*symbols: int) -> NDArray[np.int32]:
     return weights
 
 
-def reader(decoder: RangeDecoder) -> Read:
+def reader(decoder: SymbolSource) -> Read:
     return lambda ones: decoder.decode_rows(bit_frequencies(ones)).astype(np.int64)
 
 

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bfncodec.coding.bitcoder import NARROW, TOTAL, WORD_BITS, BitDecoder, BitEncoder, CodeState
+from bfncodec.coding.bitwriter import CompiledBitEncoder
 from bfncodec.coding.mixing.contexts import ContextMixer, Read
 from bfncodec.coding.mixing.places import (
     AGREED,
@@ -27,8 +29,10 @@ from bfncodec.coding.mixing.places import (
     NUMBER,
     OTHER,
     PASSED,
+    PLACE_SETS,
     PLACES,
     POWER,
+    SKIPS,
     WIDTH,
     WORD,
     WORD_BEFORE,
@@ -54,6 +58,8 @@ from bfncodec.coding.mixing.state import (
     LOG_UNIT,
     MANY,
     MOST_TRIALS,
+    MOST_WEIGHT,
+    PAIR_BITS,
     PAIRS,
     REACH,
     SHORT_HASH,
@@ -67,7 +73,7 @@ from bfncodec.coding.mixing.state import (
     logarithms,
     logistic_values,
 )
-from bfncodec.coding.rangecoder import PRECISION, CodeState, RangeDecoder, SymbolSource, damaged, total
+from bfncodec.coding.rangecoder import PRECISION, SymbolSource, damaged
 from bfncodec.coding.tables import LOGISTIC_BITS
 from bfncodec.runtime.arrays import Bytes, Ints, Ints32, Words
 from bfncodec.runtime.jit import Prepared, compiled, flat, inlined
@@ -76,7 +82,7 @@ LONG_HASH = np.uint64(HASH)
 GRADES = len(COUNT_LEVELS)
 FRACTIONS = (1 << FRACTION_BITS) - 1
 U32, U29, U24, U64, ONE = np.uint64(32), np.uint64(29), np.uint64(PRECISION), np.uint64(64), np.uint64(1)
-TOTAL = total(2)
+U_WORD, U_NARROW = np.uint64(WORD_BITS), np.uint64(NARROW)  # of a code
 TAG_BITS, TAGGED = np.uint64(0xFFFF), np.uint64(1 << 8)  # of a row's first word: Numba knows little-endian machines
 NOTHING, POWER_64 = np.uint64(0), np.uint64(POWER)
 # Numbers of eight bytes: 1 in each, the lower seven bits of each, all of every second. ALL: the bits of one byte.
@@ -103,7 +109,8 @@ class Workspace(NamedTuple):
     upper: Ints  # of those of them that go on with a 1 [L]
     counterpart: Ints  # [L]
     first: Ints  # weight set of the place [L]
-    place: Words64  # of one stream [PLACES]
+    pair: Ints  # weight set of the last two bytes [L]
+    place: Words64  # of one stream [PLACES + SKIPS]
     hash: Words64  # what the hashes of the contexts begin with; their tags [O, L]
     slot: Ints  # [O, L]
     head: Words64  # the two words of the slots, whatever their tags are [O, L]
@@ -156,6 +163,11 @@ class CompiledMixer(ContextMixer):
         self._work = _workspace(self.state, streams)
         self._arrays = flat(self.state), flat(lookups), flat(self._work)
 
+    @staticmethod
+    def encoder() -> BitEncoder:
+        """Implements `ContextMixer.encoder`."""
+        return CompiledBitEncoder()
+
     def encode(self, weight: Ints32, streams: Ints, symbols: Ints) -> Ints:
         """Implements `ContextMixer.encode`."""
         edges = np.array([0, len(streams)])
@@ -179,15 +191,15 @@ class CompiledMixer(ContextMixer):
         return symbols
 
     def decode_from(self, weight: Ints32, streams: Ints, source: SymbolSource) -> Ints:
-        """Implements `ContextMixer.decode_from`; a range decoder's bits are read by the kernels themselves."""
-        if not isinstance(source, RangeDecoder):
+        """Implements `ContextMixer.decode_from`; a decoder's bits are read by the kernels themselves."""
+        if not isinstance(source, BitDecoder):
             return super().decode_from(weight, streams, source)
         symbols = np.empty(len(streams), np.int64)
         if not _decode(*self._arrays, weight, streams, source.code, symbols):
             raise damaged()
         return symbols
 
-    def prepare(self, weight: Ints32, streams: Ints, source: RangeDecoder, symbols: Bytes) -> PreparedMixer:
+    def prepare(self, weight: Ints32, streams: Ints, source: BitDecoder, symbols: Bytes) -> PreparedMixer:
         """Return the calls that read steps as `decode_from` does and keep their symbols, uint8 [n, steps]. The number
         of the step differs. weight: of the step, read at each call.
         """
@@ -212,7 +224,8 @@ def _workspace(state: MixerState, streams: int) -> Workspace:
         upper=ints(streams),
         counterpart=ints(streams),
         first=ints(streams),
-        place=words(PLACES),
+        pair=ints(streams),
+        place=words(PLACES + SKIPS),
         hash=words(count, streams),
         slot=ints(count, streams),
         head=words(count, streams),
@@ -323,7 +336,7 @@ def _keep(found: Ints, symbols: Bytes, step: int) -> None:
 
 @compiled
 def _read(words: Words, state: Words64, ones: Any) -> Any:
-    """Return the next bit of a code, as `RangeDecoder.decode_rows` of `contexts.bit_frequencies` does; -1 for what no
+    """Return the next bit of a code, as `BitDecoder.decode_rows` of `contexts.bit_frequencies` does; -1 for what no
     encoder writes. ones: frequency of a 1
     """
     lower, zeros = state[0], np.uint64(TOTAL - ones)
@@ -335,10 +348,10 @@ def _read(words: Words, state: Words64, ones: Any) -> Any:
     if bit:
         lower += scale * (zeros + ONE)
     width = scale * ((np.uint64(ones) if bit else zeros) + ONE)
-    if not width >> U32:
+    if not width >> U_NARROW:
         at = np.int64(state[3])
-        lower, width = lower << U32, width << U32
-        state[2] = (state[2] << U32) | np.uint64(words[at] if at < len(words) else 0)
+        lower, width = lower << U_WORD, width << U_WORD
+        state[2] = (state[2] << U_WORD) | np.uint64(words[at] if at < len(words) else 0)
         state[3] += ONE
     state[0], state[1] = lower, width
     return bit
@@ -381,11 +394,13 @@ def _find_contexts(state: MixerState, lookups: Lookups, work: Workspace, streams
 def _find_counterparts(state: MixerState, work: Workspace, streams: Ints) -> None:
     """Implements `places.counterparts`."""
     base = len(state.orders) + 1 + 2 * SYMBOLS
+    pairs = base + PLACE_SETS
     for j in range(len(streams)):
         mark = state.marks[streams[j]]
         number, lately = min(mark[NUMBER], np.uint64(MOST_NUMBER)), min(mark[AGREED], np.uint64(MOST_AGREED))
         work.counterpart[j] = state.lines[streams[j], 1, np.int64(mark[PASSED]) + 1]
         work.first[j] = base + (np.int64(number) * (MOST_AGREED + 1) + np.int64(lately)) * NEXT * BITS
+        work.pair[j] = pairs + (((work.two[j] * SHORT_HASH) & 0xFFFFFFFF) >> (32 - PAIR_BITS))
 
 
 @compiled
@@ -422,6 +437,9 @@ def _hash_places(state: MixerState, work: Workspace, streams: Ints) -> None:
         lately = min(agreed, np.uint64(MOST_AGREED))
         place[7] = _three(lines[stream, 1], passed) + before * FAR[3] + lately * FAR[4]
         place[8] = np.uint64(work.counterpart[j]) * FAR[0] + marks[stream, NUMBER] * FAR[1] + agreed * FAR[2]
+        second, third = (np.uint64(state.history[stream, REACH - 2]), np.uint64(state.history[stream, REACH - 3]))
+        place[9] = second * FAR[0] + third * FAR[1]
+        place[10] = before * FAR[0] + third * FAR[1]
         for k in range(len(state.places)):
             work.hash[len(state.orders) + k, j] = place[state.places[k]]
 
@@ -535,11 +553,11 @@ def _mix(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints, k:
     for j in range(len(streams)):
         node, last, x = work.node[j], work.two[j] % SYMBOLS, work.sum[j]
         first, second, third = work.longest[k, j], known + 1 + node, known + 1 + SYMBOLS + last
-        fourth = work.first[j] + _next_bit(work.counterpart[j], BITS - k, node) * BITS + k
+        fourth, fifth = work.first[j] + _next_bit(work.counterpart[j], BITS - k, node) * BITS + k, work.pair[j]
         for i in range(state.weights.shape[1]):
-            w = state.weights[first, i] + state.weights[second, i]
-            w += state.weights[third, i] + state.weights[fourth, i]
-            x += w * work.inputs[k, j, i]
+            w = state.weights[first, i] + state.weights[second, i] + state.weights[third, i]
+            w += state.weights[fourth, i] + state.weights[fifth, i]
+            x += np.int64(np.int32(w)) * np.int64(work.inputs[k, j, i])
         x = min(max(x >> WEIGHT_BITS, -LIMIT), LIMIT)
         work.nodes[k, j], work.set[k, j], work.sum[j] = node, fourth, x
         work.mixed[k, j] = lookups.logistic[x + LIMIT]
@@ -697,7 +715,8 @@ def _add_slopes(state: MixerState, work: Workspace, streams: Ints, symbols: Ints
             state.bias_one[last * SYMBOLS + node] += error * BIAS_RATES[0]
             state.bias_two[work.bias[k, j]] += error * BIAS_RATES[1]
             longest, known, before, place = work.longest[k, j], first + node, second + last, work.set[k, j]
-            for which in (longest, known, before, place):
+            pair = work.pair[j]
+            for which in (longest, known, before, place, pair):
                 if work.decided[which] == 0:
                     work.sets[used] = which
                     used += 1
@@ -705,11 +724,12 @@ def _add_slopes(state: MixerState, work: Workspace, streams: Ints, symbols: Ints
                         work.gradient[which, i] = 0
                 work.decided[which] += 1
             for i in range(inputs):
-                slope = work.inputs[k, j, i] * error
+                slope = np.int64(work.inputs[k, j, i]) * np.int64(np.int32(error))
                 work.gradient[longest, i] += slope
                 work.gradient[known, i] += slope
                 work.gradient[before, i] += slope
                 work.gradient[place, i] += slope
+                work.gradient[pair, i] += slope
     return used
 
 
@@ -725,7 +745,8 @@ def _update_weights(state: MixerState, work: Workspace, used: Any) -> None:
         part = max(many // MANY, 1)
         for i in range(state.weights.shape[1]):
             step = work.gradient[which, i] if part == 1 else work.gradient[which, i] // part  # divisions are slow
-            state.weights[which, i] += (step * rate + (1 << 24)) >> 25
+            changed = state.weights[which, i] + ((step * rate + (1 << 24)) >> 25)
+            state.weights[which, i] = min(max(changed, -MOST_WEIGHT), MOST_WEIGHT)
 
 
 @compiled

@@ -10,12 +10,12 @@ Compression"):
 
     logit(p) = sum_i w_i logit(p_i) + b,    logit(p) = ln(p / (1 - p)),
 
-where w is the sum of four sets of weights: one for the longest context of bytes that is known, one for the bits already
-known, one for the last byte and one for the place, which says what the line above has here. The bias b is the sum of
-one for the bits already known after the last byte and one for them after the last two. A final adaptive map refines
-this: it counts what came where the mixture said nearly the same logit, and its own logit makes 3/8 of the prediction
-(secondary symbol estimation in PAQ). All of it is learned online; the weights by gradient descent on the code length of
-the mixture, dL/dw_i = (p - bit) logit(p_i), from weights that other texts came to
+where w is the sum of five sets of weights: one for the longest context of bytes that is known, one for the bits already
+known, one for the last byte, one for the last two, and one for the place, which says what the line above has here. The
+bias b is the sum of one for the bits already known after the last byte and one for them after the last two. A final
+adaptive map refines this: it counts what came where the mixture said nearly the same logit, and its own logit makes 3/8
+of the prediction (secondary symbol estimation in PAQ). All of it is learned online; the weights by gradient descent on
+the code length of the mixture, dL/dw_i = (p - bit) logit(p_i), from weights that other texts came to
 (:mod:`bfncodec.coding.mixing.first`). The shortest contexts are also counted for each stream alone, beside all streams
 together: streams lie far apart in the file, and what is near says more.
 
@@ -33,6 +33,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bfncodec.coding.bitcoder import BitEncoder
 from bfncodec.coding.cdf import Intervals
 from bfncodec.coding.mixing.places import PLACE_SETS, counterparts, go_on, place_hashes
 from bfncodec.coding.mixing.state import (
@@ -51,6 +52,8 @@ from bfncodec.coding.mixing.state import (
     MANY,
     MOST_COUNT,
     MOST_TRIALS,
+    MOST_WEIGHT,
+    PAIR_BITS,
     PAIRS,
     ROW,
     SHORT_HASH,
@@ -94,6 +97,7 @@ class StepContexts:
     two: Ints  # last two bytes [L]
     counterpart: Ints  # see `places.counterparts` [L]
     place: Ints  # first weight set of the place [L]
+    pair: Ints  # weight set of the last two bytes [L]
 
 
 class BitPredictions(NamedTuple):
@@ -150,6 +154,11 @@ class ContextMixer:
 
     def __init__(self, size: int, streams: int, contexts: Contexts = CONTEXTS) -> None:
         self.state = new_state(size, streams, contexts)
+
+    @staticmethod
+    def encoder() -> BitEncoder:
+        """Return an encoder for the bits, of which nothing was written yet."""
+        return BitEncoder()
 
     def encode(self, weight: Ints32, streams: Ints, symbols: Ints) -> Ints:
         """Learn the next symbols of some streams.
@@ -224,13 +233,14 @@ class ContextMixer:
         two = history[:, -2] % SYMBOLS * SYMBOLS + last
         symbols, counts = ways[:WAYS], ways[WAYS:].astype(np.int16)
         above = counterparts(self.state.marks[streams], self.state.lines[streams])
-        return StepContexts(streams, history, below, slot, row, symbols, counts, last, two, *above)
+        pair = self.state.first_place + PLACE_SETS + ((two * SHORT_HASH & 0xFFFFFFFF) >> (32 - PAIR_BITS))
+        return StepContexts(streams, history, below, slot, row, symbols, counts, last, two, *above, pair)
 
     def _hash(self, history: Ints, streams: Ints) -> tuple[Ints, NDArray[np.uint16]]:
         """(slot, tag) of each context, [O, L]; tags are not 0. Arithmetic modulo 2^64."""
         powers = np.cumsum((history.T[::-1] + 1).astype(np.uint64) * HASH_POWERS[:, None], 0)
         own = self.state
-        places = place_hashes(own.marks[streams], own.lines[streams], own.column[streams], history[:, -1])
+        places = place_hashes(own.marks[streams], own.lines[streams], own.column[streams], history)
         h = np.concatenate([powers.take(own.orders - 1, 0), places.take(own.places, 0)])
         h += own.salt.take(streams, 1)
         h = (h ^ (h >> np.uint64(32))) * np.uint64(HASH)
@@ -263,7 +273,8 @@ class ContextMixer:
         weights += own.weights.take(node + (known + 1), 0)
         weights += own.weights.take(contexts.last + (known + 1 + SYMBOLS), 0)
         place = contexts.place + _next_bit(contexts.counterpart, left, node) * BITS + (BITS - left)
-        weights += own.weights.take(place + (known + 1 + 2 * SYMBOLS), 0)
+        weights += own.weights.take(place + own.first_place, 0)
+        weights += own.weights.take(contexts.pair, 0)
         bias = ((contexts.two * SYMBOLS + node) * SHORT_HASH & 0xFFFFFFFF) >> (32 - own.bias_bits)
         x = np.einsum("kln,kln->kl", weights, inputs)
         x += own.bias_one.take(contexts.last * SYMBOLS + node)
@@ -288,31 +299,34 @@ class ContextMixer:
         error = (bits << LOGISTIC_BITS) - predicted.mixed
         np.add.at(state.bias_one, contexts.last * SYMBOLS + predicted.node, error * BIAS_RATES[0])
         np.add.at(state.bias_two, predicted.bias, error * BIAS_RATES[1])
-        self._update_weights(contexts.last, predicted, error)
+        self._update_weights(contexts, predicted, error)
         self._update_maps(predicted, bits)
         self._count(contexts, symbols)
         state.history[contexts.streams] = np.concatenate([contexts.history[:, 1:], symbols[:, None]], 1)
         go_on(state.marks, state.lines, state.column, contexts.streams, symbols)
 
-    def _update_weights(self, last: Ints, predicted: BitPredictions, error: Ints) -> None:
+    def _update_weights(self, contexts: StepContexts, predicted: BitPredictions, error: Ints) -> None:
         """Gradient step of the weight sets that were used. error: bit - p, [BITS, L], in units of 2^-20"""
         state = self.state
         slope = predicted.inputs * error[:, :, None]
         parts = (
             _sums(predicted.longest, slope, len(state.orders) + 1),
             _sums(predicted.node, slope, SYMBOLS),
-            _sums(last, slope.sum(0), SYMBOLS),
+            _sums(contexts.last, slope.sum(0), SYMBOLS),
             _sums(predicted.place, slope, PLACE_SETS),
+            _sums(contexts.pair - state.first_place - PLACE_SETS, slope.sum(0), 1 << PAIR_BITS),
         )
         gradient = np.concatenate([sums for sums, _ in parts])
-        decisions = np.concatenate([parts[0][1], parts[1][1], parts[2][1] * BITS, parts[3][1]])
+        bits = 1, 1, BITS, 1, BITS  # of a byte under one set
+        decisions = np.concatenate([own * many for own, (_, many) in zip(bits, parts, strict=True)])
         used = np.flatnonzero(decisions)
         decisions = decisions[used]
         state.decisions[used] += decisions
         rate = FAST * CALM // (CALM + state.decisions[used]) + SLOW
         step = gradient[used] // np.maximum(decisions // MANY, 1)[:, None]
         # slopes are in units of 2^-20 and 1 / LOGISTIC_STEPS = 2^-9, rates of 2^-16, weights of 2^-20
-        state.weights[used] += (step * rate[:, None] + (1 << 24)) >> 25
+        changed = state.weights[used] + ((step * rate[:, None] + (1 << 24)) >> 25)
+        state.weights[used] = changed.clip(-MOST_WEIGHT, MOST_WEIGHT)
 
     def _update_maps(self, predicted: BitPredictions, bits: Ints) -> None:
         """Count bits in the states of the adaptive maps. bits: [BITS, L]"""

@@ -75,8 +75,10 @@ def first_weights(orders: Ints, own: Ints, places: Ints) -> Ints:
     count = len(KINDS) + 1
     node = [count + max(node.bit_length() - 1, 0) for node in range(256)]
     rows = [0, *(1 + kind for kind in kinds), *node, *(count + 8 + last_classes())]
-    columns = [0, *(1 + kind for kind in kinds), *(count + places), count + PLACES]
-    return np.array(FIRST_WEIGHTS, np.int64)[np.ix_(rows, columns)]
+    # Places that there are no weights for begin with those of the last column, zeros.
+    last = np.where(places < PLACES, count + places, count + PLACES + 1)
+    columns = [0, *(1 + kind for kind in kinds), *last, count + PLACES]
+    return np.pad(np.array(FIRST_WEIGHTS, np.int64), ((0, 0), (0, 1)))[np.ix_(rows, columns)]
 
 
 def _kind(order: int, own: int) -> int:

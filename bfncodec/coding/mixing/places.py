@@ -18,6 +18,7 @@ from bfncodec.runtime.arrays import Bytes, Ints
 
 POWER = 0xD6E8FEB86659FD93
 PLACES = 9  # contexts, as `place_hashes` has them
+SKIPS = 2  # more, of bytes behind which one is skipped
 SALT = 32  # of the first kind, then one more each
 DOUBT_ORDER = 2  # their adaptive maps begin as those of contexts of so many bytes
 
@@ -61,25 +62,27 @@ def classes() -> Ints:
     return found
 
 
-def place_hashes(marks: NDArray[np.uint64], lines: Bytes, column: Ints, last: Ints) -> NDArray[np.uint64]:
-    """Return what the hashes of these contexts begin with, [PLACES, L].
+def place_hashes(marks: NDArray[np.uint64], lines: Bytes, column: Ints, history: Ints) -> NDArray[np.uint64]:
+    """Return what the hashes of these contexts begin with, [PLACES + SKIPS, L].
 
     They are: the word and the last symbol; the word and the one before; the byte above and the column; the field, the
     first one of the line, and the last symbol; the field, its key and its number; the field, its number, and the first
     one of the line; the three bytes above, and the last symbol; the counterpart, the bytes beside
     it, the last symbol, and whether the latest equalled theirs; the counterpart, the number of the field, and how many
-    of the latest equalled theirs.
+    of the latest equalled theirs; then the symbols before the last and before that; the last and the third last.
 
-    marks: [L, MARKS]; lines: the current line and the one above [L, 2, WIDTH]; column: in it [L]; last: symbol [L].
+    marks: [L, MARKS]; lines: the current line and the one above [L, 2, WIDTH]; column: in it [L]; history: latest
+    symbols, the last one at the end [L, at least 3].
     """
     q1, q2, q3, q4, q5 = FAR
+    last, second, third = history[:, :-4:-1].astype(np.uint64).T
     at = np.minimum(column, MOST_COLUMN)
     left, over, right = (lines[np.arange(len(at)), 1, at + k].astype(np.uint64) for k in range(3))
     word, word_before, field, number, _, first, key, passed, agreed = marks.T
     behind, counterpart, ahead = (
         lines[np.arange(len(at)), 1, passed.astype(np.int64) + k].astype(np.uint64) for k in range(3)
     )
-    before, lately = last.astype(np.uint64), np.minimum(agreed, np.uint64(MOST_AGREED))
+    before, lately = last, np.minimum(agreed, np.uint64(MOST_AGREED))
     return np.stack(
         [
             word + before * q2,
@@ -91,6 +94,8 @@ def place_hashes(marks: NDArray[np.uint64], lines: Bytes, column: Ints, last: In
             left * q1 + over * q2 + right * q3 + before * q4,
             behind * q1 + counterpart * q2 + ahead * q3 + before * q4 + lately * q5,
             counterpart * q1 + number * q2 + agreed * q3,
+            second * q1 + third * q2,
+            last * q1 + third * q2,
         ]
     )
 

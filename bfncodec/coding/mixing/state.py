@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.coding.mixing.first import FIRST_BITS, first_weights
-from bfncodec.coding.mixing.places import DOUBT_ORDER, MARKS, PLACE_SETS, PLACES, POWER, SALT, WIDTH
+from bfncodec.coding.mixing.places import DOUBT_ORDER, MARKS, PLACE_SETS, PLACES, POWER, SALT, SKIPS, WIDTH
 from bfncodec.coding.tables import LOGISTIC_BITS, LOGISTIC_LIMIT, LOGISTIC_STEPS, logarithm_table, logistic_table
-from bfncodec.runtime.arrays import Bytes, Floats, Ints
+from bfncodec.runtime.arrays import Bytes, Floats, Ints, Ints32
 
 
 class Contexts(NamedTuple):
@@ -32,7 +32,9 @@ class Contexts(NamedTuple):
 
 
 CONTEXTS = Contexts()
-"""Contexts that files are written with."""
+"""Contexts that texts are written with."""
+MACHINE_CONTEXTS = Contexts(places=tuple(range(PLACES + SKIPS)))
+"""Contexts that machine code is written with."""
 
 REACH = 24  # bytes of the longest context, at most
 BITS = 8  # of a symbol
@@ -61,6 +63,8 @@ LOG_BITS = 16  # logarithms are in units of 2^-16
 LOG_2, LOG_UNIT = 45426, (1 << LOG_BITS) // LOGISTIC_STEPS  # ln 2 and 1 / LOGISTIC_STEPS in these units
 
 WEIGHT_BITS = 20  # a weight of 1 is 2^20
+MOST_WEIGHT = 1 << 28  # so that a sum of five takes 32 bits
+PAIR_BITS = 12  # log2 of the weight sets by the last two bytes
 CONSTANT = 154  # the mixer's last input: 0.3
 # Learning rate of a set of weights that has had n decisions: FAST / (1 + n / CALM) + SLOW, in units of 2^-16.
 FAST, CALM, SLOW = 300, 600, 25
@@ -74,8 +78,9 @@ HASH_POWERS = np.array([pow(POWER, k + 1, 1 << 64) for k in range(REACH)], np.ui
 class MixerState(NamedTuple):
     """Arrays of a mixer of O contexts, B of them of bytes, and L streams. They are updated in place.
 
-    A weight set is one of four kinds, behind each other: by the longest known context of bytes (0 for none, … B), by
-    the bits of the byte that are known (the node), by the last byte, and by the place (see `places.PLACE_SETS`).
+    A weight set is one of five kinds, behind each other: by the longest known context of bytes (0 for none, … B), by
+    the bits of the byte that are known (the node), by the last byte, by the place (see `places.PLACE_SETS`), and by a
+    hash of the last two bytes. There are S = B + 1 + 2 SYMBOLS + PLACE_SETS + 2^PAIR_BITS.
 
     The M states of maps are O times STATES, then those of the final map: by the number of the longest known context of
     bytes, by the node, and by the nearest of CELLS logits of the mixture.
@@ -93,8 +98,8 @@ class MixerState(NamedTuple):
     hits: Ints  # ones that came in each state of each context's adaptive map, and of the final one [M]
     trials: Ints  # bits that came in it [M]
     predictions: NDArray[np.int16]  # what hits / trials amount to as logits, 0 where a context is new [M]
-    weights: Ints  # of the network, the contexts and a constant, in each set [B + 1 + 2 SYMBOLS + PLACE_SETS, O + 2]
-    decisions: Ints  # bits that each set was used for [B + 1 + 2 SYMBOLS + PLACE_SETS]
+    weights: Ints32  # of the network, the contexts and a constant, in each set [S, O + 2]
+    decisions: Ints  # bits that each set was used for [S]
     bias_one: Ints  # by last byte and node [SYMBOLS SYMBOLS]
     bias_two: Ints  # by a hash of the last two bytes and the node [2^…]
 
@@ -102,6 +107,11 @@ class MixerState(NamedTuple):
     def first_final(self) -> int:
         """Number of the first state of the final map."""
         return len(self.salt) * STATES
+
+    @property
+    def first_place(self) -> int:
+        """Number of the first weight set of places."""
+        return len(self.orders) + 1 + 2 * SYMBOLS
 
     @property
     def bits(self) -> int:
@@ -124,7 +134,7 @@ def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS) -> MixerSt
     salt = own[:, None] * np.arange(1, streams + 1) * REACH + orders[:, None]
     alike = [*orders.tolist(), *[DOUBT_ORDER] * len(places)]
     hits, trials = first_trials(alike, (known + 1) * SYMBOLS)
-    weights = np.zeros((known + 1 + 2 * SYMBOLS + PLACE_SETS, count + 2), np.int64)
+    weights = np.zeros((known + 1 + 2 * SYMBOLS + PLACE_SETS + (1 << PAIR_BITS), count + 2), np.int32)
     weights[: known + 1 + 2 * SYMBOLS] = first_weights(orders, own, places) << (WEIGHT_BITS - FIRST_BITS)
     state = MixerState(
         table=np.zeros((1 << bits, ROW), np.uint8),

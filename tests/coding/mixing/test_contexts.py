@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from bfncodec.coding.bitcoder import BitDecoder, BitEncoder
 from bfncodec.coding.mixing.contexts import ContextMixer, bit_frequencies, bit_intervals, bits_in_order, bits_of
 from bfncodec.coding.mixing.first import FIRST_BITS, first_weights
 from bfncodec.coding.mixing.state import (
@@ -39,7 +40,7 @@ from bfncodec.coding.mixing.state import (
     logistic_values,
     table_bits,
 )
-from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, information, total
+from bfncodec.coding.rangecoder import information, total
 from bfncodec.errors import DamagedError
 from support.doubles import noise
 from support.mixing import one_hot, reader, rows, state, texts, uniform
@@ -87,15 +88,15 @@ def test_what_is_encoded_is_decoded(text: list[bytes], weights: list[Ints]) -> N
     symbols = np.array([list(column) for column in text], np.int64).reshape(len(text), -1)
     streams = np.arange(symbols.shape[1])
     own = [np.tile(weights[i % 3], (len(streams), 1)).astype(np.int32) for i in range(len(text))]
-    encoder = RangeEncoder()
+    encoder = BitEncoder()
     first, second = (ContextMixer(symbols.size, max(len(streams), 1)) for _ in range(2))
     for weight, column in zip(own, symbols, strict=True):
         ones = first.encode(weight, streams, column).ravel()
         part = bit_intervals(ones, bits_of(column).ravel())
         assert (bit_frequencies(ones).sum(1, dtype=np.float64) == total(2)).all()
         assert ((part.frequency > 0) & (part.frequency < total(2))).all()
-        encoder.encode_intervals(part.below, part.frequency, part.symbol, 2)
-    decoder = RangeDecoder(encoder.finish())
+        encoder.append(part)
+    decoder = BitDecoder(encoder.finish())
     for weight, column in zip(own, symbols, strict=True):
         np.testing.assert_array_equal(second.decode(weight, streams, reader(decoder)), column)
     assert state(first) == state(second)
@@ -105,7 +106,7 @@ def test_what_is_encoded_is_decoded(text: list[bytes], weights: list[Ints]) -> N
 @settings(max_examples=15, deadline=None)
 @given(payload=st.binary(max_size=60), weights=st.lists(rows, min_size=STREAMS, max_size=STREAMS))
 def test_any_bits_decode_to_symbols(payload: bytes, weights: list[Ints]) -> None:
-    mixer, decoder = ContextMixer(500, STREAMS), RangeDecoder(payload)
+    mixer, decoder = ContextMixer(500, STREAMS), BitDecoder(payload)
     weight = np.stack(weights).astype(np.int32)
     try:
         for _ in range(30):
@@ -433,7 +434,7 @@ class Reference:
                 longest = j + 1
         inputs.append(0.3)
         above = ("above", min(self.agreed, 3), known == 0, k)
-        sets = [("longest", longest), ("known", node), ("last", self.past[-1] % 256), above]
+        sets = [("longest", longest), ("known", node), ("last", self.past[-1] % 256), above, ("pair", *self.past[-2:])]
         places = [(self.past[-1] % 256, node), (self.past[-2] % 256, self.past[-1] % 256, node)]
         x = sum(self.b[place] for place in places)
         for j in sets:

@@ -13,6 +13,7 @@ from bfncodec.coding.mixing.places import (
     NEXT,
     PLACE_SETS,
     PLACES,
+    SKIPS,
     WIDTH,
     counterparts,
     go_on,
@@ -22,22 +23,22 @@ from bfncodec.coding.mixing.state import CONTEXTS, Contexts
 from bfncodec.coding.rangecoder import information
 from support.mixing import uniform
 
-WORD, WORDS, COLUMN, LINE, KEY, LINE_NUMBER, ABOVE, BESIDE, AGREEING = range(PLACES)
+WORD, WORDS, COLUMN, LINE, KEY, LINE_NUMBER, ABOVE, BESIDE, AGREEING, BEFORE, BETWEEN = range(PLACES + SKIPS)
 
 
 def read(*texts: bytes) -> tuple[NDArray[np.uint64], NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
-    """Where some texts, each a stream, end: marks, lines, columns, last bytes."""
+    """Where some texts, each a stream, end: marks, lines, columns, their last three bytes."""
     marks, lines = np.zeros((len(texts), MARKS), np.uint64), np.zeros((len(texts), 2, WIDTH), np.uint8)
-    column, last = np.zeros(len(texts), np.int64), np.full(len(texts), 256)
+    column, history = np.zeros(len(texts), np.int64), np.full((len(texts), 3), 256)
     for stream, text in enumerate(texts):
         for symbol in text:
-            last[stream] = symbol
-            go_on(marks, lines, column, np.array([stream]), last[stream : stream + 1])
-    return marks, lines, column, last
+            history[stream] = [*history[stream, 1:], symbol]
+            go_on(marks, lines, column, np.array([stream]), history[stream, 2:])
+    return marks, lines, column, history
 
 
 def hashes(*texts: bytes) -> NDArray[np.uint64]:
-    """Return the hashes behind some texts, each a stream, [PLACES, L]."""
+    """Return the hashes behind some texts, each a stream, [PLACES + SKIPS, L]."""
     return place_hashes(*read(*texts))
 
 
@@ -114,14 +115,21 @@ def test_beside_a_counterpart_stand_others() -> None:
     assert AGREEING not in same(b"ab,c\nab,", b"ab,c\nb,")
 
 
+def test_a_byte_is_skipped() -> None:
+    assert BEFORE in same(b"xabc", b"yabd")
+    assert BEFORE not in same(b"abc", b"aec")
+    assert BETWEEN in same(b"xabc", b"yadc")
+    assert BETWEEN not in same(b"abc", b"ebc")
+
+
 def test_steps_of_many_streams_are_those_of_each_alone() -> None:
     texts = [b'one two\n"k": 3,', b"\n\n\n\n\n\n\n\nab= cd", b"Zeile\tzwei\xff\xfe;:|"]
     column = np.zeros(3, np.int64)
     marks, lines = np.zeros((3, MARKS), np.uint64), np.zeros((3, 2, WIDTH), np.uint8)
     for symbols in zip(*(text[:14] for text in texts), strict=True):
         go_on(marks, lines, column, np.arange(3), np.array(symbols))
-    last = np.array([text[13] for text in texts])
-    np.testing.assert_array_equal(place_hashes(marks, lines, column, last), hashes(*(text[:14] for text in texts)))
+    history = np.array([list(text[11:14]) for text in texts])
+    np.testing.assert_array_equal(place_hashes(marks, lines, column, history), hashes(*(text[:14] for text in texts)))
 
 
 def test_a_table_is_learned_by_its_columns() -> None:
