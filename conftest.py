@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+# Threads of torch that wait sleep: those of several test processes starve each other while they spin. OpenMP reads it
+# when torch is imported, which is later than here.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 settings.register_profile("all", deadline=None)  # a busy machine is no failure
 settings.register_profile("quick", deadline=None, max_examples=25)  # of tests that do not say how many themselves

@@ -318,6 +318,7 @@ def flip(payload: bytes, bit: int) -> bytes:
     return bytes(changed)
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(size=st.integers(0, 100), body=st.binary(max_size=60))
 def test_garbage_texts_that_learn(mixed_codec: TextCodec, size: int, body: bytes) -> None:

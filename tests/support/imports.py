@@ -52,8 +52,8 @@ def _statements(
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             for part, for_types in ((node.body, True), (node.orelse, typing)):
                 yield from _statements(ast.Module(part, []), deferred, for_types)
-        else:
-            within = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        elif not isinstance(node, ast.expr):  # in which no statement is
+            within = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
             yield from _statements(node, deferred or within, typing)
 
 

@@ -207,10 +207,10 @@ def test_streams_learn_from_each_other() -> None:
 def test_streams_have_contexts_of_their_own() -> None:
     """The same two bytes come again in all streams; what follows them is another byte in each."""
     streams = 16
-    text = noise(4, streams, 300)
+    text = noise(4, streams, 150)
     text[:, 0::3], text[:, 1::3], text[:, 2::3] = 7, 8, np.arange(streams)[:, None]
     bits = spend(ContextMixer(text.size, streams), text)[2::3]
-    assert bits[50:].mean() < 1  # 4 bits to one who knows the two bytes only
+    assert bits[25:].mean() < 1  # 4 bits to one who knows the two bytes only
 
 
 @pytest.mark.slow
@@ -306,6 +306,7 @@ def test_one_stream_has_no_contexts_of_its_own() -> None:
     assert not mixer.state.own.any()
 
 
+@pytest.mark.slow
 def test_counts_are_halved_before_they_are_full() -> None:
     mixer = ContextMixer(600, 1)
     seen = []
@@ -456,6 +457,7 @@ def bounded_logit(p: float, limit: float) -> float:
     return max(min(math.log(p / (1 - p)), limit), -limit)
 
 
+@pytest.mark.slow
 def test_it_is_what_it_says_it_is() -> None:
     rng = np.random.default_rng(8)
     text = np.tile(rng.integers(0, 4, 40), 8)

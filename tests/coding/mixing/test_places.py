@@ -135,7 +135,7 @@ def test_steps_of_many_streams_are_those_of_each_alone() -> None:
 def test_a_table_is_learned_by_its_columns() -> None:
     """Half of each line repeats the one above, behind numbers that do not."""
     rng = np.random.default_rng(3)
-    text = "".join(f"{rng.integers(10**5, 10**6)} {name}\n" for name in "ab" for _ in range(12)).encode()
+    text = "".join(f"{rng.integers(10**5, 10**6)} {name}\n" for name in "ab" for _ in range(8)).encode()
 
     def bits(contexts: Contexts) -> float:
         mixer, spent = ContextMixer(len(text), 1, contexts), 0.0
