@@ -174,6 +174,14 @@ def finish_rows(sums: Ints32, unit: Floats32, linear: Linear, y: Floats32, rows:
 
 
 @compiled
+def finish_columns(sums: Ints32, unit: Floats32, linear: Linear, y: Floats32, rows: int) -> None:
+    """`finish_rows`, whose results lie in columns: ``y[:, n] = sums[n, :out] * unit[n] * scale + bias``."""
+    for i in range(len(linear.scale)):
+        for n in range(rows):
+            y[i, n] = _finished(sums, n, i, unit[n], linear)
+
+
+@compiled
 def finish_norm(
     sums: Ints32, unit: Floats32, linear: Linear, y: Floats32, q: Array, units: Floats32, rows: int
 ) -> None:

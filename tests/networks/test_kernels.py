@@ -537,9 +537,12 @@ def read_in_turns(run: Any, sources: Sequence[RangeDecoder], values: NDArray[np.
         yield len(line)
 
 
+SIZES = [(30, 4), (20, 35), (1, 1), (3, 9), (9, 3), (1, 20), (7, 7)]
+
+
 @settings(max_examples=30, deadline=None)
 @given(
-    codes=st.lists(st.binary(max_size=60), min_size=1, max_size=3),
+    codes=st.lists(st.binary(max_size=60), min_size=1, max_size=7),
     grey=st.booleans(),
     mixtures=st.integers(1, 3),
     threads=st.integers(1, 3),
@@ -547,10 +550,13 @@ def read_in_turns(run: Any, sources: Sequence[RangeDecoder], values: NDArray[np.
 @example(codes=[b"\xff" * 60, b""], grey=False, mixtures=2, threads=2)
 @example(codes=[b""], grey=True, mixtures=1, threads=1)
 @example(codes=[b"", b"\1" * 60, b"\2" * 60], grey=False, mixtures=1, threads=3)
+@example(codes=[b"\3" * 60, b"", b"\x80", *(bytes(range(k, 60)) for k in range(4))], grey=False, mixtures=2, threads=2)
 def test_pixels_read_from_any_codes_are_the_same(codes: list[bytes], grey: bool, mixtures: int, threads: int) -> None:
-    """Also what no encoder writes, which is found in the same block; and in as many threads as there are to be."""
+    """Also what no encoder writes, which is found in the same block; in as many threads as there are to be; of few
+    pictures one after the other, of `FEW` and more side by side.
+    """
     _, network = conv_pair(width=8, hidden=8, blocks=1, mixtures=mixtures, head=4.0)
-    twin, sizes = CompiledConvNet(network.weights), [(30, 4), (20, 35), (1, 1)][: len(codes)]
+    twin, sizes = CompiledConvNet(network.weights), SIZES[: len(codes)]
 
     def values(whole: bool) -> Any:
         sources = [RangeDecoder(code) for code in codes]

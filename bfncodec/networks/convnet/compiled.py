@@ -20,6 +20,7 @@ from bfncodec.networks.convnet.distributions import (
     CONDITIONS,
     Components,
     Head,
+    HeadWork,
     Tables,
     Trunk,
     components_of,
@@ -34,8 +35,9 @@ from bfncodec.networks.convnet.distributions import (
 from bfncodec.networks.convnet.front import WORD, RevealedPixels, StepPixels, memory, parts_of
 from bfncodec.networks.convnet.layers import Cells, Positions, Weights, advance, packed_blocks, workspace
 from bfncodec.networks.convnet.mixture import byte_edges, inverse_scales
+from bfncodec.networks.convnet.places import CompiledFront
 from bfncodec.networks.convnet.readers import Readers
-from bfncodec.networks.convnet.reading import Lines, Reading, line_of
+from bfncodec.networks.convnet.reading import Lines, Reading, lanes_of, line_of
 from bfncodec.networks.convnet.weights import ConvNetWeights
 from bfncodec.networks.convnet.writing import Writing, find_intervals
 from bfncodec.networks.kernels import ProductKernel, fastest
@@ -84,6 +86,8 @@ class CompiledConvNet:
 class CompiledConvNetState(RevealedPixels):
     """The inference state, as `exact.ConvNetState` has it, for kernels."""
 
+    kind = CompiledFront
+
     def __init__(
         self,
         compiled: CompiledConvNet,
@@ -96,6 +100,7 @@ class CompiledConvNetState(RevealedPixels):
         config = compiled.config
         super().__init__(sizes, block, single, config.kinds, keep, parts_of(config, within))
         self.compiled = compiled
+        self.taps = np.stack(self.front.taps)
         self.cells = np.zeros((config.blocks, self.front.cells, config.width), np.int8)
         self.flat_cells = flat(Cells(self.values, self.inputs[:, 0], self.cells))
         self.flat_work = flat(workspace(compiled.weights, config.width, compiled.kernel))
@@ -111,14 +116,14 @@ class CompiledConvNetState(RevealedPixels):
         """Implements `exact.ConvNetState.predict`."""
         count, width = len(pixels.cell), self.compiled.config.width
         trunk = Trunk(np.empty((count, WORD), np.int16), np.empty((count, 3 * width), np.float32))
-        advance(self.compiled.flat_weights, self.flat_cells, Positions.of(pixels), self.flat_work, trunk)
+        advance(self.compiled.flat_weights, self.flat_cells, self._positions(pixels), self.flat_work, trunk)
         return CompiledPrediction(self.compiled, trunk, self.flat_room)
 
     def intervals(self, pixels: StepPixels, values: Bytes) -> Ints32:
         """Implements `ReadingState.intervals`."""
         order = np.array(_order(values.shape[1]), np.int64)
         found = np.empty((3, 2 * len(order), len(values)), np.int32)
-        find_intervals(self._flat_writing, order, Positions.of(pixels), values, found)
+        find_intervals(self._flat_writing, order, self._positions(pixels), values, found)
         return found
 
     @cached_property
@@ -142,10 +147,17 @@ class CompiledConvNetState(RevealedPixels):
         """Implements `ReadingState.read`."""
         own = self._reading(values.shape[1])
         with Readers([own, *(self._with_room(own) for _ in range(threads - 1))], codes, values) as readers:
-            for lines in readers.ahead(lambda block: Lines.of(self.front.pixels(*block)), self.front.blocks):
+            for lines in readers.ahead(self._lines, self.front.blocks):
                 if not readers.read(lines):
                     raise damaged()
                 yield len(lines.place)
+
+    def _lines(self, block: tuple[int, int]) -> Lines:
+        pixels = self.front.pixels(*block)
+        return Lines.of(pixels, self._positions(pixels))
+
+    def _positions(self, pixels: StepPixels) -> Positions:
+        return Positions.of(pixels, self.taps)
 
     def _with_room(self, reading: Reading) -> Reading:
         """Return what another thread reads with."""
@@ -155,7 +167,8 @@ class CompiledConvNetState(RevealedPixels):
 
     def _reading(self, channels: int) -> Reading:
         own, config = self.compiled, self.compiled.config
-        most = int(self.front.lines.counts.sum(1).max())
+        counts = self.front.lines.counts
+        most = int(counts.sum(1).max())
         return Reading(
             weights=own.weights,
             heads=tuple(own.heads),
@@ -164,6 +177,7 @@ class CompiledConvNetState(RevealedPixels):
             rows=self.front.rows,
             order=np.array(_order(channels)),
             line=line_of(most, config.width, config.mixtures, channels),
+            lanes=lanes_of(counts.shape[1], int(counts.max()), config.mixtures),
             work=self.flat_work.value,
             room=self.flat_room.value,
         )
@@ -187,8 +201,8 @@ class CompiledPrediction:
         config, head = self.compiled.config, self.compiled.heads[k]
         found = components_of(len(self.trunk.hidden), config.mixtures)
         base = self.trunk.base[:, CODING_ORDER[k]]
-        describe(head, self.trunk.hidden, k, base, self._conditions(k), self.flat_room, found)
-        return CompiledMixture(found, head.tables)
+        describe(head, self.trunk.hidden, k, base, self._conditions(k), self.flat_room, found, 0)
+        return CompiledMixture(found, head.tables, self.flat_room.value)
 
     def _conditions(self, k: int) -> Floats32:
         """Return the differences that the slopes of the k-th channel belong to, [slopes, n]."""
@@ -199,14 +213,14 @@ class CompiledPrediction:
         own = self.errors[CONDITIONS:]
         own[:] = value - self.trunk.base[:, CODING_ORDER].T.astype(np.float32)
         for error, entering in zip(own, self.compiled.own, strict=True):
-            enter(entering, error, self.trunk.hidden)
+            enter(entering, error, self.trunk.hidden, 0)
 
     def condition(self, k: int, value: Array) -> None:
         """Implements `exact.Prediction.condition`."""
         if k < CONDITIONS:
             width = self.compiled.config.width
             self.errors[k] = value.astype(np.float32) - self.trunk.base[:, CODING_ORDER[k]].astype(np.float32)
-            enter(self.compiled.heads[k].entering, self.errors[k], self.trunk.hidden[:, (k + 1) * width :])
+            enter(self.compiled.heads[k].entering, self.errors[k], self.trunk.hidden, (k + 1) * width)
 
 
 class CompiledMixture(NamedTuple):
@@ -214,15 +228,16 @@ class CompiledMixture(NamedTuple):
 
     parts: Components
     tables: Tables
+    room: HeadWork
 
     def components(self) -> tuple[Ints32, Floats32, Floats32]:
         """Implements `exact.Mixture.components`."""
-        return self.parts.weight.T, self.parts.mean.T, self.parts.inverse.T
+        return self.parts
 
     def with_components(self, weight: Ints32, mean: Floats32, inverse: Floats32) -> CompiledMixture:
         """Implements `exact.Mixture.with_components`."""
         flat = np.ascontiguousarray
-        return CompiledMixture(Components(flat(weight.T), flat(mean.T), flat(inverse.T)), self.tables)
+        return self._replace(parts=Components(flat(weight), flat(mean), flat(inverse)))
 
     def below(self, value: Ints32) -> Ints32:
         """Implements `exact.Mixture.below`, for int32 [N, B] alone."""
@@ -233,18 +248,18 @@ class CompiledMixture(NamedTuple):
     def intervals(self, value: Ints32) -> tuple[Intervals, Intervals]:
         """Implements `exact.Mixture.intervals`."""
         symbol, below, frequency = (np.empty((2, len(value)), np.int32) for _ in range(3))
-        intervals(self.parts, self.tables, value, symbol, below, frequency)
+        intervals(self.parts, self.tables, value, self.room, symbol, below, frequency)
         high, low = map(Intervals, below, frequency, symbol)
         return high, low
 
     def high(self) -> Floats32:
         """Implements `exact.Mixture.high`."""
-        rows = np.empty((len(self.parts.mean), NIBBLE), np.float32)
+        rows = np.empty((self.parts.mean.shape[1], NIBBLE), np.float32)
         high_rows(self.parts, self.tables, rows)
         return rows
 
     def low(self, high: Ints32) -> Floats32:
         """Implements `exact.Mixture.low`."""
-        rows = np.empty((len(self.parts.mean), NIBBLE), np.float32)
+        rows = np.empty((self.parts.mean.shape[1], NIBBLE), np.float32)
         low_rows(self.parts, self.tables, high, rows)
         return rows

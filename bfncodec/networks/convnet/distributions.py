@@ -17,9 +17,9 @@ from bfncodec.coding.rangecoder import PRECISION, total
 from bfncodec.networks.convnet.config import CODING_ORDER, INPUT_SCALE, LOG_SCALE_RANGE, MEAN_SCALE
 from bfncodec.networks.convnet.mixture import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL
 from bfncodec.networks.kernels import COLUMNS, ProductKernel, aligned
-from bfncodec.networks.products import MOST, Linear, finish_rows, most_of, multiply, quantise
-from bfncodec.runtime.arrays import Array, Floats32, Ints32
-from bfncodec.runtime.jit import compiled
+from bfncodec.networks.products import MOST, Linear, finish_columns, multiply, quantise
+from bfncodec.runtime.arrays import Array, Floats, Floats32, Ints32
+from bfncodec.runtime.jit import compiled, inlined, written
 
 CONDITIONS = len(CODING_ORDER) - 1  # channels that others are conditioned on
 LEAST_LOG, MOST_LOG = (np.float32(end) for end in LOG_SCALE_RANGE)
@@ -28,6 +28,8 @@ LOG_STEPS, STEPS = np.float32(tables.EXP2_STEPS), np.float32(tables.LOG2_E * tab
 SMALL = np.float32(INPUT_SCALE)
 NONE = np.float32(0)
 TOTAL = total(NIBBLE)
+
+take = written("bfncodec.networks.instructions", "take")
 
 
 class Tables(NamedTuple):
@@ -55,7 +57,7 @@ class Trunk(NamedTuple):
 
 
 class Components(NamedTuple):
-    """Mixtures of K logistics, pixels before components: [n, K] each, see `exact.Mixture`."""
+    """Mixtures of K logistics, components before pixels: [K, n] each, see `exact.Mixture`."""
 
     weight: Ints32
     mean: Floats32
@@ -63,30 +65,51 @@ class Components(NamedTuple):
 
 
 class HeadWork(NamedTuple):
-    """Buffers for the heads of the N pixels that the kernel has together."""
+    """Buffers for the heads of the N pixels that the kernel has together, and as many more as fill registers."""
 
     buffer: Array  # left factors of the kernel, [N, C]
     unit: Floats32  # value of one unit of each row, [N]
     hidden: Floats32  # [C]
     sums: Ints32  # [N, the most columns]
-    out: Floats32  # [N, the most columns]
+    out: Floats32  # [the most columns, N]
+    centre: Floats32  # that means are told from, or the largest logits, [N]
+    level: Floats32  # places in a table, [N]
+    scale: Floats32  # what the table of scales has there, [N]
+    power: Ints32  # what other tables have there, [K, N]
+    whole: Floats  # sums of powers, [N]
+    share: Floats  # of the first ones, [N]
+    edge: Ints32  # of the components before in a weight's total, [N]
+    symbol: Ints32  # nibbles, the high ones and the low ones, [2, N]
+    edges: Ints32  # of their intervals: the lower and the upper ones of high nibbles, then of low ones, [4, N]
 
 
 def components_of(count: int, mixtures: int) -> Components:
     """Room for the mixtures of so many pixels."""
-    mean, inverse = (np.empty((count, mixtures), np.float32) for _ in range(2))
-    return Components(np.empty((count, mixtures), np.int32), mean, inverse)
+    mean, inverse = (np.empty((mixtures, count), np.float32) for _ in range(2))
+    return Components(np.empty((mixtures, count), np.int32), mean, inverse)
 
 
 def head_work(heads: Sequence[Head], width: int, kernel: ProductKernel) -> HeadWork:
     """Room for the heads of a network of some width."""
     columns, together = COLUMNS * max(len(head.linear.panels) for head in heads), kernel.together
+    room, mixtures = -(-together // COLUMNS) * COLUMNS, len(heads[0].linear.scale) // 3
+    centre, level, scale = (aligned((room,), np.float32) for _ in range(3))
+    whole, share = (aligned((room,), np.float64) for _ in range(2))
     return HeadWork(
         buffer=kernel.buffer(together, width),
         unit=np.empty(together, np.float32),
         hidden=np.empty(width, np.float32),
         sums=aligned((together, columns), np.int32),
-        out=np.empty((together, columns), np.float32),
+        out=aligned((columns, room), np.float32),
+        centre=centre,
+        level=level,
+        scale=scale,
+        power=aligned((mixtures, room), np.int32),
+        whole=whole,
+        share=share,
+        edge=aligned((room,), np.int32),
+        symbol=aligned((2, room), np.int32),
+        edges=aligned((4, room), np.int32),
     )
 
 
@@ -95,13 +118,13 @@ def head_work(heads: Sequence[Head], width: int, kernel: ProductKernel) -> HeadW
 
 @compiled
 def describe(
-    head: Head, trunk: Floats32, k: int, base: Array, errors: Floats32, work: HeadWork, found: Components
+    head: Head, trunk: Floats32, k: int, base: Array, errors: Floats32, work: HeadWork, found: Components, first: int
 ) -> None:
-    """`Prediction.channel` of the k-th channel. trunk: [n, 3 C]; base: [n]; errors, one line for each slope: [slopes,
-    n]; the mixtures go to `found`.
+    """`Prediction.channel` of the k-th channel. trunk: [n, 3 C]; base: [n]. From the first pixel on: errors, a line for
+    each slope, [slopes or more, …]; the mixtures go to `found`. (Compilers know of these, which are whole, that numbers
+    lie beside each other.)
     """
-    count, width, mixtures = len(trunk), trunk.shape[1] // 3, found.weight.shape[1]
-    hidden, slopes = work.hidden, len(head.linear.scale) - 3 * mixtures
+    count, width, hidden = len(trunk), trunk.shape[1] // 3, work.hidden
     for start in range(0, count, len(work.unit)):
         rows = min(len(work.unit), count - start)
         for n in range(rows):
@@ -109,57 +132,78 @@ def describe(
                 hidden[c] = max(trunk[start + n, k * width + c], NONE)
             work.unit[n] = quantise(hidden, work.buffer[n])
         multiply(work.buffer, head.linear, work.sums, rows)
-        finish_rows(work.sums, work.unit, head.linear, work.out, rows)
+        finish_columns(work.sums, work.unit, head.linear, work.out, rows)
+        slopes = len(head.linear.scale) - 3 * len(found.weight)
+        _components(head.tables, base[start:], slopes, errors, work, found, first + start, rows)
+        _weights(head.tables.exp2, work, found.weight, first + start, rows)
+
+
+@compiled
+def _components(
+    tables: Tables,
+    base: Array,
+    slopes: int,
+    errors: Floats32,
+    work: HeadWork,
+    found: Components,
+    start: int,
+    rows: int,
+) -> None:
+    """`exact.mixture` of some pixels: means and inverse scales of their K components, from what a head gives."""
+    mixtures, out, centre, index = len(found.weight), work.out, work.centre, work.level
+    for n in range(rows):
+        centre[n] = np.float32(base[n])
+    for j in range(slopes):
+        slope, error = out[3 * mixtures + j], errors[j]
         for n in range(rows):
-            at = start + n
-            out = work.out[n]
-            centre = np.float32(base[at])
-            for j in range(slopes):
-                centre += out[3 * mixtures + j] * errors[j, at]
-            _components(out, centre, head.tables, found.mean[at], found.inverse[at])
-            _weights(out[:mixtures], head.tables.exp2, found.weight[at])
-
-
-@compiled
-def _components(out: Floats32, centre: Any, tables: Tables, mean: Floats32, inverse: Floats32) -> None:
-    """`exact.mixture` of one pixel: means and inverse scales of its K components. out: what a head gives."""
-    mixtures = len(mean)
+            centre[n] += slope[n] * error[start + n]
     for m in range(mixtures):
-        value = np.rint((out[mixtures + m] * OFFSET + centre) * FIXED)
-        mean[m] = min(max(value, -FAR_MEAN), FAR_MEAN)
-        level = np.rint((min(out[2 * mixtures + m], MOST_LOG) - LEAST_LOG) * LOG_STEPS)
-        inverse[m] = _entry(tables.inverse, level)
+        offset, log_scale, mean, inverse = out[mixtures + m], out[2 * mixtures + m], found.mean[m], found.inverse[m]
+        for n in range(rows):
+            value = np.rint((offset[n] * OFFSET + centre[n]) * FIXED)
+            mean[start + n] = min(max(value, -FAR_MEAN), FAR_MEAN)
+        for n in range(rows):
+            index[n] = np.rint((min(log_scale[n], MOST_LOG) - LEAST_LOG) * LOG_STEPS)
+        take(tables.inverse, index, work.scale, rows)
+        for n in range(rows):
+            inverse[start + n] = work.scale[n]
 
 
 @compiled
-def _entry(table: Array, index: Any) -> Any:
-    """Return the entry at a whole number that is a float, or at the nearer end of the table."""
-    place: Any = min(max(np.int64(index), 0), len(table) - 1)
-    return table[place]
+def _weights(exp2: Ints32, work: HeadWork, weight: Ints32, start: int, rows: int) -> None:
+    """`exact.mixture_weights` of some pixels, whose logits come first in what a head gives."""
+    most, whole, share, edge, logits = work.centre, work.whole, work.share, work.edge, work.out
+    for n in range(rows):
+        most[n], whole[n], share[n], edge[n] = logits[0, n], 0, 0, 0
+    for m in range(1, len(weight)):
+        for n in range(rows):
+            most[n] = max(most[n], logits[m, n])
+    for m in range(len(weight)):
+        for n in range(rows):
+            work.level[n] = np.rint((most[n] - logits[m, n]) * STEPS)
+        take(exp2, work.level, work.power[m], rows)
+        for n in range(rows):
+            whole[n] += np.float64(work.power[m, n])
+    for m in range(len(weight)):
+        own, power = weight[m], work.power[m]
+        for n in range(rows):
+            share[n] += np.float64(power[n])
+            end = np.int32(share[n] * np.float64(WEIGHT_TOTAL) / whole[n])
+            own[start + n] = end - edge[n]
+            edge[n] = end
 
 
 @compiled
-def _weights(logits: Floats32, exp2: Ints32, weight: Ints32) -> None:
-    """`exact.mixture_weights` of one pixel, [K]."""
-    most, total = most_of(logits), np.int64(0)
-    for m in range(len(logits)):
-        total += _entry(exp2, np.rint((most - logits[m]) * STEPS))
-        weight[m] = 0
-    whole, share, before = np.float64(total), np.int64(0), np.int64(0)
-    for m in range(len(logits)):
-        share += _entry(exp2, np.rint((most - logits[m]) * STEPS))
-        edge = np.int64(np.float64(share) * np.float64(WEIGHT_TOTAL) / whole)
-        weight[m] = edge - before
-        before = edge
+def enter(entering: Floats32, error: Floats32, hidden: Floats32, first: int) -> None:
+    """`Prediction.condition`: hidden += small(error) entering, in the columns of hidden from the first one on.
 
-
-@compiled
-def enter(entering: Floats32, error: Floats32, hidden: Floats32) -> None:
-    """`Prediction.condition`: hidden += small(error) entering. entering: [C']; error: [n]; hidden: [n, C']"""
+    entering: [C']; error: [n]; hidden: [n, C' or more]
+    """
     for n in range(len(error)):
         small = min(max(error[n], -MOST), MOST) / SMALL
+        own = hidden[n]
         for c in range(len(entering)):
-            hidden[n, c] += small * entering[c]
+            own[first + c] += small * entering[c]
 
 
 @compiled
@@ -173,10 +217,40 @@ def difference(value: Array, base: Array, error: Floats32) -> None:
 def below_of(parts: Components, n: int, tables: Tables, value: Any) -> Any:
     """`Mixture.below` of one value for the n-th pixel."""
     half, found = np.float32(len(tables.logistic) // 2), np.int64(0)
-    for m in range(parts.mean.shape[1]):
-        index = np.floor((tables.edges[value] - parts.mean[n, m]) * parts.inverse[n, m]) + half
-        found += np.int64(_entry(tables.logistic, index)) * parts.weight[n, m]
+    for m in range(len(parts.mean)):
+        index = np.floor((tables.edges[value] - parts.mean[m, n]) * parts.inverse[m, n]) + half
+        found += np.int64(_entry(tables.logistic, index)) * parts.weight[m, n]
     return found
+
+
+@inlined
+def _entry(table: Array, index: Any) -> Any:
+    """Return the entry at a whole number that is a float, or at the nearer end of the table."""
+    place: Any = min(max(np.int64(index), 0), len(table) - 1)
+    return table[place]
+
+
+@compiled
+def _below_all(
+    parts: Components, tables: Tables, fine: int, more: int, start: int, rows: int, work: HeadWork, found: Ints32
+) -> None:
+    """`Mixture.below` of a value for each of some pixels from a number on, as many as there is room for at most: that
+    of the high nibble, with the low one if `fine`, and more. found: [N]
+    """
+    half, index, power = np.float32(len(tables.logistic) // 2), work.level, work.power[0]
+    step, over, high, low = np.int32(fine), np.int32(more), work.symbol[0], work.symbol[1]
+    for n in range(rows):
+        found[n] = 0
+    for m in range(len(parts.mean)):
+        mean, inverse, weight = parts.mean[m], parts.inverse[m], parts.weight[m]
+        for n in range(rows):
+            index[n] = np.float32(np.int32(NIBBLE) * high[n] + step * low[n] + over)
+        take(tables.edges, index, work.scale, rows)
+        for n in range(rows):
+            index[n] = np.floor((work.scale[n] - mean[start + n]) * inverse[start + n]) + half
+        take(tables.logistic, index, power, rows)
+        for n in range(rows):
+            found[n] += power[n] * weight[start + n]
 
 
 @compiled
@@ -204,22 +278,39 @@ def fine(c: Any, width: Any, step: Any) -> Any:
 
 @compiled
 def intervals(
-    parts: Components, tables: Tables, value: Array, symbol: Ints32, below: Ints32, frequency: Ints32
+    parts: Components, tables: Tables, value: Array, work: HeadWork, symbol: Ints32, below: Ints32, frequency: Ints32
 ) -> None:
     """`cdf.nibble_intervals`: of high nibbles, then of low ones. value: [n]; symbol, below, frequency: the first two
     lines are filled, [2 or more, n or more].
     """
-    for n in range(len(value)):
-        v = np.int64(value[n])
-        high, low = v // NIBBLE, v % NIBBLE
-        start = high * NIBBLE
-        first, end = below_of(parts, n, tables, start), below_of(parts, n, tables, start + NIBBLE)
-        symbol[0, n], below[0, n] = high, coarse(first)
-        frequency[0, n] = coarse(end) - coarse(first)
-        before = fine(below_of(parts, n, tables, v) - first, end - first, low)
-        above = fine(below_of(parts, n, tables, v + 1) - first, end - first, low + 1)
-        symbol[1, n], below[1, n] = low, before
-        frequency[1, n] = above - before
+    for start in range(0, len(value), len(work.unit)):
+        rows = min(len(work.unit), len(value) - start)
+        _find_edges(parts, tables, value[start:], start, rows, work)
+        first, end, before, above = work.edges
+        for n in range(rows):
+            at = start + n
+            for i in range(2):
+                symbol[i, at] = work.symbol[i, n]
+            below[0, at], frequency[0, at] = first[n], end[n] - first[n]
+            below[1, at], frequency[1, at] = before[n], above[n] - before[n]
+
+
+@compiled
+def _find_edges(parts: Components, tables: Tables, value: Array, start: int, rows: int, work: HeadWork) -> None:
+    """Find the nibbles of some pixels from a number on, and the edges of their intervals."""
+    high, low = work.symbol
+    first, end, before, above = work.edges
+    for n in range(rows):
+        v = np.int32(value[n])
+        high[n], low[n] = v // NIBBLE, v % NIBBLE
+    for edge in range(len(work.edges)):
+        more = edge % 2 if edge > 1 else NIBBLE * edge
+        _below_all(parts, tables, edge // 2, more, start, rows, work, work.edges[edge])
+    for n in range(rows):
+        width = end[n] - first[n]
+        before[n] = fine(before[n] - first[n], width, low[n])
+        above[n] = fine(above[n] - first[n], width, low[n] + 1)
+        first[n], end[n] = coarse(first[n]), coarse(end[n])
 
 
 @compiled

@@ -191,8 +191,7 @@ class Front:
         column = line - Wavefront.lag(1, 0) * row
         right = width - 1 - column
         flags = (np.stack([row, column, right], 1)[:, :, None] < _NEAR).reshape(-1, 3 * REACH)
-        top = lines * self.rows % self.cells + self.top
-        cell = own(top) + row
+        cell = own(lines * self.rows % self.cells + self.top) + row
         return StepPixels(
             counts,
             line,
@@ -201,9 +200,15 @@ class Front:
             flags=flags.astype(np.int8) * np.int8(LARGEST),
             value_cell=own(lines * self.rows % self.value_cells + self.top) + row,
             cell=cell,
-            beside=((top + above)[..., None] - np.arange(1, (self.reach + 1) // 2 + 1)).reshape(len(lines), -1),
+            beside=self.beside(lines, above),
             near=tuple(self._around(cell[:, None] + taps) for taps in self.taps),
         )
+
+    def beside(self, lines: Ints, above: Ints) -> Ints:
+        """Return `StepPixels.beside` of some lines, [lines, 1]. above: `Lines.first` of them, [lines, images]"""
+        first = lines * self.rows % self.cells + self.top + above
+        found: Ints = (first[..., None] - np.arange(1, (self.reach + 1) // 2 + 1)).reshape(len(lines), -1)
+        return found
 
     def _around(self, cell: Ints) -> Ints:
         """Return cells, of which those before the first are counted from the last: what % takes longer for."""
@@ -220,8 +225,10 @@ class Front:
 class RevealedPixels:
     """The values of some images that are revealed so far, in cells.
 
-    sizes, block, single, dilations, keep, parts: see `Front`.
+    sizes, block, single, dilations, keep, parts: see `Front`, of which `kind` is the class.
     """
+
+    kind: type[Front] = Front
 
     def __init__(
         self,
@@ -232,7 +239,7 @@ class RevealedPixels:
         keep: bool = False,
         parts: Sequence[tuple[int, int]] = (),
     ) -> None:
-        self.single, self.front = single, Front(sizes, block, single, dilations, keep, parts)
+        self.single, self.front = single, self.kind(sizes, block, single, dilations, keep, parts)
         self.values = np.full((self.front.value_cells, WORD), OUTSIDE, np.uint8).view(np.int32)[:, 0]
         self.inputs = self.front.distances(INPUT_TAPS)[:, None]
 

@@ -17,13 +17,14 @@ from bfncodec.networks.convnet.front import WORD, StepPixels
 from bfncodec.networks.kernels import COLUMNS, ProductKernel, aligned, aligned_copy, copy_row, store
 from bfncodec.networks.products import Linear, add_norm, finish_norm, finish_rows, linear_of, multiply, rectify_norm
 from bfncodec.networks.stored import LARGEST, LinearWeights
-from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
-from bfncodec.runtime.jit import compiled, inlined
+from bfncodec.runtime.arrays import Array, Floats32, Ints, Ints32
+from bfncodec.runtime.jit import compiled, inlined, written
 
 TAPS = len(INPUT_TAPS)
 FLAGS = 3 * REACH
 MOST = np.int32(LARGEST)
 WEST, NORTH, NORTH_EAST, NORTH_WEST = NEAREST
+_differences = written("bfncodec.networks.instructions", "differences")
 
 
 class PackedBlocks(NamedTuple):
@@ -60,22 +61,19 @@ class Positions(NamedTuple):
     value_cell: Ints  # [n]
     cell: Ints  # [n]
     beside: Ints  # [m]
-    near: Ints  # [dilations, n, 5]
+    taps: Ints  # distances from a pixel's cell to those that convolutions read, [dilations, 5]
     flags: Array  # int8 [n, FLAGS]
 
     @classmethod
-    def of(cls, pixels: StepPixels) -> Positions:
+    def of(cls, pixels: StepPixels, taps: Ints) -> Positions:
         """Return those of some steps."""
-        beside = pixels.beside.reshape(-1)
-        return cls(pixels.value_cell, pixels.cell, beside, np.stack(pixels.near), pixels.flags)
+        return cls(pixels.value_cell, pixels.cell, pixels.beside.reshape(-1), taps, pixels.flags)
 
 
 class Workspace(NamedTuple):
     """Buffers for the N pixels that the kernel has together; those without a dtype hold left factors of the kernel."""
 
-    words: Ints32  # values of one pixel's neighbours
-    near: Bytes  # the same as bytes, as many as fill whole registers
-    wide: Ints32  # the simple prediction of a pixel, over and over [COLUMNS]
+    words: Ints32  # values of the pixels' neighbours, [N, as many as fill whole registers]
     h: Floats32  # residual stream, [N, C]
     inputs: Array  # [N, F']
     taps: Array  # [N, 5 C]
@@ -99,11 +97,8 @@ def workspace(weights: Weights, width: int, kernel: ProductKernel) -> Workspace:
     sizes = [layer.panels.size // layer.start.size for layer in layers]
     inputs, taps, hidden, features = (kernel.buffer(together, size) for size in sizes)
     columns = max(layer.start.shape[-1] for layer in layers)
-    near = np.zeros(-(-TAPS * WORD // COLUMNS) * COLUMNS, np.uint8)
     return Workspace(
-        words=near.view(np.int32),
-        near=near,
-        wide=np.zeros(COLUMNS, np.int32),
+        words=aligned((together, -(-TAPS * WORD // COLUMNS) * COLUMNS // WORD), np.int32),
         h=np.zeros((together, width), np.float32),
         inputs=inputs,
         taps=taps,
@@ -142,8 +137,7 @@ def pass_through(
     multiply(work.inputs, weights.input, work.sums, rows)
     finish_norm(work.sums, work.one, weights.input, work.h, work.features, work.unit, rows)
     for i in range(len(cells.features)):
-        near = pixels.near[weights.kinds[i]]
-        _block(weights, i, cells.features[i], pixels.cell[start:], near[start:], rows, work)
+        _block(weights, i, cells.features[i], pixels.cell[start:], pixels.taps[weights.kinds[i]], rows, work)
     multiply(work.features, weights.trunk, work.sums, rows)
     finish_rows(work.sums, work.one, weights.trunk, out.hidden, rows)
 
@@ -151,44 +145,36 @@ def pass_through(
 @compiled
 def _features(cells: Cells, value_cell: Ints, flags: Array, work: Workspace, bases: Array, rows: int) -> None:
     """`RevealedPixels.features` of the first pixels: to rows of left factors and of bases, int16 [n, WORD]."""
-    distances, count, near, wide = cells.distances, len(cells.words), work.near, work.wide
-    for n in range(rows):
-        x, base = work.inputs[n], bases[n]
+    distances, count = cells.distances, len(cells.words)
+    for n in range(rows):  # of all before any is read, as reading what was just written in parts takes long
         for t in range(TAPS):
-            work.words[t] = cells.words[_around(value_cell[n] + distances[t], count)]
-        for c in range(WORD):
-            west, north = np.int64(near[WEST * WORD + c]), np.int64(near[NORTH * WORD + c])
-            east, corner = np.int64(near[NORTH_EAST * WORD + c]), np.int64(near[NORTH_WEST * WORD + c])
-            base[c] = min(max((2 * (west + north) + east - corner + 2) >> 2, 0), 255)
-        for c in range(COLUMNS):
-            wide[c] = base[c % WORD]
-        for start in range(0, len(near), COLUMNS):  # a register at a time
-            for c in range(COLUMNS):
-                store(min(max(np.int32(near[start + c]) - wide[c], -MOST), MOST), x, start + c)
-        for c in range(WORD):
-            store(base[c] - 128, x, TAPS * WORD + c)
+            work.words[n, t] = cells.words[_around(value_cell[n] + distances[t], count)]
+    for n in range(rows):
+        x = work.inputs[n]
+        _differences(work.words, n, WEST, NORTH, NORTH_EAST, NORTH_WEST, TAPS, work.inputs, bases)
         for i in range(FLAGS):
             store(flags[n, i], x, (TAPS + 1) * WORD + i)
 
 
 @inlined
 def _around(cell: Any, count: Any) -> Any:
-    """Return cell % count: few are not below it, and divisions take long."""
-    return cell if 0 <= cell < count else cell % count
+    """Return cell % count for what is less than `count` beside the cells, as divisions take long."""
+    cell = cell + count if cell < 0 else cell
+    return cell - count if cell >= count else cell
 
 
 @compiled
-def _block(weights: Weights, i: int, features: Array, cell: Ints, near: Ints, rows: int, work: Workspace) -> None:
+def _block(weights: Weights, i: int, features: Array, cell: Ints, taps: Ints, rows: int, work: Workspace) -> None:
     """The i-th block: h of some pixels becomes h + out(relu(conv(features))), and its features those of the new h.
 
-    features: the block's cells, int8 [cells, C]; cell, near: those of the pixels, [rows …] and [rows …, 5].
+    features: the block's cells, int8 [cells, C]; cell: those of the pixels, [rows …]; taps: distances to others, [5].
     """
     width, conv, last = features.shape[1], _layer(weights.convs, i), _layer(weights.outs, i)
     for n in range(rows):
         copy_row(work.features, n, features, cell[n], 0, width)
     for n in range(rows):
-        for t in range(near.shape[1]):
-            copy_row(features, near[n, t], work.taps, n, t * width, width)
+        for t in range(len(taps)):
+            copy_row(features, _around(cell[n] + taps[t], len(features)), work.taps, n, t * width, width)
     multiply(work.taps, conv, work.sums, rows)
     rectify_norm(work.sums, work.one, conv, work.y, work.hidden, work.unit, rows)
     multiply(work.hidden, last, work.sums, rows)

@@ -2,12 +2,13 @@
 
 All values are those of `CompiledPrediction.channel`, `high` and `low` of its mixture, `RangeDecoder.decode_rows`,
 `condition` and `RevealedPixels.reveal`, called by turns. A nibble is found among the edges of its distribution by
-bisection, so that four of sixteen are computed.
+bisection, so that four of sixteen are computed. A thread waits for most of what that takes, so codes of many images are
+read side by side, sixteen in the lanes of a register.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,11 +44,18 @@ from bfncodec.networks.convnet.sharing import (
     take,
     wait,
 )
-from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints
-from bfncodec.runtime.jit import compiled
+from bfncodec.networks.kernels import COLUMNS, aligned
+from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
+from bfncodec.runtime.jit import compiled, written
 
 U24, U32 = np.uint64(PRECISION), np.uint64(32)
 NIBBLE_BITS = 4
+# Images that are read side by side: the fewest for which that is faster, the most, and the most pixels of a line of
+# each, which stay in the caches.
+FEW, MOST_LANES, MOST_PIXELS = 6, 64, 256
+
+read_high = written("bfncodec.networks.instructions", "read_high")
+read_low = written("bfncodec.networks.instructions", "read_low")
 
 
 class Line(NamedTuple):
@@ -58,6 +66,18 @@ class Line(NamedTuple):
     found: Components  # of the channel that is read
     below: Ints  # the distribution at the edges of the high nibbles that were read, [2, n]
     values: Bytes  # [n, C]
+
+
+class Lanes(NamedTuple):
+    """Room for a channel of a line of L images that are read side by side, at most S pixels of each."""
+
+    state: Array  # lower and width of the interval, and the point in it, of each code, uint64 [3, L]
+    counts: Ints32  # pixels of each image, [L]
+    weight: Ints32  # `Components` of the pixels, [S, K, L]
+    mean: Floats32
+    inverse: Floats32
+    symbol: Ints32  # what was read, [S, L]
+    below: Ints32  # the distribution at the edges of the high nibbles that were read, [2, S, L]
 
 
 class Lines(NamedTuple):
@@ -71,11 +91,11 @@ class Lines(NamedTuple):
     pixels: Positions
 
     @classmethod
-    def of(cls, pixels: StepPixels) -> Lines:
-        """Return the pixels of some steps line by line."""
+    def of(cls, pixels: StepPixels, positions: Positions) -> Lines:
+        """Return the pixels of some steps line by line. positions: of the same"""
         edges = np.append(0, pixels.counts.sum(1).cumsum())
         counts = np.ascontiguousarray(pixels.counts)  # of small and of large pictures: they have the same kernel
-        return cls(edges, counts, pixels.place, pixels.ends, pixels.beside, Positions.of(pixels))
+        return cls(edges, counts, pixels.place, pixels.ends, pixels.beside, positions)
 
 
 class Reading(NamedTuple):
@@ -88,6 +108,7 @@ class Reading(NamedTuple):
     rows: int  # cells of a line
     order: Ints  # the channel that is coded k-th, [C]
     line: Line
+    lanes: Lanes
     work: Workspace
     room: HeadWork
 
@@ -98,6 +119,15 @@ def line_of(count: int, width: int, mixtures: int, channels: int) -> Line:
     errors = np.zeros((CONDITIONS, count), np.float32)
     below = np.zeros((2, count), np.int64)
     return Line(trunk, errors, components_of(count, mixtures), below, np.zeros((count, channels), np.uint8))
+
+
+def lanes_of(images: int, most: int, mixtures: int) -> Lanes:
+    """Return room for images of which a line has so many pixels at most; none where side by side is no faster."""
+    count = min(-(-images // COLUMNS) * COLUMNS, MOST_LANES) if images >= FEW and most <= MOST_PIXELS else 0
+    weight, symbol = aligned((most, mixtures, count), np.int32), aligned((most, count), np.int32)
+    mean, inverse = (aligned(weight.shape, np.float32) for _ in range(2))
+    state, below = aligned((3, count), np.uint64), aligned((2, *symbol.shape), np.int32)
+    return Lanes(state, np.zeros(count, np.int32), weight, mean, inverse, symbol, below)
 
 
 @compiled
@@ -124,7 +154,7 @@ def read_lines(reading: Reading, lines: Lines, codes: Codes, values: Bytes, boar
                 publish(board, -(-count // each))
             elif fine:
                 own = line.values[:, order[k - 1]]
-                fine = _read_channel(line, heads[k - 1].tables, codes, lines.counts[t], own, each, board, more)
+                fine = _read_channel(reading, heads[k - 1].tables, codes, lines.counts[t], own, each, board, more)
             if more and fine:
                 _take_part(reading, lines, board, False)
         if not fine:
@@ -156,41 +186,106 @@ def _take_part(reading: Reading, lines: Lines, board: Ints, helps: bool) -> None
 def _predict(reading: Reading, pixels: Positions, first: int, start: int, rows: int, k: int) -> None:
     """Find what the k-th channel is like of some pixels, from `start` on in a line that begins at `first`."""
     line, heads, end = reading.line, reading.heads, start + rows
-    trunk, errors = Trunk(line.trunk.base[start:end], line.trunk.hidden[start:end]), line.errors[:, start:end]
+    trunk = Trunk(line.trunk.base[start:end], line.trunk.hidden[start:end])
     width = trunk.hidden.shape[1] // len(heads)
     if k == 0:
         pass_through(reading.weights, reading.cells, pixels, first + start, reading.work, trunk, rows)
     else:
-        before = reading.order[k - 1]
-        difference(line.values[start:end, before], trunk.base[:, before], errors[k - 1])
-        enter(heads[k - 1].entering, errors[k - 1], trunk.hidden[:, k * width :])
-    found = Components(line.found.weight[start:end], line.found.mean[start:end], line.found.inverse[start:end])
-    describe(heads[k], trunk.hidden, k, trunk.base[:, reading.order[k]], errors[:k], reading.room, found)
+        before, error = reading.order[k - 1], line.errors[k - 1, start:end]
+        difference(line.values[start:end, before], trunk.base[:, before], error)
+        enter(heads[k - 1].entering, error, trunk.hidden, k * width)
+    base = trunk.base[:, reading.order[k]]
+    describe(heads[k], trunk.hidden, k, base, line.errors, reading.room, line.found, start)
 
 
 @compiled
 def _read_channel(
-    line: Line, tables: Tables, codes: Codes, counts: Ints, values: Bytes, each: int, board: Ints, more: bool
+    reading: Reading, tables: Tables, codes: Codes, counts: Ints, values: Bytes, each: int, board: Ints, more: bool
 ) -> bool:
-    """Read a channel of a line, image after image: first the high nibbles, then the low ones, with which parts of so
-    many pixels are known, and published if there are more channels.
+    """Read a channel of a line, image after image or many side by side: of each first the high nibbles, then the low
+    ones, with which parts of so many pixels are known, and published if there are more channels.
     """
-    end, whole = np.int64(0), np.int64(0)
-    for i in range(len(counts)):
-        whole += counts[i]
-    for i in range(len(counts)):
-        start = end
-        end = start + counts[i]
-        if not _read(line, tables, codes, i, NIBBLE, values, start, end):
+    line, lanes, images = reading.line, reading.lanes, len(counts)
+    end, whole, i = np.int64(0), np.int64(0), np.int64(0)
+    for k in range(images):
+        whole += counts[k]
+    while i < images:
+        start, many = end, np.int64(1)
+        if len(lanes.counts) > 0:
+            many = min(np.int64(len(lanes.counts)), images - i)
+            if not _read_side_by_side(line.found, lanes, tables, codes, i, counts[i : i + many], values[start:], start):
+                return False
+        for k in range(i, i + many):
+            end += counts[k]
+        if len(lanes.counts) == 0 and not _read(line, tables, codes, i, NIBBLE, values, start, end):
             return False
         while start < end:
             stop = min(end, (start // each + 1) * each)
-            if not _read(line, tables, codes, i, 1, values, start, stop):
+            if len(lanes.counts) == 0 and not _read(line, tables, codes, i, 1, values, start, stop):
                 return False
             if more and (stop % each == 0 or stop == whole):
                 publish(board, 1)
             start = stop
+        i += many
     return True
+
+
+@compiled
+def _read_side_by_side(
+    parts: Components, lanes: Lanes, tables: Tables, codes: Codes, i: int, counts: Ints, values: Bytes, start: int
+) -> bool:
+    """Read a channel of a line of some images, from the i-th on, one pixel of each at a time, to `values`. Returns
+    whether an encoder may have written it. start: the first pixel of the first one in the line.
+    """
+    most = _begin_lanes(parts, lanes, codes, i, counts, start)
+    for step in range(2):
+        for s in range(most):
+            for j in range(0, len(counts), COLUMNS):
+                told = read_high(lanes, s, j, tables.logistic) if step == 0 else read_low(lanes, s, j, tables.logistic)
+                if told >> COLUMNS:
+                    return False
+                if told:
+                    _refill(lanes, codes, i, j, told)
+    n = np.int64(0)
+    for j in range(len(counts)):
+        for s in range(counts[j]):
+            values[n] = lanes.symbol[s, j]
+            n += 1
+        for k in range(len(lanes.state)):
+            codes.state[i + j, k] = lanes.state[k, j]
+    return True
+
+
+@compiled
+def _begin_lanes(parts: Components, lanes: Lanes, codes: Codes, i: int, counts: Ints, start: int) -> Any:
+    """Fill lanes with what pixels are read with. Returns the most pixels of an image."""
+    n, most = start, np.int64(0)
+    for j in range(len(lanes.counts)):
+        used = j < len(counts)
+        lanes.counts[j] = counts[j] if used else 0
+        for k in range(len(lanes.state)):
+            lanes.state[k, j] = codes.state[i + j, k] if used else np.uint64(k % 2)
+        for s in range(lanes.counts[j]):
+            for m in range(len(parts.mean)):
+                lanes.weight[s, m, j] = parts.weight[m, n]
+                lanes.mean[s, m, j], lanes.inverse[s, m, j] = parts.mean[m, n], parts.inverse[m, n]
+            n += 1
+        most = max(most, np.int64(lanes.counts[j]))
+    return most
+
+
+@compiled
+def _refill(lanes: Lanes, codes: Codes, i: int, first: int, which: int) -> None:
+    """Take a word more of each code whose interval has become narrow, as bits say of lanes from `first` on."""
+    for k in range(COLUMNS):
+        if which >> k & 1:
+            j = first + k
+            at = np.int64(codes.state[i + j, 3])
+            word = np.uint64(codes.words[at] if at < codes.ends[i + j] else 0)
+            lanes.state[0, j] <<= U32
+            lanes.state[1, j] <<= U32
+            lanes.state[2, j] = (lanes.state[2, j] << U32) | word
+            codes.state[i + j, 3] = np.uint64(at + 1)
 
 
 @compiled

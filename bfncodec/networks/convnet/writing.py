@@ -59,10 +59,8 @@ def _channel(writing: Writing, k: int, c: int, values: Bytes, more: bool, found:
     """Find the intervals of the k-th channel, which is c, of some pixels; condition those after it if any."""
     rows, heads, errors = len(values), writing.heads, writing.errors
     base, hidden = writing.trunk.base[:rows, c], writing.trunk.hidden[:rows]
-    weight, mean, inverse = writing.parts
-    parts = Components(weight[:rows], mean[:rows], inverse[:rows])
-    describe(heads[k], hidden, k, base, errors[:k], writing.room, parts)
-    intervals(parts, heads[k].tables, values, found[0], found[1], found[2])
+    describe(heads[k], hidden, k, base, errors, writing.room, writing.parts, 0)
+    intervals(writing.parts, heads[k].tables, values, writing.room, found[0], found[1], found[2])
     if more:
         difference(values, base, errors[k])
-        enter(heads[k].entering, errors[k, :rows], hidden[:, (k + 1) * (hidden.shape[1] // len(heads)) :])
+        enter(heads[k].entering, errors[k, :rows], hidden, (k + 1) * (hidden.shape[1] // len(heads)))
