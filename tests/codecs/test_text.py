@@ -268,11 +268,14 @@ def test_spans_leave_time_for_what_lies_beside(count: int, threads: int, beside:
 
 
 @settings(max_examples=50)
-@given(size=st.integers(0, 20 * WINDOW) | st.integers(0, 30_000) | st.integers(MOST * FAR * WINDOW - 9, 1 << 24))
-@example(size=LEAST_MIXED - 1)
-@example(size=LEAST_MIXED)
-def test_lanes_cover_the_text(mixed_codec: TextCodec, size: int) -> None:
-    found = [batch.parts for batch in mixed_codec._batches([0, size])]
+@given(
+    size=st.integers(0, 20 * WINDOW) | st.integers(0, 30_000) | st.integers(MOST * FAR * WINDOW - 9, 1 << 24),
+    machine=st.booleans(),
+)
+@example(size=LEAST_MIXED - 1, machine=False)
+@example(size=LEAST_MIXED, machine=True)
+def test_lanes_cover_the_text(mixed_codec: TextCodec, size: int, machine: bool) -> None:
+    found = [batch.parts for batch in mixed_codec._batches([0, size], [False, machine])]
     assert len(found) == (size > 0)
     for (part,) in found:
         edges, lengths = part.schedule.edges, np.diff(part.schedule.edges)
@@ -281,7 +284,7 @@ def test_lanes_cover_the_text(mixed_codec: TextCodec, size: int) -> None:
         assert lengths.max() <= FAR * WINDOW  # positions reach that far
         assert len(lengths) == max(min(-(-size // LENGTH), MOST), -(-size // (FAR * WINDOW)))
         assert lengths.max() <= LENGTH or len(lengths) >= MOST
-        assert (part.item, part.mixed) == (1, size >= LEAST_MIXED)
+        assert (part.item, part.mixed, part.machine) == (1, size >= LEAST_MIXED, machine)
 
 
 def test_a_symbol_attends_to_its_context_only(text_codec: TextCodec) -> None:
