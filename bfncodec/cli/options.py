@@ -143,8 +143,8 @@ levels = together(
         show_default=True,
         metavar="N, -1 … -9",
         help=(
-            "From 1, fast, to 9, small. With two processors that have AMX, text takes about 170 KB/s to compress and "
-            "100 to decompress with -1, 60 and 28 with -5, 10 and 4 with -9; photos 3,800 and 2,100, 1,800 and 1,500, "
+            "From 1, fast, to 9, small. With two processors that have AMX, text takes about 140 KB/s to compress and "
+            "110 to decompress with -1, 70 and 39 with -5, 10 and 5 with -9; photos 4,200 and 2,700, 2,600 and 1,800, "
             "150 and 450."
         ),
     ),
