@@ -73,7 +73,7 @@ class _Part(JITCodeLibrary):
 
 
 class _Nowhere:
-    """Where a part would have what it needs of Python, which kernels need nothing of."""
+    """Stand for where a part would have what it needs of Python, which kernels need nothing of."""
 
     def set_env(self, name: str, environment: Any) -> None:
         """Leave it out."""

@@ -21,7 +21,7 @@ NEAR, NONE = np.int8(LARGEST), np.int8(0)
 
 
 class Fields(NamedTuple):
-    """What places are told from: numbers of a `Front`, and of each image."""
+    """Numbers that places are told from: those of a `Front`, and of each image."""
 
     rows: int
     value_cells: int

@@ -27,7 +27,7 @@ WORD, WORDS, COLUMN, LINE, KEY, LINE_NUMBER, ABOVE, BESIDE, AGREEING, BEFORE, BE
 
 
 def read(*texts: bytes) -> tuple[NDArray[np.uint64], NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
-    """Where some texts, each a stream, end: marks, lines, columns, their last three bytes."""
+    """Return where some texts, each a stream, end: marks, lines, columns, their last three bytes."""
     marks, lines = np.zeros((len(texts), MARKS), np.uint64), np.zeros((len(texts), 2, WIDTH), np.uint8)
     column, history = np.zeros(len(texts), np.int64), np.full((len(texts), 3), 256)
     for stream, text in enumerate(texts):
