@@ -295,7 +295,7 @@ def test_pipes_are_written_to(folder: Path, pipe: Path) -> None:
     for name in ("pipe", "link"):
         reader = subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE)
         run("compress", "-m", "none", "-f", "-o", name, "d1/x")
-        assert bfncodec.decompress(reader.communicate(timeout=20)[0]) == TEXT
+        assert bfncodec.decompress(reader.communicate(timeout=120)[0]) == TEXT
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     assert (folder / "link").is_symlink()
 
