@@ -88,7 +88,8 @@ def follower(blob: Source, header: Header) -> int | None:
 def is_long_joinable(window: bytes) -> bool:
     """Return whether a long compact file begins here that may stand beside others. window: its first bytes."""
     try:
-        return read_start(window) >> 5 == LONG and _joinable_head(lambda count: window[:count]) is not None
+        flags = read_start(window)
+        return flags >> 5 == LONG and _joinable_head(lambda count: window[:count], flags) is not None
     except FormatError:
         return False
 
@@ -128,9 +129,10 @@ class Ends:
     def first(self, peek: Peek) -> int | None:
         """Return the end of the file that begins here; None if that is the end of all, or cannot be told."""
         try:
-            if read_start(peek(CODED_CHECK)) >> 5 == SEGMENTED:
+            flags = read_start(peek(CODED_CHECK))
+            if flags >> 5 == SEGMENTED:
                 return segmented_end(peek(_ALL), self._limits)
-            head = _joinable_head(peek)
+            head = _joinable_head(peek, flags)
         except FormatError:
             return None
         if head is None:
@@ -153,12 +155,13 @@ class Ends:
 
         Raises FormatErrors where it does not, or is newer.
         """
-        layout = read_start(peek(CODED_CHECK)) >> 5
+        flags = read_start(peek(CODED_CHECK))
+        layout = flags >> 5
         if layout == SEGMENTED:
             found = peek(self._heads)
             read_head_of(Reader(found, CODED_CHECK), found[2:3][0], self._limits)
             return True
-        head = _joinable_head(peek)
+        head = _joinable_head(peek, flags)
         if head is None or not self._vain[layout]:
             return False
         found_end = next(_sound_ends(peek, head), None) is not None
@@ -166,15 +169,14 @@ class Ends:
         return found_end
 
 
-def _joinable_head(peek: Peek) -> _Start | None:
-    """Return the start of a compact file, None for one that may not stand beside others.
+def _joinable_head(peek: Peek, flags: int) -> _Start | None:
+    """Return the start of a compact file of these flags, None for one that may not stand beside others.
 
     Values of extras are not looked at: a file ends where it ends, whether it can be read here or not.
     """
-    found = peek(LONGEST_COMPACT + _LONGEST_HEAD)
-    reader, flags = Reader(found, CODED_CHECK), read_start(found)
     if flags >> 3 & 3 not in (Kind.BYTES, Kind.STR):
         return None
+    reader = Reader(peek(LONGEST_COMPACT + _LONGEST_HEAD), CODED_CHECK)
     coded, _, blocks = reader.uint16("a checksum"), reader.uint16("a checksum"), read_blocks(reader, flags)
     if Method(flags >> 1 & 3) is Method.MODEL:
         reader.take(MODEL_BYTES, "model identity")

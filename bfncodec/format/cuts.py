@@ -79,8 +79,8 @@ class Grid:
     @cached_property
     def extents(self) -> tuple[Extent, ...]:
         """Extents of all segments: the tiles row by row."""
-        rows = Pieces.equal(self.height, self.rows).edges
-        columns = Pieces.equal(self.width, self.columns).edges
+        rows = [self.height * row // self.rows for row in range(self.rows + 1)]
+        columns = [self.width * column // self.columns for column in range(self.columns + 1)]
         return tuple(product(pairwise(rows), pairwise(columns)))
 
 

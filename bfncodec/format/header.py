@@ -29,6 +29,7 @@ _LONG_TYPE = 15  # stands there if another byte names the type
 _IDENTICAL = 0x80  # in the byte of origin and mode: the file comes back byte for byte
 _OPTIMIZED = Extra(Tag.DEFLATED, b"\x99")  # of a PNG file with 8 bits a sample or fewer that byte says it: origin 7
 _SHORT_CHECK, _LONG_CHECK = 1, 4  # bytes of the checksum of files that is kept: the lowest, or all
+_PICTURES = {origin << 4 | mode: (origin, mode) for origin in Origin for mode in origin.modes}  # by their byte
 
 
 @dataclass(frozen=True)
@@ -294,9 +295,9 @@ def read_origin_and_mode(reader: Reader) -> tuple[Origin, Mode]:
 
 
 def _origin_and_mode(byte: int) -> tuple[Origin, Mode]:
+    if (found := _PICTURES.get(byte)) is not None:
+        return found
     if byte >> 4 > max(Origin) or byte & 15 > max(Mode):
         raise NewerVersionError(f"picture format and mode {byte:#04x} are not known here: update bfncodec")
     origin, mode = Origin(byte >> 4), Mode(byte & 15)
-    if mode not in origin.modes:
-        raise NewerVersionError(f"picture format {origin.name} of mode {mode.pil} is not known here: update bfncodec")
-    return origin, mode
+    raise NewerVersionError(f"picture format {origin.name} of mode {mode.pil} is not known here: update bfncodec")

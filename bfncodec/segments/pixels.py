@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from bfncodec.codecs.protocol import Codec
 from bfncodec.errors import InputError
-from bfncodec.format.cuts import Grid
 from bfncodec.format.frame import Coded
 from bfncodec.format.kinds import Method, Mode
 from bfncodec.format.limits import least_payload
@@ -55,11 +54,14 @@ def encode_pixels(
 
     Raises InputError for a model that was named and codes no pictures of this mode.
     """
-    codec, asked = _image_codec(pixels, mode, choice, policy)
+    cut = grid(pixels, policy.model_tile, policy.model_tile)
+    tiles = [crop(pixels, extent) for extent in cut.extents]
+    codec, asked = _image_codec(pixels, tiles, mode, choice, policy)
     if codec is None:
         progress(pixels.size)
         return _plain_plan(pixels, mode, choice, policy)
-    plan, looks = _model_plan(pixels, mode, codec, asked, choice, progress, policy)
+    coded, looks = _by_model_or_not(tiles, mode, codec, asked, choice, progress, policy.model_credit)
+    plan = Plan(cut, coded)
     lost = plan.modelled < len(plan.coded)
     promised = choice.level >= SLOW_LEVEL and not mode.is_wide
     # else compared already, or next to hopeless
@@ -72,10 +74,11 @@ def encode_pixels(
 # ---- whether to ask a model -------------------------------------------------------------------
 
 
-def _image_codec(pixels: Pixels, mode: Mode, choice: Choice, policy: Policy) -> tuple[Codec[Any] | None, list[bool]]:
+def _image_codec(
+    pixels: Pixels, tiles: Sequence[Pixels], mode: Mode, choice: Choice, policy: Policy
+) -> tuple[Codec[Any] | None, list[bool]]:
     """Return the codec for a picture, None if none is to code it, and for each tile whether the codec is to code it."""
     served = serves((1, 3), mode)
-    tiles = [crop(pixels, extent) for extent in _model_grid(pixels, policy).extents]
     asked = _compared(lambda tile: served and _tile_may_pay(tile, mode, policy.model_credit), tiles)
     codec = choice.find() if choice.forced or any(asked) else None
     if codec is not None and choice.forced and not serves(codec.capabilities.channels, mode):
@@ -140,25 +143,19 @@ def _ideal_bits(pieces: Sequence[Pixels], mode: Mode, codec: Codec[Any]) -> floa
 # ---- by a model -------------------------------------------------------------------------------
 
 
-def _model_grid(pixels: Pixels, policy: Policy) -> Grid:
-    return grid(pixels, policy.model_tile, policy.model_tile)
-
-
-def _model_plan(
-    pixels: Pixels,
+def _by_model_or_not(
+    tiles: Sequence[Pixels],
     mode: Mode,
     codec: Codec[Any],
     asked: Sequence[bool],
     choice: Choice,
     progress: Progress,
-    policy: Policy,
-) -> tuple[Plan, int]:
+    credit: int,
+) -> tuple[tuple[Coded, ...], int]:
     """Return tiles, each by the model or, if that is smaller or the model is not asked, without.
 
     And the bytes that all tiles together take at a quick look, as far as the model was asked.
     """
-    cut = _model_grid(pixels, policy)
-    tiles = [crop(pixels, extent) for extent in cut.extents]
     search = choice.search if len(tiles) == 1 else choice.tile_search
     others = [tile for tile, ask in zip(tiles, asked, strict=True) if not ask]
     plain = _compared(lambda tile: _plain_tile(tile, None, mode, search), others)
@@ -167,10 +164,9 @@ def _model_plan(
     coded: list[tuple[Coded, int]] = []
     for batch in batches(list(compress(tiles, asked)), _pixels_of, codec.capabilities.batch):
         made = _by_model(batch, mode, codec, thorough, progress)
-        coded += _compared(partial(_smaller_tile, mode, codec.info.id, search, policy.model_credit), batch, made)
+        coded += _compared(partial(_smaller_tile, mode, codec.info.id, search, credit), batch, made)
     by_model, without = (part for part, _ in coded), iter(plain)
-    plan = Plan(cut, tuple(next(by_model if ask else without) for ask in asked))
-    return plan, sum(look for _, look in coded)
+    return tuple(next(by_model if ask else without) for ask in asked), sum(look for _, look in coded)
 
 
 def _compared(compare: Callable[..., Result], *parts: Sequence[Any]) -> list[Result]:

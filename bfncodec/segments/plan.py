@@ -138,11 +138,12 @@ def batches(items: Sequence[Part], size: Callable[[Part], int], limit: int) -> I
     batch: list[Part] = []
     total = 0
     for item in items:
-        if batch and total + size(item) > limit:
+        own = size(item)
+        if batch and total + own > limit:
             yield batch
             batch, total = [], 0
         batch.append(item)
-        total += size(item)
+        total += own
     if batch:
         yield batch
 
