@@ -260,7 +260,7 @@ def test_threads_that_share_the_lines_of_an_image_give_the_same_bytes(
     found.threads = 1
     payload = found.encode(x)
     found.threads = 2
-    small = found.with_sizes(Sizes(block=40, share=1, memories=1))
+    small = found.with_sizes(Sizes(block=40, each=1, share=1, memories=1))
     assert len(small._shares([x], small.network.exact, 2)) > 2
     assert small.encode_batch([x], progress=done.append) == [payload]
     assert sum(done) == shape[0] * shape[1]
@@ -277,7 +277,7 @@ def test_threads_that_share_the_lines_of_a_decoded_image_find_the_same(
     found, x, done = codec(tmp_path, [1, 3], (1, 2)), noise(5, 20, 80, 3), list[int]()
     payload, before = found.encode(x), threading.active_count()
     found.threads = threads
-    small = found.with_sizes(Sizes(block=200, shared=1, readers=threads))
+    small = found.with_sizes(Sizes(block=200, each=1, shared=1, readers=threads))
     for image in small.decode_batch([payload], done.append):
         np.testing.assert_array_equal(image, x)
     assert sum(done) == 20 * 80
@@ -288,7 +288,7 @@ def test_many_blocks_and_groups_give_the_same_bytes(image_codec: ImageCodec) -> 
     """How many pixels the network sees at once, and how many images, is nobody's business but memory's."""
     xs = [noise(i, 20, 11, 3) for i in range(3)]
     payloads = image_codec.encode_batch(xs)
-    codec = image_codec.with_sizes(Sizes(batch=500, block=17))
+    codec = image_codec.with_sizes(Sizes(batch=500, block=17, each=1))
     assert codec.encode_batch(xs) == payloads
     for x, back in zip(xs, codec.decode_batch(payloads), strict=True):
         np.testing.assert_array_equal(back, x)
