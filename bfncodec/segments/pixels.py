@@ -63,9 +63,8 @@ def encode_pixels(
     coded, looks = _by_model_or_not(tiles, mode, codec, asked, choice, progress, policy.model_credit)
     plan = Plan(cut, coded)
     lost = plan.modelled < len(plan.coded)
-    promised = choice.level >= SLOW_LEVEL and not mode.is_wide
     # else compared already, or next to hopeless
-    if len(plan.coded) > 1 and (lost or (promised and _whole_may_win(pixels, mode, looks, plan.size, choice.search))):
+    if len(plan.coded) > 1 and (lost or _whole_may_win(pixels, mode, looks, plan.size, choice)):
         plan = smaller(plan, _plain_plan(pixels, mode, choice, policy, plan.size), policy.model_credit)
     log_unused(codec, plan, choice)
     return plan
@@ -157,6 +156,7 @@ def _by_model_or_not(
     And the bytes that all tiles together take at a quick look, as far as the model was asked.
     """
     search = choice.search if len(tiles) == 1 else choice.tile_search
+    looked_at = len(tiles) > 1 and _is_promised(mode, choice)
     others = [tile for tile, ask in zip(tiles, asked, strict=True) if not ask]
     plain = _compared(lambda tile: _plain_tile(tile, None, mode, search), others)
     progress(sum(tile.size for tile in others))
@@ -164,7 +164,8 @@ def _by_model_or_not(
     coded: list[tuple[Coded, int]] = []
     for batch in batches(list(compress(tiles, asked)), _pixels_of, codec.capabilities.batch):
         made = _by_model(batch, mode, codec, thorough, progress)
-        coded += _compared(partial(_smaller_tile, mode, codec.info.id, search, credit), batch, made)
+        smaller_tile = partial(_smaller_tile, mode, codec.info.id, search, credit, looked_at)
+        coded += _compared(smaller_tile, batch, made)
     by_model, without = (part for part, _ in coded), iter(plain)
     return tuple(next(by_model if ask else without) for ask in asked), sum(look for _, look in coded)
 
@@ -193,19 +194,19 @@ def _pixels_of(tile: Pixels) -> int:
 
 
 def _smaller_tile(
-    mode: Mode, model: bytes, search: Search, credit: int, tile: Pixels, made: tuple[Method, bytes]
+    mode: Mode, model: bytes, search: Search, credit: int, looked_at: bool, tile: Pixels, made: tuple[Method, bytes]
 ) -> tuple[Coded, int]:
     """Return the tile as the model made it, unless it is smaller without, or too small for a reader's limits.
 
-    And its bytes at a quick look, 0 where there is none.
+    And its bytes at a quick look, 0 where there is none. looked_at: they are asked for.
     """
     method, payload = made
-    look = quick_vp8l(tile, mode) if fits_vp8l(tile, mode) else 0
+    look = quick_vp8l(tile, mode) if looked_at and fits_vp8l(tile, mode) else None
     plain = _plain_tile(tile, len(payload), mode, search, look)
     if method is not Method.MODEL:
-        return (Coded(method, payload, plain.crc) if len(payload) < len(plain.payload) else plain), look
+        return (Coded(method, payload, plain.crc) if len(payload) < len(plain.payload) else plain), look or 0
     won = wins(tile.nbytes, len(payload), len(plain.payload) + credit)
-    return (Coded(method, payload, plain.crc, model) if won else plain), look
+    return (Coded(method, payload, plain.crc, model) if won else plain), look or 0
 
 
 # ---- without a model --------------------------------------------------------------------------
@@ -220,18 +221,25 @@ def _plain_plan(pixels: Pixels, mode: Mode, choice: Choice, policy: Policy, beat
     return Plan(cut, tuple(_plain_tile(*part, mode, choice.search) for part in zip(tiles, shares, strict=True)))
 
 
-def _whole_may_win(pixels: Pixels, mode: Mode, looks: int, beat: int, search: Search) -> bool:
-    """Return whether a picture as a whole, without a model, may take fewer than ``beat`` bytes.
+def _is_promised(mode: Mode, choice: Choice) -> bool:
+    """Return whether a picture is not to be larger than WebP makes it as a whole."""
+    return choice.level >= SLOW_LEVEL and not mode.is_wide
+
+
+def _whole_may_win(pixels: Pixels, mode: Mode, looks: int, beat: int, choice: Choice) -> bool:
+    """Return whether a picture as a whole, without a model, may take fewer than ``beat`` bytes, where that is promised.
 
     looks: bytes of its tiles at a quick look, hardly more than those of the whole, unless it repeats itself from tile
     to tile. Bands as wide as the picture tell that.
     """
+    if not _is_promised(mode, choice):
+        return False
     if pixels.shape[0] * pixels.shape[1] < _LARGE or not fits_vp8l(pixels, mode):
         return True
     height = len(pixels)
     bands = [row for top in range(0, height, _APART) for row in range(top, min(top + _BAND, height))]
     look = min(looks, quick_vp8l(pixels[bands], mode) * height // len(bands))
-    return not is_hopeless(_WHOLE * look, pixels.size, beat, search)
+    return not is_hopeless(_WHOLE * look, pixels.size, beat, choice.search)
 
 
 def _plain_tile(tile: Pixels, beat: int | None, mode: Mode, search: Search, look: int | None = None) -> Coded:
