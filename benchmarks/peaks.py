@@ -16,9 +16,10 @@ import numpy as np
 
 from benchmarks.processes import alone
 from bfncodec.networks.convnet.weights import ConvNetWeights
-from bfncodec.networks.kernels import ProductKernel, aligned
+from bfncodec.networks.kernels import ProductKernel
 from bfncodec.networks.stored import LARGEST, LinearWeights
 from bfncodec.networks.transformer.weights import TransformerWeights
+from bfncodec.runtime.lines import aligned
 
 ROWS = 480  # of torch's products, which is slow with few
 COPIED = 1 << 26  # bytes, more than caches hold

@@ -27,7 +27,6 @@ from bfncodec.networks.kernels import (
     EIGHT,
     LANES,
     LEAST_ROWS,
-    LINE,
     OFFSET,
     TILE,
     WIDE,
@@ -36,6 +35,7 @@ from bfncodec.networks.kernels import (
 )
 from bfncodec.networks.stored import LARGEST, TINY, WEIGHT_TOTAL
 from bfncodec.runtime.arrays import Array, Ints32
+from bfncodec.runtime.lines import LINE
 
 cgutils: Any = untyped
 

@@ -42,7 +42,8 @@ from numpy.typing import NDArray
 from bfncodec.networks.stored import LARGEST
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints32
 from bfncodec.runtime.jit import compiled, inlined, written
-from bfncodec.runtime.kept import processor
+from bfncodec.runtime.kept import features
+from bfncodec.runtime.lines import LINE, aligned
 from bfncodec.runtime.tiles import may_use_tiles
 
 COLUMNS = 16  # of a panel
@@ -53,16 +54,6 @@ EIGHT = 8  # 32-bit numbers in a register of 256 bits
 TILE, DEPTH = 16, 64  # rows of a tile register, and bytes of each
 LEAST_ROWS = 3  # that tile registers are faster for
 SWITCH = "BFNCODEC_AMX"  # environment variable: "never" leaves tile registers alone
-LINE = 64  # bytes of a line of the cache
-
-
-def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Return zeros that begin with a line of the processor's cache, as no register of them then lies in two."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    room = np.zeros(size + LINE, np.uint8)
-    first = -room.ctypes.data % LINE
-    found: Array = room[first : first + size].view(dtype).reshape(shape)
-    return found
 
 
 def side_by_side(kinds: Sequence[tuple[tuple[int, ...], Any]]) -> list[Array]:
@@ -153,19 +144,14 @@ BYTES = ProductKernel(
 TILES = replace(BYTES, name="tiles of bytes (AMX)", depth=DEPTH, together=64)
 
 
-def _features() -> set[str]:
-    """Return the features of the processor that Numba compiles for."""
-    return set(processor()[1].split(",")) if os.environ.get("NUMBA_ENABLE_AVX") != "0" else set()
-
-
 def _simd_lanes() -> int:
     """Return how many 32-bit numbers the widest register holds in which fours of bytes are multiplied, on the processor
     that Numba compiles for; 0 where there is no such instruction.
     """
-    features = _features()
-    if {"+avx512vnni", "+avx512vl", "+avx512bw"} <= features:
+    found = features()
+    if {"+avx512vnni", "+avx512vl", "+avx512bw"} <= found:
         return 16
-    return 8 if "+avxvnni" in features else 0
+    return 8 if "+avxvnni" in found else 0
 
 
 SIMD_LANES = _simd_lanes()
@@ -188,7 +174,7 @@ def available() -> tuple[ProductKernel, ...]:
 
 def _has_tiles() -> bool:
     """Return whether the processor has tile registers for bytes, and this process may use them and is to."""
-    there = SIMD_LANES == COLUMNS and {"+amx-tile", "+amx-int8"} <= _features()
+    there = SIMD_LANES == COLUMNS and {"+amx-tile", "+amx-int8"} <= features()
     return there and os.environ.get(SWITCH) != "never" and may_use_tiles()
 
 

@@ -242,6 +242,11 @@ def processor() -> tuple[str, str]:
     return name, asked
 
 
+def features() -> set[str]:
+    """Return the features of the processor that Numba compiles for, each with a + before it or a -."""
+    return set(processor()[1].split(",")) if os.environ.get("NUMBA_ENABLE_AVX") != "0" else set()
+
+
 def _sources(first: Path) -> list[Path]:
     """Return a source file, the compiler's, and those of this package that they import, directly or not, or name to
     `written`.

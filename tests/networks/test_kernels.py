@@ -27,6 +27,7 @@ from bfncodec.coding import tables
 from bfncodec.coding.bitcoder import BitDecoder, BitEncoder
 from bfncodec.coding.mixing.compiled import CompiledMixer
 from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
+from bfncodec.coding.mixing.state import CONTEXTS, MACHINE_CONTEXTS, MOST_COUNT, TAG, WAYS, Contexts
 from bfncodec.coding.rangecoder import Codes, RangeDecoder
 from bfncodec.errors import DamagedError
 from bfncodec.networks import acceleration, exact
@@ -36,7 +37,6 @@ from bfncodec.networks.convnet.config import CODING_ORDER
 from bfncodec.networks.kernels import (
     BYTES,
     COLUMNS,
-    LINE,
     SIMD_LANES,
     SWITCH,
     TILES,
@@ -68,6 +68,7 @@ from bfncodec.networks.stored import LinearWeights
 from bfncodec.networks.transformer.compiled import CompiledTransformer
 from bfncodec.runtime.arrays import Array
 from bfncodec.runtime.jit import compiled
+from bfncodec.runtime.lines import LINE
 
 pytestmark = pytest.mark.slow  # models at work: together they take minutes
 
@@ -416,6 +417,21 @@ def test_contexts_learn_the_same(text: list[bytes], weights: list[Any]) -> None:
             step = third.decode_from(weight, lanes, decoder) if whole else third.decode(weight, lanes, reader(decoder))
             np.testing.assert_array_equal(step, column)
         assert state(third) == state(first)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("contexts", [Contexts((2,), (), (8,)), CONTEXTS, MACHINE_CONTEXTS])
+def test_full_counts_of_any_contexts_learn_the_same(contexts: Contexts) -> None:
+    """Counts and maps are halved, and sets of weights learn from more decisions than count."""
+    count, rng = 12, np.random.default_rng(0)
+    first, second = ContextMixer(4000, count, contexts), CompiledMixer(4000, count, contexts)
+    weight, streams, most = uniform(count), np.arange(count), 0
+    for _ in range(300):
+        column = np.where(rng.random(count) < 0.01, rng.integers(0, 256, count), 97)
+        np.testing.assert_array_equal(second.encode(weight, streams, column), first.encode(weight, streams, column))
+        most = max(most, first.state.table[:, TAG + WAYS :].max())
+    assert most == MOST_COUNT
+    assert state(second) == state(first)
 
 
 @settings(max_examples=50, deadline=None)

@@ -47,10 +47,10 @@ from bfncodec.coding.mixing.state import (
     CELLS,
     CONSTANT,
     CONTEXTS,
-    COUNT_LEVELS,
     EXPERT_LIMIT,
     FAST,
     FRACTION_BITS,
+    GROUP,
     HASH,
     HASH_POWERS,
     LIMIT,
@@ -58,9 +58,7 @@ from bfncodec.coding.mixing.state import (
     LOG_UNIT,
     MANY,
     MOST_TRIALS,
-    MOST_WEIGHT,
     PAIR_BITS,
-    PAIRS,
     REACH,
     SHORT_HASH,
     SLOW,
@@ -76,26 +74,35 @@ from bfncodec.coding.mixing.state import (
 from bfncodec.coding.rangecoder import PRECISION, SymbolSource, damaged
 from bfncodec.coding.tables import LOGISTIC_BITS
 from bfncodec.runtime.arrays import Bytes, Ints, Ints32, Words
-from bfncodec.runtime.jit import Prepared, compiled, flat, inlined
+from bfncodec.runtime.jit import Prepared, compiled, flat, inlined, written
+from bfncodec.runtime.lines import aligned
+
+_add_rows = written("bfncodec.coding.mixing.instructions", "add_rows")
+_add_slope = written("bfncodec.coding.mixing.instructions", "add_slope")
+_count_in = written("bfncodec.coding.mixing.instructions", "count_in")
+_find_states = written("bfncodec.coding.mixing.instructions", "find_states")
+_learn = written("bfncodec.coding.mixing.instructions", "learn")
+_log_odds_of_group = written("bfncodec.coding.mixing.instructions", "log_odds")
+_move = written("bfncodec.coding.mixing.instructions", "move")
+_sum_of = written("bfncodec.coding.mixing.instructions", "sum_of")
+_weigh = written("bfncodec.coding.mixing.instructions", "weigh")
 
 LONG_HASH = np.uint64(HASH)
-GRADES = len(COUNT_LEVELS)
 FRACTIONS = (1 << FRACTION_BITS) - 1
 U32, U29, U24, U64, ONE = np.uint64(32), np.uint64(29), np.uint64(PRECISION), np.uint64(64), np.uint64(1)
 U_WORD, U_NARROW = np.uint64(WORD_BITS), np.uint64(NARROW)  # of a code
 TAG_BITS, TAGGED = np.uint64(0xFFFF), np.uint64(1 << 8)  # of a row's first word: Numba knows little-endian machines
 NOTHING, POWER_64 = np.uint64(0), np.uint64(POWER)
-# Numbers of eight bytes: 1 in each, the lower seven bits of each, all of every second. ALL: the bits of one byte.
-EACH, LOWER, ALL = np.uint64(0x0101010101010101), np.uint64(0x7F7F7F7F7F7F7F7F), np.uint64(0xFF)
-PAIR, SEVEN = np.uint64(0x00FF00FF00FF00FF), np.uint64((1 << 56) - 1)
-U7, U8, U16, U48, U56, U256 = (np.uint64(n) for n in (7, 8, 16, 48, 56, 256))
+U8, U16, U48, BYTE = (np.uint64(n) for n in (8, 16, 48, 0xFF))
 Words64 = NDArray[np.uint64]
+Ids = NDArray[np.uint32]  # numbers of entries: Numba counts signed ones from the end, too, if they are negative
 
 
 class Lookups(NamedTuple):
     """Tables, and the state's slots as words."""
 
     words: Words64  # [slots, 2]
+    weights: Ints32  # the state's, and zeros behind each set, see `Workspace`. [S, W]
     logarithm: Ints  # `logarithms`
     logistic: Ints  # `logistic_values`
     letter: Ints  # `letters`
@@ -103,37 +110,47 @@ class Lookups(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """One step of at most L streams, as `StepContexts` and `BitPredictions` have it, but streams before contexts."""
+    """One step of at most L streams, as `StepContexts` and `BitPredictions` have it, but streams before contexts.
+
+    P, W: the numbers of contexts and of inputs, rounded up to multiples of GROUP; inputs and weights behind are 0.
+    """
 
     whole: Ints  # sum of the network's weights of all symbols behind the node [L]
     upper: Ints  # of those of them that go on with a 1 [L]
     counterpart: Ints  # [L]
-    first: Ints  # weight set of the place [L]
+    places: Ints  # first weight set of the place [L]
     pair: Ints  # weight set of the last two bytes [L]
     place: Words64  # of one stream [PLACES + SKIPS]
     hash: Words64  # what the hashes of the contexts begin with; their tags [O, L]
-    slot: Ints  # [O, L]
+    slot: Words64  # [O, L]
     head: Words64  # the two words of the slots, whatever their tags are [O, L]
     tail: Words64  # [O, L]
-    symbols: Words64  # of the rows, a byte for each way, that of the first the lowest. [L, O]
-    counts: Words64  # in the same order [L, O]
+    symbols: Words64  # of the rows, a byte for each way, that of the first the lowest. [L, P]
+    counts: Words64  # in the same order [L, P]
+    new_head: Words64  # the words of the rows in which a symbol is counted, without tags [L, P]
+    new_tail: Words64  # [L, P]
     node: Ints  # [L]
     nodes: Ints  # the node before each bit [BITS, L]
     two: Ints  # the last two bytes [L]
     sum: Ints  # of the biases, then the mixture's logit [L]
-    state: Ints32  # [BITS, L, O]
+    state: Ids  # [BITS L, P]
     longest: Ints  # [BITS, L]
     set: Ints  # of the place [BITS, L]
-    inputs: Ints32  # [BITS, L, O + 2]
+    inputs: Ints32  # [BITS L, W]
+    base: Ints32  # sums of the two weight sets that all bits of a stream share [L, W]
     bias: Ints  # [BITS, L]
     mixed: Ints  # [BITS, L]
     final: Ints  # [BITS, L]
     probability: Ints  # [BITS, L]
-    gradient: Ints  # as the state's weights
-    decided: Ints  # as the state's decisions, zeros between steps
-    sets: Ints  # those that were used, as far as `_add_slopes` says
+    gradient: Ints  # of the sets that were used, zeros between steps [., W]
+    both: Ints  # of the two that all bits of a stream share, zeros between streams [1, W]
+    seat: Ids  # row of each set among these, from 1 on, zeros between steps [S]
+    decided: Ints  # bits that the set of each row was used for
+    sets: Ids  # its number
     came: Ints  # bits in each state of a map, and in the upper half ones, zeros between steps
-    states: Ints  # those that came, as far as `_count_bits` says
+    states: Ids  # those that came, as far as `_count_bits` says
+    ones: Ints  # hits of these, then their logits
+    zeros: Ints  # trials of these that were none
 
 
 class PreparedMixer(NamedTuple):
@@ -159,7 +176,10 @@ class CompiledMixer(ContextMixer):
 
     def __init__(self, size: int, streams: int, contexts: Contexts = CONTEXTS) -> None:
         super().__init__(size, streams, contexts)
-        lookups = Lookups(self.state.table.view(np.uint64), logarithms(), logistic_values(), letters(), classes())
+        weights = _padded(self.state.weights)
+        self.state = self.state._replace(weights=weights[:, : self.state.weights.shape[1]])
+        words = self.state.table.view(np.uint64)
+        lookups = Lookups(words, weights, logarithms(), logistic_values(), letters(), classes())
         self._work = _workspace(self.state, streams)
         self._arrays = flat(self.state), flat(lookups), flat(self._work)
 
@@ -209,9 +229,24 @@ class CompiledMixer(ContextMixer):
         return PreparedMixer([begin], [read, _keep.prepare(found, symbols, 0, turn=2)], begin)
 
 
+def _width(count: int) -> int:
+    """Return how many numbers a row of so many has with those that fill its last group."""
+    return -(-count // GROUP) * GROUP
+
+
+def _padded(weights: Ints32) -> Ints32:
+    """Return weight sets with zeros behind each."""
+    found = aligned((len(weights), _width(weights.shape[1])), np.int32)
+    found[:, : weights.shape[1]] = weights
+    return found
+
+
 def _workspace(state: MixerState, streams: int) -> Workspace:
     """Buffers for steps of at most so many streams."""
     count = len(state.salt)
+    width, places = _width(count + 2), _width(count)
+    sets = 1 + min(len(state.decisions), (3 * BITS + 2) * streams)
+    states = min(len(state.predictions), BITS * streams * (count + 1))
 
     def ints(*shape: int) -> Ints:
         return np.zeros(shape, np.int64)
@@ -223,32 +258,39 @@ def _workspace(state: MixerState, streams: int) -> Workspace:
         whole=ints(streams),
         upper=ints(streams),
         counterpart=ints(streams),
-        first=ints(streams),
+        places=ints(streams),
         pair=ints(streams),
         place=words(PLACES + SKIPS),
         hash=words(count, streams),
-        slot=ints(count, streams),
+        slot=words(count, streams),
         head=words(count, streams),
         tail=words(count, streams),
-        symbols=words(streams, count),
-        counts=words(streams, count),
+        symbols=aligned((streams, places), np.uint64),
+        counts=aligned((streams, places), np.uint64),
+        new_head=aligned((streams, places), np.uint64),
+        new_tail=aligned((streams, places), np.uint64),
         node=ints(streams),
         nodes=ints(BITS, streams),
         two=ints(streams),
         sum=ints(streams),
-        state=np.zeros((BITS, streams, count), np.int32),
+        state=aligned((BITS * streams, places), np.uint32),
         longest=ints(BITS, streams),
         set=ints(BITS, streams),
-        inputs=np.zeros((BITS, streams, count + 2), np.int32),
+        inputs=aligned((BITS * streams, width), np.int32),
+        base=aligned((streams, width), np.int32),
         bias=ints(BITS, streams),
         mixed=ints(BITS, streams),
         final=ints(BITS, streams),
         probability=ints(BITS, streams),
-        gradient=ints(*state.weights.shape),
-        decided=ints(len(state.decisions)),
-        sets=ints(len(state.decisions)),
+        gradient=aligned((sets, width), np.int64),
+        both=aligned((1, width), np.int64),
+        seat=np.zeros(len(state.decisions), np.uint32),
+        decided=ints(sets),
+        sets=np.zeros(sets, np.uint32),
         came=ints(len(state.predictions)),
-        states=ints(len(state.predictions) + 1),
+        states=np.zeros(states + 1, np.uint32),
+        ones=aligned((states + GROUP,), np.int64),
+        zeros=aligned((states + GROUP,), np.int64),
     )
 
 
@@ -371,10 +413,7 @@ def _contexts(state: MixerState, lookups: Lookups, work: Workspace, weight: Ints
 def _add_up(work: Workspace, weight: Ints32, streams: int) -> None:
     """Add up the network's weights of each stream."""
     for j in range(streams):
-        whole = np.int64(0)
-        for symbol in range(SYMBOLS):
-            whole += weight[j, symbol]
-        work.whole[j] = whole
+        work.whole[j] = _sum_of(weight, j, 0, SYMBOLS)
 
 
 @compiled
@@ -384,6 +423,9 @@ def _find_contexts(state: MixerState, lookups: Lookups, work: Workspace, streams
         last, before = state.history[streams[j], REACH - 1], state.history[streams[j], REACH - 2]
         work.node[j], work.two[j] = 1, before % SYMBOLS * SYMBOLS + last % SYMBOLS
     _find_counterparts(state, work, streams)
+    before = len(state.orders) + 1 + SYMBOLS
+    for j in range(len(streams)):
+        _add_rows(lookups.weights, before + work.two[j] % SYMBOLS, work.pair[j], work.base, j)
     _hash_bytes(state, work, streams)
     _hash_places(state, work, streams)
     _find_slots(state, work, streams)
@@ -399,7 +441,7 @@ def _find_counterparts(state: MixerState, work: Workspace, streams: Ints) -> Non
         mark = state.marks[streams[j]]
         number, lately = min(mark[NUMBER], np.uint64(MOST_NUMBER)), min(mark[AGREED], np.uint64(MOST_AGREED))
         work.counterpart[j] = state.lines[streams[j], 1, np.int64(mark[PASSED]) + 1]
-        work.first[j] = base + (np.int64(number) * (MOST_AGREED + 1) + np.int64(lately)) * NEXT * BITS
+        work.places[j] = base + (np.int64(number) * (MOST_AGREED + 1) + np.int64(lately)) * NEXT * BITS
         work.pair[j] = pairs + (((work.two[j] * SHORT_HASH) & 0xFFFFFFFF) >> (32 - PAIR_BITS))
 
 
@@ -462,7 +504,7 @@ def _find_slots(state: MixerState, work: Workspace, streams: Ints) -> None:
             h = work.hash[o, j] + state.salt[o, streams[j]]
             h = (h ^ (h >> U32)) * LONG_HASH
             h ^= h >> U29
-            work.slot[o, j] = np.int64((h * LONG_HASH) >> shift)
+            work.slot[o, j] = (h * LONG_HASH) >> shift
             work.hash[o, j] = (h & TAG_BITS) | TAGGED
 
 
@@ -484,7 +526,7 @@ def _row(work: Workspace, o: int, j: int) -> Any:
     """Return the symbols and the counts of a context, zeros if it is new."""
     head, tail = work.head[o, j], work.tail[o, j]
     known = np.uint64((head & TAG_BITS) == work.hash[o, j])
-    return ((head >> U16) | ((tail & ALL) << U48)) * known, (tail >> U8) * known
+    return ((head >> U16) | ((tail & BYTE) << U48)) * known, (tail >> U8) * known
 
 
 # ---- one bit ------------------------------------------------------------------------------------
@@ -506,12 +548,9 @@ def _ask_network(lookups: Lookups, work: Workspace, weight: Ints32, k: int) -> N
     """Set the logits of the network, see `contexts._network_odds`."""
     half = 1 << (BITS - 1 - k)
     for j in range(len(weight)):
-        start, upper = 2 * half * work.node[j] - SYMBOLS + half, np.int64(0)
-        for symbol in range(start, start + half):
-            upper += weight[j, symbol]
-        work.upper[j] = upper
+        work.upper[j] = _sum_of(weight, j, 2 * half * work.node[j] - SYMBOLS + half, half)
     for j in range(len(weight)):
-        work.inputs[k, j, 0] = _log_odds(lookups.logarithm, work.upper[j], work.whole[j] - work.upper[j])
+        work.inputs[k * len(weight) + j, 0] = _log_odds(lookups.logarithm, work.upper[j], work.whole[j] - work.upper[j])
 
 
 @inlined
@@ -534,12 +573,12 @@ def _ask_contexts(state: MixerState, lookups: Lookups, work: Workspace, streams:
     count, known = len(state.salt), len(state.orders)
     for j in range(streams):
         work.longest[k, j] = _find_states(
-            work.symbols[j], work.counts[j], work.state[k, j], known, BITS - k, work.node[j]
+            work.symbols, j, work.counts, j, work.state, k * streams + j, known, BITS - k, work.node[j]
         )
     for j in range(streams):
         for o in range(count):
-            work.inputs[k, j, 1 + o] = state.predictions[work.state[k, j, o]]
-        work.inputs[k, j, count + 1] = CONSTANT
+            work.inputs[k * streams + j, 1 + o] = state.predictions[work.state[k * streams + j, o]]
+        work.inputs[k * streams + j, count + 1] = CONSTANT
 
 
 @compiled
@@ -551,15 +590,13 @@ def _mix(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints, k:
         work.bias[k, j] = bias
         work.sum[j] = state.bias_one[(work.two[j] % SYMBOLS) * SYMBOLS + work.node[j]] + state.bias_two[bias]
     for j in range(len(streams)):
-        node, last, x = work.node[j], work.two[j] % SYMBOLS, work.sum[j]
-        first, second, third = work.longest[k, j], known + 1 + node, known + 1 + SYMBOLS + last
-        fourth, fifth = work.first[j] + _next_bit(work.counterpart[j], BITS - k, node) * BITS + k, work.pair[j]
-        for i in range(state.weights.shape[1]):
-            w = state.weights[first, i] + state.weights[second, i] + state.weights[third, i]
-            w += state.weights[fourth, i] + state.weights[fifth, i]
-            x += np.int64(np.int32(w)) * np.int64(work.inputs[k, j, i])
+        node, longest = work.node[j], work.longest[k, j]
+        place = work.places[j] + _next_bit(work.counterpart[j], BITS - k, node) * BITS + k
+        x = work.sum[j] + _weigh(
+            lookups.weights, longest, known + 1 + node, place, work.base, j, work.inputs, k * len(streams) + j
+        )
         x = min(max(x >> WEIGHT_BITS, -LIMIT), LIMIT)
-        work.nodes[k, j], work.set[k, j], work.sum[j] = node, fourth, x
+        work.nodes[k, j], work.set[k, j], work.sum[j] = node, place, x
         work.mixed[k, j] = lookups.logistic[x + LIMIT]
 
 
@@ -574,43 +611,6 @@ def _refine(state: MixerState, lookups: Lookups, work: Workspace, streams: int, 
         said = (state.predictions[low] * ((1 << CELL_BITS) - part) + state.predictions[low + 1] * part) >> CELL_BITS
         work.final[k, j] = low + (1 if part > 1 << (CELL_BITS - 1) else 0)
         work.probability[k, j] = lookups.logistic[((5 * x + 3 * said) >> 3) + LIMIT]
-
-
-@inlined
-def _find_states(symbols: Words64, counts: Words64, states: Ints32, known: int, left: int, node: Any) -> Any:
-    """Set the states of all contexts' maps: how often zeros and ones followed the bits of a node, and what the two
-    latest symbols say: 0 if one disagrees with the node, else 1 and its bit, times 1 and 3. Returns the number of the
-    longest known context of bytes. Nothing branches in it, so that contexts are side by side in vectors.
-    """
-    alike, begin, place = np.uint64((0xFF << left) & 0xFF) * EACH, np.uint64((node << left) & 0xFF) * EACH, left - 1
-    longest = np.int64(0)
-    for o in range(len(symbols)):
-        differ = (symbols[o] ^ begin) & alike
-        differ = ((((differ & LOWER) + LOWER) | differ) & ~LOWER) >> U7  # 1 in the byte of each symbol that disagrees
-        bits = (symbols[o] >> np.uint64(place)) & EACH
-        counted = counts[o] & ~((differ << U8) - differ)
-        both, ones = _sum(counted), _sum(counted & ((bits << U8) - bits))
-        first, second = np.int64(ONE + (bits & ONE)), np.int64(ONE + ((bits >> U8) & ONE))
-        latest = (first if (counted & ALL) != NOTHING else np.int64(0)) * PAIRS
-        latest += (second if ((counted >> U8) & ALL) != NOTHING else np.int64(0)) * (3 * PAIRS)
-        states[o] = o * STATES + latest + _level(both - ones) * GRADES + _level(ones)
-        longest = max(longest, np.int64(o + 1) if both > 0 and o < known else np.int64(0))
-    return longest
-
-
-@inlined
-def _level(count: Any) -> Any:
-    """`state.count_levels`: two for each power of two from 2 on, by the first two binary digits of a float."""
-    digits = (np.float64(count).view(np.int64) >> 51) - 2046
-    return min(max(digits, min(count, 2)), GRADES - 1)
-
-
-@inlined
-def _sum(counts: Any) -> Any:
-    """Return the sum of the bytes of a number."""
-    pairs = (counts & PAIR) + ((counts >> U8) & PAIR)
-    pairs += pairs >> U32
-    return np.int64((pairs + (pairs >> U16)) & TAG_BITS)
 
 
 @inlined
@@ -642,7 +642,7 @@ def _go_down(work: Workspace, j: int, bit: Any) -> None:
 def _update(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints, symbols: Ints) -> None:
     """`ContextMixer._update`"""
     used = _add_slopes(state, work, streams, symbols)
-    _update_weights(state, work, used)
+    _update_weights(state, lookups, work, used)
     touched = _count_bits(state, work, symbols)
     _update_maps(state, lookups, work, touched)
     _count(lookups, work, symbols)
@@ -706,47 +706,50 @@ def _align(mark: Words64, above: Bytes, kinds: Ints, symbol: Any) -> None:
 def _add_slopes(state: MixerState, work: Workspace, streams: Ints, symbols: Ints) -> Any:
     """Add up the gradients of all weight sets that were used, and move the biases. Returns how many sets these are."""
     used = 0
-    inputs = len(state.salt) + 2
     first, second = len(state.orders) + 1, len(state.orders) + 1 + SYMBOLS
-    for k in range(BITS):
-        for j in range(len(streams)):
-            node, last = work.nodes[k, j], work.two[j] % SYMBOLS
+    for j in range(len(streams)):
+        last = work.two[j] % SYMBOLS
+        for k in range(BITS):
+            node, row = work.nodes[k, j], k * len(streams) + j
             error = (((symbols[j] >> (BITS - 1 - k)) & 1) << LOGISTIC_BITS) - work.mixed[k, j]
             state.bias_one[last * SYMBOLS + node] += error * BIAS_RATES[0]
             state.bias_two[work.bias[k, j]] += error * BIAS_RATES[1]
-            longest, known, before, place = work.longest[k, j], first + node, second + last, work.set[k, j]
-            pair = work.pair[j]
-            for which in (longest, known, before, place, pair):
-                if work.decided[which] == 0:
-                    work.sets[used] = which
-                    used += 1
-                    for i in range(inputs):
-                        work.gradient[which, i] = 0
-                work.decided[which] += 1
-            for i in range(inputs):
-                slope = np.int64(work.inputs[k, j, i]) * np.int64(np.int32(error))
-                work.gradient[longest, i] += slope
-                work.gradient[known, i] += slope
-                work.gradient[before, i] += slope
-                work.gradient[place, i] += slope
-                work.gradient[pair, i] += slope
+            longest, used = _seat(work, work.longest[k, j], 1, used)
+            known, used = _seat(work, first + node, 1, used)
+            place, used = _seat(work, work.set[k, j], 1, used)
+            _add_slope(work.gradient, longest, known, place, work.both, 0, work.inputs, row, error)
+        before, used = _seat(work, second + last, BITS, used)
+        pair, used = _seat(work, work.pair[j], BITS, used)
+        _move(work.both, 0, work.gradient, before, pair)
     return used
 
 
+@inlined
+def _seat(work: Workspace, which: Any, bits: int, used: Any) -> Any:
+    """Return the row of a weight set that is used for some bits, and how many rows are taken then."""
+    place = np.uint64(which)
+    seat = np.int64(work.seat[place])
+    if seat == 0:
+        used += 1
+        seat = used
+        work.seat[place], work.sets[seat], work.decided[seat] = seat, place, 0
+    work.decided[seat] += bits
+    return seat, used
+
+
 @compiled
-def _update_weights(state: MixerState, work: Workspace, used: Any) -> None:
+def _update_weights(state: MixerState, lookups: Lookups, work: Workspace, used: Any) -> None:
     """`ContextMixer._update_weights`, of the gradients that `_add_slopes` left."""
-    for place in range(used):
-        which = work.sets[place]
-        many = work.decided[which]
-        work.decided[which] = 0
+    for seat in range(1, used + 1):
+        which, many = work.sets[seat], work.decided[seat]
+        work.seat[which] = 0
         state.decisions[which] += many
         rate = FAST * CALM // (CALM + state.decisions[which]) + SLOW
         part = max(many // MANY, 1)
-        for i in range(state.weights.shape[1]):
-            step = work.gradient[which, i] if part == 1 else work.gradient[which, i] // part  # divisions are slow
-            changed = state.weights[which, i] + ((step * rate + (1 << 24)) >> 25)
-            state.weights[which, i] = min(max(changed, -MOST_WEIGHT), MOST_WEIGHT)
+        if part > 1:  # divisions are slow
+            for i in range(work.gradient.shape[1]):
+                work.gradient[seat, i] = work.gradient[seat, i] // part
+        _learn(lookups.weights, np.int64(which), work.gradient, seat, rate)
 
 
 @compiled
@@ -754,77 +757,60 @@ def _count_bits(state: MixerState, work: Workspace, symbols: Ints) -> Any:
     """Count the bits of a step in the states of the adaptive maps that predicted them. Returns how many states these
     are.
     """
-    touched = 0
+    touched = NOTHING
     for k in range(BITS):
         for j in range(len(symbols)):
             one = (((symbols[j] >> (BITS - 1 - k)) & 1) << 32) + 1
             for o in range(len(state.salt)):
-                touched = _count_bit(work, touched, work.state[k, j, o], one)
-            touched = _count_bit(work, touched, work.final[k, j], one)
-    return touched
+                touched = _count_bit(work, touched, work.state[k * len(symbols) + j, o], one)
+            touched = _count_bit(work, touched, np.uint64(work.final[k, j]), one)
+    return np.int64(touched)
 
 
 @inlined
 def _count_bit(work: Workspace, touched: Any, which: Any, one: Any) -> Any:
     """Count a bit in a state. Returns how many states have been counted in."""
     came = work.came[which]
-    work.states[touched] = which
+    work.states[touched] = which  # the next one overwrites it if it has been counted in before
     work.came[which] = came + one
-    return touched + (1 if came == 0 else 0)
+    return touched + np.uint64(came == 0)
 
 
 @compiled
 def _update_maps(state: MixerState, lookups: Lookups, work: Workspace, touched: Any) -> None:
     """`ContextMixer._update_maps`, of the states that `_count_bits` touched."""
-    for place in range(touched):
-        which = work.states[place]
+    experts = len(state.salt) * STATES
+    for new in range(0, experts, STATES):  # states of contexts that are new
+        work.came[new] = 0
+    for i in range(touched):
+        which = work.states[i]
         came = work.came[which]
         work.came[which] = 0
-        limit = EXPERT_LIMIT if which < len(state.salt) * STATES else LIMIT
-        if which % STATES == 0 and limit == EXPERT_LIMIT:  # the context is new
-            continue
-        state.hits[which] += (came >> 32) << TRIAL_BITS
-        state.trials[which] += (came & 0xFFFFFFFF) << TRIAL_BITS
-        if state.trials[which] > MOST_TRIALS << TRIAL_BITS:
-            state.hits[which] >>= 1
-            state.trials[which] >>= 1
-        odds = _log_odds(lookups.logarithm, state.hits[which], state.trials[which] - state.hits[which])
-        state.predictions[which] = min(max(odds, -limit), limit)
+        ones = state.hits[which] + ((came >> 32) << TRIAL_BITS)
+        trials = state.trials[which] + ((came & 0xFFFFFFFF) << TRIAL_BITS)
+        full = np.int64(trials > MOST_TRIALS << TRIAL_BITS)
+        ones, trials = ones >> full, trials >> full
+        state.hits[which], state.trials[which] = ones, trials
+        work.ones[i], work.zeros[i] = ones, trials - ones
+    for i in range(0, touched, GROUP):
+        _log_odds_of_group(work.ones, i, work.zeros, i, lookups.logarithm, 0)
+    for i in range(touched):
+        which = work.states[i]
+        limit = EXPERT_LIMIT if which < experts else LIMIT
+        state.predictions[which] = min(max(work.ones[i], -limit), limit)
+    for new in range(0, experts, STATES):
+        state.predictions[new] = 0
 
 
 @compiled
 def _count(lookups: Lookups, work: Workspace, symbols: Ints) -> None:
     """`ContextMixer._count`"""
+    for j in range(len(symbols)):
+        _count_in(work.symbols, j, work.counts, j, work.new_head, j, work.new_tail, j, symbols[j])
     for o in range(len(work.slot)):
         for j in range(len(symbols)):
-            slot, symbol = work.slot[o, j], np.uint64(symbols[j])
+            slot = work.slot[o, j]
             # Counting changes a row: one that is as it was read is counted in for the first time.
             if lookups.words[slot, 0] == work.head[o, j] and lookups.words[slot, 1] == work.tail[o, j]:
-                ways, counts = _row(work, o, j)
-                ways, counts = _counted(ways, counts, symbol)
-                lookups.words[slot, 0] = work.hash[o, j] | (ways << U16)
-                lookups.words[slot, 1] = (ways >> U48) | (counts << U8)
-
-
-@inlined
-def _counted(ways: Any, counts: Any, symbol: Any) -> Any:
-    """Return a row in which a symbol is counted and comes first; a new one takes the place of the rarest."""
-    differ, some = ways ^ (symbol * EACH), ((counts & LOWER) + LOWER) | counts
-    found = ~(((differ & LOWER) + LOWER) | differ) & some & ~LOWER & SEVEN  # the upper bit of its way, 0 if it is new
-    upto = _rarest(counts) if found == NOTHING else ((found & (~found + ONE)) << ONE) - ONE  # all bits of ways up to it
-    times = ((counts & upto & ~(upto >> U8)) * EACH) >> U56
-    if found != NOTHING and times == ALL:
-        counts, times = (counts >> ONE) & LOWER, times >> ONE
-    times = times + ONE if found != NOTHING else ONE
-    return (ways & ~upto) | ((ways << U8) & upto) | symbol, (counts & ~upto) | ((counts << U8) & upto) | times
-
-
-@inlined
-def _rarest(counts: Any) -> Any:
-    """Return the bits of all ways up to that of the rarest symbol, the last of equal ones."""
-    upto, least, way = SEVEN, counts >> U48, U48
-    while least != NOTHING and way != NOTHING:
-        way -= U8
-        if (counts >> way) & ALL < least:
-            least, upto = (counts >> way) & ALL, (U256 << way) - ONE
-    return upto
+                lookups.words[slot, 0] = work.hash[o, j] | work.new_head[j, o]
+                lookups.words[slot, 1] = work.new_tail[j, o]

@@ -62,6 +62,7 @@ FRACTION_BITS = 10  # of a number whose logarithm is looked up
 LOG_BITS = 16  # logarithms are in units of 2^-16
 LOG_2, LOG_UNIT = 45426, (1 << LOG_BITS) // LOGISTIC_STEPS  # ln 2 and 1 / LOGISTIC_STEPS in these units
 
+GROUP = 8  # numbers of weight sets that kernels take at a time
 WEIGHT_BITS = 20  # a weight of 1 is 2^20
 MOST_WEIGHT = 1 << 28  # so that a sum of five takes 32 bits
 PAIR_BITS = 12  # log2 of the weight sets by the last two bytes

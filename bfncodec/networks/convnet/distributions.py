@@ -16,10 +16,11 @@ from bfncodec.coding.cdf import NIBBLE, SUM_BITS
 from bfncodec.coding.rangecoder import PRECISION, total
 from bfncodec.networks.convnet.config import CODING_ORDER, INPUT_SCALE, LOG_SCALE_RANGE, MEAN_SCALE
 from bfncodec.networks.convnet.mixture import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL
-from bfncodec.networks.kernels import COLUMNS, ProductKernel, aligned
+from bfncodec.networks.kernels import COLUMNS, ProductKernel
 from bfncodec.networks.products import MOST, Linear, finish_columns, multiply, quantise
 from bfncodec.runtime.arrays import Array, Floats, Floats32, Ints32
 from bfncodec.runtime.jit import compiled, inlined, written
+from bfncodec.runtime.lines import aligned
 
 CONDITIONS = len(CODING_ORDER) - 1  # channels that others are conditioned on
 LEAST_LOG, MOST_LOG = (np.float32(end) for end in LOG_SCALE_RANGE)

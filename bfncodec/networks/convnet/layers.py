@@ -14,11 +14,12 @@ import numpy as np
 from bfncodec.networks.convnet.config import INPUT_TAPS, NEAREST, REACH
 from bfncodec.networks.convnet.distributions import Trunk
 from bfncodec.networks.convnet.front import WORD, StepPixels
-from bfncodec.networks.kernels import COLUMNS, ProductKernel, aligned, aligned_copy, copy_row, store
+from bfncodec.networks.kernels import COLUMNS, ProductKernel, aligned_copy, copy_row, store
 from bfncodec.networks.products import Linear, add_norm, finish_norm, finish_rows, linear_of, multiply, rectify_norm
 from bfncodec.networks.stored import LARGEST, LinearWeights
 from bfncodec.runtime.arrays import Array, Floats32, Ints, Ints32
 from bfncodec.runtime.jit import compiled, inlined, written
+from bfncodec.runtime.lines import aligned
 
 TAPS = len(INPUT_TAPS)
 FLAGS = 3 * REACH

@@ -44,9 +44,10 @@ from bfncodec.networks.convnet.sharing import (
     take,
     wait,
 )
-from bfncodec.networks.kernels import COLUMNS, aligned
+from bfncodec.networks.kernels import COLUMNS
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
 from bfncodec.runtime.jit import compiled, written
+from bfncodec.runtime.lines import aligned
 
 U24, U32 = np.uint64(PRECISION), np.uint64(32)
 NIBBLE_BITS = 4

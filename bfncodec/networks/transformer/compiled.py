@@ -20,7 +20,6 @@ from bfncodec.networks.kernels import (
     COLUMNS,
     TILE_ROWS,
     ProductKernel,
-    aligned,
     ask,
     fastest,
     key_scores,
@@ -45,6 +44,7 @@ from bfncodec.networks.transformer.config import HASH_MULTIPLIER
 from bfncodec.networks.transformer.weights import BlockWeights, TransformerWeights
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
 from bfncodec.runtime.jit import Prepared, compiled, flat, inlined
+from bfncodec.runtime.lines import aligned
 
 SOON = 16  # lines of keys that are asked for at a time: more would have to wait for these
 RUN = 24  # rows of one window that attend together: more would read more of what the others see
