@@ -30,6 +30,7 @@ __all__ = [
     "encode_tile",
     "estimate_tile",
     "joined",
+    "least_size",
     "parted",
     "quick_size",
     "read_planes",
@@ -52,6 +53,8 @@ def encode_tile(
     """
     sides = varint(pixels.shape[0]) + varint(pixels.shape[1])
     samples = to_samples(pixels, mode)
+    if beat is not None and least_size(pixels, mode) >= beat:
+        return Method.STORED, sides + samples
     try_lzma = len(samples) <= _SMALL or (beat is None and (search != FAST or mode in INDEXED))
     if try_lzma and beat is not None and not mode.is_wide:
         try_lzma = not lzmaraw.is_hopeless(samples, beat)
@@ -91,6 +94,15 @@ def estimate_tile(pixels: Pixels, mode: Mode | None = None) -> int:
     mode = _plane_mode(pixels.shape[2]) if mode is None else mode
     samples = to_samples(pixels, mode)
     return min(len(samples), len(lzmaraw.pack(samples)), quick_vp8l(pixels, mode, FAST))
+
+
+def least_size(pixels: Pixels, mode: Mode) -> int:
+    """Return the bytes that :func:`encode_tile` makes at least, as an estimate; 0 where little can be said."""
+    if mode is not Mode.RGB:
+        return 0
+    from bfncodec.images.residuals import least_bytes
+
+    return least_bytes(pixels)
 
 
 def quick_size(pixels: Pixels, mode: Mode) -> int:

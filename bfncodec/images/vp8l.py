@@ -63,7 +63,7 @@ def encode_vp8l(
     beat: a size in bytes to be undercut, None for any. noise: LZMA finds nothing in the pixels. look: the size of
     :func:`quick_vp8l` where it is known.
     """
-    if not fits_vp8l(pixels, mode) or (beat is not None and mode is Mode.RGB and _least_bytes(pixels) >= beat):
+    if not fits_vp8l(pixels, mode):
         return b""
     image = _to_colour(pixels, mode)
     if pixels.shape[0] * pixels.shape[1] <= _SMALL_PICTURE:
@@ -73,13 +73,6 @@ def encode_vp8l(
     if beat is not None and _tried_in_vain(image, pixels.size, beat, search, look):
         return b""
     return _stream(image, search)
-
-
-def _least_bytes(pixels: Pixels) -> int:
-    """Return what :func:`bfncodec.images.residuals.least_bytes` does, which loads NumPy."""
-    from bfncodec.images.residuals import least_bytes
-
-    return least_bytes(pixels)
 
 
 def decode_vp8l(payload: bytes, mode: Mode, height: int, width: int) -> Pixels:

@@ -15,7 +15,7 @@ from bfncodec.errors import InputError
 from bfncodec.format.frame import Coded
 from bfncodec.format.kinds import Method, Mode
 from bfncodec.format.limits import least_payload
-from bfncodec.images.classical import encode_tile, estimate_tile, quick_size
+from bfncodec.images.classical import encode_tile, estimate_tile, least_size, quick_size
 from bfncodec.images.samples import to_samples
 from bfncodec.images.vp8l import Search, fits_vp8l, is_hopeless, quick_vp8l
 from bfncodec.runtime.arrays import Pixels
@@ -95,11 +95,12 @@ def _image_codec(
 
 
 def _tile_may_pay(tile: Pixels, mode: Mode, credit: int) -> bool:
-    """Return whether a quick look leaves room for a payload of a model that is smaller, and yet taken by readers.
+    """Return whether an estimate, or a quick look, leaves room for a payload of a model that is smaller, and yet taken
+    by readers.
 
     Rows in the middle that take twice as much as that say so for the whole tile.
     """
-    if not least_payload(tile.nbytes):
+    if not least_payload(tile.nbytes) or may_pay(tile.nbytes, least_size(tile, mode) + credit):
         return True
     top = max(0, len(tile) - _ROWS) // 2
     looks = ((tile[top : top + _ROWS], 2), (tile, 1))

@@ -1,4 +1,4 @@
-"""The estimate of the least bytes of VP8L: the same with kernels and without, and not above what VP8L makes."""
+"""The estimate of the least bytes without a model: the same with kernels and without, and not above what is made."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bfncodec.format.kinds import Mode
+from bfncodec.format.kinds import Method, Mode
 from bfncodec.images import vp8l
+from bfncodec.images.classical import encode_tile
 from bfncodec.images.residuals import MOST_PIXELS, entropy, entropy_by_kernel, least_bytes
-from bfncodec.images.vp8l import FAST, SLOWEST, encode_vp8l
+from bfncodec.images.vp8l import FAST, SLOWEST
 from support.doubles import noise
 from support.places import DEMO_FILES
 
@@ -99,25 +100,26 @@ def test_it_is_the_entropy_of_the_best_predictor(pixels: Picture) -> None:
     [
         photo(),
         noise(1, 32, 32, 3) // 16,
-        noise(2, 24, 16, 3),
+        noise(2, 24, 16, 3) // 2,
         slope(),
         two_kinds(),
         np.tile(noise(6, 16, 32, 3), (2, 1, 1)),
     ],
     ids=["photo", "sixteen_levels", "noise", "slope", "two_kinds", "twice"],
 )
-def test_vp8l_is_found_where_it_wins_by_a_byte(pixels: Picture) -> None:
-    smallest = encode_vp8l(pixels, Mode.RGB, None, SLOWEST, noise=False)
-    assert encode_vp8l(pixels, Mode.RGB, len(smallest) + 1, FAST, noise=False) == smallest
+def test_what_wins_by_a_byte_is_found(pixels: Picture) -> None:
+    method, payload = encode_tile(pixels, Mode.RGB, None, SLOWEST)
+    assert method in (Method.PICTURE, Method.LZMA)
+    assert encode_tile(pixels, Mode.RGB, len(payload) + 1, FAST) == (method, payload)
 
 
-def test_vp8l_is_not_tried_where_it_cannot_win(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_win_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels, found = photo(), searches(monkeypatch)
-    smallest = len(encode_vp8l(pixels, Mode.RGB, None, SLOWEST, noise=False))
+    smallest = len(encode_tile(pixels, Mode.RGB, None, SLOWEST)[1])
     found.clear()
-    assert encode_vp8l(pixels, Mode.RGB, smallest * 3 // 4, FAST, noise=False) == b""
+    assert encode_tile(pixels, Mode.RGB, smallest * 3 // 4, FAST)[0] is Method.STORED
     assert found == []
-    assert encode_vp8l(pixels // 16 * 16, Mode.RGB, 60, FAST, noise=False) == b""
+    encode_tile(pixels // 16 * 16, Mode.RGB, 60, FAST)
     assert found, "few colours are tried"
 
 

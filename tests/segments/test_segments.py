@@ -242,6 +242,9 @@ def test_a_tile_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     bfncodec.compress(noise(31, 200, 150, 3) // 8, level=1, codecs=models_with(codec), verify=False)
     assert codec.batches
     assert looks == [(150, 32), (150, 200)]
+    looks.clear()
+    bfncodec.compress(noise(31, 60, 50, 3) // 8, level=1, codecs=models_with(codec), verify=False)
+    assert looks == [(50, 60)], "of a small one an estimate says that a model may win"
 
 
 # ---- named --------------------------------------------------------------------------------------
