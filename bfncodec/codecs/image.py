@@ -395,14 +395,15 @@ def _groups(shapes: Sequence[tuple[int, ...]], threads: int, batch: int) -> list
     """Indices of images with one number of channels: groups of about `batch` pixels, and one for each thread at least,
     if there are so many. Images in a group have about as many lines, as lines are shorter where some have ended.
     """
-    order = sorted(range(len(shapes)), key=lambda i: (shapes[i][2], _lines(shapes[i])))
+    lines = list(map(_lines, shapes))
+    order = sorted(range(len(shapes)), key=lambda i: (shapes[i][2], lines[i]))
     costs = [max(height * width, 64 * (height + 5)) for height, width, _ in shapes]  # cells of tiny images take more
     total, before = sum(costs), 0
     count = threads * -(-total // (threads * batch))
     groups: dict[tuple[int, int, int], list[int]] = defaultdict(list)
     for i in order:
         share = (2 * before + costs[i]) * count // (2 * total)
-        groups[shapes[i][2], _lines(shapes[i]).bit_length(), share].append(i)
+        groups[shapes[i][2], lines[i].bit_length(), share].append(i)
         before += costs[i]
     return list(groups.values())
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from bfncodec.errors import DamagedError, NewerVersionError
 from bfncodec.format.checks import crc16, crc16_of
-from bfncodec.format.cuts import NOWHERE, Cut, Grid, Pieces
+from bfncodec.format.cuts import NOWHERE, Cut, Extent, Grid, Pieces
 from bfncodec.format.frame import COMPACT, LONG, MAGIC, MODEL_BYTES, Coded, Entry, Frame, Place, Segment, read_start
 from bfncodec.format.header import Header, read_head, write_head
 from bfncodec.format.kinds import Kind, Method
@@ -165,14 +166,27 @@ def unpack_compact(blob: Source, limits: Limits, place: Place | None) -> Frame:
     check_memory(header, cut, NOWHERE if wanted == NOWHERE else None, limits)  # of a part all is decoded
     check_payload(header, method, payload, cut.extents[0], limits)
 
-    def read(number: int) -> Segment:
-        is_whole = header.kind not in _SIZED or len(payload) in payload_sizes(head.blocks)
-        sound = is_whole and _is_sound(blob, head.coded)
-        data = payload[0 : len(payload)]
-        return Segment(method, data, head.model, cut.extents[0], head.content, _CHECK_BITS, sound)
-
     entry = Entry(method, head.model, b"", head.payload_start, len(blob), len(blob))
-    return Frame(header, cut, (entry,), () if wanted == NOWHERE else (0,), read)
+    return Frame(header, cut, (entry,), () if wanted == NOWHERE else (0,), _Reading(blob, head, cut.extents[0]))
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Reading of the segment of a compact file, whose checksum is compared once however often it is read."""
+
+    blob: Source
+    head: CompactHead
+    extent: Extent
+
+    def __call__(self, number: int) -> Segment:
+        head, payload = self.head, self.blob[self.head.payload_start : len(self.blob)]
+        return Segment(head.method, payload, head.model, self.extent, head.content, _CHECK_BITS, self._sound)
+
+    @cached_property
+    def _sound(self) -> bool:
+        size = len(self.blob) - self.head.payload_start
+        is_whole = self.head.header.kind not in _SIZED or size in payload_sizes(self.head.blocks)
+        return is_whole and _is_sound(self.blob, self.head.coded)
 
 
 def _is_sound(blob: Source, check: int) -> bool:

@@ -402,10 +402,10 @@ def _assembly_of(frame: Frame, part: Part | None, codecs: CodecSource, limits: L
 
     Raises DamagedError for tables that cannot be, and what the part raises if it is not within the content.
     """
-    size = frame.cut.sides[0]
-    folder, places = read_files(frame.header, size), read_places(frame.header, size)
     if frame.header.kind is Kind.IMAGE:
         return _PictureAssembly(frame, part)
+    size = frame.cut.sides[0]
+    folder, places = read_files(frame.header, size), read_places(frame.header, size)
     if part is not None:  # lines, which neither a folder nor a file of arrays has
         return _Assembly(frame, part)
     if folder is not None:
