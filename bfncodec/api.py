@@ -37,7 +37,7 @@ from bfncodec.segments.assemble import Damage, Decoding, decode_frame
 from bfncodec.segments.description import Description, describe_file
 from bfncodec.segments.encode import encode_frame
 from bfncodec.segments.policy import DEFAULT_POLICY, Policy
-from bfncodec.segments.together import run_together
+from bfncodec.segments.together import Task, run_together
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -218,12 +218,13 @@ def compress_many(
     """
     source, given = _source(codecs, device, threads), _listed(objects, "objects")
     options: dict[str, Any] = {"level": level, "strip": strip, "verify": False, "policy": policy}
-    blobs = run_together([partial(compress, data, model, **options) for data in given], source)
-    if verify:
-        pairs = zip(blobs, given, strict=True)
-        wanted = ((Decoding(blob, OF_WRITERS), _stripped(data) if strip else data) for blob, data in pairs)
-        run_together([partial(_verify, *of_one) for of_one in wanted], source)
-    return blobs
+
+    def check(number: int, blob: bytes) -> Task[None]:
+        wanted = _stripped(given[number]) if strip else given[number]
+        return partial(_verify, Decoding(blob, OF_WRITERS), wanted)
+
+    tasks = [partial(compress, data, model, **options) for data in given]
+    return run_together(tasks, source, check if verify else None)
 
 
 def decompress_many(

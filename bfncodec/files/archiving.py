@@ -35,7 +35,7 @@ from bfncodec.runtime.progress import SILENT, Reporter
 from bfncodec.segments.archiving import ItemWriter
 from bfncodec.segments.assemble import Decoding
 from bfncodec.segments.encode import encode_frame
-from bfncodec.segments.together import run_together
+from bfncodec.segments.together import Task, run_together
 
 __all__ = ["FileItem", "append_items", "holds_items", "write_archive"]
 
@@ -367,11 +367,10 @@ def _chunks(
 
 
 def _encoded(tasks: Sequence[_Task], writer: ItemWriter, options: Options) -> list[bytes]:
-    files = run_together([task.encode for task in tasks], writer.codecs)
-    if options.verify:
-        pairs = zip(tasks, files, strict=True)
-        run_together([partial(task.check, Decoding(file, OF_WRITERS)) for task, file in pairs], writer.codecs)
-    return files
+    def check(number: int, file: bytes) -> Task[None]:
+        return partial(tasks[number].check, Decoding(file, OF_WRITERS))
+
+    return run_together([task.encode for task in tasks], writer.codecs, check if options.verify else None)
 
 
 def _add(writer: ItemWriter, task: _Task, file: bytes, name: str | None) -> None:

@@ -35,7 +35,7 @@ from bfncodec.files.verify import verify_decoded
 from bfncodec.format.limits import OF_WRITERS
 from bfncodec.segments.assemble import Decoding, Opened
 from bfncodec.segments.description import describe_opened
-from bfncodec.segments.together import run_together
+from bfncodec.segments.together import Task, run_together
 
 __all__ = ["MOST", "compress_together", "decompress_together", "placed_together"]
 
@@ -82,12 +82,13 @@ def compress_together(
         return {}
     options = replace(options, verify=options.verify or options.remove)
     found = _plain_files(places, options, codecs)
-    made = run_together([partial(encode_content, each.data, each.content, options) for each in found], codecs)
-    if options.verify:
-        sources = [taken(each.data, options) for each in found]
-        pairs = zip(made, sources, strict=True)
-        wanted = ((Decoding(blob, OF_WRITERS), content, source) for (blob, content), source in pairs)
-        run_together([partial(_verify, *of_one) for of_one in wanted], codecs)
+
+    def check(number: int, made: tuple[bytes, Content]) -> Task[None]:
+        blob, content = made
+        return partial(_verify, Decoding(blob, OF_WRITERS), content, taken(found[number].data, options))
+
+    tasks = [partial(encode_content, each.data, each.content, options) for each in found]
+    made = run_together(tasks, codecs, check if options.verify else None)
     return {
         each.source: partial(place_made, each.source, each.target, options, each.data, each.known, *of_one)
         for each, of_one in zip(found, made, strict=True)

@@ -23,7 +23,7 @@ from bfncodec.runtime.progress import Progress
 from bfncodec.runtime.threads import threads_here
 from bfncodec.segments.plan import batches
 
-__all__ = ["run_together"]
+__all__ = ["Task", "run_together"]
 
 SHARE = 128
 """Tasks that have joint calls of their own where there are more: as many as give a model enough to do."""
@@ -36,16 +36,32 @@ class Task(Protocol[Result]):
     def __call__(self, *, codecs: CodecSource) -> Result: ...
 
 
-def run_together(tasks: Sequence[Task[Result]], codecs: CodecSource) -> list[Result]:
+def run_together(
+    tasks: Sequence[Task[Result]],
+    codecs: CodecSource,
+    check: Callable[[int, Result], Task[object]] | None = None,
+) -> list[Result]:
     """Return what each task returns.
 
     Many tasks are worked on in shares, several of them side by side: while the model works on one, another is done with
     it. Raises the first error of a task, which says whose it is.
+
+    check: returns the task that checks what a task, by its number, returned; these are run together, too.
     """
     shares = _shares(len(tasks))
     threads = _threads(codecs) if len(shares) > 1 else 1
-    begun = (_Share.begun(tasks, share, codecs) for share in shares)  # each when a thread is about to be free
-    return list(in_order(_Share.finished, begun, threads))
+
+    def finished(share: _Share[Result]) -> list[Result]:
+        results = share.finished()
+        if check is not None:
+            checks = [check(number, result) for number, result in zip(share.numbers, results, strict=True)]
+            _Share.begun(checks, share.numbers, len(tasks), codecs).finished()
+        return results
+
+    begun = (  # each when a thread is about to be free
+        _Share.begun(tasks[share.start : share.stop], share, len(tasks), codecs) for share in shares
+    )
+    return list(in_order(finished, begun, threads))
 
 
 def _shares(count: int) -> list[range]:
@@ -67,49 +83,48 @@ def _threads(codecs: CodecSource) -> int:
 class _Share(Generic[Result]):
     """Tasks whose calls are answered together, after the first run of each.
 
-    numbers: of those tasks among all. memos: of each of them. results: of tasks that asked for nothing, by number.
+    numbers: of these tasks among so many, `count`. memos: of each of them. results: of tasks that asked for nothing, by
+    their place in the share.
     """
 
     tasks: Sequence[Task[Result]]
     numbers: range
+    count: int
     codecs: CodecSource
     memos: Sequence[_Memo]
     results: dict[int, Result]
     calls: Sequence[_Call]
 
     @classmethod
-    def begun(cls, tasks: Sequence[Task[Result]], numbers: range, codecs: CodecSource) -> _Share[Result]:
+    def begun(cls, tasks: Sequence[Task[Result]], numbers: range, count: int, codecs: CodecSource) -> _Share[Result]:
         """Return some tasks after their first run."""
-        share = cls(tasks, numbers, codecs, [_Memo(waited=len(tasks) == 1) for _ in numbers], {}, calls := [])
-        for number in numbers:
+        share = cls(tasks, numbers, count, codecs, [_Memo(waited=count == 1) for _ in tasks], {}, calls := [])
+        for place in range(len(tasks)):
             try:
-                share.results[number] = share._run(number)
+                share.results[place] = share._run(place)
             except _Asked as asked:
                 calls.append(asked.call)
         return share
 
-    def finished(self) -> Iterator[Result]:
-        """Answer all calls and yield what the tasks return, of which several are run side by side."""
+    def finished(self) -> list[Result]:
+        """Answer all calls and return what the tasks return, of which several are run side by side."""
         _answer_all(self.calls)
 
-        def last_run(number: int) -> Iterator[Result]:
-            yield self._run(number)
-            self._memo(number).answers.clear()
+        def last_run(place: int) -> Iterator[Result]:
+            yield self._run(place)
+            self.memos[place].answers.clear()
 
-        waiting = [number for number in self.numbers if number not in self.results]
+        waiting = [place for place in range(len(self.tasks)) if place not in self.results]
         results = self.results | dict(zip(waiting, in_order(last_run, waiting, threads_here()), strict=True))
-        yield from (results[number] for number in self.numbers)
+        return [results[place] for place in range(len(self.tasks))]
 
-    def _memo(self, number: int) -> _Memo:
-        return self.memos[number - self.numbers.start]
-
-    def _run(self, number: int) -> Result:
-        memo = self._memo(number)
+    def _run(self, place: int) -> Result:
+        memo = self.memos[place]
         memo.place = 0
         try:
-            return self.tasks[number](codecs=_Source(self.codecs, memo))
+            return self.tasks[place](codecs=_Source(self.codecs, memo))
         except BfncodecError as error:
-            raise error.within(f"object {number + 1} of {len(self.tasks)}") from error
+            raise error.within(f"object {self.numbers[place] + 1} of {self.count}") from error
 
 
 # ---- questions and answers --------------------------------------------------------------------

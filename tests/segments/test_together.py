@@ -138,6 +138,24 @@ def test_many_tasks_are_worked_on_in_shares(threads: int) -> None:
     assert sorted(models.codecs["text"].batches) == [SHARE, SHARE + 1, SHARE + 1]
 
 
+def test_what_was_made_is_checked_together() -> None:
+    """By a task of each object, which is told its number and what was made of it; an error says whose it is."""
+
+    def make(number: int, codecs: CodecSource) -> bytes:
+        return codecs.named("text").encode_batch([bytes([number])])[0]
+
+    def check(number: int, made: bytes, wrong: int, codecs: CodecSource) -> None:
+        if codecs.named("text").decode_batch([made]) != [bytes([number])] or number == wrong:
+            raise DamagedError("another")
+
+    tasks, models = [partial(make, number) for number in range(5)], CountingModels()
+    made = run_together(tasks, models, lambda number, blob: partial(check, number, blob, -1))
+    assert models.calls == ["text", "text"]
+    assert made == FakeModels().named("text").encode_batch([bytes([number]) for number in range(5)])
+    with pytest.raises(DamagedError, match="object 4 of 5: another"):
+        run_together(tasks, models, lambda number, blob: partial(check, number, blob, 3))
+
+
 def test_codecs_with_threads_of_their_own_are_called_by_one_alone() -> None:
     calls: list[int] = []
 
