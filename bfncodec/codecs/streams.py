@@ -77,7 +77,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Batch:
-    """Texts that are coded side by side: one number of teeth, and a similar number of steps."""
+    """Texts that are coded side by side: one number of teeth, a similar number of steps, all of them mixed or none."""
 
     parts: tuple[Part, ...]
 
@@ -133,16 +133,17 @@ class Batch:
     def admits(self, part: Part, most: int) -> bool:
         """Return whether another text may join, to make `most` streams together. Only streams of one tooth may be
         shorter than those beside them: where the second tooth begins, and so every position in it, follows from the
-        length of the first.
+        length of the first. Texts that are mixed and others are apart: kernels read whole steps of mixed ones alone.
         """
         alike = part.schedule.teeth == self.teeth and (self.teeth == 1 or part.schedule.n_steps == self.n_steps)
-        return alike and self.streams + part.schedule.streams <= most
+        together = alike and part.mixed == self.parts[0].mixed
+        return together and self.streams + part.schedule.streams <= most
 
 
 def batches(parts: Sequence[Part], most: int) -> Iterator[Batch]:
     """Texts to code side by side, in any order; a batch has at most so many streams, or one text."""
     batch: Batch | None = None
-    for part in sorted(parts, key=lambda part: (part.schedule.teeth, part.schedule.n_steps)):
+    for part in sorted(parts, key=lambda part: (part.schedule.teeth, part.mixed, part.schedule.n_steps)):
         if batch is not None and batch.admits(part, most):
             batch = Batch((*batch.parts, part))
             continue

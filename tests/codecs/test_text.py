@@ -287,6 +287,13 @@ def test_lanes_cover_the_text(mixed_codec: TextCodec, size: int, machine: bool) 
         assert (part.item, part.mixed, part.machine) == (1, size >= LEAST_MIXED, machine)
 
 
+def test_texts_that_learn_are_apart_from_others(mixed_codec: TextCodec) -> None:
+    """Whole steps of kernels are of texts that learn alone."""
+    sizes = [LEAST_MIXED, LEAST_MIXED - 1, LEAST_MIXED + 2, LEAST_MIXED - 3]
+    found = [{part.item for part in batch.parts} for batch in mixed_codec._batches(sizes, [False] * len(sizes))]
+    assert sorted(map(sorted, found)) == [[0, 2], [1, 3]]
+
+
 def test_a_symbol_attends_to_its_context_only(text_codec: TextCodec) -> None:
     """Two layers look 2 (CONTEXT - 1) slots back, hashed n-grams a few more: what came before changes nothing."""
     x, reach = noise(1, LENGTH), 2 * (CONTEXT - 1) + 3
