@@ -28,7 +28,7 @@ from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
 from bfncodec.coding.mixing.state import CONTEXTS, Contexts
 from bfncodec.coding.rangecoder import information
 
-PLACES = ("word", "two words", "column", "line", "key", "line, number", "above", "counterpart", "agreeing")
+PLACES = ("word", "two words", "column", "line", "key", "line, number", "numeral", "counterpart", "agreeing")
 """Names of the contexts of `places.place_hashes`."""
 
 

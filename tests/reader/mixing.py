@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate
 from math import floor, log
 from operator import mul
@@ -25,6 +25,7 @@ M64, GOLDEN, SHORT = (1 << 64) - 1, 0x9E3779B97F4A7C15, 0x9E3779B1
 POWERS = [pow(0xD6E8FEB86659FD93, k, 1 << 64) for k in range(25)]
 Row = tuple[int, list[int], list[int]]
 """Tag, symbols and counts."""
+EMPTY: Row = (0, [0] * 7, [0] * 7)
 Q1, Q2, Q3, Q4, Q5 = (pow(0xD6E8FEB86659FD93, k, 1 << 64) for k in range(21, 26))
 LOGS = [round(log(1 + (i + 0.5) / 1024) * 65536) for i in range(1024)]
 PLACES, STATES, DELIMITERS = 9, 1296, b'\n,; \t:|=/"<>'
@@ -76,12 +77,13 @@ class Place:
     column: int = 0
     passed: int = 0
     agreed: int = 0
+    within: int = 0
+    side: int = 0
     line: list[int] = field(default_factory=lambda: [0] * 256)
     above: list[int] = field(default_factory=lambda: [0] * 256)
 
     def hashes(self, last: int, second: int, third: int) -> list[int]:
-        at = min(self.column, 253)
-        left, over, right = self.above[at : at + 3]
+        over = self.above[min(self.column, 253) + 1]
         behind, counterpart, ahead = self.above[self.passed : self.passed + 3]
         first = self.part + self.first * Q1
         return [
@@ -91,7 +93,7 @@ class Place:
             first + last * Q2,
             self.part + self.key * Q1 + self.number * Q2,
             first + self.number * Q2,
-            left * Q1 + over * Q2 + right * Q3 + last * Q4,
+            self.number * Q1 + self.within * Q2 + counterpart * Q3 + self.side * Q4,
             behind * Q1 + counterpart * Q2 + ahead * Q3 + last * Q4 + min(self.agreed, 3) * Q5,
             counterpart * Q1 + self.number * Q2 + self.agreed * Q3,
             second * Q1 + third * Q2,
@@ -107,6 +109,11 @@ class Place:
     def align(self, byte: int) -> None:
         counterpart = self.above[self.passed + 1]
         self.agreed = self.agreed + 1 if byte == counterpart else 0
+        if byte in DELIMITERS:
+            self.within = self.side = 0
+        else:
+            self.within += 1
+            self.side = self.side or (byte < counterpart) + 2 * (byte > counterpart)
         if byte == 10:
             self.passed = self.agreed = 0
         elif byte in DELIMITERS:
@@ -222,9 +229,10 @@ class Mixer:
             h = (h ^ h >> 32) * GOLDEN & M64
             h ^= h >> 29
             slot, tag = (h * GOLDEN & M64) >> (64 - self.bits), h & 0xFFFF | 256
-            row = self.table.get(slot)
+            neighbours = [(slot ^ way, self.table.get(slot ^ way, EMPTY)) for way in range(4)]
+            slot, row = min(neighbours, key=partial(_worth, tag))
             slots.append(slot)
-            rows.append(row if row is not None and row[0] == tag else (tag, [0] * 7, [0] * 7))
+            rows.append(row if row[0] == tag else (tag, [0] * 7, [0] * 7))
         last = history[-1] % 256
         below = list(accumulate(weights, initial=0))
         return Lane(number, below, slots, rows, last, history[-2] % 256 * 256 + last)
@@ -329,6 +337,12 @@ def _add(hits: list[int], trials: list[int], state: int, values: list[int]) -> N
     if trials[state] > 400 << 16:
         hits[state] >>= 1
         trials[state] >>= 1
+
+
+def _worth(tag: int, found: tuple[int, Row]) -> int:
+    """How often the symbols of a slot came, -1 if it has the tag."""
+    own, _, counts = found[1]
+    return -1 if own == tag else sum(counts)
 
 
 def _counted(row: Row, symbol: int) -> Row:

@@ -21,6 +21,8 @@ from bfncodec.coding.mixing.places import (
     FIRST,
     KEY,
     LATEST,
+    LESS,
+    MORE,
     MOST_AGREED,
     MOST_COLUMN,
     MOST_NUMBER,
@@ -32,8 +34,10 @@ from bfncodec.coding.mixing.places import (
     PLACE_SETS,
     PLACES,
     POWER,
+    SIDE,
     SKIPS,
     WIDTH,
+    WITHIN,
     WORD,
     WORD_BEFORE,
     classes,
@@ -58,6 +62,7 @@ from bfncodec.coding.mixing.state import (
     LOG_UNIT,
     MANY,
     MOST_TRIALS,
+    NEIGHBOURS,
     PAIR_BITS,
     REACH,
     SHORT_HASH,
@@ -94,6 +99,7 @@ U_WORD, U_NARROW = np.uint64(WORD_BITS), np.uint64(NARROW)  # of a code
 TAG_BITS, TAGGED = np.uint64(0xFFFF), np.uint64(1 << 8)  # of a row's first word: Numba knows little-endian machines
 NOTHING, POWER_64 = np.uint64(0), np.uint64(POWER)
 U8, U16, U48, BYTE = (np.uint64(n) for n in (8, 16, 48, 0xFF))
+EVEN_BYTES, EACH_PAIR = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0001000100010001)  # every second; 1 in each two
 Words64 = NDArray[np.uint64]
 Ids = NDArray[np.uint32]  # numbers of entries: Numba counts signed ones from the end, too, if they are negative
 
@@ -474,7 +480,8 @@ def _hash_places(state: MixerState, work: Workspace, streams: Ints) -> None:
         place[3] = first + before * FAR[1]
         place[4] = key + marks[stream, NUMBER] * FAR[1]
         place[5] = first + marks[stream, NUMBER] * FAR[1]
-        place[6] = _three(lines[stream, 1], at) + before * FAR[3]
+        place[6] = marks[stream, NUMBER] * FAR[0] + marks[stream, WITHIN] * FAR[1]
+        place[6] += np.uint64(work.counterpart[j]) * FAR[2] + marks[stream, SIDE] * FAR[3]
         passed, agreed = np.int64(marks[stream, PASSED]), marks[stream, AGREED]
         lately = min(agreed, np.uint64(MOST_AGREED))
         place[7] = _three(lines[stream, 1], passed) + before * FAR[3] + lately * FAR[4]
@@ -510,15 +517,30 @@ def _find_slots(state: MixerState, work: Workspace, streams: Ints) -> None:
 
 @compiled
 def _look_up(lookups: Lookups, work: Workspace, streams: Ints) -> None:
-    """Read the rows of the contexts, empty ones of those that are new."""
+    """Choose among the slots of the contexts, see `ContextMixer._find`, and read their rows, empty ones of those
+    that are new.
+    """
     # No branch waits for the table: slots are far apart in memory, and read while others are on their way.
     for o in range(len(work.slot)):
         for j in range(len(streams)):
-            slot = work.slot[o, j]
-            work.head[o, j], work.tail[o, j] = lookups.words[slot, 0], lookups.words[slot, 1]
+            slot, tag = work.slot[o, j], work.hash[o, j]
+            best, least = slot, _worth(lookups.words, slot, tag)
+            for way in range(1, NEIGHBOURS):
+                other = slot ^ np.uint64(way)
+                worth = _worth(lookups.words, other, tag)
+                best, least = other if worth < least else best, min(worth, least)
+            work.slot[o, j], work.head[o, j], work.tail[o, j] = best, lookups.words[best, 0], lookups.words[best, 1]
     for o in range(len(work.slot)):
         for j in range(len(streams)):
             work.symbols[j, o], work.counts[j, o] = _row(work, o, j)
+
+
+@inlined
+def _worth(words: Words64, slot: Any, tag: Any) -> Any:
+    """Return how often the symbols of a slot came, -1 if it has the tag: the least is taken."""
+    counts = words[slot, 1] >> U8
+    sums = (counts & EVEN_BYTES) + ((counts >> U8) & EVEN_BYTES)  # of two counts each, then of all in the highest
+    return np.int64(-1) if (words[slot, 0] & TAG_BITS) == tag else np.int64((sums * EACH_PAIR) >> U48)
 
 
 @inlined
@@ -690,6 +712,12 @@ def _align(mark: Words64, above: Bytes, kinds: Ints, symbol: Any) -> None:
     passed = np.int64(mark[PASSED])
     counterpart = np.int64(above[passed + 1])
     mark[AGREED] = mark[AGREED] + ONE if counterpart == symbol else NOTHING
+    if kinds[symbol] != OTHER:
+        mark[WITHIN], mark[SIDE] = NOTHING, NOTHING
+    else:
+        mark[WITHIN] += ONE
+        if mark[SIDE] == NOTHING and counterpart != symbol:
+            mark[SIDE] = np.uint64(LESS if symbol < counterpart else MORE)
     if kinds[symbol] == ENDS:
         mark[PASSED], mark[AGREED] = NOTHING, NOTHING
     elif kinds[symbol] != OTHER:

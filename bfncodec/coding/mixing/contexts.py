@@ -53,6 +53,7 @@ from bfncodec.coding.mixing.state import (
     MOST_COUNT,
     MOST_TRIALS,
     MOST_WEIGHT,
+    NEIGHBOURS,
     PAIR_BITS,
     PAIRS,
     ROW,
@@ -223,8 +224,7 @@ class ContextMixer:
         below = np.zeros((len(streams), SYMBOLS + 1), np.int64)
         weight.cumsum(1, out=below[:, 1:])
         history = self.state.history.take(streams, 0)
-        slot, tag = self._hash(history, streams)
-        row = self.state.table.take(slot, 0)
+        slot, tag, row = self._find(*self._hash(history, streams))
         head = row.view(np.uint16)[:, :, 0]
         row.view(np.uint64)[...] *= (head == tag)[:, :, None]
         head[...] = tag
@@ -247,6 +247,16 @@ class ContextMixer:
         h ^= h >> np.uint64(29)
         slot = (h * np.uint64(HASH)) >> np.uint64(64 - self.state.bits)
         return slot.astype(np.int64), h.astype(np.uint16) | np.uint16(1 << 8)
+
+    def _find(self, slot: Ints, tag: NDArray[np.uint16]) -> tuple[Ints, NDArray[np.uint16], Bytes]:
+        """(slot, tag, row) of each context: of four slots side by side that which has the tag, else the one whose
+        symbols came least often, the first of equal ones.
+        """
+        slots = slot ^ np.arange(NEIGHBOURS)[:, None, None]
+        rows = self.state.table.take(slots, 0)
+        came = rows[..., TAG + WAYS :].sum(-1, dtype=np.int64)
+        slot = slot ^ np.where(rows.view(np.uint16)[..., 0] == tag, -1, came).argmin(0)
+        return slot, tag, self.state.table.take(slot, 0)
 
     def _predict(
         self, contexts: StepContexts, left: Ints, node: Ints, zeros: Counts, ones: Counts, latest: Ints

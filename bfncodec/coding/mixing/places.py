@@ -22,12 +22,14 @@ SKIPS = 2  # more, of bytes behind which one is skipped
 SALT = 32  # of the first kind, then one more each
 DOUBT_ORDER = 2  # their adaptive maps begin as those of contexts of so many bytes
 
-MARKS = 9  # hashes and numbers that are kept of each stream
-WORD, WORD_BEFORE, FIELD, NUMBER, LATEST, FIRST, KEY, PASSED, AGREED = range(MARKS)
+MARKS = 11  # hashes and numbers that are kept of each stream
+WORD, WORD_BEFORE, FIELD, NUMBER, LATEST, FIRST, KEY, PASSED, AGREED, WITHIN, SIDE = range(MARKS)
 """Hash of the letters of the current word; of those of the one before; of the bytes of the current field; number of the
 field in its line; hash of the latest field that was not empty; of the first such one of the line; of the one before the
 latest byte of NAMING; bytes of the line above that stand before the counterpart of the next byte; how many of the
-latest bytes equalled their counterparts."""
+latest bytes equalled their counterparts; bytes of the current field; whether the first of them that differed from its
+counterpart was LESS or MORE, 0 if none did."""
+LESS, MORE = 1, 2
 
 WIDTH = 256  # cells of a line: a zero, its bytes, and zeros
 MOST_COLUMN = 253  # bytes of a line that are kept
@@ -67,9 +69,10 @@ def place_hashes(marks: NDArray[np.uint64], lines: Bytes, column: Ints, history:
 
     They are: the word and the last symbol; the word and the one before; the byte above and the column; the field, the
     first one of the line, and the last symbol; the field, its key and its number; the field, its number, and the first
-    one of the line; the three bytes above, and the last symbol; the counterpart, the bytes beside
-    it, the last symbol, and whether the latest equalled theirs; the counterpart, the number of the field, and how many
-    of the latest equalled theirs; then the symbols before the last and before that; the last and the third last.
+    one of the line; the counterpart, the number of the field, the bytes it has so far, and whether it is less or more
+    than the one above, which numerals in a column ask for; the counterpart, the bytes beside it, the last symbol, and
+    whether the latest equalled theirs; the counterpart, the number of the field, and how many of the latest equalled
+    theirs; then the symbols before the last and before that; the last and the third last.
 
     marks: [L, MARKS]; lines: the current line and the one above [L, 2, WIDTH]; column: in it [L]; history: latest
     symbols, the last one at the end [L, at least 3].
@@ -77,8 +80,8 @@ def place_hashes(marks: NDArray[np.uint64], lines: Bytes, column: Ints, history:
     q1, q2, q3, q4, q5 = FAR
     last, second, third = history[:, :-4:-1].astype(np.uint64).T
     at = np.minimum(column, MOST_COLUMN)
-    left, over, right = (lines[np.arange(len(at)), 1, at + k].astype(np.uint64) for k in range(3))
-    word, word_before, field, number, _, first, key, passed, agreed = marks.T
+    over = lines[np.arange(len(at)), 1, at + 1].astype(np.uint64)
+    word, word_before, field, number, _, first, key, passed, agreed, within, side = marks.T
     behind, counterpart, ahead = (
         lines[np.arange(len(at)), 1, passed.astype(np.int64) + k].astype(np.uint64) for k in range(3)
     )
@@ -91,7 +94,7 @@ def place_hashes(marks: NDArray[np.uint64], lines: Bytes, column: Ints, history:
             field + first * q1 + before * q2,
             field + key * q1 + number * q2,
             field + first * q1 + number * q2,
-            left * q1 + over * q2 + right * q3 + before * q4,
+            number * q1 + within * q2 + counterpart * q3 + side * q4,
             behind * q1 + counterpart * q2 + ahead * q3 + before * q4 + lately * q5,
             counterpart * q1 + number * q2 + agreed * q3,
             second * q1 + third * q2,
@@ -114,7 +117,7 @@ def go_on(marks: NDArray[np.uint64], lines: Bytes, column: Ints, streams: Ints, 
     """Go on behind the next symbols of some streams."""
     power, letter, kind = np.uint64(POWER), letters().take(symbols).astype(np.uint64), classes().take(symbols)
     _align(marks, lines, streams, symbols)
-    word, word_before, field, number, latest, first, key, _, _ = marks[streams].T
+    word, word_before, field, number, latest, first, key, *_ = marks[streams].T
     ends, line = kind != OTHER, kind == ENDS
     latest = np.where(ends & (field > 0), field, latest)
     first = np.where(ends & (first == 0), field, first)
@@ -142,5 +145,9 @@ def _align(marks: NDArray[np.uint64], lines: Bytes, streams: Ints, symbols: Ints
     goes_on = (kind == OTHER) & (classes().take(counterpart) == OTHER) & (passed < MOST_COLUMN)
     leads = (kind != OTHER) & like.any(1)
     agreed = np.where(counterpart == symbols, marks[streams, AGREED] + np.uint64(1), 0)
+    side = np.where(symbols < counterpart, LESS, np.where(symbols > counterpart, MORE, 0)).astype(np.uint64)
+    side = np.where(marks[streams, SIDE], marks[streams, SIDE], side)
+    marks[streams, WITHIN] = np.where(kind == OTHER, marks[streams, WITHIN] + np.uint64(1), 0)
+    marks[streams, SIDE] = np.where(kind == OTHER, side, 0)
     marks[streams, PASSED] = np.where(kind == ENDS, 0, np.where(leads, like.argmax(1), passed + goes_on))
     marks[streams, AGREED] = np.where(kind == ENDS, 0, agreed)

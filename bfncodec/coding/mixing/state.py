@@ -17,6 +17,7 @@ from bfncodec.coding.mixing.first import FIRST_BITS, first_weights
 from bfncodec.coding.mixing.places import DOUBT_ORDER, MARKS, PLACE_SETS, PLACES, POWER, SALT, SKIPS, WIDTH
 from bfncodec.coding.tables import LOGISTIC_BITS, LOGISTIC_LIMIT, LOGISTIC_STEPS, logarithm_table, logistic_table
 from bfncodec.runtime.arrays import Bytes, Floats, Ints, Ints32
+from bfncodec.runtime.lines import aligned
 
 
 class Contexts(NamedTuple):
@@ -43,6 +44,7 @@ START = 256  # stands before the first symbol of a stream
 
 SLOTS_PER_BYTE = 16, 4  # of small files, of large ones
 LEAST_BITS, SMALL_BITS, MOST_BITS = 12, 23, 25  # log2 of the slots: at least, of small files, of large ones at most
+NEIGHBOURS = 4  # slots that a context may have, those of one line of a processor's cache
 TAG, WAYS, ROW = 2, 7, 16  # bytes of a slot: its tag, symbols, how often each came
 MOST_COUNT = 255
 COUNT_LEVELS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)  # counts that adaptive maps distinguish: the lowest of each
@@ -138,7 +140,7 @@ def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS) -> MixerSt
     weights = np.zeros((known + 1 + 2 * SYMBOLS + PLACE_SETS + (1 << PAIR_BITS), count + 2), np.int32)
     weights[: known + 1 + 2 * SYMBOLS] = first_weights(orders, own, places) << (WEIGHT_BITS - FIRST_BITS)
     state = MixerState(
-        table=np.zeros((1 << bits, ROW), np.uint8),
+        table=aligned((1 << bits, ROW), np.uint8),
         history=np.full((streams, REACH), START, np.int64),
         marks=np.zeros((streams, MARKS), np.uint64),
         lines=np.zeros((streams, 2, WIDTH), np.uint8),
