@@ -16,26 +16,26 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, RLock
 from typing import TypeVar, cast
 
 from bfncodec.runtime.lazytorch import imported_torch
 
-__all__ = ["ahead", "set_threads", "settle", "threads_here", "torch_threads"]
+__all__ = ["ahead", "in_turn", "set_threads", "settle", "threads_here", "torch_threads"]
 
 
 Result = TypeVar("Result")
 
 
 class _Process:
-    """The process: whether it was forked, and a lock for setting its threads."""
+    """The process: whether it was forked, a lock for setting its threads, and one for having all of them."""
 
     def __init__(self) -> None:
-        self.lock, self.forked = Lock(), False
+        self.lock, self.turn, self.forked = Lock(), RLock(), False
 
     def begin_anew(self) -> None:
-        """Start over in a forked child: the lock may have been held by a thread that is not here."""
-        self.lock, self.forked = Lock(), True
+        """Start over in a forked child: the locks may have been held by threads that are not here."""
+        self.lock, self.turn, self.forked = Lock(), RLock(), True
 
 
 class _Here(threading.local):
@@ -65,6 +65,15 @@ def torch_threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         set_threads(before)
+
+
+@contextmanager
+def in_turn() -> Iterator[None]:
+    """A block whose work keeps all threads busy: such blocks of other threads of the program wait until it ends, as
+    several at once would take the caches from each other.
+    """
+    with _PROCESS.turn:
+        yield
 
 
 def threads_here() -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -20,7 +21,7 @@ from bfncodec.codecs.threads import in_order
 from bfncodec.errors import BfncodecError
 from bfncodec.models import DEFAULT_LEVEL
 from bfncodec.runtime.progress import Progress
-from bfncodec.runtime.threads import threads_here
+from bfncodec.runtime.threads import in_turn, threads_here
 from bfncodec.segments.plan import batches
 
 __all__ = ["Task", "run_together"]
@@ -44,7 +45,8 @@ def run_together(
     """Return what each task returns.
 
     Many tasks are worked on in shares, several of them side by side: while the model works on one, another is done with
-    it. Raises the first error of a task, which says whose it is.
+    it. That keeps all threads busy, so calls of many tasks by several threads take turns. Raises the first error of a
+    task, which says whose it is.
 
     check: returns the task that checks what a task, by its number, returned; these are run together, too.
     """
@@ -61,7 +63,8 @@ def run_together(
     begun = (  # each when a thread is about to be free
         _Share.begun(tasks[share.start : share.stop], share, len(tasks), codecs) for share in shares
     )
-    return list(in_order(finished, begun, threads))
+    with in_turn() if threads > 1 else nullcontext():
+        return list(in_order(finished, begun, threads))
 
 
 def _shares(count: int) -> list[range]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Thread
 from typing import Any
 
 import numpy as np
@@ -154,6 +154,31 @@ def test_what_was_made_is_checked_together() -> None:
     assert made == FakeModels().named("text").encode_batch([bytes([number]) for number in range(5)])
     with pytest.raises(DamagedError, match="object 4 of 5: another"):
         run_together(tasks, models, lambda number, blob: partial(check, number, blob, 3))
+
+
+def test_calls_of_many_tasks_take_turns() -> None:
+    """One of another thread waits until this one is done; one that a task makes does not."""
+    models, made = FakeModels(), list[int]()
+
+    def note(number: int, codecs: CodecSource) -> None:
+        made.append(number)
+
+    def call() -> None:
+        with torch_threads(2):
+            run_together([partial(note, 1)] * 2 * SHARE, models)
+
+    other = Thread(target=call)
+
+    def begin(codecs: CodecSource) -> None:
+        run_together([partial(note, 0)] * 2 * SHARE, models)
+        other.start()
+        other.join(0.2)  # it would be done by then
+        assert set(made) == {0}
+
+    with torch_threads(2):
+        run_together([begin, *[partial(note, 0)] * 2 * SHARE], models)
+    other.join(60)
+    assert made.count(1) == 2 * SHARE
 
 
 def test_codecs_with_threads_of_their_own_are_called_by_one_alone() -> None:
