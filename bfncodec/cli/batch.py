@@ -30,10 +30,12 @@ from bfncodec.files.together import MOST, placed_together
 from bfncodec.format.concatenation import check_joinable
 from bfncodec.format.limits import NO_LIMITS, Limits
 from bfncodec.format.wire import StreamReader
+from bfncodec.runtime.heaps import limit_heaps
 
 __all__ = ["Direction", "Expansion", "Transform", "transform"]
 
 
+HEAPS = 2  # of all threads, so that many files take no more memory than a few
 Place = tuple[Path, Path]
 """A file and its target, or its place below an output folder."""
 
@@ -98,6 +100,8 @@ def transform(files: Sequence[Path], given: Mapping[str, Any], direction: Direct
         )
     if given["remove"] and (to_stdout or not files or STDIN in files):
         raise click.UsageError("--rm needs a file on both sides: leave out -c and -")
+    if several:
+        limit_heaps(HEAPS)
     call = Call(given["quiet"], given["verbose"])
     salvage = given.get("salvage", False)
     return Transform(direction, options, models_of(given), call, output, to_stdout, salvage).run(

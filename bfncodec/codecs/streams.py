@@ -154,6 +154,16 @@ def batches(parts: Sequence[Part], most: int) -> Iterator[Batch]:
         yield batch
 
 
+def shares(sizes: Sequence[int], threads: int, least: int) -> list[list[int]]:
+    """Return the numbers of texts of these sizes in shares of about as many bytes, one for each thread; in one share if
+    there are not `least` texts for each thread, or if one of them is longer than a share.
+    """
+    if len(sizes) < threads * least or max(sizes, default=0) * threads > sum(sizes):
+        return [list(range(len(sizes)))]
+    order = sorted(range(len(sizes)), key=sizes.__getitem__)
+    return [order[k::threads] for k in range(threads)]
+
+
 def _places(start: int, slot: Ints) -> Places:
     """Return where the slots of a text are among those of all, as a slice where they lie beside each other."""
     first, last = int(slot[0]), int(slot[-1])

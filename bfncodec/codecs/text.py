@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from bfncodec.codecs.base import Architecture, Implementations, ModelCodec, check_size, named
 from bfncodec.codecs.protocol import Capabilities
 from bfncodec.codecs.steps import Turn, mixing_beside, play, steps_of
-from bfncodec.codecs.streams import ON_A_GPU, SYMBOLS, Batch, Part, Predictor, Sizes, batches
-from bfncodec.codecs.threads import Each, Team, side_by_side
+from bfncodec.codecs.streams import ON_A_GPU, SYMBOLS, Batch, Part, Predictor, Sizes, batches, shares
+from bfncodec.codecs.threads import Each, Team, in_threads, side_by_side
 from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.bitcoder import BitDecoder, BitEncoder
 from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_intervals
@@ -95,6 +95,12 @@ class TextCodec(ModelCodec[bytes]):
         return self.make_schedule(size, teeth, streams)
 
     def encode_items(self, xs: Sequence[bytes], progress: Progress, thorough: bool) -> list[bytes]:
+        def encode(own: list[int], report: Progress) -> list[bytes]:
+            return self._encode([xs[i] for i in own], report)
+
+        return self._in_shares(encode, [len(x) for x in xs], progress)
+
+    def _encode(self, xs: Sequence[bytes], progress: Progress) -> list[bytes]:
         encoders: dict[int, RangeEncoder | BitEncoder] = {}
         for found in self._decisions(xs, progress):
             if found.part.item not in encoders:
@@ -165,6 +171,13 @@ class TextCodec(ModelCodec[bytes]):
 
     def _decode_all(self, sizes: Sequence[int], sources: Sequence[SymbolSource], progress: Progress) -> list[bytes]:
         """The texts of these sizes that sources of symbols, one for each, give."""
+
+        def decode(own: list[int], report: Progress) -> list[bytes]:
+            return self._decode([sizes[i] for i in own], [sources[i] for i in own], report)
+
+        return self._in_shares(decode, sizes, progress)
+
+    def _decode(self, sizes: Sequence[int], sources: Sequence[SymbolSource], progress: Progress) -> list[bytes]:
         items = [b""] * len(sizes)
         machine = [self._mixes(n) and _read_kind(source) for n, source in zip(sizes, sources, strict=True)]
         for batch in self._batches(sizes, machine):
@@ -205,6 +218,18 @@ class TextCodec(ModelCodec[bytes]):
         return batch.join(symbols)
 
     # ---- what runs where ------------------------------------------------------------------------
+
+    def _in_shares(
+        self, work: Callable[[list[int], Progress], list[bytes]], sizes: Sequence[int], progress: Progress
+    ) -> list[bytes]:
+        """Return what `work` makes of the texts of these sizes, told by their numbers, in their order. Many texts are
+        shared out among threads: in each of them mixers wait for nobody.
+        """
+        threads = threads_here() if self.device == "cpu" else 1
+        groups = shares(sizes, threads, self.sizes.kernels_least)
+        made = [work(groups[0], progress)] if len(groups) == 1 else in_threads(work, groups, progress, threads)
+        found = dict(zip(itertools.chain(*groups), itertools.chain(*made), strict=True))
+        return [found[i] for i in range(len(sizes))]
 
     def _mixes(self, size: int) -> bool:
         """Return whether context models learn from a text of so many bytes."""

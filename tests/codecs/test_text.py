@@ -5,6 +5,7 @@ The weights come from integers, so that the networks, and with them the payloads
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import Counter
 from pathlib import Path
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import bfncodec
-from bfncodec.codecs.streams import Batch, Part, Sizes, _spans
+from bfncodec.codecs.streams import Batch, Part, Sizes, _spans, shares
 from bfncodec.codecs.text import TextCodec
 from bfncodec.coding.mixing.contexts import ContextMixer
 from bfncodec.errors import BfncodecError, DamagedError
@@ -26,6 +27,7 @@ from bfncodec.flow import Comb
 from bfncodec.format.wire import varint
 from bfncodec.networks.acceleration import SWITCH
 from bfncodec.networks.transformer.config import FAR
+from bfncodec.runtime.threads import torch_threads
 from support.check import check_batches, check_codec, check_length
 from support.doubles import noise
 from support.models import (
@@ -292,6 +294,26 @@ def test_texts_that_learn_are_apart_from_others(mixed_codec: TextCodec) -> None:
     sizes = [LEAST_MIXED, LEAST_MIXED - 1, LEAST_MIXED + 2, LEAST_MIXED - 3]
     found = [{part.item for part in batch.parts} for batch in mixed_codec._batches(sizes, [False] * len(sizes))]
     assert sorted(map(sorted, found)) == [[0, 2], [1, 3]]
+
+
+@given(sizes=st.lists(st.integers(0, 2000), max_size=40), threads=st.integers(1, 4), least=st.integers(1, 4))
+def test_shares_are_alike(sizes: list[int], threads: int, least: int) -> None:
+    found = shares(sizes, threads, least)
+    assert sorted(itertools.chain(*found)) == list(range(len(sizes)))
+    assert len(found) in (1, threads)
+    if len(found) > 1:
+        held = [sum(sizes[i] for i in own) for own in found]
+        assert max(held) - min(held) <= max(sizes)
+        assert min(map(len, found)) >= least
+
+
+@pytest.mark.slow
+def test_texts_in_shares_are_those_alone(mixed_codec: TextCodec) -> None:
+    xs = [noise(k, 40 + k % 5).tobytes() for k in range(9)]
+    alone = [mixed_codec.encode(x) for x in xs]
+    with torch_threads(2):
+        assert mixed_codec.encode_batch(xs) == alone
+        assert mixed_codec.decode_batch(alone) == xs
 
 
 def test_a_symbol_attends_to_its_context_only(text_codec: TextCodec) -> None:
