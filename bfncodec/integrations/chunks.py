@@ -137,6 +137,9 @@ class Stack:
 
 def _bounds(chosen: Any, side: int) -> tuple[int, int]:
     """Return the range of the places along a side that a slice, a number or an array of numbers takes."""
+    if isinstance(chosen, slice):
+        along = range(side)[chosen]
+        return (min(along[0], along[-1]), max(along[0], along[-1]) + 1) if along else (0, 0)
     places = np.arange(side)[chosen]
     return (int(places.min()), int(places.max()) + 1) if places.size else (0, 0)
 

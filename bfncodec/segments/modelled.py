@@ -152,7 +152,7 @@ def _colour(tile: Pixels, mode: Mode, channels: Sequence[int]) -> Pixels:
     import numpy as np
 
     colour = tile[:, :, : _colours(mode)]
-    grey = 1 in channels and bool((colour == colour[:, :, :1]).all())
+    grey = 1 in channels and all((colour[:, :, c] == colour[:, :, 0]).all() for c in range(1, colour.shape[2]))
     return np.ascontiguousarray(colour[:, :, :1] if grey else colour)
 
 
