@@ -520,7 +520,10 @@ def _look_up(lookups: Lookups, work: Workspace, streams: Ints) -> None:
     """Choose among the slots of the contexts, see `ContextMixer._find`, and read their rows, empty ones of those
     that are new.
     """
-    # No branch waits for the table: slots are far apart in memory, and read while others are on their way.
+    # Lines of the table are far apart: all are asked for before any is looked at, so many are on their way at once.
+    for o in range(len(work.slot)):
+        for j in range(len(streams)):
+            work.head[o, j] = lookups.words[work.slot[o, j], 0]
     for o in range(len(work.slot)):
         for j in range(len(streams)):
             slot, tag = work.slot[o, j], work.hash[o, j]
