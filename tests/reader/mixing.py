@@ -38,7 +38,7 @@ def _curve() -> list[int]:
 
 @lru_cache(maxsize=1)
 def _first_weights() -> list[list[int]]:
-    """The table of 24 rows on the page itself."""
+    """The table of 48 rows on the page itself."""
     block = PAGE.read_text(encoding="utf-8").split("**First weights**", 1)[1].split("```")[1]
     return [[int(word) for word in line.split()] for line in block.strip().splitlines()]
 
@@ -193,13 +193,18 @@ class Mixer:
         rows = (len(self.contexts) + 1) * 256
         self.final_hits = [[(60 * p) >> 4 for p in _curve()[::1024]] for _ in range(rows)]
         self.final_trials = [[60 << 16] * 13 for _ in range(rows)]
-        self.sets = self._first_sets() + [[0] * (len(alike) + 2) for _ in range(3072 + 4096)]
+        self.sets = self._first_sets(self._first_rows())
+        self.sets += [[0] * (len(alike) + 2) for _ in range(4096)]
         self.decisions = [0] * len(self.sets)
         self.bias1, self.bias2 = [0] * 65536, [0] * (1 << min(self.bits, 16))
 
-    def _first_sets(self) -> list[list[int]]:
-        table, kinds = _first_weights(), [1 + KINDS.index(kind) for kind in self.contexts]
+    def _first_rows(self) -> list[int]:
+        kinds = [1 + KINDS.index(kind) for kind in self.contexts]
         rows = [0, *kinds, *(8 + max(node.bit_length() - 1, 0) for node in range(256)), *map(_last_row, range(256))]
+        return rows + [24 + 2 * (n // 8 % 12) + (n % 8 > 0) for n in range(3072)]
+
+    def _first_sets(self, rows: list[int]) -> list[list[int]]:
+        table, kinds = _first_weights(), [1 + KINDS.index(kind) for kind in self.contexts]
         before = [0, *kinds, *range(8, 17)]
         zeros = [0] * (self.count - PLACES)
         return [[*(table[row][k] << 13 for k in before), *zeros, table[row][17] << 13] for row in rows]

@@ -1,8 +1,9 @@
 """Weights that a mixer begins with: those that many short texts came to.
 
 They were learned from held-out texts of eight kinds (prose, code, data, markup, logs, chat, other languages), mostly of
-500 to 6,000 bytes, by moving them a share of the way to what each text had made of them at its end (Nichol, Achiam and
-Schulman 2018, "On First-Order Meta-Learning Algorithms": Reptile).
+500 to 2,200 bytes, first by moving them a share of the way to what each text had made of them at its end (Nichol,
+Achiam and Schulman 2018, "On First-Order Meta-Learning Algorithms": Reptile), then down the gradient of the bits of all
+texts, through what a mixer learns within each (`benchmarks/firstweights.py`).
 """
 
 from __future__ import annotations
@@ -11,45 +12,72 @@ from functools import lru_cache
 
 import numpy as np
 
-from bfncodec.coding.mixing.places import DELIMITERS, PLACES
+from bfncodec.coding.mixing.places import DELIMITERS, MOST_AGREED, MOST_NUMBER, NEXT, PLACE_SETS, PLACES
 from bfncodec.runtime.arrays import Ints
 
 FIRST_BITS = 7  # a weight of 1 is 2^7
 KINDS = ((2, 0), (2, 1), (4, 0), (4, 1), (6, 0), (12, 0), (24, 0))
 """Contexts of bytes that there are weights for: how many, and whether each stream counts for itself."""
+PLACE_SHAPE = MOST_AGREED + 1, NEXT, 8  # of the sets of weights of a place in one field
 
 # fmt: off
 FIRST_WEIGHTS = (
-    (185, 13, 13, 13, 13, 13, 26, 26, 20, 15, 20, 0, -2, 10, 13, 6, 24, -10),
-    (179, 30, 13, 13, 13, 13, 26, 26, 19, 13, 22, -3, -2, 8, 13, 7, 17, -6),
-    (177, 26, 2, 13, 13, 13, 26, 26, 21, 15, 23, -4, 0, 5, 13, 6, 20, -6),
-    (172, 25, -1, 29, 13, 13, 26, 26, 20, 12, 21, -4, -2, 10, 13, 8, 19, 4),
-    (168, 26, -1, 25, 4, 13, 26, 26, 24, 11, 21, -4, -3, 9, 13, 9, 18, 12),
-    (164, 25, -3, 24, 0, 19, 26, 26, 16, 11, 23, -5, -4, 10, 13, 9, 18, 19),
-    (156, 19, -4, 26, -3, 4, 29, 26, 14, 12, 25, -6, -6, 8, 13, 7, 19, 43),
-    (145, 13, -2, 20, 2, 9, 3, 33, 11, 7, 32, -5, -8, -1, 13, 7, 21, 25),
-    (-29, -25, -9, -14, 3, 3, 7, 19, -35, -3, -17, 25, 7, -7, 0, -25, 5, 21),
-    (-20, -32, -12, -11, -3, -9, 19, 17, -39, 4, -11, -20, 4, 3, 0, -17, -2, 12),
-    (-22, -35, -10, -9, 1, -5, 5, 19, -37, -1, -12, -15, 1, 3, 0, -18, 0, 1),
-    (-18, -36, -11, -13, -1, -6, 14, 15, -32, 3, -12, -20, 0, -9, 0, -17, 1, 13),
-    (-21, -35, -8, -11, -1, -10, 10, 24, -33, 6, -13, -17, 0, -7, 0, -19, 1, 4),
-    (-23, -35, -9, -9, 2, -5, 16, 17, -31, 6, -12, -20, 0, -7, 0, -16, 1, 5),
-    (-23, -30, -9, -10, 1, -3, 20, 8, -30, 8, -12, -20, -1, -3, 0, -17, 3, 9),
-    (-26, -32, -8, -3, -4, 2, 15, 5, -27, 6, -10, -17, -1, -5, 0, -20, 1, 0),
-    (-48, 17, 10, -4, 1, 6, -17, -7, 20, -12, -10, 32, 8, 8, 0, 20, -18, -4),
-    (-41, 10, 14, -4, 3, 7, -6, -1, 28, 8, -8, 21, 3, 14, 0, 13, -19, -1),
-    (-51, 24, 15, 4, 3, 7, -3, -2, 34, 5, -4, 13, 2, 2, 0, 12, -14, 0),
-    (-45, 17, 13, -1, 6, 1, -14, -20, 15, -20, 0, 16, 18, 9, 0, 17, -15, 6),
-    (-36, 11, 12, -9, 0, 5, -14, -6, 15, -13, -4, 23, 2, 1, 0, 15, -16, -3),
-    (-45, 10, 13, -7, 5, 1, -22, -16, 12, -12, -8, 30, 4, -3, 0, 14, -22, -12),
-    (-63, 20, 19, 0, 6, 17, 0, -5, 38, 1, -11, 17, -7, -8, 0, 14, -18, -14),
-    (-48, 18, 13, -11, 2, 6, -15, -21, 15, -17, -15, 21, 28, -2, 0, 26, -10, 1),
+    (185, 13, 13, 13, 13, 13, 26, 26, 18, 15, 23, -2, -3, 7, 12, 9, 21, -10),
+    (179, 28, 13, 13, 13, 13, 26, 26, 19, 14, 23, -4, -3, 6, 12, 7, 21, -2),
+    (175, 27, 2, 13, 13, 13, 26, 26, 18, 14, 24, -3, -4, 7, 13, 8, 22, -6),
+    (172, 25, 1, 27, 13, 13, 26, 26, 21, 11, 23, -4, -2, 10, 11, 5, 19, 5),
+    (166, 26, -2, 25, 5, 13, 26, 26, 20, 12, 25, -3, -2, 10, 13, 5, 19, 5),
+    (165, 23, -2, 23, 1, 18, 26, 26, 18, 13, 22, -5, -3, 8, 13, 7, 20, 17),
+    (158, 20, -5, 23, -2, 4, 23, 26, 13, 12, 25, -4, -4, 9, 12, 11, 19, 33),
+    (151, 20, -5, 20, -2, 5, 2, 30, 11, 8, 29, -4, -8, 3, 10, 9, 19, 29),
+    (-25, -30, -9, -14, 2, -2, 10, 20, -35, 4, -17, 12, 2, -7, -2, -24, 3, 15),
+    (-18, -34, -13, -11, -2, -9, 19, 19, -37, 6, -10, -21, 5, 0, -3, -20, -1, 4),
+    (-21, -34, -11, -10, -1, -6, 7, 19, -38, -1, -11, -15, 1, 1, -1, -14, 3, 0),
+    (-18, -36, -10, -11, -2, -7, 11, 12, -33, 1, -11, -21, 0, -10, -2, -16, 1, 13),
+    (-19, -37, -11, -11, -2, -9, 12, 22, -34, 6, -12, -18, 2, -6, -2, -16, 2, 1),
+    (-22, -34, -10, -11, -1, -5, 12, 14, -31, 7, -12, -21, 1, -4, -2, -16, 2, 4),
+    (-24, -30, -8, -8, 1, -4, 14, 6, -30, 7, -9, -22, -1, -2, 3, -18, -1, 11),
+    (-26, -30, -6, -9, 0, 0, 17, 6, -24, 9, -14, -21, 0, -7, 1, -16, -1, 1),
+    (-45, 15, 13, -5, 2, 3, -14, -8, 21, -11, -7, 24, 10, 6, -3, 17, -20, -1),
+    (-44, 12, 16, -2, 3, 6, -10, -1, 28, 11, -8, 20, 4, 14, -4, 15, -18, -1),
+    (-51, 25, 15, 5, 2, 6, -4, -6, 32, 2, -4, 11, 1, 3, -1, 17, -12, -1),
+    (-44, 15, 11, -4, 6, 1, -14, -19, 15, -21, -1, 14, 19, 7, 6, 11, -15, 4),
+    (-42, 10, 12, -12, -1, 6, -12, -8, 14, -13, -5, 24, 5, 1, -4, 15, -16, -4),
+    (-43, 10, 11, -9, 2, 4, -24, -16, 14, -15, -9, 25, 4, 0, -4, 22, -27, -5),
+    (-52, 20, 15, -3, 6, 11, -6, -11, 38, 2, -8, 22, -4, -6, -1, 19, -14, -10),
+    (-45, 17, 12, -9, 3, 4, -14, -20, 17, -18, -11, 23, 20, 1, -3, 22, -18, -4),
+    (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+    (1, 1, 0, 2, 0, 1, 2, -4, 1, 0, -2, -1, 0, 4, -4, -8, -5, -2),
+    (5, -2, 1, 2, 0, -2, 1, 0, 0, 11, 1, -7, 4, -1, -2, 1, -4, -9),
+    (-1, -2, -1, -1, 2, -2, 1, -3, -3, -1, -1, 3, -1, 2, 3, 2, -1, -20),
+    (2, -4, -5, 8, -2, 8, 11, 19, -5, 6, -4, -6, -9, -1, 5, 21, 9, 8),
+    (-1, 0, 1, -2, 0, -1, 0, -1, -3, 4, 2, 0, 0, -1, 0, 0, 2, 14),
+    (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+    (1, 3, 2, 1, 2, 1, -5, 2, -1, 4, 7, -1, 0, 0, 2, 5, 5, -9),
+    (3, -3, -4, 14, -3, 10, 15, 13, 10, 4, 11, -10, -1, 8, 2, 17, 4, -12),
+    (-3, -3, 1, -2, -1, -2, 3, 4, 1, 2, -3, -2, -2, -2, 0, 13, 2, -15),
+    (7, 14, 15, 9, 15, 2, 16, 17, -5, -8, 3, 1, 6, -6, 16, 14, 15, 22),
+    (-4, 1, -1, -2, 1, -2, 1, 9, 0, 7, -10, 0, 2, -2, 1, 6, 13, 18),
+    (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+    (2, 2, 0, 2, -1, 4, -4, 4, 2, -1, 5, -2, 7, -6, 2, 6, 5, -6),
+    (2, -1, 5, -2, 6, 7, 38, 44, 1, -13, -4, -4, -2, 3, 2, -1, 13, 3),
+    (4, -3, -3, -7, 0, 0, 0, -1, -1, -2, 2, -5, -6, 3, 4, 3, 2, -2),
+    (-5, -2, 6, -3, -6, -4, 18, 12, -4, -6, -2, -7, -7, 0, -1, 5, -1, 0),
+    (1, 0, 2, -1, -4, 3, 3, 0, 1, 2, 1, -4, -1, 7, -4, 2, -8, 15),
+    (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+    (1, 0, 3, -5, -2, -2, -8, 3, 5, 4, 2, -3, 10, 10, -1, 15, -4, -16),
+    (6, -6, 4, -4, 2, -1, 3, 16, 3, -3, 14, -9, -8, 22, 24, -5, 25, 3),
+    (5, -2, 0, -4, 2, -5, -4, -1, -1, 2, 3, -3, -3, -5, -7, 11, -4, 4),
+    (-12, 1, -2, 6, 6, 0, 17, 14, -1, 4, -5, 7, -4, 10, -1, 4, -1, 2),
+    (8, -4, -3, -4, -3, -2, -2, 2, 0, -11, 3, 4, 1, -5, -1, 5, 16, 38),
 )
 # fmt: on
 """Rows of weights of the network, of KINDS, of the places, and of the constant.
 
-Rows are those of sets by the longest known context (none, then KINDS), by the number of known bits (0 to 7), and by the
-class of the last byte, see :func:`last_classes`.
+Rows are those of sets by the longest known context (none, then KINDS), by the number of known bits (0 to 7), by the
+class of the last byte, see :func:`last_classes`; and by the place: how many of the latest bytes equalled their
+counterparts (0 to 3), for each of them what the counterpart says about the next bit (nothing, 0, 1), for each of these
+whether it is another bit than the first.
 """
 
 
@@ -66,19 +94,41 @@ def last_classes() -> Ints:
 
 
 def first_weights(orders: Ints, own: Ints, places: Ints) -> Ints:
-    """Return the weights that the first sets begin with, [B + 1 + 256 + 256, O + 2]; others begin with zeros.
+    """Return the weights that the first sets begin with, [B + 1 + 256 + 256 + PLACE_SETS, O + 2]; others begin with
+    zeros.
 
     orders, own: of the B contexts of bytes, as :class:`bfncodec.coding.mixing.state.MixerState` has them; places:
     numbers of the O - B others. Contexts that are none of KINDS begin as the longest of these that are shorter.
     """
-    kinds = [_kind(order, alone) for order, alone in zip(orders.tolist(), own.tolist(), strict=True)]
+    kinds = first_kinds(orders, own)
+    # Places that there are no weights for have a column of zeros behind the last one.
+    table = np.pad(np.array(FIRST_WEIGHTS, np.int64), ((0, 0), (0, 1)))
+    return table[np.ix_(first_rows(kinds), first_columns(kinds, places))]
+
+
+def first_kinds(orders: Ints, own: Ints) -> list[int]:
+    """Numbers among KINDS that contexts of bytes begin as, see :func:`first_weights`."""
+    return [_kind(order, alone) for order, alone in zip(orders.tolist(), own.tolist(), strict=True)]
+
+
+def first_rows(kinds: list[int]) -> Ints:
+    """Number of the row in FIRST_WEIGHTS of each set of weights but those by the last two bytes. kinds: of the
+    contexts of bytes
+    """
+    longest = [0, *(1 + kind for kind in kinds)]
+    known = [max(node.bit_length() - 1, 0) for node in range(256)]
+    lately, says, bit = np.unravel_index(np.arange(PLACE_SETS) % (PLACE_SETS // (MOST_NUMBER + 1)), PLACE_SHAPE)
+    place = (lately * NEXT + says) * 2 + (bit > 0)
+    starts = np.cumsum([0, len(KINDS) + 1, 8, 8]).tolist()
+    parts = zip(starts, (longest, known, last_classes(), place), strict=True)
+    return np.concatenate([start + np.asarray(part) for start, part in parts])
+
+
+def first_columns(kinds: list[int], places: Ints) -> Ints:
+    """Number of the column in FIRST_WEIGHTS of each weight of a set, that behind the last one for none."""
     count = len(KINDS) + 1
-    node = [count + max(node.bit_length() - 1, 0) for node in range(256)]
-    rows = [0, *(1 + kind for kind in kinds), *node, *(count + 8 + last_classes())]
-    # Places that there are no weights for begin with those of the last column, zeros.
     last = np.where(places < PLACES, count + places, count + PLACES + 1)
-    columns = [0, *(1 + kind for kind in kinds), *last, count + PLACES]
-    return np.pad(np.array(FIRST_WEIGHTS, np.int64), ((0, 0), (0, 1)))[np.ix_(rows, columns)]
+    return np.array([0, *(1 + kind for kind in kinds), *last, count + PLACES])
 
 
 def _kind(order: int, own: int) -> int:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bfncodec.coding.bitcoder import BitDecoder, BitEncoder
 from bfncodec.coding.mixing.contexts import ContextMixer, bit_frequencies, bit_intervals, bits_in_order, bits_of
-from bfncodec.coding.mixing.first import FIRST_BITS, first_weights
+from bfncodec.coding.mixing.first import FIRST_BITS, PLACE_SHAPE, first_weights
 from bfncodec.coding.mixing.state import (
     BITS,
     CONTEXTS,
@@ -394,7 +394,8 @@ class Reference:
         first = first_weights(np.array(SHARED), np.zeros(len(SHARED), np.int64), none) / (1 << FIRST_BITS)
         names = [("longest", range(len(SHARED) + 1)), ("known", range(SYMBOLS)), ("last", range(SYMBOLS))]
         sets = [(name, number) for name, numbers in names for number in numbers]
-        self.weights: dict[Any, list[float]] = dict(zip(sets, first.tolist(), strict=True))
+        sets += [("above", *key) for key in np.ndindex(PLACE_SHAPE)]  # of the first field
+        self.weights: dict[Any, list[float]] = dict(zip(sets, first.tolist(), strict=False))
         self.decisions: dict[Any, int] = defaultdict(int)
         self.b: dict[Any, float] = defaultdict(float)
         self.final: dict[tuple[int, int, int], list[float]] = {}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bfncodec.coding.mixing.first import FIRST_WEIGHTS, KINDS, first_weights, last_classes
-from bfncodec.coding.mixing.places import PLACES
-from bfncodec.coding.mixing.state import CONTEXTS, SYMBOLS, Contexts, new_state
+from bfncodec.coding.mixing.places import MOST_NUMBER, NEXT, PLACES
+from bfncodec.coding.mixing.state import CONTEXTS, PAIR_BITS, SYMBOLS, Contexts, new_state
 
 
 def test_all_contexts_have_the_whole_table() -> None:
@@ -19,7 +19,10 @@ def test_all_contexts_have_the_whole_table() -> None:
         np.testing.assert_array_equal(first[known + 1 + node], FIRST_WEIGHTS[row])
     for byte, row in ((0, 16), (ord("q"), 17), (ord("Q"), 18), (ord("7"), 19), (32, 20), (10, 21), (200, 22), (44, 23)):
         np.testing.assert_array_equal(first[known + 1 + SYMBOLS + byte], FIRST_WEIGHTS[row])
-    assert not state.weights[known + 1 + 2 * SYMBOLS :].any()
+    place = state.weights[state.first_place : -1 << PAIR_BITS].reshape(MOST_NUMBER + 1, -1, NEXT, 8, 18) >> 13
+    for lately, says, bit, row in ((0, 0, 1, 25), (0, 1, 0, 26), (1, 0, 3, 31), (3, 2, 0, 46), (3, 2, 7, 47)):
+        np.testing.assert_array_equal(place[:, lately, says, bit], [FIRST_WEIGHTS[row]] * (MOST_NUMBER + 1))
+    assert not state.weights[-1 << PAIR_BITS :].any()
     assert np.unique(last_classes()).tolist() == list(range(8))
 
 
