@@ -84,6 +84,7 @@ from bfncodec.runtime.lines import aligned
 
 _add_rows = written("bfncodec.coding.mixing.instructions", "add_rows")
 _add_slope = written("bfncodec.coding.mixing.instructions", "add_slope")
+_choose = written("bfncodec.coding.mixing.instructions", "choose")
 _count_in = written("bfncodec.coding.mixing.instructions", "count_in")
 _find_states = written("bfncodec.coding.mixing.instructions", "find_states")
 _learn = written("bfncodec.coding.mixing.instructions", "learn")
@@ -99,7 +100,6 @@ U_WORD, U_NARROW = np.uint64(WORD_BITS), np.uint64(NARROW)  # of a code
 TAG_BITS, TAGGED = np.uint64(0xFFFF), np.uint64(1 << 8)  # of a row's first word: Numba knows little-endian machines
 NOTHING, POWER_64 = np.uint64(0), np.uint64(POWER)
 U8, U16, U48, BYTE = (np.uint64(n) for n in (8, 16, 48, 0xFF))
-EVEN_BYTES, EACH_PAIR = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0001000100010001)  # every second; 1 in each two
 Words64 = NDArray[np.uint64]
 Ids = NDArray[np.uint32]  # numbers of entries: Numba counts signed ones from the end, too, if they are negative
 
@@ -526,24 +526,14 @@ def _look_up(lookups: Lookups, work: Workspace, streams: Ints) -> None:
             work.head[o, j] = lookups.words[work.slot[o, j], 0]
     for o in range(len(work.slot)):
         for j in range(len(streams)):
-            slot, tag = work.slot[o, j], work.hash[o, j]
-            best, least = slot, _worth(lookups.words, slot, tag)
-            for way in range(1, NEIGHBOURS):
-                other = slot ^ np.uint64(way)
-                worth = _worth(lookups.words, other, tag)
-                best, least = other if worth < least else best, min(worth, least)
+            slot = work.slot[o, j]
+            own = slot & np.uint64(NEIGHBOURS - 1)
+            way = _choose(lookups.words, np.int64(slot - own), np.int64(own), np.int64(work.hash[o, j]))
+            best = slot ^ np.uint64(way)
             work.slot[o, j], work.head[o, j], work.tail[o, j] = best, lookups.words[best, 0], lookups.words[best, 1]
     for o in range(len(work.slot)):
         for j in range(len(streams)):
             work.symbols[j, o], work.counts[j, o] = _row(work, o, j)
-
-
-@inlined
-def _worth(words: Words64, slot: Any, tag: Any) -> Any:
-    """Return how often the symbols of a slot came, -1 if it has the tag: the least is taken."""
-    counts = words[slot, 1] >> U8
-    sums = (counts & EVEN_BYTES) + ((counts >> U8) & EVEN_BYTES)  # of two counts each, then of all in the highest
-    return np.int64(-1) if (words[slot, 0] & TAG_BITS) == tag else np.int64((sums * EACH_PAIR) >> U48)
 
 
 @inlined

@@ -23,6 +23,7 @@ from bfncodec.coding.mixing.state import (
     LOG_UNIT,
     MOST_COUNT,
     MOST_WEIGHT,
+    NEIGHBOURS,
     PAIRS,
     STATES,
     WAYS,
@@ -65,7 +66,7 @@ def _smaller(builder: ir.IRBuilder, first: ir.Value, second: ir.Value) -> ir.Val
 
 
 def _reduce(builder: ir.IRBuilder, name: str, numbers: ir.Value) -> ir.Value:
-    """Return the sum of all numbers (`add`) or the largest (`smax`)."""
+    """Return the sum of all numbers (`add`), the least (`smin`) or the largest (`smax`)."""
     kind = numbers.type
     declared = builder.module.declare_intrinsic(
         f"llvm.vector.reduce.{name}.v{kind.count}i{kind.element.width}", (), ir.FunctionType(kind.element, [kind])
@@ -157,6 +158,19 @@ def _on_rows(result: Any, kinds: str, act: Callable[..., Any]) -> Callable[..., 
 
 
 # ---- before a step ------------------------------------------------------------------------------
+
+
+def _choose(builder: ir.IRBuilder, slots: _Row, own: ir.Value, tag: ir.Value) -> ir.Value:
+    words = slots.load(ir.Constant(_WORD, 0))  # head and tail of each by turns
+    heads = builder.shuffle_vector(words, words, ir.Constant(_INTS, [k & ~1 for k in range(GROUP)]))
+    counts = builder.lshr(builder.and_(words, ir.Constant(_WORDS, [0, -1] * NEIGHBOURS)), _all(8))
+    sums = builder.add(_sums_of_bytes(builder, builder.bitcast(counts, _BYTES)), _all(1))
+    is_own = builder.icmp_unsigned("==", builder.and_(heads, _all(0xFFFF)), _spread(builder, tag))
+    worth = builder.select(is_own, _all(0), sums)
+    ways = builder.xor(ir.Constant(_WORDS, [k >> 1 for k in range(GROUP)]), _spread(builder, own))
+    key = builder.or_(builder.mul(worth, _all(NEIGHBOURS)), ways)
+    key = builder.or_(key, ir.Constant(_WORDS, [1 << 32, 0] * NEIGHBOURS))
+    return builder.and_(_reduce(builder, "smin", key), ir.Constant(_WORD, NEIGHBOURS - 1))
 
 
 def _sum_of(builder: ir.IRBuilder, row: _Row, start: ir.Value, count: ir.Value) -> ir.Value:
@@ -344,6 +358,7 @@ def _rarest(builder: ir.IRBuilder, counts: ir.Value) -> ir.Value:
 
 # ---- what kernels call --------------------------------------------------------------------------
 
+_CHOOSE = _on_rows(types.int64, "wrnn", _choose)
 _SUM_OF = _on_rows(types.int64, "irnn", _sum_of)
 _ADD_ROWS = _on_rows(types.void, "irrir", _add_rows)
 _FIND_STATES = _on_rows(types.int64, "wrwrirnnn", _find_states)
@@ -353,6 +368,15 @@ _MOVE = _on_rows(types.void, "wrwrr", _move)
 _LEARN = _on_rows(types.void, "irwrn", _learn)
 _LOG_ODDS = _on_rows(types.void, "wrwrwr", _log_odds)
 _COUNT_IN = _on_rows(types.void, "wrwrwrwrn", _count_in)
+
+
+@intrinsic
+def choose(typing: Any, words: Any, first: Any, own: Any, tag: Any) -> Any:
+    """Return by how much the slot that a context has differs from its own, as `ContextMixer._find` says.
+
+    first, own: number of the first of NEIGHBOURS slots, and that of its own among them; NEIGHBOURS is half of GROUP
+    """
+    return _CHOOSE(words, first, own, tag)
 
 
 @intrinsic
