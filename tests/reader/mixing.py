@@ -112,7 +112,7 @@ class Place:
         if byte in DELIMITERS:
             self.within = self.side = 0
         else:
-            self.within += 1
+            self.within = min(self.within + 1, 31)
             self.side = self.side or (byte < counterpart) + 2 * (byte > counterpart)
         if byte == 10:
             self.passed = self.agreed = 0

@@ -26,6 +26,7 @@ from bfncodec.coding.mixing.places import (
     MOST_AGREED,
     MOST_COLUMN,
     MOST_NUMBER,
+    MOST_WITHIN,
     NAMES,
     NEXT,
     NUMBER,
@@ -98,7 +99,7 @@ FRACTIONS = (1 << FRACTION_BITS) - 1
 U32, U29, U24, U64, ONE = np.uint64(32), np.uint64(29), np.uint64(PRECISION), np.uint64(64), np.uint64(1)
 U_WORD, U_NARROW = np.uint64(WORD_BITS), np.uint64(NARROW)  # of a code
 TAG_BITS, TAGGED = np.uint64(0xFFFF), np.uint64(1 << 8)  # of a row's first word: Numba knows little-endian machines
-NOTHING, POWER_64 = np.uint64(0), np.uint64(POWER)
+NOTHING, FURTHEST, POWER_64 = np.uint64(0), np.uint64(MOST_WITHIN), np.uint64(POWER)
 U8, U16, U48, BYTE = (np.uint64(n) for n in (8, 16, 48, 0xFF))
 Words64 = NDArray[np.uint64]
 Ids = NDArray[np.uint32]  # numbers of entries: Numba counts signed ones from the end, too, if they are negative
@@ -708,7 +709,7 @@ def _align(mark: Words64, above: Bytes, kinds: Ints, symbol: Any) -> None:
     if kinds[symbol] != OTHER:
         mark[WITHIN], mark[SIDE] = NOTHING, NOTHING
     else:
-        mark[WITHIN] += ONE
+        mark[WITHIN] = min(mark[WITHIN] + ONE, FURTHEST)
         if mark[SIDE] == NOTHING and counterpart != symbol:
             mark[SIDE] = np.uint64(LESS if symbol < counterpart else MORE)
     if kinds[symbol] == ENDS:

@@ -27,9 +27,10 @@ WORD, WORD_BEFORE, FIELD, NUMBER, LATEST, FIRST, KEY, PASSED, AGREED, WITHIN, SI
 """Hash of the letters of the current word; of those of the one before; of the bytes of the current field; number of the
 field in its line; hash of the latest field that was not empty; of the first such one of the line; of the one before the
 latest byte of NAMING; bytes of the line above that stand before the counterpart of the next byte; how many of the
-latest bytes equalled their counterparts; bytes of the current field; whether the first of them that differed from its
+latest bytes equalled their counterparts; bytes of the current field, MOST_WITHIN at most; whether the first of them that differed from its
 counterpart was LESS or MORE, 0 if none did."""
 LESS, MORE = 1, 2
+MOST_WITHIN = 31  # so that a text without delimiters has a context here that comes again
 
 WIDTH = 256  # cells of a line: a zero, its bytes, and zeros
 MOST_COLUMN = 253  # bytes of a line that are kept
@@ -147,7 +148,8 @@ def _align(marks: NDArray[np.uint64], lines: Bytes, streams: Ints, symbols: Ints
     agreed = np.where(counterpart == symbols, marks[streams, AGREED] + np.uint64(1), 0)
     side = np.where(symbols < counterpart, LESS, np.where(symbols > counterpart, MORE, 0)).astype(np.uint64)
     side = np.where(marks[streams, SIDE], marks[streams, SIDE], side)
-    marks[streams, WITHIN] = np.where(kind == OTHER, marks[streams, WITHIN] + np.uint64(1), 0)
+    within = np.minimum(marks[streams, WITHIN] + np.uint64(1), np.uint64(MOST_WITHIN))
+    marks[streams, WITHIN] = np.where(kind == OTHER, within, 0)
     marks[streams, SIDE] = np.where(kind == OTHER, side, 0)
     marks[streams, PASSED] = np.where(kind == ENDS, 0, np.where(leads, like.argmax(1), passed + goes_on))
     marks[streams, AGREED] = np.where(kind == ENDS, 0, agreed)

@@ -24,7 +24,7 @@ TEETH_BY_LENGTH = ((0, 1),)
 for. Files of many streams keep a machine busy without more teeth, and each tooth costs some bits at its beginning
 (docs/guide/training.md).
 """
-MIXING = {"from_length": 512}
+MIXING = {"from_length": 384}
 """Texts of `least` bytes and more are coded with adaptive contexts besides the network."""
 VALIDATION_BATCH = 32  # windows
 TABLE_BATCHES = 8  # on which the range of attention values is measured
