@@ -202,11 +202,11 @@ def _scattered(rows: int, columns: int) -> NDArray[np.int8]:
 
 # ---- products with a packed matrix --------------------------------------------------------------
 
-_by_tiles = written("bfncodec.networks.instructions", "by_tiles")
-_band = written("bfncodec.networks.instructions", "band")
-store = written("bfncodec.networks.instructions", "store")
-signed = written("bfncodec.networks.instructions", "signed")
-_copy_sixteen = written("bfncodec.networks.instructions", "copy_sixteen")
+_by_tiles = written("bfncodec.networks.instructions.tiles", "by_tiles")
+_band = written("bfncodec.networks.instructions.matrices", "band")
+store = written("bfncodec.networks.instructions.numbers", "store")
+signed = written("bfncodec.networks.instructions.numbers", "signed")
+_copy_sixteen = written("bfncodec.networks.instructions.numbers", "copy_sixteen")
 
 
 @compiled
@@ -247,11 +247,11 @@ def copy_row(source: Array, row: int, target: Array, to_row: int, to_start: int,
 # ---- attention ----------------------------------------------------------------------------------
 
 TILE_SUMS = 3  # rows of weights, each of two lines of bytes, with whose totals the registers are full
-_weigh = written("bfncodec.networks.instructions", "weigh")
-weighted_sums = written("bfncodec.networks.instructions", "weighted_sums")
-rotate = written("bfncodec.networks.instructions", "rotate")
-soft_weights = written("bfncodec.networks.instructions", "soft_weights")
-_ask = written("bfncodec.networks.instructions", "ask")
+_weigh = written("bfncodec.networks.instructions.attention", "weigh")
+weighted_sums = written("bfncodec.networks.instructions.attention", "weighted_sums")
+rotate = written("bfncodec.networks.instructions.attention", "rotate")
+soft_weights = written("bfncodec.networks.instructions.attention", "soft_weights")
+_ask = written("bfncodec.networks.instructions.attention", "ask")
 
 
 @inlined

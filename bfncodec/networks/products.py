@@ -50,11 +50,11 @@ def beside_each_other(linears: Sequence[Linear]) -> list[Linear]:
     return [linear._replace(panels=panels) for linear, panels in zip(linears, found, strict=True)]
 
 
-larger = written("bfncodec.networks.instructions", "larger")
-higher = written("bfncodec.networks.instructions", "higher")
-as_float = written("bfncodec.networks.instructions", "as_float")
-of_rank = written("bfncodec.networks.instructions", "of_rank")
-add_square = written("bfncodec.networks.instructions", "add_square")
+larger = written("bfncodec.networks.instructions.numbers", "larger")
+higher = written("bfncodec.networks.instructions.numbers", "higher")
+as_float = written("bfncodec.networks.instructions.numbers", "as_float")
+of_rank = written("bfncodec.networks.instructions.numbers", "of_rank")
+add_square = written("bfncodec.networks.instructions.numbers", "add_square")
 
 
 # ---- what networks are made of ------------------------------------------------------------------

@@ -11,11 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils as untyped
 from numba.core import types
 from numba.extending import intrinsic
 
-cgutils: Any = untyped
+from bfncodec.runtime.llvm import cgutils
 
 _STATUS, _WORD = ir.IntType(32), ir.IntType(64)
 _BYTES = 8  # of a word

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils as untyped
 from numba.core import types
 from numba.extending import intrinsic
 
@@ -29,8 +28,7 @@ from bfncodec.coding.mixing.state import (
     WAYS,
 )
 from bfncodec.runtime.kept import features
-
-cgutils: Any = untyped
+from bfncodec.runtime.llvm import broadcast, cgutils
 
 _BIT, _BYTE, _INT, _WORD = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _INTS, _WORDS, _DOUBLES = (ir.VectorType(kind, GROUP) for kind in (_INT, _WORD, ir.DoubleType()))
@@ -49,12 +47,6 @@ SUMS_OF_BYTES = {"+avx512bw": (64, "llvm.x86.avx512.psad.bw.512"), "+avx2": (32,
 def _all(value: int, kind: ir.VectorType = _WORDS) -> ir.Constant:
     """Return a vector with a number in every place."""
     return ir.Constant(kind, [value] * kind.count)
-
-
-def _spread(builder: ir.IRBuilder, value: ir.Value, kind: ir.VectorType = _WORDS) -> ir.Value:
-    """Return a vector with what was computed in every place."""
-    first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(_INT, 0))
-    return builder.shuffle_vector(first, first, _all(0, ir.VectorType(_INT, kind.count)))
 
 
 def _larger(builder: ir.IRBuilder, first: ir.Value, second: ir.Value) -> ir.Value:
@@ -165,9 +157,9 @@ def _choose(builder: ir.IRBuilder, slots: _Row, own: ir.Value, tag: ir.Value) ->
     heads = builder.shuffle_vector(words, words, ir.Constant(_INTS, [k & ~1 for k in range(GROUP)]))
     counts = builder.lshr(builder.and_(words, ir.Constant(_WORDS, [0, -1] * NEIGHBOURS)), _all(8))
     sums = builder.add(_sums_of_bytes(builder, builder.bitcast(counts, _BYTES)), _all(1))
-    is_own = builder.icmp_unsigned("==", builder.and_(heads, _all(0xFFFF)), _spread(builder, tag))
+    is_own = builder.icmp_unsigned("==", builder.and_(heads, _all(0xFFFF)), broadcast(builder, tag, GROUP))
     worth = builder.select(is_own, _all(0), sums)
-    ways = builder.xor(ir.Constant(_WORDS, [k >> 1 for k in range(GROUP)]), _spread(builder, own))
+    ways = builder.xor(ir.Constant(_WORDS, [k >> 1 for k in range(GROUP)]), broadcast(builder, own, GROUP))
     key = builder.or_(builder.mul(worth, _all(NEIGHBOURS)), ways)
     key = builder.or_(key, ir.Constant(_WORDS, [1 << 32, 0] * NEIGHBOURS))
     return builder.and_(_reduce(builder, "smin", key), ir.Constant(_WORD, NEIGHBOURS - 1))
@@ -176,8 +168,8 @@ def _choose(builder: ir.IRBuilder, slots: _Row, own: ir.Value, tag: ir.Value) ->
 def _sum_of(builder: ir.IRBuilder, row: _Row, start: ir.Value, count: ir.Value) -> ir.Value:
     group, none = ir.Constant(_WORD, GROUP), _all(0, _INTS)
     first, before = builder.udiv(start, group), builder.trunc(builder.urem(start, group), _INT)
-    lanes = builder.sub(ir.Constant(_INTS, list(range(GROUP))), _spread(builder, before, _INTS))
-    inside = builder.icmp_unsigned("<", lanes, _spread(builder, builder.trunc(count, _INT), _INTS))
+    lanes = builder.sub(ir.Constant(_INTS, list(range(GROUP))), broadcast(builder, before, GROUP))
+    inside = builder.icmp_unsigned("<", lanes, broadcast(builder, builder.trunc(count, _INT), GROUP))
     groups = builder.udiv(builder.add(count, ir.Constant(_WORD, GROUP - 1)), group)
     total = cgutils.alloca_once_value(builder, none)
     with cgutils.for_range(builder, groups) as loop:
@@ -198,10 +190,10 @@ def _find_states(
     builder: ir.IRBuilder, symbols: _Row, counts: _Row, states: _Row, known: ir.Value, left: ir.Value, node: ir.Value
 ) -> ir.Value:
     agreeing = _agreeing(builder, left, node)
-    limit, longest = _spread(builder, known), cgutils.alloca_once_value(builder, ir.Constant(_WORD, 0))
+    limit, longest = broadcast(builder, known, GROUP), cgutils.alloca_once_value(builder, ir.Constant(_WORD, 0))
     with cgutils.for_range(builder, states.groups) as loop:
         counted, ones = agreeing(symbols.load(loop.index), counts.load(loop.index))
-        first = _spread(builder, builder.mul(loop.index, ir.Constant(_WORD, GROUP)))
+        first = broadcast(builder, builder.mul(loop.index, ir.Constant(_WORD, GROUP)), GROUP)
         own = builder.add(first, ir.Constant(_WORDS, list(range(GROUP))))
         both, of_ones = _sums_of_bytes(builder, counted), _sums_of_bytes(builder, ones)
         level = _levels(builder, builder.or_(builder.sub(both, of_ones), builder.shl(of_ones, _all(32))))
@@ -221,7 +213,7 @@ def _agreeing(builder: ir.IRBuilder, left: ir.Value, node: ir.Value) -> Callable
     """
 
     def byte(value: ir.Value) -> ir.Value:
-        return _spread(builder, builder.trunc(value, _BYTE), _BYTES)
+        return broadcast(builder, builder.trunc(value, _BYTE), 8 * GROUP)
 
     one, nothing = ir.Constant(_WORD, 1), _all(0, _BYTES)
     alike, begin = byte(builder.shl(ir.Constant(_WORD, 255), left)), byte(builder.shl(node, left))
@@ -272,7 +264,8 @@ def _weigh(builder: ir.IRBuilder, first: _Row, second: _Row, third: _Row, base: 
 def _add_slope(
     builder: ir.IRBuilder, first: _Row, second: _Row, third: _Row, both: _Row, inputs: _Row, error: ir.Value
 ) -> None:
-    factor = _spread(builder, builder.sext(builder.trunc(error, _INT), _WORD))  # products of 32-bit numbers are fast
+    short = builder.sext(builder.trunc(error, _INT), _WORD)  # products of 32-bit numbers are fast
+    factor = broadcast(builder, short, GROUP)
     with cgutils.for_range(builder, inputs.groups) as loop:
         slope = builder.mul(builder.sext(inputs.load(loop.index), _WORDS), factor)
         for row in (first, second, third, both):
@@ -288,7 +281,7 @@ def _move(builder: ir.IRBuilder, both: _Row, first: _Row, second: _Row) -> None:
 
 
 def _learn(builder: ir.IRBuilder, weights: _Row, gradient: _Row, rate: ir.Value) -> None:
-    factor = _spread(builder, rate)
+    factor = broadcast(builder, rate, GROUP)
     with cgutils.for_range(builder, weights.groups) as loop:
         step = builder.add(builder.mul(gradient.load(loop.index), factor), _all(1 << (ROUND_BITS - 1)))
         old = builder.sext(weights.load(loop.index), _WORDS)
@@ -313,7 +306,7 @@ def _log_odds(builder: ir.IRBuilder, ones: _Row, zeros: _Row, logarithms: _Row) 
 
 
 def _count_in(builder: ir.IRBuilder, symbols: _Row, counts: _Row, heads: _Row, tails: _Row, symbol: ir.Value) -> None:
-    new = _spread(builder, builder.mul(symbol, ir.Constant(_WORD, EACH)))
+    new = broadcast(builder, builder.mul(symbol, ir.Constant(_WORD, EACH)), GROUP)
     with cgutils.for_range(builder, symbols.groups) as loop:
         ways, times = symbols.load(loop.index), counts.load(loop.index)
         is_known, upto = _way(builder, ways, times, new)

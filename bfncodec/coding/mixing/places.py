@@ -25,10 +25,10 @@ DOUBT_ORDER = 2  # their adaptive maps begin as those of contexts of so many byt
 MARKS = 11  # hashes and numbers that are kept of each stream
 WORD, WORD_BEFORE, FIELD, NUMBER, LATEST, FIRST, KEY, PASSED, AGREED, WITHIN, SIDE = range(MARKS)
 """Hash of the letters of the current word; of those of the one before; of the bytes of the current field; number of the
-field in its line; hash of the latest field that was not empty; of the first such one of the line; of the one before the
-latest byte of NAMING; bytes of the line above that stand before the counterpart of the next byte; how many of the
-latest bytes equalled their counterparts; bytes of the current field, MOST_WITHIN at most; whether the first of them that differed from its
-counterpart was LESS or MORE, 0 if none did."""
+field in its line; hash of the latest field that was not empty; of the first such one of the line; of the one before
+the latest byte of NAMING; bytes of the line above that stand before the counterpart of the next byte; how many of
+the latest bytes equalled their counterparts; bytes of the current field, MOST_WITHIN at most; whether the first of
+them that differed from its counterpart was LESS or MORE, 0 if none did."""
 LESS, MORE = 1, 2
 MOST_WITHIN = 31  # so that a text without delimiters has a context here that comes again
 

@@ -30,7 +30,7 @@ SMALL = np.float32(INPUT_SCALE)
 NONE = np.float32(0)
 TOTAL = total(NIBBLE)
 
-take = written("bfncodec.networks.instructions", "take")
+take = written("bfncodec.networks.convnet.instructions", "take")
 
 
 class Tables(NamedTuple):

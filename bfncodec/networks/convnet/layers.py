@@ -25,7 +25,7 @@ TAPS = len(INPUT_TAPS)
 FLAGS = 3 * REACH
 MOST = np.int32(LARGEST)
 WEST, NORTH, NORTH_EAST, NORTH_WEST = NEAREST
-_differences = written("bfncodec.networks.instructions", "differences")
+_differences = written("bfncodec.networks.convnet.instructions", "differences")
 
 
 class PackedBlocks(NamedTuple):

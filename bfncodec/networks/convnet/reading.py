@@ -55,8 +55,8 @@ NIBBLE_BITS = 4
 # each, which stay in the caches.
 FEW, MOST_LANES, MOST_PIXELS = 6, 64, 256
 
-read_high = written("bfncodec.networks.instructions", "read_high")
-read_low = written("bfncodec.networks.instructions", "read_low")
+read_high = written("bfncodec.networks.convnet.instructions", "read_high")
+read_low = written("bfncodec.networks.convnet.instructions", "read_low")
 
 
 class Line(NamedTuple):

@@ -1,0 +1,393 @@
+"""Instructions of attention: weights, sums of values, queries and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic, overload
+
+from bfncodec.networks.instructions.vectors import dot_bytes, gather, rounded
+from bfncodec.networks.kernels import COLUMNS, EIGHT, LANES, OFFSET, WIDE, weigh_bytes, weigh_floats
+from bfncodec.networks.stored import LARGEST, TINY, WEIGHT_TOTAL
+from bfncodec.runtime.arrays import Array, Ints32
+from bfncodec.runtime.llvm import (
+    BYTE,
+    FLOAT,
+    INT,
+    accumulate,
+    arrays_of,
+    broadcast,
+    int32,
+    load,
+    plus,
+    pointer_to,
+    prefetch,
+    reduce,
+    shape_of,
+    store_all,
+    times,
+    vector_of,
+)
+
+# ---- sums of values --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _SumCode:
+    """The instructions of sums of values, for some rows of weights and `parts` registers of columns, see `_weigh`.
+
+    floats: weights are.
+    """
+
+    rows: int
+    parts: int
+    floats: bool
+
+    def generate(self, context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        """Write the instructions. values: the arguments of `_weigh`."""
+        element, loaded, lanes = (FLOAT, BYTE, EIGHT) if self.floats else (INT, INT, LANES)
+        kind, parts = vector_of(element, lanes), self.parts
+        left, matrix, result = arrays_of(context, builder, signature, values, (0, 1, 5))
+        width, outer = shape_of(builder, matrix)[1], shape_of(builder, result)[1]
+        rows = [plus(builder, values[3], i) for i in range(self.rows)]
+        lines = self._lines(builder, left, rows, element)
+        whole = pointer_to(builder, matrix.data, int32(0), loaded)
+
+        def add(number: ir.Value, totals: list[ir.Value]) -> list[ir.Value]:
+            place = builder.add(builder.mul(number, width), values[4])
+            start = pointer_to(builder, whole, place, vector_of(loaded, lanes))
+            found = [load(builder, start, int32(k)) for k in range(parts)]
+            found = [builder.sitofp(x, kind) for x in found] if self.floats else found
+            factors = [broadcast(builder, load(builder, line, number), lanes) for line in lines]
+            pairs = [(factor, x) for factor in factors for x in found]
+            if self.floats:
+                return [builder.fadd(t, builder.fmul(x, w)) for t, (w, x) in zip(totals, pairs, strict=True)]
+            return [dot_bytes(builder, t, w, x) for t, (w, x) in zip(totals, pairs, strict=True)]
+
+        totals = accumulate(builder, values[2], [ir.Constant(kind, None)] * (len(lines) * parts), add)
+        for i, row in enumerate(rows):
+            own = totals[i * len(lines) // self.rows * parts : (i + 1) * len(lines) // self.rows * parts]
+            place = builder.add(builder.mul(row, outer), values[4])
+            store_all(builder, self._sums(builder, own), result.data, place)
+        return context.get_dummy_value()
+
+    def _lines(self, builder: ir.IRBuilder, left: Any, rows: Sequence[Any], element: ir.Type) -> list[ir.Value]:
+        """Return the addresses of the weights of the rows, of the high bytes of each and then the low ones."""
+        each, slots = shape_of(builder, left)[1:]
+        starts = [builder.mul(builder.mul(row, each), slots) for row in rows]
+        if not self.floats:
+            starts = [place for start in starts for place in (start, builder.add(start, slots))]
+        return [pointer_to(builder, left.data, start, element) for start in starts]
+
+    def _sums(self, builder: ir.IRBuilder, totals: Sequence[ir.Value]) -> list[ir.Value]:
+        """Return a row's sums as integers."""
+        kind = vector_of(INT, totals[0].type.count)
+        if self.floats:
+            return [builder.fptosi(total, kind) for total in totals]
+        eight = ir.Constant(kind, [8] * kind.count)
+        high, low = totals[: self.parts], totals[self.parts :]
+        return [builder.add(builder.shl(x, eight), y) for x, y in zip(high, low, strict=True)]
+
+
+def _weigh(rows: int, parts: int) -> Any:
+    """Return an intrinsic that adds up values with `rows` rows of weights, for `parts` registers of columns.
+
+    In NumPy, where the registers hold `columns`: ``out[row : row + rows, columns] = weights[row : row + rows, :count] @
+    values[:count, columns]``. Weights are floats (sums below 2^24: exact), or integers as two lines of bytes, their
+    high and their low ones.
+    """
+
+    @intrinsic
+    def weigh(typing: Any, weights: Any, values: Any, count: Any, row: Any, column: Any, out: Any) -> Any:
+        """weights: float32 [N, 1, S] or uint8 [N, 2, S]; values: int8 [S / g, C, g], the first `count` groups, at
+        least one; out: int32 [N, C].
+        """
+        code = _SumCode(rows, parts, weights.dtype == types.float32)
+        return types.void(weights, values, count, row, column, out), code.generate
+
+    return weigh
+
+
+def weigh(weights: Array, values: Array, count: int, row: int, rows: int, out: Ints32) -> None:
+    """Add up all columns for `rows` rows, a literal, from `row` on, as many registers at a time as there are."""
+
+
+@overload(weigh, strict=False, prefer_literal=True)
+def _weigh_by_registers(weights: Any, values: Any, count: Any, row: Any, rows: Any, out: Any) -> Any:
+    number, lanes = rows.literal_value, EIGHT if weights.dtype == types.float32 else LANES
+    many = 1 if number > 1 and lanes < COLUMNS else WIDE
+    wide, two, one = (_weigh(number, parts) for parts in (many, min(many, 2), 1))
+
+    def by_registers(weights: Any, values: Any, count: Any, row: Any, rows: Any, out: Any) -> None:
+        column, columns = 0, values.shape[1]
+        while column + many * lanes <= columns:
+            wide(weights, values, count, row, column, out)
+            column += many * lanes
+        while column + 2 * lanes <= columns and many > 2:
+            two(weights, values, count, row, column, out)
+            column += 2 * lanes
+        while column < columns:
+            one(weights, values, count, row, column, out)
+            column += lanes
+
+    return by_registers
+
+
+def weighted_sums(parts: Array, whole: Ints32, values: Array, rows: int, count: int, out: Ints32) -> None:
+    """Add up the first values of a cache with rows of integer weights. In NumPy: ``out[:rows] = weight[:rows, :count] @
+    values[:count]``.
+
+    parts, whole: the weights as `soft_weights` leaves them, whose sums with the values stay below 2^24; values: int8
+    [S / g, C, g], g values of a column beside each other, C a multiple of COLUMNS; count: a multiple of g; out: int32
+    [N, C]. For compiled functions only.
+    """
+
+
+@overload(weighted_sums, strict=False)
+def _sums_by_dtype(parts: Any, whole: Any, values: Any, rows: Any, count: Any, out: Any) -> Any:
+    if parts.dtype == types.float32:
+        return lambda parts, whole, values, rows, count, out: weigh_floats(parts, values, rows, count, out)
+    return lambda parts, whole, values, rows, count, out: weigh_bytes(parts, whole, values, rows, count, out)
+
+
+# ---- weights ---------------------------------------------------------------------------------------
+
+AHEAD = 3  # lines of values that memory is asked for with each block and turn: so many arrive meanwhile
+
+
+@dataclass(frozen=True)
+class _Softmax:
+    """The instructions of `soft_weights`, sixteen slots at a time. floats: weights are; ahead: address of what is to be
+    read next.
+    """
+
+    builder: ir.IRBuilder
+    floats: bool
+    ahead: ir.Value
+    ints = vector_of(INT, COLUMNS)
+    reals = vector_of(FLOAT, COLUMNS)
+
+    def ask(self, turn: int, count: Any, block: ir.Value) -> None:
+        """Ask for what is read next while a block is at work in a turn: memory has nothing else to do, and at most some
+        requests at once are taken.
+        """
+        first = times(self.builder, self.builder.add(times(self.builder, count, turn), block), AHEAD)
+        for k in range(AHEAD):
+            prefetch(self.builder, self.ahead, plus(self.builder, first, k))
+
+    def larger(self, x: ir.Value, y: ir.Value) -> ir.Value:
+        """Return the larger floats."""
+        return self.builder.select(self.builder.fcmp_ordered(">", x, y), x, y)
+
+    def smaller(self, x: ir.Value, y: ir.Value) -> ir.Value:
+        """Return the smaller floats."""
+        return self.builder.select(self.builder.fcmp_ordered("<", x, y), x, y)
+
+    def slots(self, block: ir.Value) -> ir.Value:
+        """Return the numbers of a block's slots."""
+        first = times(self.builder, self.builder.trunc(block, INT), COLUMNS)
+        return self.builder.add(broadcast(self.builder, first, COLUMNS), ir.Constant(self.ints, list(range(COLUMNS))))
+
+    def logits(self, count: Any, score: Any, scale: Any, place: Any, size: Any, seen: Any) -> ir.Value:
+        """Write scores times scales over the scores, -inf where a row sees no slot. Returns the largest."""
+        builder, hidden = self.builder, ir.Constant(self.reals, [float("-inf")] * COLUMNS)
+        place, size, seen = (broadcast(builder, x, COLUMNS) for x in (place, size, seen))
+
+        def add(block: ir.Value, most: list[ir.Value]) -> list[ir.Value]:
+            self.ask(0, count, block)
+            slot = self.slots(block)
+            age = builder.sub(place, slot)
+            before = builder.icmp_signed("<", age, ir.Constant(self.ints, None))
+            age = builder.select(before, builder.add(age, size), age)
+            visible = builder.and_(builder.icmp_unsigned("<", age, seen), builder.icmp_unsigned("<", slot, size))
+            sums = builder.sitofp(load(builder, score, block, 4), self.reals)
+            value = builder.fmul(sums, load(builder, scale, block, 4))
+            value = builder.select(visible, value, hidden)
+            builder.store(builder.bitcast(value, self.ints), builder.gep(score, [block])).align = 4
+            return [self.larger(value, most[0])]
+
+        (most,) = accumulate(builder, count, [hidden], add)
+        return reduce(builder, most, self.larger)
+
+    def powers(self, count: Any, score: Any, most: Any, unit: Any, table: Any, last: Any) -> ir.Value:
+        """Write exponentials over the logits. Returns their sum, as a float."""
+        builder, none = self.builder, ir.Constant(self.reals, None)
+        most, unit, limit = (broadcast(builder, x, COLUMNS) for x in (most, unit, builder.sitofp(last, FLOAT)))
+
+        def add(block: ir.Value, total: list[ir.Value]) -> list[ir.Value]:
+            self.ask(1, count, block)
+            logit = builder.bitcast(load(builder, score, block, 4), self.reals)
+            steps = self.smaller(builder.fmul(builder.fsub(most, logit), unit), limit)
+            power = gather(builder, table, builder.fptosi(self.larger(steps, none), self.ints))
+            builder.store(power, builder.gep(score, [block])).align = 4
+            return [builder.add(total[0], power)]
+
+        (total,) = accumulate(builder, count, [ir.Constant(self.ints, None)], add)
+        return builder.sitofp(reduce(builder, total, builder.add), FLOAT)
+
+    def weights(self, count: Any, score: Any, factor: Any, lines: Sequence[Any]) -> ir.Value:
+        """Write the powers times a factor, rounded, as weights. Returns the slot that has 2^16, or -1."""
+        builder, full = self.builder, ir.Constant(self.ints, [0xFFFF] * COLUMNS)
+        factor, eight = broadcast(builder, factor, COLUMNS), ir.Constant(self.ints, [8] * COLUMNS)
+
+        def add(block: ir.Value, whole: list[ir.Value]) -> list[ir.Value]:
+            self.ask(2, count, block)
+            power = builder.sitofp(load(builder, score, block, 4), self.reals)
+            weight = rounded(builder, builder.fmul(power, factor))
+            if self.floats:
+                builder.store(weight, builder.gep(lines[0], [block])).align = 4
+                return whole
+            number = builder.fptosi(weight, self.ints)
+            beyond = builder.icmp_signed(">", number, full)
+            number = builder.select(beyond, full, number)
+            for line, part in zip(lines, (builder.lshr(number, eight), number), strict=True):
+                narrow = builder.trunc(part, vector_of(BYTE, COLUMNS))
+                builder.store(narrow, builder.gep(line, [block])).align = 1
+            return [builder.select(beyond, self.slots(block), whole[0])]
+
+        (whole,) = accumulate(builder, count, [ir.Constant(self.ints, [-1] * COLUMNS)], add)
+        return reduce(builder, whole, self._later)
+
+    def _later(self, x: ir.Value, y: ir.Value) -> ir.Value:
+        return self.builder.select(self.builder.icmp_signed(">", x, y), x, y)
+
+
+@intrinsic
+def soft_weights(
+    typing: Any, score: Any, row: Any, blocks: Any, scale: Any, unit: Any, seen: Any, exp2: Any, parts: Any, ahead: Any
+) -> Any:
+    """Make attention's weights of the scores of a row, and return the slot that has 2^16, -1 if none has, int32.
+    Meanwhile the memory is asked for what they are for.
+
+    seen: three integers: the slot of the row's own step, the slots in use, and how many, from its own back and around,
+    it attends to. In NumPy, for s = 0 ... 16 blocks - 1 ::
+
+        visible = ((place - s) % slots < many) & (s < slots)
+        logit = np.where(visible, score[row] * scale, -np.inf)
+        power = exp2[np.clip((logit.max() - logit) * unit, 0, len(exp2) - 1).astype(int)]
+        weight = np.rint(power * (np.float32(1 << 16) / np.float32(power.sum())))
+
+    score: int32 [N, S], overwritten; scale: float32 [S]; unit: float32; exp2: int32, whose last entry is 0; parts: the
+    weights, see `ProductKernel.parts`, whose row becomes the weights, or their high and low bytes, of which 2^16 has
+    those of 2^16 - 1; ahead: the values, of which nothing is used yet.
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        scores, scales, table, left, following = arrays_of(context, builder, signature, values, (0, 3, 6, 7, 8))
+        next_at = pointer_to(builder, following.data, int32(0), BYTE)
+        code, count, at = _Softmax(builder, parts.dtype == types.float32, next_at), values[2], values[1]
+        own = builder.mul(at, shape_of(builder, scores)[1])
+        score_at = pointer_to(builder, scores.data, own, code.ints)
+        scale_at = pointer_to(builder, scales.data, int32(0), code.reals)
+        place, size, many = (builder.trunc(builder.extract_value(values[5], k), INT) for k in range(3))
+        most = code.logits(count, score_at, scale_at, place, size, many)
+        last = builder.trunc(plus(builder, shape_of(builder, table)[0], -1), INT)
+        total = code.powers(count, score_at, most, values[4], table.data, last)
+        factor = builder.fdiv(ir.Constant(FLOAT, float(WEIGHT_TOTAL)), total)
+        each, slots = shape_of(builder, left)[1:]
+        kind = code.reals if code.floats else vector_of(BYTE, COLUMNS)
+        start = builder.mul(builder.mul(at, each), slots)
+        places = [start] if code.floats else [start, builder.add(start, slots)]
+        return code.weights(count, score_at, factor, [pointer_to(builder, left.data, k, kind) for k in places])
+
+    found = types.int32(score, types.int64, types.int64, scale, types.float32, seen, exp2, parts, ahead)
+    return found, generate
+
+
+@intrinsic
+def ask(typing: Any, array: Any, line: Any) -> Any:
+    """Ask the memory for a line of the cache, counted from the beginning of an array on. In NumPy: nothing."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        [found] = arrays_of(context, builder, signature, values, (0,))
+        prefetch(builder, pointer_to(builder, found.data, int32(0), BYTE), values[1])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
+
+
+# ---- queries and keys ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Rotation:
+    """The instructions of `rotate`, sixteen numbers at a time. unsigned: the target has an offset."""
+
+    builder: ir.IRBuilder
+    unsigned: bool
+    ints = vector_of(INT, COLUMNS)
+    reals = vector_of(FLOAT, COLUMNS)
+
+    def turn(self, blocks: Any, halves: Sequence[Any], cos: Any, sin: Any, turned: Sequence[Any]) -> ir.Value:
+        """Write both halves turned. Returns the largest magnitude, a float."""
+        builder = self.builder
+
+        def add(block: ir.Value, most: list[ir.Value]) -> list[ir.Value]:
+            a, b, c, s = (load(builder, at, block, 4) for at in (*halves, cos, sin))
+            low = builder.fadd(builder.fmul(a, c), builder.fmul(b, builder.fneg(s)))
+            high = builder.fadd(builder.fmul(b, c), builder.fmul(a, s))
+            for value, at in zip((low, high), turned, strict=True):
+                builder.store(value, builder.gep(at, [block])).align = 4
+            return [self._later(self._later(most[0], self._magnitude(low)), self._magnitude(high))]
+
+        (most,) = accumulate(builder, blocks, [ir.Constant(self.ints, None)], add)
+        return builder.bitcast(reduce(builder, most, self._later), FLOAT)
+
+    def quantise(self, blocks: Any, turned: Any, most: Any, target: Any) -> ir.Value:
+        """Write integers in proportion to what was turned. Returns the sum of their squares."""
+        builder, kind = self.builder, target.type.pointee
+        least = ir.Constant(FLOAT, TINY)
+        most = builder.select(builder.fcmp_ordered(">", most, least), most, least)
+        factor = broadcast(builder, builder.fdiv(ir.Constant(FLOAT, float(LARGEST)), most), COLUMNS)
+
+        def add(block: ir.Value, total: list[ir.Value]) -> list[ir.Value]:
+            scaled = builder.fmul(load(builder, turned, block, 4), factor)
+            number = builder.fptosi(rounded(builder, scaled), self.ints)
+            narrow = builder.trunc(number, kind)
+            if self.unsigned:
+                narrow = builder.xor(narrow, ir.Constant(kind, [OFFSET] * COLUMNS))
+            builder.store(narrow, builder.gep(target, [block])).align = 1
+            return [builder.add(total[0], builder.mul(number, number))]
+
+        (total,) = accumulate(builder, blocks, [ir.Constant(self.ints, None)], add)
+        return reduce(builder, total, builder.add)
+
+    def _magnitude(self, value: ir.Value) -> ir.Value:
+        """Return the bits of magnitudes, which have their order."""
+        return self.builder.and_(self.builder.bitcast(value, self.ints), ir.Constant(self.ints, [0x7FFFFFFF] * COLUMNS))
+
+    def _later(self, x: ir.Value, y: ir.Value) -> ir.Value:
+        return self.builder.select(self.builder.icmp_signed(">", x, y), x, y)
+
+
+@intrinsic
+def rotate(typing: Any, x: Any, cos: Any, sin: Any, turned: Any, target: Any) -> Any:
+    """Turn the two halves of a vector and quantise it, and return the sum of the squares of the integers, int32.
+
+    In NumPy, for the halves a and b of x ::
+
+        turned[:] = np.concatenate([a * cos + b * -sin, b * cos + a * sin])
+        q = np.rint(turned * (127 / max(abs(turned).max(), TINY)))
+        target[:] = q + offset
+
+    x, turned: float32 [hd]; cos, sin: float32 [hd / 2], of whole COLUMNS; target: [hd], as a kernel has it.
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        arrays = arrays_of(context, builder, signature, values, range(5))
+        code, half = _Rotation(builder, target.dtype == types.uint8), shape_of(builder, arrays[1])[0]
+        blocks = builder.sdiv(half, ir.Constant(half.type, COLUMNS))
+        halves, turned_halves = (
+            [pointer_to(builder, arrays[k].data, place, code.reals) for place in (int32(0), half)] for k in (0, 3)
+        )
+        angles = [pointer_to(builder, arrays[k].data, int32(0), code.reals) for k in (1, 2)]
+        most = code.turn(blocks, halves, angles[0], angles[1], turned_halves)
+        kind = vector_of(arrays[4].data.type.pointee, COLUMNS)
+        place = pointer_to(builder, arrays[4].data, int32(0), kind)
+        return code.quantise(times(builder, blocks, 2), turned_halves[0], most, place)
+
+    return types.int32(x, cos, sin, turned, target), generate
