@@ -143,8 +143,8 @@ levels = together(
         show_default=True,
         metavar="N, -1 … -9",
         help=(
-            "From 1, fast, to 9, small. With two processors that have AMX, text takes about 140 KB/s to compress and "
-            "110 to decompress with -1, 70 and 39 with -5, 10 and 5 with -9; photos 4,200 and 2,700, 2,600 and 1,800, "
+            "From 1, fast, to 9, small. With two processors that have AMX, text takes about 160 KB/s to compress and "
+            "135 to decompress with -1, 70 and 38 with -5, 10 and 5 with -9; photos 3,700 and 2,600, 1,700 and 1,100, "
             "150 and 450."
         ),
     ),
