@@ -56,8 +56,8 @@ TINY = 1e-5
 
 
 class Piece(NamedTuple):
-    """What the D decisions of a piece saw, step after step. Sets, biases and rows of final maps that never came are
-    left out; there are S sets, B biases, F rows.
+    """The D decisions of a piece, step after step, by all they saw. Sets, biases and rows of final maps that never came
+    are left out; there are S sets, B biases, F rows.
     """
 
     network: Floats  # its logits [D]
@@ -74,7 +74,7 @@ class Piece(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What a piece makes of a table, and the adjoint of it. I = O + 2 inputs."""
+    """Room for all that a piece makes of a table, and for the adjoint of it. I = O + 2 inputs."""
 
     weights: Floats  # [S, I]
     slopes: Floats  # of a step, zeros between steps [S, I]

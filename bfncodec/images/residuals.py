@@ -1,4 +1,4 @@
-"""What simple predictors leave of small RGB pictures: an estimate of the bytes below which no classical coder gets.
+"""Residuals of simple predictors of small RGB pictures: an estimate of the bytes below which no classical coder gets.
 
 VP8L predicts pixels, may subtract shares of green from red and blue, and codes what is left by Huffman codes ("WebP
 Lossless Bitstream Specification", RFC 9649, section 4). Where most pixels have a colour of their own, palettes and
