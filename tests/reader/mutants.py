@@ -37,7 +37,6 @@ from reader.wire import Bytes
 from support.specimens import CODECS
 
 PIXELS = 1 << 16
-SECONDS = 20
 NAMES = {
     theirs.NotOursError: "not ours",
     theirs.NewerVersionError: "newer",
