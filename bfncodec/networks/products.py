@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bfncodec.networks.kernels import ProductKernel, multiply_packed, side_by_side, signed, store
+from bfncodec.networks.kernels import COLUMNS, ProductKernel, multiply_packed, side_by_side, signed, store
 from bfncodec.networks.stored import LARGEST, LEAST_SQUARE, TINY, LinearWeights
 from bfncodec.runtime.arrays import Array, Floats32, Ints32
 from bfncodec.runtime.jit import compiled, inlined, written
@@ -55,6 +55,13 @@ higher = written("bfncodec.networks.instructions.numbers", "higher")
 as_float = written("bfncodec.networks.instructions.numbers", "as_float")
 of_rank = written("bfncodec.networks.instructions.numbers", "of_rank")
 add_square = written("bfncodec.networks.instructions.numbers", "add_square")
+_write = written("bfncodec.networks.instructions.rows", "write")
+_write_rectified = written("bfncodec.networks.instructions.rows", "write_rectified")
+_write_sum = written("bfncodec.networks.instructions.rows", "write_sum")
+_largest_positive = written("bfncodec.networks.instructions.rows", "largest_positive")
+_quantise = written("bfncodec.networks.instructions.rows", "quantise")
+_quantise_positive = written("bfncodec.networks.instructions.rows", "quantise_positive")
+_add_scaled = written("bfncodec.networks.instructions.rows", "add_scaled")
 
 
 # ---- what networks are made of ------------------------------------------------------------------
@@ -142,7 +149,8 @@ def rms_unit(total: Any, count: int) -> Any:
 
 # ---- several rows at once -----------------------------------------------------------------------
 #
-# Of short rows a call for each would take as long as the rows themselves.
+# Of short rows a call for each would take as long as the rows themselves. Numbers that fill registers are worked on in
+# blocks, see :mod:`bfncodec.networks.instructions.rows`, and those that remain one by one.
 
 
 @inlined
@@ -156,12 +164,35 @@ def _finished(sums: Ints32, n: int, i: int, unit: Any, linear: Linear) -> Any:
 
 
 @inlined
-def _quantised(y: Floats32, n: int, count: int, bits: Any, q: Array) -> Any:
-    """`quantise` of a row whose largest magnitude has these bits."""
+def _whole(count: int) -> int:
+    """Return how many of so many numbers fill registers."""
+    return count // COLUMNS * COLUMNS
+
+
+@compiled
+def _quantised(y: Floats32, n: int, bits: Any, q: Array, count: int) -> Any:
+    """`quantise` of the first numbers of a row whose largest magnitude has these bits."""
     m = max(as_float(bits), LEAST)
     factor = MOST / m
-    for i in range(count):
+    _quantise(y, n, 0, factor, q, count)
+    for i in range(_whole(count), count):
         store(np.rint(y[n, i] * factor), q[n], i)
+    return m / MOST
+
+
+@compiled
+def quantise_positive(x: Floats32, n: int, first: int, q: Array, count: int) -> Any:
+    """`quantise` of some numbers of a row from a place on, with 0 for what is negative: ``quantise(maximum(x[n, first :
+    first + count], 0), q[n])``.
+    """
+    most = _largest_positive(x, n, first, count)
+    for i in range(_whole(count), count):
+        most = larger(most, max(x[n, first + i], NONE))
+    m = max(as_float(most), LEAST)
+    factor = MOST / m
+    _quantise_positive(x, n, first, factor, q, count)
+    for i in range(_whole(count), count):
+        store(np.rint(max(x[n, first + i], NONE) * factor), q[n], i)
     return m / MOST
 
 
@@ -169,7 +200,8 @@ def _quantised(y: Floats32, n: int, count: int, bits: Any, q: Array) -> Any:
 def finish_rows(sums: Ints32, unit: Floats32, linear: Linear, y: Floats32, rows: int) -> None:
     """`finish` of the first rows: ``y[n] = sums[n, :out] * unit[n] * scale + bias``. y: float32 [N, out or more]"""
     for n in range(rows):
-        for i in range(len(linear.scale)):
+        _write(sums, n, unit[n], linear, y)
+        for i in range(_whole(len(linear.scale)), len(linear.scale)):
             y[n, i] = _finished(sums, n, i, unit[n], linear)
 
 
@@ -186,13 +218,12 @@ def finish_norm(
     sums: Ints32, unit: Floats32, linear: Linear, y: Floats32, q: Array, units: Floats32, rows: int
 ) -> None:
     """`finish`, then `quantise` of the first rows: ``y[n] = finished; units[n] = quantise(y[n], q[n])``."""
-    outputs = len(linear.scale)
     for n in range(rows):
-        most = np.int32(0)
-        for i in range(outputs):
+        most = _write(sums, n, unit[n], linear, y)
+        for i in range(_whole(len(linear.scale)), len(linear.scale)):
             y[n, i] = _finished(sums, n, i, unit[n], linear)
             most = larger(most, y[n, i])
-        units[n] = _quantised(y, n, outputs, most, q)
+        units[n] = _quantised(y, n, most, q, len(linear.scale))
 
 
 @compiled
@@ -200,22 +231,28 @@ def rectify_norm(
     sums: Ints32, unit: Floats32, linear: Linear, y: Floats32, q: Array, units: Floats32, rows: int
 ) -> None:
     """`finish_norm`, rectified before it is quantised: ``y[n] = max(finished, 0)``."""
-    outputs = len(linear.scale)
     for n in range(rows):
-        most = np.int32(0)
-        for i in range(outputs):
+        most = _write_rectified(sums, n, unit[n], linear, y)
+        for i in range(_whole(len(linear.scale)), len(linear.scale)):
             y[n, i] = max(_finished(sums, n, i, unit[n], linear), NONE)
             most = larger(most, y[n, i])
-        units[n] = _quantised(y, n, outputs, most, q)
+        units[n] = _quantised(y, n, most, q, len(linear.scale))
 
 
 @compiled
 def add_norm(sums: Ints32, unit: Floats32, linear: Linear, y: Floats32, q: Array, units: Floats32, rows: int) -> None:
     """The same, added to what is there: ``y[n] += finished``."""
-    outputs = len(linear.scale)
     for n in range(rows):
-        most = np.int32(0)
-        for i in range(outputs):
+        most = _write_sum(sums, n, unit[n], linear, y)
+        for i in range(_whole(len(linear.scale)), len(linear.scale)):
             y[n, i] += _finished(sums, n, i, unit[n], linear)
             most = larger(most, y[n, i])
-        units[n] = _quantised(y, n, outputs, most, q)
+        units[n] = _quantised(y, n, most, q, len(linear.scale))
+
+
+@compiled
+def add_scaled(y: Floats32, n: int, first: int, factor: Any, x: Floats32) -> None:
+    """Add to numbers of a row: ``y[n, first : first + len(x)] += factor * x``. y: float32 [N, C]; x: float32 [C']"""
+    _add_scaled(y, n, first, factor, x)
+    for i in range(_whole(len(x)), len(x)):
+        y[n, first + i] += factor * x[i]

@@ -54,6 +54,7 @@ from bfncodec.networks.kernels import (
 )
 from bfncodec.networks.products import (
     add_norm,
+    add_scaled,
     finish,
     finish_norm,
     finish_rows,
@@ -61,6 +62,7 @@ from bfncodec.networks.products import (
     most_of,
     multiply,
     quantise,
+    quantise_positive,
     quantise_rms_norm,
     rectify_norm,
 )
@@ -251,6 +253,36 @@ def test_rows_are_finished_together_as_one_by_one(
             np.testing.assert_array_equal(q[n, :outputs], row)
         assert (q[:, outputs:] == 9).all()
         assert (q[rows:] == 9).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 999), st.integers(0, 40), st.integers(0, 5))
+@example(0, 16, 0)
+@example(0, 37, 3)
+def test_numbers_are_added_to_a_row_from_a_place_on(seed: int, count: int, first: int) -> None:
+    rng = np.random.default_rng(seed)
+    y, x = rng.standard_normal((3, first + count + 2), np.float32), rng.standard_normal(count, np.float32)
+    wanted, factor = y.copy(), np.float32(rng.standard_normal())
+    wanted[1, first : first + count] += factor * x
+    add_scaled(y, 1, first, factor, x)
+    np.testing.assert_array_equal(y, wanted)
+
+
+@each_kernel
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 999), st.integers(1, 40), st.integers(0, 5), st.sampled_from([-9.0, 0.0, 9.0]))
+@example(0, 16, 0, -9.0)  # none is positive
+@example(0, 37, 3, 0.0)
+def test_what_is_negative_is_quantised_as_0(
+    kernel: ProductKernel, seed: int, count: int, first: int, mean: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((3, first + count + 2), np.float32) + np.float32(mean)
+    x[:, first + count :], x[:, :first] = 99, 99
+    q, wanted = np.full((3, count + 2), 9, kernel.dtype), np.full((3, count + 2), 9, kernel.dtype)
+    unit = quantise(np.maximum(x[1, first : first + count], np.float32(0)), wanted[1, :count])
+    assert quantise_positive(x, 1, first, q, count) == unit
+    np.testing.assert_array_equal(q, wanted)
 
 
 @compiled

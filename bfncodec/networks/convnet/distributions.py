@@ -17,7 +17,7 @@ from bfncodec.coding.rangecoder import PRECISION, total
 from bfncodec.networks.convnet.config import CODING_ORDER, INPUT_SCALE, LOG_SCALE_RANGE, MEAN_SCALE
 from bfncodec.networks.convnet.mixture import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL
 from bfncodec.networks.kernels import COLUMNS, ProductKernel
-from bfncodec.networks.products import MOST, Linear, finish_columns, multiply, quantise
+from bfncodec.networks.products import MOST, Linear, add_scaled, finish_columns, multiply, quantise_positive
 from bfncodec.runtime.arrays import Array, Floats, Floats32, Ints32
 from bfncodec.runtime.jit import compiled, inlined, written
 from bfncodec.runtime.lines import aligned
@@ -27,7 +27,6 @@ LEAST_LOG, MOST_LOG = (np.float32(end) for end in LOG_SCALE_RANGE)
 OFFSET, FIXED, FAR_MEAN = np.float32(MEAN_SCALE), np.float32(MEAN_STEPS), np.float32(MEAN_LIMIT)
 LOG_STEPS, STEPS = np.float32(tables.EXP2_STEPS), np.float32(tables.LOG2_E * tables.EXP2_STEPS)
 SMALL = np.float32(INPUT_SCALE)
-NONE = np.float32(0)
 TOTAL = total(NIBBLE)
 
 take = written("bfncodec.networks.convnet.instructions", "take")
@@ -70,7 +69,6 @@ class HeadWork(NamedTuple):
 
     buffer: Array  # left factors of the kernel, [N, C]
     unit: Floats32  # value of one unit of each row, [N]
-    hidden: Floats32  # [C]
     sums: Ints32  # [N, the most columns]
     out: Floats32  # [the most columns, N]
     centre: Floats32  # that means are told from, or the largest logits, [N]
@@ -99,7 +97,6 @@ def head_work(heads: Sequence[Head], width: int, kernel: ProductKernel) -> HeadW
     return HeadWork(
         buffer=kernel.buffer(together, width),
         unit=np.empty(together, np.float32),
-        hidden=np.empty(width, np.float32),
         sums=aligned((together, columns), np.int32),
         out=aligned((columns, room), np.float32),
         centre=centre,
@@ -125,13 +122,11 @@ def describe(
     each slope, [slopes or more, …]; the mixtures go to `found`. (Compilers know of these, which are whole, that numbers
     lie beside each other.)
     """
-    count, width, hidden = len(trunk), trunk.shape[1] // 3, work.hidden
+    count, width = len(trunk), trunk.shape[1] // 3
     for start in range(0, count, len(work.unit)):
         rows = min(len(work.unit), count - start)
         for n in range(rows):
-            for c in range(width):
-                hidden[c] = max(trunk[start + n, k * width + c], NONE)
-            work.unit[n] = quantise(hidden, work.buffer[n])
+            work.unit[n] = quantise_positive(trunk[start:], n, k * width, work.buffer, width)
         multiply(work.buffer, head.linear, work.sums, rows)
         finish_columns(work.sums, work.unit, head.linear, work.out, rows)
         slopes = len(head.linear.scale) - 3 * len(found.weight)
@@ -202,9 +197,7 @@ def enter(entering: Floats32, error: Floats32, hidden: Floats32, first: int) -> 
     """
     for n in range(len(error)):
         small = min(max(error[n], -MOST), MOST) / SMALL
-        own = hidden[n]
-        for c in range(len(entering)):
-            own[first + c] += small * entering[c]
+        add_scaled(hidden, n, first, small, entering)
 
 
 @compiled

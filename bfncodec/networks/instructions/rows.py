@@ -1,0 +1,200 @@
+"""Instructions on rows of numbers, sixteen at a time: scaled, added, quantised.
+
+Loops that Numba writes for rows so short begin by asking whether their arrays overlap, which takes as long as the rows
+themselves. Here they never do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from bfncodec.networks.instructions.vectors import rounded
+from bfncodec.networks.kernels import COLUMNS, OFFSET
+from bfncodec.networks.stored import LARGEST
+from bfncodec.runtime.llvm import (
+    FLOAT,
+    INT,
+    arrays_of,
+    broadcast,
+    cgutils,
+    load,
+    pointer_to,
+    reduce,
+    shape_of,
+    vector_of,
+)
+
+_INTS, _FLOATS = vector_of(INT, COLUMNS), vector_of(FLOAT, COLUMNS)
+_NOTHING = ir.Constant(_INTS, None)
+
+
+def _all(value: float) -> ir.Constant:
+    return ir.Constant(_FLOATS, [value] * COLUMNS)
+
+
+def _row(builder: ir.IRBuilder, array: Any, n: ir.Value, first: ir.Value | None = None) -> ir.Value:
+    """Return the address of a row of an array, or of a number in it, as one of vectors."""
+    place = builder.mul(n, shape_of(builder, array)[1])
+    place = place if first is None else builder.add(place, first)
+    return pointer_to(builder, array.data, place, vector_of(array.data.type.pointee, COLUMNS))
+
+
+def _line(builder: ir.IRBuilder, array: Any) -> ir.Value:
+    """Return the address of an array of one dimension as one of vectors."""
+    return builder.bitcast(array.data, vector_of(array.data.type.pointee, COLUMNS).as_pointer())
+
+
+def _put(builder: ir.IRBuilder, value: ir.Value, data: ir.Value, block: ir.Value) -> None:
+    size = value.type.element.width // 8 if isinstance(value.type.element, ir.IntType) else 4
+    builder.store(value, builder.gep(data, [block])).align = size
+
+
+@contextmanager
+def _blocks(builder: ir.IRBuilder, count: ir.Value) -> Iterator[ir.Value]:
+    """A loop over the blocks of so many numbers that are whole."""
+    with cgutils.for_range(builder, builder.sdiv(count, ir.Constant(count.type, COLUMNS))) as loop:
+        yield loop.index
+
+
+def _highest(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
+    return builder.select(builder.icmp_signed(">", a, b), a, b)
+
+
+def _rectified(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    return builder.select(builder.fcmp_ordered(">", x, _all(0)), x, _all(0))
+
+
+# ---- sums to numbers -------------------------------------------------------------------------------
+
+
+def _finisher(change: str) -> Any:
+    """Return an intrinsic that finishes sums. change: what becomes of the numbers, "written", "rectified" or "added" to
+    what is there.
+    """
+
+    @intrinsic
+    def finish(typing: Any, sums: Any, n: Any, unit: Any, linear: Any, y: Any) -> Any:
+        """sums: int32 [N, P COLUMNS]; unit: float32; linear: `products.Linear`; y: float32 [N, out or more]."""
+
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+            given, found = arrays_of(context, builder, signature, values, (0, 4))
+            parts = {name: builder.extract_value(values[3], k) for k, name in enumerate(linear.fields)}
+            scale, bias = (
+                context.make_array(kind)(context, builder, parts[name])
+                for kind, name in zip(linear.types, linear.fields, strict=True)
+                if name in ("scale", "bias")
+            )
+            outputs = shape_of(builder, scale)[0]
+            first, second = _row(builder, given, values[1]), _row(builder, given, values[1], outputs)
+            scales, biases, target = _line(builder, scale), _line(builder, bias), _row(builder, found, values[1])
+            one, most = broadcast(builder, values[2], COLUMNS), cgutils.alloca_once_value(builder, _NOTHING)
+
+            def number(data: ir.Value, block: ir.Value) -> ir.Value:
+                return builder.sitofp(load(builder, data, block, 4), _FLOATS)
+
+            def all_blocks(fine: bool) -> None:
+                with _blocks(builder, outputs) as block:
+                    x = number(first, block)
+                    if fine:
+                        x = builder.fadd(builder.fdiv(number(second, block), _all(2 * LARGEST)), x)
+                    x = builder.fmul(builder.fmul(x, one), load(builder, scales, block, 4))
+                    x = builder.fadd(x, load(builder, biases, block, 4))
+                    x = _rectified(builder, x) if change == "rectified" else x
+                    x = builder.fadd(load(builder, target, block, 4), x) if change == "added" else x
+                    _put(builder, x, target, block)
+                    bits = builder.and_(builder.bitcast(x, _INTS), ir.Constant(_INTS, [0x7FFFFFFF] * COLUMNS))
+                    builder.store(_highest(builder, bits, builder.load(most)), most)
+
+            with builder.if_else(builder.trunc(parts["fine"], ir.IntType(1))) as (then, otherwise):
+                with then:
+                    all_blocks(True)
+                with otherwise:
+                    all_blocks(False)
+            return reduce(builder, builder.load(most), lambda a, b: _highest(builder, a, b))
+
+        return types.int32(sums, types.int64, types.float32, linear, y), generate
+
+    return finish
+
+
+write, write_rectified, write_sum = map(_finisher, ("written", "rectified", "added"))
+"""Finish the numbers of the n-th row that fill registers. In NumPy, for ``x = sums[n] * unit * scale + bias``, as
+`products.finish` has it with a second matrix: ``y[n] = x``, ``maximum(x, 0)`` or ``y[n] + x``.
+
+Returns the bits of their largest magnitude, int32, 0 if there are none.
+"""
+
+
+# ---- numbers to integers ---------------------------------------------------------------------------
+
+
+@intrinsic
+def largest_positive(typing: Any, x: Any, n: Any, first: Any, count: Any) -> Any:
+    """Return the bits of the largest of some numbers of a row that fill registers, int32, 0 if none is positive. In
+    NumPy: ``max(x[n, first : first + count // COLUMNS * COLUMNS].max(), 0)``. x: float32 [N, C]
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        [given] = arrays_of(context, builder, signature, values, (0,))
+        source, most = _row(builder, given, values[1], values[2]), cgutils.alloca_once_value(builder, _NOTHING)
+        with _blocks(builder, values[3]) as block:
+            bits = builder.bitcast(load(builder, source, block, 4), _INTS)  # those of negative numbers are negative
+            builder.store(_highest(builder, bits, builder.load(most)), most)
+        return reduce(builder, builder.load(most), lambda a, b: _highest(builder, a, b))
+
+    return types.int32(x, types.int64, types.int64, types.int64), generate
+
+
+def _quantiser(positive: bool) -> Any:
+    @intrinsic
+    def quantise(typing: Any, x: Any, n: Any, first: Any, factor: Any, q: Any, count: Any) -> Any:
+        """x: float32 [N, C]; factor: float32; q: [N, C'] as a kernel has it."""
+
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+            given, found = arrays_of(context, builder, signature, values, (0, 4))
+            source, target = _row(builder, given, values[1], values[2]), _row(builder, found, values[1])
+            kind, one = target.type.pointee, broadcast(builder, values[3], COLUMNS)
+            with _blocks(builder, values[5]) as block:
+                value = load(builder, source, block, 4)
+                value = _rectified(builder, value) if positive else value
+                whole = builder.fptosi(rounded(builder, builder.fmul(value, one)), _INTS)
+                narrow = builder.trunc(whole, kind)
+                if signature.args[4].dtype == types.uint8:
+                    narrow = builder.xor(narrow, ir.Constant(kind, [OFFSET] * COLUMNS))
+                _put(builder, narrow, target, block)
+            return context.get_dummy_value()
+
+        return types.void(x, types.int64, types.int64, types.float32, q, types.int64), generate
+
+    return quantise
+
+
+quantise, quantise_positive = _quantiser(False), _quantiser(True)
+"""Quantise the first of so many numbers of a row that fill registers. In NumPy, for ``whole = count // COLUMNS *
+COLUMNS``: ``q[n, :whole] = rint(factor * x[n, first : first + whole]) + offset``; `quantise_positive` takes 0 for what
+is negative.
+"""
+
+
+@intrinsic
+def add_scaled(typing: Any, y: Any, n: Any, first: Any, factor: Any, x: Any) -> Any:
+    """Add to those numbers of a row that fill registers. In NumPy, for ``whole = len(x) // COLUMNS * COLUMNS``:
+    ``y[n, first : first + whole] += factor * x[:whole]``. y: float32 [N, C]; factor: float32; x: float32 [C']
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        found, given = arrays_of(context, builder, signature, values, (0, 4))
+        target, source = _row(builder, found, values[1], values[2]), _line(builder, given)
+        one = broadcast(builder, values[3], COLUMNS)
+        with _blocks(builder, shape_of(builder, given)[0]) as block:
+            product = builder.fmul(one, load(builder, source, block, 4))
+            _put(builder, builder.fadd(load(builder, target, block, 4), product), target, block)
+        return context.get_dummy_value()
+
+    return types.void(y, types.int64, types.int64, types.float32, x), generate
