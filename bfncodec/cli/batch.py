@@ -25,6 +25,7 @@ from bfncodec.errors import BfncodecError, OutputError
 from bfncodec.files.atomic import make_folder, place, place_folder
 from bfncodec.files.collisions import Step, clashes
 from bfncodec.files.options import Made, Options, Result, size_of
+from bfncodec.files.places import file_at, folder_at
 from bfncodec.files.streaming import Hashed
 from bfncodec.files.together import MOST, placed_together
 from bfncodec.format.concatenation import check_joinable
@@ -159,7 +160,7 @@ class Transform:
         limits = self.options.limits or Limits()
         if limits is NO_LIMITS or limits.output < NO_LIMITS.output:
             return limits.output
-        given = sum(path.stat().st_size for path in paths if path.is_file())
+        given = sum(path.stat().st_size for path in paths if file_at(path))
         return max(self.expansion.least, self.expansion.times * given)
 
     def _clash(self, found: Sequence[tuple[Path, Path]]) -> bool:
@@ -243,7 +244,7 @@ class Transform:
             raise OutputError(f"{self.output.path} is a folder and standard input has no name: name a file in it")
         options, bar = self._options(name), self.call.bar(shown(name))
         source: Path | bytes = path
-        if path == STDIN or (options.part is None and not path.is_dir()):
+        if path == STDIN or (options.part is None and not folder_at(path)):
             with open_input(path) as read:
                 reader = StreamReader(read)
                 chunks = self.direction.chunks(reader, options, self.codecs, bar)

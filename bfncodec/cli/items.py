@@ -47,9 +47,6 @@ def compress_items(files: Sequence[Path], given: Mapping[str, Any]) -> int:
         model=given["model"], exact=given["exact"], force=given["force"], verify=given["verify"], level=given["level"]
     )
     with call.each(str(target)):
-        for path in files:
-            if not path.exists():
-                raise InputError(f"{path} cannot be read: no such file or folder")
         before = source_bytes(files)  # none of which may be left when the archive is written
         count = write_archive(target, items_of(files, call.skip), options, codecs, call.bar(str(target)))
         call.say(f"{shown(str(target))} : {count} items, {share(before, target.stat().st_size)}")

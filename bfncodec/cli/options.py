@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from bfncodec.files.places import folder_at
 from bfncodec.format.limits import NO_LIMITS, Limits
 from bfncodec.models import COMPRESSION_LEVELS, DEFAULT_LEVEL
 
@@ -34,25 +35,37 @@ class Output:
     @property
     def holds_files(self) -> bool:
         """Return whether this is a folder, into which targets go."""
-        return self.is_folder or self.path.is_dir()
+        return self.is_folder or folder_at(self.path)
 
 
-class OutputType(click.Path):
+class PathType(click.Path):
+    """The path of a file or folder. ``./-`` is a file, which paths take for the ``-`` of standard input and output."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        if not value:
+            self.fail("expected a path, found an empty one, as a variable that is not set leaves it", param, ctx)
+        path = Path(value)
+        return path.absolute() if str(path) == "-" != value else path
+
+
+class OutputType(PathType):
     """An :class:`Output`; a slash at its end, which paths forget, says that it is a folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, Output):
             return value
-        return Output(Path(value), is_folder=value.endswith(_SLASHES))
+        return Output(super().convert(value, param, ctx), is_folder=value.endswith(_SLASHES))
 
 
-class FileType(click.Path):
+class FileType(PathType):
     """The path of a file to write."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, str) and value.endswith(_SLASHES):
             self.fail(f"{value} is a folder: name a file in it", param, ctx)
-        return Path(value)
+        return super().convert(value, param, ctx)
 
 
 class RegionType(click.ParamType[tuple[int, ...]]):
@@ -109,8 +122,8 @@ def together(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
     return decorate
 
 
-files = click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-some_files = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+files = click.argument("files", nargs=-1, type=PathType())
+some_files = click.argument("files", nargs=-1, required=True, type=PathType())
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 verbose = click.option("-v", "--verbose", is_flag=True, help="Say how each file was coded.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from bfncodec.cli.call import Call
 from bfncodec.cli.streams import STDIN
 from bfncodec.files.atomic import is_leftover
 from bfncodec.files.names import has_suffix, own_name
+from bfncodec.files.places import anything_at, folder_at
 
 __all__ = ["expand", "is_plain"]
 
@@ -23,7 +25,7 @@ def expand(
     searched is taken as a file is.
     """
     for path in paths:
-        if path == STDIN or not path.is_dir():
+        if path == STDIN or not folder_at(path):
             yield path, Path(path.name)
         elif folders and not recursive:
             yield path, Path(own_name(path).name)
@@ -31,7 +33,8 @@ def expand(
             call.fail(str(path), "is a folder: use -r to take the files in it")
         else:
             for inside in _files_in(path, wanted, call):
-                yield inside, inside.relative_to(path)
+                found = inside.absolute() if inside == STDIN else inside  # a file of that name in the folder .
+                yield found, inside.relative_to(path)
 
 
 def is_plain(path: Path) -> bool:
@@ -55,11 +58,18 @@ def _files_in(folder: Path, wanted: Callable[[Path], bool], call: Call) -> list[
         if not inner and not names:
             call.pass_over(top, "is an empty folder")
         for path in (Path(top, name) for name in sorted([*inner, *names])):
-            if path.is_symlink():
-                call.pass_over(str(path), "is a symbolic link" if path.exists() else "is a symbolic link to nothing")
-            elif path.is_dir():
+            try:
+                mode = path.lstat().st_mode
+            except OSError as error:
+                fail(error)
                 continue
-            elif not path.is_file():
+            if stat.S_ISLNK(mode):
+                call.pass_over(
+                    str(path), "is a symbolic link" if anything_at(path) else "is a symbolic link to nothing"
+                )
+            elif stat.S_ISDIR(mode):
+                continue
+            elif not stat.S_ISREG(mode):
                 call.pass_over(str(path), "is neither a file nor a folder")
             elif is_leftover(path.name):
                 call.pass_over(str(path), "was left behind by a process that was killed")

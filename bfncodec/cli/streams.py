@@ -14,6 +14,7 @@ from bfncodec.cli.signals import SIGPIPE, Stopped
 from bfncodec.cli.terminal import table
 from bfncodec.errors import InputError, OutputError
 from bfncodec.files.atomic import descriptor
+from bfncodec.files.places import folder_at
 from bfncodec.files.streaming import reading
 from bfncodec.format.wire import StreamReader
 
@@ -66,7 +67,7 @@ def read_input(path: Path) -> bytes:
 
 def read_source(source: Path | bytes) -> bytes | Path:
     """Return the bytes of a file or of standard input; a folder and bytes as they are. Errors as :func:`read_input`."""
-    if isinstance(source, bytes) or (source != STDIN and source.is_dir()):
+    if isinstance(source, bytes) or (source != STDIN and folder_at(source)):
         return source
     return read_input(source)
 

@@ -24,6 +24,7 @@ from bfncodec.content.objects import array_or_object
 from bfncodec.content.types import Content
 from bfncodec.errors import DamagedError, FormatError, InputError
 from bfncodec.files.data import name_of
+from bfncodec.files.places import file_at
 from bfncodec.files.sources import Slices
 from bfncodec.format.container import unpack
 from bfncodec.format.cuts import NOWHERE
@@ -84,7 +85,7 @@ class Archive(Sequence[Any]):
         self._limits, self._codecs = limits, codecs or Models(device, threads)
         self._open: _Open | None = None
         self._lock = threading.Lock()
-        if not self.path.is_file():
+        if not file_at(self.path):
             raise InputError(f"{self.path} cannot be read: expected a file, found none")
 
     # ---- items ------------------------------------------------------------------------------------

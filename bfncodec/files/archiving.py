@@ -22,6 +22,7 @@ from bfncodec.files.archive import Archive
 from bfncodec.files.atomic import check_target, place, write_like
 from bfncodec.files.data import content_in, encode_content, taken
 from bfncodec.files.options import Options
+from bfncodec.files.places import file_at
 from bfncodec.files.sources import opened, read
 from bfncodec.files.verify import verify_decoded
 from bfncodec.format.container import copied, unpack
@@ -234,7 +235,7 @@ def _some(pairs: Iterator[tuple[str | None, Any]]) -> Iterator[tuple[str | None,
 
 def _size_of(item: Any) -> int:
     if isinstance(item, FileItem):
-        return item.path.stat().st_size if item.path.is_file() else 0
+        return item.path.stat().st_size if file_at(item.path) else 0
     return getattr(item, "nbytes", 0) or (len(item) if isinstance(item, (bytes, str)) else 1 << 10)
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bfncodec.errors import OutputError
+from bfncodec.files.places import folder_at, link_at
 from bfncodec.format.frame import SUFFIX
 
 __all__ = [
@@ -64,9 +65,9 @@ def check_target(target: Path, source: Path, force: bool, folder: bool = False) 
     with _writing(target):
         if is_stream(target) or not os.path.lexists(target):
             return
-        if source.exists() and target.exists() and source.samefile(target):
+        if _same_file(source, target):
             raise OutputError(f"{target} is the source itself: name another target")
-        if target.is_dir():
+        if folder_at(target):
             raise OutputError(f"{target} is a folder: name a file in it")
         if not force:
             raise _exists(target)
@@ -81,7 +82,7 @@ def check_folder(target: Path, force: bool) -> None:
         raise OutputError(f"{target} cannot hold a folder: name another target")
     if os.path.lexists(target) and not force:
         raise _exists(target)
-    if target.is_dir() and Path.cwd().is_relative_to(target.resolve()):
+    if folder_at(target) and Path.cwd().is_relative_to(target.resolve()):
         raise OutputError(f"{target} is the folder you are in: name another target")
 
 
@@ -89,6 +90,13 @@ def check_outside(path: Path, folder: Path) -> None:
     """Raise OutputError for a target inside its source folder, or the reverse."""
     if path.resolve().is_relative_to(folder.resolve()):
         raise OutputError(f"{path} is in the folder {folder}: name a target elsewhere")
+
+
+def _same_file(source: Path, target: Path) -> bool:
+    try:
+        return source.samefile(target)
+    except OSError:
+        return False
 
 
 def _exists(target: Path) -> OutputError:
@@ -137,7 +145,7 @@ def descriptor(path: Path) -> int | None:
             if found[1] not in (None, str(os.getpid())):
                 raise OutputError(f"{path} is a file that another process has open: name the file itself")
             return int(path.name)
-        if not path.is_symlink():
+        if not link_at(path):
             return None
         path = path.parent / path.readlink()
     return None
@@ -281,7 +289,7 @@ def _chunks_of(data: bytes | Iterable[bytes]) -> Iterable[bytes]:
 
 def make_folder(folder: Path) -> None:
     """Create a folder and those above it that are missing, to last. Raises OutputError where that fails."""
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    made = [path for path in (folder, *folder.parents) if not folder_at(path)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path in made:

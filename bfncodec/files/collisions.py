@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bfncodec.files.places import folder_at
 from bfncodec.format.frame import SUFFIX
 
 __all__ = ["Step", "clashes"]
@@ -77,7 +78,7 @@ def _folds(folder: Path) -> bool:
 
     Of a folder that is missing the one is tried that it will be made in.
     """
-    while not folder.is_dir():
+    while not folder_at(folder):
         folder = folder.parent
     name = f".{os.urandom(6).hex()}{{}}{SUFFIX}.part"
     tried, others = name.format("\u00e9"), (name.format("\u00c9"), name.format("e\u0301"))

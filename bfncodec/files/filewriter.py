@@ -14,6 +14,7 @@ from bfncodec.api import compress
 from bfncodec.content.types import Plain
 from bfncodec.errors import OutputError
 from bfncodec.files.atomic import is_stream, placing
+from bfncodec.files.places import file_at, folder_at
 from bfncodec.files.sources import Identity, opened
 from bfncodec.format.container import copied
 from bfncodec.format.header import Header
@@ -38,9 +39,9 @@ def open_writer(file: Path | BinaryIO, letter: str, task: Task, verify: bool) ->
         return FileWriter(file, getattr(file, "name", ""), task, verify)
     if letter == "x" and os.path.lexists(file):
         raise OutputError(f"{file} exists already: mode w replaces it, mode a adds to it")
-    if file.is_dir():
+    if folder_at(file):
         raise OutputError(f"{file} is a folder: name a file in it")
-    found = None if is_stream(file) or not file.exists() else file.stat()
+    found = file.stat() if file_at(file) and not is_stream(file) else None
     stack = ExitStack()
     mode = stat.S_IMODE(found.st_mode) if found else None
     out = stack.enter_context(placing(file, force=letter != "x", mode=mode))

@@ -9,6 +9,7 @@ from typing import Any
 
 from bfncodec.errors import InputError, reading
 from bfncodec.files.archiving import FileItem
+from bfncodec.files.places import folder_at
 from bfncodec.files.sources import walk
 
 __all__ = ["items_of", "source_bytes"]
@@ -37,7 +38,7 @@ def items_of(paths: Sequence[Path], on_skip: Callable[[str, str], None] | None =
 
 def source_bytes(paths: Sequence[Path]) -> int:
     """Return the bytes of files on the disk, and of those in folders that are items. Raises InputError."""
-    files = chain.from_iterable(walk(path, lambda *_: None) if path.is_dir() else [path] for path in paths)
+    files = chain.from_iterable(walk(path, lambda *_: None) if folder_at(path) else [path] for path in paths)
     return sum(map(_size, files))
 
 
@@ -50,13 +51,13 @@ def _size(file: Path) -> int:
 
 
 def _suffix(path: Path) -> str:
-    return "" if path.is_dir() else path.suffix.lower()
+    return "" if folder_at(path) else path.suffix.lower()
 
 
 def _named(path: Path, several: bool, on_skip: Callable[[str, str], None] | None) -> Iterator[tuple[str, Any]]:
     """Yield name and item of everything in a source."""
     before = f"{path.stem}/" if several else ""
-    if path.is_dir():
+    if folder_at(path):
         for file in walk(path, on_skip):
             yield (f"{path.name}/" if several else "") + file.relative_to(path).as_posix(), FileItem(file)
     elif _suffix(path) == ".npy":

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from bfncodec.errors import InputError, OutputError
 from bfncodec.files.atomic import leftover_name
+from bfncodec.files.places import file_at
 from bfncodec.format.wire import Source
 
 __all__ = [
@@ -102,11 +103,16 @@ def walk(folder: Path, on_skip: Callable[[str, str], None] | None = None) -> Ite
     for top, inner, names in os.walk(folder, onerror=fail):
         inner.sort()  # the order in which they are entered
         for path in (Path(top, name) for name in sorted([*inner, *names])):
-            if path.is_symlink():
+            try:
+                mode = path.lstat().st_mode
+            except OSError as error:
+                fail(error)
+                continue
+            if stat.S_ISLNK(mode):
                 skip(str(path), "is a symbolic link")
-            elif path.is_file():
+            elif stat.S_ISREG(mode):
                 yield path
-            elif not path.is_dir():
+            elif not stat.S_ISDIR(mode):
                 skip(str(path), "is neither a file nor a folder")
 
 
@@ -134,7 +140,7 @@ class Slices:
 @contextmanager
 def opened(path: Path) -> Iterator[Source]:
     """Yield the bytes of a file, to be read lazily; those of a pipe are read at once. Errors as :func:`read`."""
-    if not path.is_file():
+    if not file_at(path):
         yield read(path)
         return
     try:

@@ -29,6 +29,7 @@ from bfncodec.files.data import (
     taken,
 )
 from bfncodec.files.options import Options, Result, size_of
+from bfncodec.files.places import file_at
 from bfncodec.files.sources import Identity, read_known
 from bfncodec.files.transfer import place_decoded, place_made
 from bfncodec.files.verify import verify_decoded
@@ -116,7 +117,7 @@ def _plain_files(places: Sequence[tuple[Path, Path]], options: Options, codecs: 
 
 def _may_be(source: Path, target: Path, options: Options) -> bool:
     """Return whether a source is a small file, and nothing is in the place of its target."""
-    return source.is_file() and source.stat().st_size <= _SMALL and (options.force or not lexists(target))
+    return file_at(source) and source.stat().st_size <= _SMALL and (options.force or not lexists(target))
 
 
 # ---- decompress ---------------------------------------------------------------------------------

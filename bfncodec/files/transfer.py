@@ -38,6 +38,7 @@ from bfncodec.files.data import (
 )
 from bfncodec.files.names import compressed_name, decompressed_name
 from bfncodec.files.options import Made, Options, Result, size_of
+from bfncodec.files.places import file_at, folder_at
 from bfncodec.files.sources import Identity, Slices, opened, read_folder, read_known, remove, remove_folder
 from bfncodec.files.streaming import (
     Counted,
@@ -79,10 +80,10 @@ def compress_file(
     source, options, codecs = path_of(source), options or Options(), codecs or Models()
     options = replace(options, verify=options.verify or options.remove)
     target = path_of(target) if target is not None else compressed_name(source)
-    if source.is_dir():
+    if folder_at(source):
         return _compress_folder(source, target, options, codecs, reporter)
     _check_places(target, source, options)
-    if source.is_file() and source.stat().st_size >= options.policy.stream_from:
+    if file_at(source) and source.stat().st_size >= options.policy.stream_from:
         found = _compress_long(source, target, options, codecs, reporter)
         if found is not None:
             return found
@@ -194,7 +195,7 @@ def decompress_file(
         raise InputError(
             "a part, or what is left of a damaged file, is not the whole: the source is not removed for it"
         )
-    if options.part is None and options.on_damage is None and source.is_file() and _is_long(source, options):
+    if options.part is None and options.on_damage is None and file_at(source) and _is_long(source, options):
         done = _decompress_long(source, target, options, codecs, reporter)
         if done is not None:
             return done

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from bfncodec.errors import InputError
 from bfncodec.files.archive import Archive
 from bfncodec.files.fileobjects import FolderOfFiles
+from bfncodec.files.places import folder_at
 from bfncodec.format.frame import SUFFIX
 from bfncodec.runtime.arguments import path_of, whole_number
 
@@ -57,7 +58,7 @@ class ArchiveDataset(Dataset[Any]):
         **options: Any,
     ) -> None:
         path = path_of(source)
-        kind = FolderOfFiles if path.is_dir() else Archive
+        kind = FolderOfFiles if folder_at(path) else Archive
         self.items: Archive | FolderOfFiles = kind(path, arrays=arrays, threads=threads, **options)
         self.transform = transform or _same
 
@@ -103,7 +104,7 @@ class ShardDataset(IterableDataset[Any]):
     ) -> None:
         if isinstance(shards, (str, os.PathLike)):
             folder = path_of(shards)
-            shards = sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else [folder]
+            shards = sorted(folder.glob(f"*{SUFFIX}")) if folder_at(folder) else [folder]
         self.shards = [path_of(shard) for shard in shards]
         if not self.shards:
             raise InputError("expected archives, found none")

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,6 +101,44 @@ def test_picture_files_byte_for_byte(folder: Path) -> None:
     run("compress", "--bytes", "--rm", "photo.png")
     run("decompress", "photo.png.bfn")
     assert (folder / "photo.png").read_bytes() == data
+
+
+def test_a_file_of_the_name_of_standard_input(folder: Path) -> None:
+    (folder / "-").write_bytes(TEXT)
+    run("compress", "./-", stdin=b"other")
+    assert bfncodec.decompress((folder / "-.bfn").read_bytes()) == TEXT
+    run("decompress", "-f", "./-.bfn", "-o", "./-")
+    assert (folder / "-").read_bytes() == TEXT
+
+
+@pytest.mark.parametrize("args", [["compress", "-r", ""], ["compress", "a.txt", "-o", ""], ["preview", ""]])
+def test_an_empty_path_is_not_the_folder_that_one_is_in(folder: Path, args: list[str]) -> None:
+    with pytest.raises(click.UsageError, match="empty"):
+        cli.main(args, standalone_mode=False)
+    assert names(folder) == {"a.txt", "noise.bin", "photo.png"}
+
+
+def test_a_path_that_cannot_be_does_not_stop_the_others(folder: Path) -> None:
+    said = run("compress", "a.txt", "x" * 300, "noise.bin", code=1).stderr
+    assert f"bfncodec: {'x' * 300}: cannot be read: " in said
+    assert names(folder) >= {"a.txt.bfn", "noise.bin.bfn"}
+
+
+def test_what_may_not_be_looked_at_is_a_failure_and_no_other_is(folder: Path) -> None:
+    limited = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    if limited and shutil.which(limited[0]) is None:
+        pytest.skip("needs setpriv, as root may look at everything")
+    for name in ("closed", "open"):
+        (folder / "d" / name).mkdir(parents=True)
+        (folder / "d" / name / "x").write_bytes(b"x")
+    (folder / "d" / "closed").chmod(0o644)
+    command = [*limited, sys.executable, "-m", "bfncodec", "compress", "-m", "none", "-r", "d", "d/closed/x"]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+    (folder / "d" / "closed").chmod(0o755)
+    assert done.returncode == 1
+    complaints = [line for line in done.stderr.splitlines() if line.startswith("bfncodec: ")]
+    assert complaints == ["bfncodec: d/closed/x: cannot be read: Permission denied"] * 2
+    assert names(folder / "d") == {"closed/x", "open/x", "open/x.bfn"}
 
 
 def test_pipes(folder: Path) -> None:

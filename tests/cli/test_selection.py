@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,18 @@ def test_a_folder_is_refused_and_the_rest_is_taken(capsys: pytest.CaptureFixture
     assert places(Path("d"), Path("x.bfn"), call=call) == [("x.bfn", "x.bfn")]
     assert call.code == 1
     assert capsys.readouterr().err == "bfncodec: d: is a folder: use -r to take the files in it\n"
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_path_that_cannot_be_looked_at_is_left_to_who_reads_it() -> None:
+    call, long = Call(), "x" * 300
+    assert places(Path(long), Path("x.bfn"), call=call, recursive=True) == [(long, long), ("x.bfn", "x.bfn")]
+
+
+def test_a_file_named_as_standard_input_is_found_in_a_folder(folder: Path) -> None:
+    (folder / "d" / "-").write_bytes(b"")
+    os.chdir(folder / "d")
+    assert places(Path(), call=Call(), recursive=True)[0] == ((folder / "d" / "-").as_posix(), "-")
 
 
 def test_what_is_passed_over_is_no_failure(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

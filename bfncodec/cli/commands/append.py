@@ -17,7 +17,7 @@ from bfncodec.files.options import Options
 
 
 @click.command("append")
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("target", type=opt.PathType())
 @opt.some_files
 @opt.together(opt.model, opt.levels)
 @click.option("--verify/--no-verify", default=True, help="Decode what is added before it counts.  [default: on]")

@@ -18,7 +18,7 @@ from bfncodec.files.preview import preview_data, preview_file, store_preview
 
 
 @click.command("preview")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=opt.PathType())
 @click.option("-o", "--output", type=opt.FileType(), help="File, - for standard output.  [default: NAME.preview.png]")
 @click.option(
     "--store/--drop", default=None, help="Put it into FILE itself, or take it out; the picture stays as it is."

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from bfncodec.cli import options as opt
 from bfncodec.cli.messages import report
 
 
 @click.command("train")
-@click.argument("config", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder of the model.  [default: its name]")
+@click.argument("config", type=opt.PathType())
+@click.option("-o", "--out", type=opt.PathType(), help="Folder of the model.  [default: its name]")
 @click.option("--resume/--no-resume", default=True, help="Go on where an earlier run stopped.  [default: on]")
 @click.option("--steps", type=click.IntRange(1), help="Train for so many steps instead of the configured number.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Train for so many minutes instead.")
