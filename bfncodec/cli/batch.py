@@ -231,7 +231,7 @@ class Transform:
         else:
             if self.output is not None and self.output.holds_files:
                 make_folder(target.parent)
-            result = self.direction.file(path, target, self._options(name), self.codecs, self.call.bar(shown(name)))
+            result = self.direction.file(path, target, self._options(name), self.codecs, self.call.bar(name))
         self._use(result.plain_bytes)
         self.call.say(f"{shown(name)} : {self._summary(result)}")
         return result
@@ -242,7 +242,7 @@ class Transform:
             self._check_terminal()
         elif self.output.is_folder:
             raise OutputError(f"{self.output.path} is a folder and standard input has no name: name a file in it")
-        options, bar = self._options(name), self.call.bar(shown(name))
+        options, bar = self._options(name), self.call.bar(name)
         source: Path | bytes = path
         if path == STDIN or (options.part is None and not folder_at(path)):
             with open_input(path) as read:

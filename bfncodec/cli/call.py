@@ -34,7 +34,7 @@ class Call:
 
     def bar(self, name: str) -> Bar:
         """Return a progress bar for one file; it shows nothing but at a terminal."""
-        self._bars.append(Bar(name, shown=not self.quiet and sys.stderr is not None and sys.stderr.isatty()))
+        self._bars.append(Bar(shown(name), shown=not self.quiet and sys.stderr is not None and sys.stderr.isatty()))
         return self._bars[-1]
 
     def say(self, line: str) -> None:

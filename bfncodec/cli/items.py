@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,13 +16,15 @@ from bfncodec.cli.messages import shown
 from bfncodec.cli.options import limits_of
 from bfncodec.cli.streams import STDIN, is_stdout, write_stdout
 from bfncodec.cli.terminal import share
-from bfncodec.errors import InputError
+from bfncodec.errors import InputError, OutputError
 from bfncodec.files.archive import Archive
 from bfncodec.files.archiving import write_archive
-from bfncodec.files.atomic import place, place_folder
+from bfncodec.files.atomic import check_outside, check_target, make_folder, place, place_folder
+from bfncodec.files.collisions import Step, clashes
 from bfncodec.files.itemsources import items_of, source_bytes
 from bfncodec.files.names import compressed_name
 from bfncodec.files.options import Options
+from bfncodec.files.places import folder_at
 from bfncodec.format.limits import Limits
 from bfncodec.segments.description import Description
 
@@ -40,13 +43,17 @@ def compress_items(files: Sequence[Path], given: Mapping[str, Any]) -> int:
     if output is None and len(files) > 1:
         raise click.UsageError("--items makes one file of several: name it with -o")
     target = compressed_name(files[0]) if output is None else output.path
-    if output is not None and output.holds_files:
+    if output is not None and (output.holds_files or is_stdout(output.path)):
         raise click.UsageError(f"-o {output.path}: --items makes one file: name it")
     call, codecs = Call(given["quiet"], given["verbose"]), models_of(given)
     options = Options(
         model=given["model"], exact=given["exact"], force=given["force"], verify=given["verify"], level=given["level"]
     )
     with call.each(str(target)):
+        for path in files:
+            check_target(target, path, given["force"])
+            if folder_at(path):
+                check_outside(target, path)
         before = source_bytes(files)  # none of which may be left when the archive is written
         count = write_archive(target, items_of(files, call.skip), options, codecs, call.bar(str(target)))
         call.say(f"{shown(str(target))} : {count} items, {share(before, target.stat().st_size)}")
@@ -78,11 +85,32 @@ def decompress_items(files: Sequence[Path], given: Mapping[str, Any]) -> int:
             for data in made.values():
                 write_stdout(data)
         elif len(made) == 1 and not output.holds_files:
+            check_target(output.path, files[0], given["force"])
             place(output.path, *made.values(), force=given["force"])
+        elif folder_at(output.path):
+            _place_in(output.path, made, files[0], given["force"])
         else:
-            place_folder(output.path, made, force=given["force"])
+            place_folder(output.path, made)
         call.say(f"{shown(str(files[0]))} : {len(made)} of {len(archive)} items")
     return call.code
+
+
+def _place_in(folder: Path, made: Mapping[str, bytes], source: Path, force: bool) -> None:
+    """Put files into a folder beside what is in it already. Raises OutputError, before anything is written, where that
+    cannot be.
+
+    source: the archive they are from, which is never replaced. A link in the folder is not followed out of it.
+    """
+    for name in made:
+        target = folder / name
+        check_target(target, source, force)
+        if not Path(os.path.realpath(target.parent)).is_relative_to(os.path.realpath(folder)):
+            raise OutputError(f"{target} would be outside of {folder}: name another folder")
+    if clashes([Step(source, folder / name) for name in made]):
+        raise OutputError(f"items would have one name in {folder}: take them one at a time")
+    for name, data in made.items():
+        make_folder((folder / name).parent)
+        place(folder / name, data, force=force)
 
 
 def _numbers(archive: Archive, which: str) -> Sequence[int]:

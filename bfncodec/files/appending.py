@@ -10,7 +10,7 @@ from bfncodec.content.objects import content_of_array
 from bfncodec.content.types import Content, Plain
 from bfncodec.errors import InputError, reading
 from bfncodec.files.archiving import append_items, holds_items
-from bfncodec.files.atomic import write_like
+from bfncodec.files.growing import check_coded_on_disk, identity_of, put_back
 from bfncodec.files.itemsources import items_of
 from bfncodec.files.options import Options
 from bfncodec.files.sources import opened, read
@@ -37,7 +37,7 @@ def append_file(
     target: a compressed file of bytes, of text, or of an array, which .npy files of the same element type and the same
     sides but the first are added to; or an archive, whose items become those of the source, which may be a folder, too:
     :func:`bfncodec.append_items`. What is coded already stays as it is. The file is written beside its old self and
-    takes its place when it is whole and every checksum in it holds.
+    takes its place when it is whole and every checksum in it holds, unless another process has changed that meanwhile.
 
     Raises InputError for a file that cannot be added, OutputError (target), FormatErrors for a target that is damaged,
     and what :func:`bfncodec.compress` raises.
@@ -50,11 +50,11 @@ def append_file(
         append_items(target, items_of([source], options.on_skip), options, codecs, reporter)
         return target.stat().st_size - before
     task = Task(options.model, codecs, (reporter or SILENT).advance, options.level, options.policy)
+    known = identity_of(target)
     with opened(target) as blob:
         before, kind = len(blob), unpack(blob, OF_WRITERS).header.kind
         chunks = appended(blob, _content_of(read(source), kind), task, options.verify)
-        write_like(target, chunks, target, force=True, check=_check)
-        target.touch()  # its content is another, which backups must see
+        put_back(target, known, chunks, check_coded_on_disk)
     return target.stat().st_size - before
 
 
@@ -69,9 +69,3 @@ def _content_of(data: bytes, kind: Kind) -> Content:
     if not isinstance(array, np.ndarray):
         raise InputError("expected a .npy file to add to an array, found several arrays: add one at a time")
     return content_of_array(array)
-
-
-def _check(written: Path) -> None:
-    """Raise a FormatError unless all checksums of the coded bytes on the disk hold."""
-    with opened(written) as blob:
-        unpack(blob, OF_WRITERS).verify()

@@ -19,8 +19,9 @@ from bfncodec.content.objects import content_of_array, object_of, same_object
 from bfncodec.content.types import Content
 from bfncodec.errors import BfncodecError, DamagedError, InputError, OutputError
 from bfncodec.files.archive import Archive
-from bfncodec.files.atomic import check_target, place, write_like
+from bfncodec.files.atomic import check_target, place
 from bfncodec.files.data import content_in, encode_content, taken
+from bfncodec.files.growing import identity_of, put_back
 from bfncodec.files.options import Options
 from bfncodec.files.places import file_at
 from bfncodec.files.sources import opened, read
@@ -108,12 +109,13 @@ def append_items(
 
     items: as for :func:`write_archive`; named if those that are there are, and rows of an array of the same element
     type and the same sides but the first if those are. The file is written beside its old self and takes its place when
-    it is whole and every checksum in it holds. Errors as there, and FormatErrors for a target that is damaged.
+    it is whole and every checksum in it holds. Errors as there; FormatErrors for a target that is damaged, and an
+    OutputError for one that another process has changed meanwhile.
     """
     check_type(options, Options, "options")
     check_codecs(codecs)
     target, options, codecs = path_of(target), options or Options(), codecs or Models()
-    archive = Archive(target, codecs=codecs)
+    known, archive = identity_of(target), Archive(target, codecs=codecs)
     found = _Given.of(items, options, codecs)
     _check_like(archive, found)
     names = set(archive.keys()) if archive.is_named else set()
@@ -122,8 +124,7 @@ def append_items(
         frame = unpack(blob, OF_WRITERS)
         writer = ItemWriter.after(out.append, blob, frame, codecs, options.policy)
         chunks = _continued(blob, frame, _chunks(writer, found, out, names, count, archive.is_named))
-        write_like(target, chunks, target, True, _check)
-    target.touch()  # its content is another, which backups must see
+        put_back(target, known, chunks, _check)
     archive.close()
     return count.items
 

@@ -6,7 +6,7 @@ import io
 import os
 import stat
 import warnings
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +14,7 @@ from bfncodec.api import compress
 from bfncodec.content.types import Plain
 from bfncodec.errors import OutputError
 from bfncodec.files.atomic import is_stream, placing
+from bfncodec.files.growing import check_left_alone
 from bfncodec.files.places import file_at, folder_at
 from bfncodec.files.sources import Identity, opened
 from bfncodec.format.container import copied
@@ -155,7 +156,7 @@ class FileWriter(io.BufferedIOBase):
             self._writer.add(Plain(rest))
         self._writer.finish()
         if self._grown is not None:
-            _check_unchanged(*self._grown)
+            check_left_alone(*self._grown)
 
     def _check_open(self) -> None:
         if self.closed:
@@ -173,14 +174,6 @@ class _Out:
             self._file.write(data)
         except OSError as error:
             raise OutputError(f"{self._name} cannot be written: {error.strerror or error}") from error
-
-
-def _check_unchanged(path: Path, known: Identity) -> None:
-    """Raise OutputError for a file that was added to, and is not as it was when that began."""
-    with suppress(OSError):
-        if Identity.of(path.stat()) == known:
-            return
-    raise OutputError(f"{path} was changed since it was opened, and is left as it is: add to it again")
 
 
 class TextWriter(io.TextIOWrapper):

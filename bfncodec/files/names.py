@@ -37,16 +37,23 @@ def compressed_name(source: Path) -> Path:
 
 
 def decompressed_name(source: Path) -> Path:
-    """Return the name of what a compressed file becomes. Raises InputError for a name that does not end in ``.bfn``."""
-    if not has_suffix(source) or source.name == SUFFIX:
+    """Return the name of what a compressed file becomes.
+
+    Raises InputError for a name that does not end in ``.bfn``, or has nothing but dots before it that mean a folder.
+    """
+    name = source.name.removesuffix(SUFFIX)
+    if name in (source.name, "", ".", ".."):
         raise InputError(f"expected a name ending in {SUFFIX}; name a target to decompress it")
-    return source.with_suffix("")
+    return source.with_name(name)
 
 
 def preview_name(source: Path) -> Path:
-    """Return the name of the preview of a compressed picture.
+    """Return the name of the preview of a compressed picture. Raises InputError for the root, which has no name.
 
     >>> preview_name(Path("photo.png.bfn")).name
     'photo.preview.png'
     """
-    return (decompressed_name(source) if has_suffix(source) else source).with_suffix(".preview.png")
+    named = decompressed_name(source) if has_suffix(source) else own_name(source)
+    if not named.name:
+        raise InputError("expected a name to make that of a preview of, found none: name a target")
+    return named.with_suffix(".preview.png")

@@ -8,6 +8,7 @@ from pathlib import Path
 from bfncodec.api import CodecSource, Models, preview
 from bfncodec.errors import InputError, OutputError
 from bfncodec.files.atomic import check_target, write_like
+from bfncodec.files.growing import check_coded_on_disk, identity_of, put_back
 from bfncodec.files.names import preview_name
 from bfncodec.files.options import Options
 from bfncodec.files.sources import opened, read
@@ -15,7 +16,6 @@ from bfncodec.format.container import relabelled, unpack
 from bfncodec.format.cuts import NOWHERE
 from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.kinds import Kind
-from bfncodec.format.limits import OF_WRITERS
 from bfncodec.images import preview as previews
 from bfncodec.images.picture import Picture
 from bfncodec.runtime.arguments import check_codecs, check_type, path_of
@@ -57,6 +57,7 @@ def store_preview(
     check_type(options, Options, "options")
     check_codecs(codecs)
     target, options, codecs = path_of(target), options or Options(), codecs or Models()
+    known = identity_of(target)
     with opened(target) as blob:
         header, size = unpack(blob, options.limits).header, len(blob)
         if header.kind is not Kind.IMAGE:
@@ -68,15 +69,8 @@ def store_preview(
             extra = previews.preview_extra(content)
             made = (extra,) if extra is not None else ()
         later = header.without(Tag.PREVIEW).split()[1]
-        write_like(target, relabelled(blob, (*later, *made)), target, force=True, check=_check)
-        target.touch()  # another file than before, which backups must see
+        put_back(target, known, relabelled(blob, (*later, *made)), check_coded_on_disk)
     return target.stat().st_size - size
-
-
-def _check(written: Path) -> None:
-    """Raise a FormatError unless all checksums of the coded bytes on the disk hold."""
-    with opened(written) as blob:
-        unpack(blob, OF_WRITERS).verify()
 
 
 def preview_data(source: Path, suffix: str, options: Options, codecs: CodecSource) -> tuple[bytes, bool]:
@@ -85,7 +79,7 @@ def preview_data(source: Path, suffix: str, options: Options, codecs: CodecSourc
 
     with opened(source) as blob:
         stored = previews.find(unpack(blob, options.limits, place=lambda *_: NOWHERE).header)
-        image = stored or preview(read(source), limits=options.limits, codecs=codecs)
+        image = stored or preview(blob[0 : len(blob)], limits=options.limits, codecs=codecs)
     out = io.BytesIO()
     name = Image.registered_extensions().get(suffix.lower(), "PNG")
     try:

@@ -24,6 +24,7 @@ from bfncodec.errors import DamagedError, InputError, LimitError, OutputError
 from bfncodec.files.archiving import FileItem
 from bfncodec.files.options import Options
 from bfncodec.segments.policy import Policy
+from support.commands import names
 from support.doubles import noise
 from support.specimens import CODECS, picture, png, saved
 
@@ -175,6 +176,17 @@ def test_what_is_there_stays_as_it_is(rows: Path) -> None:
     assert np.array_equal(np.stack(list(Archive(rows))), np.concatenate([ROWS, more]))
 
 
+def test_what_another_process_adds_meanwhile_is_not_lost(named: Path) -> None:
+    def more() -> Iterator[tuple[str, bytes]]:
+        yield "first", b"1"
+        append_items(named, [("second", b"2")], PLAIN)
+
+    with pytest.raises(OutputError, match="was changed since"):
+        append_items(named, more(), PLAIN)
+    assert Archive(named)["second"] == b"2"
+    assert "first" not in Archive(named)
+
+
 def test_items_are_added_to_their_like(rows: Path, named: Path) -> None:
     append_items(named, [("more/d", b"d")], PLAIN)
     assert Archive(named)["more/d"] == b"d"
@@ -299,6 +311,41 @@ def test_an_array_there_and_back(tmp_path: Path) -> None:
     assert np.array_equal(np.load(tmp_path / "some" / "4.npy"), ROWS[4])
     run("append", "-m", "none", tmp_path / "x.npy.bfn", tmp_path / "x.npy")
     assert len(Archive(tmp_path / "x.npy.bfn")) == 120
+
+
+def test_an_archive_takes_the_place_of_no_source(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a").write_bytes(b"a")
+    for args in (["in", "-o", "in/x.bfn"], ["-f", "in/a", "-o", "in/a"], ["-f", "in", "in/a", "-o", "in/a"]):
+        options = [str(tmp_path / arg) if arg.startswith("in") else arg for arg in args]
+        run("compress", "--items", "-m", "none", *options, code=1)
+    run("compress", "--items", "-m", "none", tmp_path / "in", "-o", "-", code=2)
+    assert names(tmp_path) == {"in/a"}
+    assert (tmp_path / "in" / "a").read_bytes() == b"a"
+
+
+def test_items_go_into_a_folder_beside_what_is_in_it(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "d").mkdir(parents=True)
+    archive = out / "x.bfn"
+    write_archive(archive, {"a": b"a", "b": b"b", "d/c": b"c"}, PLAIN)
+    (out / "b").write_bytes(b"kept")
+    run("decompress", archive, "--only", "0:3", "-o", f"{out}/", code=1)
+    assert names(out) == {"x.bfn", "b"}
+    assert (out / "b").read_bytes() == b"kept"
+    run("decompress", archive, "--only", "0:3", "-f", "-o", f"{out}/")
+    assert {name: (out / name).read_bytes() for name in names(out) - {"x.bfn"}} == {"a": b"a", "b": b"b", "d/c": b"c"}
+    run("decompress", archive, "--only", "a", "-f", "-o", archive, code=1)
+    assert len(Archive(archive)) == 3
+
+
+def test_items_do_not_follow_a_link_out_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out" / "d").symlink_to(tmp_path / "elsewhere")
+    write_archive(tmp_path / "x.bfn", {"d/c": b"c"}, PLAIN)
+    run("decompress", tmp_path / "x.bfn", "--only", "0", "-f", "-o", tmp_path / "out", code=1)
+    assert names(tmp_path) == {"x.bfn"}
 
 
 def test_arrays_and_tables_by_rows(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_names_that_cannot_be_compressed(name: str) -> None:
         compressed_name(Path(name))
 
 
-@pytest.mark.parametrize("name", ["a", "a.txt", ".bfn", "a.bfn.txt"])
+@pytest.mark.parametrize("name", ["a", "a.txt", ".bfn", "a.bfn.txt", "..bfn", "d/...bfn"])
 def test_names_that_cannot_be_decompressed(name: str) -> None:
     with pytest.raises(InputError, match=r"expected a name ending in \.bfn"):
         decompressed_name(Path(name))
@@ -41,3 +41,6 @@ def test_names_that_cannot_be_decompressed(name: str) -> None:
 def test_previews_are_named_after_the_picture() -> None:
     assert preview_name(Path("d/a.png.bfn")) == Path("d/a.preview.png")
     assert preview_name(Path("a.webp")) == Path("a.preview.png")
+    assert preview_name(Path()).is_absolute()
+    with pytest.raises(InputError, match="name a target"):
+        preview_name(Path(Path.cwd().anchor))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,17 @@ def test_nothing_is_replaced_by_a_preview_unasked(folder: Path) -> None:
     assert target.read_bytes() == b"kept"
     preview_file(folder / "with.png.bfn", target, Options(force=True))
     assert target.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_pipe_is_read_once(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    blob = (folder / "without.png.bfn").read_bytes()
+    writer = threading.Thread(target=(folder / "pipe").write_bytes, args=(blob,))
+    writer.start()
+    assert not preview_file(folder / "pipe", folder / "x.png")
+    writer.join()
+    with Image.open(folder / "x.png") as found:
+        assert np.array_equal(found, bfncodec.preview(blob))
 
 
 def test_what_has_no_preview(folder: Path) -> None:

@@ -17,6 +17,7 @@ from bfncodec.analysis.report import Reported, render, require_jinja
 from bfncodec.cli import options as opt
 from bfncodec.cli.call import Call
 from bfncodec.cli.machine import models_of
+from bfncodec.cli.messages import shown
 from bfncodec.cli.selection import expand, is_plain
 from bfncodec.cli.streams import print_json, print_line, read_source
 from bfncodec.cli.terminal import table
@@ -127,7 +128,7 @@ def _measured_lines(name: str, found: Measurement) -> str:
         ["file", f"{8 * found.container_bytes:,}", file],
     ]
     if ideal is None:
-        return _explained([name, "bits", "no model coded any of it"], rows)
+        return _explained([shown(name), "bits", "no model coded any of it"], rows)
     model = [
         [
             "ideal",
@@ -140,7 +141,7 @@ def _measured_lines(name: str, found: Measurement) -> str:
         ["payload", f"{found.model_bits:,}", "what the model's parts take in the file"],
         ["  beyond its path", f"{found.difference:+,.1f}", "the coder's loss"],
     ]
-    return _explained([name, "bits", "what it is"], model + rows)
+    return _explained([shown(name), "bits", "what it is"], model + rows)
 
 
 def _explained(head: list[str], rows: list[list[str]]) -> str:
