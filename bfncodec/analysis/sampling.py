@@ -19,7 +19,7 @@ from bfncodec.codecs.protocol import Codec
 from bfncodec.errors import InputError
 from bfncodec.runtime.arrays import Pixels
 
-__all__ = ["Sample", "as_file", "grid", "sample"]
+__all__ = ["Sample", "as_file", "draws_pictures", "grid", "sample"]
 
 _PICTURE_SIDES = (64, 64)
 _TEXT_BYTES = 512
@@ -67,6 +67,11 @@ def _sample_items(
         )
     items = codec.draw(count, (), source)
     return items if len(shape) == 1 else [np.frombuffer(item, np.uint8).reshape(shape) for item in items]
+
+
+def draws_pictures(codec: Codec[Any]) -> bool:
+    """Return whether :func:`sample` draws pictures from a model, else texts."""
+    return codec.capabilities.codes_pictures or len(codec.capabilities.item_shape) > 1
 
 
 def grid(images: Sequence[Pixels], gap: int = 2) -> Pixels:

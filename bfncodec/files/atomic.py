@@ -17,12 +17,12 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from bfncodec.errors import OutputError
-from bfncodec.files.places import folder_at, link_at
+from bfncodec.files.places import anything_at, folder_at, link_at
 from bfncodec.format.frame import SUFFIX
 
 __all__ = [
@@ -54,7 +54,7 @@ _DESCRIPTORS = re.compile(r"/proc/(\d+)(/task/\d+)?/fd|/dev/fd")
 
 
 def check_target(target: Path, source: Path, force: bool, folder: bool = False) -> None:
-    """Raise OutputError, before any work, for a target that is the source, that is a folder, or that is there already.
+    """Raise OutputError, before any work, for a target that is the source, a folder, there already, or has no place.
 
     force: what is there may be replaced, except the source and folders. folder: a folder is to be written.
     """
@@ -63,7 +63,11 @@ def check_target(target: Path, source: Path, force: bool, folder: bool = False) 
         check_outside(source, target)
         return
     with _writing(target):
-        if is_stream(target) or not os.path.lexists(target):
+        if is_stream(target):
+            return
+        if not os.path.lexists(target):
+            if anything_at(source):  # else that is what is said
+                _check_place(target)
             return
         if _same_file(source, target):
             raise OutputError(f"{target} is the source itself: name another target")
@@ -90,6 +94,16 @@ def check_outside(path: Path, folder: Path) -> None:
     """Raise OutputError for a target inside its source folder, or the reverse."""
     if path.resolve().is_relative_to(folder.resolve()):
         raise OutputError(f"{path} is in the folder {folder}: name a target elsewhere")
+
+
+def _check_place(target: Path) -> None:
+    """Raise OSError, or OutputError, where no file of this name can be made."""
+    real = Path(os.path.realpath(target))
+    real.parent.stat()
+    with suppress(FileNotFoundError):
+        real.lstat()  # which knows whether the name is too long
+    if not os.access(real.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{target} cannot be written: its folder may not be written to")
 
 
 def _same_file(source: Path, target: Path) -> bool:
@@ -177,21 +191,21 @@ def place(
 
 
 @contextmanager
-def placing(target: Path, *, force: bool = False, mode: int | None = None) -> Iterator[BinaryIO]:
+def placing(target: Path, *, force: bool = False, like: os.stat_result | None = None) -> Iterator[BinaryIO]:
     """Yield a file that appears as the target, whole, if the block ends without an error, and else never.
 
-    force: replace a file that is there. mode: permissions that it gets. Raises OutputError where that fails; what is
-    neither file nor folder is written to as it is.
+    force: replace a file that is there. like: the file whose permissions it gets. Raises OutputError where that fails;
+    what is neither file nor folder is written to as it is.
     """
     with _writing(target):
         if is_stream(target):
             with _open_stream(target) as file:
                 yield file
             return
-        with _beside(target, force) as beside, _synced(beside, 0o666 if mode is None else 0o600) as file:
+        with _beside(target, force) as beside, _synced(beside, 0o666 if like is None else 0o600) as file:
             yield file
-            if mode is not None:
-                beside.chmod(mode)
+            if like is not None:
+                beside.chmod(_mode_like(like, beside))
 
 
 @contextmanager
@@ -256,8 +270,18 @@ def _write_synced(path: Path, data: bytes | Iterable[bytes], like: os.stat_resul
             file.write(chunk)
         file.flush()
         if like is not None and regular:
-            path.chmod(stat.S_IMODE(like.st_mode))
+            path.chmod(_mode_like(like, path))
             os.utime(path, ns=(like.st_atime_ns, like.st_mtime_ns))
+
+
+def _mode_like(like: os.stat_result, made: Path) -> int:
+    """Return the permissions of a file for one that was made of it, which nobody may read who could not read that.
+
+    A file whose owner lends its rights to whoever runs it does not lend those of the new owner, and those of its group
+    are not for another one.
+    """
+    mode = like.st_mode & 0o777
+    return mode if made.stat().st_gid == like.st_gid else mode & (0o707 | (mode & 0o007) << 3)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 import warnings
 from contextlib import ExitStack
 from pathlib import Path
@@ -44,8 +43,7 @@ def open_writer(file: Path | BinaryIO, letter: str, task: Task, verify: bool) ->
         raise OutputError(f"{file} is a folder: name a file in it")
     found = file.stat() if file_at(file) and not is_stream(file) else None
     stack = ExitStack()
-    mode = stat.S_IMODE(found.st_mode) if found else None
-    out = stack.enter_context(placing(file, force=letter != "x", mode=mode))
+    out = stack.enter_context(placing(file, force=letter != "x", like=found))
     made = FileWriter(out, str(file), task, verify, stack)
     if letter == "a" and found and found.st_size:
         try:

@@ -141,6 +141,19 @@ def test_what_may_not_be_looked_at_is_a_failure_and_no_other_is(folder: Path) ->
     assert names(folder / "d") == {"closed/x", "open/x", "open/x.bfn"}
 
 
+def test_nothing_is_drawn_for_a_target_that_cannot_be(folder: Path, models: FakeModels) -> None:
+    name = models.codecs["text"].info.name  # which cannot draw
+    assert "exists already" in str(run("sample", name, "-o", "a.txt", code=1).exception)
+    assert "cannot be written" in str(run("sample", name, "-o", "missing/a.txt", code=1).exception)
+
+
+def test_names_of_more_than_a_line_are_told_in_one(folder: Path) -> None:
+    (folder / "two\nlines").write_bytes(TEXT)
+    said = run("measure", "-m", "none", "two\nlines").stdout
+    assert said.startswith("'two\\nlines'")
+    assert call.Call().bar("two\nlines").name == "'two\\nlines'"
+
+
 def test_pipes(folder: Path) -> None:
     blob = run("compress", stdin=TEXT).stdout_bytes
     assert bfncodec.decompress(blob) == TEXT

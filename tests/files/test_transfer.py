@@ -318,6 +318,31 @@ def test_a_file_comes_back_with_mode_and_time(source: Path) -> None:
         assert path.stat().st_mtime_ns == 10**18 + 123456789
 
 
+def test_rights_that_are_lent_are_not_lent_on(source: Path) -> None:
+    source.chmod(0o6755)
+    compress_file(source, options=PLAIN)
+    decompress_file(source.with_name("text.txt.bfn"), source.with_name("again"))
+    for name in ("text.txt.bfn", "again"):
+        assert stat.S_IMODE(source.with_name(name).stat().st_mode) == 0o755
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files to other groups")
+@pytest.mark.parametrize(("mode", "other"), [(0o640, 0o600), (0o664, 0o644), (0o604, 0o604)])
+def test_what_a_group_may_read_is_not_for_another_one(source: Path, mode: int, other: int) -> None:
+    os.chown(source, -1, source.stat().st_gid + 1)
+    source.chmod(mode)
+    compress_file(source, options=PLAIN)
+    assert stat.S_IMODE(source.with_name("text.txt.bfn").stat().st_mode) == other
+
+
+@pytest.mark.parametrize("name", ["missing/x.bfn", "text.txt/x.bfn", "x" * 256])
+def test_a_target_that_cannot_be_is_told_before_any_work(source: Path, name: str) -> None:
+    models = FakeModels()
+    with pytest.raises(OutputError, match="cannot be written"):
+        compress_file(source, source.parent / name, codecs=models)
+    assert models.level == 0  # none was asked for
+
+
 def test_a_picture_file_comes_back_in_its_format(tmp_path: Path) -> None:
     source = tmp_path / "photo.png"
     source.write_bytes(PNG)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bfncodec.analysis.sampling import as_file, sample
+from bfncodec.analysis.sampling import as_file, draws_pictures, sample
 from bfncodec.cli import options as opt
 from bfncodec.cli.machine import models_of
-from bfncodec.cli.streams import write_stdout
-from bfncodec.files.atomic import place
+from bfncodec.cli.streams import is_stdout, write_stdout
+from bfncodec.files.atomic import check_target, place
 
 
 @click.command("sample")
@@ -23,12 +24,14 @@ from bfncodec.files.atomic import place
 @opt.together(opt.force, opt.running)
 def command(model: str, count: int, size: str | None, seed: int | None, **given: Any) -> int:
     """Draw images or texts from MODEL: what it decodes random bits to."""
-    items = sample(models_of(given).named(model), count, _sides(size), seed)
-    made = as_file(items)
-    output: Path | None = given["output"]
-    if output is None and not isinstance(items[0], bytes):
+    codec, output = models_of(given).named(model), given["output"]
+    if output is None and draws_pictures(codec):
         output = Path(f"{Path(model).name}.png")
-    if output is None or str(output) == "-":
+    to_stdout = output is None or is_stdout(output)
+    if not to_stdout:
+        check_target(output, Path(os.devnull), given["force"])
+    made = as_file(sample(codec, count, _sides(size), seed))
+    if to_stdout:
         write_stdout(made)
     else:
         place(output, made, force=given["force"])
