@@ -1,5 +1,5 @@
-"""Instructions of networks of pictures: what they are told of a pixel's neighbours, and nibbles read from sixteen range
-codes side by side.
+"""Instructions of networks of pictures: what they are told of a pixel's neighbours, the edges of a pixel's nibbles, and
+nibbles read from sixteen range codes side by side.
 
 This module imports Numba, so it is imported when kernels are compiled and never else, see :mod:`bfncodec.runtime.jit`.
 """
@@ -296,3 +296,92 @@ leaves both as symbols.
 
 Returns bits, uint32: the first sixteen say which codes need another word, the others which no encoder has written.
 """
+
+
+# ---- all edges of a nibble -------------------------------------------------------------------------
+
+
+class _Pixel(_Search):
+    """The instructions of a single pixel: its components are the same in all places of a vector."""
+
+    def _vector_at(self, data: ir.Value, at: ir.Value) -> ir.Value:
+        return broadcast(self.builder, load(self.builder, data, at, 4), COLUMNS)
+
+
+def _edges(step: int) -> Any:
+    """Return `high_edges`, for steps of sixteen values, or `low_edges`, for steps of one."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        fields = enumerate(signature.args[0].types)
+        parts = [context.make_array(kind)(context, builder, builder.extract_value(values[0], k)) for k, kind in fields]
+        n, [table, target] = values[1], arrays_of(context, builder, signature, values, (2, 3))
+        components, count = shape_of(builder, parts[0])
+        weight, mean, inverse = (builder.gep(part.data, [n]) for part in parts)
+        entries = shape_of(builder, table)[0]
+        code = _Pixel(builder, components, count, weight, mean, inverse, table.data, entries)
+        steps = ir.Constant(code.ints, list(range(1, NIBBLE + 1)))
+        if step == NIBBLE:
+            found, most = code.below(builder.mul(steps, code.all(code.ints, NIBBLE))), 1 << SUM_BITS
+        else:
+            begin, none, some = (builder.trunc(value, INT) for value in values[4:])
+            c = code.below(builder.add(broadcast(builder, begin, COLUMNS), steps))
+            width = builder.sitofp(plus(builder, some, NIBBLE), ir.DoubleType())
+            share = builder.fdiv(ir.Constant(ir.DoubleType(), total_of(NIBBLE)), width)
+            inside = builder.add(builder.sub(c, broadcast(builder, none, COLUMNS)), steps)
+            scaled = builder.fmul(builder.sitofp(inside, code.doubles), broadcast(builder, share, COLUMNS))
+            found, most = builder.add(builder.fptosi(scaled, code.ints), steps), 1 << PRECISION
+        found = builder.insert_element(found, int32(most), int32(NIBBLE - 1))
+        builder.store(found, _row(builder, target, n)).align = 4
+        return context.get_dummy_value()
+
+    if step == NIBBLE:
+
+        @intrinsic
+        def high(typing: Any, parts: Any, n: Any, logistic: Any, out: Any) -> Any:
+            return types.void(parts, types.int64, logistic, out), generate
+
+        return high
+
+    @intrinsic
+    def low(typing: Any, parts: Any, n: Any, logistic: Any, out: Any, begin: Any, none: Any, some: Any) -> Any:
+        return types.void(parts, types.int64, logistic, out, *(types.int64,) * 3), generate
+
+    return low
+
+
+def _row(builder: ir.IRBuilder, array: Any, n: ir.Value) -> ir.Value:
+    """Return the address of the n-th row of int32 [N, NIBBLE] as a vector."""
+    return pointer_to(builder, array.data, times(builder, n, NIBBLE), vector_of(INT, COLUMNS))
+
+
+def _nibble(step: int) -> Any:
+    """Return `high_nibble`, for steps of sixteen values, or `low_nibble`, for steps of one."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        [edges] = arrays_of(context, builder, signature, values, (0,))
+        found = load(builder, _row(builder, edges, values[1]), int32(0), 4)
+        if step == NIBBLE:
+            units, least = SUM_BITS - PRECISION, PRECISION - NIBBLE_BITS  # as `_Search.coarse`
+            found = builder.ashr(found, ir.Constant(found.type, [units] * NIBBLE))
+            found = builder.sub(found, builder.ashr(found, ir.Constant(found.type, [least] * NIBBLE)))
+            found = builder.add(found, ir.Constant(found.type, list(range(1, NIBBLE + 1))))
+        quantile = broadcast(builder, builder.trunc(values[2], INT), COLUMNS)
+        bits = builder.bitcast(builder.icmp_signed("<=", found, quantile), WORD)
+        return builder.zext(builder.ctpop(bits), values[1].type)
+
+    @intrinsic
+    def nibble(typing: Any, edges: Any, n: Any, quantile: Any) -> Any:
+        return types.int64(edges, types.int64, types.int64), generate
+
+    return nibble
+
+
+high_edges, low_edges = map(_edges, (NIBBLE, 1))
+"""Find the upper edges of all nibbles of the n-th pixel to ``out[n]``, int32 [N, NIBBLE]. parts: its `Components`.
+
+`high_edges`: the distribution there, in units of 2^-SUM_BITS. `low_edges`: of the low nibbles behind a high one, where
+the coder's intervals end; begin: the value at which they begin; none, some: the distribution below it and in it.
+"""
+
+high_nibble, low_nibble = map(_nibble, (NIBBLE, 1))
+"""Return the nibble whose interval a quantile lies in, by the edges that `high_edges` or `low_edges` left in a row."""

@@ -1,9 +1,10 @@
 """Compiled kernels that read lines of pixels from range codes, many lines in a call.
 
 All values are those of `CompiledPrediction.channel`, `high` and `low` of its mixture, `RangeDecoder.decode_rows`,
-`condition` and `RevealedPixels.reveal`, called by turns. A nibble is found among the edges of its distribution by
-bisection, so that four of sixteen are computed. A thread waits for most of what that takes, so codes of many images are
-read side by side, sixteen in the lanes of a register.
+`condition` and `RevealedPixels.reveal`, called by turns. A nibble is found among the edges of its distribution: of one
+code among all sixteen at once, those of high nibbles found beforehand, by whichever thread describes the pixel, so that
+the coder waits for little but its own divisions. Codes of many images are read side by side, sixteen in the lanes of a
+register, by bisection, so that four of sixteen edges are computed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bfncodec.coding.cdf import NIBBLE, SUM_BITS
+from bfncodec.coding.cdf import NIBBLE
 from bfncodec.coding.rangecoder import PRECISION, Codes
 from bfncodec.networks.convnet.distributions import (
     CONDITIONS,
@@ -21,13 +22,11 @@ from bfncodec.networks.convnet.distributions import (
     HeadWork,
     Tables,
     Trunk,
-    below_of,
     coarse,
     components_of,
     describe,
     difference,
     enter,
-    fine,
 )
 from bfncodec.networks.convnet.front import WORD, StepPixels
 from bfncodec.networks.convnet.layers import Cells, Positions, Weights, Workspace, clear, pass_through
@@ -46,17 +45,20 @@ from bfncodec.networks.convnet.sharing import (
 )
 from bfncodec.networks.kernels import COLUMNS
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
-from bfncodec.runtime.jit import compiled, written
+from bfncodec.runtime.jit import compiled, inlined, written
 from bfncodec.runtime.lines import aligned
 
 U24, U32 = np.uint64(PRECISION), np.uint64(32)
-NIBBLE_BITS = 4
 # Images that are read side by side: the fewest for which that is faster, the most, and the most pixels of a line of
 # each, which stay in the caches.
 FEW, MOST_LANES, MOST_PIXELS = 6, 64, 256
 
 read_high = written("bfncodec.networks.convnet.instructions", "read_high")
 read_low = written("bfncodec.networks.convnet.instructions", "read_low")
+high_edges = written("bfncodec.networks.convnet.instructions", "high_edges")
+low_edges = written("bfncodec.networks.convnet.instructions", "low_edges")
+high_nibble = written("bfncodec.networks.convnet.instructions", "high_nibble")
+low_nibble = written("bfncodec.networks.convnet.instructions", "low_nibble")
 
 
 class Line(NamedTuple):
@@ -65,7 +67,7 @@ class Line(NamedTuple):
     trunk: Trunk
     errors: Floats32  # differences of channels that others are conditioned on, [CONDITIONS, n]
     found: Components  # of the channel that is read
-    below: Ints  # the distribution at the edges of the high nibbles that were read, [2, n]
+    edges: Ints32  # of the high nibbles, then of the low ones, see `instructions.high_edges`, [n, NIBBLE]
     values: Bytes  # [n, C]
 
 
@@ -118,8 +120,8 @@ def line_of(count: int, width: int, mixtures: int, channels: int) -> Line:
     """Return room for lines of at most so many pixels of a network of some width."""
     trunk = Trunk(np.empty((count, WORD), np.int16), np.empty((count, 3 * width), np.float32))
     errors = np.zeros((CONDITIONS, count), np.float32)
-    below = np.zeros((2, count), np.int64)
-    return Line(trunk, errors, components_of(count, mixtures), below, np.zeros((count, channels), np.uint8))
+    edges = aligned((count, NIBBLE), np.int32)
+    return Line(trunk, errors, components_of(count, mixtures), edges, np.zeros((count, channels), np.uint8))
 
 
 def lanes_of(images: int, most: int, mixtures: int) -> Lanes:
@@ -197,6 +199,9 @@ def _predict(reading: Reading, pixels: Positions, first: int, start: int, rows: 
         enter(heads[k - 1].entering, error, trunk.hidden, k * width)
     base = trunk.base[:, reading.order[k]]
     describe(heads[k], trunk.hidden, k, base, line.errors, reading.room, line.found, start)
+    if len(reading.lanes.counts) == 0:
+        for n in range(start, end):
+            high_edges(line.found, n, heads[k].tables.logistic, line.edges)
 
 
 @compiled
@@ -218,11 +223,11 @@ def _read_channel(
                 return False
         for k in range(i, i + many):
             end += counts[k]
-        if len(lanes.counts) == 0 and not _read(line, tables, codes, i, NIBBLE, values, start, end):
+        if len(lanes.counts) == 0 and not _read_high(line, codes, i, values, start, end):
             return False
         while start < end:
             stop = min(end, (start // each + 1) * each)
-            if len(lanes.counts) == 0 and not _read(line, tables, codes, i, 1, values, start, stop):
+            if len(lanes.counts) == 0 and not _read_low(line, tables, codes, i, values, start, stop):
                 return False
             if more and (stop % each == 0 or stop == whole):
                 publish(board, 1)
@@ -312,42 +317,53 @@ def _reveal(reading: Reading, lines: Lines, t: int, values: Bytes) -> None:
 
 
 @compiled
-def _read(line: Line, tables: Tables, codes: Codes, i: int, step: int, values: Bytes, start: int, end: int) -> bool:
-    """Read a nibble of the pixels [start, end) from the i-th code. Returns whether an encoder may have written it.
-
-    step: NIBBLE for the high nibbles, under `cdf.high_frequencies`, 1 for the low ones behind these, under
-    `cdf.low_frequencies`; values: the pixels, of which the high nibbles are known behind them.
+def _read_high(line: Line, codes: Codes, i: int, values: Bytes, start: int, end: int) -> bool:
+    """Read the high nibbles of the pixels [start, end), under `cdf.high_frequencies`, from the i-th code. Returns
+    whether an encoder may have written them.
     """
-    state = codes.state[i]
+    state, edges = codes.state[i], line.edges
     lower, width, point, at = state[0], state[1], state[2], np.int64(state[3])
     for n in range(start, end):
         scale = width >> U24
         read = (point - lower) // scale
         if read >> U24:
             return False
-        quantile, begin, none, some = np.int64(read), np.int64(0), np.int64(0), np.int64(0)
-        if step == 1:
-            begin, none = NIBBLE * np.int64(values[n]), line.below[0, n]
-            some = line.below[1, n] - none
-        # The symbol is one of [first, first + 2 half), whose intervals are those of [before, behind).
-        first, half, before, behind = np.int64(0), np.int64(NIBBLE), np.int64(0), np.int64(1) << PRECISION
-        least, most = np.int64(0), np.int64(1) << SUM_BITS
-        for _ in range(NIBBLE_BITS):
-            half >>= 1
-            middle = first + half
-            below = below_of(line.found, n, tables, begin + middle * step)
-            edge = middle + (coarse(below) if step > 1 else fine(below - none, some, middle))
-            above = edge <= quantile  # chosen without a branch, which could not be foretold
-            first = middle if above else first
-            before, behind = edge if above else before, behind if above else edge
-            least, most = below if above else least, most if above else below
-        if step > 1:
-            line.below[0, n], line.below[1, n] = least, most
-        values[n] = begin + first
-        lower, width = lower + scale * np.uint64(before), scale * np.uint64(behind - before)
+        high = high_nibble(edges, n, read)
+        values[n] = high
+        before = coarse(edges[n, max(high - 1, 0)]) + high if high > 0 else 0
+        lower, width = lower + scale * np.uint64(before), scale * np.uint64(coarse(edges[n, high]) + high + 1 - before)
         if not width >> U32:
-            lower, width = lower << U32, width << U32
-            point = (point << U32) | np.uint64(codes.words[at] if at < codes.ends[i] else 0)
-            at += 1
+            lower, width, point, at = lower << U32, width << U32, _more(codes, i, point, at), at + 1
     state[0], state[1], state[2], state[3] = lower, width, point, np.uint64(at)
     return True
+
+
+@compiled
+def _read_low(line: Line, tables: Tables, codes: Codes, i: int, values: Bytes, start: int, end: int) -> bool:
+    """Read the low nibbles behind the high ones, under `cdf.low_frequencies`, which makes values of these. Returns
+    whether an encoder may have written them.
+    """
+    state, edges = codes.state[i], line.edges
+    lower, width, point, at = state[0], state[1], state[2], np.int64(state[3])
+    for n in range(start, end):
+        high: Any = np.int64(values[n])
+        none = np.int64(edges[n, max(high - 1, 0)]) if high > 0 else 0
+        low_edges(line.found, n, tables.logistic, edges, NIBBLE * high, none, edges[n, high] - none)
+        scale = width >> U24
+        read = (point - lower) // scale
+        if read >> U24:
+            return False
+        low = low_nibble(edges, n, read)
+        values[n] = NIBBLE * high + low
+        before = np.int64(edges[n, max(low - 1, 0)]) if low > 0 else 0
+        lower, width = lower + scale * np.uint64(before), scale * np.uint64(edges[n, low] - before)
+        if not width >> U32:
+            lower, width, point, at = lower << U32, width << U32, _more(codes, i, point, at), at + 1
+    state[0], state[1], state[2], state[3] = lower, width, point, np.uint64(at)
+    return True
+
+
+@inlined
+def _more(codes: Codes, i: int, point: Any, at: Any) -> Any:
+    """Return the point with another word of the i-th code."""
+    return (point << U32) | np.uint64(codes.words[at] if at < codes.ends[i] else 0)
