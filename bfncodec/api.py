@@ -29,6 +29,7 @@ from bfncodec.runtime.arguments import (
     check_callables,
     check_codecs,
     check_model,
+    check_policy,
     check_type,
     whole_number,
 )
@@ -133,6 +134,7 @@ def compress(
     """
     check_model(model)
     check_callables(progress=progress)
+    check_policy(policy, Policy)
     source = _source(codecs, device, threads)
     given = _stripped(data) if strip else data
     content = _content_of(given, model, source)
@@ -242,7 +244,7 @@ def decompress_many(
     there; errors say whose they are, and limits hold for each object alone.
     """
     source, given = _source(codecs, device, threads), _listed(blobs, "compressed files")
-    wanted = [None] * len(given) if crops is None else list(crops)
+    wanted = [None] * len(given) if crops is None else _listed(crops, "regions")
     if len(wanted) != len(given):
         raise InputError(f"expected as many regions as compressed files, {len(given)}, found {len(wanted)}")
     check_type(limits, Limits, "limits")
@@ -319,7 +321,7 @@ def _source(codecs: CodecSource | None, device: str, threads: int | None) -> Cod
 
 
 def _listed(given: Iterable[Any], what: str) -> list[Any]:
-    """Return many objects as a list. Raises InputError for what is none, or is one object."""
+    """Return many objects as a list. Raises InputError for what is no list, or is one object."""
     if isinstance(given, (str, bytes, bytearray, memoryview, Mapping)) or not isinstance(given, Iterable):
         raise InputError(f"expected a list of {what}, found {type(given).__name__}: pass a list of one")
     return list(given)

@@ -110,6 +110,10 @@ class SalvageableError(DamagedError):
         super().__init__(message)
         self.salvage = salvage
 
+    def __reduce__(self) -> tuple[type[DamagedError], tuple[str]]:
+        """Return what is sent to another process, where nothing can be had of it: a plain DamagedError."""
+        return DamagedError, (str(self),)
+
     def within(self, place: str) -> SalvageableError:
         return SalvageableError(f"{place}: {self.args[0]}", self.salvage)
 

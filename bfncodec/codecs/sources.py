@@ -12,7 +12,7 @@ from bfncodec.codecs.protocol import Codec
 from bfncodec.errors import ModelNotFoundError
 from bfncodec.format.modelnames import ModelName
 from bfncodec.models import DEFAULT_LEVEL, ModelInfo
-from bfncodec.runtime.arguments import check_machine
+from bfncodec.runtime.arguments import check_machine, check_model
 
 __all__ = ["CodecSource", "Models", "codecs_beside", "codecs_of"]
 
@@ -80,6 +80,7 @@ class Models:
         The logger "bfncodec" tells of a directory in which a model is not looked for when a file is decompressed.
         """
         if name not in self._asked:
+            check_model(name)
             info = models.find(name)
             self._asked[name] = self._load(info)
             self._note(info)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-__all__ = ["array_or_object", "content_of", "content_of_array", "object_of", "same_object"]
+__all__ = ["array_or_object", "check_rows", "content_of", "content_of_array", "object_of", "same_object"]
 
 _LOG = logging.getLogger("bfncodec")
 _EXPECTED = "expected bytes, str, an array of numbers or a Pillow image"
@@ -59,6 +59,20 @@ def content_of(data: Any) -> Content:
             raise InputError(f"expected at most {Limits().pixels} pixels, found {data.width} x {data.height}: cut it")
         return picture_of_image(data)
     raise InputError(f"{_EXPECTED}, found {_name_of(data)}: {_advice(data)}")
+
+
+def check_rows(items: Any) -> None:
+    """Raise InputError for what has rows and would lose something, or the order of these, were they taken as items.
+
+    Arrays on the disk are taken, those of other libraries too, as long as their rows are arrays of NumPy's types.
+    """
+    import numpy as np
+
+    if type(items) in (np.ndarray, np.memmap):
+        return
+    of_numpy = isinstance(getattr(items, "dtype", None), np.dtype)
+    if isinstance(items, np.ndarray) or hasattr(items, "to_numpy") or not of_numpy:
+        raise InputError(f"expected an array with rows, or items, found {_name_of(items)}: {_advice(items)}")
 
 
 def _bytes_of_view(view: memoryview) -> bytes:

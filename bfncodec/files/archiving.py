@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from bfncodec.api import CodecSource, Models, compress
 from bfncodec.content.items import Whole, check_names
-from bfncodec.content.objects import content_of_array, object_of, same_object
+from bfncodec.content.objects import check_rows, content_of_array, object_of, same_object
 from bfncodec.content.types import Content
 from bfncodec.errors import BfncodecError, DamagedError, InputError, OutputError
 from bfncodec.files.archive import Archive
@@ -183,7 +183,8 @@ class _Given:
     def of(cls, items: Any, options: Options, codecs: CodecSource) -> _Given:
         """Return what was given as items. Raises InputError."""
         archives = options.model not in ("auto", "none") and codecs.named(options.model).capabilities.codes_archives
-        if hasattr(items, "dtype") and hasattr(items, "shape"):
+        if hasattr(items, "to_numpy") or (hasattr(items, "dtype") and hasattr(items, "shape")):
+            check_rows(items)
             if not items.ndim:
                 raise InputError("expected an array of one dimension or more, found a number: pass a list of it")
             rows = ((None, _row(items, k)) for k in range(len(items)))
@@ -388,6 +389,8 @@ def _check_name(name: str | None, named: bool, names: set[str]) -> None:
     if named is not (name is not None):
         raise InputError(f"expected {'names of all items' if named else 'items without names'}, found another")
     if name is not None:
+        if not isinstance(name, str):
+            raise InputError(f"expected names that are relative paths, found {name!r}")
         if name in names:
             raise InputError(f"expected each name once, found {name!a} again: rename one")
         names.add(name)

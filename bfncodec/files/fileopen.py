@@ -13,7 +13,7 @@ from bfncodec.files.filereader import open_reader
 from bfncodec.files.filewriter import FileWriter, TextWriter, open_writer
 from bfncodec.format.limits import Limits
 from bfncodec.models import DEFAULT_LEVEL, check_level
-from bfncodec.runtime.arguments import check_codecs, check_model, check_type, path_of
+from bfncodec.runtime.arguments import check_codecs, check_model, check_policy, check_type, path_of
 from bfncodec.runtime.progress import silent
 from bfncodec.segments.encode import Task
 from bfncodec.segments.policy import DEFAULT_POLICY, Policy
@@ -125,6 +125,7 @@ def open(  # noqa: A001 - as in gzip, bz2 and lzma
         return _as_text(reader, encoding, errors, newline) if mode[1:] == "t" else reader
     check_model(model)
     check_level(level)
+    check_policy(policy, Policy)
     task = Task(model, source, silent, level, policy)
     task.choice("text")  # a model that cannot be is told of before anything is written
     writer = open_writer(given, mode[0], task, verify)
@@ -141,8 +142,12 @@ def _check_mode(mode: object, encoding: object, errors: object, newline: object)
 
 
 def _given(file: object, mode: str) -> Path | Any:
-    """Return a path, or an open file that has the method that is needed. Raises InputError for anything else."""
+    """Return a path, or an open file of bytes that has the method that is needed. Raises InputError for others."""
     if callable(getattr(file, "read" if mode[0] == "r" else "write", None)):
+        if isinstance(file, io.TextIOBase):
+            raise InputError(f"expected a file of bytes, found one of text: open it with mode {mode[0]}b")
+        if getattr(file, "closed", False) is True:
+            raise InputError("expected an open file, found one that is closed: open it again")
         return file
     return path_of(file, "a path or an open binary file")
 

@@ -91,7 +91,8 @@ class _Decoded(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         self._check_open()
-        rest, view = self._rest(), memoryview(buffer).cast("B")
+        rest, view = self._rest(), memoryview(buffer)
+        view = view.cast("B") if view.nbytes else memoryview(bytearray())  # one with a side of 0 cannot be cast
         size = min(len(rest), len(view))
         view[:size] = rest[:size]
         self._position += size

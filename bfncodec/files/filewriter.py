@@ -95,7 +95,8 @@ class FileWriter(io.BufferedIOBase):
     def write(self, data: Any, /) -> int:
         """Take bytes of content, and write a segment whenever there are enough. Errors as for :func:`compress`."""
         self._check_open()
-        view, most = memoryview(data).cast("B"), self._task.policy.text_segment
+        view, most = memoryview(data), self._task.policy.text_segment
+        view = view.cast("B") if view.nbytes else memoryview(b"")  # one with a side of 0 cannot be cast
         try:
             for start in range(0, len(view), most):
                 self._pending += view[start : start + most]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from bfncodec.errors import LimitError
+from bfncodec.errors import InputError, LimitError
 
 __all__ = ["NO_LIMITS", "OF_WRITERS", "Limits", "check_limit", "least_payload", "plausible"]
 
@@ -63,12 +63,19 @@ class Limits:
     symbols_per_byte
         Symbols (bytes of text, subpixels) a model may have to decode per byte of payload, so that no small file
         schedules hours of work. Encoders stay within the default.
+
+    Raises InputError for what is no whole number, and for negative ones.
     """
 
     pixels: int = 1 << 28
     symbols_per_byte: int = 256
     memory: int = field(default_factory=_most_memory)
     output: int = _NONE
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, bool) or not hasattr(value, "__index__") or value < 0:
+                raise InputError(f"expected a whole number of 0 or more as {name}, found {value!r}")
 
 
 NO_LIMITS = Limits(pixels=_NONE, symbols_per_byte=_NONE, memory=_NONE, output=_NONE)

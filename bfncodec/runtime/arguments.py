@@ -17,6 +17,7 @@ __all__ = [
     "check_machine",
     "check_methods",
     "check_model",
+    "check_policy",
     "check_type",
     "path_of",
     "whole_number",
@@ -26,7 +27,10 @@ __all__ = [
 def bytes_of(blob: object, what: str = "the bytes of a compressed file") -> bytes:
     """The bytes of a buffer. InputError for anything else, with the call that takes it where there is one."""
     if isinstance(blob, (bytes, bytearray, memoryview)):
-        return bytes(blob)
+        try:
+            return bytes(blob)
+        except ValueError as error:  # a view that was released
+            raise InputError(f"expected {what}, found a memoryview that cannot be read: {error}") from error
     if isinstance(blob, Path):
         raise InputError(f"expected {what}, found a path: pass path.read_bytes(), or call decompress_file(path)")
     if isinstance(blob, str):
@@ -63,9 +67,17 @@ def path_of(value: object, name: str = "a file's path") -> Path:
     """The value as a path. InputError for what is none."""
     if isinstance(value, str) or hasattr(value, "__fspath__"):
         path = os.fspath(value)
-        if isinstance(path, str):
+        if isinstance(path, str) and _is_name(path):
             return Path(path)
     raise InputError(f"expected {name}, str or Path, found {value!r}")
+
+
+def _is_name(path: str) -> bool:
+    """Return whether a file can be asked for by this text at all."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 def check_callables(**given: object) -> None:
@@ -79,6 +91,12 @@ def check_type(value: object, kind: type, name: str) -> None:
     """Raise InputError for an argument that is neither None nor of its class."""
     if value is not None and not isinstance(value, kind):
         raise InputError(f"expected {kind.__name__} or None as {name}, found {type(value).__name__}: {value!r}")
+
+
+def check_policy(value: object, kind: type) -> None:
+    """Raise InputError for what is no policy. kind: its class, which is above this module."""
+    if not isinstance(value, kind):
+        raise InputError(f"expected a {kind.__name__} as policy, found {type(value).__name__}: leave it out")
 
 
 def check_codecs(codecs: object) -> None:

@@ -223,6 +223,7 @@ def test_masked_arrays_as_advised_come_back() -> None:
         {"threads": 0},
         {"threads": True},
         {"progress": 3},
+        {"policy": None},
         {"codecs": {}},
         {"codecs": "text"},
         {"lines": True, "block": "big"},
@@ -241,6 +242,13 @@ def test_what_is_no_file_is_no_type_error(blob: Any) -> None:
     for call in (bfncodec.decompress, bfncodec.describe, bfncodec.preview):
         with pytest.raises(InputError, match="expected the bytes of a compressed file"):
             call(blob)
+
+
+def test_a_view_that_was_released_is_no_file() -> None:
+    view = memoryview(bfncodec.compress(b"text", "none"))
+    view.release()
+    with pytest.raises(InputError, match="cannot be read"):
+        bfncodec.decompress(view)
 
 
 @pytest.mark.parametrize(
@@ -290,6 +298,15 @@ def test_wrong_types_elsewhere() -> None:
         lambda: Options(limits=5),  # type: ignore[arg-type]
         lambda: Options(on_damage=5),  # type: ignore[arg-type]
         lambda: Options(block="5"),  # type: ignore[arg-type]
+        lambda: Options(policy=None),  # type: ignore[arg-type]
+        lambda: bfncodec.Limits(memory="4G"),  # type: ignore[arg-type]
+        lambda: bfncodec.Limits(pixels=-1),
+        lambda: bfncodec.Models().named(None),  # type: ignore[arg-type]
+        lambda: bfncodec.decompress_many([], crops=5),  # type: ignore[arg-type]
+        lambda: bfncodec.compress_file("a\0b"),
+        lambda: bfncodec.decompress_file("a.bfn", "\ud800"),
+        lambda: bfncodec.Archive("a\0b"),
+        lambda: bfncodec.open("a\0b"),
     ):
         with pytest.raises(InputError, match="expected"):
             call()

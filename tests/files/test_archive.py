@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
@@ -20,7 +22,7 @@ from bfncodec import Archive, append_items, write_archive
 from bfncodec.cli.main import cli
 from bfncodec.cli.terminal import share
 from bfncodec.content.objects import same_object
-from bfncodec.errors import DamagedError, InputError, LimitError, OutputError
+from bfncodec.errors import DamagedError, InputError, LimitError, OutputError, SalvageableError, Salvaged
 from bfncodec.files.archiving import FileItem
 from bfncodec.files.options import Options
 from bfncodec.segments.policy import Policy
@@ -213,12 +215,89 @@ def test_items_may_come_one_after_the_other(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "items",
-    [[], b"bytes", "text", 7, np.array(7), [("a", b""), b""], [("a", b""), ("a", b"")], {"/a": b""}, {"": b""}, [{}]],
+    [
+        [],
+        b"bytes",
+        "text",
+        7,
+        np.array(7),
+        [("a", b""), b""],
+        [("a", b""), ("a", b"")],
+        {"/a": b""},
+        {"": b""},
+        [{}],
+        {1: b""},
+    ],
 )
 def test_items_that_cannot_be_are_refused(tmp_path: Path, items: Any) -> None:
     with pytest.raises(InputError):
         write_archive(tmp_path / "a.bfn", items, PLAIN)
     assert not list(tmp_path.iterdir())
+
+
+class Series:
+    """What has rows that its labels find, as those of pandas have."""
+
+    def __init__(self, rows: np.ndarray[Any, Any]) -> None:
+        self.dtype, self.shape, self.ndim, self._rows = rows.dtype, rows.shape, rows.ndim, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, label: int) -> Any:
+        return self._rows[-label]
+
+    def to_numpy(self) -> np.ndarray[Any, Any]:
+        return self._rows
+
+
+class Table:
+    """What gives the names of its columns one after the other, as data frames do."""
+
+    def __iter__(self) -> Iterator[str]:
+        yield "column"
+
+    to_numpy = None
+
+
+class Dataset(Series):
+    """An array of another library, on the disk."""
+
+    to_numpy = property()  # type: ignore[assignment]
+
+    def __getitem__(self, label: Any) -> Any:
+        return self._rows[label]
+
+
+@pytest.mark.parametrize(
+    ("items", "advice"),
+    [
+        (np.ma.masked_array(ROWS, ROWS > 9), "numpy.ma.getmaskarray"),
+        (ROWS.view(np.recarray), "numpy.asarray"),
+        (torch.arange(9), "tensor.numpy"),
+        (Series(np.arange(9)), "to_numpy"),
+        (Table(), "to_numpy"),
+    ],
+    ids=["masked", "subclass", "tensor", "labels", "table"],
+)
+def test_arrays_of_which_something_would_be_lost_are_refused(tmp_path: Path, items: Any, advice: str) -> None:
+    with pytest.raises(InputError, match=advice):
+        write_archive(tmp_path / "a.bfn", items, PLAIN)
+    assert not list(tmp_path.iterdir())
+
+
+def test_arrays_on_the_disk_are_taken(tmp_path: Path) -> None:
+    rows = ROWS[:9]
+    np.save(tmp_path / "x.npy", rows)
+    for items in (np.load(tmp_path / "x.npy", mmap_mode="r"), Dataset(rows)):
+        write_archive(tmp_path / "a.bfn", items, replace(PLAIN, force=True))
+        assert np.array_equal(bfncodec.decompress((tmp_path / "a.bfn").read_bytes()), rows)
+
+
+def test_damage_can_be_sent_to_another_process() -> None:
+    error = SalvageableError("damaged, and some is left", lambda: Salvaged(b"", ()))
+    found = pickle.loads(pickle.dumps(error))
+    assert (type(found), str(found)) == (DamagedError, str(error))
 
 
 def test_what_is_there_is_not_replaced_unasked(rows: Path) -> None:

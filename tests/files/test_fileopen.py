@@ -240,6 +240,18 @@ def test_archives_are_written_into_files(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found["b"], noise(1, 4))
 
 
+def test_buffers_without_bytes_are_written_and_filled() -> None:
+    kept, empty = io.BytesIO(), np.empty((0, 3), np.float32)
+    with bfncodec.open(kept, "wb", model="none") as file:
+        assert file.write(empty) == 0
+        assert file.write(np.arange(3)) == 24
+    kept.seek(0)
+    with bfncodec.open(kept) as found:
+        assert found.readinto(empty) == 0
+        assert found.raw.readinto(empty) == 0
+        assert found.read() == np.arange(3).tobytes()
+
+
 def test_text_is_written_as_to_any_file(tmp_path: Path) -> None:
     """The mark of byte order, too, at the beginning alone."""
     text: dict[str, Any] = {"encoding": "utf-16", "newline": "\r\n"}
@@ -430,6 +442,15 @@ def test_arguments_that_cannot_be(tmp_path: Path) -> None:
         bfncodec.open(path)
     with pytest.raises(InputError, match="expected a path or an open binary file"):
         bfncodec.open(3)  # type: ignore[call-overload]
+    with pytest.raises(InputError, match="policy"):
+        bfncodec.open(path, "wb", policy=None)
+    closed = io.BytesIO()
+    closed.close()
+    for mode in ("rb", "wb"):
+        with pytest.raises(InputError, match="found one of text"):
+            bfncodec.open(io.StringIO(), mode)  # type: ignore[call-overload]
+        with pytest.raises(InputError, match="found one that is closed"):
+            bfncodec.open(closed, mode)
     with pytest.raises(OutputError, match="is a folder"):
         bfncodec.open(tmp_path, "wb")
     with pytest.raises(OutputError, match="cannot be written"):
