@@ -207,6 +207,7 @@ _band = written("bfncodec.networks.instructions.matrices", "band")
 store = written("bfncodec.networks.instructions.numbers", "store")
 signed = written("bfncodec.networks.instructions.numbers", "signed")
 _copy_sixteen = written("bfncodec.networks.instructions.numbers", "copy_sixteen")
+_copy_pair = written("bfncodec.networks.instructions.numbers", "copy_pair")
 
 
 @compiled
@@ -237,8 +238,10 @@ def copy_row(source: Array, row: int, target: Array, to_row: int, to_start: int,
 
     source: [N, C]; target: [M, D]; one of them int8, the other left factors of a kernel.
     """
-    whole = count // COLUMNS * COLUMNS
-    for start in range(0, whole, COLUMNS):
+    pairs, whole = count // (2 * COLUMNS) * 2 * COLUMNS, count // COLUMNS * COLUMNS
+    for start in range(0, pairs, 2 * COLUMNS):
+        _copy_pair(source, row, start, target, to_row, to_start + start)
+    for start in range(pairs, whole, COLUMNS):
         _copy_sixteen(source, row, start, target, to_row, to_start + start)
     for i in range(whole, count):
         store(signed(source[row, i]), target[to_row], to_start + i)

@@ -169,7 +169,7 @@ def _whole(count: int) -> int:
     return count // COLUMNS * COLUMNS
 
 
-@compiled
+@inlined
 def _quantised(y: Floats32, n: int, bits: Any, q: Array, count: int) -> Any:
     """`quantise` of the first numbers of a row whose largest magnitude has these bits."""
     m = max(as_float(bits), LEAST)
@@ -180,7 +180,7 @@ def _quantised(y: Floats32, n: int, bits: Any, q: Array, count: int) -> Any:
     return m / MOST
 
 
-@compiled
+@inlined
 def quantise_positive(x: Floats32, n: int, first: int, q: Array, count: int) -> Any:
     """`quantise` of some numbers of a row from a place on, with 0 for what is negative: ``quantise(maximum(x[n, first :
     first + count], 0), q[n])``.
@@ -250,7 +250,7 @@ def add_norm(sums: Ints32, unit: Floats32, linear: Linear, y: Floats32, q: Array
         units[n] = _quantised(y, n, most, q, len(linear.scale))
 
 
-@compiled
+@inlined
 def add_scaled(y: Floats32, n: int, first: int, factor: Any, x: Floats32) -> None:
     """Add to numbers of a row: ``y[n, first : first + len(x)] += factor * x``. y: float32 [N, C]; x: float32 [C']"""
     _add_scaled(y, n, first, factor, x)

@@ -30,6 +30,7 @@ SMALL = np.float32(INPUT_SCALE)
 TOTAL = total(NIBBLE)
 
 take = written("bfncodec.networks.convnet.instructions", "take")
+find_edges = written("bfncodec.networks.convnet.instructions", "find_edges")
 
 
 class Tables(NamedTuple):
@@ -225,29 +226,6 @@ def _entry(table: Array, index: Any) -> Any:
 
 
 @compiled
-def _below_all(
-    parts: Components, tables: Tables, fine: int, more: int, start: int, rows: int, work: HeadWork, found: Ints32
-) -> None:
-    """`Mixture.below` of a value for each of some pixels from a number on, as many as there is room for at most: that
-    of the high nibble, with the low one if `fine`, and more. found: [N]
-    """
-    half, index, power = np.float32(len(tables.logistic) // 2), work.level, work.power[0]
-    step, over, high, low = np.int32(fine), np.int32(more), work.symbol[0], work.symbol[1]
-    for n in range(rows):
-        found[n] = 0
-    for m in range(len(parts.mean)):
-        mean, inverse, weight = parts.mean[m], parts.inverse[m], parts.weight[m]
-        for n in range(rows):
-            index[n] = np.float32(np.int32(NIBBLE) * high[n] + step * low[n] + over)
-        take(tables.edges, index, work.scale, rows)
-        for n in range(rows):
-            index[n] = np.floor((work.scale[n] - mean[start + n]) * inverse[start + n]) + half
-        take(tables.logistic, index, power, rows)
-        for n in range(rows):
-            found[n] += power[n] * weight[start + n]
-
-
-@compiled
 def cumulative(parts: Components, tables: Tables, value: Ints32, found: Ints32) -> None:
     """`Mixture.below`. value, found: [n, B]"""
     for n in range(len(value)):
@@ -297,14 +275,15 @@ def _find_edges(parts: Components, tables: Tables, value: Array, start: int, row
     for n in range(rows):
         v = np.int32(value[n])
         high[n], low[n] = v // NIBBLE, v % NIBBLE
-    for edge in range(len(work.edges)):
-        more = edge % 2 if edge > 1 else NIBBLE * edge
-        _below_all(parts, tables, edge // 2, more, start, rows, work, work.edges[edge])
-    for n in range(rows):
-        width = end[n] - first[n]
-        before[n] = fine(before[n] - first[n], width, low[n])
-        above[n] = fine(above[n] - first[n], width, low[n] + 1)
-        first[n], end[n] = coarse(first[n]), coarse(end[n])
+    whole = rows // COLUMNS * COLUMNS
+    find_edges(parts, start, whole, tables.logistic, work.symbol, work.edges)
+    for n in range(whole, rows):
+        begin, v = np.int64(NIBBLE) * high[n], np.int64(value[n])
+        none = below_of(parts, start + n, tables, begin)
+        width = below_of(parts, start + n, tables, begin + NIBBLE) - none
+        lower, upper = below_of(parts, start + n, tables, v) - none, below_of(parts, start + n, tables, v + 1) - none
+        before[n], above[n] = fine(lower, width, low[n]), fine(upper, width, low[n] + 1)
+        first[n], end[n] = coarse(none), coarse(none + width)
 
 
 @compiled

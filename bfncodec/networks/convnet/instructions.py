@@ -208,6 +208,23 @@ class _Search:
 
         return scaled
 
+    def edges_of(self, high: ir.Value, low: ir.Value) -> tuple[ir.Value, ...]:
+        """Return the edges of the intervals of nibbles: the lower and the upper ones of high nibbles, then of low ones,
+        as `cdf.nibble_intervals`.
+        """
+        builder, one, last = self.builder, self.all(self.ints, 1), self.all(self.ints, NIBBLE - 1)
+        is_first, is_last = (builder.icmp_signed("==", high, end) for end in (self.all(self.ints, 0), last))
+        begin = builder.mul(high, self.all(self.ints, NIBBLE))
+        none = builder.select(is_first, self.all(self.ints, 0), self.below(begin))
+        behind = self.below(builder.add(begin, self.all(self.ints, NIBBLE)))
+        behind = builder.select(is_last, self.all(self.ints, 1 << SUM_BITS), behind)
+        scaled, value = self.fine(none, builder.sub(behind, none)), builder.add(begin, low)
+        lower = self.below(value)
+        lower = builder.select(builder.icmp_signed("==", value, self.all(self.ints, 0)), none, lower)
+        upper = scaled(self.below(builder.add(value, one)), builder.add(low, one))
+        upper = builder.select(builder.icmp_signed("==", low, last), self.all(self.ints, total_of(NIBBLE)), upper)
+        return self.coarse(none), self.coarse(behind), scaled(lower, low), upper
+
     def bisect(
         self, quantile: ir.Value, begin: ir.Value, step: int, scaled: Callable[[ir.Value, ir.Value], ir.Value]
     ) -> tuple[ir.Value, ...]:
@@ -224,6 +241,40 @@ class _Search:
             before, behind = builder.select(above, edge, before), builder.select(above, behind, edge)
             least, most = builder.select(above, c, least), builder.select(above, most, c)
         return first, before, behind, least, most
+
+
+@intrinsic
+def find_edges(typing: Any, parts: Any, start: Any, count: Any, logistic: Any, symbol: Any, edges: Any) -> Any:
+    """Find the edges of the nibbles of known pixels, sixteen at a time, as `cdf.nibble_intervals`.
+
+    parts: `Components`, of which the first pixel is the one at `start`; count: of pixels, a multiple of COLUMNS;
+    symbol: their nibbles, the high ones and the low ones, int32 [2, N]; edges: lower and upper ones of the intervals
+    of high nibbles, then of low ones, int32 [4, N].
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        fields = enumerate(signature.args[0].types)
+        mixture = [
+            context.make_array(kind)(context, builder, builder.extract_value(values[0], k)) for k, kind in fields
+        ]
+        table, nibbles, found = arrays_of(context, builder, signature, values, (3, 4, 5))
+        (components, pixels), entries = shape_of(builder, mixture[0]), shape_of(builder, table)[0]
+        blocks = builder.sdiv(values[2], ir.Constant(values[2].type, COLUMNS))
+        with cgutils.for_range(builder, blocks) as loop:
+            n = times(builder, loop.index, COLUMNS)
+            own = [builder.gep(part.data, [builder.add(values[1], n)]) for part in mixture]
+            code = _Search(builder, components, pixels, *own, logistic=table.data, entries=entries)
+
+            def at(array: Any, line: int, n: ir.Value = n, kind: ir.Type = code.ints) -> ir.Value:
+                width = shape_of(builder, array)[1]
+                return pointer_to(builder, array.data, builder.add(n, times(builder, width, line)), kind)
+
+            high, low = (load(builder, at(nibbles, line), int32(0), 4) for line in range(2))
+            for line, value in enumerate(code.edges_of(high, low)):
+                builder.store(value, at(found, line)).align = 4
+        return context.get_dummy_value()
+
+    return types.void(parts, types.int64, types.int64, logistic, symbol, edges), generate
 
 
 def _reader(step: int) -> Any:

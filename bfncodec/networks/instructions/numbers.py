@@ -68,31 +68,38 @@ def _store_word(value: Any, out: Any, i: Any) -> None:
     out[i] = np.int16(value)
 
 
-@intrinsic
-def copy_sixteen(typing: Any, source: Any, row: Any, start: Any, target: Any, to_row: Any, to_start: Any) -> Any:
-    """Copy COLUMNS numbers of a row to one of another array, as its dtype has them. In NumPy, without offsets:
-    ``target[to_row, to_start : to_start + COLUMNS] = source[row, start : start + COLUMNS]``.
+def _copier(count: int) -> Any:
+    """Return an intrinsic that copies so many numbers."""
 
-    source, target: int8 [N, C], or left factors of a kernel [N, C].
-    """
+    @intrinsic
+    def copy(typing: Any, source: Any, row: Any, start: Any, target: Any, to_row: Any, to_start: Any) -> Any:
+        """source, target: int8 [N, C], or left factors of a kernel [N, C]."""
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
-        data, places = [], ((0, values[1], values[2]), (3, values[4], values[5]))
-        for k, at_row, column in places:
-            [array] = arrays_of(context, builder, signature, values, (k,))
-            place = builder.add(builder.mul(at_row, shape_of(builder, array)[1]), column)
-            element = array.data.type.pointee
-            data.append(pointer_to(builder, array.data, place, vector_of(element, COLUMNS)))
-        numbers, kind = load(builder, data[0], int32(0)), data[1].type.pointee
-        if source.dtype != target.dtype and types.uint8 in (source.dtype, target.dtype):
-            numbers = builder.xor(numbers, ir.Constant(kind, [OFFSET] * COLUMNS))
-        elif kind != numbers.type:
-            wider = kind.element.width > numbers.type.element.width
-            numbers = builder.sext(numbers, kind) if wider else builder.trunc(numbers, kind)
-        builder.store(numbers, data[1]).align = 1
-        return context.get_dummy_value()
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+            data, places = [], ((0, values[1], values[2]), (3, values[4], values[5]))
+            for k, at_row, column in places:
+                [array] = arrays_of(context, builder, signature, values, (k,))
+                place = builder.add(builder.mul(at_row, shape_of(builder, array)[1]), column)
+                element = array.data.type.pointee
+                data.append(pointer_to(builder, array.data, place, vector_of(element, count)))
+            numbers, kind = load(builder, data[0], int32(0)), data[1].type.pointee
+            if source.dtype != target.dtype and types.uint8 in (source.dtype, target.dtype):
+                numbers = builder.xor(numbers, ir.Constant(kind, [OFFSET] * count))
+            elif kind != numbers.type:
+                wider = kind.element.width > numbers.type.element.width
+                numbers = builder.sext(numbers, kind) if wider else builder.trunc(numbers, kind)
+            builder.store(numbers, data[1]).align = 1
+            return context.get_dummy_value()
 
-    return types.void(source, row, start, target, to_row, to_start), generate
+        return types.void(source, row, start, target, to_row, to_start), generate
+
+    return copy
+
+
+copy_sixteen, copy_pair = _copier(COLUMNS), _copier(2 * COLUMNS)
+"""Copy COLUMNS numbers of a row, or twice as many, to one of another array, as its dtype has them. In NumPy, without
+offsets: ``target[to_row, to_start : to_start + COLUMNS] = source[row, start : start + COLUMNS]``.
+"""
 
 
 # ---- bits of floats --------------------------------------------------------------------------------
