@@ -273,8 +273,8 @@ def _find_edges(parts: Components, tables: Tables, value: Array, start: int, row
     high, low = work.symbol
     first, end, before, above = work.edges
     for n in range(rows):
-        v = np.int32(value[n])
-        high[n], low[n] = v // NIBBLE, v % NIBBLE
+        known = np.int32(value[n])
+        high[n], low[n] = known // NIBBLE, known % NIBBLE
     whole = rows // COLUMNS * COLUMNS
     find_edges(parts, start, whole, tables.logistic, work.symbol, work.edges)
     for n in range(whole, rows):

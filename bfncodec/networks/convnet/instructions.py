@@ -262,8 +262,8 @@ def find_edges(typing: Any, parts: Any, start: Any, count: Any, logistic: Any, s
         blocks = builder.sdiv(values[2], ir.Constant(values[2].type, COLUMNS))
         with cgutils.for_range(builder, blocks) as loop:
             n = times(builder, loop.index, COLUMNS)
-            own = [builder.gep(part.data, [builder.add(values[1], n)]) for part in mixture]
-            code = _Search(builder, components, pixels, *own, logistic=table.data, entries=entries)
+            weight, mean, inverse = (builder.gep(part.data, [builder.add(values[1], n)]) for part in mixture)
+            code = _Search(builder, components, pixels, weight, mean, inverse, table.data, entries)
 
             def at(array: Any, line: int, n: ir.Value = n, kind: ir.Type = code.ints) -> ir.Value:
                 width = shape_of(builder, array)[1]
