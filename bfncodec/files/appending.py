@@ -8,7 +8,7 @@ from pathlib import Path
 from bfncodec.api import CodecSource, Models
 from bfncodec.content.objects import content_of_array
 from bfncodec.content.types import Content, Plain
-from bfncodec.errors import InputError, reading
+from bfncodec.errors import BfncodecError, InputError, reading
 from bfncodec.files.archiving import append_items, holds_items
 from bfncodec.files.growing import check_coded_on_disk, identity_of, put_back
 from bfncodec.files.itemsources import items_of
@@ -45,12 +45,16 @@ def append_file(
     check_type(options, Options, "options")
     check_codecs(codecs)
     target, source, options, codecs = path_of(target), path_of(source), options or Options(), codecs or Models()
-    if holds_items(target):
+    known = identity_of(target)
+    try:
+        grows_by_items = holds_items(target)
+    except BfncodecError as error:
+        raise error.within(str(target)) from error
+    if grows_by_items:
         before = target.stat().st_size
         append_items(target, items_of([source], options.on_skip), options, codecs, reporter)
         return target.stat().st_size - before
     task = Task(options.model, codecs, (reporter or SILENT).advance, options.level, options.policy)
-    known = identity_of(target)
     with opened(target) as blob:
         before, kind = len(blob), unpack(blob, OF_WRITERS).header.kind
         chunks = appended(blob, _content_of(read(source), kind), task, options.verify)

@@ -212,9 +212,10 @@ class _Given:
 
 
 def _row(array: Any, number: int) -> Any:
+    """Return a row as an array, in memory. One of no dimensions would be a number of the machine's byte order."""
     import numpy as np
 
-    return np.array(array[number])  # of an array that is on the disk a copy in memory
+    return np.array(array[number : number + 1]).reshape(array.shape[1:])
 
 
 def _pair(item: Any) -> tuple[str | None, Any]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from bfncodec.errors import InputError, reading
 from bfncodec.files.archiving import FileItem
 from bfncodec.files.places import folder_at
-from bfncodec.files.sources import walk
+from bfncodec.files.sources import Identity, walk
 
 __all__ = ["items_of", "source_bytes"]
 
@@ -79,13 +82,63 @@ def _named(path: Path, several: bool, on_skip: Callable[[str, str], None] | None
 
 
 def _array(path: Path) -> Any:
+    """Return the array in a .npy file, whose rows are read when they are asked for, if they are one after the other."""
     import numpy as np
 
     with reading(f"expected a .npy file, {path}"):
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        known = Identity.of(path.stat())
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = _Rows(path, known, mapped.offset, mapped.dtype, mapped.shape)
+        if not mapped.flags.c_contiguous:
+            return np.load(path, allow_pickle=False)
     if not array.ndim:
         raise InputError(f"expected an array with rows, found a number in {path}: compress it as it is")
     return array
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of the array in a .npy file.
+
+    No memory map has them: where another process makes the file shorter, the system ends whoever reads there.
+
+    known: the file as it was when its head was read. start: byte of the first row.
+    """
+
+    path: Path
+    known: Identity
+    start: int
+    dtype: Any
+    shape: tuple[int, ...]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, which: int | slice) -> Any:
+        """Return a row, or several. Raises InputError where the file cannot be read, or was changed."""
+        import numpy as np
+
+        rows = range(len(self))[which]
+        if isinstance(rows, int):
+            return self[rows : rows + 1].reshape(self.shape[1:])
+        size = self.dtype.itemsize * prod(self.shape[1:])
+        data = self._read(self.start + size * rows.start, size * len(rows))
+        return np.ndarray((len(rows), *self.shape[1:]), self.dtype, data)
+
+    def _read(self, start: int, size: int) -> bytes:
+        try:
+            with self.path.open("rb") as file:
+                file.seek(start)
+                data, now = file.read(size), Identity.of(os.fstat(file.fileno()))
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be read: {error.strerror or error}") from error
+        if not now.has_content_of(self.known):
+            raise InputError(f"{self.path} was changed while it was read: try again when no other program writes to it")
+        return data
 
 
 def _rows(before: str, array: Any) -> Iterator[tuple[str, Any]]:
@@ -95,8 +148,8 @@ def _rows(before: str, array: Any) -> Iterator[tuple[str, Any]]:
         yield before.removesuffix("/"), np.array(array)
         return
     digits = len(str(len(array) - 1))
-    for number, row in enumerate(array):
-        yield f"{before}{number:0{digits}}", np.array(row)
+    for number in range(len(array)):
+        yield f"{before}{number:0{digits}}", np.array(array[number : number + 1]).reshape(array.shape[1:])
 
 
 def _columns(before: str, path: Path) -> Iterator[tuple[str, Any]]:

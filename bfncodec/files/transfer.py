@@ -204,7 +204,7 @@ def decompress_file(
         coding = describe_opened(found)
         _check_places(target, source, options, is_folder(found.header))
         made, content = decode_opened(found, options, codecs, reporter)
-        read_bytes = blob.read_bytes if isinstance(blob, Slices) else len(blob)
+        read_bytes = min(blob.read_bytes, len(blob)) if isinstance(blob, Slices) else len(blob)  # some are read twice
     return place_decoded(source, target, options, known, coding, made, content, read_bytes)
 
 

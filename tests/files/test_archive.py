@@ -294,6 +294,15 @@ def test_arrays_on_the_disk_are_taken(tmp_path: Path) -> None:
         assert np.array_equal(bfncodec.decompress((tmp_path / "a.bfn").read_bytes()), rows)
 
 
+@pytest.mark.parametrize("kind", [">i4", ">c16", "<f2", "?"])
+def test_rows_that_are_numbers_keep_their_byte_order(tmp_path: Path, kind: str) -> None:
+    rows, target = np.arange(6).astype(kind), tmp_path / "a.bfn"
+    write_archive(target, rows, PLAIN)
+    append_items(target, rows, PLAIN)
+    assert same_object(bfncodec.decompress(target.read_bytes()), np.concatenate([rows, rows]).astype(kind))
+    assert same_object(Archive(target)[2], rows[2:3].reshape(()))
+
+
 def test_damage_can_be_sent_to_another_process() -> None:
     error = SalvageableError("damaged, and some is left", lambda: Salvaged(b"", ()))
     found = pickle.loads(pickle.dumps(error))

@@ -54,6 +54,14 @@ def test_no_identity_of_what_is_not_there(tmp_path: Path) -> None:
         identity_of(tmp_path / "none")
 
 
+@pytest.mark.parametrize("name", ["missing.bfn", "folder", "more"])
+def test_what_is_wrong_with_the_target_is_said_of_it(target: Path, name: str) -> None:
+    target.with_name("folder").mkdir()
+    target.with_name("more").write_bytes(b"two ")
+    with pytest.raises(bfncodec.BfncodecError, match=name):
+        append_file(target.with_name(name), target, PLAIN)
+
+
 def test_of_two_that_append_at_once_one_is_told(target: Path) -> None:
     pipe, more = target.with_name("pipe"), target.with_name("more")
     more.write_bytes(b"two ")
