@@ -126,7 +126,7 @@ def attention_seconds(network: Any, streams: int, steps: int, threads: int, enco
     network: a `CompiledTransformer`; streams: of the text, shared by the threads; encoding: rows are steps of one
     stream, as there, rather than one step of all.
     """
-    from bfncodec.networks.transformer.compiled import RUN, _attend
+    from bfncodec.networks.transformer.compiled import _attend
     from bfncodec.runtime.jit import compiled, flat
 
     @compiled
@@ -144,7 +144,8 @@ def attention_seconds(network: Any, streams: int, steps: int, threads: int, enco
 
     def once(first: int) -> float:
         """Return the seconds of a row in all layers, for rows that begin at a step."""
-        count = min(RUN, steps - first) if encoding else min(network.kernel.together, max(1, streams // threads))
+        together = network.run if encoding else network.kernel.together
+        count: int = min(together, steps - first if encoding else max(1, streams // threads))
         qkv = np.random.default_rng(0).standard_normal((count, 3 * width)).astype(np.float32)
         state = network.start(1 if encoding else count, 1, steps, count if encoding else 1)
         layers = [(flat(layer), flat(cache)) for layer, cache in zip(weights.layers, state.caches, strict=True)]

@@ -131,10 +131,14 @@ class ProductKernel:
         return found
 
     def parts(self, rows: int, slots: int) -> Array:
-        """Return zeros as rows of attention weights: float32 [rows, 1, slots], or their high and low bytes, uint8
-        [rows, 2, slots].
+        """Return zeros as rows of attention weights: float32 [rows, 1, S], or their high and low bytes, uint8 [rows, 2,
+        S], S slots rounded up to a multiple of DEPTH.
         """
-        return np.zeros((rows, 2 if self.weights is np.uint8 else 1, slots), self.weights)
+        return aligned((rows, 2 if self.weights is np.uint8 else 1, -(-slots // DEPTH) * DEPTH), self.weights)
+
+    def in_tiles(self, head_width: int) -> bool:
+        """Return whether tile registers hold queries and keys of some rows, and their values in pairs of panels."""
+        return self.depth == DEPTH >= head_width and -(-head_width // COLUMNS) % 2 == 0
 
 
 WORDS = ProductKernel("pairs of 16-bit words", WORD_GROUP, np.int16, 0, np.int16, np.int8, 1, np.float32, WORD_GROUP)
@@ -253,7 +257,10 @@ TILE_SUMS = 3  # rows of weights, each of two lines of bytes, with whose totals 
 _weigh = written("bfncodec.networks.instructions.attention", "weigh")
 weighted_sums = written("bfncodec.networks.instructions.attention", "weighted_sums")
 rotate = written("bfncodec.networks.instructions.attention", "rotate")
-soft_weights = written("bfncodec.networks.instructions.attention", "soft_weights")
+insert = written("bfncodec.networks.instructions.attention", "insert")
+soft_weights = written("bfncodec.networks.instructions.softmax", "soft_weights")
+_scores_in_tiles = written("bfncodec.networks.instructions.tiles", "scores_in_tiles")
+_sums_in_tiles = written("bfncodec.networks.instructions.tiles", "sums_in_tiles")
 _ask = written("bfncodec.networks.instructions.attention", "ask")
 
 
@@ -265,19 +272,49 @@ def ask(array: Array, first: int, count: int) -> None:
 
 
 @inlined
-def key_scores(query: Array, rows: int, keys: Array, blocks: int, start: Ints32, out: Ints32) -> None:
-    """Multiply queries by the keys of the first blocks of a cache. In NumPy: ``out[:rows, :n] = query[:rows] @
-    (keys[:n] - offset).T``, n = blocks COLUMNS.
-
-    query: [N, hd] int16 and keys int8, or int8 and uint8; keys: [B, hd / g, COLUMNS, g], as a matrix whose columns are
-    slots; start: room for what sums start with, int32 [N, 1]; out: int32 [N, B COLUMNS].
-    """
+def _set_starts(query: Array, rows: int, keys: Array, start: Ints32) -> None:
+    """Write what the sums of each row start with, in all columns: what the keys' offset adds to them, less than 0."""
     for n in range(rows):
         first = np.int32(0)
         if keys.shape[3] == BYTE_GROUP:
             for i in range(query.shape[1]):
                 first = np.int32(first + np.int32(query[n, i]))
-        start[n, 0] = np.int32(-OFFSET * first)
+        start[n, :] = np.int32(-OFFSET * first)
+
+
+@inlined
+def scores_in_tiles(query: Array, rows: int, keys: Array, blocks: int, start: Ints32, out: Ints32) -> None:
+    """Implement `key_scores` in tile registers, for up to TILE rows and some blocks more, up to a multiple of four.
+
+    start: int32 [N, COLUMNS]
+    """
+    _set_starts(query, rows, keys, start)
+    _scores_in_tiles(query, rows, keys, blocks, start, out)
+
+
+@inlined
+def sums_in_tiles(
+    parts: Bytes, whole: Ints32, values: Array, rows: int, count: int, halves: Ints32, out: Ints32
+) -> None:
+    """Implement `weighted_sums` in tile registers, as `scores_in_tiles` leaves them, for what else is zeros up to a
+    multiple of DEPTH. halves: room for sums of high and low bytes, int32 [N, 2, C]
+    """
+    _sums_in_tiles(parts, values, rows, -(-count // DEPTH), halves)
+    for n in range(rows):
+        for i in range(out.shape[1]):
+            out[n, i] = (halves[n, 0, i] << 8) + halves[n, 1, i]
+    _add_whole(whole, values, rows, out)
+
+
+@inlined
+def key_scores(query: Array, rows: int, keys: Array, blocks: int, start: Ints32, out: Ints32) -> None:
+    """Multiply queries by the keys of the first blocks of a cache. In NumPy: ``out[:rows, :n] = query[:rows] @
+    (keys[:n] - offset).T``, n = blocks COLUMNS.
+
+    query: [N, hd] int16 and keys int8, or int8 and uint8; keys: [B, hd / g, COLUMNS, g], as a matrix whose columns are
+    slots; start: room for what sums start with, int32 [N, 1 or more]; out: int32 [N, B COLUMNS].
+    """
+    _set_starts(query, rows, keys, start)
     row = 0
     while row + TILE_ROWS <= rows:
         _band(query, keys, start, out, row, 0, blocks, TILE_ROWS)
@@ -306,6 +343,12 @@ def weigh_bytes(parts: Bytes, whole: Ints32, values: Array, rows: int, count: in
     while row < rows:
         _weigh(parts, values, count // BYTE_GROUP, row, 1, out)
         row += 1
+    _add_whole(whole, values, rows, out)
+
+
+@inlined
+def _add_whole(whole: Ints32, values: Array, rows: int, out: Ints32) -> None:
+    """Add the values of slots that have 2^16, once more to rows that have such a slot."""
     for n in range(rows):
         if whole[n] >= 0:
             for i in range(out.shape[1]):

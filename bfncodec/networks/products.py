@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bfncodec.networks.exponentials import Exponentials
 from bfncodec.networks.kernels import COLUMNS, ProductKernel, multiply_packed, side_by_side, signed, store
 from bfncodec.networks.stored import LARGEST, LEAST_SQUARE, TINY, LinearWeights
 from bfncodec.runtime.arrays import Array, Floats32, Ints32
@@ -57,10 +58,14 @@ of_rank = written("bfncodec.networks.instructions.numbers", "of_rank")
 add_square = written("bfncodec.networks.instructions.numbers", "add_square")
 _write = written("bfncodec.networks.instructions.rows", "write")
 _write_rectified = written("bfncodec.networks.instructions.rows", "write_rectified")
+_write_square = written("bfncodec.networks.instructions.rows", "write_square")
 _write_sum = written("bfncodec.networks.instructions.rows", "write_sum")
+_largest = written("bfncodec.networks.instructions.rows", "largest")
 _largest_positive = written("bfncodec.networks.instructions.rows", "largest_positive")
 _quantise = written("bfncodec.networks.instructions.rows", "quantise")
 _quantise_positive = written("bfncodec.networks.instructions.rows", "quantise_positive")
+_highest = written("bfncodec.networks.instructions.softmax", "highest")
+_powers = written("bfncodec.networks.instructions.softmax", "powers")
 _add_scaled = written("bfncodec.networks.instructions.rows", "add_scaled")
 
 
@@ -180,6 +185,40 @@ def _quantised(y: Floats32, n: int, bits: Any, q: Array, count: int) -> Any:
     return m / MOST
 
 
+@compiled
+def _normed(x: Floats32, n: int, bits: Any, q: Array) -> Any:
+    """`quantise_rms_norm` of a row whose largest magnitude has these bits."""
+    factor, count = MOST / max(as_float(bits), LEAST), x.shape[1]
+    total = _quantise(x, n, 0, factor, q, count)
+    for i in range(_whole(count), count):
+        store(np.rint(x[n, i] * factor), q[n], i)
+        total = add_square(total, signed(q[n, i]))
+    return rms_unit(total, count)
+
+
+@inlined
+def _most(x: Floats32, n: int, count: int) -> Any:
+    """Return the bits of the largest magnitude of the first numbers of a row."""
+    most = _largest(x, n, 0, count)
+    for i in range(_whole(count), count):
+        most = larger(most, x[n, i])
+    return most
+
+
+@compiled
+def quantise_rows(x: Floats32, q: Array, units: Floats32, rows: int, count: int) -> None:
+    """`quantise` of the first numbers of the first rows: ``units[n] = quantise(x[n, :count], q[n])``."""
+    for n in range(rows):
+        units[n] = _quantised(x, n, _most(x, n, count), q, count)
+
+
+@compiled
+def rms_norm_rows(x: Floats32, q: Array, units: Floats32, rows: int) -> None:
+    """`quantise_rms_norm` of the first rows: ``units[n] = quantise_rms_norm(x[n], q[n])``."""
+    for n in range(rows):
+        units[n] = _normed(x, n, _most(x, n, x.shape[1]), q)
+
+
 @inlined
 def quantise_positive(x: Floats32, n: int, first: int, q: Array, count: int) -> Any:
     """`quantise` of some numbers of a row from a place on, with 0 for what is negative: ``quantise(maximum(x[n, first :
@@ -240,6 +279,20 @@ def rectify_norm(
 
 
 @compiled
+def square_norm(
+    sums: Ints32, unit: Floats32, linear: Linear, y: Floats32, q: Array, units: Floats32, rows: int
+) -> None:
+    """`rectify_norm`, squared before it is quantised: ``y[n] = max(finished, 0) ** 2``."""
+    for n in range(rows):
+        most = _write_square(sums, n, unit[n], linear, y)
+        for i in range(_whole(len(linear.scale)), len(linear.scale)):
+            z = max(_finished(sums, n, i, unit[n], linear), NONE)
+            y[n, i] = z * z
+            most = larger(most, y[n, i])
+        units[n] = _quantised(y, n, most, q, len(linear.scale))
+
+
+@compiled
 def add_norm(sums: Ints32, unit: Floats32, linear: Linear, y: Floats32, q: Array, units: Floats32, rows: int) -> None:
     """The same, added to what is there: ``y[n] += finished``."""
     for n in range(rows):
@@ -248,6 +301,39 @@ def add_norm(sums: Ints32, unit: Floats32, linear: Linear, y: Floats32, q: Array
             y[n, i] += _finished(sums, n, i, unit[n], linear)
             most = larger(most, y[n, i])
         units[n] = _quantised(y, n, most, q, len(linear.scale))
+
+
+@compiled
+def add_rms_norm(
+    sums: Ints32, unit: Floats32, linear: Linear, x: Floats32, q: Array, units: Floats32, rows: int
+) -> None:
+    """`add_norm` with the other norm: ``x[n] += finished; units[n] = quantise_rms_norm(x[n], q[n])``.
+
+    x: float32 [N, out]
+    """
+    for n in range(rows):
+        most = _write_sum(sums, n, unit[n], linear, x)
+        for i in range(_whole(len(linear.scale)), len(linear.scale)):
+            x[n, i] += _finished(sums, n, i, unit[n], linear)
+            most = larger(most, x[n, i])
+        units[n] = _normed(x, n, most, q)
+
+
+@compiled
+def weights_of_logits(y: Floats32, unit: Any, exp2: Exponentials, weights: Ints32, rows: int) -> None:
+    """Make integers in proportion to the exponentials of the logits of the first rows: ``weights[n] = table[minimum(
+    rint((y[n].max() - y[n]) * unit), len(table) - 1)]``.
+
+    y: float32 [N, symbols or more]; unit: places of the table for a logit of 1; weights: int32 [N, symbols]
+    """
+    symbols, limit = weights.shape[1], np.float32(len(exp2.table) - 1)
+    for n in range(rows):
+        most = _highest(y, n, symbols)
+        for i in range(_whole(symbols), symbols):
+            most = max(most, y[n, i])
+        _powers(y, n, symbols, most, unit, exp2.table, exp2.octave, weights)
+        for i in range(_whole(symbols), symbols):
+            weights[n, i] = exp2.table[np.int64(max(min(np.rint((most - y[n, i]) * unit), limit), NONE))]
 
 
 @inlined

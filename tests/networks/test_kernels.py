@@ -34,6 +34,7 @@ from bfncodec.networks import acceleration, exact
 from bfncodec.networks import kernels as kernels_module
 from bfncodec.networks.convnet.compiled import CompiledConvNet
 from bfncodec.networks.convnet.config import CODING_ORDER
+from bfncodec.networks.exponentials import FRACTION, exponentials
 from bfncodec.networks.kernels import (
     BYTES,
     COLUMNS,
@@ -48,12 +49,15 @@ from bfncodec.networks.kernels import (
     key_scores,
     multiply_packed,
     rotate,
+    scores_in_tiles,
     side_by_side,
     soft_weights,
+    sums_in_tiles,
     weighted_sums,
 )
 from bfncodec.networks.products import (
     add_norm,
+    add_rms_norm,
     add_scaled,
     finish,
     finish_norm,
@@ -64,7 +68,11 @@ from bfncodec.networks.products import (
     quantise,
     quantise_positive,
     quantise_rms_norm,
+    quantise_rows,
     rectify_norm,
+    rms_norm_rows,
+    square_norm,
+    weights_of_logits,
 )
 from bfncodec.networks.stored import LinearWeights
 from bfncodec.networks.transformer.compiled import CompiledTransformer
@@ -234,7 +242,9 @@ def test_rows_are_finished_together_as_one_by_one(
     changes: dict[Any, Callable[[Any, Any], Any]] = {
         finish_norm: lambda y, old: y,
         rectify_norm: lambda y, old: np.maximum(y, np.float32(0)),
+        square_norm: lambda y, old: np.maximum(y, np.float32(0)) ** 2,
         add_norm: lambda y, old: old + y,
+        add_rms_norm: lambda y, old: old + y,
     }
     finished = np.zeros((5, outputs), np.float32)
     for n in range(rows):
@@ -245,14 +255,63 @@ def test_rows_are_finished_together_as_one_by_one(
     np.testing.assert_array_equal(y[rows:], before[rows:])
     for kernel_of_rows, change in changes.items():
         y, q, units = before.copy(), np.full((5, outputs + 3), 9, kernel.dtype), np.zeros(5, np.float32)
+        quantiser = quantise
+        if kernel_of_rows is add_rms_norm:
+            y, quantiser = before[:, :outputs].copy(), quantise_rms_norm
         kernel_of_rows(sums, unit, linear, y, q, units, rows)
         for n in range(rows):
             wanted, row = change(finished[n], before[n, :outputs]), np.zeros(outputs, kernel.dtype)
-            assert units[n] == quantise(wanted, row)
+            assert units[n] == quantiser(wanted, row)
             np.testing.assert_array_equal(y[n, :outputs], wanted)
             np.testing.assert_array_equal(q[n, :outputs], row)
         assert (q[:, outputs:] == 9).all()
         assert (q[rows:] == 9).all()
+
+
+@each_kernel
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 999), st.integers(1, 40), st.integers(0, 3), st.sampled_from([0.0, 1e-9, 1.0]))
+@example(0, 37, 3, 1.0)
+def test_rows_are_quantised_together_as_one_by_one(
+    kernel: ProductKernel, seed: int, count: int, more: int, size: float
+) -> None:
+    x = (np.random.default_rng(seed).standard_normal((4, count + more)) * size).astype(np.float32)
+    q, units, row = np.full((4, count + more), 9, kernel.dtype), np.zeros(4, np.float32), np.zeros(count, kernel.dtype)
+    quantise_rows(x, q, units, 3, count)
+    for n in range(3):
+        assert units[n] == quantise(x[n, :count], row)
+        np.testing.assert_array_equal(q[n, :count], row)
+    assert (q[:, count:] == 9).all()
+    x = np.ascontiguousarray(x[:, :count])
+    rms_norm_rows(x, q, units, 3)
+    for n in range(3):
+        assert units[n] == quantise_rms_norm(x[n], row)
+        np.testing.assert_array_equal(q[n, :count], row)
+    assert (q[:, count:] == 9).all()
+    assert (q[3] == 9).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 999), st.integers(1, 40), st.integers(0, 2), st.sampled_from([0.0, 1.0, 9.0]))
+@example(0, 37, 2, 9.0)
+def test_weights_of_logits_are_exact(seed: int, symbols: int, more: int, size: float) -> None:
+    rng, table, unit = np.random.default_rng(seed), tables.exp2_table(), np.float32(92.3)
+    y = (rng.standard_normal((3, symbols + more)) * size).astype(np.float32)
+    found, logits = np.full((3, symbols), 9, np.int32), y[:2, :symbols]
+    weights_of_logits(y, unit, exponentials(table), found, 2)
+    place = np.rint((logits.max(1, keepdims=True) - logits) * unit)
+    np.testing.assert_array_equal(found[:2], table[np.minimum(place, len(table) - 1).astype(np.int64)])
+    assert (found[2] == 9).all()
+
+
+@pytest.mark.parametrize("dropped", range(tables.EXP2_BITS + 1))
+def test_an_octave_is_the_whole_table_of_exponentials(dropped: int) -> None:
+    table = (tables.exp2_table() + (1 << dropped >> 1)) >> dropped
+    found, place = exponentials(table), np.arange(len(table))
+    octave, half = found.octave[:-1].astype(np.int64), found.octave[-1]
+    number = octave[place % tables.EXP2_STEPS] >> place // tables.EXP2_STEPS
+    np.testing.assert_array_equal(number + half >> FRACTION, found.table)
+    np.testing.assert_array_equal(found.table, table)
 
 
 @settings(max_examples=40, deadline=None)
@@ -297,6 +356,13 @@ def weights_of_scores(
     return np.int64(soft_weights(score, row, blocks, scale, unit, seen, exp2, parts, ahead))
 
 
+@compiled
+def weights_of_near_scores(
+    score: Any, row: Any, blocks: Any, scale: Any, unit: Any, seen: Any, exp2: Any, parts: Any
+) -> Any:
+    return np.int64(soft_weights(score, row, blocks, scale, unit, seen, exp2, parts, None))
+
+
 def beside(x: NDArray[Any], group: int) -> NDArray[Any]:
     """[S, C] as [S / group, C, group]."""
     return np.ascontiguousarray(x.reshape(-1, group, x.shape[1]).transpose(0, 2, 1))
@@ -306,11 +372,12 @@ def stored_weights(kernel: ProductKernel, weight: NDArray[Any]) -> tuple[NDArray
     """Weights as a kernel has them, and the slot of each row that has 2^16, else -1."""
     parts, found = kernel.parts(*weight.shape), np.full(len(weight), -1, np.int32)
     if kernel.weights is np.float32:
-        parts[:, 0] = weight
+        parts[:, 0, : weight.shape[1]] = weight
         return parts, found
     for row, slot in np.argwhere(weight == 1 << 16):
         found[row] = slot
-    parts[:, 0], parts[:, 1] = np.minimum(weight, 0xFFFF) >> 8, np.minimum(weight, 0xFFFF) & 255
+    for part, numbers in enumerate((np.minimum(weight, 0xFFFF) >> 8, np.minimum(weight, 0xFFFF) & 255)):
+        parts[:, part, : weight.shape[1]] = numbers
     return parts, found
 
 
@@ -348,22 +415,25 @@ def test_weights_of_scores_are_exact(
     """Check a row whose own step has any place in the cache, and which attends to as many slots or fewer."""
     rng, blocks = np.random.default_rng(seed), -(-slots // COLUMNS)
     place, many = step % slots, min(step + 1, max(1, slots - more))
-    score = rng.integers(-500_000, 500_001, (3, COLUMNS * blocks)).astype(np.int32)
+    parts = kernel.parts(3, COLUMNS * blocks)
+    score = rng.integers(-500_000, 500_001, (3, parts.shape[2])).astype(np.int32)
     scale = (rng.random(COLUMNS * blocks, np.float32) * np.float32(size)).astype(np.float32)
     unit, exp2 = np.float32(rng.random()), (tables.exp2_table() + 8) >> 4
     s = np.arange(COLUMNS * blocks)
-    logit = np.where(((place - s) % slots < many) & (s < slots), score[1].astype(np.float32) * scale, -np.inf)
-    logit = logit.astype(np.float32)
+    logit = score[1, : len(s)].astype(np.float32) * scale
+    logit = np.where(((place - s) % slots < many) & (s < slots), logit, -np.inf).astype(np.float32)
     power = exp2[np.clip((logit.max() - logit) * unit, 0, len(exp2) - 1).astype(np.int32)]
     wanted = np.rint(power * (np.float32(1 << 16) / np.float32(power.sum()))).astype(np.int64)
-    parts = kernel.parts(3, COLUMNS * blocks)
-    parts[:] = 9
-    ahead = np.zeros((1, COLUMNS, kernel.beside), np.int8)  # less than is asked for
-    found = weights_of_scores(score.copy(), 1, blocks, scale, unit, (place, slots, many), exp2, parts, ahead)
     expected, whole = stored_weights(kernel, wanted[None])
-    np.testing.assert_array_equal(parts[1], expected[0])
-    assert found == whole[0]
-    assert (parts[::2] == 9).all()
+    ahead = np.zeros((1, COLUMNS, kernel.beside), np.int8)  # less than is asked for
+    row = (scale, unit, (place, slots, many), exponentials(exp2), parts)
+    for soft, more_of_row in ((weights_of_scores, (*row, ahead)), (weights_of_near_scores, row)):
+        parts[:] = 9
+        assert soft(score.copy(), 1, blocks, *more_of_row) == whole[0]
+        np.testing.assert_array_equal(parts[1, :, : len(s)], expected[0, :, : len(s)])
+        assert (parts[::2] == 9).all()
+        if SIMD_LANES == COLUMNS and kernel is not WORDS:  # what may be multiplied, too
+            assert not parts[1, :, len(s) :].any()
 
 
 @compiled
@@ -402,9 +472,36 @@ def test_products_with_keys_are_exact(kernel: ProductKernel, seed: int, blocks: 
     packed = (keys.astype(np.int16) + kernel.offset).astype(kernel.keys).reshape(blocks, COLUMNS, groups, kernel.group)
     out = np.full((rows + 1, slots), 7, np.int32)
     packed = np.ascontiguousarray(packed.transpose(0, 2, 1, 3))
-    scores_of_keys(query.astype(kernel.query), rows, packed, blocks, np.zeros((rows + 1, 1), np.int32), out)
+    scores_of_keys(query.astype(kernel.query), rows, packed, blocks, np.zeros((rows + 1, 2), np.int32), out)
     np.testing.assert_array_equal(out[:rows], query[:rows].astype(np.int32) @ keys.astype(np.int32).T)
     assert (out[rows:] == 7).all()
+
+
+@compiled
+def attended_in_tiles(query: Any, keys: Any, start: Any, score: Any, weights: Any, values: Any, sums: Any) -> None:
+    parts, whole, halves, total = weights[0], weights[1], sums[0], sums[1]
+    scores_in_tiles(query, len(query), keys, len(keys), start, score)
+    sums_in_tiles(parts, whole, values, len(query), COLUMNS * len(keys), halves, total)
+
+
+@pytest.mark.skipif(TILES not in KERNELS, reason="no tile registers")
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 999), st.integers(1, 3), st.integers(5, 16), st.integers(1, 16), st.integers(1, 2))
+@example(0, 3, 8, 16, 1)
+def test_attention_in_tiles_is_exact(seed: int, fours: int, groups: int, rows: int, pairs: int) -> None:
+    rng, width, slots, columns = np.random.default_rng(seed), 4 * groups, 64 * fours, 32 * pairs
+    query, keys = (rng.integers(-127, 128, (n, width)).astype(np.int8) for n in (rows, slots))
+    packed = (keys.astype(np.int16) + TILES.offset).astype(np.uint8).reshape(4 * fours, COLUMNS, groups, 4)
+    weight = rng.multinomial(1 << 16, np.ones(slots) / slots, rows)
+    weight[0] = (1 << 16) * (np.arange(slots) == seed % slots)  # 2^16 is more than two bytes hold
+    values = rng.integers(-127, 128, (slots, columns)).astype(np.int8)
+    start, score = np.zeros((rows, COLUMNS), np.int32), np.zeros((rows, slots), np.int32)
+    halves, total = np.zeros((rows, 2, columns), np.int32), np.zeros((rows, columns), np.int32)
+    packed = np.ascontiguousarray(packed.transpose(0, 2, 1, 3))
+    sums = (halves, total)
+    attended_in_tiles(query, packed, start, score, stored_weights(TILES, weight), beside(values, 4), sums)
+    np.testing.assert_array_equal(score, query.astype(np.int32) @ keys.astype(np.int32).T)
+    np.testing.assert_array_equal(total, weight @ values.astype(np.int64))
 
 
 def test_nothing_is_fused() -> None:
@@ -500,6 +597,7 @@ def test_any_code_decodes_the_same(code: bytes, count: int, weights: Any) -> Non
         {"ngrams": (), "width": 20, "heads": 5},
         {"heads": 1, "width": 48, "window": 16, "context": 0, "ngrams": ((1, 4), (2, 5), (3, 6))},
         {"layers": 1, "expansion": 1, "width": 64, "heads": 1},
+        {"layers": 1, "expansion": 1, "width": 56, "heads": 2},
     ],
 )
 @each_kernel

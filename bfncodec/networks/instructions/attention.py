@@ -1,4 +1,4 @@
-"""Instructions of attention: weights, sums of values, queries and keys."""
+"""Instructions of attention: sums of values, queries and keys. Its weights are made in :mod:`.softmax`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic, overload
 
-from bfncodec.networks.instructions.vectors import dot_bytes, gather, rounded
+from bfncodec.networks.instructions.vectors import dot_bytes, nearest
 from bfncodec.networks.kernels import COLUMNS, EIGHT, LANES, OFFSET, WIDE, weigh_bytes, weigh_floats
-from bfncodec.networks.stored import LARGEST, TINY, WEIGHT_TOTAL
+from bfncodec.networks.stored import LARGEST, TINY
 from bfncodec.runtime.arrays import Array, Ints32
 from bfncodec.runtime.llvm import (
     BYTE,
@@ -21,6 +21,7 @@ from bfncodec.runtime.llvm import (
     accumulate,
     arrays_of,
     broadcast,
+    cgutils,
     int32,
     load,
     plus,
@@ -154,148 +155,7 @@ def _sums_by_dtype(parts: Any, whole: Any, values: Any, rows: Any, count: Any, o
     return lambda parts, whole, values, rows, count, out: weigh_bytes(parts, whole, values, rows, count, out)
 
 
-# ---- weights ---------------------------------------------------------------------------------------
-
-AHEAD = 3  # lines of values that memory is asked for with each block and turn: so many arrive meanwhile
-
-
-@dataclass(frozen=True)
-class _Softmax:
-    """The instructions of `soft_weights`, sixteen slots at a time. floats: weights are; ahead: address of what is to be
-    read next.
-    """
-
-    builder: ir.IRBuilder
-    floats: bool
-    ahead: ir.Value
-    ints = vector_of(INT, COLUMNS)
-    reals = vector_of(FLOAT, COLUMNS)
-
-    def ask(self, turn: int, count: Any, block: ir.Value) -> None:
-        """Ask for what is read next while a block is at work in a turn: memory has nothing else to do, and at most some
-        requests at once are taken.
-        """
-        first = times(self.builder, self.builder.add(times(self.builder, count, turn), block), AHEAD)
-        for k in range(AHEAD):
-            prefetch(self.builder, self.ahead, plus(self.builder, first, k))
-
-    def larger(self, x: ir.Value, y: ir.Value) -> ir.Value:
-        """Return the larger floats."""
-        return self.builder.select(self.builder.fcmp_ordered(">", x, y), x, y)
-
-    def smaller(self, x: ir.Value, y: ir.Value) -> ir.Value:
-        """Return the smaller floats."""
-        return self.builder.select(self.builder.fcmp_ordered("<", x, y), x, y)
-
-    def slots(self, block: ir.Value) -> ir.Value:
-        """Return the numbers of a block's slots."""
-        first = times(self.builder, self.builder.trunc(block, INT), COLUMNS)
-        return self.builder.add(broadcast(self.builder, first, COLUMNS), ir.Constant(self.ints, list(range(COLUMNS))))
-
-    def logits(self, count: Any, score: Any, scale: Any, place: Any, size: Any, seen: Any) -> ir.Value:
-        """Write scores times scales over the scores, -inf where a row sees no slot. Returns the largest."""
-        builder, hidden = self.builder, ir.Constant(self.reals, [float("-inf")] * COLUMNS)
-        place, size, seen = (broadcast(builder, x, COLUMNS) for x in (place, size, seen))
-
-        def add(block: ir.Value, most: list[ir.Value]) -> list[ir.Value]:
-            self.ask(0, count, block)
-            slot = self.slots(block)
-            age = builder.sub(place, slot)
-            before = builder.icmp_signed("<", age, ir.Constant(self.ints, None))
-            age = builder.select(before, builder.add(age, size), age)
-            visible = builder.and_(builder.icmp_unsigned("<", age, seen), builder.icmp_unsigned("<", slot, size))
-            sums = builder.sitofp(load(builder, score, block, 4), self.reals)
-            value = builder.fmul(sums, load(builder, scale, block, 4))
-            value = builder.select(visible, value, hidden)
-            builder.store(builder.bitcast(value, self.ints), builder.gep(score, [block])).align = 4
-            return [self.larger(value, most[0])]
-
-        (most,) = accumulate(builder, count, [hidden], add)
-        return reduce(builder, most, self.larger)
-
-    def powers(self, count: Any, score: Any, most: Any, unit: Any, table: Any, last: Any) -> ir.Value:
-        """Write exponentials over the logits. Returns their sum, as a float."""
-        builder, none = self.builder, ir.Constant(self.reals, None)
-        most, unit, limit = (broadcast(builder, x, COLUMNS) for x in (most, unit, builder.sitofp(last, FLOAT)))
-
-        def add(block: ir.Value, total: list[ir.Value]) -> list[ir.Value]:
-            self.ask(1, count, block)
-            logit = builder.bitcast(load(builder, score, block, 4), self.reals)
-            steps = self.smaller(builder.fmul(builder.fsub(most, logit), unit), limit)
-            power = gather(builder, table, builder.fptosi(self.larger(steps, none), self.ints))
-            builder.store(power, builder.gep(score, [block])).align = 4
-            return [builder.add(total[0], power)]
-
-        (total,) = accumulate(builder, count, [ir.Constant(self.ints, None)], add)
-        return builder.sitofp(reduce(builder, total, builder.add), FLOAT)
-
-    def weights(self, count: Any, score: Any, factor: Any, lines: Sequence[Any]) -> ir.Value:
-        """Write the powers times a factor, rounded, as weights. Returns the slot that has 2^16, or -1."""
-        builder, full = self.builder, ir.Constant(self.ints, [0xFFFF] * COLUMNS)
-        factor, eight = broadcast(builder, factor, COLUMNS), ir.Constant(self.ints, [8] * COLUMNS)
-
-        def add(block: ir.Value, whole: list[ir.Value]) -> list[ir.Value]:
-            self.ask(2, count, block)
-            power = builder.sitofp(load(builder, score, block, 4), self.reals)
-            weight = rounded(builder, builder.fmul(power, factor))
-            if self.floats:
-                builder.store(weight, builder.gep(lines[0], [block])).align = 4
-                return whole
-            number = builder.fptosi(weight, self.ints)
-            beyond = builder.icmp_signed(">", number, full)
-            number = builder.select(beyond, full, number)
-            for line, part in zip(lines, (builder.lshr(number, eight), number), strict=True):
-                narrow = builder.trunc(part, vector_of(BYTE, COLUMNS))
-                builder.store(narrow, builder.gep(line, [block])).align = 1
-            return [builder.select(beyond, self.slots(block), whole[0])]
-
-        (whole,) = accumulate(builder, count, [ir.Constant(self.ints, [-1] * COLUMNS)], add)
-        return reduce(builder, whole, self._later)
-
-    def _later(self, x: ir.Value, y: ir.Value) -> ir.Value:
-        return self.builder.select(self.builder.icmp_signed(">", x, y), x, y)
-
-
-@intrinsic
-def soft_weights(
-    typing: Any, score: Any, row: Any, blocks: Any, scale: Any, unit: Any, seen: Any, exp2: Any, parts: Any, ahead: Any
-) -> Any:
-    """Make attention's weights of the scores of a row, and return the slot that has 2^16, -1 if none has, int32.
-    Meanwhile the memory is asked for what they are for.
-
-    seen: three integers: the slot of the row's own step, the slots in use, and how many, from its own back and around,
-    it attends to. In NumPy, for s = 0 ... 16 blocks - 1 ::
-
-        visible = ((place - s) % slots < many) & (s < slots)
-        logit = np.where(visible, score[row] * scale, -np.inf)
-        power = exp2[np.clip((logit.max() - logit) * unit, 0, len(exp2) - 1).astype(int)]
-        weight = np.rint(power * (np.float32(1 << 16) / np.float32(power.sum())))
-
-    score: int32 [N, S], overwritten; scale: float32 [S]; unit: float32; exp2: int32, whose last entry is 0; parts: the
-    weights, see `ProductKernel.parts`, whose row becomes the weights, or their high and low bytes, of which 2^16 has
-    those of 2^16 - 1; ahead: the values, of which nothing is used yet.
-    """
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
-        scores, scales, table, left, following = arrays_of(context, builder, signature, values, (0, 3, 6, 7, 8))
-        next_at = pointer_to(builder, following.data, int32(0), BYTE)
-        code, count, at = _Softmax(builder, parts.dtype == types.float32, next_at), values[2], values[1]
-        own = builder.mul(at, shape_of(builder, scores)[1])
-        score_at = pointer_to(builder, scores.data, own, code.ints)
-        scale_at = pointer_to(builder, scales.data, int32(0), code.reals)
-        place, size, many = (builder.trunc(builder.extract_value(values[5], k), INT) for k in range(3))
-        most = code.logits(count, score_at, scale_at, place, size, many)
-        last = builder.trunc(plus(builder, shape_of(builder, table)[0], -1), INT)
-        total = code.powers(count, score_at, most, values[4], table.data, last)
-        factor = builder.fdiv(ir.Constant(FLOAT, float(WEIGHT_TOTAL)), total)
-        each, slots = shape_of(builder, left)[1:]
-        kind = code.reals if code.floats else vector_of(BYTE, COLUMNS)
-        start = builder.mul(builder.mul(at, each), slots)
-        places = [start] if code.floats else [start, builder.add(start, slots)]
-        return code.weights(count, score_at, factor, [pointer_to(builder, left.data, k, kind) for k in places])
-
-    found = types.int32(score, types.int64, types.int64, scale, types.float32, seen, exp2, parts, ahead)
-    return found, generate
+# ---- memory -----------------------------------------------------------------------------------------
 
 
 @intrinsic
@@ -346,7 +206,7 @@ class _Rotation:
 
         def add(block: ir.Value, total: list[ir.Value]) -> list[ir.Value]:
             scaled = builder.fmul(load(builder, turned, block, 4), factor)
-            number = builder.fptosi(rounded(builder, scaled), self.ints)
+            number = nearest(builder, scaled)
             narrow = builder.trunc(number, kind)
             if self.unsigned:
                 narrow = builder.xor(narrow, ir.Constant(kind, [OFFSET] * COLUMNS))
@@ -391,3 +251,37 @@ def rotate(typing: Any, x: Any, cos: Any, sin: Any, turned: Any, target: Any) ->
         return code.quantise(times(builder, blocks, 2), turned_halves[0], most, place)
 
     return types.int32(x, cos, sin, turned, target), generate
+
+
+@intrinsic
+def insert(typing: Any, x: Any, steps: Any, groups: Any, place: Any) -> Any:
+    """Quantise those numbers that fill registers, each of which becomes a byte of a group. In NumPy, for groups as int8
+    [C, g] and ``some = len(x) // COLUMNS * COLUMNS``: ``groups[:some, place] = np.clip(np.rint(x[:some] * steps), -127,
+    127)``.
+
+    x: float32 [hd]; steps: float32; groups: integers of g bytes [C]; place: int64, below g.
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        given, found = arrays_of(context, builder, signature, values, (0, 2))
+        kind, reals = vector_of(found.data.type.pointee, COLUMNS), vector_of(FLOAT, COLUMNS)
+        source, target = (pointer_to(builder, a.data, int32(0), k) for a, k in ((given, reals), (found, kind)))
+        factor, size = broadcast(builder, values[1], COLUMNS), kind.element.width
+        least, most = (ir.Constant(reals, [limit] * COLUMNS) for limit in (-float(LARGEST), float(LARGEST)))
+        shift = times(builder, values[3], 8)
+        shift = builder.trunc(shift, kind.element) if size < shift.type.width else shift
+        shift, own = broadcast(builder, shift, COLUMNS), ir.Constant(kind, [0xFF if size > 8 else -1] * COLUMNS)
+        others = builder.not_(builder.shl(own, shift))
+        (count,) = shape_of(builder, given)
+        with cgutils.for_range(builder, builder.sdiv(count, ir.Constant(count.type, COLUMNS))) as loop:
+            value = builder.fmul(load(builder, source, loop.index, 4), factor)
+            value = builder.select(builder.fcmp_ordered(">", value, least), value, least)
+            value = builder.select(builder.fcmp_ordered("<", value, most), value, most)
+            number = nearest(builder, value)
+            number = builder.trunc(number, kind) if size < 32 else number
+            number = builder.shl(builder.and_(number, own), shift)
+            kept = builder.and_(load(builder, target, loop.index), others)
+            builder.store(builder.or_(kept, number), builder.gep(target, [loop.index])).align = 1
+        return context.get_dummy_value()
+
+    return types.void(x, types.float32, groups, types.int64), generate

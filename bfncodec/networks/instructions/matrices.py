@@ -138,7 +138,8 @@ class _TileCode:
         count, lanes = self.panels * self._wide, self.multiplier.lanes
         (begin,) = arrays_of(context, builder, signature, values, (2,))
         if self.by_row:
-            each = [broadcast(builder, load(builder, begin.data, row, 4), lanes) for row in rows]
+            places = [builder.mul(row, shape_of(builder, begin)[1]) for row in rows]
+            each = [broadcast(builder, load(builder, begin.data, place, 4), lanes) for place in places]
             return [start for start in each for _ in range(count)]
         first = pointer_to(builder, begin.data, column, vector_of(INT, lanes))
         return [load(builder, first, int32(k), 4) for k in range(count)] * self.rows
@@ -151,7 +152,7 @@ def _tile(rows: int, panels: int) -> Any:
 
     @intrinsic
     def tile(typing: Any, a: Any, matrix: Any, start: Any, out: Any, row: Any, panel: Any) -> Any:
-        """a: [N, K]; matrix: [P, K / g, COLUMNS, g]; start: int32 [P COLUMNS] or [N, 1]; out: int32 [N, M]."""
+        """a: [N, K]; matrix: [P, K / g, COLUMNS, g]; start: int32 [P COLUMNS] or [N, 1 or more]; out: int32 [N, M]."""
         code = _TileCode(rows, panels, _Multiplier.of(a.dtype), start.ndim == 2)
         return types.void(a, matrix, start, out, row, panel), code.generate
 

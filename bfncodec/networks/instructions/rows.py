@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from bfncodec.networks.instructions.vectors import rounded
+from bfncodec.networks.instructions.vectors import nearest
 from bfncodec.networks.kernels import COLUMNS, OFFSET
 from bfncodec.networks.stored import LARGEST
 from bfncodec.runtime.llvm import (
@@ -74,8 +74,8 @@ def _rectified(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
 
 
 def _finisher(change: str) -> Any:
-    """Return an intrinsic that finishes sums. change: what becomes of the numbers, "written", "rectified" or "added" to
-    what is there.
+    """Return an intrinsic that finishes sums. change: what becomes of the numbers, "written", "rectified", "squared"
+    once they are rectified, or "added" to what is there.
     """
 
     @intrinsic
@@ -105,7 +105,8 @@ def _finisher(change: str) -> Any:
                         x = builder.fadd(builder.fdiv(number(second, block), _all(2 * LARGEST)), x)
                     x = builder.fmul(builder.fmul(x, one), load(builder, scales, block, 4))
                     x = builder.fadd(x, load(builder, biases, block, 4))
-                    x = _rectified(builder, x) if change == "rectified" else x
+                    x = _rectified(builder, x) if change in ("rectified", "squared") else x
+                    x = builder.fmul(x, x) if change == "squared" else x
                     x = builder.fadd(load(builder, target, block, 4), x) if change == "added" else x
                     _put(builder, x, target, block)
                     bits = builder.and_(builder.bitcast(x, _INTS), ir.Constant(_INTS, [0x7FFFFFFF] * COLUMNS))
@@ -123,9 +124,9 @@ def _finisher(change: str) -> Any:
     return finish
 
 
-write, write_rectified, write_sum = map(_finisher, ("written", "rectified", "added"))
+write, write_rectified, write_square, write_sum = map(_finisher, ("written", "rectified", "squared", "added"))
 """Finish the numbers of the n-th row that fill registers. In NumPy, for ``x = sums[n] * unit * scale + bias``, as
-`products.finish` has it with a second matrix: ``y[n] = x``, ``maximum(x, 0)`` or ``y[n] + x``.
+`products.finish` has it with a second matrix: ``y[n] = x``, ``maximum(x, 0)``, ``maximum(x, 0) ** 2`` or ``y[n] + x``.
 
 Returns the bits of their largest magnitude, int32, 0 if there are none.
 """
@@ -134,21 +135,32 @@ Returns the bits of their largest magnitude, int32, 0 if there are none.
 # ---- numbers to integers ---------------------------------------------------------------------------
 
 
-@intrinsic
-def largest_positive(typing: Any, x: Any, n: Any, first: Any, count: Any) -> Any:
-    """Return the bits of the largest of some numbers of a row that fill registers, int32, 0 if none is positive. In
-    NumPy: ``max(x[n, first : first + count // COLUMNS * COLUMNS].max(), 0)``. x: float32 [N, C]
-    """
+def _finder(mask: int) -> Any:
+    """Return an intrinsic that finds the largest of numbers by the bits of a mask."""
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
-        [given] = arrays_of(context, builder, signature, values, (0,))
-        source, most = _row(builder, given, values[1], values[2]), cgutils.alloca_once_value(builder, _NOTHING)
-        with _blocks(builder, values[3]) as block:
-            bits = builder.bitcast(load(builder, source, block, 4), _INTS)  # those of negative numbers are negative
-            builder.store(_highest(builder, bits, builder.load(most)), most)
-        return reduce(builder, builder.load(most), lambda a, b: _highest(builder, a, b))
+    @intrinsic
+    def find(typing: Any, x: Any, n: Any, first: Any, count: Any) -> Any:
+        """x: float32 [N, C]"""
 
-    return types.int32(x, types.int64, types.int64, types.int64), generate
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+            [given] = arrays_of(context, builder, signature, values, (0,))
+            source, most = _row(builder, given, values[1], values[2]), cgutils.alloca_once_value(builder, _NOTHING)
+            with _blocks(builder, values[3]) as block:
+                bits = builder.bitcast(load(builder, source, block, 4), _INTS)
+                bits = builder.and_(bits, ir.Constant(_INTS, [mask] * COLUMNS))
+                builder.store(_highest(builder, bits, builder.load(most)), most)
+            return reduce(builder, builder.load(most), lambda a, b: _highest(builder, a, b))
+
+        return types.int32(x, types.int64, types.int64, types.int64), generate
+
+    return find
+
+
+largest, largest_positive = map(_finder, (0x7FFFFFFF, -1))  # the bits of negative numbers are negative
+"""Return the bits of the largest magnitude, or of the largest, of some numbers of a row that fill registers, int32, 0
+if there is none or none is positive. In NumPy, for ``some = x[n, first : first + count // COLUMNS * COLUMNS]``:
+``abs(some).max()``, ``max(some.max(), 0)``.
+"""
 
 
 def _quantiser(positive: bool) -> Any:
@@ -160,17 +172,19 @@ def _quantiser(positive: bool) -> Any:
             given, found = arrays_of(context, builder, signature, values, (0, 4))
             source, target = _row(builder, given, values[1], values[2]), _row(builder, found, values[1])
             kind, one = target.type.pointee, broadcast(builder, values[3], COLUMNS)
+            total = cgutils.alloca_once_value(builder, _NOTHING)
             with _blocks(builder, values[5]) as block:
                 value = load(builder, source, block, 4)
                 value = _rectified(builder, value) if positive else value
-                whole = builder.fptosi(rounded(builder, builder.fmul(value, one)), _INTS)
+                whole = nearest(builder, builder.fmul(value, one))
+                builder.store(builder.add(builder.load(total), builder.mul(whole, whole)), total)
                 narrow = builder.trunc(whole, kind)
                 if signature.args[4].dtype == types.uint8:
                     narrow = builder.xor(narrow, ir.Constant(kind, [OFFSET] * COLUMNS))
                 _put(builder, narrow, target, block)
-            return context.get_dummy_value()
+            return reduce(builder, builder.load(total), builder.add)
 
-        return types.void(x, types.int64, types.int64, types.float32, q, types.int64), generate
+        return types.int32(x, types.int64, types.int64, types.float32, q, types.int64), generate
 
     return quantise
 
@@ -178,7 +192,7 @@ def _quantiser(positive: bool) -> Any:
 quantise, quantise_positive = _quantiser(False), _quantiser(True)
 """Quantise the first of so many numbers of a row that fill registers. In NumPy, for ``whole = count // COLUMNS *
 COLUMNS``: ``q[n, :whole] = rint(factor * x[n, first : first + whole]) + offset``; `quantise_positive` takes 0 for what
-is negative.
+is negative. Returns the sum of the squares of the integers, without the offset, int32.
 """
 
 

@@ -1,7 +1,8 @@
 """Instructions of products in tile registers (AMX).
 
 LLVM leaves the eight registers to whoever names them by their numbers. 0 to 3 hold the totals of two tiles of rows by
-two panels; the next are the factors of one round.
+two panels; the next are the factors of one round. In attention they hold those of the rows by four blocks of keys, or
+of high and low bytes of weights by two blocks of columns.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic, overload, register_jitable
 
-from bfncodec.networks.kernels import COLUMNS, DEPTH, LEAST_ROWS, TILE
+from bfncodec.networks.kernels import BYTE_GROUP, COLUMNS, DEPTH, LEAST_ROWS, TILE
 from bfncodec.runtime.arrays import Array, Ints32
+from bfncodec.runtime.kept import features
 from bfncodec.runtime.llvm import (
     BYTE,
     accumulate,
@@ -30,6 +32,7 @@ from bfncodec.runtime.llvm import (
 )
 
 _ROWS, _PANELS, _REGISTERS = 4, 6, 8
+_QUERIES, _KEYS, _WEIGHTS, _VALUES = 4, 5, 6, 7  # in attention, where 0 to 3 hold totals, too
 
 
 def _in_tiles(builder: ir.IRBuilder, name: str, *values: Any) -> None:
@@ -110,18 +113,25 @@ def _by_all_panels(rows: int) -> Any:
 _one, _two = _by_all_panels(1), _by_all_panels(2)
 
 
+def _write_shapes(builder: ir.IRBuilder, lines: dict[int, ir.Value], widths: dict[int, ir.Value]) -> None:
+    """Say how many lines some registers have, at least one, and how many bytes a line; all others are whole."""
+    wide, tall = [DEPTH, 0] * _REGISTERS, [TILE] * _REGISTERS
+    content = ir.Constant(vector_of(BYTE, 64), [1, *[0] * 15, *wide, *[0] * 16, *tall, *[0] * 8])
+    for places, begin, step in ((widths, 16, 2), (lines, 48, 1)):
+        for register, value in places.items():
+            place = int32(begin + step * register)
+            content = builder.insert_element(content, builder.trunc(value, BYTE), place)
+    at = cgutils.alloca_once_value(builder, content)
+    _in_tiles(builder, "ldtilecfg", builder.bitcast(at, BYTE.as_pointer()))
+
+
 @intrinsic
 def _configure_tiles(typing: Any, first: Any, second: Any) -> Any:
     """Say how many rows, at least one, the two tiles of rows have, and with them the registers."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
-        wide, tall = [DEPTH, 0] * _REGISTERS, [TILE] * _REGISTERS  # bytes of a line, lines
-        content = ir.Constant(vector_of(BYTE, 64), [1, *[0] * 15, *wide, *[0] * 16, *tall, *[0] * 8])
-        for i, rows in enumerate(values):
-            for register in (2 * i, 2 * i + 1, _ROWS + i):
-                content = builder.insert_element(content, builder.trunc(rows, BYTE), int32(48 + register))
-        place = cgutils.alloca_once_value(builder, content)
-        _in_tiles(builder, "ldtilecfg", builder.bitcast(place, BYTE.as_pointer()))
+        registers = {r: rows for i, rows in enumerate(values) for r in (2 * i, 2 * i + 1, _ROWS + i)}
+        _write_shapes(builder, registers, {})
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), generate
@@ -172,3 +182,128 @@ def _by_tiles_if_packed(a: Any, matrix: Any, start: Any, out: Any, rows: Any) ->
         return row
 
     return tile_after_tile
+
+
+# ---- attention -------------------------------------------------------------------------------------
+
+
+@intrinsic
+def _configure_attention(typing: Any, rows: Any, groups: Any) -> Any:
+    """Say how many rows, at least one, and groups of a head's numbers there are."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        rows, groups = values
+        lines = dict.fromkeys((*range(_QUERIES), _QUERIES, _WEIGHTS), rows)
+        _write_shapes(builder, {**lines, _KEYS: groups}, {_QUERIES: times(builder, groups, BYTE_GROUP)})
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
+@intrinsic
+def _four_scores(typing: Any, query: Any, keys: Any, start: Any, out: Any, block: Any) -> Any:
+    """Multiply the queries by four blocks of keys, see `scores_in_tiles`."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        left, right, begin, result = arrays_of(context, builder, signature, values, range(4))
+        inner, groups, outer = (shape_of(builder, array)[1] for array in (left, right, result))
+        line, first = ir.Constant(inner.type, DEPTH), pointer_to(builder, begin.data, int32(0), BYTE)
+        place = times(builder, builder.mul(values[4], groups), DEPTH)
+        _in_tiles(builder, "tileloadd64", _QUERIES, left.data, inner)
+        for k in range(_QUERIES):
+            _in_tiles(builder, "tileloadd64", k, first, line)
+            panel = builder.gep(right.data, [builder.add(place, times(builder, groups, DEPTH * k))])
+            _in_tiles(builder, "tileloadd64", _KEYS, panel, line)
+            _in_tiles(builder, "tdpbsud", k, _QUERIES, _KEYS)
+        for k in range(_QUERIES):
+            column = times(builder, plus(builder, values[4], k), COLUMNS)
+            target = pointer_to(builder, result.data, column, BYTE)
+            _in_tiles(builder, "tilestored64", k, target, times(builder, outer, 4))
+        return context.get_dummy_value()
+
+    return types.void(query, keys, start, out, types.int64), generate
+
+
+@intrinsic
+def _two_sums(typing: Any, parts: Any, values: Any, steps: Any, column: Any, out: Any) -> Any:
+    """Multiply weights by two blocks of columns of the values, see `sums_in_tiles`. steps: times DEPTH slots"""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Sequence[ir.Value]) -> Any:
+        left, right, result = arrays_of(context, builder, signature, arguments, (0, 1, 4))
+        slots, columns, outer = shape_of(builder, left)[2], shape_of(builder, right)[1], shape_of(builder, result)[2]
+        line = times(builder, columns, BYTE_GROUP)
+        first = pointer_to(builder, right.data, times(builder, arguments[3], BYTE_GROUP), BYTE)
+        for total in range(4):
+            _in_tiles(builder, "tilezero", total)
+
+        def add(step: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+            high = builder.gep(left.data, [times(builder, step, DEPTH)])
+            low, lines = builder.gep(high, [slots]), times(builder, slots, 2)
+            group = builder.gep(first, [builder.mul(times(builder, step, DEPTH // BYTE_GROUP), line)])
+            for block, order in enumerate(((high, low), (low, high))):
+                place = builder.gep(group, [ir.Constant(slots.type, DEPTH * block)])
+                _in_tiles(builder, "tileloadd64", _VALUES, place, line)
+                for k, weights in enumerate(order):
+                    if block == k == 0 or k == 1:  # the low bytes are still there for the second block
+                        _in_tiles(builder, "tileloadd64", _WEIGHTS, weights, lines)
+                    _in_tiles(builder, "tdpbusd", 2 * block + (weights is low), _WEIGHTS, _VALUES)
+            return []
+
+        accumulate(builder, arguments[2], [], add)
+        for total in range(4):
+            place = builder.add(times(builder, outer, total % 2), plus(builder, arguments[3], COLUMNS * (total // 2)))
+            target = pointer_to(builder, result.data, place, BYTE)
+            _in_tiles(builder, "tilestored64", total, target, times(builder, outer, 8))
+        return context.get_dummy_value()
+
+    return types.void(parts, values, types.int64, types.int64, out), generate
+
+
+_has_tiles = {"+amx-tile", "+amx-int8"} <= features()
+
+
+def scores_in_tiles(query: Array, rows: int, keys: Array, blocks: int, start: Ints32, out: Ints32) -> None:
+    """Do what `kernels.key_scores` does, for up to TILE rows of at most DEPTH numbers, a multiple of four blocks of
+    keys, and rows of `start` that have their number COLUMNS times; nothing for queries of other dtypes than int8, or
+    without such registers. For compiled functions only.
+    """
+
+
+@overload(scores_in_tiles, strict=False)
+def _scores_if_there(query: Any, rows: Any, keys: Any, blocks: Any, start: Any, out: Any) -> Any:
+    if not _has_tiles or query.dtype != types.int8:
+        return lambda query, rows, keys, blocks, start, out: None
+
+    def four_by_four(query: Any, rows: Any, keys: Any, blocks: Any, start: Any, out: Any) -> None:
+        _configure_keys(rows, keys.shape[1])
+        for block in range(0, blocks, 4):
+            _scores(query, keys, start, out, block)
+
+    return four_by_four
+
+
+def sums_in_tiles(parts: Array, values: Array, rows: int, steps: int, out: Ints32) -> None:
+    """Multiply rows of weights by the first values of a cache, apart for their high and low bytes. In NumPy:
+    ``out[:rows] = parts[:rows, :, :n].astype(int) @ values[:n]``, n = steps DEPTH. For compiled functions only.
+
+    parts: uint8 [N, 2, S]; values: int8 [S / 4, C, 4], C a multiple of 2 COLUMNS; rows: at most TILE; out: int32 [N, 2,
+    C]. The registers are as `scores_in_tiles` left them; without such, nothing happens.
+    """
+
+
+@overload(sums_in_tiles, strict=False)
+def _sums_if_there(parts: Any, values: Any, rows: Any, steps: Any, out: Any) -> Any:
+    if not _has_tiles or parts.dtype != types.uint8:
+        return lambda parts, values, rows, steps, out: None
+
+    def two_by_two(parts: Any, values: Any, rows: Any, steps: Any, out: Any) -> None:
+        for column in range(0, values.shape[1], 2 * COLUMNS):
+            _sums(parts, values, steps, column, out)
+        _release()
+
+    return two_by_two
+
+
+_configure_keys: Any = _configure_attention
+_scores: Any = _four_scores
+_sums: Any = _two_sums

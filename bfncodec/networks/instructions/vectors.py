@@ -20,6 +20,17 @@ def floored(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
     return builder.call(builder.module.declare_intrinsic("llvm.floor.v16f32", (), shape), [value])
 
 
+def nearest(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    """Return sixteen floats as the nearest integers, halves as even ones."""
+    kind = vector_of(INT, COLUMNS)
+    if LANES != COLUMNS:
+        return builder.fptosi(rounded(builder, value), kind)
+    mask = ir.IntType(COLUMNS)
+    shape = ir.FunctionType(kind, [value.type, kind, mask, INT])
+    declared = builder.module.declare_intrinsic("llvm.x86.avx512.mask.cvtps2dq.512", (), shape)
+    return builder.call(declared, [value, ir.Constant(kind, None), ir.Constant(mask, -1), int32(4)])  # 4: as is set
+
+
 def dot_bytes(builder: ir.IRBuilder, total: ir.Value, unsigned: ir.Value, signed: ir.Value) -> ir.Value:
     """Return total + sums of four products of bytes, in every place of a vector of 32-bit numbers."""
     name = f"llvm.x86.avx512.vpdpbusd.{32 * total.type.count}"

@@ -16,29 +16,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.coding import tables
+from bfncodec.networks.exponentials import Exponentials, exponentials
 from bfncodec.networks.kernels import (
     COLUMNS,
+    DEPTH,
+    LEAST_ROWS,
+    TILE,
     TILE_ROWS,
     ProductKernel,
     ask,
     fastest,
+    insert,
     key_scores,
     rotate,
+    scores_in_tiles,
     side_by_side,
     soft_weights,
+    sums_in_tiles,
     weighted_sums,
 )
 from bfncodec.networks.products import (
     MOST,
     Linear,
+    add_rms_norm,
     beside_each_other,
-    finish,
+    finish_rows,
     linear_of,
-    most_of,
     multiply,
-    quantise,
     quantise_rms_norm,
+    quantise_rows,
+    rms_norm_rows,
     rms_unit,
+    square_norm,
+    weights_of_logits,
 )
 from bfncodec.networks.transformer.config import HASH_MULTIPLIER
 from bfncodec.networks.transformer.weights import BlockWeights, TransformerWeights
@@ -48,7 +58,6 @@ from bfncodec.runtime.lines import aligned
 
 SOON = 16  # lines of keys that are asked for at a time: more would have to wait for these
 RUN = 24  # rows of one window that attend together: more would read more of what the others see
-NONE = np.float32(0)
 STEPS = np.float32(tables.LOG2_E * tables.EXP2_STEPS)
 
 
@@ -76,7 +85,7 @@ class Layer(NamedTuple):
     key_scale: Floats32  # [H]
     value_steps: Floats32  # [H]
     value: Floats32  # [H]
-    exp2: Ints32
+    exp2: Exponentials
 
 
 class Weights(NamedTuple):
@@ -87,7 +96,7 @@ class Weights(NamedTuple):
     head: Linear
     near: Floats32  # rotations by position, see `model.rotations` [2, positions of a window, hd / 2]
     far: Floats32  # [2, windows, hd / 2]
-    exp2: Ints32
+    exp2: Exponentials
 
 
 class KVCache(NamedTuple):
@@ -107,7 +116,7 @@ class KVCache(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """Buffers for the N rows that the kernel has together, and for the attention of n = TILE_ROWS."""
+    """Buffers for the N rows that the kernel has together, and for the attention of n of them."""
 
     window: Ints  # of each row [N]
     step: Ints  # [N]
@@ -124,11 +133,13 @@ class Workspace(NamedTuple):
     turned: Floats32  # [hd]
     query: Array  # [n, hd]
     query_unit: Floats32  # [n]
-    start: Ints32  # of the sums of scores [n, 1]
+    start: Ints32  # of the sums of scores [n, COLUMNS]
     score: Ints32  # [n, S]
     parts: Array  # attention weights, as the kernel has them
     whole: Ints32  # slot of each row that has all the weight, -1 if none has [n]
+    halves: Ints32  # what high and low bytes of weights add up to [n, 2, C]
     total: Ints32  # [n, C]
+    in_tiles: bool  # whether some rows attend in tile registers
 
 
 class CompiledTransformer:
@@ -145,7 +156,7 @@ class CompiledTransformer:
             next(linears),
             weights.near,
             weights.far,
-            tables.exp2_table(),
+            exponentials(tables.exp2_table()),
         )
         self.flat_weights = flat(self.weights)
 
@@ -158,7 +169,12 @@ class CompiledTransformer:
 
     def start(self, windows: int, teeth: int, steps: int, block: int = 1) -> CompiledTransformerState:
         """Implements `ExactTransformer.start` for one tooth; a call of `predict` may be of any number of steps."""
-        return CompiledTransformerState(self, windows, steps, min(block, RUN))
+        return CompiledTransformerState(self, windows, steps, min(block, self.run))
+
+    @property
+    def run(self) -> int:
+        """Rows of one window that attend together, at most."""
+        return TILE if self.kernel.in_tiles(self.config.head_width) else RUN
 
 
 def _embedding(weights: TransformerWeights) -> Embedding:
@@ -173,7 +189,7 @@ def _embedding(weights: TransformerWeights) -> Embedding:
 
 def _layer(block: BlockWeights, linears: Iterator[Linear]) -> Layer:
     qkv, out, up, down = (next(linears) for _ in range(4))
-    return Layer(qkv, out, up, down, block.key_scale, block.value_steps, block.value, block.exp2)
+    return Layer(qkv, out, up, down, block.key_scale, block.value_steps, block.value, exponentials(block.exp2))
 
 
 class CompiledTransformerState:
@@ -224,7 +240,8 @@ def _caches(config: Any, windows: int, steps: int, run: int, kernel: ProductKern
     slots = [min(steps, span + run - 1) for span in config.spans(1)]
     heads, width, values = config.heads, config.head_width, kernel.beside
     kinds: list[tuple[tuple[int, ...], Any]] = []
-    for blocks in (-(-count // COLUMNS) for count in slots):
+    step = DEPTH // COLUMNS if kernel.in_tiles(width) else 1
+    for blocks in (-(-count // (COLUMNS * step)) * step for count in slots):
         kinds += [
             ((windows, heads, blocks, -(-width // kernel.group), COLUMNS, kernel.group), kernel.keys),
             ((windows, heads, blocks * COLUMNS), np.float32),
@@ -251,6 +268,8 @@ def _workspace(compiled: CompiledTransformer, slots: int) -> Workspace:
     config, layer, kernel = compiled.config, compiled.weights.layers[0], compiled.kernel
     linears = (layer.qkv, layer.out, layer.up, layer.down, compiled.weights.head)
     columns, together = COLUMNS * max(len(linear.panels) for linear in linears), kernel.together
+    rows = TILE if kernel.in_tiles(config.head_width) else TILE_ROWS
+    parts = kernel.parts(rows, slots)
     key = np.full((-(-config.head_width // kernel.group), kernel.group), kernel.offset, kernel.keys)
     return Workspace(
         window=np.zeros(together, np.int64),
@@ -266,13 +285,15 @@ def _workspace(compiled: CompiledTransformer, slots: int) -> Workspace:
         key=key.reshape(-1)[: config.head_width],
         key_groups=_groups(key),
         turned=np.zeros(config.head_width, np.float32),
-        query=np.zeros((TILE_ROWS, -(-config.head_width // kernel.group) * kernel.group), kernel.query),
-        query_unit=np.zeros(TILE_ROWS, np.float32),
-        start=np.zeros((TILE_ROWS, 1), np.int32),
-        score=aligned((TILE_ROWS, slots), np.int32),
-        parts=kernel.parts(TILE_ROWS, slots),
-        whole=np.zeros(TILE_ROWS, np.int32),
-        total=np.zeros((TILE_ROWS, _filled(config.head_width)), np.int32),
+        query=np.zeros((rows, -(-config.head_width // kernel.group) * kernel.group), kernel.query),
+        query_unit=np.zeros(rows, np.float32),
+        start=np.zeros((rows, COLUMNS), np.int32),
+        score=aligned((rows, parts.shape[2]), np.int32),
+        parts=parts,
+        whole=np.zeros(rows, np.int32),
+        halves=aligned((rows, 2, _filled(config.head_width)), np.int32),
+        total=aligned((rows, _filled(config.head_width)), np.int32),
+        in_tiles=kernel.in_tiles(config.head_width),
     )
 
 
@@ -309,6 +330,7 @@ def _forward(
             window[n], step[n] = (start + n) // count, first + (start + n) % count
         _embed(weights.embedding, symbols, reach, window, step, work)
         _rotations(weights.near, weights.far, step, work)
+        rms_norm_rows(work.x, work.q, work.unit, rows)
         for i in range(len(caches)):
             _advance(weights.layers[i], caches[i], window, step, run, work)
         _predict(weights.head, weights.exp2, work, found[start : start + together])
@@ -351,14 +373,10 @@ def _rotations(near: Floats32, far: Floats32, step: Ints, work: Workspace) -> No
 
 @compiled
 def _advance(layer: Layer, cache: KVCache, window: Ints, step: Ints, run: int, work: Workspace) -> None:
-    """One layer: x of some rows becomes x + attention(x), then x + down(relu(up(x))^2)."""
-    rows = len(step)
-    for n in range(rows):
-        work.unit[n] = quantise_rms_norm(work.x[n], work.q[n])
+    """One layer: x of some rows becomes x + attention(x), then x + down(relu(up(x))^2). q, unit: x, normed."""
+    rows, width = len(step), work.x.shape[1]
     multiply(work.q, layer.qkv, work.sums, rows)
-    width = work.x.shape[1]
-    for n in range(rows):
-        finish(work.sums[n], work.unit[n], layer.qkv, work.y[n, : 3 * width])
+    finish_rows(work.sums, work.unit, layer.qkv, work.y, rows)
     n = 0
     while n < rows:
         last = n + 1
@@ -366,31 +384,13 @@ def _advance(layer: Layer, cache: KVCache, window: Ints, step: Ints, run: int, w
             last += 1
         _attend(layer, cache, window[n], step[n], n, last, work)
         n = last
-    for n in range(rows):
-        work.unit[n] = quantise(work.y[n, :width], work.q[n])
+    quantise_rows(work.y, work.q, work.unit, rows, width)
     multiply(work.q, layer.out, work.sums, rows)
-    for n in range(rows):
-        _add(work.sums[n], work.unit[n], layer.out, work.y[n], work.x[n])
-        work.unit[n] = quantise_rms_norm(work.x[n], work.q[n])
+    add_rms_norm(work.sums, work.unit, layer.out, work.x, work.q, work.unit, rows)
     multiply(work.q, layer.up, work.sums, rows)
-    for n in range(rows):
-        y = work.y[n, : len(layer.up.scale)]
-        finish(work.sums[n], work.unit[n], layer.up, y)
-        for i in range(len(y)):
-            z = max(y[i], NONE)
-            y[i] = z * z
-        work.unit[n] = quantise(y, work.hidden[n])
+    square_norm(work.sums, work.unit, layer.up, work.y, work.hidden, work.unit, rows)
     multiply(work.hidden, layer.down, work.sums, rows)
-    for n in range(rows):
-        _add(work.sums[n], work.unit[n], layer.down, work.y[n], work.x[n])
-
-
-@compiled
-def _add(sums: Ints32, unit: Any, linear: Linear, y: Floats32, x: Floats32) -> None:
-    """Finish a row of sums to y and add it to x."""
-    finish(sums, unit, linear, y)
-    for i in range(len(x)):
-        x[i] += y[i]
+    add_rms_norm(work.sums, work.unit, layer.down, work.x, work.q, work.unit, rows)
 
 
 @compiled
@@ -405,26 +405,59 @@ def _attend(layer: Layer, cache: KVCache, window: Any, step: Any, first: Any, la
         for n in range(first, last):
             _remember(layer, cache, window, step + n - first, h, n, work)
         ask(cache.keys[window, h], SOON, SOON)
-        for n in range(first, last, TILE_ROWS):
-            _attend_some(layer, cache, window, step + n - first, h, n, min(n + TILE_ROWS, last), blocks, work)
+        for n in range(first, last, len(work.query)):
+            end = min(n + len(work.query), last)
+            if work.in_tiles and end - n >= LEAST_ROWS:
+                _attend_in_tiles(layer, cache, window, step + n - first, h, n, end, blocks, work)
+            else:
+                _attend_some(layer, cache, window, step + n - first, h, n, end, blocks, work)
 
 
 @inlined
 def _attend_some(
     layer: Layer, cache: KVCache, window: Any, step: Any, h: Any, first: Any, last: Any, blocks: Any, work: Workspace
 ) -> None:
-    """One head of at most TILE_ROWS rows, whose keys and values are in the cache. blocks: of the cache, to be read"""
-    width, rows, slots = len(work.key), last - first, blocks * COLUMNS
-    for n in range(rows):
-        query, cos, sin = work.y[first + n, h * width : (h + 1) * width], work.cos[first + n], work.sin[first + n]
-        work.query_unit[n] = _rotate_and_norm(query, cos, sin, work.turned, work.query[n, :width])
+    """One head of some rows, whose keys and values are in the cache. blocks: of the cache, to be read"""
+    rows, values = last - first, cache.values[window, h]
+    _turn_queries(h, first, rows, work)
     key_scores(work.query, rows, cache.keys[window, h], blocks, work.start, work.score)
-    values = cache.values[window, h]
     for n in range(rows):
         seen = ((step + n) % cache.slots, cache.slots, min(step + n + 1, cache.span))
         unit, scale = work.query_unit[n], cache.key_scale[window, h]
         work.whole[n] = soft_weights(work.score, n, blocks, scale, unit, seen, layer.exp2, work.parts, values)
-    weighted_sums(work.parts, work.whole, values, rows, slots, work.total)
+    weighted_sums(work.parts, work.whole, values, rows, blocks * COLUMNS, work.total)
+    _write_result(layer, h, first, rows, work)
+
+
+@inlined
+def _attend_in_tiles(
+    layer: Layer, cache: KVCache, window: Any, step: Any, h: Any, first: Any, last: Any, blocks: Any, work: Workspace
+) -> None:
+    """`_attend_some` in tile registers. What they read of the cache stays near: nothing is asked for before."""
+    rows, values = last - first, cache.values[window, h]
+    _turn_queries(h, first, rows, work)
+    scores_in_tiles(work.query, rows, cache.keys[window, h], blocks, work.start, work.score)
+    for n in range(rows):
+        seen = ((step + n) % cache.slots, cache.slots, min(step + n + 1, cache.span))
+        unit, scale = work.query_unit[n], cache.key_scale[window, h]
+        work.whole[n] = soft_weights(work.score, n, blocks, scale, unit, seen, layer.exp2, work.parts, None)
+    sums_in_tiles(work.parts, work.whole, values, rows, blocks * COLUMNS, work.halves, work.total)
+    _write_result(layer, h, first, rows, work)
+
+
+@inlined
+def _turn_queries(h: Any, first: Any, rows: Any, work: Workspace) -> None:
+    """Rotate and norm the queries of one head and some rows."""
+    width = len(work.key)
+    for n in range(rows):
+        query, cos, sin = work.y[first + n, h * width : (h + 1) * width], work.cos[first + n], work.sin[first + n]
+        work.query_unit[n] = _rotate_and_norm(query, cos, sin, work.turned, work.query[n, :width])
+
+
+@inlined
+def _write_result(layer: Layer, h: Any, first: Any, rows: Any, work: Workspace) -> None:
+    """Write the sums of values of one head and some rows over their queries."""
+    width = len(work.key)
     for n in range(rows):
         result = work.y[first + n, h * width : (h + 1) * width]
         for i in range(width):
@@ -441,13 +474,13 @@ def _remember(layer: Layer, cache: KVCache, window: Any, step: Any, h: Any, n: A
     block, column = cache.key_groups[window, h, place // COLUMNS], place % COLUMNS
     for i in range(len(work.key_groups)):
         block[i, column] = work.key_groups[i]
-    beside, steps, value = cache.values.shape[4], layer.value_steps[h], work.turned
-    for i in range(width):
-        value[i] = min(max(np.rint(work.y[n, v + i] * steps), -MOST), MOST)
-    row, shift = cache.value_groups[window, h, place // beside], place % beside * 8
-    others = ~(0xFF << shift)
-    for i in range(width):
-        row[i] = (row[i] & others) | ((np.int32(value[i]) & 0xFF) << shift)
+    beside, steps, value = cache.values.shape[4], layer.value_steps[h], work.y[n, v : v + width]
+    row, own = cache.value_groups[window, h, place // beside], place % beside
+    insert(value, steps, row, own)
+    others = ~(0xFF << 8 * own)
+    for i in range(width // COLUMNS * COLUMNS, width):
+        number = np.int32(min(max(np.rint(value[i] * steps), -MOST), MOST))
+        row[i] = (row[i] & others) | ((number & 0xFF) << 8 * own)
 
 
 @inlined
@@ -472,18 +505,9 @@ def _turn(x: Floats32, cos: Floats32, sin: Floats32, out: Floats32) -> None:
 
 
 @compiled
-def _predict(head: Linear, exp2: Ints32, work: Workspace, weights: Ints32) -> None:
-    """Weights of p_O, [rows, symbols], of the rows' x."""
-    rows, symbols = weights.shape
-    for n in range(rows):
-        work.unit[n] = quantise_rms_norm(work.x[n], work.q[n])
+def _predict(head: Linear, exp2: Exponentials, work: Workspace, weights: Ints32) -> None:
+    """Weights of p_O, [rows, symbols], of the rows' x, of which q and unit are normed."""
+    rows = len(weights)
     multiply(work.q, head, work.sums, rows)
-    limit = np.float32(len(exp2) - 1)
-    for n in range(rows):
-        logits = work.y[n, :symbols]
-        finish(work.sums[n], work.unit[n], head, logits)
-        most = most_of(logits)
-        for i in range(symbols):
-            weights[n, i] = np.int32(max(min(np.rint((most - logits[i]) * STEPS), limit), NONE))
-        for i in range(symbols):
-            weights[n, i] = exp2[weights[n, i]]
+    finish_rows(work.sums, work.unit, head, work.y, rows)
+    weights_of_logits(work.y, STEPS, exp2, weights, rows)
