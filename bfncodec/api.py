@@ -57,6 +57,8 @@ __all__ = [
 ]
 
 Crop = tuple[int, int, int, int]
+Blob = bytes | bytearray | memoryview
+"""Bytes of a compressed file."""
 
 
 def compress(
@@ -146,7 +148,7 @@ def compress(
 
 
 def decompress(
-    blob: bytes,
+    blob: Blob,
     *,
     crop: Crop | None = None,
     line: int | tuple[int, int] | None = None,
@@ -230,7 +232,7 @@ def compress_many(
 
 
 def decompress_many(
-    blobs: Iterable[bytes],
+    blobs: Iterable[Blob],
     *,
     crops: Sequence[Crop | None] | None = None,
     device: str = "cpu",
@@ -272,7 +274,7 @@ class _Decompressing:
 
 
 def preview(
-    blob: bytes,
+    blob: Blob,
     *,
     device: str = "cpu",
     threads: int | None = None,
@@ -299,7 +301,7 @@ def preview(
     return preview.scaled_down(content)
 
 
-def describe(blob: bytes, *, limits: Limits | None = None) -> Description:
+def describe(blob: Blob, *, limits: Limits | None = None) -> Description:
     """Return what a file holds, from its head. Needs neither NumPy nor torch.
 
     limits and errors as for :func:`decompress`; a model that is not there is no error.

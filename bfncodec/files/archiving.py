@@ -187,7 +187,7 @@ class _Given:
             check_rows(items)
             if not items.ndim:
                 raise InputError("expected an array of one dimension or more, found a number: pass a list of it")
-            rows = ((None, _row(items, k)) for k in range(len(items)))
+            rows = ((None, _row(items, k)) for k in range(items.shape[0]))
             step = max(1, options.policy.archive_segment // max(1, items[:1].nbytes)) if archives else 0
             return cls(Whole.ROWS, rows, options, items, step)
         if archives:
@@ -201,8 +201,9 @@ class _Given:
     def batches(self) -> Iterator[list[tuple[str | None, _Task]]]:
         """Yield the names and the work of items that are coded together."""
         if self.step:
-            parts = max(1, -(-len(self.rows) // self.step))
-            edges = [k * len(self.rows) // parts for k in range(parts + 1)]
+            count = self.rows.shape[0]
+            parts = max(1, -(-count // self.step))
+            edges = [k * count // parts for k in range(parts + 1)]
             for start, stop in pairwise(edges):
                 yield [(None, _Stack(self.rows, start, stop, self.options))]
             return

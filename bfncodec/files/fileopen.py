@@ -20,6 +20,7 @@ from bfncodec.segments.policy import DEFAULT_POLICY, Policy
 
 __all__ = ["open"]
 
+_OpenFile = BinaryIO | io.BufferedIOBase | io.RawIOBase
 _BINARY = Literal["r", "rb", "w", "wb", "a", "ab", "x", "xb"]
 _TEXT = Literal["rt", "wt", "at", "xt"]
 _MODES = [letter + kind for letter in "rwax" for kind in ("", "b", "t")]
@@ -41,18 +42,18 @@ class _Arguments(TypedDict, total=False):
 
 @overload
 def open(  # noqa: A001
-    file: str | os.PathLike[str] | BinaryIO, mode: _BINARY = "rb", **arguments: Unpack[_Arguments]
+    file: str | os.PathLike[str] | _OpenFile, mode: _BINARY = "rb", **arguments: Unpack[_Arguments]
 ) -> io.BufferedIOBase: ...
 @overload
 def open(  # noqa: A001
-    file: str | os.PathLike[str] | BinaryIO, mode: _TEXT, **arguments: Unpack[_Arguments]
+    file: str | os.PathLike[str] | _OpenFile, mode: _TEXT, **arguments: Unpack[_Arguments]
 ) -> io.TextIOWrapper: ...
 @overload
 def open(  # noqa: A001
-    file: str | os.PathLike[str] | BinaryIO, mode: str, **arguments: Unpack[_Arguments]
+    file: str | os.PathLike[str] | _OpenFile, mode: str, **arguments: Unpack[_Arguments]
 ) -> io.BufferedIOBase | io.TextIOWrapper: ...
 def open(  # noqa: A001 - as in gzip, bz2 and lzma
-    file: str | os.PathLike[str] | BinaryIO,
+    file: str | os.PathLike[str] | _OpenFile,
     mode: str = "rb",
     *,
     encoding: str | None = None,

@@ -74,7 +74,7 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
         print_json([asdict(one) for one in found])
     elif found:
         parts = (_lines, _ratios) if given["ratios"] else (_lines,)
-        print_line("\n\n".join(part(total) for total in totals(found) for part in parts))
+        print_line("\n\n".join(filter(None, (part(total) for total in totals(found) for part in parts))))
     if plot is not None:
         trades = [_trade(total) for total in totals(found) if total.scores]
         place(plot, plot_trade(trades, plot.suffix[1:] or "png"), force=given["force"])
@@ -100,7 +100,7 @@ def _lines(total: Total) -> str:
 
 
 def _ratios(total: Total) -> str:
-    """Return the table of ours divided by each of the others, whose smallest comes last."""
+    """Return the table of ours divided by each of the others, whose smallest comes last; nothing if there are none."""
     ours = [(name, score) for name, score in total.scores.items() if is_ours(name)]
     others = [(name, score) for name, score in total.scores.items() if not is_ours(name)]
     rows = [
@@ -113,7 +113,7 @@ def _ratios(total: Total) -> str:
         for name, mine in ours
         for other, theirs in sorted(others, key=lambda item: item[1].bytes, reverse=True)
     ]
-    return table(["ratio", "bytes", "encode time", "decode time"], rows)
+    return table(["ratio", "bytes", "encode time", "decode time"], rows) if rows else ""
 
 
 def _bits(total: Total, score: Score) -> float:
