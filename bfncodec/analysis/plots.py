@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Trade", "plot_steps", "plot_trade", "require_matplotlib"]
+__all__ = ["Trade", "plot_kind", "plot_steps", "plot_trade", "require_matplotlib"]
 
 MOST_NAMES = 10  # files a legend has room for, and colours there are
 OURS, PEER = "#c2410c", "#64748b"  # colours of codecs
@@ -42,12 +42,23 @@ class Trade:
     points: Mapping[str, tuple[float, float, float]]
 
 
-def require_matplotlib() -> None:
-    """Raise InputError, naming the pip command, where matplotlib is not installed."""
+def plot_kind(target: Path) -> str:
+    """Return the kind of picture that a file of this name is: what the name ends in, PNG without an end."""
+    return target.suffix[1:].lower() or "png"
+
+
+def require_matplotlib(kind: str = "png") -> None:
+    """Raise InputError where matplotlib is not installed, naming the pip command, or writes no pictures of a kind."""
     try:
         import matplotlib  # noqa: F401
+        from matplotlib.backend_bases import FigureCanvasBase
     except ImportError as error:
         raise InputError("a plot needs matplotlib: pip install 'bfncodec[plot]'") from error
+    known = FigureCanvasBase.get_supported_filetypes()
+    if kind not in known:
+        raise InputError(
+            f"expected a kind of picture to draw the plot as, one of {', '.join(sorted(known))}, found {kind!r}"
+        )
 
 
 def plot_steps(measured: Sequence[tuple[str, Measurement]], kind: str) -> bytes:
@@ -56,7 +67,7 @@ def plot_steps(measured: Sequence[tuple[str, Measurement]], kind: str) -> bytes:
     measured: (name of a file, its measurement). kind: of the image file, whose bytes are returned: "png", "svg", "pdf",
     or what else matplotlib writes. Raises InputError where matplotlib is missing, or does not write that kind.
     """
-    require_matplotlib()
+    require_matplotlib(kind)
     from matplotlib.figure import Figure  # no pyplot: no window, no global state
 
     figure = Figure(figsize=(8, 6), layout="constrained")
@@ -82,7 +93,7 @@ def plot_steps(measured: Sequence[tuple[str, Measurement]], kind: str) -> bytes:
 
 def plot_trade(trades: Sequence[Trade], kind: str) -> bytes:
     """Draw bits against the time that coding takes, a row of axes for each trade. Arguments as :func:`plot_steps`."""
-    require_matplotlib()
+    require_matplotlib(kind)
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 5 * len(trades)), layout="constrained")
@@ -106,12 +117,9 @@ def _draw_trade(axes: Axes, points: Mapping[str, tuple[float, float, float]], wh
 
 
 def _saved(figure: Figure, kind: str) -> bytes:
-    """Return a figure as an image file. Raises InputError for a kind that matplotlib does not write."""
+    """Return a figure as an image file."""
     out = io.BytesIO()
-    try:
-        figure.savefig(out, dpi=150, format=kind)
-    except ValueError as error:
-        raise InputError(f"expected a kind of picture to draw the plot as, found {kind!r}: {error}") from error
+    figure.savefig(out, dpi=150, format=kind)
     return out.getvalue()
 
 

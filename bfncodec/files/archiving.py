@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bfncodec.api import CodecSource, Models, compress
-from bfncodec.content.items import Whole, check_names
+from bfncodec.content.items import Whole
 from bfncodec.content.objects import check_rows, content_of_array, object_of, same_object
+from bfncodec.content.paths import bad_path
 from bfncodec.content.types import Content
-from bfncodec.errors import BfncodecError, DamagedError, InputError, OutputError
+from bfncodec.errors import BfncodecError, InputError, OutputError
 from bfncodec.files.archive import Archive
 from bfncodec.files.atomic import check_target, place
 from bfncodec.files.data import content_in, encode_content, taken
@@ -393,13 +394,13 @@ def _check_name(name: str | None, named: bool, names: set[str]) -> None:
     if name is not None:
         if not isinstance(name, str):
             raise InputError(f"expected names that are relative paths, found {name!r}")
+        if bad_path([name]) is not None:
+            raise InputError(f"expected names that are relative paths in UTF-8, found {name!a}: rename it")
         if name in names:
             raise InputError(f"expected each name once, found {name!a} again: rename one")
         names.add(name)
 
 
 def _check_paths(names: set[str]) -> None:
-    try:
-        check_names(list(names))
-    except DamagedError as error:
-        raise InputError("expected names that are relative paths, none of them a folder of another") from error
+    if (bad := bad_path(sorted(names))) is not None:
+        raise InputError(f"expected names none of which is a folder of another, found {bad!a} below one: rename one")

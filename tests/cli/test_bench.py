@@ -42,6 +42,7 @@ def test_files_of_a_kind_have_a_table(folder: Path) -> None:
     ]
     assert lines[6].startswith("pictures (1): ")
     assert lines[6].endswith(" bytes as found, 1,800 subpixels")
+    assert "ratio" not in run("bench", "--only", "bfncodec", "--ratios", "noise.bin").stdout
 
 
 def test_ours_is_divided_by_each_of_the_others(folder: Path) -> None:

@@ -147,6 +147,15 @@ def test_nothing_is_drawn_for_a_target_that_cannot_be(folder: Path, models: Fake
     assert "cannot be written" in str(run("sample", name, "-o", "missing/a.txt", code=1).exception)
 
 
+def test_a_plot_that_cannot_be_is_told_before_any_work(folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    for command in ("measure", "bench"):
+        result = run(command, "a.txt", "--plot", "x.nonsense", code=1)
+        assert "expected a kind of picture" in str(result.exception)
+        assert result.stdout == ""
+    run("measure", "a.txt", "--plot", "x.png", "--html", "x.png", code=2)
+
+
 def test_names_of_more_than_a_line_are_told_in_one(folder: Path) -> None:
     (folder / "two\nlines").write_bytes(TEXT)
     said = run("measure", "-m", "none", "two\nlines").stdout

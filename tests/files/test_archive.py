@@ -310,6 +310,13 @@ def test_damage_can_be_sent_to_another_process() -> None:
     assert (type(found), str(found)) == (DamagedError, str(error))
 
 
+@pytest.mark.parametrize("name", ["\udcff", "a/../b", "/a", "kept/"])
+def test_a_name_that_cannot_be_is_told(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="rename") as caught:
+        write_archive(tmp_path / "a.bfn", {"kept": b"", name: b""}, PLAIN)
+    assert ascii(name) in str(caught.value)
+
+
 def test_what_is_there_is_not_replaced_unasked(rows: Path) -> None:
     with pytest.raises(OutputError, match="exists already"):
         write_archive(rows, ROWS, PLAIN)

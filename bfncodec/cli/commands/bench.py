@@ -10,7 +10,7 @@ import click
 
 from bfncodec.analysis.comparison import Comparison, Score, Total, compare, is_ours, totals
 from bfncodec.analysis.peers import absent
-from bfncodec.analysis.plots import Trade, plot_trade, require_matplotlib
+from bfncodec.analysis.plots import Trade, plot_kind, plot_trade, require_matplotlib
 from bfncodec.cli import options as opt
 from bfncodec.cli.call import Call
 from bfncodec.cli.machine import models_of
@@ -54,7 +54,7 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
     paths = [path for path, _ in expand(files, given["recursive"], is_plain, call)]
     plot: Path | None = given["plot"]
     if plot is not None:
-        require_matplotlib()
+        require_matplotlib(plot_kind(plot))
         for path in paths:
             check_target(plot, path, given["force"])
 
@@ -77,7 +77,7 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
         print_line("\n\n".join(filter(None, (part(total) for total in totals(found) for part in parts))))
     if plot is not None:
         trades = [_trade(total) for total in totals(found) if total.scores]
-        place(plot, plot_trade(trades, plot.suffix[1:] or "png"), force=given["force"])
+        place(plot, plot_trade(trades, plot_kind(plot)), force=given["force"])
     return call.code
 
 

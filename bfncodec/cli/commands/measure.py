@@ -12,7 +12,7 @@ from bfncodec import __version__
 from bfncodec.analysis.comparison import compare
 from bfncodec.analysis.heat import heat
 from bfncodec.analysis.measurement import Measurement, measure_frame
-from bfncodec.analysis.plots import plot_steps, require_matplotlib
+from bfncodec.analysis.plots import plot_kind, plot_steps, require_matplotlib
 from bfncodec.analysis.report import Reported, render, require_jinja
 from bfncodec.cli import options as opt
 from bfncodec.cli.call import Call
@@ -67,7 +67,7 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
         whole = [(f"all {len(found)} files", Measurement.joined([one for _, one in found]))] if found[1:] else []
         print_line("\n\n".join(_measured_lines(name, one) for name, one in found + whole))
     if plot is not None:
-        place(plot, plot_steps(found, plot.suffix[1:] or "png"), force=given["force"])
+        place(plot, plot_steps(found, plot_kind(plot)), force=given["force"])
     if html is not None and reported:
         place(html, render(reported, __version__), force=given["force"])
     return call.code
@@ -76,8 +76,10 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
 def _targets(given: Mapping[str, Any], paths: Sequence[Path]) -> tuple[Path | None, Path | None]:
     """Return where the plot and the page go. Raises before any work what would prevent them."""
     plot, html = given["plot"], given["html"]
+    if plot is not None and plot == html:
+        raise click.UsageError(f"--plot and --html cannot both be {plot}: name another file for one")
     if plot is not None:
-        require_matplotlib()
+        require_matplotlib(plot_kind(plot))
     if html is not None:
         require_jinja()
     for target in filter(None, (plot, html)):
