@@ -6,6 +6,7 @@ verifying does. What is written is what each file alone would become.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -29,7 +30,6 @@ from bfncodec.files.data import (
     taken,
 )
 from bfncodec.files.options import Options, Result, size_of
-from bfncodec.files.places import file_at
 from bfncodec.files.sources import Identity, read_known
 from bfncodec.files.transfer import place_decoded, place_made
 from bfncodec.files.verify import verify_decoded
@@ -117,7 +117,10 @@ def _plain_files(places: Sequence[tuple[Path, Path]], options: Options, codecs: 
 
 def _may_be(source: Path, target: Path, options: Options) -> bool:
     """Return whether a source is a small file, and nothing is in the place of its target."""
-    return file_at(source) and source.stat().st_size <= _SMALL and (options.force or not lexists(target))
+    found = source.stat()
+    small = stat.S_ISREG(found.st_mode) and found.st_size <= _SMALL
+    linked = options.remove and found.st_nlink > 1  # a file changes when another of its names is removed
+    return small and not linked and (options.force or not lexists(target))
 
 
 # ---- decompress ---------------------------------------------------------------------------------

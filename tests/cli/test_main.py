@@ -156,6 +156,16 @@ def test_a_plot_that_cannot_be_is_told_before_any_work(folder: Path) -> None:
     run("measure", "a.txt", "--plot", "x.png", "--html", "x.png", code=2)
 
 
+def test_two_names_of_one_file_are_both_removed(folder: Path) -> None:
+    (folder / "b.txt").hardlink_to(folder / "a.txt")
+    run("compress", "--rm", "a.txt", "b.txt")
+    assert names(folder) == {"a.txt.bfn", "b.txt.bfn", "noise.bin", "photo.png"}
+    (folder / "b.txt.bfn").unlink()
+    (folder / "b.txt.bfn").hardlink_to(folder / "a.txt.bfn")
+    run("decompress", "--rm", "a.txt.bfn", "b.txt.bfn")
+    assert names(folder) == {"a.txt", "b.txt", "noise.bin", "photo.png"}
+
+
 def test_names_of_more_than_a_line_are_told_in_one(folder: Path) -> None:
     (folder / "two\nlines").write_bytes(TEXT)
     said = run("measure", "-m", "none", "two\nlines").stdout
