@@ -37,7 +37,6 @@ from bfncodec.coding.mixing.state import (
     LIMIT,
     MANY,
     MOST_TRIALS,
-    PAIR_BITS,
     SLOW,
     STATES,
     SYMBOLS,
@@ -51,7 +50,7 @@ from bfncodec.runtime.jit import compiled
 UNIT, RATE = 1.0 / LOGISTIC_STEPS, 1.0 / (1 << 16)  # of logits, of learning rates
 BIASES = BIAS_RATES[0] * UNIT, BIAS_RATES[1] * UNIT
 MOST, CELL, EXPERT = LIMIT * UNIT, UNIT * (1 << CELL_BITS), EXPERT_LIMIT * UNIT
-SETS = 5  # of weights, that are added up
+SETS = 6  # of weights, that are added up
 TINY = 1e-5
 
 
@@ -61,27 +60,27 @@ class Piece(NamedTuple):
     """
 
     network: Floats  # its logits [D]
-    state: Ints32  # of each context's map [D, O]
+    state: Ints32  # of each expert's map [D, E]
     sets: Ints32  # [D, SETS]
     biases: Ints32  # [D, 2]
     final: Ints32  # row of the final map [D]
     bits: Ints32  # [D]
     edges: Ints  # where each step begins, and the last one ends
     rows: Ints  # of the table, with which each set begins [S]
-    columns: Ints  # of the table, which the weights of a set are [O + 2]
-    hits: Floats  # that maps begin with [O STATES]
+    columns: Ints  # of the table, which the weights of a set are [E + 2]
+    hits: Floats  # that maps begin with [E STATES]
     places: Ints  # how many sets, biases and rows of final maps there are [3]
 
 
 class Work(NamedTuple):
-    """Room for all that a piece makes of a table, and for the adjoint of it. I = O + 2 inputs."""
+    """Room for all that a piece makes of a table, and for the adjoint of it. I = E + 2 inputs."""
 
     weights: Floats  # [S, I]
     slopes: Floats  # of a step, zeros between steps [S, I]
     decided: Ints  # in a step, in all [2, S]
     rate: Floats  # [S]
     bias: Floats  # [B]
-    maps: Floats  # hits and trials [2, O STATES]
+    maps: Floats  # hits and trials [2, E STATES]
     finals: Floats  # likewise [2, F CELLS]
     cell: Ints  # that is counted in [D]
     inputs: Floats  # [D, I]
@@ -120,8 +119,8 @@ def record(steps: Iterable[tuple[Any, Any, Any]], size: int, streams: int) -> Pi
 def _decisions(state: MixerState, contexts: StepContexts, predicted: BitPredictions, symbols: Ints) -> tuple[Any, ...]:
     """(network, state, sets, biases, final, bits) of a step, as :class:`Piece` has them but with all numbers."""
     node, last, known = predicted.node, contexts.last, len(state.orders) + 1
-    place, pair = predicted.place + state.first_place, contexts.pair
-    sets = np.broadcast_arrays(predicted.longest, known + node, known + SYMBOLS + last, place, pair)
+    place, match = predicted.place + state.first_place, predicted.match + state.first_match
+    sets = np.broadcast_arrays(predicted.longest, known + node, known + SYMBOLS + last, place, contexts.pair, match)
     biases = last * SYMBOLS + node, SYMBOLS * SYMBOLS + predicted.bias
     final = predicted.longest * SYMBOLS + node
     maps = predicted.state.swapaxes(1, 2)
@@ -136,7 +135,8 @@ def _piece(state: MixerState, hits: Floats, decisions: Sequence[tuple[Any, ...]]
     bias, biases = np.unique(biases, return_inverse=True)
     row, final = np.unique(final, return_inverse=True)
     kinds = first_kinds(state.orders, state.own)
-    rows = np.pad(first_rows(kinds), (0, 1 << PAIR_BITS), constant_values=len(FIRST_WEIGHTS))[which]
+    rows = first_rows(kinds)  # other sets have the one behind the last
+    rows = np.pad(rows, (0, len(state.decisions) - len(rows)), constant_values=len(FIRST_WEIGHTS))[which]
     return Piece(
         network=network * UNIT,
         state=maps.astype(np.int32),
@@ -146,7 +146,7 @@ def _piece(state: MixerState, hits: Floats, decisions: Sequence[tuple[Any, ...]]
         bits=bits.astype(np.int32),
         edges=edges,
         rows=rows,
-        columns=first_columns(kinds, state.places),
+        columns=first_columns(kinds, state.places, len(state.matches.least)),
         hits=hits,
         places=np.array([len(which), len(bias), len(row)]),
     )
@@ -180,7 +180,7 @@ def kept(codec: Any, text: bytes, path: Path) -> Piece:
 
 def workspace(piece: Piece) -> Work:
     """Return room for a piece."""
-    (count, contexts), inputs, (sets, biases, rows) = piece.state.shape, len(piece.columns), piece.places.tolist()
+    (count, experts), inputs, (sets, biases, rows) = piece.state.shape, len(piece.columns), piece.places.tolist()
     zeros = np.zeros
     final = np.tile(FINAL_TRIALS / (1 + np.exp(MOST - CELL * np.arange(CELLS))), rows)
     return Work(
@@ -189,7 +189,7 @@ def workspace(piece: Piece) -> Work:
         decided=zeros((2, sets), np.int64),
         rate=zeros(sets),
         bias=zeros(biases),
-        maps=np.stack([piece.hits, np.full(contexts * STATES, float(FIRST_TRIALS))]),
+        maps=np.stack([piece.hits, np.full(experts * STATES, float(FIRST_TRIALS))]),
         finals=np.stack([final, np.full(rows * CELLS, float(FINAL_TRIALS))]),
         cell=zeros(count, np.int64),
         inputs=zeros((count, inputs)),

@@ -28,7 +28,18 @@ from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
 from bfncodec.coding.mixing.state import CONTEXTS, Contexts
 from bfncodec.coding.rangecoder import information
 
-PLACES = ("word", "two words", "column", "line", "key", "line, number", "numeral", "counterpart", "agreeing")
+PLACES = (
+    "word",
+    "two words",
+    "column",
+    "line",
+    "key",
+    "line, number",
+    "numeral",
+    "counterpart",
+    "agreeing",
+    "foretold",
+)
 """Names of the contexts of `places.place_hashes`."""
 
 
@@ -73,6 +84,8 @@ def without_one() -> Iterator[tuple[str, Contexts]]:
         yield f"{order} bytes, own", CONTEXTS._replace(own=tuple(n for n in CONTEXTS.own if n != order))
     for place in CONTEXTS.places:
         yield PLACES[place], CONTEXTS._replace(places=tuple(n for n in CONTEXTS.places if n != place))
+    for least in CONTEXTS.matches:
+        yield f"matches of {least}", CONTEXTS._replace(matches=tuple(n for n in CONTEXTS.matches if n != least))
 
 
 def steps(codec: Any, text: bytes) -> Iterator[tuple[Any, Any, Any]]:

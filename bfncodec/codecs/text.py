@@ -26,8 +26,9 @@ from bfncodec.coding.bitcoder import BitDecoder, BitEncoder
 from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_intervals
 from bfncodec.coding.machinecode import absolute, is_machine_code, relative
 from bfncodec.coding.mixing.contexts import ContextMixer, bit_frequencies, bit_intervals, bits_in_order
-from bfncodec.coding.mixing.state import BITS, CONTEXTS, MACHINE_CONTEXTS, Contexts
+from bfncodec.coding.mixing.state import BITS, CONTEXTS, MACHINE_CONTEXTS, VERSION, Contexts
 from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, SymbolSource, information
+from bfncodec.errors import ModelError
 from bfncodec.flow.report import CodeLength, StepCosts
 from bfncodec.flow.schedule import Comb
 from bfncodec.format.wire import Reader, varint
@@ -69,7 +70,8 @@ class TextCodec(ModelCodec[bytes]):
     positions do not reach. Step after step the symbols of that step are coded, stream by stream and tooth by tooth. How
     many teeth a stream has follows from the length of the text, by the table `teeth_by_length`. Where the config has a
     table `mixing`, texts of its `from_length` bytes and more are mixed with context models that learn from them; what
-    looks like machine code has addresses in place of distances, and more contexts.
+    looks like machine code has addresses in place of distances, and more contexts. The table's `version` says by which
+    mixer; a model with another one than there is here raises ModelError.
     """
 
     capabilities = Capabilities(batch=1 << 20)
@@ -81,6 +83,8 @@ class TextCodec(ModelCodec[bytes]):
         self.teeth = [(int(size), int(m)) for size, m in info.config["teeth_by_length"]]
         self.length, self.most = (int(info.config["streams"][key]) for key in ("length", "most"))
         contexts = info.config.get("mixing")
+        if contexts:
+            _check_version(info, contexts.get("version", 1))
         self.least_mixed = int(contexts["from_length"]) if contexts else None
         self.make_schedule = named(SCHEDULES, info.config.get("schedule", "comb"), "schedule")
         values = dict(info.config["network"])
@@ -289,6 +293,15 @@ NETWORKS: Mapping[str, Architecture[Any, SymbolNetwork]] = {
 
 SCHEDULES: Mapping[str, Callable[[int, int, int], Comb]] = {"comb": Comb}
 """Schedules of texts, of so many bytes, teeth and streams, by the name in config.json."""
+
+
+def _check_version(info: ModelInfo, found: object) -> None:
+    """Raise ModelError for a model whose texts another mixer writes."""
+    if found != VERSION or isinstance(found, bool):
+        raise ModelError(
+            f"{info.path}: expected version {VERSION} of the mixer (`mixing` in config.json), found {found!r}: this "
+            "model is of another release of bfncodec; install that release, or the model as this one has it"
+        )
 
 
 def _mixers(batch: Batch, kernels: bool) -> list[ContextMixer | None]:

@@ -15,7 +15,7 @@ from bfncodec.analysis.sampling import as_file, sample
 from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.rangecoder import total
 from bfncodec.errors import InputError
-from support.models import export_image, export_text
+from support.models import MIXING, export_image, export_text
 from support.tiny import KINDS, archive_codec, export_archive
 
 pytestmark = pytest.mark.slow  # models at work: together they take minutes
@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     export_image(folder / "tiny-image")
     export_text(folder / "tiny-text")
-    export_text(folder / "tiny-mixed", mixing={"from_length": 16})
+    export_text(folder / "tiny-mixed", mixing=MIXING)
     for kind in KINDS:
         export_archive(folder / f"tiny-{kind}", kind)
     return folder

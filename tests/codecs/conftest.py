@@ -10,7 +10,7 @@ import bfncodec
 from bfncodec.codecs.image import ImageCodec
 from bfncodec.codecs.text import TextCodec
 from support.models import (
-    LEAST_MIXED,
+    MIXING,
     export_image,
     export_text,
 )
@@ -42,7 +42,7 @@ def text_codec(folder: Path) -> TextCodec:
 def mixed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A text model with contexts; the network's weights are those of tiny-text."""
     out = tmp_path_factory.mktemp("mixed") / "tiny-mixed"
-    return export_text(out, name=out.name, mixing={"from_length": LEAST_MIXED})
+    return export_text(out, name=out.name, mixing=MIXING)
 
 
 @pytest.fixture(scope="session")

@@ -16,10 +16,12 @@ import bfncodec
 from bfncodec import models
 from bfncodec.codecs.image import ImageCodec
 from bfncodec.codecs.table import CODECS
+from bfncodec.coding.mixing.state import VERSION
 from bfncodec.errors import ModelError, ModelNotFoundError
 from bfncodec.training.tasks.table import TASKS
 from support.models import (
     IMAGE,
+    MIXING,
     TEXT,
     export_text,
 )
@@ -148,6 +150,15 @@ def test_broken_weights(only: Path, name: str) -> None:
 def test_every_role_has_a_codec_and_every_training_a_role() -> None:
     assert set(CODECS) == set(models.ROLES)
     assert {role for role, _ in TASKS} <= set(models.ROLES)
+
+
+@pytest.mark.parametrize("version", [None, 1, VERSION + 1, "2", True])
+def test_texts_that_another_mixer_writes_are_refused(tmp_path: Path, version: object) -> None:
+    """Models of releases before had no version."""
+    mixing = {key: value for key, value in (MIXING | {"version": version}).items() if value is not None}
+    path = export_text(tmp_path / "tiny-mixed", mixing=mixing)
+    with pytest.raises(ModelError, match=f"expected version {VERSION} of the mixer .*, found .*; install that release"):
+        bfncodec.load(path)
 
 
 @pytest.mark.parametrize(

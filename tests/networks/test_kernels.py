@@ -515,6 +515,8 @@ def test_nothing_is_fused() -> None:
 
 # --- contexts ------------------------------------------------------------------------------------
 
+RECORDS = b"".join(b"record %d of many, all alike\n" % (n * n) for n in range(40))
+
 
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
@@ -522,6 +524,7 @@ def test_nothing_is_fused() -> None:
 @example(text=[b"ab", b"cd"] * 50, weights=[one_hot(255)[0]] * 3)
 @example(text=[b"aaa"] * 700, weights=[uniform(1)[0]] * 3)  # counts and trials reach their limits
 @example(text=[bytes([c, c]) for c in b'k="v wo"\nk2 = 3:ab Ab\n' * 9], weights=[uniform(1)[0]] * 3)  # lines, fields
+@example(text=[bytes([c, d]) for c, d in zip(RECORDS, RECORDS[50:], strict=False)], weights=[uniform(1)[0]] * 3)
 def test_contexts_learn_the_same(text: list[bytes], weights: list[Any]) -> None:
     columns = np.array([list(column) for column in text], np.int64).reshape(len(text), -1)
     count = columns.shape[1]
@@ -549,7 +552,9 @@ def test_contexts_learn_the_same(text: list[bytes], weights: list[Any]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("contexts", [Contexts((2,), (), (8,)), CONTEXTS, MACHINE_CONTEXTS])
+@pytest.mark.parametrize(
+    "contexts", [Contexts((2,), (), (8,)), Contexts((2,), (2,), (), ()), CONTEXTS, MACHINE_CONTEXTS]
+)
 def test_full_counts_of_any_contexts_learn_the_same(contexts: Contexts) -> None:
     """Counts and maps are halved, and sets of weights learn from more decisions than count."""
     count, rng = 12, np.random.default_rng(0)
@@ -561,6 +566,22 @@ def test_full_counts_of_any_contexts_learn_the_same(contexts: Contexts) -> None:
         most = max(most, first.state.table[:, TAG + WAYS :].max())
     assert most == MOST_COUNT
     assert state(second) == state(first)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("least", "size"), [((20, 8), 900), ((9,), 900), ((20, 8), 300)])
+def test_matches_learn_the_same(least: tuple[int, ...], size: int) -> None:
+    """Also where a text is longer than was said, so that its end is not kept, and where a lane ends."""
+    contexts = Contexts((2,), (), (), least)
+    first, second = ContextMixer(size, 3, contexts), CompiledMixer(size, 3, contexts)
+    columns, longest = np.frombuffer(RECORDS[:891], np.uint8).astype(np.int64).reshape(3, -1).T, 0
+    for i, column in enumerate(columns):
+        streams = np.arange(2 if i > 250 else 3)
+        found = (mixer.encode(uniform(len(streams)), streams, column[streams]) for mixer in (first, second))
+        np.testing.assert_array_equal(*found)
+        longest = max(longest, first.state.matches.length.max())
+    assert state(second) == state(first)
+    assert longest >= least[0]
 
 
 @settings(max_examples=50, deadline=None)

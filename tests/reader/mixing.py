@@ -16,8 +16,8 @@ from reader.arithmetic import logistic_table
 from reader.frequencies import total
 from reader.rangecoder import RangeDecoder
 
-SHARED, OWN = (2, 4, 6, 12, 24), (2, 4)
-KINDS = [(2, False), (2, True), (4, False), (4, True), (6, False), (12, False), (24, False)]
+SHARED, OWN, LEAST = (2, 4, 6, 12), (2, 4), (20, 8)
+KINDS = [(2, False), (2, True), (4, False), (4, True), (6, False), (12, False)]
 PAGE = Path(__file__).parents[2] / "docs" / "payloads.md"
 LEVELS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
 TYPICAL = (0, 1, 2, 3, 4, 7, 10, 14, 20, 28, 40, 75)
@@ -28,7 +28,7 @@ Row = tuple[int, list[int], list[int]]
 EMPTY: Row = (0, [0] * 7, [0] * 7)
 Q1, Q2, Q3, Q4, Q5 = (pow(0xD6E8FEB86659FD93, k, 1 << 64) for k in range(21, 26))
 LOGS = [round(log(1 + (i + 0.5) / 1024) * 65536) for i in range(1024)]
-PLACES, STATES, DELIMITERS = 9, 1296, b'\n,; \t:|=/"<>'
+PLACES, STATES, DELIMITERS = 10, 1296, b'\n,; \t:|=/"<>'
 
 
 @lru_cache(maxsize=1)
@@ -38,16 +38,16 @@ def _curve() -> list[int]:
 
 @lru_cache(maxsize=1)
 def _first_weights() -> list[list[int]]:
-    """The table of 48 rows on the page itself."""
+    """The table of 47 rows on the page itself."""
     block = PAGE.read_text(encoding="utf-8").split("**First weights**", 1)[1].split("```")[1]
     return [[int(word) for word in line.split()] for line in block.strip().splitlines()]
 
 
 def _last_row(byte: int) -> int:
-    letter, digit, other = chr(byte), byte in range(48, 58), 23 if byte in DELIMITERS else 16
-    named = {" ": 20, "\n": 21}.get(letter, 19 if digit else other)
-    cased = 17 if "a" <= letter <= "z" else 18 if "A" <= letter <= "Z" else named
-    return 22 if byte >= 128 else cased
+    letter, digit, other = chr(byte), byte in range(48, 58), 22 if byte in DELIMITERS else 15
+    named = {" ": 19, "\n": 20}.get(letter, 18 if digit else other)
+    cased = 16 if "a" <= letter <= "z" else 17 if "A" <= letter <= "Z" else named
+    return 21 if byte >= 128 else cased
 
 
 def ln(x: int) -> int:
@@ -82,7 +82,7 @@ class Place:
     line: list[int] = field(default_factory=lambda: [0] * 256)
     above: list[int] = field(default_factory=lambda: [0] * 256)
 
-    def hashes(self, last: int, second: int, third: int) -> list[int]:
+    def hashes(self, last: int, second: int, third: int, foretold: int) -> list[int]:
         over = self.above[min(self.column, 253) + 1]
         behind, counterpart, ahead = self.above[self.passed : self.passed + 3]
         first = self.part + self.first * Q1
@@ -96,6 +96,7 @@ class Place:
             self.number * Q1 + self.within * Q2 + counterpart * Q3 + self.side * Q4,
             behind * Q1 + counterpart * Q2 + ahead * Q3 + last * Q4 + min(self.agreed, 3) * Q5,
             counterpart * Q1 + self.number * Q2 + self.agreed * Q3,
+            foretold * Q1 + last * Q2,
             second * Q1 + third * Q2,
             last * Q1 + third * Q2,
         ]
@@ -145,6 +146,73 @@ class Place:
 
 
 @dataclass
+class Match:
+    """A lane's match of one kind."""
+
+    lane: int = -1  # whose text it follows, -1 for none
+    place: int = 0
+    length: int = 0
+    errors: tuple[bool, ...] = (False,) * 8
+
+    @property
+    def level(self) -> int:
+        return min(self.length // 4, 7 + self.length // 32, 15)
+
+    @property
+    def form(self) -> int:
+        return 4 * self.level + min(sum(self.errors), 3)
+
+
+class Matches:
+    """Matches of all lanes."""
+
+    def __init__(self, size: int, lanes: int) -> None:
+        self.bits = min(max(size.bit_length(), 10), 22)
+        self.texts = [bytearray() for _ in range(lanes)]
+        self.own = [[Match() for _ in LEAST] for _ in range(lanes)]
+        self.heads: list[dict[int, tuple[int, int]]] = [{} for _ in LEAST]
+
+    def begin(self, numbers: Sequence[int], history: Sequence[Sequence[int]]) -> None:
+        for kind, least in enumerate(LEAST):
+            where = {lane: self._hash(history[lane][-least:]) for lane in numbers}
+            for lane, h in where.items():
+                match = self.own[lane][kind]
+                if match.length < least and h in self.heads[kind]:
+                    self.own[lane][kind] = self._better(match, least, lane, *self.heads[kind][h])
+            self.heads[kind].update({h: (lane, len(self.texts[lane])) for lane, h in where.items()})
+
+    def _hash(self, history: Sequence[int]) -> int:
+        h = sum(p * (y + 1) for p, y in zip(POWERS[1:], reversed(history), strict=False)) & M64
+        return ((h ^ h >> 32) * GOLDEN & M64) >> (64 - self.bits)
+
+    def _better(self, match: Match, least: int, lane: int, other: int, place: int) -> Match:
+        text, found = self.texts[other][:place][::-1], self.texts[lane][::-1]
+        length = next(
+            (n for n, (a, b) in enumerate(zip(text, found, strict=False)) if a != b), min(len(text), len(found))
+        )
+        return Match(other, place, min(length, 48)) if length >= least else match
+
+    def expected(self, lane: int) -> list[tuple[int, int]]:
+        """(byte, form) of each kind, the byte -1 for none."""
+        return [(self.texts[own.lane][own.place] if own.lane >= 0 else -1, own.form) for own in self.own[lane]]
+
+    def learn(self, bytes_of: dict[int, int]) -> None:
+        right = {lane: [byte == own for own, _ in self.expected(lane)] for lane, byte in bytes_of.items()}
+        for lane, byte in bytes_of.items():
+            self.texts[lane].append(byte)
+        for lane in bytes_of:
+            for own, good in zip(self.own[lane], right[lane], strict=True):
+                if own.lane >= 0:
+                    own.place, own.length, own.errors = (
+                        own.place + 1,
+                        own.length + 1 if good else 0,
+                        (*own.errors[1:], not good),
+                    )
+                    if own.place == len(self.texts[own.lane]):
+                        own.lane, own.length = -1, 0
+
+
+@dataclass
 class Lane:
     """A lane in a step, and what is learned from it."""
 
@@ -152,6 +220,7 @@ class Lane:
     below: list[int]  # sums of the network's weights below each symbol, 257
     slots: list[int]
     rows: list[Row]
+    expected: list[tuple[int, int]]  # byte and form of matches
     last: int
     two: int
     node: int = 1
@@ -181,36 +250,38 @@ class Mixer:
         self.contexts = [(n, own) for n in SHARED for own in (False, True) if not own or (n in OWN and lanes > 1)]
         self.bits = max(12, min((16 * size - 1).bit_length(), 23), min((4 * size - 1).bit_length(), 25))
         alike = [n for n, _ in self.contexts] + [2] * self.count
+        self.matches, experts = Matches(size, lanes), len(alike) + len(LEAST)
         self.table: dict[int, Row] = {}
         self.history = [[256] * 24 for _ in range(lanes)]
         self.places = [Place() for _ in range(lanes)]
         self.hits = [[_first_hits(n, state) for state in range(STATES)] for n in alike]
-        self.trials = [[20 << 16] * STATES for _ in alike]
-        self.logits = [[0] * STATES for _ in alike]
-        for context in range(len(alike)):
+        self.hits += [[_first_match_hits(state) for state in range(STATES)] for _ in LEAST]
+        self.trials = [[20 << 16] * STATES for _ in range(experts)]
+        self.logits = [[0] * STATES for _ in range(experts)]
+        for context in range(experts):
             for state in range(STATES):
                 self._follow(context, state)
         rows = (len(self.contexts) + 1) * 256
         self.final_hits = [[(60 * p) >> 4 for p in _curve()[::1024]] for _ in range(rows)]
         self.final_trials = [[60 << 16] * 13 for _ in range(rows)]
         self.sets = self._first_sets(self._first_rows())
-        self.sets += [[0] * (len(alike) + 2) for _ in range(4096)]
+        self.sets += [[0] * (experts + 2) for _ in range(4096 + 65)]
         self.decisions = [0] * len(self.sets)
         self.bias1, self.bias2 = [0] * 65536, [0] * (1 << min(self.bits, 16))
 
     def _first_rows(self) -> list[int]:
         kinds = [1 + KINDS.index(kind) for kind in self.contexts]
-        rows = [0, *kinds, *(8 + max(node.bit_length() - 1, 0) for node in range(256)), *map(_last_row, range(256))]
-        return rows + [24 + 2 * (n // 8 % 12) + (n % 8 > 0) for n in range(3072)]
+        rows = [0, *kinds, *(7 + max(node.bit_length() - 1, 0) for node in range(256)), *map(_last_row, range(256))]
+        return rows + [23 + 2 * (n // 8 % 12) + (n % 8 > 0) for n in range(3072)]
 
     def _first_sets(self, rows: list[int]) -> list[list[int]]:
         table, kinds = _first_weights(), [1 + KINDS.index(kind) for kind in self.contexts]
-        before = [0, *kinds, *range(8, 17)]
-        zeros = [0] * (self.count - PLACES)
-        return [[*(table[row][k] << 13 for k in before), *zeros, table[row][17] << 13] for row in rows]
+        before, zeros = [0, *kinds, *range(7, 17)], [0] * (self.count - PLACES)
+        return [[*(table[row][k] << 13 for k in before), *zeros, *(w << 13 for w in table[row][17:])] for row in rows]
 
     def step(self, weights: Sequence[Sequence[int]], numbers: Sequence[int], decoder: RangeDecoder) -> list[int]:
         """The next bytes of some lanes. weights: the network's, of all symbols."""
+        self.matches.begin(numbers, self.history)
         lanes = [self._begin(number, row) for number, row in zip(numbers, weights, strict=True)]
         for _ in range(8):
             for lane in lanes:
@@ -227,7 +298,9 @@ class Mixer:
         sums = list(accumulate((p * (y + 1) for p, y in zip(POWERS[1:], reversed(history), strict=True)), initial=0))
         slots, rows = [], []
         begins = [sums[order] + (order + 24 * (number + 1) * own) * GOLDEN for order, own in self.contexts]
-        places = self.places[number].hashes(*history[:-4:-1])[: self.count]
+        expected = self.matches.expected(number)
+        foretold = next((1 + byte + 256 * form for byte, form in expected if byte >= 0), 0)
+        places = self.places[number].hashes(*history[:-4:-1], foretold)[: self.count]
         begins += [h + (32 + k) * GOLDEN for k, h in enumerate(places)]
         for h in begins:
             h &= M64
@@ -240,7 +313,7 @@ class Mixer:
             rows.append(row if row[0] == tag else (tag, [0] * 7, [0] * 7))
         last = history[-1] % 256
         below = list(accumulate(weights, initial=0))
-        return Lane(number, below, slots, rows, last, history[-2] % 256 * 256 + last)
+        return Lane(number, below, slots, rows, expected, last, history[-2] % 256 * 256 + last)
 
     def _predict(self, lane: Lane) -> Bit:
         node, left = lane.node, 9 - lane.node.bit_length()
@@ -259,10 +332,16 @@ class Mixer:
             states.append(state)
             inputs.append(self.logits[k][state])
             longest = k + 1 if any(came) and k < len(self.contexts) else longest
+        foreseen = 0
+        for kind, (byte, form) in enumerate(lane.expected):
+            says = 1 + (byte >> left - 1 & 1) if byte >= 0 and (byte | 256) >> left == node else 0
+            states.append(2 * (8 * form + 8 - left) + says if says else 0)
+            inputs.append(self.logits[len(lane.rows) + kind][states[-1]])
+            foreseen = foreseen or (2 * (16 * kind + form // 4) + says if says else 0)
         inputs.append(154)
         bias = (((lane.two * 256 + node) * SHORT) & 0xFFFFFFFF) >> (32 - min(self.bits, 16))
         x = self.bias1[lane.last * 256 + node] + self.bias2[bias]
-        sets = self._sets(lane, node, longest)
+        sets = *self._sets(lane, node, longest), len(self.contexts) + 513 + 3072 + 4096 + foreseen
         for chosen in sets:
             x += sum(map(mul, self.sets[chosen], inputs))
         x = min(max(x >> 20, -6144), 6144)
@@ -283,7 +362,7 @@ class Mixer:
         return *sets, count + 513 + 3072 + pair
 
     def _learn(self, lanes: list[Lane]) -> None:
-        width = len(self.contexts) + self.count + 2
+        width = len(self.contexts) + self.count + len(LEAST) + 2
         slopes: dict[int, list[int]] = defaultdict(lambda: [0] * width)
         uses: dict[int, int] = defaultdict(int)
         met: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -331,6 +410,7 @@ class Mixer:
                 if slot not in written:
                     written.add(slot)
                     self.table[slot] = _counted(lane.rows[context], lane.node - 256)
+        self.matches.learn({lane.number: lane.node - 256 for lane in lanes})
         for lane in lanes:
             self.history[lane.number] = [*self.history[lane.number][1:], lane.node - 256]
             self.places[lane.number].reveal(lane.node - 256)
@@ -362,6 +442,12 @@ def _counted(row: Row, symbol: int) -> Row:
         place, count = max(k for k in range(7) if counts[k] == min(counts)), 1
     del symbols[place], counts[place]
     return tag, [symbol, *symbols], [count, *counts]
+
+
+def _first_match_hits(state: int) -> int:
+    level = (state - 1) // 64
+    wrong = (20 << 16) // (5 + 10 * level)
+    return 10 << 16 if state == 0 or state > 1024 else wrong if state % 2 else (20 << 16) - wrong
 
 
 def _first_hits(order: int, state: int) -> int:

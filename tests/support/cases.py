@@ -16,7 +16,7 @@ import numpy as np
 
 from bfncodec.training.export import export
 from support.archives import noisy
-from support.models import TEXT, export_image, export_text
+from support.models import MIXING, TEXT, export_image, export_text
 from support.tiny import KINDS, export_archive
 from support.wavefronts import ONE, SHAPE, TWO, network
 
@@ -63,7 +63,7 @@ CASES = {
     "picture": Case(export_image, numbers(9, 11, 3)),
     **{name: Case(export_text, numbers(n).tobytes(), golden=n == 200) for name, n in TEXTS.items()},
     "text, width 24": Case(lambda out: export_text(out, shape=WIDTH_24), numbers(30).tobytes(), golden=False),
-    "mixed text": Case(lambda out: export_text(out, mixing={"from_length": 16}), numbers(60).tobytes()),
+    "mixed text": Case(lambda out: export_text(out, mixing=MIXING), numbers(60).tobytes()),
     **{kind: Case(lambda out, kind=kind: export_archive(out, kind), noisy(kind, 30)) for kind in KINDS},
     "one step": Case(lambda out: export_tiled(out, ONE), numbers(30, *SHAPE).tobytes()),
     "two steps": Case(lambda out: export_tiled(out, TWO), numbers(30, *SHAPE).tobytes()),

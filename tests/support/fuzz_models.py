@@ -19,7 +19,7 @@ from bfncodec import models
 from bfncodec.training.export import export
 from support.doubles import noise
 from support.forge import scrambled
-from support.models import export_image, export_text
+from support.models import MIXING, export_image, export_text
 from support.tiny import KINDS, export_archive
 from support.wavefronts import network
 
@@ -37,7 +37,7 @@ def model_folders() -> dict[str, tuple[dict[str, Any], dict[str, torch.Tensor]]]
     root = Path(mkdtemp())
     export_image(root / "image")
     export_text(root / "text")
-    export_text(root / "mixed", mixing={"from_length": 16})
+    export_text(root / "mixed", mixing=MIXING)
     for kind in KINDS:
         export_archive(root / kind, kind)
     tiles = network()

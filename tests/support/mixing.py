@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from bfncodec.coding.mixing.contexts import ContextMixer, Read, bit_frequencies
 from bfncodec.coding.mixing.state import SYMBOLS
 from bfncodec.coding.rangecoder import SymbolSource
+from bfncodec.runtime.arrays import Array
 
 
 def uniform(streams: int) -> NDArray[np.int32]:
@@ -25,8 +26,14 @@ def reader(decoder: SymbolSource) -> Read:
     return lambda ones: decoder.decode_rows(bit_frequencies(ones)).astype(np.int64)
 
 
+def arrays(mixer: ContextMixer) -> dict[str, Array]:
+    """The arrays of a mixer's state and of its matches."""
+    own = mixer.state._asdict()
+    return own | own.pop("matches")._asdict()
+
+
 def state(mixer: ContextMixer) -> dict[str, bytes]:
-    return {name: value.tobytes() for name, value in mixer.state._asdict().items()}
+    return {name: value.tobytes() for name, value in arrays(mixer).items()}
 
 
 rows = st.one_of(

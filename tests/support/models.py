@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from bfncodec.coding.mixing.state import VERSION
 from bfncodec.networks.convnet.config import ConvNetConfig
 from bfncodec.networks.convnet.model import ConvNet
 from bfncodec.networks.transformer.config import TransformerConfig
@@ -22,6 +23,7 @@ TEXT = TransformerConfig(
     width=32, layers=2, heads=2, expansion=2, window=WINDOW, context=CONTEXT, ngrams=((2, 6), (3, 7))
 )
 LEAST_MIXED = 16  # of the model whose texts learn from themselves
+MIXING = {"from_length": LEAST_MIXED, "version": VERSION}
 
 
 def randomise(network: nn.Module, seed: int) -> None:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from bfncodec.coding.bitcoder import NARROW, TOTAL, WORD_BITS, BitDecoder, BitEncoder, CodeState
 from bfncodec.coding.bitwriter import CompiledBitEncoder
 from bfncodec.coding.mixing.contexts import ContextMixer, Read
+from bfncodec.coding.mixing.following import expect, find, foretold, learn
+from bfncodec.coding.mixing.matches import ERRORS, LEVELS
 from bfncodec.coding.mixing.places import (
     AGREED,
     ENDS,
@@ -119,7 +121,8 @@ class Lookups(NamedTuple):
 class Workspace(NamedTuple):
     """One step of at most L streams, as `StepContexts` and `BitPredictions` have it, but streams before contexts.
 
-    P, W: the numbers of contexts and of inputs, rounded up to multiples of GROUP; inputs and weights behind are 0.
+    P, Q, W: the numbers of contexts, of experts and of inputs, rounded up to multiples of GROUP; inputs and weights
+    behind are 0.
     """
 
     whole: Ints  # sum of the network's weights of all symbols behind the node [L]
@@ -127,6 +130,10 @@ class Workspace(NamedTuple):
     counterpart: Ints  # [L]
     places: Ints  # first weight set of the place [L]
     pair: Ints  # weight set of the last two bytes [L]
+    expected: Ints  # [M, L]
+    form: Ints  # [M, L]
+    sums: Words64  # of the least bytes of each kind of match [M, L]
+    match_slot: Ints  # of these bytes [L]
     place: Words64  # of one stream [PLACES + SKIPS]
     hash: Words64  # what the hashes of the contexts begin with; their tags [O, L]
     slot: Words64  # [O, L]
@@ -140,9 +147,10 @@ class Workspace(NamedTuple):
     nodes: Ints  # the node before each bit [BITS, L]
     two: Ints  # the last two bytes [L]
     sum: Ints  # of the biases, then the mixture's logit [L]
-    state: Ids  # [BITS L, P]
+    state: Ids  # [BITS L, Q]
     longest: Ints  # [BITS, L]
     set: Ints  # of the place [BITS, L]
+    match: Ints  # … of matches [BITS, L]
     inputs: Ints32  # [BITS L, W]
     base: Ints32  # sums of the two weight sets that all bits of a stream share [L, W]
     bias: Ints  # [BITS, L]
@@ -250,10 +258,10 @@ def _padded(weights: Ints32) -> Ints32:
 
 def _workspace(state: MixerState, streams: int) -> Workspace:
     """Buffers for steps of at most so many streams."""
-    count = len(state.salt)
-    width, places = _width(count + 2), _width(count)
-    sets = 1 + min(len(state.decisions), (3 * BITS + 2) * streams)
-    states = min(len(state.predictions), BITS * streams * (count + 1))
+    count, matches = len(state.salt), len(state.matches.least)
+    width, places = _width(state.experts + 2), _width(count)
+    sets = 1 + min(len(state.decisions), (4 * BITS + 2) * streams)
+    states = min(len(state.predictions), BITS * streams * (state.experts + 1))
 
     def ints(*shape: int) -> Ints:
         return np.zeros(shape, np.int64)
@@ -267,6 +275,10 @@ def _workspace(state: MixerState, streams: int) -> Workspace:
         counterpart=ints(streams),
         places=ints(streams),
         pair=ints(streams),
+        expected=ints(matches, streams),
+        form=ints(matches, streams),
+        sums=words(matches, streams),
+        match_slot=ints(streams),
         place=words(PLACES + SKIPS),
         hash=words(count, streams),
         slot=words(count, streams),
@@ -280,9 +292,10 @@ def _workspace(state: MixerState, streams: int) -> Workspace:
         nodes=ints(BITS, streams),
         two=ints(streams),
         sum=ints(streams),
-        state=aligned((BITS * streams, places), np.uint32),
+        state=aligned((BITS * streams, _width(state.experts)), np.uint32),
         longest=ints(BITS, streams),
         set=ints(BITS, streams),
+        match=ints(BITS, streams),
         inputs=aligned((BITS * streams, width), np.int32),
         base=aligned((streams, width), np.int32),
         bias=ints(BITS, streams),
@@ -434,6 +447,8 @@ def _find_contexts(state: MixerState, lookups: Lookups, work: Workspace, streams
     for j in range(len(streams)):
         _add_rows(lookups.weights, before + work.two[j] % SYMBOLS, work.pair[j], work.base, j)
     _hash_bytes(state, work, streams)
+    find(state.matches, work.sums, streams, work.match_slot)
+    expect(state.matches, streams, work.expected, work.form)
     _hash_places(state, work, streams)
     _find_slots(state, work, streams)
     _look_up(lookups, work, streams)
@@ -454,14 +469,18 @@ def _find_counterparts(state: MixerState, work: Workspace, streams: Ints) -> Non
 
 @compiled
 def _hash_bytes(state: MixerState, work: Workspace, streams: Ints) -> None:
-    """Begin the hashes of contexts of bytes."""
+    """Begin the hashes of contexts of bytes, and those of matches."""
+    least = state.matches.least
     for j in range(len(streams)):
-        power, added = NOTHING, 0
-        for o in range(len(state.orders)):  # by increasing order
-            while added < state.orders[o]:
-                power += np.uint64(state.history[streams[j], REACH - 1 - added] + 1) * HASH_POWERS[added]
-                added += 1
-            work.hash[o, j] = power
+        power, known, kind = NOTHING, 0, len(least) - 1
+        for added in range(REACH):
+            power += np.uint64(state.history[streams[j], REACH - 1 - added] + 1) * HASH_POWERS[added]
+            while known < len(state.orders) and state.orders[known] == added + 1:  # rising
+                work.hash[known, j] = power
+                known += 1
+            if kind >= 0 and least[kind] == added + 1:  # falling
+                work.sums[kind, j] = power
+                kind -= 1
 
 
 @compiled
@@ -488,8 +507,9 @@ def _hash_places(state: MixerState, work: Workspace, streams: Ints) -> None:
         place[7] = _three(lines[stream, 1], passed) + before * FAR[3] + lately * FAR[4]
         place[8] = np.uint64(work.counterpart[j]) * FAR[0] + marks[stream, NUMBER] * FAR[1] + agreed * FAR[2]
         second, third = (np.uint64(state.history[stream, REACH - 2]), np.uint64(state.history[stream, REACH - 3]))
-        place[9] = second * FAR[0] + third * FAR[1]
-        place[10] = before * FAR[0] + third * FAR[1]
+        place[9] = foretold(work.expected, work.form, j) * FAR[0] + before * FAR[1]
+        place[10] = second * FAR[0] + third * FAR[1]
+        place[11] = before * FAR[0] + third * FAR[1]
         for k in range(len(state.places)):
             work.hash[len(state.orders) + k, j] = place[state.places[k]]
 
@@ -531,7 +551,8 @@ def _look_up(lookups: Lookups, work: Workspace, streams: Ints) -> None:
             own = slot & np.uint64(NEIGHBOURS - 1)
             way = _choose(lookups.words, np.int64(slot - own), np.int64(own), np.int64(work.hash[o, j]))
             best = slot ^ np.uint64(way)
-            work.slot[o, j], work.head[o, j], work.tail[o, j] = best, lookups.words[best, 0], lookups.words[best, 1]
+            work.slot[o, j] = best
+            work.head[o, j], work.tail[o, j] = lookups.words[best, 0], lookups.words[best, 1]
     for o in range(len(work.slot)):
         for j in range(len(streams)):
             work.symbols[j, o], work.counts[j, o] = _row(work, o, j)
@@ -586,21 +607,38 @@ def _logarithm(logarithms: Ints, x: Any) -> Any:
 @compiled
 def _ask_contexts(state: MixerState, lookups: Lookups, work: Workspace, streams: int, k: int) -> None:
     """Set the logits of the experts and the constant, and find the longest known contexts of bytes."""
-    count, known = len(state.salt), len(state.orders)
+    known, experts = len(state.orders), len(state.salt) + len(state.matches.least)
     for j in range(streams):
         work.longest[k, j] = _find_states(
             work.symbols, j, work.counts, j, work.state, k * streams + j, known, BITS - k, work.node[j]
         )
+    _ask_matches(state, work, streams, k)
     for j in range(streams):
-        for o in range(count):
+        for o in range(experts):
             work.inputs[k * streams + j, 1 + o] = state.predictions[work.state[k * streams + j, o]]
-        work.inputs[k * streams + j, count + 1] = CONSTANT
+        work.inputs[k * streams + j, experts + 1] = CONSTANT
+
+
+@compiled
+def _ask_matches(state: MixerState, work: Workspace, streams: int, k: int) -> None:
+    """Set the states of matches, behind those of contexts, and the weight sets of the first ones that expect a bit."""
+    count, kinds = len(state.salt), len(state.matches.least)
+    for j in range(streams):
+        chosen = 0
+        for kind in range(kinds - 1, -1, -1):
+            says, form = _next_bit(work.expected[kind, j], BITS - k, work.node[j]), work.form[kind, j]
+            own = 2 * (form * BITS + k) + says if says else 0
+            work.state[k * streams + j, count + kind] = (count + kind) * STATES + own
+            if says:
+                chosen = 2 * (LEVELS * kind + form // ERRORS) + says
+        work.match[k, j] = chosen
 
 
 @compiled
 def _mix(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints, k: int) -> None:
     """Set the probabilities of the mixture."""
     known = len(state.orders)
+    matches = known + 1 + 2 * SYMBOLS + PLACE_SETS + (1 << PAIR_BITS)
     for j in range(len(streams)):
         bias = (((work.two[j] * SYMBOLS + work.node[j]) * SHORT_HASH) & 0xFFFFFFFF) * len(state.bias_two) >> 32
         work.bias[k, j] = bias
@@ -608,22 +646,24 @@ def _mix(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints, k:
     for j in range(len(streams)):
         node, longest = work.node[j], work.longest[k, j]
         place = work.places[j] + _next_bit(work.counterpart[j], BITS - k, node) * BITS + k
+        match, row = matches + work.match[k, j], k * len(streams) + j
         x = work.sum[j] + _weigh(
-            lookups.weights, longest, known + 1 + node, place, work.base, j, work.inputs, k * len(streams) + j
+            lookups.weights, longest, known + 1 + node, place, match, work.base, j, work.inputs, row
         )
         x = min(max(x >> WEIGHT_BITS, -LIMIT), LIMIT)
-        work.nodes[k, j], work.set[k, j], work.sum[j] = node, place, x
+        work.nodes[k, j], work.set[k, j], work.match[k, j], work.sum[j] = node, place, match, x
         work.mixed[k, j] = lookups.logistic[x + LIMIT]
 
 
 @compiled
 def _refine(state: MixerState, lookups: Lookups, work: Workspace, streams: int, k: int) -> None:
     """`ContextMixer._refine`"""
+    finals = (len(state.salt) + len(state.matches.least)) * STATES
     for j in range(streams):
         x = work.sum[j]
         cell = min((x + LIMIT) >> CELL_BITS, CELLS - 2)
         part = x + LIMIT - (cell << CELL_BITS)
-        low = len(state.salt) * STATES + (work.longest[k, j] * SYMBOLS + work.node[j]) * CELLS + cell
+        low = finals + (work.longest[k, j] * SYMBOLS + work.node[j]) * CELLS + cell
         said = (state.predictions[low] * ((1 << CELL_BITS) - part) + state.predictions[low + 1] * part) >> CELL_BITS
         work.final[k, j] = low + (1 if part > 1 << (CELL_BITS - 1) else 0)
         work.probability[k, j] = lookups.logistic[((5 * x + 3 * said) >> 3) + LIMIT]
@@ -662,6 +702,7 @@ def _update(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints,
     touched = _count_bits(state, work, symbols)
     _update_maps(state, lookups, work, touched)
     _count(lookups, work, symbols)
+    learn(state.matches, streams, symbols, work.expected)
     _go_on(state, lookups, streams, symbols)
     for j in range(len(streams)):
         for k in range(REACH - 1):
@@ -739,7 +780,8 @@ def _add_slopes(state: MixerState, work: Workspace, streams: Ints, symbols: Ints
             longest, used = _seat(work, work.longest[k, j], 1, used)
             known, used = _seat(work, first + node, 1, used)
             place, used = _seat(work, work.set[k, j], 1, used)
-            _add_slope(work.gradient, longest, known, place, work.both, 0, work.inputs, row, error)
+            match, used = _seat(work, work.match[k, j], 1, used)
+            _add_slope(work.gradient, longest, known, place, match, work.both, 0, work.inputs, row, error)
         before, used = _seat(work, second + last, BITS, used)
         pair, used = _seat(work, work.pair[j], BITS, used)
         _move(work.both, 0, work.gradient, before, pair)
@@ -779,11 +821,11 @@ def _count_bits(state: MixerState, work: Workspace, symbols: Ints) -> Any:
     """Count the bits of a step in the states of the adaptive maps that predicted them. Returns how many states these
     are.
     """
-    touched = NOTHING
+    touched, experts = NOTHING, len(state.salt) + len(state.matches.least)
     for k in range(BITS):
         for j in range(len(symbols)):
             one = (((symbols[j] >> (BITS - 1 - k)) & 1) << 32) + 1
-            for o in range(len(state.salt)):
+            for o in range(experts):
                 touched = _count_bit(work, touched, work.state[k * len(symbols) + j, o], one)
             touched = _count_bit(work, touched, np.uint64(work.final[k, j]), one)
     return np.int64(touched)
@@ -801,8 +843,8 @@ def _count_bit(work: Workspace, touched: Any, which: Any, one: Any) -> Any:
 @compiled
 def _update_maps(state: MixerState, lookups: Lookups, work: Workspace, touched: Any) -> None:
     """`ContextMixer._update_maps`, of the states that `_count_bits` touched."""
-    experts = len(state.salt) * STATES
-    for new in range(0, experts, STATES):  # states of contexts that are new
+    experts = (len(state.salt) + len(state.matches.least)) * STATES
+    for new in range(0, experts, STATES):  # states of experts that know nothing
         work.came[new] = 0
     for i in range(touched):
         which = work.states[i]

@@ -4,20 +4,21 @@ A byte is coded as eight binary decisions, high bit first; streams are coded sid
 is one *expert* for each context: the last few bytes of a stream, or the place where it stands
 (:mod:`bfncodec.coding.mixing.places`). A table holds which bytes followed the context so far and how often; those that
 agree with the bits already known give the counts of zeros and ones that the next bit had. An adaptive map of such pairs
-of counts, and of the two symbols that came last, gives the expert's prediction. A mixer combines all predictions and
-the network's in the logistic domain, as PAQ does (Mahoney 2005, "Adaptive Weighing of Context Models for Lossless Data
-Compression"):
+of counts, and of the two symbols that came last, gives the expert's prediction. More experts are matches
+(:mod:`bfncodec.coding.mixing.matches`), whose maps know how long each is and how often it was wrong lately. A mixer
+combines all predictions and the network's in the logistic domain, as PAQ does (Mahoney 2005, "Adaptive Weighing of
+Context Models for Lossless Data Compression"):
 
     logit(p) = sum_i w_i logit(p_i) + b,    logit(p) = ln(p / (1 - p)),
 
-where w is the sum of five sets of weights: one for the longest context of bytes that is known, one for the bits already
-known, one for the last byte, one for the last two, and one for the place, which says what the line above has here. The
-bias b is the sum of one for the bits already known after the last byte and one for them after the last two. A final
-adaptive map refines this: it counts what came where the mixture said nearly the same logit, and its own logit makes 3/8
-of the prediction (secondary symbol estimation in PAQ). All of it is learned online; the weights by gradient descent on
-the code length of the mixture, dL/dw_i = (p - bit) logit(p_i), from weights that other texts came to
-(:mod:`bfncodec.coding.mixing.first`). The shortest contexts are also counted for each stream alone, beside all streams
-together: streams lie far apart in the file, and what is near says more.
+where w is the sum of six sets of weights: one for the longest context of bytes that is known, one for the bits already
+known, one for the last byte, one for the last two, one for the place, which says what the line above has here, and one
+for the match that expects a bit. The bias b is the sum of one for the bits already known after the last byte and one
+for them after the last two. A final adaptive map refines this: it counts what came where the mixture said nearly the
+same logit, and its own logit makes 3/8 of the prediction (secondary symbol estimation in PAQ). All of it is learned
+online; the weights by gradient descent on the code length of the mixture, dL/dw_i = (p - bit) logit(p_i), from weights
+that other texts came to (:mod:`bfncodec.coding.mixing.first`). The shortest contexts are also counted for each stream
+alone, beside all streams together: streams lie far apart in the file, and what is near says more.
 
 A step sees the state before it and updates it when all its bits are known, with sums over its streams. If several
 streams share a context in one step, only the first updates it.
@@ -35,6 +36,7 @@ from numpy.typing import NDArray
 
 from bfncodec.coding.bitcoder import BitEncoder
 from bfncodec.coding.cdf import Intervals
+from bfncodec.coding.mixing import matches
 from bfncodec.coding.mixing.places import PLACE_SETS, counterparts, go_on, place_hashes
 from bfncodec.coding.mixing.state import (
     BIAS_RATES,
@@ -89,6 +91,8 @@ class StepContexts:
 
     streams: Ints  # numbers of the streams [L]
     history: Ints  # [L, REACH]
+    expected: Ints  # byte that each match expects, -1 for none [M, L]
+    form: Ints  # of each match, see `matches.expected` [M, L]
     below: Ints  # sum of the network's weights of the symbols before each [L, 257]
     slot: Ints  # of the table [O, L]
     row: Bytes  # in it, zeros where the context is new. [O, L, ROW]
@@ -105,10 +109,11 @@ class BitPredictions(NamedTuple):
     """The mixture's prediction of K bits of each stream, and what it was made of."""
 
     node: Ints  # the bits before, behind a 1. [K, L]
-    state: Ints  # of each context's adaptive map [K, O, L]
+    state: Ints  # of each expert's adaptive map [K, E, L]
     longest: Ints  # number of the longest known context of bytes, from 1 on, 0 for none. [K, L]
     place: Ints  # number of the weight set of the place [K, L]
-    inputs: Ints  # logits: of the network, the experts, and a constant. [K, L, 1 + O + 1]
+    match: Ints  # … of matches [K, L]
+    inputs: Ints  # logits: of the network, the experts, and a constant. [K, L, 1 + E + 1]
     bias: Ints  # place of the bias after two bytes [K, L]
     mixed: Ints  # the mixture's probability of a 1, in units of 2^-20. [K, L]
     final: Ints  # state of the final map [K, L]
@@ -224,7 +229,10 @@ class ContextMixer:
         below = np.zeros((len(streams), SYMBOLS + 1), np.int64)
         weight.cumsum(1, out=below[:, 1:])
         history = self.state.history.take(streams, 0)
-        slot, tag, row = self._find(*self._hash(history, streams))
+        sums = np.cumsum((history.T[::-1] + 1).astype(np.uint64) * HASH_POWERS[:, None], 0)
+        matches.find(self.state.matches, sums.take(self.state.matches.least - 1, 0), streams)
+        byte, form = matches.expected(self.state.matches, streams)
+        slot, tag, row = self._find(*self._hash(sums, history, streams, matches.foretold(byte, form)))
         head = row.view(np.uint16)[:, :, 0]
         row.view(np.uint64)[...] *= (head == tag)[:, :, None]
         head[...] = tag
@@ -234,14 +242,18 @@ class ContextMixer:
         symbols, counts = ways[:WAYS], ways[WAYS:].astype(np.int16)
         above = counterparts(self.state.marks[streams], self.state.lines[streams])
         pair = self.state.first_place + PLACE_SETS + ((two * SHORT_HASH & 0xFFFFFFFF) >> (32 - PAIR_BITS))
-        return StepContexts(streams, history, below, slot, row, symbols, counts, last, two, *above, pair)
+        return StepContexts(streams, history, byte, form, below, slot, row, symbols, counts, last, two, *above, pair)
 
-    def _hash(self, history: Ints, streams: Ints) -> tuple[Ints, NDArray[np.uint16]]:
-        """(slot, tag) of each context, [O, L]; tags are not 0. Arithmetic modulo 2^64."""
-        powers = np.cumsum((history.T[::-1] + 1).astype(np.uint64) * HASH_POWERS[:, None], 0)
+    def _hash(
+        self, sums: NDArray[np.uint64], history: Ints, streams: Ints, found: NDArray[np.uint64]
+    ) -> tuple[Ints, NDArray[np.uint16]]:
+        """(slot, tag) of each context, [O, L]; tags are not 0. Arithmetic modulo 2^64.
+
+        sums: over the latest bytes, the first alone, then two of them … [REACH, L]; found: what matches foretell [L]
+        """
         own = self.state
-        places = place_hashes(own.marks[streams], own.lines[streams], own.column[streams], history)
-        h = np.concatenate([powers.take(own.orders - 1, 0), places.take(own.places, 0)])
+        places = place_hashes(own.marks[streams], own.lines[streams], own.column[streams], history, found)
+        h = np.concatenate([sums.take(own.orders - 1, 0), places.take(own.places, 0)])
         h += own.salt.take(streams, 1)
         h = (h ^ (h >> np.uint64(32))) * np.uint64(HASH)
         h ^= h >> np.uint64(29)
@@ -266,14 +278,17 @@ class ContextMixer:
         left: bits of the symbol that are not known [K, 1]; node: [K, L]; zeros, ones: how often either followed each
         context, latest: see `_latest`, all [K, O, L].
         """
-        own, known = self.state, len(self.state.orders)
+        own, known, bit = self.state, len(self.state.orders), BITS - left
+        says = _next_bit(contexts.expected[:, None], left, node)
+        matched = matches.states(contexts.form[:, None], bit, says).swapaxes(0, 1)
         level = count_levels()
         state = level.take(zeros)
         state *= len(COUNT_LEVELS)
         state += level.take(ones)
         state += PAIRS * latest
-        state += np.arange(0, len(own.salt) * STATES, STATES)[:, None]
-        inputs = np.empty((*node.shape, len(own.salt) + 2), np.int64)
+        state = np.concatenate([state, matched], 1)
+        state += np.arange(0, own.first_final, STATES)[:, None]
+        inputs = np.empty((*node.shape, own.experts + 2), np.int64)
         inputs[..., 0] = _network_odds(contexts.below, left, node)
         inputs[..., 1:-1] = own.predictions.take(state).swapaxes(1, 2)
         inputs[..., -1] = CONSTANT
@@ -282,16 +297,18 @@ class ContextMixer:
         weights = own.weights.take(longest, 0)
         weights += own.weights.take(node + (known + 1), 0)
         weights += own.weights.take(contexts.last + (known + 1 + SYMBOLS), 0)
-        place = contexts.place + _next_bit(contexts.counterpart, left, node) * BITS + (BITS - left)
+        place = contexts.place + _next_bit(contexts.counterpart, left, node) * BITS + bit
         weights += own.weights.take(place + own.first_place, 0)
         weights += own.weights.take(contexts.pair, 0)
+        match = matches.chosen_sets(contexts.form[:, None], says)
+        weights += own.weights.take(match + own.first_match, 0)
         bias = ((contexts.two * SYMBOLS + node) * SHORT_HASH & 0xFFFFFFFF) >> (32 - own.bias_bits)
         x = np.einsum("kln,kln->kl", weights, inputs)
         x += own.bias_one.take(contexts.last * SYMBOLS + node)
         x += own.bias_two.take(bias)
         x = (x >> WEIGHT_BITS).clip(-LIMIT, LIMIT)
         mixed = logistic_values().take(x + LIMIT)
-        return BitPredictions(node, state, longest, place, inputs, bias, mixed, *self._refine(x, longest, node))
+        return BitPredictions(node, state, longest, place, match, inputs, bias, mixed, *self._refine(x, longest, node))
 
     def _refine(self, x: Ints, longest: Ints, node: Ints) -> tuple[Ints, Ints]:
         """(state of the final map, probability of a 1) of bits of which the mixture has a logit, all [K, L]."""
@@ -314,6 +331,7 @@ class ContextMixer:
         self._count(contexts, symbols)
         state.history[contexts.streams] = np.concatenate([contexts.history[:, 1:], symbols[:, None]], 1)
         go_on(state.marks, state.lines, state.column, contexts.streams, symbols)
+        matches.learn(state.matches, contexts.streams, symbols)
 
     def _update_weights(self, contexts: StepContexts, predicted: BitPredictions, error: Ints) -> None:
         """Gradient step of the weight sets that were used. error: bit - p, [BITS, L], in units of 2^-20"""
@@ -325,9 +343,10 @@ class ContextMixer:
             _sums(contexts.last, slope.sum(0), SYMBOLS),
             _sums(predicted.place, slope, PLACE_SETS),
             _sums(contexts.pair - state.first_place - PLACE_SETS, slope.sum(0), 1 << PAIR_BITS),
+            _sums(predicted.match, slope, matches.set_count(len(state.matches.least))),
         )
         gradient = np.concatenate([sums for sums, _ in parts])
-        bits = 1, 1, BITS, 1, BITS  # of a byte under one set
+        bits = 1, 1, BITS, 1, BITS, 1  # of a byte under one set
         decisions = np.concatenate([own * many for own, (_, many) in zip(bits, parts, strict=True)])
         used = np.flatnonzero(decisions)
         decisions = decisions[used]
@@ -342,7 +361,7 @@ class ContextMixer:
         """Count bits in the states of the adaptive maps. bits: [BITS, L]"""
         state, which = self.state, np.concatenate([predicted.state, predicted.final[:, None]], 1)
         came = np.bincount((2 * which + bits[:, None]).ravel(), minlength=2 * len(state.trials)).reshape(-1, 2)
-        came[: state.first_final : STATES] = 0  # of contexts that are new
+        came[: state.first_final : STATES] = 0  # of experts that know nothing
         seen = np.flatnonzero(came.any(1))
         state.hits[seen] += came[seen, 1] << TRIAL_BITS
         state.trials[seen] += came[seen].sum(1) << TRIAL_BITS
@@ -390,8 +409,8 @@ def _latest(bits: Ints, agree: NDArray[np.bool_]) -> Ints:
 
 
 def _next_bit(counterpart: Ints, left: Ints, node: Ints) -> Ints:
-    """Return what the counterparts [L] say about bits: 0 if they disagree with the known bits, else 1 and their bit,
-    [K, L]. left: [K, 1]; node: [K, L]
+    """Return what bytes say about bits: 0 if they disagree with the known bits, or are none, else 1 and their bit,
+    [..., K, L]. counterpart: [..., L]; left: [K, 1]; node: [K, L]
     """
     found: Ints = (1 + ((counterpart >> (left - 1)) & 1)) * ((counterpart + SYMBOLS) >> left == node)
     return found

@@ -191,7 +191,7 @@ def _find_states(
 ) -> ir.Value:
     agreeing = _agreeing(builder, left, node)
     limit, longest = broadcast(builder, known, GROUP), cgutils.alloca_once_value(builder, ir.Constant(_WORD, 0))
-    with cgutils.for_range(builder, states.groups) as loop:
+    with cgutils.for_range(builder, symbols.groups) as loop:
         counted, ones = agreeing(symbols.load(loop.index), counts.load(loop.index))
         first = broadcast(builder, builder.mul(loop.index, ir.Constant(_WORD, GROUP)), GROUP)
         own = builder.add(first, ir.Constant(_WORDS, list(range(GROUP))))
@@ -248,11 +248,14 @@ def _levels(builder: ir.IRBuilder, counts: ir.Value) -> ir.Value:
     return builder.bitcast(_smaller(builder, level, most), _WORDS)
 
 
-def _weigh(builder: ir.IRBuilder, first: _Row, second: _Row, third: _Row, base: _Row, inputs: _Row) -> ir.Value:
+def _weigh(
+    builder: ir.IRBuilder, first: _Row, second: _Row, third: _Row, fourth: _Row, base: _Row, inputs: _Row
+) -> ir.Value:
     total = cgutils.alloca_once_value(builder, _all(0))
     with cgutils.for_range(builder, inputs.groups) as loop:
         i = loop.index
-        weight = builder.add(builder.add(first.load(i), second.load(i)), builder.add(third.load(i), base.load(i)))
+        weight = builder.add(builder.add(first.load(i), second.load(i)), builder.add(third.load(i), fourth.load(i)))
+        weight = builder.add(weight, base.load(i))
         product = builder.mul(builder.sext(weight, _WORDS), builder.sext(inputs.load(i), _WORDS))
         builder.store(builder.add(builder.load(total), product), total)
     return _reduce(builder, "add", builder.load(total))
@@ -262,13 +265,20 @@ def _weigh(builder: ir.IRBuilder, first: _Row, second: _Row, third: _Row, base: 
 
 
 def _add_slope(
-    builder: ir.IRBuilder, first: _Row, second: _Row, third: _Row, both: _Row, inputs: _Row, error: ir.Value
+    builder: ir.IRBuilder,
+    first: _Row,
+    second: _Row,
+    third: _Row,
+    fourth: _Row,
+    both: _Row,
+    inputs: _Row,
+    error: ir.Value,
 ) -> None:
     short = builder.sext(builder.trunc(error, _INT), _WORD)  # products of 32-bit numbers are fast
     factor = broadcast(builder, short, GROUP)
     with cgutils.for_range(builder, inputs.groups) as loop:
         slope = builder.mul(builder.sext(inputs.load(loop.index), _WORDS), factor)
-        for row in (first, second, third, both):
+        for row in (first, second, third, fourth, both):
             row.add(loop.index, slope)
 
 
@@ -355,8 +365,8 @@ _CHOOSE = _on_rows(types.int64, "wrnn", _choose)
 _SUM_OF = _on_rows(types.int64, "irnn", _sum_of)
 _ADD_ROWS = _on_rows(types.void, "irrir", _add_rows)
 _FIND_STATES = _on_rows(types.int64, "wrwrirnnn", _find_states)
-_WEIGH = _on_rows(types.int64, "irrririr", _weigh)
-_ADD_SLOPE = _on_rows(types.void, "wrrrwrirn", _add_slope)
+_WEIGH = _on_rows(types.int64, "irrrririr", _weigh)
+_ADD_SLOPE = _on_rows(types.void, "wrrrrwrirn", _add_slope)
 _MOVE = _on_rows(types.void, "wrwrr", _move)
 _LEARN = _on_rows(types.void, "irwrn", _learn)
 _LOG_ODDS = _on_rows(types.void, "wrwrwr", _log_odds)
@@ -397,17 +407,17 @@ def find_states(
 
 
 @intrinsic
-def weigh(typing: Any, weights: Any, a: Any, b: Any, c: Any, base: Any, j: Any, inputs: Any, row: Any) -> Any:
-    """Return the sum of the inputs of a row, each times the sum of its weights in three sets and a row of `base`."""
-    return _WEIGH(weights, a, b, c, base, j, inputs, row)
+def weigh(typing: Any, weights: Any, a: Any, b: Any, c: Any, d: Any, base: Any, j: Any, inputs: Any, row: Any) -> Any:
+    """Return the sum of the inputs of a row, each times the sum of its weights in four sets and a row of `base`."""
+    return _WEIGH(weights, a, b, c, d, base, j, inputs, row)
 
 
 @intrinsic
 def add_slope(
-    typing: Any, sums: Any, a: Any, b: Any, c: Any, both: Any, first: Any, inputs: Any, row: Any, error: Any
+    typing: Any, sums: Any, a: Any, b: Any, c: Any, d: Any, both: Any, first: Any, inputs: Any, row: Any, error: Any
 ) -> Any:
-    """Add a row of inputs, times an error, to three rows of sums and a row of `both`."""
-    return _ADD_SLOPE(sums, a, b, c, both, first, inputs, row, error)
+    """Add a row of inputs, times an error, to four rows of sums and a row of `both`."""
+    return _ADD_SLOPE(sums, a, b, c, d, both, first, inputs, row, error)
 
 
 @intrinsic

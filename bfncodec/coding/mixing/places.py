@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bfncodec.runtime.arrays import Bytes, Ints
 
 POWER = 0xD6E8FEB86659FD93
-PLACES = 9  # contexts, as `place_hashes` has them
+PLACES = 10  # contexts, as `place_hashes` has them
 SKIPS = 2  # more, of bytes behind which one is skipped
 SALT = 32  # of the first kind, then one more each
 DOUBT_ORDER = 2  # their adaptive maps begin as those of contexts of so many bytes
@@ -65,7 +65,9 @@ def classes() -> Ints:
     return found
 
 
-def place_hashes(marks: NDArray[np.uint64], lines: Bytes, column: Ints, history: Ints) -> NDArray[np.uint64]:
+def place_hashes(
+    marks: NDArray[np.uint64], lines: Bytes, column: Ints, history: Ints, foretold: NDArray[np.uint64]
+) -> NDArray[np.uint64]:
     """Return what the hashes of these contexts begin with, [PLACES + SKIPS, L].
 
     They are: the word and the last symbol; the word and the one before; the byte above and the column; the field, the
@@ -73,10 +75,11 @@ def place_hashes(marks: NDArray[np.uint64], lines: Bytes, column: Ints, history:
     one of the line; the counterpart, the number of the field, the bytes it has so far, and whether it is less or more
     than the one above, which numerals in a column ask for; the counterpart, the bytes beside it, the last symbol, and
     whether the latest equalled theirs; the counterpart, the number of the field, and how many of the latest equalled
-    theirs; then the symbols before the last and before that; the last and the third last.
+    theirs; what a match foretells, and the last symbol; then the symbols before the last and before that; the last and
+    the third last.
 
     marks: [L, MARKS]; lines: the current line and the one above [L, 2, WIDTH]; column: in it [L]; history: latest
-    symbols, the last one at the end [L, at least 3].
+    symbols, the last one at the end [L, at least 3]; foretold: see `matches.foretold` [L].
     """
     q1, q2, q3, q4, q5 = FAR
     last, second, third = history[:, :-4:-1].astype(np.uint64).T
@@ -98,6 +101,7 @@ def place_hashes(marks: NDArray[np.uint64], lines: Bytes, column: Ints, history:
             number * q1 + within * q2 + counterpart * q3 + side * q4,
             behind * q1 + counterpart * q2 + ahead * q3 + before * q4 + lately * q5,
             counterpart * q1 + number * q2 + agreed * q3,
+            foretold * q1 + last * q2,
             second * q1 + third * q2,
             last * q1 + third * q2,
         ]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.coding.mixing.first import FIRST_BITS, first_weights
+from bfncodec.coding.mixing.matches import ERRORS, FORMS, LEVELS, MatchState, new_matches, set_count
 from bfncodec.coding.mixing.places import DOUBT_ORDER, MARKS, PLACE_SETS, PLACES, POWER, SALT, SKIPS, WIDTH
 from bfncodec.coding.tables import LOGISTIC_BITS, LOGISTIC_LIMIT, LOGISTIC_STEPS, logarithm_table, logistic_table
 from bfncodec.runtime.arrays import Bytes, Floats, Ints, Ints32
@@ -24,12 +25,14 @@ class Contexts(NamedTuple):
     """The contexts of a mixer, at least one of them shared.
 
     shared: bytes of those that all streams count together; own: of those that each stream counts for itself, which are
-    among the others; places: numbers of those in :func:`bfncodec.coding.mixing.places.place_hashes`.
+    among the others; places: numbers of those in :func:`bfncodec.coding.mixing.places.place_hashes`; matches: least
+    bytes of the matches that predict beside them, falling, see :mod:`bfncodec.coding.mixing.matches`.
     """
 
-    shared: tuple[int, ...] = (2, 4, 6, 12, 24)
+    shared: tuple[int, ...] = (2, 4, 6, 12)
     own: tuple[int, ...] = (2, 4)
     places: tuple[int, ...] = tuple(range(PLACES))
+    matches: tuple[int, ...] = (20, 8)
 
 
 CONTEXTS = Contexts()
@@ -37,7 +40,10 @@ CONTEXTS = Contexts()
 MACHINE_CONTEXTS = Contexts(places=tuple(range(PLACES + SKIPS)))
 """Contexts that machine code is written with."""
 
-REACH = 24  # bytes of the longest context, at most
+VERSION = 2
+"""Of the mixer: a text model says with which one it writes, as all that is here decides over the bytes of a text."""
+
+REACH = 24  # bytes of the longest context, and least bytes of a match, at most
 BITS = 8  # of a symbol
 SYMBOLS = 256
 START = 256  # stands before the first symbol of a stream
@@ -66,7 +72,7 @@ LOG_2, LOG_UNIT = 45426, (1 << LOG_BITS) // LOGISTIC_STEPS  # ln 2 and 1 / LOGIS
 
 GROUP = 8  # numbers of weight sets that kernels take at a time
 WEIGHT_BITS = 20  # a weight of 1 is 2^20
-MOST_WEIGHT = 1 << 28  # so that a sum of five takes 32 bits
+MOST_WEIGHT = 1 << 28  # so that a sum of six takes 32 bits
 PAIR_BITS = 12  # log2 of the weight sets by the last two bytes
 CONSTANT = 154  # the mixer's last input: 0.3
 # Learning rate of a set of weights that has had n decisions: FAST / (1 + n / CALM) + SLOW, in units of 2^-16.
@@ -79,14 +85,16 @@ HASH_POWERS = np.array([pow(POWER, k + 1, 1 << 64) for k in range(REACH)], np.ui
 
 
 class MixerState(NamedTuple):
-    """Arrays of a mixer of O contexts, B of them of bytes, and L streams. They are updated in place.
+    """Arrays of a mixer of O contexts, B of them of bytes, of M kinds of matches, and L streams. They are updated in
+    place. Contexts and matches are its E = O + M experts, in this order.
 
-    A weight set is one of five kinds, behind each other: by the longest known context of bytes (0 for none, … B), by
-    the bits of the byte that are known (the node), by the last byte, by the place (see `places.PLACE_SETS`), and by a
-    hash of the last two bytes. There are S = B + 1 + 2 SYMBOLS + PLACE_SETS + 2^PAIR_BITS.
+    A weight set is one of six kinds, behind each other: by the longest known context of bytes (0 for none, … B), by
+    the bits of the byte that are known (the node), by the last byte, by the place (see `places.PLACE_SETS`), by a hash
+    of the last two bytes, and by the first match that expects a bit here: 0 for none, else by its kind, the level of
+    its length, and the bit. There are S = B + 1 + 2 SYMBOLS + PLACE_SETS + 2^PAIR_BITS + 1 + 2 M LEVELS.
 
-    The M states of maps are O times STATES, then those of the final map: by the number of the longest known context of
-    bytes, by the node, and by the nearest of CELLS logits of the mixture.
+    The states of maps are E times STATES, then those of the final map: by the number of the longest known context of
+    bytes, by the node, and by the nearest of CELLS logits of the mixture. Together they are A.
     """
 
     table: Bytes  # slots of all contexts: tag, symbols, the latest first, counts. [2^bits, ROW]
@@ -97,11 +105,12 @@ class MixerState(NamedTuple):
     orders: Ints  # bytes of each context of bytes, rising [B]
     own: Ints  # 1 for contexts that each stream counts for itself [B]
     places: Ints  # numbers of the other contexts [O - B]
+    matches: MatchState
     salt: NDArray[np.uint64]  # of the hashes of each context, for streams' own ones another for each stream [O, L]
-    hits: Ints  # ones that came in each state of each context's adaptive map, and of the final one [M]
-    trials: Ints  # bits that came in it [M]
-    predictions: NDArray[np.int16]  # what hits / trials amount to as logits, 0 where a context is new [M]
-    weights: Ints32  # of the network, the contexts and a constant, in each set [S, O + 2]
+    hits: Ints  # ones that came in each state of each expert's adaptive map, and of the final one [A]
+    trials: Ints  # bits that came in it [A]
+    predictions: NDArray[np.int16]  # what hits / trials amount to as logits, 0 where an expert knows nothing [A]
+    weights: Ints32  # of the network, the experts and a constant, in each set [S, E + 2]
     decisions: Ints  # bits that each set was used for [S]
     bias_one: Ints  # by last byte and node [SYMBOLS SYMBOLS]
     bias_two: Ints  # by a hash of the last two bytes and the node [2^…]
@@ -109,7 +118,17 @@ class MixerState(NamedTuple):
     @property
     def first_final(self) -> int:
         """Number of the first state of the final map."""
-        return len(self.salt) * STATES
+        return self.experts * STATES
+
+    @property
+    def experts(self) -> int:
+        """How many contexts and kinds of matches there are."""
+        return len(self.salt) + len(self.matches.least)
+
+    @property
+    def first_match(self) -> int:
+        """Number of the first weight set of matches."""
+        return self.first_place + PLACE_SETS + (1 << PAIR_BITS)
 
     @property
     def first_place(self) -> int:
@@ -133,12 +152,13 @@ def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS) -> MixerSt
     alone = contexts.own if streams > 1 else ()
     kinds = [(order, own) for order in contexts.shared for own in (False, True) if not own or order in alone]
     (orders, own), places = np.array(kinds, np.int64).T, np.array(contexts.places, np.int64)
-    bits, known, count = table_bits(size), len(orders), len(orders) + len(places)
+    bits, known = table_bits(size), len(orders)
     salt = own[:, None] * np.arange(1, streams + 1) * REACH + orders[:, None]
     alike = [*orders.tolist(), *[DOUBT_ORDER] * len(places)]
-    hits, trials = first_trials(alike, (known + 1) * SYMBOLS)
-    weights = np.zeros((known + 1 + 2 * SYMBOLS + PLACE_SETS + (1 << PAIR_BITS), count + 2), np.int32)
-    weights[: -1 << PAIR_BITS] = first_weights(orders, own, places) << (WEIGHT_BITS - FIRST_BITS)
+    hits, trials = first_trials(alike, len(contexts.matches), (known + 1) * SYMBOLS)
+    first = first_weights(orders, own, places, len(contexts.matches)) << (WEIGHT_BITS - FIRST_BITS)
+    weights = np.zeros((len(first) + (1 << PAIR_BITS) + set_count(len(contexts.matches)), first.shape[1]), np.int32)
+    weights[: len(first)] = first
     state = MixerState(
         table=aligned((1 << bits, ROW), np.uint8),
         history=np.full((streams, REACH), START, np.int64),
@@ -148,6 +168,7 @@ def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS) -> MixerSt
         orders=orders,
         own=own,
         places=places,
+        matches=new_matches(contexts.matches, size, streams),
         salt=np.concatenate([salt, np.repeat(SALT + places[:, None], streams, 1)]).astype(np.uint64) * np.uint64(HASH),
         hits=hits,
         trials=trials,
@@ -168,13 +189,14 @@ def update_predictions(state: MixerState, which: Ints) -> None:
     state.predictions[which] = np.where(final, odds, expert)
 
 
-def first_trials(orders: Sequence[int], rows: int) -> tuple[Ints, Ints]:
-    """(hits, trials) that all maps begin with: those of contexts of so many bytes, and rows of the final map, whose
-    probabilities are those of their logits.
+def first_trials(orders: Sequence[int], matches: int, rows: int) -> tuple[Ints, Ints]:
+    """(hits, trials) that all maps begin with: those of contexts of so many bytes, those of so many kinds of matches,
+    and rows of the final map, whose probabilities are those of their logits.
     """
-    expert = np.concatenate([first_probabilities(order) for order in orders]) * float(FIRST_TRIALS << TRIAL_BITS)
+    context = np.concatenate([first_probabilities(order) for order in orders]) * float(FIRST_TRIALS << TRIAL_BITS)
+    expert = np.concatenate([np.floor(context).astype(np.int64), *[match_hits()] * matches])
     final = (logistic_values()[:: 1 << CELL_BITS] * (FINAL_TRIALS << TRIAL_BITS)) >> LOGISTIC_BITS
-    hits = np.concatenate([np.floor(expert).astype(np.int64), np.tile(final, rows)])
+    hits = np.concatenate([expert, np.tile(final, rows)])
     trials = np.full(len(hits), FINAL_TRIALS << TRIAL_BITS, np.int64)
     trials[: len(expert)] = FIRST_TRIALS << TRIAL_BITS
     return hits, trials
@@ -195,6 +217,17 @@ def first_probabilities(order: int) -> Floats:
     doubt = np.where((zeros > 0) & (ones > 0), max(3 / (1 + order), 0.4), 3 / (1 + order))
     latest = ((zeros, ones), (zeros + 0.5, ones), (zeros, ones + 0.5))
     return np.tile(np.concatenate([((n1 + doubt) / (n0 + n1 + 2 * doubt)).ravel() for n0, n1 in latest]), 3)
+
+
+def match_hits() -> Ints:
+    """Hits that the adaptive map of a kind of matches begins with, [STATES], see `matches.states`: the longer a match
+    is, the less often it errs.
+    """
+    whole = FIRST_TRIALS << TRIAL_BITS
+    wrong = whole // (5 + 10 * np.arange(LEVELS))
+    found = np.full(STATES, whole // 2)
+    found[1 : 1 + 2 * FORMS * BITS] = np.stack([wrong, whole - wrong], -1).repeat(ERRORS * BITS, 0).ravel()
+    return found
 
 
 # ---- tables -------------------------------------------------------------------------------------

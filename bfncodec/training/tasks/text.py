@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bfncodec.coding.mixing.state import VERSION
 from bfncodec.errors import InputError
 from bfncodec.networks.storage import TrainableNetwork
 from bfncodec.networks.transformer.config import COARSE, FINE, TransformerConfig
@@ -24,8 +25,8 @@ TEETH_BY_LENGTH = ((0, 1),)
 for. Files of many streams keep a machine busy without more teeth, and each tooth costs some bits at its beginning
 (docs/guide/training.md).
 """
-MIXING = {"from_length": 384}
-"""Texts of `least` bytes and more are coded with adaptive contexts besides the network."""
+MIXING = {"from_length": 384, "version": VERSION}
+"""Texts of `from_length` bytes and more are coded with adaptive contexts besides the network, by this mixer."""
 VALIDATION_BATCH = 32  # windows
 TABLE_BATCHES = 8  # on which the range of attention values is measured
 

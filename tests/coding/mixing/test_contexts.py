@@ -21,6 +21,7 @@ from bfncodec.coding.mixing.state import (
     BITS,
     CONTEXTS,
     COUNT_LEVELS,
+    HASH_POWERS,
     LIMIT,
     MOST_COUNT,
     MOST_TRIALS,
@@ -44,7 +45,7 @@ from bfncodec.coding.mixing.state import (
 from bfncodec.coding.rangecoder import information, total
 from bfncodec.errors import DamagedError
 from support.doubles import noise
-from support.mixing import one_hot, reader, rows, state, texts, uniform
+from support.mixing import arrays, one_hot, reader, rows, state, texts, uniform
 
 Ints = NDArray[np.int64]
 Weights = NDArray[np.int32] | Callable[[int], NDArray[np.int32]]
@@ -67,10 +68,16 @@ def spend(mixer: ContextMixer, text: NDArray[Any], weights: Weights | None = Non
     return bits
 
 
+def hashed(mixer: ContextMixer, history: Ints, streams: Ints) -> tuple[Ints, NDArray[np.uint16]]:
+    """(slot, tag) of each context behind these symbols, where nothing is foretold."""
+    sums = np.cumsum((history.T[::-1] + 1).astype(np.uint64) * HASH_POWERS[:, None], 0)
+    return mixer._hash(sums, history, streams, np.zeros(len(streams), np.uint64))
+
+
 def counts(mixer: ContextMixer, past: list[int], stream: int = 0) -> list[dict[int, int]]:
     """Return what each context of bytes holds behind these symbols: how often which came."""
     history = np.array([([START] * REACH + past)[-REACH:]])
-    slot, tag, _ = mixer._find(*mixer._hash(history, np.array([stream])))
+    slot, tag, _ = mixer._find(*hashed(mixer, history, np.array([stream])))
     result, known = [], len(mixer.state.orders)
     for row, own in zip(mixer.state.table[slot[:known, 0]], tag[:known, 0], strict=True):
         seen = row[TAG + WAYS :] * (row[:TAG].view(np.uint16) == own)
@@ -266,9 +273,9 @@ def test_tables_hold_enough_contexts_a_byte_within_bounds(size: int, bits: int) 
 def test_contexts_fit_their_table(size: int, bits: int) -> None:
     mixer = ContextMixer(size, 50)
     assert mixer.state.table.shape == (1 << bits, ROW)
-    assert sum(value.nbytes for value in mixer.state) < 150e6
+    assert sum(value.nbytes for value in arrays(mixer).values()) < 175e6
     for history in (noise(0, 50, REACH).astype(np.int64), np.full((50, REACH), 255), np.full((50, REACH), START)):
-        slot, tag = mixer._hash(history, np.arange(50))
+        slot, tag = hashed(mixer, history, np.arange(50))
         assert ((slot >= 0) & (slot < 1 << bits)).all()
         assert tag.all()  # no context takes an empty slot for its own
 
@@ -276,15 +283,15 @@ def test_contexts_fit_their_table(size: int, bits: int) -> None:
 def test_a_context_is_as_long_as_its_order() -> None:
     """Bytes beyond it change nothing; each byte within does, and the stream where it is the stream's own."""
     mixer = ContextMixer(1 << 18, 2)
-    assert mixer.state.orders.tolist() == [2, 2, 4, 4, 6, 12, 24]
+    assert mixer.state.orders.tolist() == [2, 2, 4, 4, 6, 12]
     assert mixer.state.orders[mixer.state.own > 0].tolist() == list(CONTEXTS.own)
     known = len(mixer.state.orders)
     history = np.tile(noise(1, 1, REACH).astype(np.int64), (REACH + 1, 1))
     history[np.arange(REACH), -1 - np.arange(REACH)] ^= 1  # row k: another byte k + 1 places back
-    slot, tag = mixer._hash(history, np.zeros(REACH + 1, np.int64))
+    slot, tag = hashed(mixer, history, np.zeros(REACH + 1, np.int64))
     other = ((slot != slot[:, -1:]) | (tag != tag[:, -1:]))[:known]
     np.testing.assert_array_equal(other[:, :-1], np.arange(REACH) < mixer.state.orders[:, None])
-    elsewhere = mixer._hash(history, np.ones(REACH + 1, np.int64))
+    elsewhere = hashed(mixer, history, np.ones(REACH + 1, np.int64))
     differs = ((elsewhere[0] != slot) | (elsewhere[1] != tag)).T
     np.testing.assert_array_equal(differs[:, :known], [mixer.state.own > 0] * 25)
     assert not differs[:, known:].any()
@@ -294,7 +301,7 @@ def test_contexts_spread_over_slots_and_tags() -> None:
     mixer = ContextMixer(1 << 18, 2)
     known = len(mixer.state.orders)
     slot, tag = (
-        found[:known] for found in mixer._hash(noise(2, 4000, REACH).astype(np.int64), np.zeros(4000, np.int64))
+        found[:known] for found in hashed(mixer, noise(2, 4000, REACH).astype(np.int64), np.zeros(4000, np.int64))
     )
     assert len(np.unique(slot[1:])) > 0.99 * slot[1:].size * (1 - slot.size / (2 << 22))
     for row in tag[2:]:
@@ -391,7 +398,7 @@ class Reference:
         self.agreed = 0  # there is no line above: its bytes are zeros
         self.chances = {(j, s): [p, 20.0] for j, o in enumerate(SHARED) for s, p in enumerate(first_probabilities(o))}
         none = np.zeros(0, np.int64)
-        first = first_weights(np.array(SHARED), np.zeros(len(SHARED), np.int64), none) / (1 << FIRST_BITS)
+        first = first_weights(np.array(SHARED), np.zeros(len(SHARED), np.int64), none, 0) / (1 << FIRST_BITS)
         names = [("longest", range(len(SHARED) + 1)), ("known", range(SYMBOLS)), ("last", range(SYMBOLS))]
         sets = [(name, number) for name, numbers in names for number in numbers]
         sets += [("above", *key) for key in np.ndindex(PLACE_SHAPE)]  # of the first field
@@ -455,6 +462,7 @@ class Reference:
         inputs.append(0.3)
         above = ("above", min(self.agreed, 3), known == 0, k)
         sets = [("longest", longest), ("known", node), ("last", self.past[-1] % 256), above, ("pair", *self.past[-2:])]
+        sets.append(("no match",))
         places = [(self.past[-1] % 256, node), (self.past[-2] % 256, self.past[-1] % 256, node)]
         x = sum(self.b[place] for place in places)
         for j in sets:
@@ -483,7 +491,7 @@ def test_it_is_what_it_says_it_is() -> None:
     text[rng.integers(0, len(text), 8)] = 5
     weights = rng.integers(1, 1 << 12, (len(text), SYMBOLS)).astype(np.int32)
     weights[:, :6] *= 256
-    mixer, reference = ContextMixer(1 << 18, 1, Contexts(places=())), Reference()
+    mixer, reference = ContextMixer(1 << 18, 1, Contexts(places=(), matches=())), Reference()
     bits = spend(mixer, text[None], lambda i: weights[i : i + 1])[:, 0]
     expected = [reference.code(weight / weight.sum(), int(s)) for weight, s in zip(weights, text, strict=True)]
     np.testing.assert_allclose(bits, expected, atol=0.02)

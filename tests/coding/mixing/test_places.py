@@ -23,7 +23,9 @@ from bfncodec.coding.mixing.state import CONTEXTS, Contexts
 from bfncodec.coding.rangecoder import information
 from support.mixing import uniform
 
-WORD, WORDS, COLUMN, LINE, KEY, LINE_NUMBER, NUMERAL, BESIDE, AGREEING, BEFORE, BETWEEN = range(PLACES + SKIPS)
+WORD, WORDS, COLUMN, LINE, KEY, LINE_NUMBER, NUMERAL, BESIDE, AGREEING, FORETOLD, BEFORE, BETWEEN = range(
+    PLACES + SKIPS
+)
 
 
 def read(*texts: bytes) -> tuple[NDArray[np.uint64], NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
@@ -39,7 +41,7 @@ def read(*texts: bytes) -> tuple[NDArray[np.uint64], NDArray[np.uint8], NDArray[
 
 def hashes(*texts: bytes) -> NDArray[np.uint64]:
     """Return the hashes behind some texts, each a stream, [PLACES + SKIPS, L]."""
-    return place_hashes(*read(*texts))
+    return place_hashes(*read(*texts), np.zeros(len(texts), np.uint64))
 
 
 def counterpart(text: bytes) -> bytes:
@@ -131,6 +133,13 @@ def test_a_byte_is_skipped() -> None:
     assert BETWEEN not in same(b"abc", b"ebc")
 
 
+def test_what_a_match_foretells_stands_beside_the_last_byte() -> None:
+    assert FORETOLD in same(b"abc", b"xyc")
+    assert FORETOLD not in same(b"abc", b"abd")
+    found = place_hashes(*read(b"abc", b"abc"), np.array([0, 98], np.uint64))
+    assert np.flatnonzero(found[:, 0] != found[:, 1]).tolist() == [FORETOLD]
+
+
 def test_steps_of_many_streams_are_those_of_each_alone() -> None:
     texts = [b'one two\n"k": 3,', b"\n\n\n\n\n\n\n\nab= cd", b"Zeile\tzwei\xff\xfe;:|"]
     column = np.zeros(3, np.int64)
@@ -138,7 +147,8 @@ def test_steps_of_many_streams_are_those_of_each_alone() -> None:
     for symbols in zip(*(text[:14] for text in texts), strict=True):
         go_on(marks, lines, column, np.arange(3), np.array(symbols))
     history = np.array([list(text[11:14]) for text in texts])
-    np.testing.assert_array_equal(place_hashes(marks, lines, column, history), hashes(*(text[:14] for text in texts)))
+    found = place_hashes(marks, lines, column, history, np.zeros(3, np.uint64))
+    np.testing.assert_array_equal(found, hashes(*(text[:14] for text in texts)))
 
 
 def test_a_table_is_learned_by_its_columns() -> None:
