@@ -25,7 +25,7 @@ from bfncodec.networks.convnet.distributions import (
     Trunk,
     components_of,
     cumulative,
-    describe,
+    describe_alone,
     enter,
     head_work,
     high_rows,
@@ -201,7 +201,7 @@ class CompiledPrediction:
         config, head = self.compiled.config, self.compiled.heads[k]
         found = components_of(len(self.trunk.hidden), config.mixtures)
         base = self.trunk.base[:, CODING_ORDER[k]]
-        describe(head, self.trunk.hidden, k, base, self._conditions(k), self.flat_room, found, 0)
+        describe_alone(head, self.trunk.hidden, k, base, self._conditions(k), self.flat_room, found, 0)
         return CompiledMixture(found, head.tables, self.flat_room.value)
 
     def _conditions(self, k: int) -> Floats32:

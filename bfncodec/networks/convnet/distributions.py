@@ -17,7 +17,16 @@ from bfncodec.coding.rangecoder import PRECISION, total
 from bfncodec.networks.convnet.config import CODING_ORDER, INPUT_SCALE, LOG_SCALE_RANGE, MEAN_SCALE
 from bfncodec.networks.convnet.mixture import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL
 from bfncodec.networks.kernels import COLUMNS, ProductKernel
-from bfncodec.networks.products import MOST, Linear, add_scaled, finish_columns, multiply, quantise_positive
+from bfncodec.networks.products import (
+    MOST,
+    Linear,
+    add_scaled,
+    finish_columns,
+    multiply_ready,
+    prepare,
+    quantise_positive,
+    release,
+)
 from bfncodec.runtime.arrays import Array, Floats, Floats32, Ints32
 from bfncodec.runtime.jit import compiled, inlined, written
 from bfncodec.runtime.lines import aligned
@@ -121,18 +130,28 @@ def describe(
 ) -> None:
     """`Prediction.channel` of the k-th channel. trunk: [n, 3 C]; base: [n]. From the first pixel on: errors, a line for
     each slope, [slopes or more, …]; the mixtures go to `found`. (Compilers know of these, which are whole, that numbers
-    lie beside each other.)
+    lie beside each other.) Between `prepare` and `release`.
     """
     count, width = len(trunk), trunk.shape[1] // 3
     for start in range(0, count, len(work.unit)):
         rows = min(len(work.unit), count - start)
         for n in range(rows):
             work.unit[n] = quantise_positive(trunk[start:], n, k * width, work.buffer, width)
-        multiply(work.buffer, head.linear, work.sums, rows)
+        multiply_ready(work.buffer, head.linear, work.sums, rows)
         finish_columns(work.sums, work.unit, head.linear, work.out, rows)
         slopes = len(head.linear.scale) - 3 * len(found.weight)
         _components(head.tables, base[start:], slopes, errors, work, found, first + start, rows)
         _weights(head.tables.exp2, work, found.weight, first + start, rows)
+
+
+@compiled
+def describe_alone(
+    head: Head, trunk: Floats32, k: int, base: Array, errors: Floats32, work: HeadWork, found: Components, first: int
+) -> None:
+    """`describe` for callers that prepare nothing."""
+    prepare(head.linear.panels)
+    describe(head, trunk, k, base, errors, work, found, first)
+    release(head.linear.panels)
 
 
 @compiled

@@ -15,7 +15,17 @@ from bfncodec.networks.convnet.config import INPUT_TAPS, NEAREST, REACH
 from bfncodec.networks.convnet.distributions import Trunk
 from bfncodec.networks.convnet.front import WORD, StepPixels
 from bfncodec.networks.kernels import COLUMNS, ProductKernel, aligned_copy, copy_row, store
-from bfncodec.networks.products import Linear, add_norm, finish_norm, finish_rows, linear_of, multiply, rectify_norm
+from bfncodec.networks.products import (
+    Linear,
+    add_norm,
+    finish_norm,
+    finish_rows,
+    linear_of,
+    multiply_ready,
+    prepare,
+    rectify_norm,
+    release,
+)
 from bfncodec.networks.stored import LARGEST, LinearWeights
 from bfncodec.runtime.arrays import Array, Floats32, Ints, Ints32
 from bfncodec.runtime.jit import compiled, inlined, written
@@ -116,9 +126,11 @@ def workspace(weights: Weights, width: int, kernel: ProductKernel) -> Workspace:
 def advance(weights: Weights, cells: Cells, pixels: Positions, work: Workspace, out: Trunk) -> None:
     """`ConvNetState.predict`, some pixels after the other: each reads what those of earlier lines left in the cells."""
     clear(cells, pixels.beside)
+    prepare(weights.input.panels)
     for start in range(0, len(pixels.cell), len(work.unit)):
         rows = min(len(work.unit), len(pixels.cell) - start)
         pass_through(weights, cells, pixels, start, work, Trunk(out.base[start:], out.hidden[start:]), rows)
+    release(weights.input.panels)
 
 
 @compiled
@@ -133,13 +145,15 @@ def clear(cells: Cells, beside: Ints) -> None:
 def pass_through(
     weights: Weights, cells: Cells, pixels: Positions, start: int, work: Workspace, out: Trunk, rows: int
 ) -> None:
-    """All layers of some pixels from a number on, as many as there is room for at most; their trunk goes to `out`."""
+    """All layers of some pixels from a number on, as many as there is room for at most; their trunk goes to `out`.
+    Between `prepare` and `release`.
+    """
     _features(cells, pixels.value_cell[start:], pixels.flags[start:], work, out.base, rows)
-    multiply(work.inputs, weights.input, work.sums, rows)
+    multiply_ready(work.inputs, weights.input, work.sums, rows)
     finish_norm(work.sums, work.one, weights.input, work.h, work.features, work.unit, rows)
     for i in range(len(cells.features)):
         _block(weights, i, cells.features[i], pixels.cell[start:], pixels.taps[weights.kinds[i]], rows, work)
-    multiply(work.features, weights.trunk, work.sums, rows)
+    multiply_ready(work.features, weights.trunk, work.sums, rows)
     finish_rows(work.sums, work.one, weights.trunk, out.hidden, rows)
 
 
@@ -176,9 +190,9 @@ def _block(weights: Weights, i: int, features: Array, cell: Ints, taps: Ints, ro
     for n in range(rows):
         for t in range(len(taps)):
             copy_row(features, _around(cell[n] + taps[t], len(features)), work.taps, n, t * width, width)
-    multiply(work.taps, conv, work.sums, rows)
+    multiply_ready(work.taps, conv, work.sums, rows)
     rectify_norm(work.sums, work.one, conv, work.y, work.hidden, work.unit, rows)
-    multiply(work.hidden, last, work.sums, rows)
+    multiply_ready(work.hidden, last, work.sums, rows)
     add_norm(work.sums, work.unit, last, work.h, work.features, work.unit, rows)
 
 

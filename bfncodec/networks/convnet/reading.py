@@ -44,6 +44,7 @@ from bfncodec.networks.convnet.sharing import (
     wait,
 )
 from bfncodec.networks.kernels import COLUMNS
+from bfncodec.networks.products import prepare, release
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints, Ints32
 from bfncodec.runtime.jit import compiled, inlined, written
 from bfncodec.runtime.lines import aligned
@@ -141,9 +142,15 @@ def read_lines(reading: Reading, lines: Lines, codes: Codes, values: Bytes, boar
     values: of all pixels, at their places, uint8 [all, C], are filled; board: see `sharing`; leads: whether this is the
     thread that reads nibbles, whose `Reading` others share but for `work` and `room`.
     """
-    if not leads:
-        _take_part(reading, lines, board, True)
-        return True
+    prepare(reading.weights.input.panels)
+    fine = _lead(reading, lines, codes, values, board) if leads else _take_part(reading, lines, board, True)
+    release(reading.weights.input.panels)
+    return fine
+
+
+@compiled
+def _lead(reading: Reading, lines: Lines, codes: Codes, values: Bytes, board: Ints) -> bool:
+    """Read some lines, while others may take part. Returns whether an encoder may have written the codes."""
     fine, each = True, np.int64(0)
     line, heads, order, together = reading.line, reading.heads, reading.order, len(reading.work.unit)
     for t in range(len(lines.counts)):
@@ -168,8 +175,10 @@ def read_lines(reading: Reading, lines: Lines, codes: Codes, values: Bytes, boar
 
 
 @compiled
-def _take_part(reading: Reading, lines: Lines, board: Ints, helps: bool) -> None:
-    """Do parts of jobs: of one, which is published as a whole, until it is done, or, who helps, of all to come."""
+def _take_part(reading: Reading, lines: Lines, board: Ints, helps: bool) -> bool:
+    """Do parts of jobs: of one, which is published as a whole, until it is done, or, who helps, of all to come. Returns
+    True.
+    """
     together, looks = len(reading.work.unit), np.int64(0)
     while not (dismissed(board) if helps else is_done(board)):
         part = take(board)
@@ -183,6 +192,7 @@ def _take_part(reading: Reading, lines: Lines, board: Ints, helps: bool) -> None
             _predict(reading, lines.pixels, lines.edges[t], start, rows, board[CHANNEL])
         finish(board)
         looks = np.int64(0)
+    return True
 
 
 @compiled

@@ -20,6 +20,7 @@ from bfncodec.networks.convnet.distributions import (
     intervals,
 )
 from bfncodec.networks.convnet.layers import Cells, Positions, Weights, Workspace, clear, pass_through
+from bfncodec.networks.products import prepare, release
 from bfncodec.runtime.arrays import Bytes, Floats32, Ints, Ints32
 from bfncodec.runtime.jit import compiled
 
@@ -46,12 +47,14 @@ def find_intervals(writing: Writing, order: Ints, pixels: Positions, values: Byt
     """
     clear(writing.cells, pixels.beside)
     together = len(writing.errors[0])
+    prepare(writing.weights.input.panels)
     for start in range(0, len(values), together):
         rows = min(together, len(values) - start)
         pass_through(writing.weights, writing.cells, pixels, start, writing.work, writing.trunk, rows)
         for k in range(len(order)):
             own, more = values[start : start + rows, order[k]], k < min(CONDITIONS, len(order) - 1)
             _channel(writing, k, order[k], own, more, found[:, 2 * k :, start:])
+    release(writing.weights.input.panels)
 
 
 @compiled

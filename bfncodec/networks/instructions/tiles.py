@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic, overload, register_jitable
 
-from bfncodec.networks.kernels import BYTE_GROUP, COLUMNS, DEPTH, LEAST_ROWS, TILE
+from bfncodec.networks.kernels import BYTE_GROUP, COLUMNS, DEPTH, LEAST_ROWS, TILE, multiply_packed
 from bfncodec.runtime.arrays import Array, Ints32
 from bfncodec.runtime.kept import features
 from bfncodec.runtime.llvm import (
@@ -61,12 +61,13 @@ class _RegistersCode:
         columns = [times(builder, panel, COLUMNS) for panel in panels]
 
         def add(step: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
-            for p, base in enumerate(bases):
-                place = builder.gep(base, [times(builder, step, DEPTH * COLUMNS)])
-                _in_tiles(builder, "tileloadd64", _PANELS + p, place, ir.Constant(inner.type, DEPTH))
-            for i, line in enumerate(lines):
-                _in_tiles(builder, "tileloadd64", _ROWS + i, builder.gep(line, [times(builder, step, DEPTH)]), inner)
-            for total, i, p in self._totals():
+            for total, i, p in self._totals():  # factors are loaded just before they are multiplied
+                if i == 0:
+                    place = builder.gep(bases[p], [times(builder, step, DEPTH * COLUMNS)])
+                    _in_tiles(builder, "tileloadd64", _PANELS + p, place, ir.Constant(inner.type, DEPTH))
+                if p == 0:
+                    place = builder.gep(lines[i], [times(builder, step, DEPTH)])
+                    _in_tiles(builder, "tileloadd64", _ROWS + i, place, inner)
                 _in_tiles(builder, "tdpbusd", total, _ROWS + i, _PANELS + p)
             return []
 
@@ -182,6 +183,55 @@ def _by_tiles_if_packed(a: Any, matrix: Any, start: Any, out: Any, rows: Any) ->
         return row
 
     return tile_after_tile
+
+
+# ---- many products -------------------------------------------------------------------------------
+#
+# To say how many rows tiles have takes as long as a small product. So who multiplies many says it once, has all of them
+# whole, and releases the registers when all is done.
+
+
+def prepare(matrix: Array) -> None:
+    """Prepare the registers for `multiply_ready` by matrices packed as this one. For compiled functions only."""
+    raise TypeError("expected a compiled function, found Python")
+
+
+def release(matrix: Array) -> None:
+    """Release what was prepared. For compiled functions only."""
+    raise TypeError("expected a compiled function, found Python")
+
+
+def multiply_ready(a: Array, linear: Any, out: Ints32, rows: int) -> None:
+    """Multiply as `products.multiply` does, between `prepare` and `release`. Both arrays have room for whole tiles:
+    numbers behind the last row are overwritten. For compiled functions only.
+    """
+    raise TypeError("expected a compiled function, found Python")
+
+
+@overload(prepare, strict=False)
+def _prepare_if_packed(matrix: Any) -> Any:
+    return (lambda matrix: None) if matrix.ndim == 4 else lambda matrix: _configure(TILE, TILE)
+
+
+@overload(release, strict=False)
+def _release_if_packed(matrix: Any) -> Any:
+    return (lambda matrix: None) if matrix.ndim == 4 else lambda matrix: _release()
+
+
+@overload(multiply_ready, strict=False)
+def _multiply_if_ready(a: Any, linear: Any, out: Any, rows: Any) -> Any:
+    if linear.types[linear.fields.index("panels")].ndim == 4:
+        return lambda a, linear, out, rows: multiply_packed(a, linear.panels, linear.start, out, rows)
+
+    def whole_tiles(a: Any, linear: Any, out: Any, rows: Any) -> None:
+        row = 0
+        while row + TILE < rows:
+            _two(a, linear.panels, linear.start, out, row)
+            row += 2 * TILE
+        if row < rows:
+            _one(a, linear.panels, linear.start, out, row)
+
+    return whole_tiles
 
 
 # ---- attention -------------------------------------------------------------------------------------
