@@ -61,17 +61,19 @@ class Sizes:
     """Numbers of pixels that are coded at once.
 
     batch: images coded side by side hold about so many together. block: pixels that are worked on in one call, but
-    `each` of every image, if that is more: an image takes part in fewer calls then. line: pixels of a line of all
-    images; in shorter ones threads would wait more than they share. readers, shared: threads that read the lines of one
-    group at most, and the pixels of a line that each of them has at least. share: pixels of the lines that a thread
-    encodes at once, whose intervals are kept until their turn; memories: such lines are at least so many times as many
-    as those before them that are worked on again. Nothing that is written depends on these. small: images of at most so
-    many pixels are tried in all orientations.
+    `each` of every image, if that is more: an image takes part in fewer calls then. kernels: so many times `block` are
+    worked on in a call of kernels, which take few at a time. line: pixels of a line of all images; in shorter ones
+    threads would wait more than they share. readers, shared: threads that read the lines of one group at most, and the
+    pixels of a line that each of them has at least. share: pixels of the lines that a thread encodes at once, whose
+    intervals are kept until their turn; memories: such lines are at least so many times as many as those before them
+    that are worked on again. Nothing that is written depends on these. small: images of at most so many pixels are
+    tried in all orientations.
     """
 
     batch: int = 1 << 22
     block: int = 1 << 12
     each: int = 128
+    kernels: int = 4
     line: int = 768
     readers: int = 4
     shared: int = 24
@@ -214,9 +216,9 @@ class ImageCodec(ModelCodec[Image]):
         count = max(1, min(wanted, lines // (self.sizes.memories * network.memory)))
         return [(lines * k // count, lines * (k + 1) // count) for k in range(count)]
 
-    def _block(self, images: int) -> int:
+    def _block(self, network: PixelNetwork, images: int) -> int:
         """Return the pixels of so many images that are worked on in one call."""
-        return max(self.sizes.block, self.sizes.each * images)
+        return max(self.sizes.block * (self.sizes.kernels if network.reads else 1), self.sizes.each * images)
 
     def _encoding_network(self, images: Sequence[Image]) -> PixelNetwork:
         return self.network.fastest(ENCODE_SECONDS * sum(x.shape[0] * x.shape[1] for x in images))
@@ -245,7 +247,7 @@ class ImageCodec(ModelCodec[Image]):
         """The inverse of `_encode`, of images with one number of channels, whose lines some threads share."""
         sizes = [height * width for height, width, _ in shapes]
         network = self.network.fastest(DECODE_SECONDS * sum(sizes))
-        theta = network.start([shape[:2] for shape in shapes], self._block(len(shapes)), single=True)
+        theta = network.start([shape[:2] for shape in shapes], self._block(network, len(shapes)), single=True)
         values = np.empty((sum(sizes), shapes[0][2]), np.uint8)
         decoders = [source for source in sources if isinstance(source, RangeDecoder)]
         if network.reads and len(decoders) == len(sources):
@@ -275,7 +277,7 @@ class ImageCodec(ModelCodec[Image]):
         Yields the pixels that are revealed; their symbols, the frequencies below these and their own, int32 [3, S, n]
         for the S = 2 C nibbles of a pixel.
         """
-        theta = network.start([x.shape[:2] for x in images], self._block(len(images)), within=lines)
+        theta = network.start([x.shape[:2] for x in images], self._block(network, len(images)), within=lines)
         channels = images[0].shape[2]
         values = np.concatenate([x.reshape(-1, channels) for x in images])
         for pixels in theta.blocks():

@@ -277,7 +277,7 @@ def test_threads_that_share_the_lines_of_a_decoded_image_find_the_same(
     found, x, done = codec(tmp_path, [1, 3], (1, 2)), noise(5, 20, 80, 3), list[int]()
     payload, before = found.encode(x), threading.active_count()
     found.threads = threads
-    small = found.with_sizes(Sizes(block=200, each=1, shared=1, readers=threads))
+    small = found.with_sizes(Sizes(block=50, each=1, shared=1, readers=threads))
     for image in small.decode_batch([payload], done.append):
         np.testing.assert_array_equal(image, x)
     assert sum(done) == 20 * 80

@@ -143,7 +143,7 @@ def read_lines(reading: Reading, lines: Lines, codes: Codes, values: Bytes, boar
     thread that reads nibbles, whose `Reading` others share but for `work` and `room`.
     """
     prepare(reading.weights.input.panels)
-    fine = _lead(reading, lines, codes, values, board) if leads else _take_part(reading, lines, board, True)
+    fine: bool = _lead(reading, lines, codes, values, board) if leads else _take_part(reading, lines, board, True)
     release(reading.weights.input.panels)
     return fine
 
