@@ -4,18 +4,23 @@
     python -m benchmarks.stores --tiles TILES.npy --count 1000 --photos FOLDER --large 64 --model photo-fast --level 1
 
 TILES.npy: uint8 [N, H, W, 3], a chunk each. Of the photos tiles of 512 x 512 are cut at random places. Stores are in
-memory, so that no disk is measured. What is done one by one is done for an even sample of the tiles.
+memory, so that no disk is measured.
+
+A machine is faster at one moment than at another. So all ways take turns, some thousand tiles at a time: each writes
+them, reads them back in their order, then as many at random places among those written so far. What is done one by one
+is done for an even sample of them. Rates are medians of all rounds, and so are ratios, each of one round.
 """
 
 from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -30,7 +35,8 @@ from benchmarks.tables import table
 from bfncodec.integrations.zarr import BfnArrayCodec
 
 Tiles = NDArray[np.uint8]
-SIDE, REGION = 512, 300
+Ints = NDArray[np.int64]
+SIDE, REGION, ROUND = 512, 300, 2048
 HEADS = ("store", "bytes a tile", "bits a subpixel", "write, tiles/s", "read, tiles/s", "at random, tiles/s")
 
 
@@ -45,32 +51,51 @@ class Way:
     batch: int = 512
     few: int | None = None
 
-    def measured(self, tiles: Tiles) -> list[str]:
-        """Return a row of the table: a store written, read back whole and at random places, and compared."""
-        tiles = tiles[:: max(1, len(tiles) // self.few)][: self.few] if self.few else tiles
-        store, places = MemoryStore(), np.random.default_rng(0).permutation(len(tiles))[: max(1, len(tiles) // 4)]
+    def rates(self, tiles: Tiles) -> Iterator[Rates]:
+        """Yield what is measured in each round, in a store of all tiles."""
+        store = MemoryStore()
         with zarr.config.set({"codec_pipeline.batch_size": self.batch}):
-            shape, chunk = tiles.shape, (1, *tiles.shape[1:])
-            array = zarr.create_array(store, shape=shape, chunks=chunk, dtype=tiles.dtype, **self.options)
-            writing = spent(lambda: self._write(array, tiles))
-            reading = spent(lambda: self._read(array, np.arange(len(tiles)), tiles))
-            picking = spent(lambda: self._read(array, places, tiles))
-        size = sum(len(value) for key, value in store._store_dict.items() if not key.endswith("zarr.json"))
-        rates = (len(tiles) / writing, len(tiles) / reading, len(places) / picking)
-        packed = sizes(size, tiles) if self.few is None else ["", ""]
-        return [self.name, *packed, *(f"{rate:,.2f}" for rate in rates)]
+            chunk = (1, *tiles.shape[1:])
+            array = zarr.create_array(store, shape=tiles.shape, chunks=chunk, dtype=tiles.dtype, **self.options)
+        rng, written = np.random.default_rng(0), np.zeros(0, np.int64)
+        for part in rounds(len(tiles)):
+            places = part[:: max(1, len(tiles) // self.few)] if self.few else part
+            written = np.concatenate([written, places])
+            rates = self._round(array, places, rng.permutation(written)[: len(places)], tiles)
+            size = sum(len(value) for key, value in store._store_dict.items() if not key.endswith("zarr.json"))
+            yield Rates(rates, size)
 
-    def _write(self, array: Any, tiles: Tiles) -> None:
+    def _round(self, array: Any, places: Ints, anywhere: Ints, tiles: Tiles) -> tuple[float, ...]:
+        seconds = (
+            spent(lambda: self._write(array, places, tiles)),
+            spent(lambda: self._read(array, places, tiles)),
+            spent(lambda: self._read(array, anywhere, tiles)),
+        )
+        return tuple(len(places) / each for each in seconds)
+
+    def _write(self, array: Any, places: Ints, tiles: Tiles) -> None:
         if self.batch > 1:
-            array[:] = tiles
+            array[places[0] : places[-1] + 1] = tiles[places[0] : places[-1] + 1]
             return
-        for number, tile in enumerate(tiles):
-            array[number] = tile
+        for place in places:
+            array[int(place)] = tiles[place]
 
-    def _read(self, array: Any, places: NDArray[np.int64], tiles: Tiles) -> None:
+    def _read(self, array: Any, places: Ints, tiles: Tiles) -> None:
         together = self.batch > 1
         found = array.oindex[places] if together else np.stack([array[int(place)] for place in places])
         assert np.array_equal(found, tiles[places])
+
+
+class Rates(NamedTuple):
+    """Tiles a second, written, read and read at random, and the bytes of all tiles written so far."""
+
+    rates: tuple[float, ...]
+    size: int
+
+
+def rounds(count: int) -> list[Ints]:
+    """Return the numbers of so many tiles, those of each round."""
+    return [np.arange(first, min(first + ROUND, count)) for first in range(0, count, ROUND)]
 
 
 def spent(work: Callable[[], object]) -> float:
@@ -90,18 +115,31 @@ def png_size(tile: Tiles) -> int:
 
 
 def compare(title: str, tiles: Tiles, codec: BfnArrayCodec, few: int) -> None:
-    """Print a table of all ways. few: tiles that are coded one by one."""
+    """Print a table of all ways, and how much more is coded at once than one by one. few: tiles coded one by one."""
     ours = {"serializer": codec, "compressors": None}
-    Way("loads and compiles what there is", ours).measured(tiles[:1])
+    list(Way("loads and compiles what there is", ours).rates(tiles[:1]))
     ways = [
         Way("bfncodec, 512 at once", ours),
         Way("bfncodec, one by one", ours, 1, few),
         Way("Zarr's default (Zstandard)", {"compressors": ZstdCodec()}),
         Way("Blosc (Zstandard 9, shuffled)", {"compressors": BloscCodec(cname="zstd", clevel=9, shuffle="shuffle")}),
     ]
-    rows = [way.measured(tiles) for way in ways]
+    found = list(zip(*[way.rates(tiles) for way in ways], strict=True))  # by rounds
+    rows = [row(way, list(own), tiles) for way, own in zip(ways, zip(*found, strict=True), strict=True)]
     png = sum(map(png_size, tiles))
     click.echo(f"{title}\n\n{table(HEADS, [*rows, ['PNG, optimised', *sizes(png, tiles), '', '', '']])}\n")
+    ratios = np.array([np.divide(together.rates, alone.rates) for together, alone, *_ in found])
+    for what, own in zip(("written", "read", "at random"), ratios.T, strict=True):
+        click.echo(
+            f"{what}: at once {np.median(own):.1f} times as fast as one by one ({own.min():.1f} to {own.max():.1f})"
+        )
+    click.echo()
+
+
+def row(way: Way, found: Sequence[Rates], tiles: Tiles) -> list[str]:
+    """Return a row of the table. found: in all rounds"""
+    packed = sizes(found[-1].size, tiles) if way.few is None else ["", ""]
+    return [way.name, *packed, *(f"{median(own):,.2f}" for own in zip(*(each.rates for each in found), strict=True))]
 
 
 def cut(folder: Path, count: int) -> Tiles:
