@@ -17,6 +17,7 @@ from numba.extending import intrinsic
 from bfncodec.coding.cdf import NIBBLE, SUM_BITS
 from bfncodec.coding.rangecoder import PRECISION
 from bfncodec.coding.rangecoder import total as total_of
+from bfncodec.networks.convnet.config import INPUT_TAPS
 from bfncodec.networks.convnet.mixture import MEAN_STEPS
 from bfncodec.networks.instructions.vectors import bounded_to, floored, gather
 from bfncodec.networks.kernels import COLUMNS, OFFSET
@@ -39,11 +40,45 @@ from bfncodec.runtime.llvm import (
     vector_of,
 )
 
+TAPS = len(INPUT_TAPS)
+WIDE = ir.IntType(64)
 EDGE = 4  # bytes of a pixel in a 32-bit word
 NIBBLE_BITS = 4
 
 
 # ---- what a network is told ------------------------------------------------------------------------
+
+
+@intrinsic
+def neighbours(typing: Any, words: Any, cell: Any, distances: Any, out: Any, row: Any) -> Any:
+    """Store the values of a pixel's neighbours. In NumPy: ``out[row, :T] = words[(cell + distances) % len(words)]``.
+
+    words: int32 [cells]; cell: fewer than one round away from all of them with any distance; distances: int64 [T], of
+    TAPS; out: int32 [N, W].
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        given, apart, found = arrays_of(context, builder, signature, values, (0, 2, 3))
+        count = broadcast(builder, builder.trunc(shape_of(builder, given)[0], INT), COLUMNS)
+        own = broadcast(builder, builder.trunc(values[1], INT), COLUMNS)
+        line = builder.mul(values[4], shape_of(builder, found)[1])
+        for first in sorted({*range(0, TAPS - COLUMNS, COLUMNS), TAPS - COLUMNS}):  # the last sixteen overlap others
+            begin = ir.Constant(values[1].type, first)
+            wide = load(builder, pointer_to(builder, apart.data, begin, vector_of(WIDE, COLUMNS)), int32(0), 8)
+            place = builder.add(own, builder.trunc(wide, own.type))
+            around = builder.select(builder.icmp_signed("<", place, _none(place)), count, _none(place))
+            place = builder.add(place, around)
+            around = builder.select(builder.icmp_signed(">=", place, count), count, _none(place))
+            value = gather(builder, given.data, builder.sub(place, around))
+            target = pointer_to(builder, found.data, builder.add(line, begin), value.type)
+            builder.store(value, target).align = 4
+        return context.get_dummy_value()
+
+    return types.void(words, types.int64, distances, out, types.int64), generate
+
+
+def _none(value: ir.Value) -> ir.Constant:
+    return ir.Constant(value.type, None)
 
 
 @intrinsic
@@ -277,13 +312,48 @@ def find_edges(typing: Any, parts: Any, start: Any, count: Any, logistic: Any, s
     return types.void(parts, types.int64, types.int64, logistic, symbol, edges), generate
 
 
+@intrinsic
+def fill(typing: Any, lanes: Any, parts: Any, s: Any, j: Any) -> Any:
+    """Copy what the s-th pixel of sixteen images is read with to lanes from the j-th on. In NumPy, for `weight`, `mean`
+    and `inverse`: ``lanes[s, :, j : j + COLUMNS] = parts[:, minimum(lanes.first[j : j + COLUMNS] + s, last)]``.
+
+    lanes: `convnet.reading.Lanes`; parts: `Components`
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        made = [
+            [
+                context.make_array(kind)(context, builder, builder.extract_value(value, k))
+                for k, kind in enumerate(kinds)
+            ]
+            for value, kinds in zip(values, (lanes.types, parts.types), strict=False)
+        ]
+        target, source, first = made[0][2:5], made[1], made[0][-1]
+        (components, pixels), count = shape_of(builder, source[0]), shape_of(builder, target[0])[2]
+        vector = vector_of(INT, COLUMNS)
+        begin = load(builder, pointer_to(builder, first.data, values[3], vector), int32(0), 4)
+        place = builder.add(begin, broadcast(builder, builder.trunc(values[2], INT), COLUMNS))
+        last = broadcast(builder, builder.trunc(plus(builder, pixels, -1), INT), COLUMNS)
+        place = builder.select(builder.icmp_signed("<", place, last), place, last)
+        with cgutils.for_range(builder, components) as loop:
+            line = builder.add(builder.mul(values[2], components), loop.index)
+            to = builder.add(builder.mul(line, count), values[3])
+            for own, given in zip(target, source, strict=True):
+                data = builder.gep(given.data, [builder.mul(loop.index, pixels)])
+                value = gather(builder, builder.bitcast(data, INT.as_pointer()), place)
+                builder.store(value, pointer_to(builder, own.data, to, vector)).align = 4
+        return context.get_dummy_value()
+
+    return types.void(lanes, parts, types.int64, types.int64), generate
+
+
 def _reader(step: int) -> Any:
     """Return `read_high`, for steps of sixteen values, or `read_low`, for steps of one."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
         fields = enumerate(signature.args[0].types)
         parts = [context.make_array(kind)(context, builder, builder.extract_value(values[0], k)) for k, kind in fields]
-        state, counts, weight, mean, inverse, symbol, edges = parts
+        state, counts, weight, mean, inverse, symbol, edges, _ = parts
         s, j, [table] = values[1], values[2], arrays_of(context, builder, signature, values, (3,))
         pixels, components, lanes = shape_of(builder, weight)
         own = builder.add(builder.mul(builder.mul(s, components), lanes), j)

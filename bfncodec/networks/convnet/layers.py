@@ -35,6 +35,7 @@ TAPS = len(INPUT_TAPS)
 FLAGS = 3 * REACH
 MOST = np.int32(LARGEST)
 WEST, NORTH, NORTH_EAST, NORTH_WEST = NEAREST
+_neighbours = written("bfncodec.networks.convnet.instructions", "neighbours")
 _differences = written("bfncodec.networks.convnet.instructions", "differences")
 
 
@@ -160,10 +161,8 @@ def pass_through(
 @compiled
 def _features(cells: Cells, value_cell: Ints, flags: Array, work: Workspace, bases: Array, rows: int) -> None:
     """`RevealedPixels.features` of the first pixels: to rows of left factors and of bases, int16 [n, WORD]."""
-    distances, count = cells.distances, len(cells.words)
     for n in range(rows):  # of all before any is read, as reading what was just written in parts takes long
-        for t in range(TAPS):
-            work.words[n, t] = cells.words[_around(value_cell[n] + distances[t], count)]
+        _neighbours(cells.words, value_cell[n], cells.distances, work.words, n)
     for n in range(rows):
         x = work.inputs[n]
         _differences(work.words, n, WEST, NORTH, NORTH_EAST, NORTH_WEST, TAPS, work.inputs, bases)

@@ -54,6 +54,7 @@ U24, U32 = np.uint64(PRECISION), np.uint64(32)
 # each, which stay in the caches.
 FEW, MOST_LANES, MOST_PIXELS = 6, 64, 256
 
+fill = written("bfncodec.networks.convnet.instructions", "fill")
 read_high = written("bfncodec.networks.convnet.instructions", "read_high")
 read_low = written("bfncodec.networks.convnet.instructions", "read_low")
 high_edges = written("bfncodec.networks.convnet.instructions", "high_edges")
@@ -82,6 +83,7 @@ class Lanes(NamedTuple):
     inverse: Floats32
     symbol: Ints32  # what was read, [S, L]
     below: Ints32  # the distribution at the edges of the high nibbles that were read, [2, S, L]
+    first: Ints32  # the first pixel of each image in the line, [L]
 
 
 class Lines(NamedTuple):
@@ -131,7 +133,7 @@ def lanes_of(images: int, most: int, mixtures: int) -> Lanes:
     weight, symbol = aligned((most, mixtures, count), np.int32), aligned((most, count), np.int32)
     mean, inverse = (aligned(weight.shape, np.float32) for _ in range(2))
     state, below = aligned((3, count), np.uint64), aligned((2, *symbol.shape), np.int32)
-    return Lanes(state, np.zeros(count, np.int32), weight, mean, inverse, symbol, below)
+    return Lanes(state, np.zeros(count, np.int32), weight, mean, inverse, symbol, below, np.zeros(count, np.int32))
 
 
 @compiled
@@ -281,12 +283,12 @@ def _begin_lanes(parts: Components, lanes: Lanes, codes: Codes, i: int, counts: 
         lanes.counts[j] = counts[j] if used else 0
         for k in range(len(lanes.state)):
             lanes.state[k, j] = codes.state[i + j, k] if used else np.uint64(k % 2)
-        for s in range(lanes.counts[j]):
-            for m in range(len(parts.mean)):
-                lanes.weight[s, m, j] = parts.weight[m, n]
-                lanes.mean[s, m, j], lanes.inverse[s, m, j] = parts.mean[m, n], parts.inverse[m, n]
-            n += 1
+        lanes.first[j] = n
+        n += lanes.counts[j]
         most = max(most, np.int64(lanes.counts[j]))
+    for s in range(most):
+        for j in range(0, len(counts), COLUMNS):
+            fill(lanes, parts, s, j)
     return most
 
 
