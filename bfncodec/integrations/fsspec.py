@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+from inspect import signature
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +19,7 @@ from fsspec.compression import register_compression
 
 from bfncodec.errors import InputError
 from bfncodec.files.fileopen import open as open_compressed
+from bfncodec.files.options import Options
 from bfncodec.format.frame import SUFFIX
 from bfncodec.integrations.chunks import models
 
@@ -30,8 +32,11 @@ def register(**settings: Any) -> None:
     """Make "bfn" a compression of fsspec, which files of that suffix are known by.
 
     settings: arguments of :func:`bfncodec.open` for files that are written, such as ``level=1``. Importing this module
-    does it without any.
+    does it without any. Raises InputError for others, and for a model, level or policy that cannot be.
     """
+    if unknown := settings.keys() - signature(open_compressed).parameters.keys():
+        raise InputError(f"expected arguments of bfncodec.open, found {', '.join(sorted(unknown))}")
+    Options(**{name: settings[name] for name in ("model", "level", "policy") if name in settings})
 
     def open_file(infile: BinaryIO, mode: str = "rb", **arguments: Any) -> io.BufferedIOBase | io.TextIOWrapper:
         given = {"codecs": models()} | settings | arguments

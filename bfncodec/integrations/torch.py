@@ -105,11 +105,13 @@ class ShardDataset(IterableDataset[Any]):
         if isinstance(shards, (str, os.PathLike)):
             folder = path_of(shards)
             shards = sorted(folder.glob(f"*{SUFFIX}")) if folder_at(folder) else [folder]
-        self.shards = [path_of(shard) for shard in shards]
+        self.shards = [path_of(shard) for shard in shards or ()]
         if not self.shards:
             raise InputError("expected archives, found none")
         self.transform, self.shuffle, self.epoch = transform or _same, shuffle, 0
         self.together = whole_number(together, "together")
+        if self.together < 1:
+            raise InputError(f"expected one item or more to be read together, found {together}")
         self._options = {"arrays": arrays, "threads": threads, **options}
 
     def set_epoch(self, epoch: int) -> None:

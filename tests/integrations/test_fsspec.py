@@ -126,3 +126,9 @@ def test_datasets_streams_json_lines(path: Path) -> None:
     datasets = pytest.importorskip("datasets", reason="datasets is not installed")
     found = datasets.load_dataset("json", data_files=f"bfn://x.jsonl::{path}", split="train", streaming=True)
     assert list(found) == RECORDS
+
+
+@pytest.mark.parametrize("settings", [{"foo": 1}, {"level": 0}, {"model": None}, {"policy": 1}], ids=str)
+def test_settings_that_cannot_be_are_told_when_they_are_registered(settings: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="expected"):
+        register(**settings)

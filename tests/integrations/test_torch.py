@@ -100,8 +100,11 @@ def test_shards_in_their_order_and_shuffled(shards: Path) -> None:
     shuffled.set_epoch(1)
     assert sorted(numbers(shuffled)) == list(range(20)) != first
     assert numbers(shuffled) != first
-    with pytest.raises(InputError, match="found none"):
-        ShardDataset([])
+    for none in ([], None):
+        with pytest.raises(InputError, match="found none"):
+            ShardDataset(none)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="one item or more"):
+        ShardDataset(shards, together=0)
 
 
 @pytest.mark.slow
