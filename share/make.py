@@ -35,7 +35,7 @@ EXIT_CODES = {
     "0": "All is well.",
     "1": "Something failed; the other files were done.",
     "2": "Wrong usage.",
-    "130, 143": "Interrupted, terminated.",
+    "129, 130, 143": "Hung up, interrupted, terminated.",
     "141": "Nobody reads standard output any more.",
 }
 

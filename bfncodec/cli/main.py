@@ -1,8 +1,8 @@
 """The ``bfncodec`` command.
 
-Exit codes: 0 all is well; 1 something failed (the other files were done); 2 wrong usage; 130 and
-143 interrupted; 141 nobody reads standard output any more. Results go to files or standard output,
-everything else to standard error.
+Exit codes: 0 all is well; 1 something failed (the other files were done); 2 wrong usage; 129, 130
+and 143 hung up, interrupted, terminated; 141 nobody reads standard output any more. Results go to
+files or standard output, everything else to standard error.
 """
 
 from __future__ import annotations

@@ -155,8 +155,9 @@ class ImageCodec(ModelCodec[Image]):
         if type(x) is np.ndarray and x.dtype == np.uint8 and x.ndim == 3 and x.size and x.shape[2] in self.channels:
             return
         wanted = " or ".join(f"{_KINDS[c]} image, uint8 [height, width, {c}]" for c in self.channels)
-        found = f"{x.dtype} {list(x.shape)}" if isinstance(x, np.ndarray) else type(x).__name__
-        raise InputError(f"expected {wanted}, found {found}")
+        shape = f"{x.dtype} {list(x.shape)} " if isinstance(x, np.ndarray) else ""
+        kind = "" if type(x) is np.ndarray else type(x).__name__
+        raise InputError(f"expected {wanted}, found {(shape + kind).rstrip()}")
 
     def _split(self, payload: bytes) -> tuple[ImageHead, bytes]:
         reader = Reader(payload)

@@ -56,7 +56,7 @@ class CodeLength:
 
     def __add__(self, other: CodeLength) -> CodeLength:
         """Both coded side by side: step i of the one beside step i of the other."""
-        return CodeLength.joined([self, other])
+        return CodeLength.joined([self, other]) if isinstance(other, CodeLength) else NotImplemented
 
     @classmethod
     def joined(cls, parts: Iterable[CodeLength]) -> CodeLength:

@@ -158,6 +158,8 @@ def test_large_images_are_tried_in_fewer_orientations(both: ImageCodec) -> None:
 def test_models_say_which_images_they_know(colour: ImageCodec, both: ImageCodec, tmp_path: Path) -> None:
     assert (colour.channels, both.channels) == ((3,), (1, 3))
     grey = noise(0, 4, 5, 1)
+    with pytest.raises(InputError, match=r"found uint8 \[4, 5, 3\] MaskedArray$"):
+        colour.encode(np.ma.masked_array(noise(1, 4, 5, 3)))
     with pytest.raises(InputError, match=r"expected an RGB image, uint8 \[height, width, 3\], found uint8 \[4, 5, 1\]"):
         colour.encode(grey)
     with pytest.raises(InputError, match=r"expected a grey image.* or an RGB image.*found"):

@@ -338,6 +338,8 @@ def test_code_lengths_add_step_by_step() -> None:
     joined = CodeLength.joined([b, a, b])
     assert joined.kl.tolist() == [21.0, 2.0, 3.0]
     assert CodeLength.joined([]).bits == 0
+    with pytest.raises(TypeError):
+        a + 1  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(("kl", "dims"), [(np.zeros((2, 2)), 1), (np.zeros(2), -1)])
