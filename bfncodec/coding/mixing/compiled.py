@@ -241,7 +241,8 @@ class CompiledMixer(ContextMixer):
         found, known = np.empty(len(streams), np.int64), np.zeros(1, np.int64)
         read = _read_step.prepare(*self._arrays, weight, streams, source.code, found)
         begin = _begin.prepare(*self._arrays, streams, found, known)
-        return PreparedMixer([begin], [read, _keep.prepare(found, symbols, 0, turn=2)], begin)
+        end = _end.prepare(*self._arrays, streams, found)
+        return PreparedMixer([begin], [read, _keep.prepare(found, symbols, 0, turn=2)], end)
 
 
 def _width(count: int) -> int:
@@ -363,6 +364,12 @@ def _begin(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints, 
         _update(state, lookups, work, streams, symbols)
     known[0] = 1
     _find_contexts(state, lookups, work, streams)
+
+
+@compiled
+def _end(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints, symbols: Ints) -> None:
+    """Learn the symbols of the last step. Nothing is looked for: that would move matches once more."""
+    _update(state, lookups, work, streams, symbols)
 
 
 @compiled
