@@ -30,6 +30,7 @@ from bfncodec.errors import DamagedError, FormatError, InputError, ModelNotFound
 from bfncodec.flow import AccuracySchedule, CodeLength, Normal
 from bfncodec.research.data import Data
 from bfncodec.research.receiver import FloatReceiver, Network
+from bfncodec.runtime.arguments import bytes_of, whole_number
 from bfncodec.runtime.arrays import Array, Floats, Ints
 from bfncodec.runtime.threads import torch_threads
 
@@ -133,7 +134,7 @@ class FloatCodec:
         Raises NotOursError, DamagedError; FormatError for a file of another machine, or another kind of data, shape or
         schedule; ModelNotFoundError for a file of another network.
         """
-        head, words = self._read(blob)
+        head, words = self._read(bytes_of(blob, "the bytes of a float file"))
         stack = AnsStack(words)
         try:
             found = [self._pop(stack, count) for count in reversed(head["groups"])]
@@ -143,7 +144,12 @@ class FloatCodec:
         return self.data.items(x).reshape(-1, *self.shape)
 
     def measure(self, items: Array, draws: int = 4) -> FloatMeasurement:
-        """Return the bits of items [N, *shape] beside their L^n, of so many draws of the sender's noise."""
+        """Return the bits of items [N, *shape] beside their L^n, of so many draws of the sender's noise.
+
+        Raises InputError for items that cannot be, and for less than one draw.
+        """
+        if whole_number(draws, "draws") < 1:
+            raise InputError(f"expected one draw or more, found {draws}")
         x = self._integers(items)
         coded = self._coded(x, path := _Path(self.receiver))
         added = np.diff(np.array(coded.marks, np.float64).reshape(-1, len(path.densities) + 1), axis=1).sum(0)

@@ -196,6 +196,8 @@ class Discrete(Data):
     theory: SimplexFlow = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.classes < 2:
+            raise InputError(f"expected 2 classes or more, found {self.classes}")
         object.__setattr__(self, "theory", SimplexFlow(self.classes))
 
     @property
@@ -269,6 +271,8 @@ class Discretised(Data):
     def __post_init__(self) -> None:
         if not 2 <= self.bins <= MOST_BINS:
             raise InputError(f"expected 2 to {MOST_BINS} bins, found {self.bins}")
+        if self.receiver not in ("mixture", "moments"):
+            raise InputError(f"expected the receiver mixture or moments, found {self.receiver!r}")
         object.__setattr__(self, "theory", GaussianFlow(self.receiver))
 
     @property

@@ -193,6 +193,19 @@ def test_what_is_no_item_is_an_error(case: str, items: Any) -> None:
         codec.compress(items)
 
 
+def test_arguments_that_cannot_be() -> None:
+    codec, _ = made("binary", 0)
+    for call in (
+        lambda: codec.decompress(None),  # type: ignore[arg-type]
+        lambda: codec.measure(integers(3, 2), draws=0),
+        lambda: Discrete(1),
+        lambda: Discretised(1),
+        lambda: Discretised(16, "other"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(InputError, match="expected"):
+            call()
+
+
 def test_bins_are_those_of_the_flow() -> None:
     rng = np.random.default_rng(0)
     mean, std = rng.uniform(-1.5, 1.5, 50), rng.uniform(0.02, 1.0, 50)
