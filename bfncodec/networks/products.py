@@ -60,6 +60,7 @@ prepare = written("bfncodec.networks.instructions.tiles", "prepare")
 release = written("bfncodec.networks.instructions.tiles", "release")
 multiply_ready = written("bfncodec.networks.instructions.tiles", "multiply_ready")
 _write = written("bfncodec.networks.instructions.rows", "write")
+_write_column = written("bfncodec.networks.instructions.rows", "write_column")
 _write_rectified = written("bfncodec.networks.instructions.rows", "write_rectified")
 _write_square = written("bfncodec.networks.instructions.rows", "write_square")
 _write_sum = written("bfncodec.networks.instructions.rows", "write_sum")
@@ -249,9 +250,16 @@ def finish_rows(sums: Ints32, unit: Floats32, linear: Linear, y: Floats32, rows:
 
 @compiled
 def finish_columns(sums: Ints32, unit: Floats32, linear: Linear, y: Floats32, rows: int) -> None:
-    """`finish_rows`, whose results lie in columns: ``y[:, n] = sums[n, :out] * unit[n] * scale + bias``."""
+    """`finish_rows`, whose results lie in columns: ``y[:, n] = sums[n, :out] * unit[n] * scale + bias``.
+
+    sums: int32 [N, P COLUMNS]; unit: float32 [N]; y: float32 [out or more, N and as many more as fill registers], of
+    which what lies behind the last row may be overwritten
+    """
+    whole = _whole(min(rows + COLUMNS - 1, len(sums)))
     for i in range(len(linear.scale)):
-        for n in range(rows):
+        for n in range(0, whole, COLUMNS):
+            _write_column(sums, n, i, unit, linear, y)
+        for n in range(whole, rows):
             y[i, n] = _finished(sums, n, i, unit[n], linear)
 
 

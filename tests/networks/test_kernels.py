@@ -60,6 +60,7 @@ from bfncodec.networks.products import (
     add_rms_norm,
     add_scaled,
     finish,
+    finish_columns,
     finish_norm,
     finish_rows,
     linear_of,
@@ -194,6 +195,27 @@ def test_sums_are_finished_as_they_are_without_kernels(seed: int, fine: bool, bi
         for n in range(5):
             finish(sums[n], unit[n, 0], own, y[n])
         np.testing.assert_array_equal(y, linear(torch.from_numpy(x), torch.from_numpy(unit)).numpy())
+
+
+@each_kernel
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 999), st.booleans(), st.integers(1, 20), st.integers(1, 40))
+@example(0, True, 16, 40)
+@example(0, False, 3, 32)
+def test_columns_are_finished_as_rows_are(
+    kernel: ProductKernel, seed: int, fine: bool, outputs: int, rows: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    weight = rng.integers(-127, 128, (8, outputs * (2 if fine else 1))).astype(np.int8)
+    scale, bias, unit = (rng.random(size, np.float32) for size in (outputs, outputs, 40))
+    linear = linear_of(LinearWeights(weight, scale, bias), kernel)
+    sums = rng.integers(-(1 << 20), 1 << 20, (40, len(linear.start))).astype(np.int32)
+    by_rows, columns = np.zeros((rows, outputs), np.float32), np.zeros((outputs + 1, 48), np.float32)
+    for n in range(rows):
+        finish(sums[n], unit[n], linear, by_rows[n])
+    finish_columns(sums, unit, linear, columns, rows)
+    np.testing.assert_array_equal(columns[:outputs, :rows].T, by_rows)
+    assert not columns[outputs:].any()
 
 
 @compiled

@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from bfncodec.networks.instructions.vectors import nearest
+from bfncodec.networks.instructions.vectors import gather, nearest
 from bfncodec.networks.kernels import COLUMNS, OFFSET
 from bfncodec.networks.stored import LARGEST
 from bfncodec.runtime.llvm import (
@@ -130,6 +130,46 @@ write, write_rectified, write_square, write_sum = map(_finisher, ("written", "re
 
 Returns the bits of their largest magnitude, int32, 0 if there are none.
 """
+
+
+@intrinsic
+def write_column(typing: Any, sums: Any, n: Any, i: Any, unit: Any, linear: Any, y: Any) -> Any:
+    """Finish the i-th number of sixteen rows from the n-th on, to a line of `y`. In NumPy, for x as `write` has it and
+    ``own = slice(n, n + COLUMNS)``: ``y[i, own] = x[own, i]``.
+
+    sums: int32 [N, P COLUMNS]; unit: float32 [N]; linear: `products.Linear`; y: float32 [out or more, N or more]
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        given, units, found = arrays_of(context, builder, signature, values, (0, 3, 5))
+        parts = {name: builder.extract_value(values[4], k) for k, name in enumerate(linear.fields)}
+        kinds = dict(zip(linear.fields, linear.types, strict=True))
+        scale, bias = (context.make_array(kinds[name])(context, builder, parts[name]) for name in ("scale", "bias"))
+        n, i, width, outputs = values[1], values[2], shape_of(builder, given)[1], shape_of(builder, scale)[0]
+        first = builder.gep(given.data, [builder.add(builder.mul(n, width), i)])
+        rows = broadcast(builder, builder.trunc(width, INT), COLUMNS)
+        rows = builder.mul(rows, ir.Constant(_INTS, list(range(COLUMNS))))
+        target = pointer_to(builder, found.data, builder.add(builder.mul(i, shape_of(builder, found)[1]), n), _FLOATS)
+
+        def put(fine: bool) -> None:
+            x = builder.sitofp(gather(builder, first, rows), _FLOATS)
+            if fine:
+                second = builder.sitofp(gather(builder, builder.gep(first, [outputs]), rows), _FLOATS)
+                x = builder.fadd(builder.fdiv(second, _all(2 * LARGEST)), x)
+            x = builder.fmul(x, load(builder, pointer_to(builder, units.data, n, _FLOATS), n.type(0), 4))
+            x = builder.fmul(x, broadcast(builder, load(builder, scale.data, i, 4), COLUMNS))
+            _put(
+                builder, builder.fadd(x, broadcast(builder, load(builder, bias.data, i, 4), COLUMNS)), target, n.type(0)
+            )
+
+        with builder.if_else(builder.trunc(parts["fine"], ir.IntType(1))) as (then, otherwise):
+            with then:
+                put(True)
+            with otherwise:
+                put(False)
+        return context.get_dummy_value()
+
+    return types.void(sums, types.int64, types.int64, unit, linear, y), generate
 
 
 # ---- numbers to integers ---------------------------------------------------------------------------
