@@ -173,10 +173,8 @@ class Archive(Sequence[Any]):
         return self._now().file.read_bytes
 
     def close(self) -> None:
-        """Close the file; it is opened again where something is asked for."""
+        """Close the file once no thread reads it any more; it is opened again where something is asked for."""
         with self._lock:
-            if self._open is not None:
-                self._open.file.close()
             self._open = None
 
     def __enter__(self) -> Self:
@@ -223,7 +221,10 @@ class Archive(Sequence[Any]):
 
 
 class _File:
-    """Bytes of an open file, slice by slice, for several threads. read_bytes: how many were read."""
+    """Bytes of an open file, slice by slice, for several threads. It is closed when none has it any more.
+
+    read_bytes: how many were read.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
@@ -246,6 +247,10 @@ class _File:
     def close(self) -> None:
         """Close the file."""
         self._slices.file.close()
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # of one that could not be opened
+            self.close()
 
 
 class _Open:

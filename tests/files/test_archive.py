@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -159,6 +160,27 @@ def test_an_open_archive_serves_other_processes(rows: Path, method: str) -> None
     assert np.array_equal(queue.get(timeout=120), ROWS[10:12])
     process.join()
     assert np.array_equal(archive[59], ROWS[59])
+
+
+def test_an_archive_is_closed_when_no_thread_reads_it(rows: Path) -> None:
+    archive, failed = Archive(rows), list[BaseException]()
+
+    def read() -> None:
+        try:
+            for number in range(60):
+                assert np.array_equal(archive[number], ROWS[number])
+        except BaseException as error:  # noqa: BLE001 - told below
+            failed.append(error)
+
+    threads = [threading.Thread(target=read) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        archive.close()
+    assert not failed
+    open_files = Path("/proc/self/fd")
+    if open_files.exists():
+        assert rows.resolve() not in {path.resolve() for path in open_files.iterdir()}
 
 
 def test_an_archive_can_be_sent_and_opened_again(rows: Path) -> None:
