@@ -55,8 +55,8 @@ def content_of(data: Any) -> Content:
     if numpy is not None and type(data) is numpy.ndarray:
         return _content_of_array(data)
     if pillow is not None and isinstance(data, pillow.Image):
-        if data.width * data.height > Limits().pixels:
-            raise InputError(f"expected at most {Limits().pixels} pixels, found {data.width} x {data.height}: cut it")
+        if data.width * data.height > Limits.pixels:
+            raise InputError(f"expected at most {Limits.pixels} pixels, found {data.width} x {data.height}: cut it")
         return picture_of_image(data)
     raise InputError(f"{_EXPECTED}, found {_name_of(data)}: {_advice(data)}")
 
@@ -92,7 +92,7 @@ def _bytes_of_view(view: memoryview) -> bytes:
 
 def _content_of_array(array: Array) -> Content:
     picture = picture_of_array(array)
-    small = picture is not None and picture.pixels.shape[0] * picture.pixels.shape[1] <= Limits().pixels
+    small = picture is not None and picture.pixels.shape[0] * picture.pixels.shape[1] <= Limits.pixels
     return picture if picture is not None and small else content_of_array(array)
 
 

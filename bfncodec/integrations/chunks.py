@@ -85,7 +85,7 @@ class Stack:
         channels = shape[-1] if len(shape) > 2 and shape[-1] <= 4 else 0
         *leading, height, width = shape[:-1] if channels else shape
         found = cls(shape, prod(leading), height, width, channels)
-        return found if found.count * height * width <= Limits().pixels else None
+        return found if found.count * height * width <= Limits.pixels else None
 
     @property
     def picture(self) -> tuple[int, ...]:

@@ -115,10 +115,10 @@ def open_file(
 
     Raises a FormatError, and InputError for a part that cannot be had or files that cannot stand together.
     """
-    salvage = on_damage is not None
+    salvage, limits = on_damage is not None, limits or Limits()
     if part is not None:
         try:
-            return _verified(Opened((unpack(blob, limits, salvage, part.place),), blob, limits or Limits()), salvage)
+            return _verified(Opened((unpack(blob, limits, salvage, part.place),), blob, limits), salvage)
         except DamagedError:
             if len(split(blob, limits)) > 1:
                 raise InputError("several files one after the other: a part can be had of one alone") from None
@@ -127,8 +127,8 @@ def open_file(
     frames = tuple(unpack(piece, limits, salvage) for piece in pieces)
     if len(frames) > 1 and not all(is_joinable(frame.header) for frame in frames):
         raise _not_joinable(len(pieces[0]))
-    check_together([(frame.header, frame.cut) for frame in frames], limits or Limits())
-    return _verified(Opened(frames, blob, limits or Limits()), salvage)
+    check_together([(frame.header, frame.cut) for frame in frames], limits)
+    return _verified(Opened(frames, blob, limits), salvage)
 
 
 def _verified(opened: Opened, salvage: bool) -> Opened:
