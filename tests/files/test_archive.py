@@ -177,6 +177,7 @@ def test_an_archive_is_closed_when_no_thread_reads_it(rows: Path) -> None:
         thread.start()
     while any(thread.is_alive() for thread in threads):
         archive.close()
+    archive.close()  # what was opened since the last time
     assert not failed
     open_files = Path("/proc/self/fd")
     if open_files.exists():
