@@ -633,11 +633,11 @@ def _ask_matches(state: MixerState, work: Workspace, streams: int, k: int) -> No
     for j in range(streams):
         chosen = 0
         for kind in range(kinds - 1, -1, -1):
-            says, form = _next_bit(work.expected[kind, j], BITS - k, work.node[j]), work.form[kind, j]
-            own = 2 * (form * BITS + k) + says if says else 0
-            work.state[k * streams + j, count + kind] = (count + kind) * STATES + own
-            if says:
-                chosen = 2 * (LEVELS * kind + form // ERRORS) + says
+            byte, form, left = work.expected[kind, j], work.form[kind, j], BITS - k
+            here = np.int64((byte + SYMBOLS) >> left == work.node[j])  # whether it has the known bits: without a branch
+            says = (1 + ((byte >> (left - 1)) & 1)) * here
+            work.state[k * streams + j, count + kind] = (count + kind) * STATES + 2 * (form * BITS + k) * here + says
+            chosen = chosen * (1 - here) + 2 * (LEVELS * kind + form // ERRORS) * here + says
         work.match[k, j] = chosen
 
 

@@ -27,11 +27,14 @@ def find(own: MatchState, sums: NDArray[np.uint64], streams: Ints, slot: Ints) -
             slot[j] = np.int64(h >> shift)
         for j in range(len(streams)):
             stream = streams[j]
-            place = np.int64(own.heads[kind, slot[j]]) - 1
-            if own.length[kind, stream] < least and place >= 0:
-                length = _length(own.text[place // room], place % room, own.text[stream], own.known[stream])
+            head = np.int64(own.heads[kind, slot[j]]) - 1
+            if own.length[kind, stream] < least and head >= 0:
+                other = head // room
+                place = head - other * room
+                length = _length(own.text[other], place, own.text[stream], own.known[stream])
                 if length >= least:
-                    own.place[kind, stream], own.length[kind, stream], own.wrong[kind, stream] = place, length, 0
+                    own.stream[kind, stream], own.place[kind, stream] = other, place
+                    own.length[kind, stream], own.wrong[kind, stream] = length, 0
         for j in range(len(streams)):
             own.heads[kind, slot[j]] = streams[j] * room + own.known[streams[j]] + 1
 
@@ -48,15 +51,14 @@ def _length(text: Bytes, place: Any, other: Bytes, here: Any) -> Any:
 @compiled
 def expect(own: MatchState, streams: Ints, byte: Ints, form: Ints) -> None:
     """Implements `matches.expected`: sets bytes and forms."""
-    room = own.text.shape[1]
     for kind in range(len(own.least)):
         for j in range(len(streams)):
-            place, rest, errors = own.place[kind, streams[j]], own.wrong[kind, streams[j]], 0
-            byte[kind, j] = np.int64(own.text[place // room, place % room]) if place >= 0 else NONE
+            stream, place = own.stream[kind, streams[j]], own.place[kind, streams[j]]
+            byte[kind, j] = np.int64(own.text[stream, place]) if place >= 0 else NONE
+            rest, errors, length = own.wrong[kind, streams[j]], np.int64(0), own.length[kind, streams[j]]
             for _ in range(ERRORS - 1):
-                errors += 1 if rest > 0 else 0
+                errors += np.int64(rest > 0)
                 rest &= rest - 1
-            length = own.length[kind, streams[j]]
             form[kind, j] = min(min(length >> 2, 7 + (length >> 5)), LEVELS - 1) * ERRORS + errors
 
 
@@ -80,10 +82,8 @@ def learn(own: MatchState, streams: Ints, symbols: Ints, byte: Ints) -> None:
             own.text[streams[j], known], own.known[streams[j]] = symbols[j], known + 1
     for kind in range(len(own.least)):
         for j in range(len(streams)):
-            stream, after, right = streams[j], own.place[kind, streams[j]] + 1, byte[kind, j] == symbols[j]
-            own.wrong[kind, stream] = ((own.wrong[kind, stream] << 1) | (0 if right else 1)) & 255
-            if after % room > 0 and after % room < own.known[after // room]:  # place NONE is followed by 0
-                own.place[kind, stream] = after
-                own.length[kind, stream] = own.length[kind, stream] + 1 if right else 0
-            else:
-                own.place[kind, stream], own.length[kind, stream] = NONE, 0
+            stream, place, right = streams[j], own.place[kind, streams[j]], np.int64(byte[kind, j] == symbols[j])
+            goes_on = np.int64((place >= 0) & (place + 1 < own.known[own.stream[kind, stream]]))
+            own.wrong[kind, stream] = ((own.wrong[kind, stream] << 1) | (1 - right)) & 255
+            own.place[kind, stream] = (place + 1) * goes_on + NONE * (1 - goes_on)
+            own.length[kind, stream] = (own.length[kind, stream] + 1) * right * goes_on

@@ -26,15 +26,15 @@ NONE = -1  # stands for a place or a byte where there is no match
 
 
 class MatchState(NamedTuple):
-    """Matches of M kinds in L streams, as arrays that are updated in place. A place is one of all texts behind each
-    other: that of byte i of stream k is N k + i.
-    """
+    """Matches of M kinds in L streams, as arrays that are updated in place."""
 
     least: Ints  # bytes of a match of each kind, falling [M]
     text: Bytes  # of each stream, as far as it is known [L, N]
     known: Ints  # bytes of it [L]
-    heads: NDArray[np.uint32]  # by a hash of the least bytes: where they ended last, and 1; 0 for nowhere. [M, 2^bits]
-    place: Ints  # of the byte that is expected next [M, L]
+    # By a hash of the least bytes where they ended last: N k + i + 1 for place i of stream k, 0 for none. [M, 2^bits]
+    heads: NDArray[np.uint32]
+    stream: Ints  # whose text is followed [M, L]
+    place: Ints  # in it, of the byte that is expected next [M, L]
     length: Ints  # how many bytes before it were right [M, L]
     wrong: Ints  # bits of the latest eight bytes, the last one the lowest, 1 for those that were not [M, L]
 
@@ -54,6 +54,7 @@ def new_matches(least: tuple[int, ...], size: int, streams: int) -> MatchState:
         text=np.zeros((streams, room), np.uint8),
         known=np.zeros(streams, np.int64),
         heads=np.zeros((len(least), 1 << bits), places),
+        stream=np.zeros((len(least), streams), np.int64),
         place=np.full((len(least), streams), NONE, np.int64),
         length=np.zeros((len(least), streams), np.int64),
         wrong=np.zeros((len(least), streams), np.int64),
@@ -73,7 +74,8 @@ def find(own: MatchState, sums: NDArray[np.uint64], streams: Ints) -> None:
         length = _length(own, place, streams)
         better = (own.length[kind, streams] < least) & (length >= least)
         chosen = streams[better]
-        own.place[kind, chosen], own.length[kind, chosen], own.wrong[kind, chosen] = place[better], length[better], 0
+        own.stream[kind, chosen], own.place[kind, chosen] = np.divmod(place[better], own.text.shape[1])
+        own.length[kind, chosen], own.wrong[kind, chosen] = length[better], 0
         own.heads[kind, slots[kind]] = here + 1  # of equal slots the last one's
 
 
@@ -82,7 +84,7 @@ def expected(own: MatchState, streams: Ints) -> tuple[Ints, Ints]:
     many of its latest bytes were wrong), [M, L].
     """
     place, wrong = own.place[:, streams], own.wrong[:, streams]
-    byte = np.where(place >= 0, own.text.ravel().take(place, mode="clip").astype(np.int64), NONE)
+    byte = np.where(place >= 0, own.text[own.stream[:, streams], place].astype(np.int64), NONE)
     errors = np.zeros_like(wrong)
     for _ in range(ERRORS - 1):
         errors += wrong > 0
@@ -129,16 +131,14 @@ def chosen_sets(form: Ints, says: Ints) -> Ints:
 
 def learn(own: MatchState, streams: Ints, symbols: Ints) -> None:
     """Go on behind the next symbols of some streams. A match ends where the text ends that it follows."""
-    room = own.text.shape[1]
     right = expected(own, streams)[0] == symbols
-    fits = own.known[streams] < room  # a text that is longer than was said keeps no more
+    fits = own.known[streams] < own.text.shape[1]  # a text that is longer than was said keeps no more
     chosen = streams[fits]
     own.text[chosen, own.known[chosen]] = symbols[fits]
     own.known[chosen] += 1
     place, length = own.place[:, streams], own.length[:, streams]
-    after = place + 1
-    goes_on = (place >= 0) & (after % room > 0) & (after % room < own.known.take(after // room, mode="clip"))
-    own.place[:, streams] = np.where(goes_on, after, NONE)
+    goes_on = (place >= 0) & (place + 1 < own.known[own.stream[:, streams]])
+    own.place[:, streams] = np.where(goes_on, place + 1, NONE)
     own.length[:, streams] = np.where(right & goes_on, length + 1, 0)
     own.wrong[:, streams] = (own.wrong[:, streams] << 1 | ~right) & 255
 
