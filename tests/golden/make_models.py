@@ -35,6 +35,7 @@ def originals() -> dict[str, object]:
         "model_text": text[2000:3000],
         "model_text_short": text[3000:3200],
         "model_text_long": text[:6000],
+        "model_table": table(),
         "level_1_photo": photo[120:140, 260:300],
         "level_1_text": text[7000:7700],
         "level_1_machine": calls(text),
@@ -44,6 +45,12 @@ def originals() -> dict[str, object]:
         "cifar10_tile": photo[150:182, 270:302],
         "several_models": text[9000:10800],
     }
+
+
+def table() -> bytes:
+    """Return a table: a counter, a curve, and numbers of single precision with the digits of double precision."""
+    rows = ((n, 20 + n * n / 64, float(np.float32(10 + n / 7))) for n in range(40))
+    return "".join(f"{n},{curve},{single}\n" for n, curve, single in rows).encode()
 
 
 def calls(text: bytes) -> bytes:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from reader.arithmetic import logistic_table
 from reader.frequencies import total
+from reader.numerals import Numerals
 from reader.rangecoder import RangeDecoder
 
 SHARED, OWN, LEAST = (2, 4, 6, 12), (2, 4), (20, 8)
@@ -79,13 +80,14 @@ class Place:
     agreed: int = 0
     within: int = 0
     side: int = 0
+    numerals: Numerals = field(default_factory=Numerals)
     line: list[int] = field(default_factory=lambda: [0] * 256)
     above: list[int] = field(default_factory=lambda: [0] * 256)
 
     def hashes(self, last: int, second: int, third: int, foretold: int) -> list[int]:
         over = self.above[min(self.column, 253) + 1]
         behind, counterpart, ahead = self.above[self.passed : self.passed + 3]
-        first = self.part + self.first * Q1
+        first, numeral = self.part + self.first * Q1, self.numerals.code(self.number)
         return [
             self.word + last * Q2,
             self.word + self.before * Q1,
@@ -96,7 +98,7 @@ class Place:
             self.number * Q1 + self.within * Q2 + counterpart * Q3 + self.side * Q4,
             behind * Q1 + counterpart * Q2 + ahead * Q3 + last * Q4 + min(self.agreed, 3) * Q5,
             counterpart * Q1 + self.number * Q2 + self.agreed * Q3,
-            foretold * Q1 + last * Q2,
+            numeral * Q3 if numeral else foretold * Q1 + last * Q2,
             second * Q1 + third * Q2,
             last * Q1 + third * Q2,
         ]
@@ -124,6 +126,7 @@ class Place:
             self.passed += 1
 
     def reveal(self, byte: int) -> None:
+        self.numerals.reveal(byte, self.number, byte in DELIMITERS)
         self.align(byte)
         letter = byte + 32 if 65 <= byte <= 90 else byte
         known = 97 <= letter <= 122 or byte >= 128

@@ -28,6 +28,7 @@ from support.places import GOLDEN, ROOT
 TINY = GOLDEN / "tiny"
 INDEX = json.loads((TINY / "index.json").read_text())
 WORDS = b"to be or not to be: that is the question. "
+TABLE = "".join(f"{n},{n * n / 4},{-n / 9:.9f}\n" for n in range(6, 14)).encode()
 VECTOR = "90E812000000E8F7FFFFFF488B0D0E01000090E8FC000000 90E810000000E8F0FFFFFF488B0D0001000090E8E8000000"
 Load = Callable[[Any], Any]
 
@@ -50,7 +51,9 @@ def test_texts_of_all_orders(size: int, load: Load) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "text", [WORDS[:15], WORDS[:17], bytes(60), WORDS * 3, numbers(30) * 4], ids=["short", "one", "zeros", "words", "n"]
+    "text",
+    [WORDS[:15], WORDS[:17], bytes(60), WORDS * 3, numbers(30) * 4, TABLE],
+    ids=["short", "one", "zeros", "words", "n", "table"],
 )
 def test_texts_that_are_mixed(text: bytes, load: Load) -> None:
     folder = TINY / "mixed-text"

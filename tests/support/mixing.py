@@ -27,9 +27,10 @@ def reader(decoder: SymbolSource) -> Read:
 
 
 def arrays(mixer: ContextMixer) -> dict[str, Array]:
-    """The arrays of a mixer's state and of its matches."""
+    """The arrays of a mixer's state, of its matches and numerals."""
     own = mixer.state._asdict()
-    return own | own.pop("matches")._asdict()
+    parts = [own.pop(name)._asdict() for name in ("matches", "numerals")]
+    return own | parts[0] | parts[1]
 
 
 def state(mixer: ContextMixer) -> dict[str, bytes]:

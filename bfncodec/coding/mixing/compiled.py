@@ -46,6 +46,7 @@ from bfncodec.coding.mixing.places import (
     classes,
     letters,
 )
+from bfncodec.coding.mixing.reckoning import expect_numeral, read_numeral
 from bfncodec.coding.mixing.state import (
     BIAS_RATES,
     BITS,
@@ -514,7 +515,9 @@ def _hash_places(state: MixerState, work: Workspace, streams: Ints) -> None:
         place[7] = _three(lines[stream, 1], passed) + before * FAR[3] + lately * FAR[4]
         place[8] = np.uint64(work.counterpart[j]) * FAR[0] + marks[stream, NUMBER] * FAR[1] + agreed * FAR[2]
         second, third = (np.uint64(state.history[stream, REACH - 2]), np.uint64(state.history[stream, REACH - 3]))
-        place[9] = foretold(work.expected, work.form, j) * FAR[0] + before * FAR[1]
+        place[9] = np.uint64(expect_numeral(state.numerals, np.int64(marks[stream, NUMBER]), stream)) * FAR[2]
+        if place[9] == NOTHING:
+            place[9] = foretold(work.expected, work.form, j) * FAR[0] + before * FAR[1]
         place[10] = second * FAR[0] + third * FAR[1]
         place[11] = before * FAR[0] + third * FAR[1]
         for k in range(len(state.places)):
@@ -724,6 +727,7 @@ def _go_on(state: MixerState, lookups: Lookups, streams: Ints, symbols: Ints) ->
     for j in range(len(streams)):
         stream, symbol, kind, column = streams[j], symbols[j], lookups.kind[symbols[j]], state.column[streams[j]]
         letter = lookups.letter[symbol]
+        read_numeral(state.numerals, np.int64(marks[stream, NUMBER]), stream, symbol, kind)
         _align(marks[stream], lines[stream, 1], lookups.kind, symbol)
         if letter == 0 and marks[stream, WORD]:
             marks[stream, WORD_BEFORE] = marks[stream, WORD]

@@ -36,8 +36,8 @@ from numpy.typing import NDArray
 
 from bfncodec.coding.bitcoder import BitEncoder
 from bfncodec.coding.cdf import Intervals
-from bfncodec.coding.mixing import matches
-from bfncodec.coding.mixing.places import PLACE_SETS, counterparts, go_on, place_hashes
+from bfncodec.coding.mixing import matches, numerals
+from bfncodec.coding.mixing.places import NUMBER, PLACE_SETS, counterparts, go_on, place_hashes
 from bfncodec.coding.mixing.state import (
     BIAS_RATES,
     BITS,
@@ -252,7 +252,9 @@ class ContextMixer:
         sums: over the latest bytes, the first alone, then two of them … [REACH, L]; found: what matches foretell [L]
         """
         own = self.state
-        places = place_hashes(own.marks[streams], own.lines[streams], own.column[streams], history, found)
+        marks = own.marks[streams]
+        numeral = numerals.expected(own.numerals, marks[:, NUMBER].astype(np.int64), streams)
+        places = place_hashes(marks, own.lines[streams], own.column[streams], history, found, numeral)
         h = np.concatenate([sums.take(own.orders - 1, 0), places.take(own.places, 0)])
         h += own.salt.take(streams, 1)
         h = (h ^ (h >> np.uint64(32))) * np.uint64(HASH)
@@ -330,6 +332,8 @@ class ContextMixer:
         self._update_maps(predicted, bits)
         self._count(contexts, symbols)
         state.history[contexts.streams] = np.concatenate([contexts.history[:, 1:], symbols[:, None]], 1)
+        fields = state.marks[contexts.streams, NUMBER].astype(np.int64)
+        numerals.go_on(state.numerals, fields, contexts.streams, symbols)
         go_on(state.marks, state.lines, state.column, contexts.streams, symbols)
         matches.learn(state.matches, contexts.streams, symbols)
 

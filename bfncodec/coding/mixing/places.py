@@ -66,7 +66,7 @@ def classes() -> Ints:
 
 
 def place_hashes(
-    marks: NDArray[np.uint64], lines: Bytes, column: Ints, history: Ints, foretold: NDArray[np.uint64]
+    marks: NDArray[np.uint64], lines: Bytes, column: Ints, history: Ints, foretold: NDArray[np.uint64], numeral: Ints
 ) -> NDArray[np.uint64]:
     """Return what the hashes of these contexts begin with, [PLACES + SKIPS, L].
 
@@ -75,11 +75,12 @@ def place_hashes(
     one of the line; the counterpart, the number of the field, the bytes it has so far, and whether it is less or more
     than the one above, which numerals in a column ask for; the counterpart, the bytes beside it, the last symbol, and
     whether the latest equalled theirs; the counterpart, the number of the field, and how many of the latest equalled
-    theirs; what a match foretells, and the last symbol; then the symbols before the last and before that; the last and
-    the third last.
+    theirs; what a numeral is expected to go on with, or where nothing is, what a match foretells and the last symbol;
+    then the symbols before the last and before that; the last and the third last.
 
     marks: [L, MARKS]; lines: the current line and the one above [L, 2, WIDTH]; column: in it [L]; history: latest
-    symbols, the last one at the end [L, at least 3]; foretold: see `matches.foretold` [L].
+    symbols, the last one at the end [L, at least 3]; foretold: see `matches.foretold` [L]; numeral: see
+    `numerals.expected` [L].
     """
     q1, q2, q3, q4, q5 = FAR
     last, second, third = history[:, :-4:-1].astype(np.uint64).T
@@ -101,7 +102,7 @@ def place_hashes(
             number * q1 + within * q2 + counterpart * q3 + side * q4,
             behind * q1 + counterpart * q2 + ahead * q3 + before * q4 + lately * q5,
             counterpart * q1 + number * q2 + agreed * q3,
-            foretold * q1 + last * q2,
+            np.where(numeral, numeral.astype(np.uint64) * q3, foretold * q1 + last * q2),
             second * q1 + third * q2,
             last * q1 + third * q2,
         ]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bfncodec.coding.mixing.first import FIRST_BITS, first_weights
 from bfncodec.coding.mixing.matches import ERRORS, FORMS, LEVELS, MatchState, new_matches, set_count
+from bfncodec.coding.mixing.numerals import NumeralState, new_numerals
 from bfncodec.coding.mixing.places import DOUBT_ORDER, MARKS, PLACE_SETS, PLACES, POWER, SALT, SKIPS, WIDTH
 from bfncodec.coding.tables import LOGISTIC_BITS, LOGISTIC_LIMIT, LOGISTIC_STEPS, logarithm_table, logistic_table
 from bfncodec.runtime.arrays import Bytes, Floats, Ints, Ints32
@@ -106,6 +107,7 @@ class MixerState(NamedTuple):
     own: Ints  # 1 for contexts that each stream counts for itself [B]
     places: Ints  # numbers of the other contexts [O - B]
     matches: MatchState
+    numerals: NumeralState
     salt: NDArray[np.uint64]  # of the hashes of each context, for streams' own ones another for each stream [O, L]
     hits: Ints  # ones that came in each state of each expert's adaptive map, and of the final one [A]
     trials: Ints  # bits that came in it [A]
@@ -169,6 +171,7 @@ def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS) -> MixerSt
         own=own,
         places=places,
         matches=new_matches(contexts.matches, size, streams),
+        numerals=new_numerals(streams),
         salt=np.concatenate([salt, np.repeat(SALT + places[:, None], streams, 1)]).astype(np.uint64) * np.uint64(HASH),
         hits=hits,
         trials=trials,

@@ -41,7 +41,7 @@ def read(*texts: bytes) -> tuple[NDArray[np.uint64], NDArray[np.uint8], NDArray[
 
 def hashes(*texts: bytes) -> NDArray[np.uint64]:
     """Return the hashes behind some texts, each a stream, [PLACES + SKIPS, L]."""
-    return place_hashes(*read(*texts), np.zeros(len(texts), np.uint64))
+    return place_hashes(*read(*texts), np.zeros(len(texts), np.uint64), np.zeros(len(texts), np.int64))
 
 
 def counterpart(text: bytes) -> bytes:
@@ -136,8 +136,13 @@ def test_a_byte_is_skipped() -> None:
 def test_what_a_match_foretells_stands_beside_the_last_byte() -> None:
     assert FORETOLD in same(b"abc", b"xyc")
     assert FORETOLD not in same(b"abc", b"abd")
-    found = place_hashes(*read(b"abc", b"abc"), np.array([0, 98], np.uint64))
+    found = place_hashes(*read(b"abc", b"abc"), np.array([0, 98], np.uint64), np.zeros(2, np.int64))
     assert np.flatnonzero(found[:, 0] != found[:, 1]).tolist() == [FORETOLD]
+
+
+def test_what_a_numeral_goes_on_with_stands_there_first() -> None:
+    found = place_hashes(*read(b"1,2", b"1,3", b"1,3"), np.array([0, 98, 98], np.uint64), np.array([7, 7, 8]))
+    assert found[FORETOLD, 0] == found[FORETOLD, 1] != found[FORETOLD, 2]
 
 
 def test_steps_of_many_streams_are_those_of_each_alone() -> None:
@@ -147,7 +152,7 @@ def test_steps_of_many_streams_are_those_of_each_alone() -> None:
     for symbols in zip(*(text[:14] for text in texts), strict=True):
         go_on(marks, lines, column, np.arange(3), np.array(symbols))
     history = np.array([list(text[11:14]) for text in texts])
-    found = place_hashes(marks, lines, column, history, np.zeros(3, np.uint64))
+    found = place_hashes(marks, lines, column, history, np.zeros(3, np.uint64), np.zeros(3, np.int64))
     np.testing.assert_array_equal(found, hashes(*(text[:14] for text in texts)))
 
 
