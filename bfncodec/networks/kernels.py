@@ -260,6 +260,8 @@ rotate = written("bfncodec.networks.instructions.attention", "rotate")
 insert = written("bfncodec.networks.instructions.attention", "insert")
 soft_weights = written("bfncodec.networks.instructions.softmax", "soft_weights")
 _scores_in_tiles = written("bfncodec.networks.instructions.tiles", "scores_in_tiles")
+_join_halves = written("bfncodec.networks.instructions.rows", "join_halves")
+write_scaled = written("bfncodec.networks.instructions.rows", "write_scaled")
 _sums_in_tiles = written("bfncodec.networks.instructions.tiles", "sums_in_tiles")
 _ask = written("bfncodec.networks.instructions.attention", "ask")
 
@@ -301,8 +303,7 @@ def sums_in_tiles(
     """
     _sums_in_tiles(parts, values, rows, -(-count // DEPTH), halves)
     for n in range(rows):
-        for i in range(out.shape[1]):
-            out[n, i] = (halves[n, 0, i] << 8) + halves[n, 1, i]
+        _join_halves(halves, n, out)
     _add_whole(whole, values, rows, out)
 
 

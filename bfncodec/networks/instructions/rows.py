@@ -27,6 +27,7 @@ from bfncodec.runtime.llvm import (
     pointer_to,
     reduce,
     shape_of,
+    times,
     vector_of,
 )
 
@@ -234,6 +235,44 @@ quantise, quantise_positive = _quantiser(False), _quantiser(True)
 COLUMNS``: ``q[n, :whole] = rint(factor * x[n, first : first + whole]) + offset``; `quantise_positive` takes 0 for what
 is negative. Returns the sum of the squares of the integers, without the offset, int32.
 """
+
+
+@intrinsic
+def join_halves(typing: Any, halves: Any, n: Any, out: Any) -> Any:
+    """Join sums of high and of low bytes of a row. In NumPy: ``out[n] = (halves[n, 0] << 8) + halves[n, 1]``.
+
+    halves: int32 [N, 2, C]; out: int32 [N, C], C a multiple of COLUMNS.
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        given, found = arrays_of(context, builder, signature, values, (0, 2))
+        count, eight = shape_of(builder, found)[1], ir.Constant(_INTS, [8] * COLUMNS)
+        target, first = _row(builder, found, values[1]), builder.mul(times(builder, count, 2), values[1])
+        high, low = (pointer_to(builder, given.data, at, _INTS) for at in (first, builder.add(first, count)))
+        with _blocks(builder, count) as block:
+            x, y = (load(builder, data, block, 4) for data in (high, low))
+            _put(builder, builder.add(builder.shl(x, eight), y), target, block)
+        return context.get_dummy_value()
+
+    return types.void(halves, types.int64, out), generate
+
+
+@intrinsic
+def write_scaled(typing: Any, x: Any, n: Any, factor: Any, y: Any) -> Any:
+    """Scale those numbers of a row that fill registers. In NumPy, for ``whole = len(y) // COLUMNS * COLUMNS``:
+    ``y[:whole] = x[n, :whole] * factor``. x: int32 [N, C]; factor: float32; y: float32 [C']
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
+        given, found = arrays_of(context, builder, signature, values, (0, 3))
+        source, target = _row(builder, given, values[1]), _line(builder, found)
+        one = broadcast(builder, values[2], COLUMNS)
+        with _blocks(builder, shape_of(builder, found)[0]) as block:
+            number = builder.sitofp(load(builder, source, block, 4), _FLOATS)
+            _put(builder, builder.fmul(number, one), target, block)
+        return context.get_dummy_value()
+
+    return types.void(x, types.int64, types.float32, y), generate
 
 
 @intrinsic

@@ -34,6 +34,7 @@ from bfncodec.networks.kernels import (
     soft_weights,
     sums_in_tiles,
     weighted_sums,
+    write_scaled,
 )
 from bfncodec.networks.products import (
     MOST,
@@ -460,7 +461,8 @@ def _write_result(layer: Layer, h: Any, first: Any, rows: Any, work: Workspace) 
     width = len(work.key)
     for n in range(rows):
         result = work.y[first + n, h * width : (h + 1) * width]
-        for i in range(width):
+        write_scaled(work.total, n, layer.value[h], result)
+        for i in range(width // COLUMNS * COLUMNS, width):
             result[i] = np.float32(work.total[n, i]) * layer.value[h]
 
 
