@@ -16,32 +16,35 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Lock, RLock
+from threading import Condition, Lock
 from typing import TypeVar, cast
 
 from bfncodec.runtime.lazytorch import imported_torch
 
-__all__ = ["ahead", "in_turn", "set_threads", "settle", "threads_here", "torch_threads"]
+__all__ = ["ahead", "has_a_turn", "in_turn", "set_threads", "settle", "threads_here", "torch_threads"]
 
 
 Result = TypeVar("Result")
 
 
 class _Process:
-    """The process: whether it was forked, a lock for setting its threads, and one for having all of them."""
+    """The process: whether it was forked, a lock for setting its threads, and turns, of which `busy` are taken."""
 
     def __init__(self) -> None:
-        self.lock, self.turn, self.forked = Lock(), RLock(), False
+        self.lock, self.turns, self.busy, self.forked = Lock(), Condition(), 0, False
 
     def begin_anew(self) -> None:
-        """Start over in a forked child: the locks may have been held by threads that are not here."""
-        self.lock, self.turn, self.forked = Lock(), RLock(), True
+        """Start over in a forked child: locks and turns may have been had by threads that are not here."""
+        self.lock, self.turns, self.busy, self.forked = Lock(), Condition(), 0, True
 
 
 class _Here(threading.local):
-    """The calling thread, as long as there is no torch. count: threads that it may use, None for the program's."""
+    """The calling thread. count: threads that it may use, as long as there is no torch, None for the program's.
+    has_turn: it is inside a block of `in_turn`.
+    """
 
     count: int | None = None
+    has_turn: bool = False
 
 
 _PROCESS, _HERE = _Process(), _Here()
@@ -68,12 +71,26 @@ def torch_threads(count: int | None) -> Iterator[None]:
 
 
 @contextmanager
-def in_turn() -> Iterator[None]:
-    """A block whose work keeps all threads busy: such blocks of other threads of the program wait until it ends, as
-    several at once would take the caches from each other.
+def in_turn(threads: int) -> Iterator[None]:
+    """A block whose work keeps one thread busy: it waits until fewer than so many others of the program are inside such
+    blocks, as more at once would take the caches from each other.
     """
-    with _PROCESS.turn:
+    with _PROCESS.turns:
+        _PROCESS.turns.wait_for(lambda: _PROCESS.busy < threads)
+        _PROCESS.busy += 1
+    _HERE.has_turn = True
+    try:
         yield
+    finally:
+        _HERE.has_turn = False
+        with _PROCESS.turns:
+            _PROCESS.busy -= 1
+            _PROCESS.turns.notify_all()
+
+
+def has_a_turn() -> bool:
+    """Return whether the calling thread is inside a block of :func:`in_turn`, and would wait for itself in another."""
+    return _HERE.has_turn
 
 
 def threads_here() -> int:

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from bfncodec.codecs.protocol import Codec
@@ -21,7 +22,7 @@ from bfncodec.codecs.threads import in_order
 from bfncodec.errors import BfncodecError
 from bfncodec.models import DEFAULT_LEVEL
 from bfncodec.runtime.progress import Progress
-from bfncodec.runtime.threads import in_turn, threads_here
+from bfncodec.runtime.threads import has_a_turn, in_turn, threads_here
 from bfncodec.segments.plan import batches
 
 __all__ = ["Task", "run_together"]
@@ -44,27 +45,24 @@ def run_together(
 ) -> list[Result]:
     """Return what each task returns.
 
-    Many tasks are worked on in shares, several of them side by side: while the model works on one, another is done with
-    it. That keeps all threads busy, so calls of many tasks by several threads take turns. Raises the first error of a
-    task, which says whose it is.
+    Many tasks are worked on in shares, several of them side by side; shares of calls by several threads take turns.
+    Raises the first error of a task, which says whose it is.
 
     check: returns the task that checks what a task, by its number, returned; these are run together, too.
     """
     shares = _shares(len(tasks))
     threads = _threads(codecs) if len(shares) > 1 else 1
+    turn = nullcontext if threads == 1 or has_a_turn() else partial(in_turn, threads)
 
-    def finished(share: _Share[Result]) -> list[Result]:
-        results = share.finished()
-        if check is not None:
-            checks = [check(number, result) for number, result in zip(share.numbers, results, strict=True)]
-            _Share.begun(checks, share.numbers, len(tasks), codecs).finished()
-        return results
+    def worked_on(share: range) -> list[Result]:
+        with turn():
+            results = _Share.begun(tasks[share.start : share.stop], share, len(tasks), codecs).finished()
+            if check is not None:
+                checks = [check(number, result) for number, result in zip(share, results, strict=True)]
+                _Share.begun(checks, share, len(tasks), codecs).finished()
+            return results
 
-    begun = (  # each when a thread is about to be free
-        _Share.begun(tasks[share.start : share.stop], share, len(tasks), codecs) for share in shares
-    )
-    with in_turn() if threads > 1 else nullcontext():
-        return list(in_order(finished, begun, threads))
+    return list(in_order(worked_on, shares, threads))
 
 
 def _shares(count: int) -> list[range]:

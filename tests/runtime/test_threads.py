@@ -20,7 +20,7 @@ from bfncodec.codecs.threads import in_threads
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.networks import acceleration
 from bfncodec.runtime import threads as module
-from bfncodec.runtime.threads import ahead, in_turn, set_threads, torch_threads
+from bfncodec.runtime.threads import ahead, has_a_turn, in_turn, set_threads, torch_threads
 from support.doubles import noise
 from support.models import export_image, export_text
 
@@ -211,11 +211,13 @@ def test_forked_children_code_what_their_parent_did(folder: Path, switch: str) -
 def test_a_forked_child_has_one_thread_and_no_lock_of_a_thread_it_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
     child = module._Process()
     child.lock.acquire()
-    in_new_thread(child.turn.acquire)
+    in_new_thread(child.turns.acquire)
+    child.busy = 1
     child.begin_anew()
     monkeypatch.setattr(module, "_PROCESS", child)
-    with in_turn():
-        pass
+    with in_turn(1):
+        assert has_a_turn()
+    assert not has_a_turn()
     for count in (None, 1, 5):
         with torch_threads(count):
             assert torch.get_num_threads() == 1

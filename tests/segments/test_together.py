@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from threading import Barrier, Thread
+from threading import Barrier, Lock, Thread, get_ident
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from bfncodec.files.options import Options
 from bfncodec.runtime.threads import threads_here, torch_threads
 from bfncodec.segments.assemble import Decoding
 from bfncodec.segments.policy import Policy
-from bfncodec.segments.together import SHARE, run_together
+from bfncodec.segments.together import SHARE, Task, run_together
 from support.doubles import FakeCodec, FakeModels, FakeModelsAndArchive, noise
 from support.tiny import MODELS_WIN
 
@@ -156,29 +157,34 @@ def test_what_was_made_is_checked_together() -> None:
         run_together(tasks, models, lambda number, blob: partial(check, number, blob, 3))
 
 
-def test_calls_of_many_tasks_take_turns() -> None:
-    """One of another thread waits until this one is done; one that a task makes does not."""
-    models, made = FakeModels(), list[int]()
+def test_shares_of_several_calls_take_turns() -> None:
+    """As many are worked on at once as each call has threads; a call that a task makes waits for none."""
+    models, lock, inside, most = FakeModels(), Lock(), list[int](), list[int]()
 
-    def note(number: int, codecs: CodecSource) -> None:
-        made.append(number)
+    def task(number: int, codecs: CodecSource) -> None:
+        with lock:
+            inside.append(get_ident())
+            most.append(len(set(inside)))
+        sleep(0.0002)
+        with lock:
+            inside.remove(get_ident())
 
-    def call() -> None:
+    def calling(codecs: CodecSource) -> None:
+        run_together([partial(task, 1)] * 2 * SHARE, models)
+
+    def call(first: Task[None]) -> None:
         with torch_threads(2):
-            run_together([partial(note, 1)] * 2 * SHARE, models)
+            run_together([first, *[partial(task, 0)] * 3 * SHARE], models)
 
-    other = Thread(target=call)
-
-    def begin(codecs: CodecSource) -> None:
-        run_together([partial(note, 0)] * 2 * SHARE, models)
+    others = [Thread(target=call, args=(partial(task, 2),)) for _ in range(3)]
+    for other in others:
         other.start()
-        other.join(0.2)  # it would be done by then
-        assert set(made) == {0}
-
-    with torch_threads(2):
-        run_together([begin, *[partial(note, 0)] * 2 * SHARE], models)
-    other.join(60)
-    assert made.count(1) == 2 * SHARE
+    for other in others:
+        other.join(60)
+    assert len(most) == 3 * (3 * SHARE + 1)
+    assert max(most) == 2
+    call(calling)
+    assert len(most) == 3 * (3 * SHARE + 1) + 5 * SHARE
 
 
 def test_codecs_with_threads_of_their_own_are_called_by_one_alone() -> None:
