@@ -156,9 +156,9 @@ levels = together(
         show_default=True,
         metavar="N, -1 … -9",
         help=(
-            "From 1, fast, to 9, small. With two processors that have AMX, text takes about 160 KB/s to compress and "
-            "135 to decompress with -1, 70 and 38 with -5, 10 and 5 with -9; photos 3,700 and 2,600, 1,700 and 1,100, "
-            "150 and 450."
+            "From 1, fast, to 9, small. With two processors that have AMX, text takes about 210 KB/s to compress and "
+            "150 to decompress with -1, 85 and 40 with -5, 15 and 6 with -9; photos 4,500 and 4,400, 2,600 and 2,000, "
+            "150 and 500."
         ),
     ),
     *(click.option(f"-{n}", "level", flag_value=n, type=int, hidden=True) for n in range(_FAST, _SMALL + 1)),
