@@ -1,4 +1,4 @@
-"""What is at a path, as far as this process may see: nothing where the system refuses to say.
+"""A look at paths that never fails: nothing is there where the system refuses to say.
 
 The methods of :class:`pathlib.Path` raise for a folder that may not be searched, or for a name that is too long, before
 Python 3.14. What is wrong is said where such a path is read or written.

@@ -259,7 +259,7 @@ def test_items_that_cannot_be_are_refused(tmp_path: Path, items: Any) -> None:
 
 
 class Series:
-    """What has rows that its labels find, as those of pandas have."""
+    """A column with rows that its labels find, as those of pandas have."""
 
     def __init__(self, rows: np.ndarray[Any, Any]) -> None:
         self.dtype, self.shape, self.ndim, self._rows = rows.dtype, rows.shape, rows.ndim, rows
@@ -275,7 +275,7 @@ class Series:
 
 
 class Table:
-    """What gives the names of its columns one after the other, as data frames do."""
+    """A table that yields the names of its columns, as data frames do."""
 
     def __iter__(self) -> Iterator[str]:
         yield "column"

@@ -57,7 +57,7 @@ class Following:
 
 
 class Numerals:
-    """What is kept of the numerals of a lane."""
+    """State of the numerals of a lane."""
 
     def __init__(self) -> None:
         self.columns: dict[tuple[int, int], Column] = defaultdict(Column)
@@ -70,7 +70,7 @@ class Numerals:
         return len(self.digits) - self.point if self.point >= 0 else 0
 
     def code(self, number: int) -> int:
-        """What is expected in the field of this number."""
+        """Return a number for what is expected in the field of this number, 0 for nothing."""
         if self.stage == "begun" and self.follows:
             return 65536 + 16 * self.follows.says(self.decimals) + 4 * self.follows.right + self.lately
         column = self.columns[min(number, 31), min(self.index, 3)]

@@ -42,7 +42,7 @@ MACHINE_CONTEXTS = Contexts(places=tuple(range(PLACES + SKIPS)))
 """Contexts that machine code is written with."""
 
 VERSION = 2
-"""Of the mixer: a text model says with which one it writes, as all that is here decides over the bytes of a text."""
+"""Version of the mixer: a text model says with which one it writes, as all that is here decides over a text's bytes."""
 
 REACH = 24  # bytes of the longest context, and least bytes of a match, at most
 BITS = 8  # of a symbol
@@ -124,7 +124,7 @@ class MixerState(NamedTuple):
 
     @property
     def experts(self) -> int:
-        """How many contexts and kinds of matches there are."""
+        """Number of contexts and of kinds of matches."""
         return len(self.salt) + len(self.matches.least)
 
     @property

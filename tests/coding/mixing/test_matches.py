@@ -33,7 +33,7 @@ def read(*texts: bytes, least: tuple[int, ...] = (LEAST,), room: int = 200) -> M
 
 
 def foretold(*texts: bytes, least: tuple[int, ...] = (LEAST,)) -> list[str]:
-    """What is expected behind each text by the first kind of match."""
+    """Return the byte that the first kind of match expects behind each text."""
     byte, _ = matches.expected(read(*texts, least=least), np.arange(len(texts)))
     return ["" if found == NONE else chr(found) for found in byte[0].tolist()]
 

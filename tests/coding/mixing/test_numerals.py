@@ -1,4 +1,4 @@
-"""What numerals are expected to go on with: by columns and differences, or as numbers of single precision."""
+"""Expected numerals: by columns and differences, or as numbers of single precision."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def code(text: str) -> int:
 
 
 def halves(text: str) -> float:
-    """What the next digit would have to be."""
+    """Return what the next digit would have to be."""
     assert 0 < code(text) < FIRST_FOLLOWED
     return ((code(text) - 1) // 3 // (NEW + 1) + LOWEST) / 2
 
