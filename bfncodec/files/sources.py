@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from bfncodec.errors import InputError, OutputError
 from bfncodec.files.atomic import leftover_name
@@ -97,7 +97,7 @@ def walk(folder: Path, on_skip: Callable[[str, str], None] | None = None) -> Ite
     """Yield the files in a folder and the folders in it, sorted. Arguments and errors as for :func:`read_folder`."""
     skip = on_skip or _refuse
 
-    def fail(error: OSError) -> None:
+    def fail(error: OSError) -> NoReturn:
         raise InputError(f"cannot be read: {error.filename}: {error.strerror or error}") from error
 
     for top, inner, names in os.walk(folder, onerror=fail):
@@ -107,7 +107,6 @@ def walk(folder: Path, on_skip: Callable[[str, str], None] | None = None) -> Ite
                 mode = path.lstat().st_mode
             except OSError as error:
                 fail(error)
-                continue
             if stat.S_ISLNK(mode):
                 skip(str(path), "is a symbolic link")
             elif stat.S_ISREG(mode):
