@@ -8,9 +8,11 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -409,6 +411,39 @@ def test_streams_that_take_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch, buf
     data = noise(32, 30_500).tobytes()
     streams.write_stdout(data)
     assert b"".join(taken) == data
+
+
+@posix
+def test_standard_streams_that_do_not_wait(tmp_path: Path) -> None:
+    """Another program that shares a pipe may have set it so; what is not there yet is no end."""
+    data = noise(33, 300_000).tobytes()
+    script = "import os, sys; os.set_blocking(0, False); os.set_blocking(1, False); os.execv(sys.argv[1], sys.argv[1:])"
+    command = [sys.executable, "-c", script, *PROGRAM]
+    for args, given, wanted in [
+        ("compress -m none", data, bfncodec.compress(data, "none")),
+        ("decompress", bfncodec.compress(data, "none"), data),
+    ]:
+        with subprocess.Popen(
+            [*command, *args.split()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT, cwd=tmp_path
+        ) as program:
+            assert program.stdin is not None
+            assert program.stdout is not None
+            writer = Thread(target=_drip, args=(program.stdin, given))
+            writer.start()
+            time.sleep(1)  # until the pipe for what comes out is full
+            made = program.stdout.read()
+            writer.join()
+        assert program.returncode == 0
+        assert made == wanted
+
+
+def _drip(pipe: Any, data: bytes) -> None:
+    """Write to a program that waits for it, as it began before there was anything."""
+    with pipe:
+        for start in range(0, len(data), 60_000):
+            time.sleep(0.2)
+            pipe.write(data[start : start + 60_000])
+            pipe.flush()
 
 
 def test_messages_that_nobody_reads_stop_nothing(tmp_path: Path) -> None:

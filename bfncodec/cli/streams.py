@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from bfncodec.cli.signals import SIGPIPE, Stopped
 from bfncodec.cli.terminal import table
@@ -17,6 +17,7 @@ from bfncodec.files.atomic import descriptor
 from bfncodec.files.places import folder_at
 from bfncodec.files.streaming import reading
 from bfncodec.format.wire import StreamReader
+from bfncodec.runtime.streams import flush, read_some, write_all
 
 if TYPE_CHECKING:
     from bfncodec.files.options import Made
@@ -52,7 +53,7 @@ def open_input(path: Path) -> Iterator[Callable[[int], bytes]]:
 
     def read_stdin(count: int) -> bytes:
         try:
-            return sys.stdin.buffer.read(count)
+            return read_some(sys.stdin.buffer, count)
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror or error}") from error
 
@@ -90,20 +91,13 @@ def write_stdout(data: Made) -> None:
     if sys.stdout is None:
         raise OutputError("standard output is closed")
     try:
-        _write_all(sys.stdout.buffer, data)
+        write_all(sys.stdout.buffer, data)
+        flush(sys.stdout.buffer)
     except BrokenPipeError as error:
         raise Stopped(SIGPIPE) from error
     except OSError as error:
         abandon_stdout()
         raise OutputError(f"standard output cannot be written: {error.strerror or error}") from error
-
-
-def _write_all(file: BinaryIO, data: bytes) -> None:
-    """Write all of it: a stream without a buffer, as with PYTHONUNBUFFERED, may take a part and say only so."""
-    left = memoryview(data)
-    while left:
-        left = left[file.write(left) :]
-    file.flush()
 
 
 def abandon_stdout() -> None:

@@ -63,7 +63,11 @@ def append_file(
 
 
 def _content_of(data: bytes, kind: Kind) -> Content:
-    """Return the content of a file that is to be added to one of a kind."""
+    """Return the content of a file that is to be added to one of a kind. Raises InputError for bytes that are no text
+    where text is, which could not be decoded behind them, and DamagedError for what is no .npy file.
+    """
+    if kind is Kind.STR:
+        _check_text(data)
     if kind is not Kind.ARRAY:
         return Plain(data, kind)
     import numpy as np
@@ -73,3 +77,12 @@ def _content_of(data: bytes, kind: Kind) -> Content:
     if not isinstance(array, np.ndarray):
         raise InputError("expected a .npy file to add to an array, found several arrays: add one at a time")
     return content_of_array(array)
+
+
+def _check_text(data: bytes) -> None:
+    try:
+        data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"expected UTF-8 to add to a text, found {error.reason} at byte {error.start}: give it a file of its own"
+        ) from error

@@ -20,6 +20,7 @@ from bfncodec.format.container import copied
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
 from bfncodec.format.segmented import SegmentWriter
+from bfncodec.runtime.streams import write_all
 from bfncodec.segments.appending import check_appendable, coded_end, writer_after
 from bfncodec.segments.encode import Task
 from bfncodec.segments.streaming import PieceWriter
@@ -170,7 +171,7 @@ class _Out:
 
     def write(self, data: bytes) -> None:
         try:
-            self._file.write(data)
+            write_all(self._file, data)
         except OSError as error:
             raise OutputError(f"{self._name} cannot be written: {error.strerror or error}") from error
 

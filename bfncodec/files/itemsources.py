@@ -74,6 +74,8 @@ def _named(path: Path, several: bool, on_skip: Callable[[str, str], None] | None
             for name in arrays.files:
                 with reading(f"expected arrays of numbers, {path}"):
                     array = arrays[name]
+                if not isinstance(array, np.ndarray):  # any other file in the zip
+                    raise InputError(f"expected arrays of numbers in {path}, found another file, {name!a}: unpack it")
                 yield from _rows(f"{before}{name}/", array)
     elif _suffix(path) == ".parquet":
         yield from _columns(before, path)
@@ -142,10 +144,11 @@ class _Rows:
 
 
 def _rows(before: str, array: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the rows of an array, or itself where it has none."""
     import numpy as np
 
-    if not array.ndim:
-        yield before.removesuffix("/"), np.array(array)
+    if not array.ndim or not len(array):
+        yield before.removesuffix("/"), np.array(array[:] if array.ndim else array)
         return
     digits = len(str(len(array) - 1))
     for number in range(len(array)):
@@ -153,7 +156,7 @@ def _rows(before: str, array: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _columns(before: str, path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield the values of a table, a column after the other."""
+    """Yield the values of a table, a column after the other. Raises InputError for what is no item."""
     try:
         import pyarrow.parquet as parquet
     except ImportError as error:
@@ -161,19 +164,39 @@ def _columns(before: str, path: Path) -> Iterator[tuple[str, Any]]:
     with reading(f"expected a .parquet file, {path}"):
         table = parquet.ParquetFile(path)
     with table:
-        digits = len(str(max(table.metadata.num_rows - 1, 0)))
-        for column in table.schema_arrow.names:
+        if not table.metadata.num_rows:
+            raise InputError(f"expected a table with rows, found none in {path}: compress it as it is")
+        digits, names = len(str(table.metadata.num_rows - 1)), table.schema_arrow.names
+        if len(set(names)) < len(names):
+            raise InputError(f"expected each name of a column once, found one again in {path}: rename one")
+        for column in names:
             for number, value in enumerate(_values(table, column)):
                 yield f"{before}{column}/{number:0{digits}}", value
 
 
 def _values(table: Any, column: str) -> Iterator[Any]:
-    import numpy as np
-
+    """Yield the values of a column: numbers with its element type."""
     for batch in table.iter_batches(_BATCH, columns=[column]):
-        for value in batch.column(0).to_pylist():
-            if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):  # a picture of Hugging Face
-                value = value["bytes"]
-            if value is None or not isinstance(value, (str, bytes, bool, int, float)):
-                raise InputError(f"expected text, bytes or numbers in column {column}, found {type(value).__name__}")
-            yield value if isinstance(value, (str, bytes)) else np.array(value)
+        values = batch.column(column)
+        if values.null_count:
+            raise InputError(f"expected a value in every row of column {column}, found none in {values.null_count}")
+        values = values.dictionary_decode() if hasattr(values, "dictionary_decode") else values
+        if _is_of_numbers(values.type):
+            array = values.to_numpy(zero_copy_only=False)
+            yield from (array[number : number + 1].reshape(()) for number in range(len(array)))
+        else:
+            yield from (_value(value, column) for value in values.to_pylist())
+
+
+def _is_of_numbers(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
+
+
+def _value(value: Any, column: str) -> str | bytes:
+    if isinstance(value, dict) and value.keys() == {"bytes", "path"}:  # a picture of Hugging Face
+        value = value["bytes"]
+    if not isinstance(value, (str, bytes)):
+        raise InputError(f"expected text, bytes or numbers in column {column}, found {type(value).__name__}")
+    return value

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from bfncodec.errors import DamagedError
+from bfncodec.errors import DamagedError, InputError
 
 __all__ = ["MAX_VARINT", "Part", "Reader", "Source", "StreamReader", "last_varint", "varint"]
 
@@ -136,7 +136,7 @@ class _Ahead:
 class StreamReader(Reader):
     """Reader of what comes from a pipe. read: returns at most so many bytes, none at the end of all."""
 
-    def __init__(self, read: Callable[[int], bytes]) -> None:
+    def __init__(self, read: Callable[[int], bytes | None]) -> None:
         super().__init__(b"")
         self._read, self._ahead, self._kept, self._forgotten = read, bytearray(), bytearray(), 0
 
@@ -146,7 +146,7 @@ class StreamReader(Reader):
 
     def ahead(self, count: int) -> Source:
         """Return what :meth:`peek` returns as a source, which holds until more is read."""
-        while len(self._ahead) < count and (found := self._read(min(count - len(self._ahead), _CHUNK))):
+        while len(self._ahead) < count and (found := self._some(min(count - len(self._ahead), _CHUNK))):
             self._ahead += found
         return Part(_Ahead(self._ahead), 0, min(count, len(self._ahead)))
 
@@ -168,8 +168,15 @@ class StreamReader(Reader):
 
     def rest(self) -> bytes:
         found = bytearray(self._ahead)
-        while chunk := self._read(_CHUNK):
+        while chunk := self._some(_CHUNK):
             found += chunk
         self._ahead.clear()
         self.offset += len(found)
         return bytes(found)
+
+    def _some(self, count: int) -> bytes:
+        """Return at most so many bytes, none at the end alone. Raises InputError where that cannot be known."""
+        found = self._read(count)
+        if found is None:  # as streams return that do not wait: what is to come would be lost
+            raise InputError("expected bytes or an end, found a stream that has nothing yet: let it wait for them")
+        return found

@@ -10,13 +10,13 @@ from numcodecs.compat import ensure_bytes, ensure_contiguous_ndarray, ndarray_co
 from numcodecs.registry import register_codec
 
 from bfncodec.api import decompress
+from bfncodec.errors import InputError
+from bfncodec.format.kinds import ARRAY_TYPES, MAX_DIMENSIONS
 from bfncodec.integrations.chunks import Coder, models
 from bfncodec.models import DEFAULT_LEVEL
 from bfncodec.runtime.arrays import Array
 
 __all__ = ["Bfncodec"]
-
-_NUMBERS = "biufc"  # kinds of elements that arrays of numbers have
 
 
 class Bfncodec(Codec):
@@ -41,8 +41,11 @@ class Bfncodec(Codec):
     def encode(self, buf: Any) -> bytes:
         """Return a compressed buffer. Raises InputError where a model that was named cannot code it.
 
-        What is no contiguous buffer, or one of objects, is a TypeError or ValueError of numcodecs.
+        What is no contiguous buffer, or one of objects, is a TypeError or ValueError of numcodecs. Masked arrays, whose
+        masks would be lost, are an InputError.
         """
+        if isinstance(buf, np.ma.MaskedArray):
+            raise InputError("expected a buffer, found a masked array: pass its data, and its mask, each alone")
         return self._coder.encode_chunks([_object_of(ensure_contiguous_ndarray(buf, flatten=False))])[0]
 
     def decode(self, buf: Any, out: Any = None) -> Any:
@@ -54,10 +57,10 @@ class Bfncodec(Codec):
 def _object_of(array: Array) -> Any:
     """Return an array, whichever order its memory has, as an object that keeps its bytes in that order."""
     array = array if array.flags.c_contiguous else array.T
-    numbers = array.dtype.kind in _NUMBERS and array.dtype.itemsize <= 16 and array.ndim <= 15
+    numbers = array.dtype.str.lstrip("<>|") in ARRAY_TYPES and array.ndim <= MAX_DIMENSIONS
     if not numbers or (array.dtype.itemsize == 1 and array.ndim < 2):
         return array.tobytes()
-    return array
+    return array.view(array.dtype.str)  # which has no metadata
 
 
 register_codec(Bfncodec)

@@ -27,6 +27,7 @@ from bfncodec.images.picture import Picture, image_of_picture
 from bfncodec.images.preview import find
 from bfncodec.images.samples import open_stream, to_image
 from bfncodec.integrations.chunks import models
+from bfncodec.runtime.streams import write_all
 from bfncodec.segments.assemble import decode_content, open_file
 
 __all__ = ["BfnImageFile"]
@@ -167,7 +168,7 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
         image = image.copy()  # of several frames the one that is shown, as every format of a single one does
         image.info.update(info)
     with _raising(OSError):
-        file.write(compress(image, **settings))
+        write_all(file, compress(image, **settings))
 
 
 def _save_all(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:

@@ -10,10 +10,10 @@ from webdataset.writer import default_handlers, encode_based_on_extension
 from bfncodec.api import CodecSource, Models, compress
 from bfncodec.content.objects import array_or_object
 from bfncodec.format.frame import MAGIC, SUFFIX
-from bfncodec.format.limits import Limits
+from bfncodec.format.limits import OF_WRITERS, Limits
 from bfncodec.models import DEFAULT_LEVEL, check_level
 from bfncodec.runtime.arguments import check_codecs, check_model, check_type
-from bfncodec.segments.assemble import decode_frame
+from bfncodec.segments.assemble import decode_frame, open_file
 
 __all__ = ["decoder", "encoder"]
 
@@ -58,8 +58,8 @@ def encoder(
 ) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """Return an encoder for ``TarWriter`` and ``ShardWriter``: fields whose names end with ``bfn`` are compressed.
 
-    Arguments as for :func:`bfncodec.compress`. Compressed files stay as they are, so that samples can be copied; other
-    fields are encoded as webdataset does.
+    Arguments as for :func:`bfncodec.compress`. Compressed files stay as they are, so that samples can be copied, and
+    those that are damaged are FormatErrors; other fields are encoded as webdataset does.
     """
     check_model(model)
     check_level(level)
@@ -68,6 +68,7 @@ def encoder(
 
     def coded(data: Any) -> bytes:
         if isinstance(data, bytes) and data.startswith(MAGIC):
+            open_file(data, OF_WRITERS)  # raises where it could not be decoded
             return data
         return compress(data, model, level=level, verify=verify, codecs=source)
 

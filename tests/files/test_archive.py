@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import threading
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -486,6 +487,58 @@ def test_a_table_of_arrow(tmp_path: Path) -> None:
     assert archive["image/1"] == png()
     assert archive["text/2"] == "c"
     assert archive["label/0"] == 1
+
+
+def test_numbers_of_a_table_keep_their_type_and_bits(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    signalling = np.array([0x7F800001, 0x80000000], "u4").view("f4")
+    columns = {"half": signalling.astype("f2"), "single": signalling, "small": np.array([1, 2], "i1")}
+    columns |= {"large": np.array([2**64 - 1, 0], "u8"), "flag": np.array([True, False]), "a.b": np.arange(2)}
+    often = pyarrow.array([7, 7]).dictionary_encode()
+    parquet.write_table(pyarrow.table(columns | {"a": np.arange(2, 4), "often": often}), tmp_path / "x.parquet")
+    run("compress", "--items", "-m", "none", tmp_path / "x.parquet", "-o", tmp_path / "a.bfn")
+    archive = Archive(tmp_path / "a.bfn")
+    columns |= {"a": np.arange(2, 4), "often": np.array([7, 7])}
+    for name, values in columns.items():
+        assert all(same_object(archive[f"{name}/{number}"], np.array(values[number])) for number in range(2)), name
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"image": [{"bytes": b"x", "path": "x.png", "label": 5}]},
+        {"image": [{"bytes": b"x", "label": 5}]},
+        {"number": [1.5, None]},
+        {"text": ["a", None]},
+        {"none": np.arange(0)},
+    ],
+)
+def test_tables_of_which_something_would_be_lost_are_refused(columns: dict[str, Any], tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table(columns), tmp_path / "x.parquet")
+    (tmp_path / "y").write_bytes(b"y")
+    run("compress", "--items", "-m", "none", tmp_path / "x.parquet", tmp_path / "y", "-o", tmp_path / "a.bfn", code=1)
+    assert names(tmp_path) == {"x.parquet", "y"}
+
+
+def test_arrays_without_rows_are_items(tmp_path: Path) -> None:
+    empty = np.zeros((0, 5), ">f4")
+    np.savez(tmp_path / "x.npz", empty=empty, number=np.array(3))
+    np.save(tmp_path / "y.npy", empty)
+    run("compress", "--items", "-m", "none", tmp_path / "x.npz", tmp_path / "y.npy", "-o", tmp_path / "a.bfn")
+    archive = Archive(tmp_path / "a.bfn")
+    assert list(archive.keys()) == ["x/empty", "x/number", "y"]
+    assert same_object(archive["x/empty"], empty)
+    assert same_object(archive["y"], empty)
+
+
+def test_a_zip_of_arrays_and_others_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", a=np.arange(2))
+    with zipfile.ZipFile(tmp_path / "x.npz", "a") as file:
+        file.writestr("readme.txt", b"of these")
+    assert "readme.txt" in run("compress", "--items", "-m", "none", tmp_path / "x.npz", code=1)
 
 
 @pytest.mark.parametrize(

@@ -314,6 +314,21 @@ def test_half_a_file_in_an_open_one_does_not_pass_for_one() -> None:
         bfncodec.decompress(out.getvalue())
 
 
+def test_a_stream_that_takes_a_part_at_a_time_gets_all() -> None:
+    class Raw(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: Any, /) -> int:
+            taken.append(bytes(data[:100]))
+            return len(taken[-1])
+
+    taken: list[bytes] = []
+    with bfncodec.open(Raw(), "wb", model="none") as file:
+        file.write(noise(3, 5000).tobytes())
+    assert bfncodec.decompress(b"".join(taken)) == noise(3, 5000).tobytes()
+
+
 def test_an_error_while_writing_ends_it(tmp_path: Path) -> None:
     class Full(io.BytesIO):
         def write(self, data: Any, /) -> int:

@@ -62,6 +62,18 @@ def test_what_is_wrong_with_the_target_is_said_of_it(target: Path, name: str) ->
         append_file(target.with_name(name), target, PLAIN)
 
 
+def test_a_text_stays_one(target: Path) -> None:
+    target.write_bytes(bfncodec.compress("one ", "none"))
+    for more, is_text in [(b"\xff", False), ("ü".encode()[:1], False), ("ü".encode(), True)]:
+        target.with_name("more").write_bytes(more)
+        if is_text:
+            append_file(target, target.with_name("more"), PLAIN)
+        else:
+            with pytest.raises(InputError, match="UTF-8"):
+                append_file(target, target.with_name("more"), PLAIN)
+    assert bfncodec.decompress(target.read_bytes()) == "one ü"
+
+
 def test_of_two_that_append_at_once_one_is_told(target: Path) -> None:
     pipe, more = target.with_name("pipe"), target.with_name("more")
     more.write_bytes(b"two ")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bfncodec.errors import DamagedError
+from bfncodec.errors import DamagedError, InputError
 from bfncodec.format.wire import MAX_VARINT, Part, Reader, StreamReader, last_varint, varint
 from support.frames import dripping
 
@@ -70,3 +70,10 @@ def test_a_pipe_is_read_like_bytes(data: bytes, seed: int) -> None:
     for at_its_end in (pipe, reader):
         with pytest.raises(DamagedError, match=f"cut off: expected 2 bytes of it at byte {len(data)}, found 0"):
             at_its_end.take(2, "it")
+
+
+def test_a_stream_that_has_nothing_yet_is_not_at_its_end() -> None:
+    for read in (lambda reader: reader.peek(20), lambda reader: reader.rest()):
+        given = iter([b"some", None, b"more", b""])
+        with pytest.raises(InputError, match="nothing yet"):
+            read(StreamReader(lambda _, given=given: next(given)))

@@ -29,6 +29,8 @@ ARRAYS = [
     np.zeros((0, 3), "u1"),
     np.array(7, "u2"),
     np.zeros(3, [("a", "u1"), ("b", "f4")]),
+    np.arange(5).astype(np.longdouble),
+    np.arange(5, dtype=np.dtype("i4", metadata={"unit": "m"})),
 ]
 
 
@@ -46,6 +48,11 @@ def test_arrays_come_back_in_the_order_of_memory(array: np.ndarray) -> None:
         buffer = bytearray(array.nbytes)
         CODEC.decode(memoryview(blob), out=buffer)
         assert buffer == wanted
+
+
+def test_masks_are_not_lost() -> None:
+    with pytest.raises(InputError, match="mask"):
+        CODEC.encode(np.ma.masked_array([1, 2], [0, 1]))
 
 
 @pytest.mark.parametrize("buffer", [b"abc", bytearray(b"abc"), memoryview(b"abc"), b""])

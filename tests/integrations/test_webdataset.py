@@ -12,6 +12,7 @@ import pytest
 wds = pytest.importorskip("webdataset", reason="webdataset is not installed")
 
 import bfncodec  # noqa: E402
+from bfncodec.errors import FormatError  # noqa: E402
 from bfncodec.integrations.webdataset import decoder, encoder  # noqa: E402
 from support.specimens import picture  # noqa: E402
 
@@ -65,3 +66,9 @@ def test_damage_is_an_error_of_webdataset(tmp_path: Path) -> None:
         sink.write({"__key__": "a", "x.bfn": b"\xbf\x4e\x90 damaged"})
     with pytest.raises(wds.autodecode.DecodingError):
         list(wds.WebDataset(str(tmp_path / "a.tar"), shardshuffle=False).decode(decoder()))
+
+
+@pytest.mark.parametrize("data", [b"\xbf\x4e\x90 other bytes", bfncodec.compress(b"bytes " * 9, "none")[:-1]])
+def test_what_begins_like_a_compressed_file_and_is_none_is_no_sample(data: bytes) -> None:
+    with pytest.raises(FormatError):
+        encoder("none")({"__key__": "a", "x.bfn": data})
