@@ -20,7 +20,7 @@ import pyarrow.fs
 import ray.data
 
 from bfncodec.api import Models, compress_many, decompress_many
-from bfncodec.errors import BfncodecError, InputError
+from bfncodec.errors import BfncodecError, InputError, OutputError
 from bfncodec.files.atomic import is_leftover, leftover_name, make_folder, place
 from bfncodec.files.data import decode_data, encode_source, taken
 from bfncodec.files.names import compressed_name, decompressed_name, has_suffix
@@ -103,7 +103,8 @@ class Done:
     source_bytes, target_bytes
         Their sizes; the second is 0 where it failed.
     state
-        "done"; "kept", where the target was there already and is no older than the source; or "failed".
+        "done"; "kept", where the target was there already and is no older than the source; or "failed", as where it was
+        there and is older.
     message
         Of what failed, why.
     worker
@@ -126,9 +127,10 @@ def compress_files(
 
     sources, target: paths, or URLs of whatever pyarrow opens (``s3://``, ``gs://``, ``abfs://``, ``hdfs://``) or else
     fsspec; the target is a folder, in which files lie as they did in theirs, with .bfn behind their names. options:
-    model, level, exact, verify and the like; ``force`` does again what is there. resources: of a worker, as for
-    ``map_batches``, such as ``num_gpus=1`` for models on a GPU; one processor, and a thread for each, is the default.
-    The cluster is the one that runs, the one that RAY_ADDRESS names, or one of this machine.
+    model, level, exact, verify and the like; ``force`` does again what is there, and without it nothing is replaced.
+    resources: of a worker, as for ``map_batches``, such as ``num_gpus=1`` for models on a GPU; one processor, and a
+    thread for each, is the default. The cluster is the one that runs, the one that RAY_ADDRESS names, or one of this
+    machine.
 
     A call that was broken off goes on where it stopped when it is made again. Raises InputError for sources that are
     not there, have one target, or are the target.
@@ -181,12 +183,16 @@ class _Files:
         done = Done(job.source, job.target, 0, worker=os.getpid())
         try:
             given, there = _Place.of(job.root, job.inside), _Place.of(job.folder, job.name)
+            before, like = given.state, given.stat
             data = given.read()
             done = replace(done, source_bytes=len(data))
-            if not self._options.force and there.is_newer_than(given):
+            if not self._options.force and there.size:
+                there.check_newer_than(given)
                 return replace(done, target_bytes=there.size, state="kept")
             made = self._made(data)
-            there.write(made)
+            if given.state != before:  # else what is there would be newer than the change, and be kept
+                raise InputError("was changed while it was read: try again when no other program writes to it")
+            there.write(made, like)
         except (BfncodecError, OSError) as error:
             return replace(done, source_bytes=0, state="failed", message=str(error))
         return replace(done, target_bytes=len(made))
@@ -246,23 +252,40 @@ class _Place:
     def size(self) -> int:
         return self.info.size or 0
 
-    def is_newer_than(self, other: _Place) -> bool:
-        """Return whether a file that is not empty is here, and no older than another."""
-        mine, theirs = self.info, other.info
-        if not mine.is_file or not mine.size:
-            return False
-        return mine.mtime_ns is None or theirs.mtime_ns is None or mine.mtime_ns >= theirs.mtime_ns
+    @property
+    def state(self) -> tuple[Any, Any]:
+        """Size and time of a file, as far as they are known, which change with its content."""
+        info = self.info
+        return info.size, info.mtime_ns
+
+    @property
+    def stat(self) -> os.stat_result | None:
+        """What the system says of a file of this machine, None of others."""
+        return Path(self.path).stat() if self.is_local else None
+
+    def check_newer_than(self, source: _Place) -> None:
+        """Raise OutputError for a file that is older than the one it would be made of: it may hold something else."""
+        mine, theirs = self.info.mtime_ns, source.info.mtime_ns
+        if mine is not None and theirs is not None and mine < theirs:
+            raise OutputError(
+                f"{self.path} exists already, and is older than its source",
+                python="Options(force=True) replaces it",
+                command="use -f to replace it",
+            )
 
     def read(self) -> bytes:
         with self.system.open_input_stream(self.path) as file:
             return bytes(file.read())
 
-    def write(self, data: bytes) -> None:
-        """Write a file that is there whole or not at all."""
+    def write(self, data: bytes, like: os.stat_result | None) -> None:
+        """Write a file that is there whole or not at all.
+
+        like: file of this machine that it was made of, whose permissions and time it gets where it is on this machine.
+        """
         path = Path(self.path)
         if self.is_local:
             make_folder(path.parent)
-            place(path, data, force=True)
+            place(path, data, force=True, like=like)
         elif self.system.type_name in _OBJECTS:
             self._write(self.path, data)
         else:
@@ -332,8 +355,8 @@ def _jobs(sources: Iterable[str], target: str, compresses: bool) -> list[_Job]:
         given = _Place.of(url)
         for inside in given.files():
             below = Path(inside or Path(given.path).name)
-            if has_suffix(below) is compresses or is_leftover(below.name):
-                continue
+            if inside and (has_suffix(below) is compresses or is_leftover(below.name)):
+                continue  # of files that were named it is said that they cannot be done
             job = _Job(_everywhere(url), inside, _everywhere(target), name(below).as_posix())
             if job.name in jobs:
                 raise InputError(
@@ -357,7 +380,8 @@ def _column(batch: Batch, name: str) -> Any:
 def _objects(values: Sequence[Any]) -> Any:
     """Return a column of objects, whatever shapes they have."""
     column = np.empty(len(values), dtype=object)
-    column[:] = values
+    for number, value in enumerate(values):  # all at once NumPy would make one array of arrays that are alike
+        column[number] = value
     return column
 
 

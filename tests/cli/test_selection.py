@@ -10,6 +10,7 @@ import pytest
 from bfncodec.cli.call import Call
 from bfncodec.cli.selection import expand, is_plain
 from bfncodec.cli.streams import STDIN
+from bfncodec.files.names import has_suffix
 
 
 @pytest.fixture
@@ -76,6 +77,15 @@ def test_what_is_passed_over_is_no_failure(folder: Path, capsys: pytest.CaptureF
     assert call.code == 0
     said = capsys.readouterr().err.splitlines()
     assert sorted(said) == [
+        "d : 1 file that ends in .bfn already: passed over",
         "d/empty : is an empty folder: passed over",
         "d/link : is a symbolic link: passed over",
     ]
+
+
+@pytest.mark.usefixtures("folder")
+def test_files_of_other_names_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(list(expand([Path("d")], True, has_suffix, Call()))) == 1
+    assert capsys.readouterr().err == "d : 3 files that do not end in .bfn: passed over\n"
+    assert list(expand([Path("d")], True, has_suffix, Call(quiet=True)))
+    assert capsys.readouterr().err == ""

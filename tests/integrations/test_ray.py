@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from support.clusters import starts_ray
@@ -16,10 +18,15 @@ from support.commands import ENVIRONMENT
 
 pytest.importorskip("ray.data", reason="Ray is not installed")
 
+import bfncodec
 from bfncodec.cli.spreading import url_of
+from bfncodec.content.objects import same_object
 from bfncodec.errors import InputError
 from bfncodec.files.atomic import is_leftover
-from bfncodec.integrations.ray import Compress, Decompress, compress_files
+from bfncodec.files.data import encode_source
+from bfncodec.files.options import Options
+from bfncodec.integrations import ray
+from bfncodec.integrations.ray import Compress, Decompress, _Files, _Job, compress_files, decompress_files
 
 QUIET = """
 import json, logging, os, signal, sys, threading, time
@@ -37,7 +44,7 @@ def kill_one():
         time.sleep(0.02)
     processes = [p for p in Path("/proc").iterdir() if p.name.isdigit()]
     pids = [int(p.name) for p in processes if command(p).startswith(b"ray::MapWorker")]
-    state["before"] = {str(p): p.stat().st_mtime_ns for p in Path("out").rglob("*.bfn")}
+    state["before"] = {str(p): p.stat().st_ino for p in Path("out").rglob("*.bfn")}
     os.kill(pids[0], signal.SIGKILL)
     state["killed"] = pids[0]
 
@@ -52,7 +59,7 @@ thread = threading.Thread(target=kill_one, daemon=True)
 thread.start()
 rows = list(compress_files(["in"], "out", Options(model="text-fast"), workers=2))
 thread.join(10)
-state["after"] = {str(p): p.stat().st_mtime_ns for p in Path("out").rglob("*.bfn")}
+state["after"] = {str(p): p.stat().st_ino for p in Path("out").rglob("*.bfn")}
 state["rows"] = [[r.source, r.state, r.worker] for r in rows]
 list(decompress_files(["out"], "back", workers=2))
 print(json.dumps(state))
@@ -85,8 +92,8 @@ def test_a_worker_is_killed_and_nothing_is_lost_or_done_twice(tmp_path: Path) ->
     assert {state for _, state, _ in found["rows"]} <= {"done", "kept"}
     for name in names:
         assert (tmp_path / "back" / name).read_bytes() == (tmp_path / "in" / name).read_bytes()
-    for path, time in found["before"].items():
-        assert found["after"][path] == time, "done twice"
+    for path, number in found["before"].items():
+        assert found["after"][path] == number, "done twice"
     written = [path for path in (tmp_path / "out").rglob("*") if path.is_file() and not is_leftover(path.name)]
     assert {path.suffix for path in written} == {".bfn"}
 
@@ -119,8 +126,6 @@ def test_urls_that_fsspec_opens(tmp_path: Path) -> None:
 
 def test_actors_code_columns() -> None:
     """As Ray calls them: batches of the format "numpy"."""
-    import numpy as np
-
     tiles = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
     small = Compress("tile", into="bytes", model="none")({"tile": tiles, "name": np.array(["a", "b"])})
     assert list(small) == ["tile", "name", "bytes"]
@@ -146,6 +151,72 @@ def test_what_cannot_be_is_said_before_anything_is_done(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found nowhere://x"):
         compress_files(["nowhere://x"], out)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> _Job:
+    (tmp_path / "x").write_bytes(b"one")
+    return _Job(str(tmp_path / "x"), "", str(tmp_path / "out"), "x.bfn")
+
+
+def done(job: _Job, **options: Any) -> tuple[str, str]:
+    """What becomes of a file, as a worker does it."""
+    found = _Files(Options(model="none", **options), True, "cpu", 1)(
+        {name: [value] for name, value in asdict(job).items()}
+    )
+    return found["state"][0], found["message"][0]
+
+
+def test_a_file_that_changes_is_done_again(job: _Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = Path(job.source), Path(job.target)
+
+    def changing(data: bytes, *args: Any) -> Any:
+        source.write_bytes(b"another")
+        return encode_source(data, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ray, "encode_source", changing)
+        state, message = done(job)
+    assert (state, target.exists()) == ("failed", False)
+    assert "was changed while it was read" in message
+    assert done(job) == ("done", "")
+    assert bfncodec.decompress(target.read_bytes()) == b"another"
+
+
+def test_files_have_the_permissions_and_time_of_their_source(job: _Job) -> None:
+    source, target = Path(job.source), Path(job.target)
+    source.chmod(0o600)
+    os.utime(source, ns=(10**18, 10**18))
+    assert done(job) == ("done", "")
+    assert (target.stat().st_mode & 0o777, target.stat().st_mtime_ns) == (0o600, 10**18)
+    assert done(job) == ("kept", "")
+
+
+def test_an_older_file_is_replaced_only_when_asked(job: _Job) -> None:
+    target = Path(job.target)
+    target.parent.mkdir()
+    target.write_bytes(b"only copy")
+    os.utime(target, ns=(10**18, 10**18))
+    state, message = done(job)
+    assert state == "failed"
+    assert "exists already" in message
+    assert target.read_bytes() == b"only copy"
+    assert done(job, force=True) == ("done", "")
+
+
+def test_a_file_that_is_named_and_cannot_be_done_is_told(tmp_path: Path) -> None:
+    for name in ("x.bfn", "x"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(InputError, match="already ends in"):
+        compress_files([str(tmp_path / "x.bfn")], str(tmp_path / "out"))
+    with pytest.raises(InputError, match="a name ending in"):
+        decompress_files([str(tmp_path / "x")], str(tmp_path / "out"))
+
+
+def test_arrays_of_one_shape_and_other_types_are_a_column() -> None:
+    arrays = [np.arange(2, dtype="i1"), np.arange(2, dtype="f4"), np.array(3, "i2")]
+    made = Decompress("x")({"x": [bfncodec.compress(array, "none") for array in arrays]})["x"]
+    assert all(same_object(found, array) for found, array in zip(made, arrays, strict=True))
 
 
 def test_urls_are_as_they_were_typed() -> None:
