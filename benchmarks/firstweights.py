@@ -22,8 +22,11 @@ import numpy as np
 
 from benchmarks.mixing import steps
 from benchmarks.texts import content
-from bfncodec.coding.mixing.contexts import BitPredictions, ContextMixer, StepContexts, bits_of
+from bfncodec.coding.mixing.bits import bits_of
+from bfncodec.coding.mixing.contexts import StepContexts
 from bfncodec.coding.mixing.first import FIRST_BITS, FIRST_WEIGHTS, first_columns, first_kinds, first_rows
+from bfncodec.coding.mixing.mixer import ContextMixer
+from bfncodec.coding.mixing.prediction import BitPredictions
 from bfncodec.coding.mixing.state import (
     BIAS_RATES,
     CALM,

@@ -24,7 +24,8 @@ from benchmarks.codecs import text_codecs
 from benchmarks.tables import table
 from benchmarks.texts import Amount, content
 from bfncodec.analysis.peers import PPMD, ZPAQ
-from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
+from bfncodec.coding.mixing.bits import bit_intervals, bits_of
+from bfncodec.coding.mixing.mixer import ContextMixer
 from bfncodec.coding.mixing.state import CONTEXTS, Contexts
 from bfncodec.coding.rangecoder import information
 
@@ -67,7 +68,7 @@ class Run:
 
 def runs(size: int, streams: int, each: bool) -> dict[str, Run]:
     """The mixers of a file of so many bytes and streams, by name. each: also those without one of the contexts"""
-    from bfncodec.coding.mixing.compiled import CompiledMixer
+    from bfncodec.coding.mixing.compiled.mixer import CompiledMixer
 
     def run(contexts: Contexts = CONTEXTS, network: bool = True) -> Run:
         return Run(CompiledMixer(size, streams, contexts), network)

@@ -81,7 +81,7 @@ _MIXERS = {"encode": MIXER, "encode_steps": MIXER, "decode": MIXER, "decode_from
 @contextmanager
 def watched(codec: Any) -> Iterator[Stopwatch]:
     """A block in which the calls of a codec with compiled kernels are timed."""
-    from bfncodec.coding.mixing import compiled
+    from bfncodec.coding.mixing.compiled import mixer
 
     watch, own = Stopwatch(), vars(codec.network)
     before = codec.network.compiled
@@ -90,7 +90,7 @@ def watched(codec: Any) -> Iterator[Stopwatch]:
         for module in (image, text):
             for name in filter(vars(module).__contains__, _CODER_CLASSES):
                 stack.enter_context(_patched(module, name, watch, _CODERS))
-        stack.enter_context(_patched(compiled, "CompiledMixer", watch, _MIXERS))
+        stack.enter_context(_patched(mixer, "CompiledMixer", watch, _MIXERS))
         stack.enter_context(patch.object(text, "steps_of", lambda *_: None))  # every call is Python's
         own["compiled"] = Timed(before, watch, {}, inside)
         try:

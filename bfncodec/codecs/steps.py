@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from bfncodec.codecs.streams import Batch, Places, Predictor, Run
 from bfncodec.codecs.threads import Team
 from bfncodec.coding.bitcoder import BitDecoder
-from bfncodec.coding.mixing.contexts import ContextMixer
+from bfncodec.coding.mixing.mixer import ContextMixer
 from bfncodec.coding.rangecoder import SymbolSource, damaged
 from bfncodec.networks.protocol import PreparedNetwork, PreparedState, SymbolNetwork
 from bfncodec.runtime.arrays import Bytes, Ints
@@ -18,7 +18,7 @@ from bfncodec.runtime.progress import Progress
 from bfncodec.runtime.rounds import Rounds
 
 if TYPE_CHECKING:  # it is loaded where kernels work
-    from bfncodec.coding.mixing.compiled import PreparedMixer
+    from bfncodec.coding.mixing.compiled.mixer import PreparedMixer
 
 LEAST = 4  # steps that pay
 MIXING = 250_000  # multiplications of a network that take as long as what a mixer does with a symbol beside it
@@ -67,7 +67,7 @@ def steps_of(predictor: Predictor, symbols: Bytes, turns: Sequence[Turn], steps:
 
 def _reading(predictor: Predictor, symbols: Bytes, turn: Turn) -> PreparedMixer | None:
     """Return the calls that read steps of one text, None where only Python can."""
-    from bfncodec.coding.mixing.compiled import CompiledMixer
+    from bfncodec.coding.mixing.compiled.mixer import CompiledMixer
 
     mixer, source, place = turn.mixer, turn.source, turn.place
     if not (isinstance(mixer, CompiledMixer) and isinstance(source, BitDecoder) and isinstance(place, slice)):

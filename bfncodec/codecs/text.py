@@ -25,7 +25,8 @@ from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.bitcoder import BitDecoder, BitEncoder
 from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_intervals
 from bfncodec.coding.machinecode import absolute, is_machine_code, relative
-from bfncodec.coding.mixing.contexts import ContextMixer, bit_frequencies, bit_intervals, bits_in_order
+from bfncodec.coding.mixing.bits import bit_frequencies, bit_intervals, bits_in_order
+from bfncodec.coding.mixing.mixer import ContextMixer
 from bfncodec.coding.mixing.state import BITS, CONTEXTS, MACHINE_CONTEXTS, VERSION, Contexts
 from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, SymbolSource, information
 from bfncodec.errors import ModelError
@@ -308,7 +309,7 @@ def _mixers(batch: Batch, kernels: bool) -> list[ContextMixer | None]:
     """Context models of each text that they learn from."""
     kind = ContextMixer
     if kernels:
-        from bfncodec.coding.mixing.compiled import CompiledMixer
+        from bfncodec.coding.mixing.compiled.mixer import CompiledMixer
 
         kind = CompiledMixer
     return [

@@ -46,7 +46,7 @@ class Kernels:
 
 
 TRANSFORMER = Kernels("bfncodec.networks.transformer.compiled", "_forward")
-MIXING = Kernels("bfncodec.coding.mixing.compiled", "_encode")
+MIXING = Kernels("bfncodec.coding.mixing.compiled.steps", "encode")
 CONVNET = Kernels("bfncodec.networks.convnet.writing", "find_intervals")
 CONVNET_STEPS = Kernels("bfncodec.networks.convnet.layers", "advance")
 

@@ -9,8 +9,9 @@ import pytest
 
 from benchmarks.firstweights import Descent, Piece, bits_and_gradient, cut, learn, lines, record
 from bfncodec.coding.mixing import first
-from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
+from bfncodec.coding.mixing.bits import bit_intervals, bits_of
 from bfncodec.coding.mixing.first import FIRST_BITS, FIRST_WEIGHTS
+from bfncodec.coding.mixing.mixer import ContextMixer
 from bfncodec.coding.rangecoder import information
 from support.mixing import uniform
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.mixing import PLACES, Run, report, without_one
-from bfncodec.coding.mixing.contexts import ContextMixer
+from bfncodec.coding.mixing.mixer import ContextMixer
 from bfncodec.coding.mixing.state import CONTEXTS
 from support.mixing import one_hot, uniform
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 import bfncodec
 from bfncodec.codecs.streams import Batch, Part, Sizes, _spans, shares
 from bfncodec.codecs.text import TextCodec
-from bfncodec.coding.mixing.contexts import ContextMixer
+from bfncodec.coding.mixing.mixer import ContextMixer
 from bfncodec.errors import BfncodecError, DamagedError
 from bfncodec.flow import Comb
 from bfncodec.format.wire import varint

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bfncodec.coding.bitcoder import TOTAL, BitDecoder, BitEncoder
-from bfncodec.coding.mixing.contexts import bit_frequencies, bit_intervals
+from bfncodec.coding.mixing.bits import bit_frequencies, bit_intervals
 from bfncodec.coding.rangecoder import information
 from bfncodec.errors import DamagedError
 

@@ -25,8 +25,9 @@ from bfncodec.codecs.base import Architecture, Implementations
 from bfncodec.codecs.image import ImageCodec
 from bfncodec.coding import tables
 from bfncodec.coding.bitcoder import BitDecoder, BitEncoder
-from bfncodec.coding.mixing.compiled import CompiledMixer
-from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
+from bfncodec.coding.mixing.bits import bit_intervals, bits_of
+from bfncodec.coding.mixing.compiled.mixer import CompiledMixer
+from bfncodec.coding.mixing.mixer import ContextMixer
 from bfncodec.coding.mixing.state import CONTEXTS, MACHINE_CONTEXTS, MOST_COUNT, TAG, WAYS, Contexts
 from bfncodec.coding.rangecoder import Codes, RangeDecoder
 from bfncodec.errors import DamagedError

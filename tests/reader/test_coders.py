@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bfncodec.coding import ans, bitcoder, rangecoder, tables
 from bfncodec.coding.cdf import softmax_frequencies
-from bfncodec.coding.mixing.contexts import bit_intervals
+from bfncodec.coding.mixing.bits import bit_intervals
 from bfncodec.errors import DamagedError
 from reader import arithmetic
 from reader.ans import Stack

@@ -13,7 +13,8 @@ import pytest
 
 from bfncodec.coding import machinecode
 from bfncodec.coding.bitcoder import BitEncoder
-from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
+from bfncodec.coding.mixing.bits import bit_intervals, bits_of
+from bfncodec.coding.mixing.mixer import ContextMixer
 from bfncodec.coding.mixing.state import MACHINE_CONTEXTS
 from bfncodec.errors import DamagedError
 from reader.errors import ReaderError

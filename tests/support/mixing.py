@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bfncodec.coding.mixing.contexts import ContextMixer, Read, bit_frequencies
+from bfncodec.coding.mixing.bits import bit_frequencies
+from bfncodec.coding.mixing.mixer import ContextMixer, Read
 from bfncodec.coding.mixing.state import SYMBOLS
 from bfncodec.coding.rangecoder import SymbolSource
 from bfncodec.runtime.arrays import Array

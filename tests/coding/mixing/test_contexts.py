@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bfncodec.coding.bitcoder import BitDecoder, BitEncoder
-from bfncodec.coding.mixing.contexts import ContextMixer, bit_frequencies, bit_intervals, bits_in_order, bits_of
+from bfncodec.coding.mixing.bits import bit_frequencies, bit_intervals, bits_in_order, bits_of
+from bfncodec.coding.mixing.contexts import find_slots, look_up
 from bfncodec.coding.mixing.first import FIRST_BITS, PLACE_SHAPE, first_weights
+from bfncodec.coding.mixing.mixer import ContextMixer
 from bfncodec.coding.mixing.state import (
     BITS,
     CONTEXTS,
@@ -71,13 +73,14 @@ def spend(mixer: ContextMixer, text: NDArray[Any], weights: Weights | None = Non
 def hashed(mixer: ContextMixer, history: Ints, streams: Ints) -> tuple[Ints, NDArray[np.uint16]]:
     """(slot, tag) of each context behind these symbols, where nothing is foretold."""
     sums = np.cumsum((history.T[::-1] + 1).astype(np.uint64) * HASH_POWERS[:, None], 0)
-    return mixer._hash(sums, history, streams, np.zeros(len(streams), np.uint64))
+    return find_slots(mixer.state, sums, history, streams, np.zeros(len(streams), np.uint64))
 
 
 def counts(mixer: ContextMixer, past: list[int], stream: int = 0) -> list[dict[int, int]]:
     """Return what each context of bytes holds behind these symbols: how often which came."""
     history = np.array([([START] * REACH + past)[-REACH:]])
-    slot, tag, _ = mixer._find(*hashed(mixer, history, np.array([stream])))
+    slot, tag = hashed(mixer, history, np.array([stream]))
+    slot, _ = look_up(mixer.state, slot, tag)
     result, known = [], len(mixer.state.orders)
     for row, own in zip(mixer.state.table[slot[:known, 0]], tag[:known, 0], strict=True):
         seen = row[TAG + WAYS :] * (row[:TAG].view(np.uint16) == own)
@@ -336,9 +339,9 @@ def test_the_least_common_neighbour_makes_room_unless_one_is_the_context(
     table = mixer.state.table
     for way, count in enumerate(counts):
         table[6 ^ way, :TAG], table[6 ^ way, TAG + WAYS] = (0xFE, 1), count
-    assert mixer._find(slot, tag)[0] == 6 ^ expected
+    assert look_up(mixer.state, slot, tag)[0] == 6 ^ expected
     table[6 ^ 3, :TAG] = 0xFF, 1
-    assert mixer._find(slot, tag)[0] == 6 ^ 3
+    assert look_up(mixer.state, slot, tag)[0] == 6 ^ 3
 
 
 def test_neighbours_share_a_line_of_the_cache() -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from bfncodec.coding.mixing import matches
-from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
+from bfncodec.coding.mixing.bits import bit_intervals, bits_of
 from bfncodec.coding.mixing.matches import BITS, ERRORS, LEVELS, MOST_COMPARED, NONE, MatchState, new_matches
+from bfncodec.coding.mixing.mixer import ContextMixer
 from bfncodec.coding.mixing.state import EXPERT_LIMIT, HASH_POWERS, REACH, START, STATES, Contexts
 from bfncodec.coding.rangecoder import information
 from support.doubles import noise

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bfncodec.coding.mixing.compiled import CompiledMixer
-from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
+from bfncodec.coding.mixing.bits import bit_intervals, bits_of
+from bfncodec.coding.mixing.compiled.mixer import CompiledMixer
+from bfncodec.coding.mixing.mixer import ContextMixer
 from bfncodec.coding.mixing.numerals import (
     BOUND,
     END,

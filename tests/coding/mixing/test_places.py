@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bfncodec.coding.mixing.contexts import ContextMixer, bit_intervals, bits_of
+from bfncodec.coding.mixing.bits import bit_intervals, bits_of
+from bfncodec.coding.mixing.mixer import ContextMixer
 from bfncodec.coding.mixing.places import (
     AGREED,
     MARKS,

@@ -1,4 +1,4 @@
-"""Compiled kernels of :mod:`bfncodec.coding.mixing.matches`, on the arrays of the same state."""
+"""Kernels of :mod:`bfncodec.coding.mixing.matches`, on the arrays of the same state."""
 
 from __future__ import annotations
 

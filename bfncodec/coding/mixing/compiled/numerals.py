@@ -1,4 +1,4 @@
-"""Compiled kernels of :mod:`bfncodec.coding.mixing.numerals`, on the arrays of the same state.
+"""Kernels of :mod:`bfncodec.coding.mixing.numerals`, on the arrays of the same state.
 
 Functions equal those that they are named after, to the bit.
 """
