@@ -23,7 +23,8 @@ from bfncodec.codecs import chain
 from bfncodec.codecs.base import ModelCodec, named
 from bfncodec.codecs.chain import GROUP, Chain, Sizes
 from bfncodec.codecs.protocol import Account, Capabilities
-from bfncodec.codecs.receivers.parallel import Grid, ParallelReceiver, parallel_receiver, sums_of
+from bfncodec.codecs.receivers.kinds import parallel_receiver, sums_of
+from bfncodec.codecs.receivers.parallel import Grid, ParallelReceiver
 from bfncodec.codecs.receivers.realised import realised_path
 from bfncodec.codecs.receivers.sequence import SequenceReceiver
 from bfncodec.codecs.receivers.wavefront import WavefrontReceiver

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import torch
 
-from bfncodec.codecs.receivers.parallel import Classes, class_targets
+from bfncodec.codecs.receivers.classes import Classes, class_targets
 from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.bitsback import Distribution, LatticeFlow
 from bfncodec.coding.lattice import Kernel, Normals

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.gaussian import entropies
-from bfncodec.codecs.receivers.parallel import sums_of
+from bfncodec.codecs.receivers.kinds import sums_of
 from bfncodec.codecs.receivers.realised import realised_path
 from bfncodec.coding.bitsback import push_items
 from support.doubles import noise

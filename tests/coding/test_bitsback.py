@@ -20,17 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bfncodec.codecs.receivers.parallel import (
-    TOGETHER,
-    BinaryReceiver,
-    Bits,
-    Classes,
-    DiscreteReceiver,
-    Grid,
-    pair_weights,
-    sums_of,
-)
-from bfncodec.codecs.receivers.parallel import parallel_receiver as receiver_of
+from bfncodec.codecs.receivers.classes import BinaryReceiver, Bits, Classes, DiscreteReceiver
+from bfncodec.codecs.receivers.discretised import TOGETHER
+from bfncodec.codecs.receivers.kinds import parallel_receiver as receiver_of
+from bfncodec.codecs.receivers.kinds import sums_of
+from bfncodec.codecs.receivers.pairs import pair_weights
+from bfncodec.codecs.receivers.parallel import Grid
 from bfncodec.coding.ans import AnsStack, EmptyStackError
 from bfncodec.coding.bitsback import LatticeFlow, pop_items, push_items
 from bfncodec.coding.lattice import CELL, Normals, kernel

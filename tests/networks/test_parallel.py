@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bfncodec.codecs.receivers.parallel import logistic_mixture
+from bfncodec.codecs.receivers.discretised import logistic_mixture
 from bfncodec.networks.parallel.exact import ExactDenoiser, Moment, gather, neighbours, stored_shapes
 from bfncodec.networks.parallel.model import (
     FEATURE_SCALE,

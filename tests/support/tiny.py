@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from bfncodec import models
 from bfncodec.codecs.archive import ArchiveCodec
-from bfncodec.codecs.receivers.parallel import Grid, parallel_receiver
+from bfncodec.codecs.receivers.kinds import parallel_receiver
+from bfncodec.codecs.receivers.parallel import Grid
 from bfncodec.codecs.receivers.sequence import SequenceReceiver
 from bfncodec.coding.ans import AnsStack
 from bfncodec.networks.parallel.exact import ExactDenoiser

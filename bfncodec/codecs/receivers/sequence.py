@@ -1,6 +1,6 @@
 """Receiver of discrete data under a staggered schedule: symbols that begin one after the other.
 
-Each symbol is one of K classes and has K sums, as in :mod:`bfncodec.codecs.receivers.parallel`; a step sends only the
+Each symbol is one of K classes and has K sums, as in :mod:`bfncodec.codecs.receivers.classes`; a step sends only the
 symbols whose turn it is, so that the network is asked for these alone. Those before them in their period are then known
 but for the last w - 1, which is what makes few noisy steps as good as many.
 """
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bfncodec.codecs.receivers.parallel import Classes, class_targets
+from bfncodec.codecs.receivers.classes import Classes, class_targets
 from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.bitsback import Floats, Ints, LatticeFlow
 from bfncodec.flow import CodeLength, Group, SimplexFlow, Staggered, Sums, play

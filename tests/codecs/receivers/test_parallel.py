@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 import bfncodec
-from bfncodec.codecs.receivers.parallel import DiscretisedReceiver
+from bfncodec.codecs.receivers.discretised import DiscretisedReceiver
 from bfncodec.errors import InputError, ModelError
 from bfncodec.flow.gaussian import bin_centres
 from bfncodec.models import STATED
