@@ -175,7 +175,12 @@ def works() -> list[Work]:
         Work("decompress --rm", (*decompress, "--rm", "x.bfn"), {"x.bfn": blob}, {"x.bfn": "x"}),
         Work("decompress --rm -f", (*decompress, "--rm", "-f", "x.bfn"), {"x.bfn": blob, "x": OLDER}, {"x.bfn": "x"}),
         Work("decompress --rm, folder", (*decompress, "--rm", "d.bfn"), {"d.bfn": packed}, {"d.bfn": "d"}),
-        Work("decompress -f, folder", (*decompress, "-f", "d.bfn"), {"d.bfn": packed, "d/old": OLDER}, {"d.bfn": "d"}),
+        Work(
+            "decompress -f, folder",
+            (*decompress, "-f", "d.bfn"),
+            {"d.bfn": packed, "d/notes.txt": OLDER},
+            {"d.bfn": "d"},
+        ),
     ]
 
 

@@ -111,7 +111,7 @@ def test_a_folder_is_whole_or_absent_at_any_step(
         swaps = False
         monkeypatch.setattr(atomic, "_swapped", lambda one, other: False)
     blob, inside = folder_file()
-    before = {"old": OLDER}
+    before = {"notes.txt": OLDER}
     step = 0
     while True:
         folder = tmp_path / str(step)
@@ -119,7 +119,7 @@ def test_a_folder_is_whole_or_absent_at_any_step(
         (folder / "d.bfn").write_bytes(blob)
         if older:
             (folder / "d").mkdir()
-            (folder / "d" / "old").write_bytes(OLDER)
+            (folder / "d" / "notes.txt").write_bytes(OLDER)
         more = killed_at(step, lambda folder=folder: decompress_file(folder / "d.bfn", options=REMOVE))
         source = (folder / "d.bfn").exists()
         if (folder / "d").exists():

@@ -326,11 +326,13 @@ def make_folder(folder: Path) -> None:
 def place_folder(target: Path, files: Mapping[str, bytes], *, force: bool = False, check: bool = False) -> None:
     """Put a folder with these files where it belongs, whole or not at all. Raises OutputError where that fails.
 
-    files: bytes by relative path. force: replace what is there, file or folder. check: read every file back first.
+    files: bytes by relative path. force: replace what is there: a file, or a folder all files of which are replaced by
+    others. check: read every file back first.
     """
     check_folder(target, force)
     with _writing(target):
         real = Path(os.path.realpath(target))
+        _check_replaced(real, files, target)
         beside = leftover_name(real, "part")
         try:
             _write_folder(beside, files)
@@ -338,9 +340,22 @@ def place_folder(target: Path, files: Mapping[str, bytes], *, force: bool = Fals
                 for name, data in files.items():
                     check_written(data, beside / name)
             check_folder(target, force)
-            _exchange(beside, real)
+            _exchange(beside, real, lambda old: _check_replaced(old, files, target))
         finally:
             shutil.rmtree(beside, ignore_errors=True)
+
+
+def _check_replaced(old: Path, files: Mapping[str, bytes], target: Path) -> None:
+    """Raise OutputError for a folder in which there are others than the files that are to take its place."""
+    if not folder_at(old):
+        return
+    for top, folders, names in os.walk(old):
+        links = [name for name in folders if link_at(Path(top, name))]
+        for path in (Path(top, name).relative_to(old).as_posix() for name in [*names, *links]):
+            if path not in files:
+                raise OutputError(
+                    f"{target} holds {path!a}, which would be lost with the folder: move it, or name another target"
+                )
 
 
 def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -356,14 +371,18 @@ def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         _sync_folder(Path(top))
 
 
-def _exchange(new: Path, target: Path) -> None:
-    """Give a folder the target's name, to last; what had that name is removed, or has it again if that fails."""
+def _exchange(new: Path, target: Path, check: Callable[[Path], None]) -> None:
+    """Give a folder the target's name, to last; what had that name is removed, or has it again if that fails.
+
+    check: called with what had the name, when it is without; raises where it may not be removed.
+    """
     old, swapped = new.with_suffix(".old"), False
     try:
         if os.path.lexists(target):
             swapped = _swapped(new, target)
             if not swapped:
                 target.rename(old)
+            check(new if swapped else old)
         if not swapped:
             new.rename(target)
         _sync_folder(target.parent)

@@ -26,7 +26,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from bfncodec.files.atomic import place
-from bfncodec.models import CONFIG, STATED, WEIGHTS
+from bfncodec.models import CONFIG, ID_BYTES, STATED, WEIGHTS
 from bfncodec.networks.storage import Export, TrainableNetwork, packed
 from bfncodec.networks.stored import CODEBOOK, table_rows
 
@@ -240,16 +240,42 @@ def _parts(tensor: Tensor, grid: tuple[int, int]) -> list[Tensor]:
 
 def export(
     network: TrainableNetwork, config: Mapping[str, Any], out: Path, tables: Mapping[str, Tensor] | None = None
-) -> None:
-    """Write model.safetensors and config.json into the folder `out`; `tables` are stored as they are.
+) -> Path | None:
+    """Write model.safetensors and config.json into the folder `out`; `tables` are stored as they are. Return the folder
+    in which the model is kept that was there before: its files need it. None where there was none, or the same.
 
     Without a config.json a directory is no model: it goes first and comes last, so that no process that is killed
     meanwhile leaves one of weights and a configuration that do not belong together.
     """
     tensors = {**quantised_tensors(network), **{name: table.cpu() for name, table in (tables or {}).items()}}
+    weights, described = save(tensors), (json.dumps(config, indent=2) + "\n").encode()
+    kept = _kept_aside(out, _identity(described, weights))
+    _write(out, described, weights)
+    return kept
+
+
+def _kept_aside(out: Path, identity: str) -> Path | None:
+    """Keep the model of a folder beside it if it is another one, and return where: under its name and identity."""
+    try:
+        described, weights = (out / CONFIG).read_bytes(), (out / WEIGHTS).read_bytes()
+    except FileNotFoundError:
+        return None
+    found, real = _identity(described, weights), out.resolve()
+    if found == identity:
+        return None
+    aside = real.with_name(f"{real.name}-{found[: 2 * ID_BYTES]}")
+    if not (aside / CONFIG).exists():
+        _write(aside, described, weights)
+    return aside
+
+
+def _identity(described: bytes, weights: bytes) -> str:
+    return hashlib.sha256(described + weights).hexdigest()
+
+
+def _write(out: Path, described: bytes, weights: bytes) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / CONFIG).unlink(missing_ok=True)
-    weights, described = save(tensors), (json.dumps(config, indent=2) + "\n").encode()
     place(out / WEIGHTS, weights, force=True)  # save_file would make it readable by its owner only
-    place(out / STATED, f"{hashlib.sha256(described + weights).hexdigest()}\n".encode(), force=True)
+    place(out / STATED, f"{_identity(described, weights)}\n".encode(), force=True)
     place(out / CONFIG, described, force=True)

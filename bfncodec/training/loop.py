@@ -120,7 +120,9 @@ def finish(state: Trainer[Batch], out: Path, name: str, say: Say) -> None:
     """Export the averaged network, and say how it is used."""
     task = state.task
     with state.averaged() as network:
-        export(network, {**task.config, **task.findings(network)}, out, task.tables(network))
+        kept = export(network, {**task.config, **task.findings(network)}, out, task.tables(network))
+    if kept is not None:
+        say(f"the model that was in {out} is kept as {kept}: files that it coded need it")
     named = os.path.join(out.parent, out.name)  # noqa: PTH118 - keeps ./, which tells a path from a name
     say(f"model written to {out}: bfncodec compress -m {named} FILE")
     say(f"decompressing needs {CONFIG} and {WEIGHTS} of it in {user_folder()}/{name}, or BFNCODEC_MODELS={out.parent}")

@@ -300,8 +300,17 @@ def test_what_is_there_is_replaced_only_when_asked(folder: Path, tmp_path: Path)
     assert "exists already: use -f" in run("compress", "-m", RGB, "set", code=1).stderr
     assert "exists already: use -f" in run("decompress", "set.bfn", code=1).stderr
     (folder / "later").write_bytes(b"x")
+    before = found(folder)
+    assert "set holds 'later', which would be lost" in run("decompress", "-f", "set.bfn", code=1).stderr
+    assert found(folder) == before
+    (folder / "later").unlink()
+    (folder / "link").symlink_to(folder)
+    assert "set holds 'link'" in run("decompress", "-f", "set.bfn", code=1).stderr
+    (folder / "link").unlink()
+    changed = min(path for path in folder.rglob("*") if path.is_file())
+    changed.write_bytes(b"another")
     run("decompress", "-f", "set.bfn")
-    assert "later" not in found(folder)
+    assert changed.read_bytes() != b"another"
     (tmp_path / "a file").write_bytes(b"x")
     assert "exists already" in run("decompress", "set.bfn", "-o", "a file", code=1).stderr
     run("decompress", "-f", "set.bfn", "-o", "a file")

@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -458,8 +459,28 @@ def test_a_folder_that_cannot_be_replaced_is_there_again(
         monkeypatch.setattr(atomic, "_swapped", lambda one, other: False)
     monkeypatch.setattr(os, failing, {"fsync": synced, "rename": renamed}[failing])
     with pytest.raises(OutputError, match="d1 cannot be written: Input/output error"):
-        atomic.place_folder(Path("d1"), {"y": b"new"}, force=True)
+        atomic.place_folder(Path("d1"), {"x": b"new"}, force=True)
     assert names(folder) == {"d1/x", "d2/x"}
+    assert (folder / "d1" / "x").read_bytes() == TEXT
+    assert {path.name for path in folder.iterdir()} == {"d1", "d2", "out"}
+
+
+@pytest.mark.parametrize("swaps", [False, True])
+def test_what_comes_into_a_folder_while_it_is_replaced_is_not_lost(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, swaps: bool
+) -> None:
+    write = atomic._write_folder
+
+    def written(place: Path, files: Mapping[str, bytes]) -> None:
+        write(place, files)
+        (folder / "d1" / "new").write_bytes(b"of another process")
+
+    monkeypatch.setattr(atomic, "_write_folder", written)
+    if not swaps:
+        monkeypatch.setattr(atomic, "_swapped", lambda one, other: False)
+    with pytest.raises(OutputError, match="holds 'new', which would be lost"):
+        atomic.place_folder(Path("d1"), {"x": b"new"}, force=True)
+    assert names(folder) == {"d1/x", "d1/new", "d2/x"}
     assert (folder / "d1" / "x").read_bytes() == TEXT
     assert {path.name for path in folder.iterdir()} == {"d1", "d2", "out"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from bfncodec.networks.stored import CODEBOOK
 from bfncodec.networks.transformer.config import TransformerConfig
 from bfncodec.networks.transformer.model import Transformer
 from bfncodec.networks.wavefront.model import BETA, WavefrontConfig, WavefrontNet
-from bfncodec.training.export import SPECIFICATION, quantised_tensors, restored_state, rule_of
+from bfncodec.training.export import SPECIFICATION, export, quantised_tensors, restored_state, rule_of
 from support.models import IMAGE, TEXT, randomise
 from support.tiny import denoiser
 
@@ -136,3 +137,16 @@ def test_parts_of_a_matrix_grow_each_and_copies_begin_as_their_originals() -> No
         assert torch.equal(state[f"second.{part}"], known[f"first.{part}"])
     with pytest.raises(ValueError, match=r"both\.weight: expected at most \[1, 2\], found \[1, 4\]"):
         restored_state(small, quantised_tensors(large))
+
+
+def test_a_model_that_files_may_need_is_kept(tmp_path: Path) -> None:
+    networks, folder = [denoiser("grey", seed) for seed in (0, 1)], tmp_path / "mine"
+    assert export(networks[0], {"name": "mine"}, folder) is None
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert export(networks[0], {"name": "mine"}, folder) is None  # the same once more
+    kept = export(networks[1], {"name": "mine"}, folder)
+    assert kept == tmp_path / f"mine-{before['model.sha256'][:8].decode()}"
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
+    assert export(networks[0], {"name": "mine"}, folder) != kept
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert len(list(tmp_path.iterdir())) == 3
