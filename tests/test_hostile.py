@@ -598,7 +598,7 @@ def test_forged_files_and_models(cases: int) -> None:
 def test_the_fuzzer_sees_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that could not fail would say nothing."""
     specimens()  # which are made before anything is broken
-    monkeypatch.setattr("bfncodec.format.segmented.check_cut", lambda *args: 1 // 0)
+    monkeypatch.setattr("bfncodec.format.segmented.whole.check_cut", lambda *args: 1 // 0)
     report = fuzz.fuzz(60, 3, models=False)
     assert report.ends["ZeroDivisionError"]
     assert any("ZeroDivisionError" in fault for fault in report.faults)

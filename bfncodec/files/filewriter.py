@@ -19,7 +19,7 @@ from bfncodec.files.sources import Identity, opened
 from bfncodec.format.container import copied
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
-from bfncodec.format.segmented import SegmentWriter
+from bfncodec.format.segmented.writer import SegmentWriter
 from bfncodec.runtime.streams import write_all
 from bfncodec.segments.appending import check_appendable, coded_end, writer_after
 from bfncodec.segments.encode import Task

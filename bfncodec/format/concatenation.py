@@ -21,7 +21,8 @@ from bfncodec.format.frame import COMPACT, LONG, MAGIC, MODEL_BYTES, SEGMENTED, 
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.limits import OF_WRITERS, Limits
-from bfncodec.format.segmented import read_head_of, segmented_end
+from bfncodec.format.segmented.head import read_head_of
+from bfncodec.format.segmented.stream import segmented_end
 from bfncodec.format.wire import Part, Reader, Source
 
 __all__ = ["Ends", "Peek", "check_joinable", "follower", "is_joinable", "is_long_joinable", "split"]

@@ -16,7 +16,8 @@ from bfncodec.format.extras import Extra
 from bfncodec.format.frame import SEGMENTED, Coded, Frame, Place, read_start
 from bfncodec.format.header import Header
 from bfncodec.format.limits import OF_WRITERS, Limits
-from bfncodec.format.segmented import SegmentWriter, unpack_segmented
+from bfncodec.format.segmented.whole import unpack_segmented
+from bfncodec.format.segmented.writer import SegmentWriter
 from bfncodec.format.wire import Source
 
 __all__ = ["copied", "pack", "relabelled", "unpack"]

@@ -19,7 +19,7 @@ from bfncodec.format.kinds import Kind
 from bfncodec.format.limits import OF_WRITERS
 from bfncodec.format.lineindex import lines_of
 from bfncodec.format.modelnames import read_names
-from bfncodec.format.segmented import SegmentWriter
+from bfncodec.format.segmented.writer import SegmentWriter
 from bfncodec.format.wire import Source
 from bfncodec.runtime.progress import silent
 from bfncodec.segments.decode import decode

@@ -19,7 +19,7 @@ from bfncodec.format.header import Header
 from bfncodec.format.items import MOST_BYTES, counts_of, model_of, write_counts, write_row
 from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.modelnames import ModelName, read_names, write_names
-from bfncodec.format.segmented import SegmentWriter
+from bfncodec.format.segmented.writer import SegmentWriter
 from bfncodec.format.wire import Source
 from bfncodec.segments.encode import names_of
 from bfncodec.segments.policy import DEFAULT_POLICY, Policy

@@ -18,7 +18,9 @@ from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
 from bfncodec.format.limits import OF_WRITERS, Limits, check_limit
 from bfncodec.format.modelnames import ModelName, write_names
-from bfncodec.format.segmented import Head, SegmentWriter, read_head_of, read_segments
+from bfncodec.format.segmented.head import Head, read_head_of
+from bfncodec.format.segmented.stream import read_segments
+from bfncodec.format.segmented.writer import SegmentWriter
 from bfncodec.format.wire import Reader, StreamReader
 from bfncodec.runtime.progress import Progress, silent
 from bfncodec.segments.assemble import decode_frame

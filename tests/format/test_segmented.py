@@ -25,7 +25,9 @@ from bfncodec.format.frame import Coded, Frame, Segment
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind, Method, Mode, Origin
 from bfncodec.format.limits import Limits
-from bfncodec.format.segmented import SegmentWriter, read_head_of, read_segments, segmented_end
+from bfncodec.format.segmented.head import read_head_of
+from bfncodec.format.segmented.stream import read_segments, segmented_end
+from bfncodec.format.segmented.writer import SegmentWriter
 from bfncodec.format.wire import StreamReader, varint
 from support.forge import Piece, put_together, take_apart
 from support.frames import MODEL, OTHER_MODEL, dripping, modelled, segments_of, stored

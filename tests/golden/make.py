@@ -39,7 +39,7 @@ from bfncodec.format.extras import Extra, Tag  # noqa: E402
 from bfncodec.format.frame import COMPACT, LONG, SEGMENTED, Coded  # noqa: E402
 from bfncodec.format.header import Header  # noqa: E402
 from bfncodec.format.kinds import ARRAY_TYPES, Kind, Method, Mode, Origin  # noqa: E402
-from bfncodec.format.segmented import SegmentWriter  # noqa: E402
+from bfncodec.format.segmented.writer import SegmentWriter  # noqa: E402
 from bfncodec.format.wire import varint  # noqa: E402
 from bfncodec.images.files import read_file, unpromised  # noqa: E402
 from bfncodec.segments.archiving import ItemWriter  # noqa: E402

@@ -15,9 +15,7 @@ from bfncodec.codecs.receivers.parallel import Grid, ParallelReceiver
 from bfncodec.coding import tables
 from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.bitsback import Floats, Ints
-from bfncodec.coding.cdf import (
-    softmax_frequencies,
-)
+from bfncodec.coding.cdf import softmax_frequencies
 from bfncodec.coding.lattice import Kernel
 from bfncodec.flow import Atoms, GaussianFlow, SimplexFlow
 from bfncodec.networks.parallel.exact import ExactDenoiser

@@ -15,14 +15,7 @@ from bfncodec.codecs.receivers.parallel import ParallelReceiver
 from bfncodec.coding import tables
 from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.bitsback import Floats, Ints
-from bfncodec.coding.cdf import (
-    NIBBLE,
-    SUM_BITS,
-    byte_bits,
-    high_frequencies,
-    low_frequencies,
-    nibble_intervals,
-)
+from bfncodec.coding.cdf import NIBBLE, SUM_BITS, byte_bits, high_frequencies, low_frequencies, nibble_intervals
 from bfncodec.coding.lattice import Normals
 from bfncodec.flow import GaussianFlow, Normal
 from bfncodec.networks.convnet.mixture import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL, Mixture, mixture_weights
