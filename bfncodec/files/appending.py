@@ -24,6 +24,8 @@ from bfncodec.segments.encode import Task
 
 __all__ = ["append_file"]
 
+_NPY = b"\x93NUMPY"
+
 
 def append_file(
     target: str | Path,
@@ -64,10 +66,17 @@ def append_file(
 
 def _content_of(data: bytes, kind: Kind) -> Content:
     """Return the content of a file that is to be added to one of a kind. Raises InputError for bytes that are no text
-    where text is, which could not be decoded behind them, and DamagedError for what is no .npy file.
+    where text is, which could not be decoded behind them, and for arrays where bytes are, behind which nobody would
+    find them, and DamagedError for what is no .npy file.
     """
     if kind is Kind.STR:
         _check_text(data)
+    elif kind is Kind.BYTES and data.startswith(_NPY):
+        raise InputError(
+            "expected bytes to add to bytes, found a .npy file, of which several in a row are read as the first alone",
+            python="add to an array that compress made, or to an archive of rows",
+            command="compress --items makes an archive of rows, to which rows are added",
+        )
     if kind is not Kind.ARRAY:
         return Plain(data, kind)
     import numpy as np

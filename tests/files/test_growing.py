@@ -6,9 +6,11 @@ import os
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import bfncodec
+from bfncodec import write_archive
 from bfncodec.errors import InputError, OutputError
 from bfncodec.files.appending import append_file
 from bfncodec.files.growing import check_coded_on_disk, identity_of, put_back
@@ -72,6 +74,17 @@ def test_a_text_stays_one(target: Path) -> None:
             with pytest.raises(InputError, match="UTF-8"):
                 append_file(target, target.with_name("more"), PLAIN)
     assert bfncodec.decompress(target.read_bytes()) == "one ü"
+
+
+def test_an_array_is_not_hidden_behind_bytes(target: Path) -> None:
+    more = target.with_name("more.npy")
+    np.save(more, np.arange(5))
+    with pytest.raises(InputError, match=r"a \.npy file") as caught:
+        append_file(target, more, PLAIN)
+    assert "--items" in caught.value.for_command()
+    write_archive(target.with_name("rows.bfn"), np.arange(5), PLAIN)
+    append_file(target.with_name("rows.bfn"), more, PLAIN)
+    assert bfncodec.decompress(target.with_name("rows.bfn").read_bytes()).tolist() == [*range(5)] * 2
 
 
 def test_of_two_that_append_at_once_one_is_told(target: Path) -> None:
