@@ -34,7 +34,8 @@ from bfncodec.runtime.arguments import (
     whole_number,
 )
 from bfncodec.runtime.progress import Progress
-from bfncodec.segments.assemble import Damage, Decoding, decode_frame
+from bfncodec.segments.assemble import Decoding, decode_frame
+from bfncodec.segments.damage import Damage
 from bfncodec.segments.description import Description, describe_file
 from bfncodec.segments.encode import encode_frame
 from bfncodec.segments.policy import DEFAULT_POLICY, Policy

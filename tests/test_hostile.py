@@ -46,7 +46,7 @@ from bfncodec.format.kinds import Method, Mode, Origin
 from bfncodec.format.limits import Limits
 from bfncodec.format.wire import varint
 from bfncodec.images.byteplanes import join, split
-from bfncodec.segments.assemble import open_file
+from bfncodec.segments.opening import open_file
 from support import fuzz
 from support.commands import ENVIRONMENT
 from support.doubles import noise

@@ -33,8 +33,9 @@ from bfncodec.images.files import finish_file, parse_file, read_file, unpromised
 from bfncodec.images.picture import Picture
 from bfncodec.runtime.progress import SILENT, Reporter
 from bfncodec.runtime.threads import threads_here
-from bfncodec.segments.assemble import Opened, decode_content, open_file
+from bfncodec.segments.assemble import decode_content
 from bfncodec.segments.encode import encode_frame
+from bfncodec.segments.opening import Opened, open_file
 
 if TYPE_CHECKING:
     from bfncodec.images.formats.spans import Parsed

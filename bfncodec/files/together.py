@@ -34,8 +34,9 @@ from bfncodec.files.sources import Identity, read_known
 from bfncodec.files.transfer import place_decoded, place_made
 from bfncodec.files.verify import verify_decoded
 from bfncodec.format.limits import OF_WRITERS
-from bfncodec.segments.assemble import Decoding, Opened
+from bfncodec.segments.assemble import Decoding
 from bfncodec.segments.description import describe_opened
+from bfncodec.segments.opening import Opened
 from bfncodec.segments.together import Task, run_together
 
 __all__ = ["MOST", "compress_together", "decompress_together", "placed_together"]

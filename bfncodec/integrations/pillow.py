@@ -28,7 +28,8 @@ from bfncodec.images.preview import find
 from bfncodec.images.samples import open_stream, to_image
 from bfncodec.integrations.chunks import models
 from bfncodec.runtime.streams import write_all
-from bfncodec.segments.assemble import decode_content, open_file
+from bfncodec.segments.assemble import decode_content
+from bfncodec.segments.opening import open_file
 
 __all__ = ["BfnImageFile"]
 

@@ -13,7 +13,8 @@ from bfncodec.format.frame import MAGIC, SUFFIX
 from bfncodec.format.limits import OF_WRITERS, Limits
 from bfncodec.models import DEFAULT_LEVEL, check_level
 from bfncodec.runtime.arguments import check_codecs, check_model, check_type
-from bfncodec.segments.assemble import decode_frame, open_file
+from bfncodec.segments.assemble import decode_frame
+from bfncodec.segments.opening import open_file
 
 __all__ = ["decoder", "encoder"]
 

@@ -18,7 +18,7 @@ from bfncodec.format.limits import Limits
 from bfncodec.format.lineindex import lines_of
 from bfncodec.format.sizes import content_bytes
 from bfncodec.format.wire import Source
-from bfncodec.segments.assemble import Opened
+from bfncodec.segments.opening import Opened
 
 __all__ = ["Description", "describe_file", "describe_opened"]
 

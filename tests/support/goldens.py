@@ -21,7 +21,8 @@ from bfncodec.content.objects import object_of
 from bfncodec.errors import BfncodecError
 from bfncodec.images.picture import Picture
 from bfncodec.images.samples import to_samples
-from bfncodec.segments.assemble import Damage, OnDamage, decode_frame
+from bfncodec.segments.assemble import decode_frame
+from bfncodec.segments.damage import Damage, OnDamage
 from support.places import GOLDEN
 
 Entry = dict[str, Any]

@@ -16,7 +16,7 @@ from bfncodec.cli.selection import expand
 from bfncodec.cli.streams import print_json, print_table, read_input
 from bfncodec.cli.terminal import human_bytes
 from bfncodec.files.names import has_suffix
-from bfncodec.segments.assemble import open_file
+from bfncodec.segments.opening import open_file
 
 
 @click.command("list")
