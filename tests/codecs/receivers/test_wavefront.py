@@ -149,7 +149,9 @@ def test_sums_tell_levels_apart() -> None:
     unit = receiver.flow.units[1]
     sums = np.rint(receiver.target(x) * (BETA / unit)).astype(np.int64)
     for away in (-5, 0, 5):  # deviations
-        np.testing.assert_array_equal(receiver.levels(1, sums + away), x.reshape(-1, 72)[:, receiver.order].reshape(-1))
+        np.testing.assert_array_equal(
+            receiver.scale.levels(1, sums + away), x.reshape(-1, 72)[:, receiver.order].reshape(-1)
+        )
 
 
 @ramps
