@@ -146,7 +146,7 @@ def files_in(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def files_of_archive(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
-    """The same of an archive and the archives in it."""
+    """Yield the files of an archive and the archives in it."""
     if name.endswith((".whl", ".zip")):
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for member in archive.namelist():

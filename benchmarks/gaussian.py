@@ -90,7 +90,7 @@ def items_of(kind: str, path: Path, count: int) -> bytes:
     """The first items of a file as the models take them."""
     raw = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
     if kind == "text27":
-        from bfncodec.codecs.archive import LETTERS
+        from bfncodec.codecs.itemvalues import LETTERS
         from bfncodec.training.items import to_letters
 
         letters = to_letters(np.frombuffer(raw, np.uint8))[: 256 * count]

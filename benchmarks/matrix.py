@@ -1,5 +1,5 @@
-"""The same bytes in and out of every environment: versions of torch, threads, instructions, kernels, and what the
-program around has set torch to.
+"""A matrix of environments, with the same bytes in and out of each: versions of torch, threads, instructions,
+kernels, and what the program around has set torch to.
 
     python -m benchmarks.matrix                                     this Python, all rows
     python -m benchmarks.matrix --python OTHER/bin/python           another environment's rows too; may repeat

@@ -1,4 +1,4 @@
-"""What one codec makes of many items: every one encoded, decoded and compared, in a process of its own."""
+"""A measurement of one codec on many items: every one encoded, decoded and compared, in a process of its own."""
 
 from __future__ import annotations
 

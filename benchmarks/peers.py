@@ -386,7 +386,7 @@ def sizes(file: Path, sizes: tuple[int, ...], budget: int, primed_with: Path | N
 
 
 def fitting(sizes: Iterable[int], length: int, name: str) -> list[int]:
-    """Those that a file has; says which it has not. Raises UsageError where none is left."""
+    """Return the sizes that a file has; says which it has not. Raises UsageError where none is left."""
     wanted = sorted(set(sizes))
     for size in wanted:
         if size > length:

@@ -1,4 +1,4 @@
-"""How picture files come back, and whether anything of them is lost.
+"""Round trips of picture files: each comes back, and nothing of it is lost, or the report says what.
 
     python -m benchmarks.roundtrips FOLDERS --every 8
 

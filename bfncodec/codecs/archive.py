@@ -22,6 +22,7 @@ from torch import Tensor
 from bfncodec.codecs import chain
 from bfncodec.codecs.base import ModelCodec, named
 from bfncodec.codecs.chain import GROUP, Chain, Sizes
+from bfncodec.codecs.itemvalues import Bytes, ItemValues
 from bfncodec.codecs.protocol import Account, Capabilities
 from bfncodec.codecs.receivers.kinds import parallel_receiver, sums_of
 from bfncodec.codecs.receivers.parallel import Grid, ParallelReceiver
@@ -47,10 +48,8 @@ from bfncodec.runtime.progress import Progress
 GROUPS = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)  # few sizes make few runs
 DRAWS = 4  # of noise, for an estimate of L^n
 PLAYED = 16  # items whose bits are told from those of others, to know how far draws differ
-LETTERS = b" abcdefghijklmnopqrstuvwxyz"
 SALVAGE = "--salvage (on_damage in Python) gives"
 END = b"\x01"  # after the borrowed bytes, before the zeros that fill up a word
-Bytes = NDArray[np.uint8]
 
 
 class _Furthest:
@@ -89,11 +88,10 @@ class ArchiveCodec(ModelCodec[bytes]):
         self.schedule = named(SCHEDULES, info.config["schedule"], "schedule")
         self.network = self.schedule.network(dict(info.config["network"]), tensors, device)
         self.config = self.network.config
-        if self.config.kind == "discrete" and self.config.classes != len(LETTERS):
-            raise ValueError(f"expected {len(LETTERS)} classes of letters, found {self.config.classes}")
+        self.item = prod(self.config.shape)
+        self.item_values = ItemValues(self.config.kind, self.config.classes, self.item)
         self.receiver: Any = self.schedule.receiver(self.network, info.config, int(info.config["steps"]))
         self.capabilities = Capabilities(item_shape=tuple(self.config.shape))
-        self.item = prod(self.config.shape)
         self.sums = sums_of(self.config)
 
     def with_steps(self, steps: int) -> ArchiveCodec:
@@ -118,13 +116,8 @@ class ArchiveCodec(ModelCodec[bytes]):
         """Why no chain of items can be made of the data: other values, or too few items to begin one with."""
         data = np.frombuffer(x, np.uint8)
         items, shape = len(data) // self.item, " x ".join(map(str, self.config.shape))
-        if self._white(data) is None:
-            if self.config.kind == "binary":
-                return f"codes items of two values, 0 and one other, found {len(np.unique(data))} values"
-            if self.config.kind == "discretised":
-                return f"codes levels 0 to {self.config.classes - 1}, found {data.max()}"
-            found = int(np.flatnonzero(~np.isin(data, np.frombuffer(LETTERS, np.uint8)))[0])
-            return f"codes small letters and spaces only, found {x[found : found + 1]!r} at byte {found}"
+        if refusal := self.item_values.refusal(data):
+            return refusal
         if not items:
             return f"codes items of {shape}, {self.item} bytes each, found {len(data)} bytes"
         head, _ = self._head(x, items, 1)
@@ -141,9 +134,9 @@ class ArchiveCodec(ModelCodec[bytes]):
         """
         self.check(x)
         data = np.frombuffer(x, np.uint8)
-        white = self._white(data)
+        white = self.item_values.white(data)
         head, _ = self._head(x, len(data) // self.item if white is not None else 0, 1)
-        return self.ideal(self._to_values(data[head:], white or 0))
+        return self.ideal(self.item_values.of_bytes(data[head:], white or 0))
 
     def ideal(self, values: Ints, seed: int = 0, draws: int = 1) -> CodeLength:
         """L^n of whole items given as values [N], the mean of so many draws of noise; two or more tell its error."""
@@ -176,11 +169,11 @@ class ArchiveCodec(ModelCodec[bytes]):
     def chained(self, x: bytes, payload: bytes) -> Ints:
         """The items that the model coded, as the flow's data, int64 [N]."""
         coded = self._chain(payload)
-        return self._to_values(np.frombuffer(x, np.uint8)[coded.head :], coded.white or 0)
+        return self.item_values.of_bytes(np.frombuffer(x, np.uint8)[coded.head :], coded.white or 0)
 
     def values(self, data: Bytes) -> Ints:
         """Data of the flow, int64 [N], for the bytes of whole items, uint8 [N]."""
-        return self._to_values(data, self._white(data) or 0)
+        return self.item_values.of_bytes(data, self.item_values.white(data) or 0)
 
     def _played(self, values: Ints, draws: int, seed: int) -> list[list[CodeLength]]:
         rng, size = np.random.default_rng(seed), PLAYED * self.item
@@ -215,7 +208,7 @@ class ArchiveCodec(ModelCodec[bytes]):
         parts, sizes = [], [min(GROUP, count - first) for first in range(0, count, GROUP)]
         for items, own in zip(sizes, seed.spawn(len(sizes)), strict=True):
             values = draw_items(RandomStack(own), items * self.sums, self.receiver)
-            parts.append(self._to_bytes(values, 255).tobytes())
+            parts.append(self.item_values.to_bytes(values, 255).tobytes())
         data = b"".join(parts)
         return [data[start : start + self.item] for start in range(0, len(data), self.item)]
 
@@ -223,7 +216,7 @@ class ArchiveCodec(ModelCodec[bytes]):
 
     def _encode(self, x: bytes, progress: Progress) -> bytes:
         data = np.frombuffer(x, np.uint8)
-        white = self._white(data)
+        white = self.item_values.white(data)
         items = len(data) // self.item if white is not None else 0
         borrowed, report = 1, _Furthest(progress)
         while True:
@@ -277,7 +270,7 @@ class ArchiveCodec(ModelCodec[bytes]):
                 at = right
                 for count in part:
                     values = pop_items(stack, count * self.sums, receiver)
-                    result[at : at + count * self.item] = self._to_bytes(values, coded.white or 0)
+                    result[at : at + count * self.item] = self.item_values.to_bytes(values, coded.white or 0)
                     at += count * self.item
                     progress(count * self.item)
                 _check(result[right:at], checks)
@@ -314,35 +307,11 @@ class ArchiveCodec(ModelCodec[bytes]):
             count = next(size for size in GROUPS if size <= room)
             count = left if left <= min(room, GROUP) else count
             part = data[(left - count) * self.item : left * self.item]
-            push_items(stack, self._to_values(part, white), count * self.sums, self.receiver)
+            push_items(stack, self.item_values.of_bytes(part, white), count * self.sums, self.receiver)
             groups.append(count)
             left -= count
             progress(count * self.item)
         return groups
-
-    # ---- bytes and values -----------------------------------------------------------------------
-
-    def _white(self, data: Bytes) -> int | None:
-        """The byte of a 1 in binary data, 0 for other kinds, None where the data are not of the model's kind."""
-        if self.config.kind == "binary":
-            found = np.flatnonzero(np.bincount(data[len(data) % self.item :], minlength=256)[1:]) + 1
-            return int(found[0]) if len(found) == 1 else None
-        if self.config.kind == "discretised" and data.max(initial=0) >= self.config.classes:
-            return None
-        if self.config.kind == "discrete" and not np.isin(data, np.frombuffer(LETTERS, np.uint8)).all():
-            return None
-        return 0
-
-    def _to_values(self, data: Bytes, white: int) -> Ints:
-        if self.config.kind == "binary":
-            ones: NDArray[np.bool_] = data == white
-            return ones.astype(np.int64)
-        return _number_of_letter()[data] if self.config.kind == "discrete" else data.astype(np.int64)
-
-    def _to_bytes(self, values: Ints, white: int) -> Bytes:
-        if self.config.kind == "binary":
-            return (values * white).astype(np.uint8)
-        return np.frombuffer(LETTERS, np.uint8)[values] if self.config.kind == "discrete" else values.astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -390,12 +359,6 @@ SCHEDULES: Mapping[str, SchedulePlayers] = {
     "wavefront": SchedulePlayers(_wavefront_network, lambda network, config, steps: WavefrontReceiver(network)),
 }
 """Networks and receivers by the name of the schedule in config.json."""
-
-
-def _number_of_letter() -> Ints:
-    table = np.zeros(256, np.int64)
-    table[np.frombuffer(LETTERS, np.uint8)] = np.arange(len(LETTERS))
-    return table
 
 
 def _check(found: Bytes, checks: Iterator[int]) -> None:

@@ -260,7 +260,7 @@ class _Place:
 
     @property
     def stat(self) -> os.stat_result | None:
-        """What the system says of a file of this machine, None of others."""
+        """Return what the system says of a file of this machine, None of others."""
         return Path(self.path).stat() if self.is_local else None
 
     def check_newer_than(self, source: _Place) -> None:

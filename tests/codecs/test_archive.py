@@ -132,7 +132,7 @@ def test_an_archive_is_as_long_as_its_game(codecs: dict[str, ArchiveCodec], kind
     payload = codec.encode(data)
     found = codec._chain(payload)
     head = lzmaraw.pack(data[: found.head])
-    values = codec._to_values(np.frombuffer(data, np.uint8)[found.head :], found.white)
+    values = codec.item_values.of_bytes(np.frombuffer(data, np.uint8)[found.head :], found.white)
     ideal = codec.ideal(values) + codec.ideal(values, seed=1)
     assert ideal.dims == 2 * (len(data) - found.head)
     runs = len(list(groupby(found.groups)))

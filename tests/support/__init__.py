@@ -1,1 +1,1 @@
-"""What tests share: doubles, tiny models, strategies, forged files, and the fuzzer."""
+"""Helpers that tests share: doubles, tiny models, strategies, forged files, and the fuzzer."""

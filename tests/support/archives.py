@@ -7,7 +7,8 @@ from functools import cache
 
 import numpy as np
 
-from bfncodec.codecs.archive import LETTERS, ArchiveCodec
+from bfncodec.codecs.archive import ArchiveCodec
+from bfncodec.codecs.itemvalues import LETTERS
 from bfncodec.errors import BfncodecError
 from support.tiny import CONFIGS
 

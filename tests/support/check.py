@@ -101,7 +101,7 @@ def check_progress(codec: Codec[Any], x: Any, payload: bytes) -> None:
 
 
 def check_truncated(codec: Codec[Any], x: Any, payload: bytes) -> None:
-    """What is cut off is damage or decodes to another item, without any other error."""
+    """Check that a payload that is cut off is damage or decodes to another item, without any other error."""
     for cut in places(len(payload)):
         try:
             found = codec.decode(payload[:cut])

@@ -1,4 +1,5 @@
-"""What exact networks may ask of torch: the list of operators, a guard that holds a program to it, and another machine.
+"""Rules for what exact networks may ask of torch: the list of operators, a guard that holds a program to it, and
+another machine.
 
 `Guard` watches every tensor operation in a block, on any machine, and names those that are not on the list or break
 their condition, with the line of bfncodec that asked for them. `Elsewhere` makes every operation that two machines may

@@ -74,7 +74,7 @@ class File:
 
     @property
     def check_bytes(self) -> int:
-        """How many bytes of the checksum of the file that a picture becomes there are."""
+        """Number of bytes that there are of the checksum of the file that a picture becomes."""
         origin, mode = self.look >> 4 & 7, self.look & 15
         if not 2 <= origin <= 6 and not (origin == 7 and mode < 6):
             return 0

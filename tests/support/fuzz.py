@@ -84,7 +84,7 @@ USES: tuple[Use, ...] = (decompress, decompress, to_file, to_file, salvage, crop
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a case ended: with which error, "none" without; and the traceback of one that may not be."""
+    """The end of a case: with which error, "none" without; and the traceback of one that may not be."""
 
     use: str
     error: str
@@ -170,7 +170,7 @@ class Coverage:
 
 @dataclass
 class Report:
-    """What came of some cases. faults: by where they were raised, the case's number, its file, and the traceback."""
+    """The ends of some cases. faults: by where they were raised, the case's number, its file, and the traceback."""
 
     ends: Counter[str] = field(default_factory=Counter)
     faults: dict[str, tuple[int, bytes, str]] = field(default_factory=dict)

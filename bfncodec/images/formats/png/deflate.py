@@ -1,4 +1,4 @@
-"""How zlib made a stream: the parameters of its coder, found by trying (RFC 1950 and 1951)."""
+"""Parameters of the coder with which zlib made a stream, found by trying (RFC 1950 and 1951)."""
 
 from __future__ import annotations
 
