@@ -19,7 +19,7 @@ from bfncodec.cli.terminal import share
 from bfncodec.errors import InputError, OutputError
 from bfncodec.files.archive import Archive
 from bfncodec.files.archiving import write_archive
-from bfncodec.files.atomic import check_outside, check_target, make_folder, place, place_folder
+from bfncodec.files.atomic import check_outside, check_target, make_folder, place_folder, write_like
 from bfncodec.files.collisions import Step, clashes
 from bfncodec.files.itemsources import items_of, source_bytes
 from bfncodec.files.names import compressed_name
@@ -56,7 +56,7 @@ def compress_items(files: Sequence[Path], given: Mapping[str, Any]) -> int:
                 check_outside(target, path)
         before = source_bytes(files)  # none of which may be left when the archive is written
         count = write_archive(target, items_of(files, call.skip), options, codecs, call.bar(str(target)))
-        call.say(f"{shown(str(target))} : {count} items, {share(before, target.stat().st_size)}")
+        call.say(f"{shown(str(target))} : {count} item{'s' * (count != 1)}, {share(before, target.stat().st_size)}")
     return call.code
 
 
@@ -86,11 +86,11 @@ def decompress_items(files: Sequence[Path], given: Mapping[str, Any]) -> int:
                 write_stdout(data)
         elif len(made) == 1 and not output.holds_files:
             check_target(output.path, files[0], given["force"])
-            place(output.path, *made.values(), force=given["force"])
+            write_like(output.path, next(iter(made.values())), files[0], force=given["force"])
         elif folder_at(output.path):
             _place_in(output.path, made, files[0], given["force"])
         else:
-            place_folder(output.path, made)
+            place_folder(output.path, made, like=files[0].stat())
         call.say(f"{shown(str(files[0]))} : {len(made)} of {len(archive)} items")
     return call.code
 
@@ -110,7 +110,7 @@ def _place_in(folder: Path, made: Mapping[str, bytes], source: Path, force: bool
         raise OutputError(f"items would have one name in {folder}: take them one at a time")
     for name, data in made.items():
         make_folder((folder / name).parent)
-        place(folder / name, data, force=force)
+        write_like(folder / name, data, source, force=force)
 
 
 def _numbers(archive: Archive, which: str) -> Sequence[int]:

@@ -265,13 +265,30 @@ def _give_name(beside: Path, real: Path, target: Path, force: bool) -> None:
 
 def _write_synced(path: Path, data: bytes | Iterable[bytes], like: os.stat_result | None) -> None:
     regular = like is not None and stat.S_ISREG(like.st_mode)
-    with _synced(path, 0o600 if regular else 0o666) as file:  # nobody reads meanwhile what only its owner may
+    mode = 0o600 if regular else 0o666 & ~_shut(like)  # nobody reads meanwhile what only its owner may
+    with _synced(path, mode) as file:
         for chunk in _chunks_of(data):
             file.write(chunk)
         file.flush()
         if like is not None and regular:
             path.chmod(_mode_like(like, path))
             os.utime(path, ns=(like.st_atime_ns, like.st_mtime_ns))
+        else:
+            _share(path, like)
+
+
+def _shut(like: os.stat_result | None) -> int:
+    """Return the permissions that what is made of a folder, or of a file of files, has not when it is made: those of
+    all but its owner where others may not read that.
+    """
+    kept = like is not None and (stat.S_ISREG(like.st_mode) or stat.S_ISDIR(like.st_mode))
+    return 0o077 if like is not None and kept and not like.st_mode & 0o004 else 0
+
+
+def _share(made: Path, like: os.stat_result | None) -> None:
+    """Let the group read what was made of what it may read, if it is the same one."""
+    if like is not None and _shut(like) and _mode_like(like, made) & 0o040:
+        made.chmod(stat.S_IMODE(made.stat().st_mode) | (0o050 if folder_at(made) else 0o040))
 
 
 def _mode_like(like: os.stat_result, made: Path) -> int:
@@ -323,11 +340,19 @@ def make_folder(folder: Path) -> None:
         raise OutputError(f"folder {folder} cannot be made: {what}") from error
 
 
-def place_folder(target: Path, files: Mapping[str, bytes], *, force: bool = False, check: bool = False) -> None:
+def place_folder(
+    target: Path,
+    files: Mapping[str, bytes],
+    *,
+    force: bool = False,
+    check: bool = False,
+    like: os.stat_result | None = None,
+) -> None:
     """Put a folder with these files where it belongs, whole or not at all. Raises OutputError where that fails.
 
     files: bytes by relative path. force: replace what is there: a file, or a folder all files of which are replaced by
-    others. check: read every file back first.
+    others. check: read every file back first. like: file that it was made of, and into which nobody may look who could
+    not read that.
     """
     check_folder(target, force)
     with _writing(target):
@@ -335,6 +360,8 @@ def place_folder(target: Path, files: Mapping[str, bytes], *, force: bool = Fals
         _check_replaced(real, files, target)
         beside = leftover_name(real, "part")
         try:
+            beside.mkdir(mode=0o777 & ~_shut(like))
+            _share(beside, like)
             _write_folder(beside, files)
             if check:
                 for name, data in files.items():
@@ -360,7 +387,6 @@ def _check_replaced(old: Path, files: Mapping[str, bytes], target: Path) -> None
 
 def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write files by relative path, and the names of all of them, to the disk."""
-    folder.mkdir()
     folders = {folder} | {(folder / name).parent for name in files}
     for parent in folders:
         parent.mkdir(parents=True, exist_ok=True)

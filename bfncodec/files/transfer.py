@@ -224,7 +224,7 @@ def place_decoded(
     """
     _check_places(target, source, options, isinstance(made, dict))
     if isinstance(made, dict):
-        place_folder(target, made, force=options.force, check=options.remove)
+        place_folder(target, made, force=options.force, check=options.remove, like=source.stat())
     else:
         write_like(target, made, source, options.force, partial(check_written, made) if options.remove else None)
     identical = options.part is None and is_identical(content, made)

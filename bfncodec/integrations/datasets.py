@@ -10,10 +10,12 @@ from typing import Any, ClassVar
 import pyarrow
 from datasets.features.features import register_feature
 
-from bfncodec.api import compress, compress_many, decompress, decompress_many, describe
+from bfncodec.api import compress, compress_many, decompress, decompress_many
+from bfncodec.format.limits import OF_WRITERS
 from bfncodec.integrations.chunks import models
 from bfncodec.models import DEFAULT_LEVEL, check_level
 from bfncodec.runtime.arguments import check_model
+from bfncodec.segments.assemble import open_file
 
 __all__ = ["Compressed"]
 
@@ -44,10 +46,10 @@ class Compressed:
         return self.pa_type
 
     def encode_example(self, value: Any) -> bytes:
-        """Return a compressed file. Raises InputError, and a FormatError for bytes that are none."""
+        """Return a compressed file. Raises InputError, and a FormatError for bytes that are none, or a damaged one."""
         if not isinstance(value, bytes):
             return compress(value, self.model, level=self.level, codecs=models())
-        describe(value)
+        open_file(value, OF_WRITERS)  # raises where it could not be decoded
         return value
 
     def decode_example(self, value: bytes, token_per_repo_id: Any = None) -> Any:

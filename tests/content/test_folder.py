@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import stat
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import bfncodec
+from bfncodec import write_archive
 from bfncodec.cli.main import cli
 from bfncodec.content.folder import FileEntry, FileTable, folder_of, read_files, write_files
 from bfncodec.errors import DamagedError, FormatError, InputError, NewerVersionError, OutputError
@@ -316,6 +318,29 @@ def test_what_is_there_is_replaced_only_when_asked(folder: Path, tmp_path: Path)
     run("decompress", "-f", "set.bfn", "-o", "a file")
     assert found(tmp_path / "a file") == found(folder)
     assert listing(tmp_path) == {"set", "set.bfn", "a file"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions")
+@pytest.mark.parametrize(("mode", "inside"), [(0o700, 0), (0o750, 0o050), (0o755, 0o055)])
+def test_what_is_private_stays_so(folder: Path, tmp_path: Path, mode: int, inside: int) -> None:
+    folder.chmod(mode)
+    before = os.umask(0o022)
+    try:
+        run("compress", "-m", RGB, "set")
+        blob = tmp_path / "set.bfn"
+        assert stat.S_IMODE(blob.stat().st_mode) & 0o077 == inside & 0o044
+        run("decompress", "set.bfn", "-o", "made")
+        assert stat.S_IMODE((tmp_path / "made").stat().st_mode) & 0o077 == inside
+        write_archive(tmp_path / "items.bfn", {"a": b"a", "b": b"b"}, Options("none"))
+        (tmp_path / "items.bfn").chmod(mode & 0o644)
+        run("decompress", "items.bfn", "-o", "all")
+        run("decompress", "items.bfn", "--only", "a", "-o", "one")
+        run("decompress", "items.bfn", "--only", "0:2", "-o", "two")
+        for made in ("all", "two"):
+            assert stat.S_IMODE((tmp_path / made).stat().st_mode) & 0o077 == inside
+        assert stat.S_IMODE((tmp_path / "one").stat().st_mode) & 0o077 == inside & 0o044
+    finally:
+        os.umask(before)
 
 
 def test_a_folder_in_use_is_not_replaced(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 datasets = pytest.importorskip("datasets", reason="datasets is not installed")
 
 import bfncodec  # noqa: E402
-from bfncodec.errors import InputError, NotOursError  # noqa: E402
+from bfncodec.errors import FormatError, InputError, NotOursError  # noqa: E402
 from bfncodec.integrations.datasets import Compressed  # noqa: E402
 from support.specimens import picture  # noqa: E402
 
@@ -51,3 +51,9 @@ def test_what_cannot_be() -> None:
         Compressed(level=10)
     with pytest.raises(NotOursError):
         Compressed().encode_example(b"no compressed file")
+
+
+def test_a_damaged_file_is_no_value() -> None:
+    for damaged in (bfncodec.compress(b"bytes " * 9, "none")[:-1], bfncodec.compress(PICTURES[0], "none")[:-2]):
+        with pytest.raises(FormatError):
+            Compressed().encode_example(damaged)
