@@ -414,6 +414,17 @@ def test_streams_that_take_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch, buf
 
 
 @posix
+def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    script = "import os, sys; os.rmdir('../gone'); os.execv(sys.argv[1], sys.argv[1:])"
+    command = [sys.executable, "-c", script, *PROGRAM, "compress", "x"]
+    done = subprocess.run(command, cwd=tmp_path / "gone", capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    assert done.returncode == 1
+    assert "standard output" not in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@posix
 def test_standard_streams_that_do_not_wait(tmp_path: Path) -> None:
     """Another program that shares a pipe may have set it so; what is not there yet is no end."""
     data = noise(33, 300_000).tobytes()

@@ -7,6 +7,7 @@ files or standard output, everything else to standard error.
 
 from __future__ import annotations
 
+import errno
 import gc
 import signal
 import sys
@@ -132,7 +133,8 @@ def _failed(error: Exception) -> int:
     elif isinstance(error, ImportError):
         complain(f"the installation is not complete ({error}): pip install --upgrade bfncodec")
     elif isinstance(error, OSError):
-        complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        nameless = "the folder you are in" if error.errno == errno.ENOENT else "standard output"
+        complain(f"{error.filename or nameless}: {error.strerror or error}")
         abandon_stdout()
     else:
         complain(internal_error(error))

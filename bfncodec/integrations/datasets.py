@@ -15,7 +15,7 @@ from bfncodec.format.limits import OF_WRITERS
 from bfncodec.integrations.chunks import models
 from bfncodec.models import DEFAULT_LEVEL, check_level
 from bfncodec.runtime.arguments import check_model
-from bfncodec.segments.assemble import open_file
+from bfncodec.segments.opening import open_file
 
 __all__ = ["Compressed"]
 
