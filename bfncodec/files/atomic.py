@@ -24,6 +24,7 @@ from typing import BinaryIO
 from bfncodec.errors import OutputError
 from bfncodec.files.places import anything_at, folder_at, link_at
 from bfncodec.format.frame import SUFFIX
+from bfncodec.runtime.streams import flush, write_all
 
 __all__ = [
     "WRITERS",
@@ -313,7 +314,8 @@ def _synced(path: Path, mode: int) -> Iterator[BinaryIO]:
 def _write_stream(path: Path, data: bytes | Iterable[bytes]) -> None:
     with _open_stream(path) as file:
         for chunk in _chunks_of(data):
-            file.write(chunk)
+            write_all(file, chunk)
+        flush(file)
 
 
 def _open_stream(path: Path) -> BinaryIO:

@@ -7,7 +7,9 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,7 +24,7 @@ from bfncodec.files.options import Options
 from bfncodec.files.sources import read_folder
 from bfncodec.files.transfer import compress_file, decompress_file
 from support.commands import ENVIRONMENT, TEXT, names, run
-from support.doubles import FakeModels
+from support.doubles import FakeModels, noise
 
 PROGRAM = [sys.executable, "-m", "bfncodec"]
 PLAIN = Options(model="none")
@@ -255,6 +257,18 @@ def test_no_source_is_removed_for_a_part_of_it(folder: Path) -> None:
 
 
 # ---- streams and folders ------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs names of open files")
+def test_an_open_file_that_does_not_wait_gets_all() -> None:
+    data, (read, write) = noise(5, 300_000).tobytes(), os.pipe()
+    os.set_blocking(write, False)
+    with ThreadPoolExecutor(1) as pool, os.fdopen(read, "rb") as pipe:
+        placed = pool.submit(atomic.place, Path(f"/dev/fd/{write}"), data)
+        placed.add_done_callback(lambda _: os.close(write))
+        time.sleep(0.2)  # until it is full
+        assert pipe.read() == data
+        placed.result()
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no /proc here")
