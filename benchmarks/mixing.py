@@ -33,7 +33,7 @@ PLACES = (
     "word",
     "two words",
     "column",
-    "line",
+    "shape",
     "key",
     "line, number",
     "numeral",

@@ -46,6 +46,8 @@ class StepContexts:
     counterpart: Ints  # see `places.counterparts` [L]
     place: Ints  # first weight set of the place [L]
     pair: Ints  # weight set of the last two bytes [L]
+    digit: Ints  # that a numeral is expected to go on with, see `numerals.foreseen` [L]
+    numeral: Ints  # first weight set of it, -1 for none [L]
 
 
 def find_contexts(state: MixerState, weight: Ints32, streams: Ints) -> StepContexts:
@@ -59,7 +61,9 @@ def find_contexts(state: MixerState, weight: Ints32, streams: Ints) -> StepConte
     sums = np.cumsum((history.T[::-1] + 1).astype(np.uint64) * HASH_POWERS[:, None], 0)
     matches.find(state.matches, sums.take(state.matches.least - 1, 0), streams)
     byte, form = matches.expected(state.matches, streams)
-    slot, tag = find_slots(state, sums, history, streams, matches.foretold(byte, form))
+    numeral = numerals.expected(state.numerals, state.marks[streams, NUMBER].astype(np.int64), streams)
+    places = begin_places(state, history, streams, matches.foretold(byte, form), numeral)
+    slot, tag = find_slots(state, sums, places, streams)
     slot, row = look_up(state, slot, tag)
     head = row.view(np.uint16)[:, :, 0]
     row.view(np.uint64)[...] *= (head == tag)[:, :, None]
@@ -70,20 +74,26 @@ def find_contexts(state: MixerState, weight: Ints32, streams: Ints) -> StepConte
     symbols, counts = ways[:WAYS], ways[WAYS:].astype(np.int16)
     above = counterparts(state.marks[streams], state.lines[streams])
     pair = state.first_place + PLACE_SETS + ((two * SHORT_HASH & 0xFFFFFFFF) >> (32 - PAIR_BITS))
-    return StepContexts(streams, history, byte, form, below, slot, row, symbols, counts, last, two, *above, pair)
+    sets = *above, pair, *numerals.foreseen(numeral)
+    return StepContexts(streams, history, byte, form, below, slot, row, symbols, counts, last, two, *sets)
+
+
+def begin_places(
+    state: MixerState, history: Ints, streams: Ints, foretold: NDArray[np.uint64], numeral: Ints
+) -> NDArray[np.uint64]:
+    """Return what the hashes of places begin with, see `places.place_hashes`, [O - B, L]."""
+    where = state.marks[streams], state.lines[streams], state.column[streams]
+    return place_hashes(*where, history, foretold, numeral).take(state.places, 0)
 
 
 def find_slots(
-    state: MixerState, sums: NDArray[np.uint64], history: Ints, streams: Ints, found: NDArray[np.uint64]
+    state: MixerState, sums: NDArray[np.uint64], places: NDArray[np.uint64], streams: Ints
 ) -> tuple[Ints, Tags]:
     """(slot, tag) of each context, [O, L]; tags are not 0. Arithmetic modulo 2^64.
 
-    sums: over the latest bytes, the first alone, then two of them … [REACH, L]; found: what matches foretell [L]
+    sums: over the latest bytes, the first alone, then two of them … [REACH, L]; places: see `begin_places`
     """
-    marks = state.marks[streams]
-    numeral = numerals.expected(state.numerals, marks[:, NUMBER].astype(np.int64), streams)
-    places = place_hashes(marks, state.lines[streams], state.column[streams], history, found, numeral)
-    h = np.concatenate([sums.take(state.orders - 1, 0), places.take(state.places, 0)])
+    h = np.concatenate([sums.take(state.orders - 1, 0), places])
     h += state.salt.take(streams, 1)
     h = (h ^ (h >> np.uint64(32))) * np.uint64(HASH)
     h ^= h >> np.uint64(29)

@@ -20,6 +20,7 @@ from bfncodec.coding.mixing.state import (
     MOST_COUNT,
     MOST_TRIALS,
     MOST_WEIGHT,
+    PACE_BITS,
     PAIR_BITS,
     ROW,
     SLOW,
@@ -60,7 +61,7 @@ def update_weights(state: MixerState, contexts: StepContexts, predicted: BitPred
         _sums(contexts.last, slope.sum(0), SYMBOLS),
         _sums(predicted.place, slope, PLACE_SETS),
         _sums(contexts.pair - state.first_place - PLACE_SETS, slope.sum(0), 1 << PAIR_BITS),
-        _sums(predicted.match, slope, matches.set_count(len(state.matches.least))),
+        _sums(predicted.match, slope, matches.set_count(len(state.matches.least)) + numerals.DIGIT_SETS),
     )
     gradient = np.concatenate([sums for sums, _ in parts])
     bits = 1, 1, BITS, 1, BITS, 1  # of a byte under one set
@@ -71,7 +72,8 @@ def update_weights(state: MixerState, contexts: StepContexts, predicted: BitPred
     rate = FAST * CALM // (CALM + state.decisions[used]) + SLOW
     step = gradient[used] // np.maximum(decisions // MANY, 1)[:, None]
     # slopes are in units of 2^-20 and 1 / LOGISTIC_STEPS = 2^-9, rates of 2^-16, weights of 2^-20
-    changed = state.weights[used] + ((step * rate[:, None] + (1 << 24)) >> 25)
+    step *= rate[:, None] * state.pace
+    changed = state.weights[used] + ((step + (1 << (24 + PACE_BITS))) >> (25 + PACE_BITS))
     state.weights[used] = changed.clip(-MOST_WEIGHT, MOST_WEIGHT)
 
 

@@ -22,6 +22,7 @@ MOST_COMPARED = 48  # bytes before a match that begins
 LEVELS, ERRORS = 16, 4  # lengths, and wrong ones of the latest eight bytes, that are distinguished
 FORMS = LEVELS * ERRORS
 BITS = 8  # of a byte
+SURE = 6  # level of length from which on a match knows more than a numeral that is expected, 24 bytes
 NONE = -1  # stands for a place or a byte where there is no match
 
 
@@ -126,6 +127,12 @@ def chosen_sets(form: Ints, says: Ints) -> Ints:
     found = np.zeros(says.shape[1:], np.int64)
     for kind in range(len(says) - 1, -1, -1):
         found = np.where(says[kind] > 0, 2 * (LEVELS * kind + form[kind] // ERRORS) + says[kind], found)
+    return found
+
+
+def are_sure(sets: Ints) -> NDArray[np.bool_]:
+    """Return whether matches are long enough to be asked before numerals. sets: see :func:`chosen_sets`"""
+    found: NDArray[np.bool_] = (sets > 0) & ((sets - 1) // 2 % LEVELS >= SURE)
     return found
 
 

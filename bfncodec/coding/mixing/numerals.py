@@ -20,8 +20,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bfncodec.coding.mixing.places import MOST_NUMBER, OTHER, classes
+from bfncodec.coding.mixing.places import MOST_NUMBER, NEXT, OTHER, classes
 from bfncodec.runtime.arrays import Ints
+
+BITS = 8  # of a byte
+NONE = -1  # stands for a digit, or a weight set, where nothing is expected
 
 READ = 13  # numbers that are kept of the numeral that each stream reads
 STAGE, SIGN, INDEX, DIGITS, COUNT, DECIMALS, POINT, ZERO, FOLLOWS, REST, BINARY, RIGHT, LATELY = range(READ)
@@ -58,6 +61,12 @@ LEVELS, NEW = 12, 12  # mean errors that are told apart, and that of a column wi
 FIRST_FOLLOWED = 1 << 16  # the first code of numerals that follow
 
 
+ENDED = NEW + 1  # stands for the level of an error where a numeral that follows has to end
+DIGIT_SETS = (ENDED + 1) * NEXT * BITS
+"""Weight sets by the level of the mean error, what the digit that is expected says about the next bit, and which bit it
+is."""
+
+
 class NumeralState(NamedTuple):
     """Numerals of L streams, as arrays that are updated in place."""
 
@@ -92,6 +101,19 @@ def expected(own: NumeralState, fields: Ints, streams: Ints) -> Ints:
         read = own.read[stream].tolist()
         found[j] = _expected(read, own.columns[stream, _column(field, read[INDEX])].tolist())
     return found
+
+
+def foreseen(code: Ints) -> tuple[Ints, Ints]:
+    """(the digit that is expected, as a byte, or NONE; the first of its weight sets, NONE where nothing is expected),
+    both [L]. code: see :func:`expected`
+    """
+    halves, level = np.divmod((code - 1) // 3, NEW + 1)
+    digit, follows = ((halves + LOWEST) // HALVES).clip(0, 9), code >= FIRST_FOLLOWED
+    digit = np.where(follows, (code - FIRST_FOLLOWED) // (MOST_FOLLOWED + 1) ** 2, digit)
+    ends = follows & (digit == END)
+    level = np.where(ends, ENDED, np.where(follows, 0, level))
+    byte = np.where(ends | (code == 0), NONE, digit + ord("0"))
+    return byte, np.where(code == 0, NONE, level * NEXT * BITS)
 
 
 def _column(field: int, index: int) -> int:

@@ -3,8 +3,9 @@
 A context of bytes knows a column of a table, or the key of a record, only where the same bytes stand before it. What is
 kept here says it at once: hashes of the letters of a word, of the bytes of a field and of the field that names it, and
 the line above. In that line a byte has a *counterpart*: the byte at the same place of the same field, where fields may
-be longer or shorter than those above them. All of it follows from the bytes of the stream so far. Arithmetic of hashes
-is modulo 2^64.
+be longer or shorter than those above them. And the *shape* of what stands before says what JSON, code and tables go on
+with, whatever their names are: its latest tokens, a name being as good as another. All of it follows from the bytes of
+the stream so far. Arithmetic of hashes is modulo 2^64.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ SKIPS = 2  # more, of bytes behind which one is skipped
 SALT = 32  # of the first kind, then one more each
 DOUBT_ORDER = 2  # their adaptive maps begin as those of contexts of so many bytes
 
-MARKS = 11  # hashes and numbers that are kept of each stream
-WORD, WORD_BEFORE, FIELD, NUMBER, LATEST, FIRST, KEY, PASSED, AGREED, WITHIN, SIDE = range(MARKS)
+MARKS = 13  # hashes and numbers that are kept of each stream
+WORD, WORD_BEFORE, FIELD, NUMBER, LATEST, FIRST, KEY, PASSED, AGREED, WITHIN, SIDE, NAME, SHAPE = range(MARKS)
 """Hash of the letters of the current word; of those of the one before; of the bytes of the current field; number of the
 field in its line; hash of the latest field that was not empty; of the first such one of the line; of the one before
 the latest byte of NAMING; bytes of the line above that stand before the counterpart of the next byte; how many of
 the latest bytes equalled their counterparts; bytes of the current field, MOST_WITHIN at most; whether the first of
-them that differed from its counterpart was LESS or MORE, 0 if none did."""
+them that differed from its counterpart was LESS or MORE, 0 if none did; hash of the bytes of the current name; the
+latest eight tokens, a byte for each, the last one the lowest."""
 LESS, MORE = 1, 2
 MOST_WITHIN = 31  # so that a text without delimiters has a context here that comes again
 
@@ -49,12 +51,29 @@ OTHER, DELIMITING, NAMES, ENDS = range(4)
 """Classes of bytes that are no letters: part of a field, its end, the end of a name, the end of a line."""
 
 
+BLANK, NAME_TOKEN, DIGIT_TOKEN, OTHER_TOKEN = range(4)
+"""What bytes are as tokens; those from OTHER_TOKEN on for themselves."""
+
+
 @lru_cache(maxsize=1)
 def letters() -> Ints:
     """Numbers that bytes add to the hash of a word, int64 [256]: 0 ends it; capital letters are as small ones."""
     codes = np.arange(256)
     small = np.where((codes >= ord("A")) & (codes <= ord("Z")), codes + 32, codes)
     return np.where(((small >= ord("a")) & (small <= ord("z"))) | (codes >= 128), small + 1, 0)
+
+
+@lru_cache(maxsize=1)
+def tokens() -> Ints:
+    """Return what each byte is as a token, int64 [256]: BLANK is none; names begin with a NAME_TOKEN or a DIGIT_TOKEN,
+    and go on with both; every other byte is a token for itself.
+    """
+    found = np.maximum(np.arange(256), OTHER_TOKEN)
+    found[list(b" \t")] = BLANK
+    for first, last in (b"az", b"AZ", b"__", b"\x80\xff"):
+        found[first : last + 1] = NAME_TOKEN
+    found[ord("0") : ord("9") + 1] = DIGIT_TOKEN
+    return found
 
 
 @lru_cache(maxsize=1)
@@ -70,8 +89,8 @@ def place_hashes(
 ) -> NDArray[np.uint64]:
     """Return what the hashes of these contexts begin with, [PLACES + SKIPS, L].
 
-    They are: the word and the last symbol; the word and the one before; the byte above and the column; the field, the
-    first one of the line, and the last symbol; the field, its key and its number; the field, its number, and the first
+    They are: the word and the last symbol; the word and the one before; the byte above and the column; the name
+    and the shape before it; the field, its key and its number; the field, its number, and the first
     one of the line; the counterpart, the number of the field, the bytes it has so far, and whether it is less or more
     than the one above, which numerals in a column ask for; the counterpart, the bytes beside it, the last symbol, and
     whether the latest equalled theirs; the counterpart, the number of the field, and how many of the latest equalled
@@ -86,7 +105,7 @@ def place_hashes(
     last, second, third = history[:, :-4:-1].astype(np.uint64).T
     at = np.minimum(column, MOST_COLUMN)
     over = lines[np.arange(len(at)), 1, at + 1].astype(np.uint64)
-    word, word_before, field, number, _, first, key, passed, agreed, within, side = marks.T
+    word, word_before, field, number, _, first, key, passed, agreed, within, side, name, shape = marks.T
     behind, counterpart, ahead = (
         lines[np.arange(len(at)), 1, passed.astype(np.int64) + k].astype(np.uint64) for k in range(3)
     )
@@ -96,7 +115,7 @@ def place_hashes(
             word + before * q2,
             word + word_before * q1,
             over * q1 + np.minimum(column, WIDTH - 1).astype(np.uint64) * q2,
-            field + first * q1 + before * q2,
+            name + shape * q1,
             field + key * q1 + number * q2,
             field + first * q1 + number * q2,
             number * q1 + within * q2 + counterpart * q3 + side * q4,
@@ -123,6 +142,7 @@ def go_on(marks: NDArray[np.uint64], lines: Bytes, column: Ints, streams: Ints, 
     """Go on behind the next symbols of some streams."""
     power, letter, kind = np.uint64(POWER), letters().take(symbols).astype(np.uint64), classes().take(symbols)
     _align(marks, lines, streams, symbols)
+    _shape(marks, streams, symbols)
     word, word_before, field, number, latest, first, key, *_ = marks[streams].T
     ends, line = kind != OTHER, kind == ENDS
     latest = np.where(ends & (field > 0), field, latest)
@@ -139,6 +159,16 @@ def go_on(marks: NDArray[np.uint64], lines: Bytes, column: Ints, streams: Ints, 
     column[streams] = np.where(line, 0, column[streams] + 1)
     done = streams[line]
     lines[done, 1], lines[done, 0] = lines[done, 0], 0
+
+
+def _shape(marks: NDArray[np.uint64], streams: Ints, symbols: Ints) -> None:
+    """Go on in a name, or begin another token."""
+    token = tokens().take(symbols)
+    is_name, name, shape = (token == NAME_TOKEN) | (token == DIGIT_TOKEN), marks[streams, NAME], marks[streams, SHAPE]
+    begins = np.where(is_name, name == 0, token != BLANK)
+    marks[streams, SHAPE] = np.where(begins, (shape << np.uint64(8)) | token.astype(np.uint64), shape)
+    longer = (name + symbols.astype(np.uint64) + np.uint64(1)) * np.uint64(POWER)
+    marks[streams, NAME] = np.where(is_name, longer, 0)
 
 
 def _align(marks: NDArray[np.uint64], lines: Bytes, streams: Ints, symbols: Ints) -> None:

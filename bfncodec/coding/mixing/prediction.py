@@ -41,7 +41,7 @@ class BitPredictions(NamedTuple):
     state: Ints  # of each expert's adaptive map [K, E, L]
     longest: Ints  # number of the longest known context of bytes, from 1 on, 0 for none. [K, L]
     place: Ints  # number of the weight set of the place [K, L]
-    match: Ints  # … of matches [K, L]
+    match: Ints  # … of matches and numerals [K, L]
     inputs: Ints  # logits: of the network, the experts, and a constant. [K, L, 1 + E + 1]
     bias: Ints  # place of the bias after two bytes [K, L]
     mixed: Ints  # the mixture's probability of a 1, in units of 2^-20. [K, L]
@@ -80,7 +80,7 @@ def predict(state: MixerState, contexts: StepContexts, left: Ints, node: Ints, s
     came = (seen.zeros + seen.ones)[:, :known].astype(np.bool_)
     longest = (came * np.arange(1, known + 1, dtype=np.uint8)[:, None]).max(1).astype(np.int64)
     place = contexts.place + _next_bit(contexts.counterpart, left, node) * BITS + BITS - left
-    match = matches.chosen_sets(contexts.form[:, None], says)
+    match = foreseen_sets(contexts, left, node, says)
     bias = ((contexts.two * SYMBOLS + node) * SHORT_HASH & 0xFFFFFFFF) >> (32 - state.bias_bits)
     x = np.einsum("kln,kln->kl", _weights(state, contexts, node, longest, place, match), inputs)
     x += state.bias_one.take(contexts.last * SYMBOLS + node)
@@ -88,6 +88,16 @@ def predict(state: MixerState, contexts: StepContexts, left: Ints, node: Ints, s
     x = (x >> WEIGHT_BITS).clip(-LIMIT, LIMIT)
     mixed = logistic_values().take(x + LIMIT)
     return BitPredictions(node, maps, longest, place, match, inputs, bias, mixed, *refine(state, x, longest, node))
+
+
+def foreseen_sets(contexts: StepContexts, left: Ints, node: Ints, says: Ints) -> Ints:
+    """Return the numbers of weight sets by matches, behind them those by numerals where one is expected, unless a match
+    is sure, [K, L]. says: what matches say of the bits [M, K, L]
+    """
+    match = matches.chosen_sets(contexts.form[:, None], says)
+    numeral = contexts.numeral + _next_bit(contexts.digit, left, node) * BITS + BITS - left
+    asked = (contexts.numeral >= 0) & ~matches.are_sure(match)
+    return np.where(asked, matches.set_count(len(says)) + numeral, match)
 
 
 def ask_network(below: Ints, left: Ints, node: Ints) -> Ints:

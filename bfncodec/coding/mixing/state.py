@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bfncodec.coding.mixing.first import FIRST_BITS, first_weights
 from bfncodec.coding.mixing.matches import ERRORS, FORMS, LEVELS, MatchState, new_matches, set_count
-from bfncodec.coding.mixing.numerals import NumeralState, new_numerals
+from bfncodec.coding.mixing.numerals import DIGIT_SETS, NumeralState, new_numerals
 from bfncodec.coding.mixing.places import DOUBT_ORDER, MARKS, PLACE_SETS, PLACES, POWER, SALT, SKIPS, WIDTH
 from bfncodec.coding.tables import LOGISTIC_BITS, LOGISTIC_LIMIT, LOGISTIC_STEPS, logarithm_table, logistic_table
 from bfncodec.runtime.arrays import Bytes, Floats, Ints, Ints32
@@ -78,6 +78,10 @@ PAIR_BITS = 12  # log2 of the weight sets by the last two bytes
 CONSTANT = 154  # the mixer's last input: 0.3
 # Learning rate of a set of weights that has had n decisions: FAST / (1 + n / CALM) + SLOW, in units of 2^-16.
 FAST, CALM, SLOW = 300, 600, 25
+BYTE_PACE, PLACE_PACE, MATCH_PACE, FULL_PACE = 10, 14, 8, 16
+"""How fast the weights of contexts of bytes, places and matches learn, and those of the network and the constant.
+Experts say much the same of a bit, so that their weights would go too far together."""
+PACE_BITS = 4  # log2 of FULL_PACE
 MANY = 42  # decisions of one step under one set: more do not make its change larger, lest it overshoots
 BIAS_RATES = (10, 26)  # learning rates of the biases, after one byte and after two: 0.02 and 0.05
 BIAS_BITS = 16  # log2 of the table of biases after two bytes, at most
@@ -91,8 +95,9 @@ class MixerState(NamedTuple):
 
     A weight set is one of six kinds, behind each other: by the longest known context of bytes (0 for none, … B), by
     the bits of the byte that are known (the node), by the last byte, by the place (see `places.PLACE_SETS`), by a hash
-    of the last two bytes, and by the first match that expects a bit here: 0 for none, else by its kind, the level of
-    its length, and the bit. There are S = B + 1 + 2 SYMBOLS + PLACE_SETS + 2^PAIR_BITS + 1 + 2 M LEVELS.
+    of the last two bytes, and by what is expected here: the first match that expects the bit, by its kind, the level of
+    its length, and the bit, 0 for none; behind these, where a numeral is expected, see `numerals.DIGIT_SETS`. There are
+    S = B + 1 + 2 SYMBOLS + PLACE_SETS + 2^PAIR_BITS + 1 + 2 M LEVELS + DIGIT_SETS.
 
     The states of maps are E times STATES, then those of the final map: by the number of the longest known context of
     bytes, by the node, and by the nearest of CELLS logits of the mixture. Together they are A.
@@ -113,6 +118,7 @@ class MixerState(NamedTuple):
     trials: Ints  # bits that came in it [A]
     predictions: NDArray[np.int16]  # what hits / trials amount to as logits, 0 where an expert knows nothing [A]
     weights: Ints32  # of the network, the experts and a constant, in each set [S, E + 2]
+    pace: Ints  # how fast the weights of each input learn [E + 2]
     decisions: Ints  # bits that each set was used for [S]
     bias_one: Ints  # by last byte and node [SYMBOLS SYMBOLS]
     bias_two: Ints  # by a hash of the last two bytes and the node [2^…]
@@ -159,7 +165,8 @@ def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS) -> MixerSt
     alike = [*orders.tolist(), *[DOUBT_ORDER] * len(places)]
     hits, trials = first_trials(alike, len(contexts.matches), (known + 1) * SYMBOLS)
     first = first_weights(orders, own, places, len(contexts.matches)) << (WEIGHT_BITS - FIRST_BITS)
-    weights = np.zeros((len(first) + (1 << PAIR_BITS) + set_count(len(contexts.matches)), first.shape[1]), np.int32)
+    others = (1 << PAIR_BITS) + set_count(len(contexts.matches)) + DIGIT_SETS
+    weights = np.zeros((len(first) + others, first.shape[1]), np.int32)
     weights[: len(first)] = first
     state = MixerState(
         table=aligned((1 << bits, ROW), np.uint8),
@@ -177,12 +184,21 @@ def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS) -> MixerSt
         trials=trials,
         predictions=np.zeros(len(hits), np.int16),
         weights=weights,
+        pace=paces(known, len(places), len(contexts.matches)),
         decisions=np.zeros(len(weights), np.int64),
         bias_one=np.zeros(SYMBOLS * SYMBOLS, np.int64),
         bias_two=np.zeros(1 << min(bits, BIAS_BITS), np.int64),
     )
     update_predictions(state, np.arange(len(hits)))
     return state
+
+
+def paces(orders: int, places: int, matches: int) -> Ints:
+    """Return how fast the weights of so many contexts of bytes, places and matches learn, between those of the network
+    and the constant.
+    """
+    experts = np.repeat([BYTE_PACE, PLACE_PACE, MATCH_PACE], [orders, places, matches])
+    return np.concatenate([[FULL_PACE], experts, [FULL_PACE]])
 
 
 def update_predictions(state: MixerState, which: Ints) -> None:

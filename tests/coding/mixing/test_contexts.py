@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bfncodec.coding.bitcoder import BitDecoder, BitEncoder
 from bfncodec.coding.mixing.bits import bit_frequencies, bit_intervals, bits_in_order, bits_of
-from bfncodec.coding.mixing.contexts import find_slots, look_up
+from bfncodec.coding.mixing.contexts import begin_places, find_slots, look_up
 from bfncodec.coding.mixing.first import FIRST_BITS, PLACE_SHAPE, first_weights
 from bfncodec.coding.mixing.mixer import ContextMixer
 from bfncodec.coding.mixing.state import (
@@ -73,7 +73,9 @@ def spend(mixer: ContextMixer, text: NDArray[Any], weights: Weights | None = Non
 def hashed(mixer: ContextMixer, history: Ints, streams: Ints) -> tuple[Ints, NDArray[np.uint16]]:
     """(slot, tag) of each context behind these symbols, where nothing is foretold."""
     sums = np.cumsum((history.T[::-1] + 1).astype(np.uint64) * HASH_POWERS[:, None], 0)
-    return find_slots(mixer.state, sums, history, streams, np.zeros(len(streams), np.uint64))
+    nothing = np.zeros(len(streams), np.int64)
+    places = begin_places(mixer.state, history, streams, nothing.astype(np.uint64), nothing)
+    return find_slots(mixer.state, sums, places, streams)
 
 
 def counts(mixer: ContextMixer, past: list[int], stream: int = 0) -> list[dict[int, int]]:

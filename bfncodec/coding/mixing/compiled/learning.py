@@ -103,7 +103,7 @@ def _update_weights(state: MixerState, lookups: Lookups, work: Workspace, used: 
         if part > 1:  # divisions are slow
             for i in range(work.gradient.shape[1]):
                 work.gradient[seat, i] = work.gradient[seat, i] // part
-        _learn(lookups.weights, np.int64(which), work.gradient, seat, rate)
+        _learn(lookups.weights, np.int64(which), work.gradient, seat, lookups.pace, 0, rate)
 
 
 @compiled

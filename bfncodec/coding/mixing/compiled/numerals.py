@@ -12,6 +12,7 @@ from bfncodec.coding.mixing.numerals import (
     BEGUN,
     BEND,
     BINARY,
+    BITS,
     BOUND,
     COUNT,
     DECIMAL,
@@ -19,6 +20,7 @@ from bfncodec.coding.mixing.numerals import (
     DIGITS,
     DOUBLE,
     END,
+    ENDED,
     ERROR,
     FIRST_FOLLOWED,
     FOLLOWS,
@@ -40,6 +42,7 @@ from bfncodec.coding.mixing.numerals import (
     MOST_PLACES,
     NEW,
     NO,
+    NONE,
     ORDERS,
     PASSED,
     POINT,
@@ -57,7 +60,7 @@ from bfncodec.coding.mixing.numerals import (
     ZERO,
     NumeralState,
 )
-from bfncodec.coding.mixing.places import MOST_NUMBER, OTHER
+from bfncodec.coding.mixing.places import MOST_NUMBER, NEXT, OTHER
 from bfncodec.runtime.arrays import Ints
 from bfncodec.runtime.jit import compiled, inlined
 
@@ -218,6 +221,20 @@ def expect_numeral(own: NumeralState, field: Any, stream: Any) -> Any:
     if column[KNOWN] == 1:
         level = NEW
     return 1 + (halves * (NEW + 1) + level) * 3 + begun * (1 + point)
+
+
+@inlined
+def foreseen(code: Any) -> Any:
+    """`numerals.foreseen` of one stream."""
+    if code == 0:
+        return NONE, NONE
+    if code >= FIRST_FOLLOWED:
+        digit = (code - FIRST_FOLLOWED) // ((MOST_FOLLOWED + 1) * (MOST_FOLLOWED + 1))
+        return (NONE, ENDED * NEXT * BITS) if digit == END else (digit + NOUGHT, 0)
+    both = (code - 1) // 3
+    halves = both // (NEW + 1)
+    digit = min(max((halves + LOWEST) // HALVES, 0), 9)
+    return digit + NOUGHT, (both - halves * (NEW + 1)) * NEXT * BITS
 
 
 @inlined

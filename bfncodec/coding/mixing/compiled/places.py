@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from bfncodec.coding.mixing.compiled.matches import foretold
-from bfncodec.coding.mixing.compiled.numerals import expect_numeral, read_numeral
+from bfncodec.coding.mixing.compiled.numerals import expect_numeral, foreseen, read_numeral
 from bfncodec.coding.mixing.compiled.workspace import Lookups, Words64, Workspace
 from bfncodec.coding.mixing.places import (
     AGREED,
+    BLANK,
+    DIGIT_TOKEN,
     ENDS,
     FAR,
     FIELD,
@@ -23,6 +25,8 @@ from bfncodec.coding.mixing.places import (
     MOST_COLUMN,
     MOST_NUMBER,
     MOST_WITHIN,
+    NAME,
+    NAME_TOKEN,
     NAMES,
     NEXT,
     NUMBER,
@@ -30,6 +34,7 @@ from bfncodec.coding.mixing.places import (
     PASSED,
     PLACE_SETS,
     POWER,
+    SHAPE,
     SIDE,
     WIDTH,
     WITHIN,
@@ -41,6 +46,7 @@ from bfncodec.runtime.arrays import Bytes, Ints
 from bfncodec.runtime.jit import compiled, inlined
 
 NOTHING, ONE, FURTHEST, POWER_64 = np.uint64(0), np.uint64(1), np.uint64(MOST_WITHIN), np.uint64(POWER)
+U8 = np.uint64(8)
 
 
 @compiled
@@ -70,7 +76,7 @@ def hash_places(state: MixerState, work: Workspace, streams: Ints) -> None:
         place[0] = marks[stream, WORD] + before * FAR[1]
         place[1] = marks[stream, WORD] + marks[stream, WORD_BEFORE] * FAR[0]
         place[2] = over * FAR[0] + np.uint64(min(column, WIDTH - 1)) * FAR[1]
-        place[3] = first + before * FAR[1]
+        place[3] = marks[stream, NAME] + marks[stream, SHAPE] * FAR[0]
         place[4] = key + marks[stream, NUMBER] * FAR[1]
         place[5] = first + marks[stream, NUMBER] * FAR[1]
         place[6] = marks[stream, NUMBER] * FAR[0] + marks[stream, WITHIN] * FAR[1]
@@ -80,7 +86,9 @@ def hash_places(state: MixerState, work: Workspace, streams: Ints) -> None:
         place[7] = _three(lines[stream, 1], passed) + before * FAR[3] + lately * FAR[4]
         place[8] = np.uint64(work.counterpart[j]) * FAR[0] + marks[stream, NUMBER] * FAR[1] + agreed * FAR[2]
         second, third = (np.uint64(state.history[stream, REACH - 2]), np.uint64(state.history[stream, REACH - 3]))
-        place[9] = np.uint64(expect_numeral(state.numerals, np.int64(marks[stream, NUMBER]), stream)) * FAR[2]
+        numeral = expect_numeral(state.numerals, np.int64(marks[stream, NUMBER]), stream)
+        work.digit[j], work.numeral[j] = foreseen(numeral)
+        place[9] = np.uint64(numeral) * FAR[2]
         if place[9] == NOTHING:
             place[9] = foretold(work.expected, work.form, j) * FAR[0] + before * FAR[1]
         place[10] = second * FAR[0] + third * FAR[1]
@@ -104,6 +112,7 @@ def go_on(state: MixerState, lookups: Lookups, streams: Ints, symbols: Ints) -> 
         letter = lookups.letter[symbol]
         read_numeral(state.numerals, np.int64(marks[stream, NUMBER]), stream, symbol, kind)
         _align(marks[stream], lines[stream, 1], lookups.kind, symbol)
+        _shape(marks[stream], lookups.token[symbol], symbol)
         if letter == 0 and marks[stream, WORD]:
             marks[stream, WORD_BEFORE] = marks[stream, WORD]
         marks[stream, WORD] = (marks[stream, WORD] + np.uint64(letter)) * POWER_64 if letter else NOTHING
@@ -125,6 +134,19 @@ def go_on(state: MixerState, lookups: Lookups, streams: Ints, symbols: Ints) -> 
             marks[stream, NUMBER], marks[stream, FIRST], state.column[stream] = NOTHING, NOTHING, 0
             for i in range(WIDTH):
                 lines[stream, 1, i], lines[stream, 0, i] = lines[stream, 0, i], 0
+
+
+@inlined
+def _shape(mark: Words64, token: Any, symbol: Any) -> None:
+    """`places._shape` of one stream."""
+    if NAME_TOKEN <= token <= DIGIT_TOKEN:
+        if mark[NAME] == NOTHING:
+            mark[SHAPE] = (mark[SHAPE] << U8) | np.uint64(token)
+        mark[NAME] = (mark[NAME] + np.uint64(symbol) + ONE) * POWER_64
+    else:
+        mark[NAME] = NOTHING
+        if token != BLANK:
+            mark[SHAPE] = (mark[SHAPE] << U8) | np.uint64(token)
 
 
 @inlined

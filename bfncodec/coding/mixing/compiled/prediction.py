@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bfncodec.coding.mixing.compiled.workspace import Lookups, Workspace
-from bfncodec.coding.mixing.matches import ERRORS, LEVELS
+from bfncodec.coding.mixing.matches import ERRORS, LEVELS, SURE
 from bfncodec.coding.mixing.places import PLACE_SETS
 from bfncodec.coding.mixing.state import (
     BITS,
@@ -89,8 +89,9 @@ def _ask_contexts(state: MixerState, lookups: Lookups, work: Workspace, streams:
 
 @compiled
 def _ask_matches(state: MixerState, work: Workspace, streams: int, k: int) -> None:
-    """Set the states of matches, behind those of contexts, and the weight sets of the first ones that expect a bit."""
+    """Set the states of matches, behind those of contexts, and the weight sets of `prediction.foreseen_sets`."""
     count, kinds = len(state.salt), len(state.matches.least)
+    sets = 1 + 2 * LEVELS * kinds
     for j in range(streams):
         chosen = 0
         for kind in range(kinds - 1, -1, -1):
@@ -99,6 +100,9 @@ def _ask_matches(state: MixerState, work: Workspace, streams: int, k: int) -> No
             says = (1 + ((byte >> (left - 1)) & 1)) * here
             work.state[k * streams + j, count + kind] = (count + kind) * STATES + 2 * (form * BITS + k) * here + says
             chosen = chosen * (1 - here) + 2 * (LEVELS * kind + form // ERRORS) * here + says
+        first = work.numeral[j]
+        if first >= 0 and not (chosen > 0 and ((chosen - 1) >> 1) % LEVELS >= SURE):
+            chosen = sets + first + _next_bit(work.digit[j], BITS - k, work.node[j]) * BITS + k
         work.match[k, j] = chosen
 
 

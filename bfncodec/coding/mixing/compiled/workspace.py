@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bfncodec.coding.mixing.places import PLACES, SKIPS, classes, letters
+from bfncodec.coding.mixing.places import PLACES, SKIPS, classes, letters, tokens
 from bfncodec.coding.mixing.state import BITS, GROUP, MixerState, logarithms, logistic_values
 from bfncodec.runtime.arrays import Ints, Ints32
 from bfncodec.runtime.lines import aligned
@@ -21,10 +21,12 @@ class Lookups(NamedTuple):
 
     words: Words64  # [slots, 2]
     weights: Ints32  # the state's, and zeros behind each set, see `Workspace`. [S, W]
+    pace: Ints  # the state's, and zeros behind it [1, W]
     logarithm: Ints  # `logarithms`
     logistic: Ints  # `logistic_values`
     letter: Ints  # `letters`
     kind: Ints  # `classes`
+    token: Ints  # `tokens`
 
 
 class Workspace(NamedTuple):
@@ -43,6 +45,8 @@ class Workspace(NamedTuple):
     form: Ints  # [M, L]
     sums: Words64  # of the least bytes of each kind of match [M, L]
     match_slot: Ints  # of these bytes [L]
+    digit: Ints  # [L]
+    numeral: Ints  # [L]
     place: Words64  # of one stream [PLACES + SKIPS]
     hash: Words64  # what the hashes of the contexts begin with; their tags [O, L]
     slot: Words64  # [O, L]
@@ -59,7 +63,7 @@ class Workspace(NamedTuple):
     state: Ids  # [BITS L, Q]
     longest: Ints  # [BITS, L]
     set: Ints  # of the place [BITS, L]
-    match: Ints  # … of matches [BITS, L]
+    match: Ints  # … of matches and numerals [BITS, L]
     inputs: Ints32  # [BITS L, W]
     base: Ints32  # sums of the two weight sets that all bits of a stream share [L, W]
     bias: Ints  # [BITS, L]
@@ -80,7 +84,9 @@ class Workspace(NamedTuple):
 def new_lookups(state: MixerState, weights: Ints32) -> Lookups:
     """Return the tables of a state. weights: the state's, see `padded`"""
     words = state.table.view(np.uint64)
-    return Lookups(words, weights, logarithms(), logistic_values(), letters(), classes())
+    pace = aligned((1, weights.shape[1]), np.int64)
+    pace[0, : len(state.pace)] = state.pace
+    return Lookups(words, weights, pace, logarithms(), logistic_values(), letters(), classes(), tokens())
 
 
 def _width(count: int) -> int:
@@ -118,6 +124,8 @@ def new_workspace(state: MixerState, streams: int) -> Workspace:
         form=ints(matches, streams),
         sums=words(matches, streams),
         match_slot=ints(streams),
+        digit=ints(streams),
+        numeral=ints(streams),
         place=words(PLACES + SKIPS),
         hash=words(count, streams),
         slot=words(count, streams),

@@ -22,11 +22,21 @@ from bfncodec.coding.mixing.compiled.instructions.rows import (
     smaller,
     sums_of_bytes,
 )
-from bfncodec.coding.mixing.state import FRACTION_BITS, GROUP, LIMIT, LOG_2, LOG_UNIT, MOST_COUNT, MOST_WEIGHT, WAYS
+from bfncodec.coding.mixing.state import (
+    FRACTION_BITS,
+    GROUP,
+    LIMIT,
+    LOG_2,
+    LOG_UNIT,
+    MOST_COUNT,
+    MOST_WEIGHT,
+    PACE_BITS,
+    WAYS,
+)
 from bfncodec.runtime.llvm import broadcast, cgutils
 
 DOUBLE_BITS = 52  # of a double's fraction
-ROUND_BITS = 25  # that a gradient times a rate has more than a weight
+ROUND_BITS = 25 + PACE_BITS  # that a gradient times a rate and a pace has more than a weight
 EACH, LOWER, SEVEN = 0x0101010101010101, 0x7F7F7F7F7F7F7F7F, (1 << 8 * WAYS) - 1
 
 
@@ -56,10 +66,11 @@ def _move(builder: ir.IRBuilder, both: Row, first: Row, second: Row) -> None:
         both.store(loop.index, filled(0))
 
 
-def _learn(builder: ir.IRBuilder, weights: Row, gradient: Row, rate: ir.Value) -> None:
+def _learn(builder: ir.IRBuilder, weights: Row, gradient: Row, pace: Row, rate: ir.Value) -> None:
     factor = broadcast(builder, rate, GROUP)
     with cgutils.for_range(builder, weights.groups) as loop:
-        step = builder.add(builder.mul(gradient.load(loop.index), factor), filled(1 << (ROUND_BITS - 1)))
+        own = builder.mul(factor, pace.load(loop.index))
+        step = builder.add(builder.mul(gradient.load(loop.index), own), filled(1 << (ROUND_BITS - 1)))
         old = builder.sext(weights.load(loop.index), WORDS)
         changed = builder.add(old, builder.ashr(step, filled(ROUND_BITS)))
         changed = smaller(builder, larger(builder, changed, filled(-MOST_WEIGHT)), filled(MOST_WEIGHT))
@@ -131,7 +142,7 @@ def _rarest(builder: ir.IRBuilder, counts: ir.Value) -> ir.Value:
 
 _ADD_SLOPE = on_rows(types.void, "wrrrrwrirn", _add_slope)
 _MOVE = on_rows(types.void, "wrwrr", _move)
-_LEARN = on_rows(types.void, "irwrn", _learn)
+_LEARN = on_rows(types.void, "irwrwrn", _learn)
 _LOG_ODDS = on_rows(types.void, "wrwrwr", _log_odds)
 _COUNT_IN = on_rows(types.void, "wrwrwrwrn", _count_in)
 
@@ -151,9 +162,9 @@ def move(typing: Any, both: Any, first: Any, sums: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
-def learn(typing: Any, weights: Any, which: Any, sums: Any, a: Any, rate: Any) -> Any:
-    """Change a set of weights by a row of sums, which is set to zeros, times a rate."""
-    return _LEARN(weights, which, sums, a, rate)
+def learn(typing: Any, weights: Any, which: Any, sums: Any, a: Any, pace: Any, row: Any, rate: Any) -> Any:
+    """Change a set of weights by a row of sums, which is set to zeros, times a rate and a row of paces."""
+    return _LEARN(weights, which, sums, a, pace, row, rate)
 
 
 @intrinsic
