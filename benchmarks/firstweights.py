@@ -37,6 +37,7 @@ from bfncodec.coding.mixing.state import (
     FAST,
     FINAL_TRIALS,
     FIRST_TRIALS,
+    FULL_PACE,
     LIMIT,
     MANY,
     MOST_TRIALS,
@@ -71,6 +72,7 @@ class Piece(NamedTuple):
     edges: Ints  # where each step begins, and the last one ends
     rows: Ints  # of the table, with which each set begins [S]
     columns: Ints  # of the table, which the weights of a set are [E + 2]
+    pace: Floats  # of the weights of each input [E + 2]
     hits: Floats  # that maps begin with [E STATES]
     places: Ints  # how many sets, biases and rows of final maps there are [3]
 
@@ -150,6 +152,7 @@ def _piece(state: MixerState, hits: Floats, decisions: Sequence[tuple[Any, ...]]
         edges=edges,
         rows=rows,
         columns=first_columns(kinds, state.places, len(state.matches.least)),
+        pace=state.pace / FULL_PACE,
         hits=hits,
         places=np.array([len(which), len(bias), len(row)]),
     )
@@ -294,7 +297,7 @@ def _learn(piece: Piece, work: Work, first: int, last: int) -> None:
                 rate = (FAST / (1 + work.decided[1, which] / CALM) + SLOW) * RATE
                 work.rate[which] = rate / max(many // MANY, 1)
                 for i in range(inputs):
-                    work.weights[which, i] += work.rate[which] * work.slopes[which, i]
+                    work.weights[which, i] += work.rate[which] * piece.pace[i] * work.slopes[which, i]
                     work.slopes[which, i] = 0
             work.rates[d, q] = work.rate[which]
 
@@ -319,7 +322,7 @@ def _backward(piece: Piece, work: Work) -> None:
                 moved += BIASES[b] * work.back_bias[piece.biases[d, b]]
             for q in range(SETS):
                 for i in range(inputs):
-                    moved += work.rates[d, q] * work.back[piece.sets[d, q], i] * work.inputs[d, i]
+                    moved += work.rates[d, q] * piece.pace[i] * work.back[piece.sets[d, q], i] * work.inputs[d, i]
             if work.gradient[d] != 0.0:
                 work.gradient[d] -= moved * work.mixture[d] * (1 - work.mixture[d])
         for d in range(piece.edges[step], piece.edges[step + 1]):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import accumulate
 from math import floor, log
-from operator import mul
+from operator import add, mul
 from pathlib import Path
 
 from reader.arithmetic import logistic_table
@@ -80,6 +80,8 @@ class Place:
     agreed: int = 0
     within: int = 0
     side: int = 0
+    name: int = 0
+    shape: int = 0
     numerals: Numerals = field(default_factory=Numerals)
     line: list[int] = field(default_factory=lambda: [0] * 256)
     above: list[int] = field(default_factory=lambda: [0] * 256)
@@ -87,14 +89,14 @@ class Place:
     def hashes(self, last: int, second: int, third: int, foretold: int) -> list[int]:
         over = self.above[min(self.column, 253) + 1]
         behind, counterpart, ahead = self.above[self.passed : self.passed + 3]
-        first, numeral = self.part + self.first * Q1, self.numerals.code(self.number)
+        numeral = self.numerals.code(self.number)
         return [
             self.word + last * Q2,
             self.word + self.before * Q1,
             over * Q1 + min(self.column, 255) * Q2,
-            first + last * Q2,
+            self.name + self.shape * Q1,
             self.part + self.key * Q1 + self.number * Q2,
-            first + self.number * Q2,
+            self.part + self.first * Q1 + self.number * Q2,
             self.number * Q1 + self.within * Q2 + counterpart * Q3 + self.side * Q4,
             behind * Q1 + counterpart * Q2 + ahead * Q3 + last * Q4 + min(self.agreed, 3) * Q5,
             counterpart * Q1 + self.number * Q2 + self.agreed * Q3,
@@ -108,6 +110,14 @@ class Place:
         agrees = counterpart >> 9 - known == node
         says = 1 + (counterpart >> 8 - known & 1) if agrees else 0
         return ((min(self.number, 31) * 4 + min(self.agreed, 3)) * 3 + says) * 8 + known - 1
+
+    def foreseen(self, node: int) -> int:
+        """Return the number of a set by the numeral that is expected, -1 if none is."""
+        digit, level = self.numerals.foreseen(self.number)
+        known = node.bit_length()
+        agrees = digit >= 0 and (digit | 256) >> 9 - known == node
+        says = 1 + (digit >> 8 - known & 1) if agrees else 0
+        return (3 * level + says) * 8 + known - 1 if level >= 0 else -1
 
     def align(self, byte: int) -> None:
         counterpart = self.above[self.passed + 1]
@@ -125,11 +135,20 @@ class Place:
         elif counterpart not in DELIMITERS and self.passed < 253:
             self.passed += 1
 
+    def form(self, byte: int, letter: bool) -> None:
+        digit = 48 <= byte <= 57
+        named = letter or digit or byte == 95
+        if byte not in b" \t" and not (named and self.name):
+            token = 2 if digit else 1 if named else max(byte, 3)
+            self.shape = (self.shape << 8 | token) & M64
+        self.name = (self.name + byte + 1) * POWERS[1] & M64 if named else 0
+
     def reveal(self, byte: int) -> None:
         self.numerals.reveal(byte, self.number, byte in DELIMITERS)
         self.align(byte)
         letter = byte + 32 if 65 <= byte <= 90 else byte
         known = 97 <= letter <= 122 or byte >= 128
+        self.form(byte, known)
         self.before = self.before if known else self.word or self.before
         self.word = (self.word + letter + 1) * POWERS[1] & M64 if known else 0
         if byte in DELIMITERS:
@@ -268,7 +287,7 @@ class Mixer:
         self.final_hits = [[(60 * p) >> 4 for p in _curve()[::1024]] for _ in range(rows)]
         self.final_trials = [[60 << 16] * 13 for _ in range(rows)]
         self.sets = self._first_sets(self._first_rows())
-        self.sets += [[0] * (experts + 2) for _ in range(4096 + 65)]
+        self.sets += [[0] * (experts + 2) for _ in range(4096 + 65 + 336)]
         self.decisions = [0] * len(self.sets)
         self.bias1, self.bias2 = [0] * 65536, [0] * (1 << min(self.bits, 16))
 
@@ -344,6 +363,9 @@ class Mixer:
         inputs.append(154)
         bias = (((lane.two * 256 + node) * SHORT) & 0xFFFFFFFF) >> (32 - min(self.bits, 16))
         x = self.bias1[lane.last * 256 + node] + self.bias2[bias]
+        numeral = self.places[lane.number].foreseen(node)
+        if numeral >= 0 and not (foreseen and (foreseen - 1) // 2 % 16 >= 6):
+            foreseen = 65 + numeral
         sets = *self._sets(lane, node, longest), len(self.contexts) + 513 + 3072 + 4096 + foreseen
         for chosen in sets:
             x += sum(map(mul, self.sets[chosen], inputs))
@@ -393,7 +415,9 @@ class Mixer:
     def _turn(self, chosen: int, used: int, slope: list[int]) -> None:
         self.decisions[chosen] += used
         rate, share = 180000 // (600 + self.decisions[chosen]) + 25, max(used // 42, 1)
-        moved = (w + ((g // share * rate + (1 << 24)) >> 25) for w, g in zip(self.sets[chosen], slope, strict=True))
+        paces = [16, *[10] * len(self.contexts), *[14] * self.count, 8, 8, 16]
+        steps = ((g // share * rate * pace + (1 << 28)) >> 29 for g, pace in zip(slope, paces, strict=True))
+        moved = map(add, self.sets[chosen], steps)
         self.sets[chosen] = [min(max(w, -1 << 28), 1 << 28) for w in moved]
 
     def _tally(self, context: int, state: int, values: list[int]) -> None:

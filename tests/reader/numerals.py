@@ -93,6 +93,15 @@ class Numerals:
         level = 12 if column.known == 1 else min((4 * column.errors[best] // 10**place).bit_length(), 11)
         return 1 + ((halves + 4) * 13 + level) * 3 + (self.stage == "begun") * (1 + (point >= 0))
 
+    def foreseen(self, number: int) -> tuple[int, int]:
+        """(the digit that is expected, as a byte; the level of its error), -1 for none."""
+        code = self.code(number)
+        if code >= 65536:
+            digit = (code - 65536) // 16
+            return (-1, 13) if digit == END else (48 + digit, 0)
+        halves, level = divmod((code - 1) // 3, 13)
+        return (48 + min(max((halves - 4) // 2, 0), 9), level) if code else (-1, -1)
+
     def reveal(self, byte: int, number: int, ends: bool) -> None:
         """Go on behind a byte in the field of this number. ends: it is a delimiter."""
         letter = chr(byte)

@@ -13,12 +13,13 @@ Context Models for Lossless Data Compression"):
 
 where w is the sum of six sets of weights: one for the longest context of bytes that is known, one for the bits already
 known, one for the last byte, one for the last two, one for the place, which says what the line above has here, and one
-for the match that expects a bit. The bias b is the sum of one for the bits already known after the last byte and one
-for them after the last two. A final adaptive map refines this: it counts what came where the mixture said nearly the
-same logit, and its own logit makes 3/8 of the prediction (secondary symbol estimation in PAQ). All of it is learned
-online; the weights by gradient descent on the code length of the mixture, dL/dw_i = (p - bit) logit(p_i), from weights
-that other texts came to (:mod:`bfncodec.coding.mixing.first`). The shortest contexts are also counted for each stream
-alone, beside all streams together: streams lie far apart in the file, and what is near says more.
+for the digit that a numeral is expected to go on with, or the match that expects a bit. The bias b is the sum of one
+for the bits already known after the last byte and one for them after the last two. A final adaptive map refines this:
+it counts what came where the mixture said nearly the same logit, and its own logit makes 3/8 of the prediction
+(secondary symbol estimation in PAQ). All of it is learned online; the weights by gradient descent on the code length of
+the mixture, dL/dw_i = (p - bit) logit(p_i), from weights that other texts came to
+(:mod:`bfncodec.coding.mixing.first`). The shortest contexts are also counted for each stream alone, beside all streams
+together: streams lie far apart in the file, and what is near says more.
 
 A step sees the state before it and updates it when all its bits are known, with sums over its streams. If several
 streams share a context in one step, only the first updates it.

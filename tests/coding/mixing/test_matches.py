@@ -7,7 +7,7 @@ import pytest
 
 from bfncodec.coding.mixing import matches
 from bfncodec.coding.mixing.bits import bit_intervals, bits_of
-from bfncodec.coding.mixing.matches import BITS, ERRORS, LEVELS, MOST_COMPARED, NONE, MatchState, new_matches
+from bfncodec.coding.mixing.matches import BITS, ERRORS, LEVELS, MOST_COMPARED, NONE, SURE, MatchState, new_matches
 from bfncodec.coding.mixing.mixer import ContextMixer
 from bfncodec.coding.mixing.state import EXPERT_LIMIT, HASH_POWERS, REACH, START, STATES, Contexts
 from bfncodec.coding.rangecoder import information
@@ -131,6 +131,8 @@ def test_every_form_and_bit_has_a_state_and_a_set() -> None:
         )[0]
     }
     assert sets == set(range(1, matches.set_count(2)))
+    sure = matches.are_sure(np.arange(matches.set_count(2))).nonzero()[0]
+    assert sure.tolist() == [*range(1 + 2 * SURE, 1 + 2 * LEVELS), *range(1 + 2 * (LEVELS + SURE), 1 + 4 * LEVELS)]
 
 
 def test_long_matches_are_believed_from_the_beginning() -> None:

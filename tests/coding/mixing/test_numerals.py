@@ -10,7 +10,9 @@ from bfncodec.coding.mixing.compiled.mixer import CompiledMixer
 from bfncodec.coding.mixing.mixer import ContextMixer
 from bfncodec.coding.mixing.numerals import (
     BOUND,
+    DIGIT_SETS,
     END,
+    ENDED,
     ERROR,
     FIRST_FOLLOWED,
     FOLLOWS,
@@ -22,6 +24,7 @@ from bfncodec.coding.mixing.numerals import (
     YES,
     NumeralState,
     expected,
+    foreseen,
     go_on,
     new_numerals,
 )
@@ -62,6 +65,15 @@ def said(text: str) -> int:
 
 def test_the_next_digit_is_that_of_the_numeral_above() -> None:
     assert [halves("a,4.02\nb," + part) for part in ("", "4.", "4.0")] == [4, 0, 2]
+
+
+def test_weight_sets_of_numerals_are_as_many_as_are_said() -> None:
+    said = np.arange(END + 1) * 16 + FIRST_FOLLOWED
+    byte, first = foreseen(np.concatenate([np.arange((HIGHEST - LOWEST + 1) * (NEW + 1) * 3 + 1), said]))
+    each = DIGIT_SETS // (ENDED + 1)
+    assert sorted(set(first.tolist())) == [-1, *range(0, DIGIT_SETS, each)]
+    assert set(byte[1:-1].tolist()) == set(b"0123456789")
+    assert (byte[0], first[0], byte[-1], first[-1]) == (-1, -1, -1, ENDED * each)
 
 
 def test_what_was_read_is_taken_off_what_is_expected() -> None:
@@ -176,7 +188,10 @@ def noisy(seed: int) -> bytes:
 def test_another_reader_expects_the_same(seed: int) -> None:
     own, other, field = new_numerals(1), Numerals(), 0
     for symbol in noisy(seed):
-        assert expected(own, np.array([field]), NONE)[0] == other.code(field)
+        found = expected(own, np.array([field]), NONE)
+        assert found[0] == other.code(field)
+        byte, first = foreseen(found)
+        assert (byte[0], first[0] // (DIGIT_SETS // (ENDED + 1))) == other.foreseen(field)
         end = bool(classes()[symbol] != OTHER)
         go_on(own, np.array([field]), NONE, np.array([symbol]))
         other.reveal(symbol, field, end)

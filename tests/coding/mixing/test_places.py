@@ -24,7 +24,7 @@ from bfncodec.coding.mixing.state import CONTEXTS, Contexts
 from bfncodec.coding.rangecoder import information
 from support.mixing import uniform
 
-WORD, WORDS, COLUMN, LINE, KEY, LINE_NUMBER, NUMERAL, BESIDE, AGREEING, FORETOLD, BEFORE, BETWEEN = range(
+WORD, WORDS, COLUMN, SHAPE, KEY, LINE_NUMBER, NUMERAL, BESIDE, AGREEING, FORETOLD, BEFORE, BETWEEN = range(
     PLACES + SKIPS
 )
 
@@ -71,10 +71,20 @@ def test_a_key_names_the_fields_behind_it() -> None:
 
 
 def test_a_line_is_known_by_its_first_field_and_counts_its_fields() -> None:
-    assert {LINE, LINE_NUMBER} <= same(b"GET a b c", b"x\nGET d e c")
-    assert LINE in same(b"GET a b c", b"GET a c")
+    assert LINE_NUMBER in same(b"GET a b c", b"x\nGET d e c")
     assert LINE_NUMBER not in same(b"GET a b c", b"GET a c")
-    assert LINE not in same(b"GET a b c", b"PUT a b c")
+    assert LINE_NUMBER not in same(b"GET a b c", b"PUT a b c")
+
+
+def test_a_shape_is_of_tokens_whatever_names_are_called_and_blanks_stand_between() -> None:
+    assert SHAPE in same(b'{"size": 12, "na', b'{"b_2" :345,\t"na')
+    assert SHAPE not in same(b'{"size": 12, "na', b'{"size": x2, "na')  # a name
+    assert SHAPE not in same(b'{"size": 12, "na', b'{"size": 12; "na')
+    assert SHAPE not in same(b'{"size": 12, "na', b'{"size": 12, "no')
+    assert SHAPE not in same(b"f(a, b)", b"f(a b)")
+    assert SHAPE not in same(b"f(a b", b"f(ab")
+    assert SHAPE in same(b"x = f(a, b, c, d)", b"y; z f(a, b, c, d)")  # eight tokens
+    assert SHAPE in same("größe = ".encode(), b"_a1 = ")
 
 
 def test_above_stands_the_line_before_at_the_same_column() -> None:
