@@ -431,7 +431,8 @@ class Reference:
         for j, sums in gradients.items():
             rate = (300 / (1 + self.decisions[j] / 600) + 25) / 65536
             before = self.weights.setdefault(j, [0.0] * len(sums))
-            self.weights[j] = [w + rate * g for w, g in zip(before, sums, strict=True)]
+            paces = [1, *[10 / 16] * len(SHARED), 1]
+            self.weights[j] = [w + rate * v * g for w, v, g in zip(before, paces, sums, strict=True)]
         for order in SHARED:
             seen = self.followers[tuple(self.past[-order:])]
             seen[symbol] = seen.get(symbol, 0) + 1
