@@ -7,7 +7,7 @@ A matrix of int8 [K, M] is packed in *panels* of sixteen columns. Of each *group
 lie beside each other, because processors multiply a group of narrow numbers and add the products in one instruction:
 
 - *words*: groups of two 16-bit numbers (``pmaddwd`` and its like; LLVM finds other instructions where there is none).
-  The left factor is int16.
+  The left factor is int16. So are attention's weights, which go round at 2^15.
 - *bytes*: groups of four 8-bit numbers, of which one factor must be unsigned (VNNI, ``vpdpbusd``). The left factor is
   uint8, 128 more than the number it stands for, and sums start at -128 times the sum of their column.
 - *tiles*: the same, for processors that multiply a tile register of sixteen rows by one of sixteen columns, 64 numbers
@@ -40,7 +40,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.networks.stored import LARGEST
-from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints32
+from bfncodec.runtime.arrays import Array, Bytes, Ints32
 from bfncodec.runtime.jit import compiled, inlined, written
 from bfncodec.runtime.kept import features
 from bfncodec.runtime.lines import LINE, aligned
@@ -93,7 +93,7 @@ class ProductKernel:
     beside
         Slots whose attention values lie beside each other.
     weights
-        Dtype of attention weights in products: floats, or bytes, of which each weight has two.
+        Dtype of attention weights in products: words, or bytes, of which each weight has two.
     depth
         Numbers of which a row of left factors has a multiple, d.
     together
@@ -131,7 +131,7 @@ class ProductKernel:
         return found
 
     def parts(self, rows: int, slots: int) -> Array:
-        """Return zeros as rows of attention weights: float32 [rows, 1, S], or their high and low bytes, uint8 [rows, 2,
+        """Return zeros as rows of attention weights: int16 [rows, 1, S], or their high and low bytes, uint8 [rows, 2,
         S], S slots rounded up to a multiple of DEPTH.
         """
         return aligned((rows, 2 if self.weights is np.uint8 else 1, -(-slots // DEPTH) * DEPTH), self.weights)
@@ -141,7 +141,9 @@ class ProductKernel:
         return self.depth == DEPTH >= head_width and -(-head_width // COLUMNS) % 2 == 0
 
 
-WORDS = ProductKernel("pairs of 16-bit words", WORD_GROUP, np.int16, 0, np.int16, np.int8, 1, np.float32, WORD_GROUP)
+WORDS = ProductKernel(
+    "pairs of 16-bit words", WORD_GROUP, np.int16, 0, np.int16, np.int8, WORD_GROUP, np.int16, WORD_GROUP
+)
 BYTES = ProductKernel(
     "fours of bytes (VNNI)", BYTE_GROUP, np.uint8, OFFSET, np.int8, np.uint8, BYTE_GROUP, np.uint8, BYTE_GROUP
 )
@@ -326,10 +328,23 @@ def key_scores(query: Array, rows: int, keys: Array, blocks: int, start: Ints32,
 
 
 @inlined
-def weigh_floats(parts: Floats32, values: Array, rows: int, count: int, out: Ints32) -> None:
-    """Implement `weighted_sums` with floats."""
+def weigh_words(parts: Array, whole: Ints32, values: Array, rows: int, count: int, out: Ints32) -> None:
+    """Implement `weighted_sums` with words. A weight of 2^15 or more counts as 2^16 less, and 2^16 times its row is
+    added: there are two at most, as all sum to 2^16 or hardly more.
+    """
+    row = 0
+    while row + TILE_ROWS <= rows:
+        _weigh(parts, values, count // WORD_GROUP, row, TILE_ROWS, out)
+        row += TILE_ROWS
+    while row < rows:
+        _weigh(parts, values, count // WORD_GROUP, row, 1, out)
+        row += 1
     for n in range(rows):
-        _weigh(parts, values, count, n, 1, out)
+        if whole[n] >= 0:
+            first, last = whole[n] & 0xFFFF, whole[n] >> 16
+            _add_values(values, first, 16, n, out)
+            if first != last:
+                _add_values(values, last, 16, n, out)
 
 
 @inlined
@@ -352,5 +367,12 @@ def _add_whole(whole: Ints32, values: Array, rows: int, out: Ints32) -> None:
     """Add the values of slots that have 2^16, once more to rows that have such a slot."""
     for n in range(rows):
         if whole[n] >= 0:
-            for i in range(out.shape[1]):
-                out[n, i] += np.int32(values[whole[n] // BYTE_GROUP, i, whole[n] % BYTE_GROUP])
+            _add_values(values, whole[n], 0, n, out)
+
+
+@inlined
+def _add_values(values: Array, slot: int, shift: int, n: int, out: Ints32) -> None:
+    """Add the values of a slot to a row of sums. In NumPy: ``out[n] += values[slot] << shift``."""
+    beside = values.shape[2]
+    for i in range(out.shape[1]):
+        out[n, i] += np.int32(values[slot // beside, i, slot % beside]) << shift

@@ -392,10 +392,15 @@ def beside(x: NDArray[Any], group: int) -> NDArray[Any]:
 
 
 def stored_weights(kernel: ProductKernel, weight: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Weights as a kernel has them, and the slot of each row that has 2^16, else -1."""
+    """Weights as a kernel has them, and the slot of each row that has 2^16, else -1; for words the first and the last
+    one that has 2^15 or more.
+    """
     parts, found = kernel.parts(*weight.shape), np.full(len(weight), -1, np.int32)
-    if kernel.weights is np.float32:
-        parts[:, 0, : weight.shape[1]] = weight
+    if kernel.weights is np.int16:
+        parts[:, 0, : weight.shape[1]] = weight & 0xFFFF
+        for row, numbers in enumerate(weight):
+            much = np.flatnonzero(numbers >= 1 << 15)
+            found[row] = much[0] | much[-1] << 16 if len(much) else -1
         return parts, found
     for row, slot in np.argwhere(weight == 1 << 16):
         found[row] = slot
@@ -417,6 +422,8 @@ def test_sums_of_values_are_exact(
     if alone:  # 2^16 is more than two bytes hold
         weight[0, :count] = 0
         weight[0, rng.integers(count)] = 1 << 16
+        weight[1, :count], halves = 0, rng.choice(count, 2, replace=False)
+        weight[1, halves] = 1 << 15  # and this is more than words hold
     values = rng.integers(-127, 128, (48, columns)).astype(np.int8)
     out = np.full((rows + 1, columns), 7, np.int32)
     parts, whole = stored_weights(kernel, weight)
@@ -432,6 +439,7 @@ def test_sums_of_values_are_exact(
 )
 @example(0, 2, 20, 25, 0.01)
 @example(1, 1, 1, 0, 3.0)
+@example(2, 1, 40, 1, 0.0)  # two have the half each
 def test_weights_of_scores_are_exact(
     kernel: ProductKernel, seed: int, more: int, slots: int, step: int, size: float
 ) -> None:

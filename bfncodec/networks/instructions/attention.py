@@ -10,14 +10,16 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic, overload
 
-from bfncodec.networks.instructions.vectors import dot_bytes, nearest
-from bfncodec.networks.kernels import COLUMNS, EIGHT, LANES, OFFSET, WIDE, weigh_bytes, weigh_floats
+from bfncodec.networks.instructions.matrices import Multiplier
+from bfncodec.networks.instructions.vectors import nearest
+from bfncodec.networks.kernels import COLUMNS, EIGHT, LANES, OFFSET, WIDE, weigh_bytes, weigh_words
 from bfncodec.networks.stored import LARGEST, TINY
 from bfncodec.runtime.arrays import Array, Ints32
 from bfncodec.runtime.llvm import (
     BYTE,
     FLOAT,
     INT,
+    WORD,
     accumulate,
     arrays_of,
     broadcast,
@@ -41,33 +43,30 @@ from bfncodec.runtime.llvm import (
 class _SumCode:
     """The instructions of sums of values, for some rows of weights and `parts` registers of columns, see `_weigh`.
 
-    floats: weights are.
+    multiplier: of weights, which are words, or bytes in two lines a row, by values.
     """
 
     rows: int
     parts: int
-    floats: bool
+    multiplier: Multiplier
 
     def generate(self, context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
         """Write the instructions. values: the arguments of `_weigh`."""
-        element, loaded, lanes = (FLOAT, BYTE, EIGHT) if self.floats else (INT, INT, LANES)
-        kind, parts = vector_of(element, lanes), self.parts
+        multiplier, parts = self.multiplier, self.parts
+        kind, group = vector_of(INT, multiplier.lanes), WORD if multiplier.words else INT
         left, matrix, result = arrays_of(context, builder, signature, values, (0, 1, 5))
         width, outer = shape_of(builder, matrix)[1], shape_of(builder, result)[1]
         rows = [plus(builder, values[3], i) for i in range(self.rows)]
-        lines = self._lines(builder, left, rows, element)
-        whole = pointer_to(builder, matrix.data, int32(0), loaded)
+        lines = self._lines(builder, left, rows)
+        whole = pointer_to(builder, matrix.data, int32(0), group)
 
         def add(number: ir.Value, totals: list[ir.Value]) -> list[ir.Value]:
             place = builder.add(builder.mul(number, width), values[4])
-            start = pointer_to(builder, whole, place, vector_of(loaded, lanes))
-            found = [load(builder, start, int32(k)) for k in range(parts)]
-            found = [builder.sitofp(x, kind) for x in found] if self.floats else found
-            factors = [broadcast(builder, load(builder, line, number), lanes) for line in lines]
+            start = pointer_to(builder, whole, place, multiplier.register)
+            found = [multiplier.column_factor(builder, load(builder, start, int32(k))) for k in range(parts)]
+            factors = [multiplier.row_factor(builder, load(builder, line, number)) for line in lines]
             pairs = [(factor, x) for factor in factors for x in found]
-            if self.floats:
-                return [builder.fadd(t, builder.fmul(x, w)) for t, (w, x) in zip(totals, pairs, strict=True)]
-            return [dot_bytes(builder, t, w, x) for t, (w, x) in zip(totals, pairs, strict=True)]
+            return [multiplier.add(builder, t, w, x) for t, (w, x) in zip(totals, pairs, strict=True)]
 
         totals = accumulate(builder, values[2], [ir.Constant(kind, None)] * (len(lines) * parts), add)
         for i, row in enumerate(rows):
@@ -76,19 +75,19 @@ class _SumCode:
             store_all(builder, self._sums(builder, own), result.data, place)
         return context.get_dummy_value()
 
-    def _lines(self, builder: ir.IRBuilder, left: Any, rows: Sequence[Any], element: ir.Type) -> list[ir.Value]:
+    def _lines(self, builder: ir.IRBuilder, left: Any, rows: Sequence[Any]) -> list[ir.Value]:
         """Return the addresses of the weights of the rows, of the high bytes of each and then the low ones."""
         each, slots = shape_of(builder, left)[1:]
         starts = [builder.mul(builder.mul(row, each), slots) for row in rows]
-        if not self.floats:
+        if not self.multiplier.words:
             starts = [place for start in starts for place in (start, builder.add(start, slots))]
-        return [pointer_to(builder, left.data, start, element) for start in starts]
+        return [pointer_to(builder, left.data, start, INT) for start in starts]
 
     def _sums(self, builder: ir.IRBuilder, totals: Sequence[ir.Value]) -> list[ir.Value]:
-        """Return a row's sums as integers."""
-        kind = vector_of(INT, totals[0].type.count)
-        if self.floats:
-            return [builder.fptosi(total, kind) for total in totals]
+        """Return a row's sums, of which those of high and of low bytes are joined."""
+        if self.multiplier.words:
+            return list(totals)
+        kind = totals[0].type
         eight = ir.Constant(kind, [8] * kind.count)
         high, low = totals[: self.parts], totals[self.parts :]
         return [builder.add(builder.shl(x, eight), y) for x, y in zip(high, low, strict=True)]
@@ -98,16 +97,15 @@ def _weigh(rows: int, parts: int) -> Any:
     """Return an intrinsic that adds up values with `rows` rows of weights, for `parts` registers of columns.
 
     In NumPy, where the registers hold `columns`: ``out[row : row + rows, columns] = weights[row : row + rows, :count] @
-    values[:count, columns]``. Weights are floats (sums below 2^24: exact), or integers as two lines of bytes, their
-    high and their low ones.
+    values[:count, columns]``. Weights are words, or integers as two lines of bytes, their high and their low ones.
     """
 
     @intrinsic
     def weigh(typing: Any, weights: Any, values: Any, count: Any, row: Any, column: Any, out: Any) -> Any:
-        """weights: float32 [N, 1, S] or uint8 [N, 2, S]; values: int8 [S / g, C, g], the first `count` groups, at
+        """weights: int16 [N, 1, S] or uint8 [N, 2, S]; values: int8 [S / g, C, g], the first `count` groups, at
         least one; out: int32 [N, C].
         """
-        code = _SumCode(rows, parts, weights.dtype == types.float32)
+        code = _SumCode(rows, parts, Multiplier.of(weights.dtype))
         return types.void(weights, values, count, row, column, out), code.generate
 
     return weigh
@@ -119,8 +117,10 @@ def weigh(weights: Array, values: Array, count: int, row: int, rows: int, out: I
 
 @overload(weigh, strict=False, prefer_literal=True)
 def _weigh_by_registers(weights: Any, values: Any, count: Any, row: Any, rows: Any, out: Any) -> Any:
-    number, lanes = rows.literal_value, EIGHT if weights.dtype == types.float32 else LANES
-    many = 1 if number > 1 and lanes < COLUMNS else WIDE
+    number, words = rows.literal_value, weights.dtype == types.int16
+    lanes = EIGHT if words else LANES
+    few = 2 if words else 1  # of the totals of several rows: bytes have two for each
+    many = few if number > 1 and lanes < COLUMNS else WIDE
     wide, two, one = (_weigh(number, parts) for parts in (many, min(many, 2), 1))
 
     def by_registers(weights: Any, values: Any, count: Any, row: Any, rows: Any, out: Any) -> None:
@@ -150,8 +150,8 @@ def weighted_sums(parts: Array, whole: Ints32, values: Array, rows: int, count: 
 
 @overload(weighted_sums, strict=False)
 def _sums_by_dtype(parts: Any, whole: Any, values: Any, rows: Any, count: Any, out: Any) -> Any:
-    if parts.dtype == types.float32:
-        return lambda parts, whole, values, rows, count, out: weigh_floats(parts, values, rows, count, out)
+    if parts.dtype == types.int16:
+        return lambda parts, whole, values, rows, count, out: weigh_words(parts, whole, values, rows, count, out)
     return lambda parts, whole, values, rows, count, out: weigh_bytes(parts, whole, values, rows, count, out)
 
 

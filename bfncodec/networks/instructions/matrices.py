@@ -49,7 +49,7 @@ def _dot_words(builder: ir.IRBuilder, total: ir.Value, x: ir.Value, y: ir.Value)
 
 
 @dataclass(frozen=True)
-class _Multiplier:
+class Multiplier:
     """The instructions that multiply and add, for a left factor of some dtype: int16 for words, uint8 and int8 for
     bytes, where the other factor is of the other sign. lanes: sums in a register; register: a register's worth of a
     packed matrix.
@@ -60,25 +60,29 @@ class _Multiplier:
     register: ir.VectorType
 
     @classmethod
-    def of(cls, dtype: types.Type) -> _Multiplier:
+    def of(cls, dtype: types.Type) -> Multiplier:
         """Return the instructions for left factors of a dtype."""
         words = dtype == types.int16
         lanes = EIGHT if words else LANES
         return cls(dtype, lanes, vector_of(BYTE, 2 * lanes) if words else vector_of(INT, lanes))
 
+    @property
+    def words(self) -> bool:
+        """Return whether factors are words."""
+        return bool(self.dtype == types.int16)
+
     def column_factor(self, builder: ir.IRBuilder, loaded: ir.Value) -> ir.Value:
         """Return a register of the packed matrix as a factor."""
-        return builder.sext(loaded, vector_of(WORD, 2 * self.lanes)) if self.dtype == types.int16 else loaded
+        return builder.sext(loaded, vector_of(WORD, 2 * self.lanes)) if self.words else loaded
 
     def row_factor(self, builder: ir.IRBuilder, group: ir.Value) -> ir.Value:
         """Return a group of a row, 32 bits, as a factor for all columns."""
         everywhere = broadcast(builder, group, self.lanes)
-        words = self.dtype == types.int16
-        return builder.bitcast(everywhere, vector_of(WORD, 2 * self.lanes)) if words else everywhere
+        return builder.bitcast(everywhere, vector_of(WORD, 2 * self.lanes)) if self.words else everywhere
 
     def add(self, builder: ir.IRBuilder, total: ir.Value, row: ir.Value, column: ir.Value) -> ir.Value:
         """Return total + the products of the two factors, added group by group."""
-        if self.dtype == types.int16:
+        if self.words:
             return _dot_words(builder, total, row, column)
         unsigned, signed = (row, column) if self.dtype == types.uint8 else (column, row)
         return dot_bytes(builder, total, unsigned, signed)
@@ -92,7 +96,7 @@ class _TileCode:
 
     rows: int
     panels: int
-    multiplier: _Multiplier
+    multiplier: Multiplier
     by_row: bool
 
     def generate(self, context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
@@ -153,7 +157,7 @@ def _tile(rows: int, panels: int) -> Any:
     @intrinsic
     def tile(typing: Any, a: Any, matrix: Any, start: Any, out: Any, row: Any, panel: Any) -> Any:
         """a: [N, K]; matrix: [P, K / g, COLUMNS, g]; start: int32 [P COLUMNS] or [N, 1 or more]; out: int32 [N, M]."""
-        code = _TileCode(rows, panels, _Multiplier.of(a.dtype), start.ndim == 2)
+        code = _TileCode(rows, panels, Multiplier.of(a.dtype), start.ndim == 2)
         return types.void(a, matrix, start, out, row, panel), code.generate
 
     return tile

@@ -194,16 +194,39 @@ class _Softmax:
         (total,) = accumulate(builder, self.count, [_all(0)], add)
         return builder.sitofp(reduce(builder, total, builder.add), FLOAT)
 
-    def floats(self, factor: ir.Value, line: ir.Value) -> ir.Value:
-        """Write the powers times a factor, rounded, as weights. Returns -1."""
+    def words(self, factor: ir.Value, line: ir.Value, last: ir.Value) -> ir.Value:
+        """Write the weights as words, which go round at 2^15. last: the largest power. Returns the first slot and 2^16
+        times the last slot that has as much, or -1.
+        """
+        builder, half = self.builder, ir.Constant(_INTS, [(1 << 15) - 1] * COLUMNS)
 
         def add(block: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
             self._ask(2, block)
-            self.builder.store(rounded(self.builder, self._weight(factor, block)), self._at(line, block)).align = 4
+            number = nearest(builder, self._weight(factor, block))
+            builder.store(builder.trunc(number, vector_of(WORD, COLUMNS)), self._at(line, block)).align = 2
             return []
 
-        accumulate(self.builder, self.count, [], add)
-        return int32(-1)
+        def ends(block: ir.Value, found: list[ir.Value]) -> list[ir.Value]:
+            much = builder.icmp_signed(">", nearest(builder, self._weight(factor, block)), half)
+            first, latest = found
+            slots = self._slots(block)
+            earlier = builder.and_(much, builder.icmp_signed("<", slots, first))
+            return [builder.select(earlier, slots, first), builder.select(much, slots, latest)]
+
+        accumulate(builder, self.count, [], add)
+        found = cgutils.alloca_once_value(builder, int32(-1))
+        with builder.if_then(self._is_at_least(1 << 15, factor, last), likely=False):
+            first, latest = accumulate(builder, self.count, [_all((1 << 31) - 1), _all(-1)], ends)
+            first = reduce(builder, first, lambda x, y: builder.select(builder.icmp_signed("<", x, y), x, y))
+            latest = reduce(builder, latest, lambda x, y: _later(builder, x, y))
+            builder.store(builder.or_(first, builder.shl(latest, int32(16))), found)
+        return builder.load(found)
+
+    def _is_at_least(self, limit: int, factor: ir.Value, last: ir.Value) -> ir.Value:
+        """Return whether the largest weight becomes a number, an even one, or more. last: the largest power"""
+        builder = self.builder
+        largest = builder.fmul(builder.sitofp(last, FLOAT), builder.extract_element(factor, int32(0)))
+        return builder.fcmp_ordered(">=", largest, ir.Constant(FLOAT, limit - 0.5))  # halves become even numbers
 
     def bytes(self, factor: ir.Value, lines: Sequence[ir.Value], last: ir.Value) -> ir.Value:
         """Write the weights as high and low bytes. last: the largest power. Returns the slot that has 2^16, or -1."""
@@ -213,9 +236,7 @@ class _Softmax:
         else:
             self._one_by_one(factor, lines)
         found = cgutils.alloca_once_value(builder, int32(-1))
-        largest = builder.fmul(builder.sitofp(last, FLOAT), builder.extract_element(factor, int32(0)))
-        limit = ir.Constant(FLOAT, WEIGHT_TOTAL - 0.5)  # 2^16 - 1/2 becomes 2^16, which is even
-        with builder.if_then(builder.fcmp_ordered(">=", largest, limit), likely=False):
+        with builder.if_then(self._is_at_least(WEIGHT_TOTAL, factor, last), likely=False):
             builder.store(self._slot_of(last), found)
         return builder.load(found)
 
@@ -311,8 +332,9 @@ class _Softmax:
 def soft_weights(
     typing: Any, score: Any, row: Any, blocks: Any, scale: Any, unit: Any, seen: Any, exp2: Any, parts: Any, ahead: Any
 ) -> Any:
-    """Make attention's weights of the scores of a row, and return the slot that has 2^16, -1 if none has, int32.
-    Meanwhile the memory is asked for what they are for.
+    """Make attention's weights of the scores of a row, and return the slot that has 2^16, -1 if none has, int32; for
+    words the first slot and 2^16 times the last one that has 2^15 or more. Meanwhile the memory is asked for what they
+    are for.
 
     seen: three integers: the slot of the row's own step, the slots in use, and how many, from its own back and around,
     it attends to. In NumPy, for s = 0 ... 16 blocks - 1 and table = exp2.table::
@@ -323,9 +345,9 @@ def soft_weights(
         weight = np.rint(power * (np.float32(1 << 16) / np.float32(power.sum())))
 
     score: int32 [N, S], overwritten; scale: float32 [S]; unit: float32; exp2: `exponentials.Exponentials`, whose last
-    entry is 0; parts: the weights, see `ProductKernel.parts`, whose row becomes the weights, or their high and low
-    bytes, of which 2^16 has those of 2^16 - 1; ahead: the values, of which nothing is used yet, None if they are near.
-    Where registers hold sixteen numbers, scores and parts have a multiple of 64 slots.
+    entry is 0; parts: the weights, see `ProductKernel.parts`, whose row becomes the weights modulo 2^16, or their high
+    and low bytes, of which 2^16 has those of 2^16 - 1; ahead: the values, of which nothing is used yet, None if they
+    are near. Where registers hold sixteen numbers, scores and parts have a multiple of 64 slots.
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
@@ -345,10 +367,11 @@ def soft_weights(
         factor = broadcast(builder, builder.fdiv(ir.Constant(FLOAT, float(WEIGHT_TOTAL)), total), COLUMNS)
         each, slots = shape_of(builder, left)[1:]
         start = builder.mul(builder.mul(values[1], each), slots)
-        if parts.dtype == types.float32:
-            return code.floats(factor, _line(builder, left, _FLOATS, start))
+        last = load(builder, table.data, int32(0), 4)
+        if parts.dtype == types.int16:
+            return code.words(factor, _line(builder, left, vector_of(WORD, COLUMNS), start), last)
         lines = [_line(builder, left, vector_of(BYTE, COLUMNS), at) for at in (start, builder.add(start, slots))]
-        return code.bytes(factor, lines, load(builder, table.data, int32(0), 4))
+        return code.bytes(factor, lines, last)
 
     found = types.int32(score, types.int64, types.int64, scale, types.float32, seen, exp2, parts, ahead)
     return found, generate
