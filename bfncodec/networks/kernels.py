@@ -210,6 +210,7 @@ def _scattered(rows: int, columns: int) -> NDArray[np.int8]:
 
 _by_tiles = written("bfncodec.networks.instructions.tiles", "by_tiles")
 _band = written("bfncodec.networks.instructions.matrices", "band")
+_rest = written("bfncodec.networks.instructions.matrices", "rest")
 store = written("bfncodec.networks.instructions.numbers", "store")
 signed = written("bfncodec.networks.instructions.numbers", "signed")
 _copy_sixteen = written("bfncodec.networks.instructions.numbers", "copy_sixteen")
@@ -230,11 +231,7 @@ def multiply_packed(a: Array, panels: Array, start: Ints32, out: Ints32, rows: i
         while row + TILE_ROWS <= rows:
             _band(a, panels, start, out, row, first, first + step, TILE_ROWS)
             row += TILE_ROWS
-        while row + 2 <= rows:
-            _band(a, panels, start, out, row, first, first + step, 2)
-            row += 2
-        if row < rows:
-            _band(a, panels, start, out, row, first, first + step, 1)
+        _rest(a, panels, start, out, row, first, first + step, rows)
 
 
 @inlined

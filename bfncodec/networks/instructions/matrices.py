@@ -183,3 +183,34 @@ def _band_of_tiles(a: Any, matrix: Any, start: Any, out: Any, row: Any, first: A
             panel += 1
 
     return by_tiles
+
+
+def rest(a: Array, matrix: Array, start: Any, out: Ints32, row: int, first: int, last: int, rows: int) -> None:
+    """Multiply the rows from a number on, fewer than TILE_ROWS, by the panels `first` … `last` - 1."""
+
+
+@overload(rest, strict=False, inline="always")
+def _rest_of_band(a: Any, matrix: Any, start: Any, out: Any, row: Any, first: Any, last: Any, rows: Any) -> Any:
+    return _all_at_once if a.dtype == types.int16 else _in_pairs
+
+
+def _in_pairs(a: Any, matrix: Any, start: Any, out: Any, row: Any, first: Any, last: Any, rows: Any) -> None:
+    while row + 2 <= rows:
+        band(a, matrix, start, out, row, first, last, 2)
+        row += 2
+    if row < rows:
+        band(a, matrix, start, out, row, first, last, 1)
+
+
+def _all_at_once(a: Any, matrix: Any, start: Any, out: Any, row: Any, first: Any, last: Any, rows: Any) -> None:
+    left = rows - row
+    if left == 5:
+        band(a, matrix, start, out, row, first, last, 5)
+    elif left == 4:
+        band(a, matrix, start, out, row, first, last, 4)
+    elif left == 3:
+        band(a, matrix, start, out, row, first, last, 3)
+    elif left == 2:
+        band(a, matrix, start, out, row, first, last, 2)
+    elif left == 1:
+        band(a, matrix, start, out, row, first, last, 1)
