@@ -26,6 +26,7 @@ from bfncodec.coding.mixing.bits import bits_of
 from bfncodec.coding.mixing.contexts import StepContexts
 from bfncodec.coding.mixing.first import FIRST_BITS, FIRST_WEIGHTS, first_columns, first_kinds, first_rows
 from bfncodec.coding.mixing.mixer import ContextMixer
+from bfncodec.coding.mixing.phrases import Phrases
 from bfncodec.coding.mixing.prediction import BitPredictions
 from bfncodec.coding.mixing.state import (
     BIAS_RATES,
@@ -100,8 +101,8 @@ class Work(NamedTuple):
 class Recorder(ContextMixer):
     """A mixer that keeps what it saw."""
 
-    def __init__(self, size: int, streams: int) -> None:
-        super().__init__(size, streams)
+    def __init__(self, size: int, streams: int, phrases: Phrases | None) -> None:
+        super().__init__(size, streams, phrases=phrases)
         self.seen: list[tuple[StepContexts, BitPredictions, Ints]] = []
 
     def _update(self, contexts: StepContexts, predicted: BitPredictions, symbols: Ints) -> None:
@@ -112,9 +113,11 @@ class Recorder(ContextMixer):
 # ---- pieces -------------------------------------------------------------------------------------
 
 
-def record(steps: Iterable[tuple[Any, Any, Any]], size: int, streams: int) -> Piece:
-    """Return what a mixer sees of a text of so many bytes. steps: as `benchmarks.mixing.steps` has them"""
-    mixer = Recorder(size, streams)
+def record(steps: Iterable[tuple[Any, Any, Any]], size: int, streams: int, phrases: Phrases | None = None) -> Piece:
+    """Return what a mixer sees of a text of so many bytes. steps: as `benchmarks.mixing.steps` has them; phrases: of
+    the model
+    """
+    mixer = Recorder(size, streams, phrases)
     hits = mixer.state.hits[: mixer.state.first_final] / (1 << TRIAL_BITS)
     for step in steps:
         mixer.encode(*step)
@@ -151,7 +154,7 @@ def _piece(state: MixerState, hits: Floats, decisions: Sequence[tuple[Any, ...]]
         bits=bits.astype(np.int32),
         edges=edges,
         rows=rows,
-        columns=first_columns(kinds, state.places, len(state.matches.least)),
+        columns=first_columns(kinds, state.places, len(state.matches.least), len(state.phrases.lengths) > 0),
         pace=state.pace / FULL_PACE,
         hits=hits,
         places=np.array([len(which), len(bias), len(row)]),
@@ -175,7 +178,7 @@ def kept(codec: Any, text: bytes, path: Path) -> Piece:
     """Return what a mixer sees of a text, read from a file or written to it."""
     if not path.exists():
         schedule = codec.schedule(len(text))
-        piece = record(steps(codec, text), len(text), schedule.streams * schedule.teeth)
+        piece = record(steps(codec, text), len(text), schedule.streams * schedule.teeth, codec.phrases)
         np.savez_compressed(path, **piece._asdict())
     with np.load(path) as file:
         return Piece(**file)

@@ -26,6 +26,7 @@ from benchmarks.texts import Amount, content
 from bfncodec.analysis.peers import PPMD, ZPAQ
 from bfncodec.coding.mixing.bits import bit_intervals, bits_of
 from bfncodec.coding.mixing.mixer import ContextMixer
+from bfncodec.coding.mixing.phrases import Phrases
 from bfncodec.coding.mixing.state import CONTEXTS, Contexts
 from bfncodec.coding.rangecoder import information
 
@@ -66,15 +67,20 @@ class Run:
         self.bits += float(information(bit_intervals(ones.ravel(), bits_of(symbols).ravel()).frequency).sum())
 
 
-def runs(size: int, streams: int, each: bool) -> dict[str, Run]:
-    """The mixers of a file of so many bytes and streams, by name. each: also those without one of the contexts"""
+def runs(size: int, streams: int, phrases: Phrases | None, each: bool) -> dict[str, Run]:
+    """The mixers of a file of so many bytes and streams, by name. phrases: of the model; each: also mixers without
+    them, or without one of the contexts
+    """
     from bfncodec.coding.mixing.compiled.mixer import CompiledMixer
 
-    def run(contexts: Contexts = CONTEXTS, network: bool = True) -> Run:
-        return Run(CompiledMixer(size, streams, contexts), network)
+    def run(contexts: Contexts = CONTEXTS, network: bool = True, phrases: Phrases | None = phrases) -> Run:
+        return Run(CompiledMixer(size, streams, contexts, phrases), network)
 
     found = {"all": run(), "without the network": run(network=False), "network alone": Run(None)}
-    return found | {f"without {name}": run(rest) for name, rest in (without_one() if each else ())}
+    if not each:
+        return found
+    less = {f"without {name}": run(rest) for name, rest in without_one()}
+    return found | less | ({"without phrases": run(phrases=None)} if phrases else {})
 
 
 def without_one() -> Iterator[tuple[str, Contexts]]:
@@ -111,7 +117,7 @@ def steps(codec: Any, text: bytes) -> Iterator[tuple[Any, Any, Any]]:
 def measure(codec: Any, text: bytes, each: bool) -> dict[str, Run]:
     """Code a text with all mixers."""
     schedule = codec.schedule(len(text))
-    found = runs(len(text), schedule.streams * schedule.teeth, each)
+    found = runs(len(text), schedule.streams * schedule.teeth, codec.phrases, each)
     for step in steps(codec, text):
         for run in found.values():
             run.step(*step)

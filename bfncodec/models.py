@@ -1,6 +1,7 @@
 """Models on disk: a directory with config.json, model.safetensors and a card, named by the SHA-256 of the first two.
 
-A model may have its weights from another one, whose name its config says as "weights": a directory beside its own.
+A model may have its weights from another one, whose name its config says as "weights": a directory beside its own. One
+of texts may have phrases, in the directory of the name that "phrases" of "mixing" says; they count for the SHA-256.
 
 Imports neither torch nor numpy: listing models is instant. A published model is immutable: files name it by the
 first four bytes of its hash.
@@ -20,7 +21,7 @@ from typing import Any
 
 from bfncodec.errors import InputError, ModelError, ModelNotFoundError
 
-CONFIG, WEIGHTS, STATED = "config.json", "model.safetensors", "model.sha256"
+CONFIG, WEIGHTS, PHRASES, STATED = "config.json", "model.safetensors", "phrases.safetensors", "model.sha256"
 REGISTRY = Path(__file__).resolve().parent / "registry.json"
 """Published models: name, SHA-256, bytes of weights and configuration, and where each is."""
 ROLES = ("image", "text", "archive")
@@ -65,12 +66,23 @@ class ModelInfo:
         other = self.config.get("weights")
         return (self.path.parent / str(other) if other else self.path) / WEIGHTS
 
+    @property
+    def phrases(self) -> Path | None:
+        """File of the phrases that texts are mixed with; None if there are none."""
+        other = _phrases(self.config)
+        return self.path.parent / str(other) / PHRASES if other else None
+
+    @property
+    def files(self) -> list[Path]:
+        """Files that decide over what the model writes: its configuration, its weights, and phrases if it has any."""
+        return [self.path / CONFIG, self.weights, *([self.phrases] if self.phrases else [])]
+
     @cached_property
     def sha256(self) -> str:
-        """Hex SHA-256 of config.json followed by the weights' file."""
+        """Hex SHA-256 of config.json followed by the weights' file, and that of phrases if there is one."""
         digest = hashlib.sha256()
         try:
-            for part in (self.path / CONFIG, self.weights):
+            for part in self.files:
                 digest.update(part.read_bytes())
         except OSError as error:
             raise ModelError(f"{self.path}: cannot be read ({error}); export the model again") from error
@@ -167,9 +179,21 @@ def read(path: str | Path) -> ModelInfo:
             f"{file}: expected weights to be the name of the model beside this one that it has them from, "
             f"found {config['weights']!r}; export the model again"
         )
+    if _phrases(config) is not None and not _is_folder(_phrases(config)):
+        raise ModelError(
+            f"{file}: expected phrases to be the name of the model beside this one that it has them from, or its own, "
+            f"found {_phrases(config)!r}; export the model again"
+        )
     info = ModelInfo(path, config)
-    _expect(info.weights, path)
+    for part in info.files[1:]:
+        _expect(part, path)
     return info
+
+
+def _phrases(config: Mapping[str, Any]) -> object:
+    """Return what a configuration says of phrases."""
+    mixing = config.get("mixing")
+    return mixing.get("phrases") if isinstance(mixing, dict) else None
 
 
 def _check_values(tree: object) -> None:

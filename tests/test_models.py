@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from click.testing import CliRunner
 from bfncodec import models
 from bfncodec.cli.main import cli
 from bfncodec.errors import InputError, ModelError, ModelNotFoundError
+
+TINY = Path(__file__).parent / "golden" / "tiny"
 
 
 @pytest.fixture
@@ -182,3 +185,32 @@ def test_a_model_that_was_changed_says_so_where_its_hash_is_looked_for(folder: P
     [again] = models.matching(info.id)
     with pytest.raises(ModelError, match="damaged or were changed"):
         again.check()
+
+
+def test_phrases_count_for_the_identity_of_a_model(tmp_path: Path) -> None:
+    folder = tmp_path / "phrased"
+    shutil.copytree(TINY / "phrased-text", folder)
+    config = json.loads((folder / models.CONFIG).read_text())
+    config["mixing"]["phrases"] = "phrased"
+    (folder / models.CONFIG).write_text(json.dumps(config))
+    info = models.read(folder)
+    before = info.sha256
+    assert info.files[-1] == info.phrases == folder / models.PHRASES
+    raw = bytearray((folder / models.PHRASES).read_bytes())
+    raw[-1] ^= 1
+    (folder / models.PHRASES).write_bytes(raw)
+    assert models.read(folder).sha256 != before
+    (folder / models.PHRASES).unlink()
+    with pytest.raises(ModelError, match=r"phrases\.safetensors is missing"):
+        models.read(folder)
+
+
+@pytest.mark.parametrize("named", ["", "..", "a/b", 3, ["text"]])
+def test_phrases_are_of_a_model_beside(tmp_path: Path, named: object) -> None:
+    folder = tmp_path / "phrased"
+    shutil.copytree(TINY / "phrased-text", folder)
+    config = json.loads((folder / models.CONFIG).read_text())
+    config["mixing"]["phrases"] = named
+    (folder / models.CONFIG).write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="expected phrases to be the name of the model beside"):
+        models.read(folder)

@@ -27,6 +27,7 @@ from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_interval
 from bfncodec.coding.machinecode import absolute, is_machine_code, relative
 from bfncodec.coding.mixing.bits import bit_frequencies, bit_intervals, bits_in_order
 from bfncodec.coding.mixing.mixer import ContextMixer
+from bfncodec.coding.mixing.phrases import Phrases, phrases_of
 from bfncodec.coding.mixing.state import BITS, CONTEXTS, MACHINE_CONTEXTS, VERSION, Contexts
 from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, SymbolSource, information
 from bfncodec.errors import ModelError
@@ -87,6 +88,7 @@ class TextCodec(ModelCodec[bytes]):
         if contexts:
             _check_version(info, contexts.get("version", 1))
         self.least_mixed = int(contexts["from_length"]) if contexts else None
+        self.phrases = _phrases(info)
         self.make_schedule = named(SCHEDULES, info.config.get("schedule", "comb"), "schedule")
         values = dict(info.config["network"])
         self.reach = FAR * int(values["window"])
@@ -261,7 +263,7 @@ class TextCodec(ModelCodec[bytes]):
         """Context models of each text that they learn from, in kernels where a GPU has the network and these pay."""
         turns = sum(part.schedule.n_steps for part in batch.parts if part.mixed)
         alone = self.device != "cpu" and turns > 0 and kernels_pay(MIX_SECONDS * turns, MIXING)
-        return _mixers(batch, kernels or alone)
+        return _mixers(batch, self.phrases, kernels or alone)
 
     def _mixing(self, batch: Batch, least: int) -> AbstractContextManager[Each]:
         """Return the block that codes texts: side by side where a GPU has the network and so many streams wait."""
@@ -305,17 +307,28 @@ def _check_version(info: ModelInfo, found: object) -> None:
         )
 
 
-def _mixers(batch: Batch, kernels: bool) -> list[ContextMixer | None]:
+def _phrases(info: ModelInfo) -> Phrases | None:
+    """Return the phrases of a model, None if it has none. Raises ModelError for a file that holds something else."""
+    if info.phrases is None:
+        return None
+    from safetensors.numpy import load_file
+
+    return phrases_of(load_file(info.phrases), str(info.phrases))
+
+
+def _mixers(batch: Batch, phrases: Phrases | None, kernels: bool) -> list[ContextMixer | None]:
     """Context models of each text that they learn from."""
     kind = ContextMixer
     if kernels:
         from bfncodec.coding.mixing.compiled.mixer import CompiledMixer
 
         kind = CompiledMixer
-    return [
-        kind(part.schedule.length, part.schedule.streams * part.schedule.teeth, _contexts(part)) if part.mixed else None
-        for part in batch.parts
-    ]
+
+    def mixer(part: Part) -> ContextMixer:
+        schedule = part.schedule
+        return kind(schedule.length, schedule.streams * schedule.teeth, _contexts(part), phrases)
+
+    return [mixer(part) if part.mixed else None for part in batch.parts]
 
 
 def _contexts(part: Part) -> Contexts:

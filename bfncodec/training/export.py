@@ -26,7 +26,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from bfncodec.files.atomic import place
-from bfncodec.models import CONFIG, ID_BYTES, STATED, WEIGHTS
+from bfncodec.models import CONFIG, ID_BYTES, STATED, WEIGHTS, ModelInfo
 from bfncodec.networks.storage import Export, TrainableNetwork, packed
 from bfncodec.networks.stored import CODEBOOK, table_rows
 
@@ -249,7 +249,7 @@ def export(
     """
     tensors = {**quantised_tensors(network), **{name: table.cpu() for name, table in (tables or {}).items()}}
     weights, described = save(tensors), (json.dumps(config, indent=2) + "\n").encode()
-    kept = _kept_aside(out, _identity(described, weights))
+    kept = _kept_aside(out, _identity(out, described, weights))
     _write(out, described, weights)
     return kept
 
@@ -260,7 +260,7 @@ def _kept_aside(out: Path, identity: str) -> Path | None:
         described, weights = (out / CONFIG).read_bytes(), (out / WEIGHTS).read_bytes()
     except FileNotFoundError:
         return None
-    found, real = _identity(described, weights), out.resolve()
+    found, real = _identity(out, described, weights), out.resolve()
     if found == identity:
         return None
     aside = real.with_name(f"{real.name}-{found[: 2 * ID_BYTES]}")
@@ -269,13 +269,19 @@ def _kept_aside(out: Path, identity: str) -> Path | None:
     return aside
 
 
-def _identity(described: bytes, weights: bytes) -> str:
-    return hashlib.sha256(described + weights).hexdigest()
+def _identity(out: Path, described: bytes, weights: bytes) -> str:
+    """Return the SHA-256 of a model in a folder, with phrases that its configuration names, see `ModelInfo.sha256`."""
+    try:
+        phrases = ModelInfo(out.resolve(), json.loads(described)).phrases
+    except (ValueError, AttributeError):  # no configuration of a model: it names none
+        phrases = None
+    more = phrases.read_bytes() if phrases and phrases.exists() else b""
+    return hashlib.sha256(described + weights + more).hexdigest()
 
 
 def _write(out: Path, described: bytes, weights: bytes) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / CONFIG).unlink(missing_ok=True)
     place(out / WEIGHTS, weights, force=True)  # save_file would make it readable by its owner only
-    place(out / STATED, f"{_identity(described, weights)}\n".encode(), force=True)
+    place(out / STATED, f"{_identity(out, described, weights)}\n".encode(), force=True)
     place(out / CONFIG, described, force=True)

@@ -98,7 +98,7 @@ def test_the_registry_tells_of_the_models_that_ship() -> None:
         assert (info.path / models.STATED).exists()
     for one in models.published():
         info = next(info for info in shipped if info.name == one.name)
-        assert one.size == sum(path.stat().st_size for path in (info.path / models.CONFIG, info.weights))
+        assert one.size == sum(path.stat().st_size for path in info.files)
 
 
 def test_a_model_that_was_named_by_its_directory_decodes_what_it_coded(

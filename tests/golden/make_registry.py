@@ -19,7 +19,7 @@ def main() -> None:
     for path in sorted((Path(__file__).parents[2] / "models").glob(f"*/{models.CONFIG}")):
         info = models.read(path.parent)
         (info.path / models.STATED).write_text(info.sha256 + "\n")
-        size = sum(file.stat().st_size for file in (path, info.weights))
+        size = sum(file.stat().st_size for file in info.files)
         entries.append({"name": info.name, "sha256": info.sha256, "size": size, "where": WHERE})
     models.REGISTRY.write_text(json.dumps(entries, indent=1) + "\n")
 

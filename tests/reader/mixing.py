@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import accumulate
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from reader.arithmetic import logistic_table
 from reader.frequencies import total
+from reader.model import Tensor
 from reader.numerals import Numerals
 from reader.rangecoder import RangeDecoder
 
@@ -234,6 +236,39 @@ class Matches:
                         own.lane, own.length = -1, 0
 
 
+class Phrases:
+    """Phrases of a model, from its tensors."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self.lengths = [int(n) for n in tensors["lengths"].values] if tensors else []
+        self.right = [int(n) for n in tensors["right"].values] if tensors else []
+        self.entries = tensors.get("entries")
+
+    def first_hits(self, state: int) -> int:
+        """Ones of a state of their map, at first."""
+        if not 0 < state <= 1024:
+            return 10 << 16
+        right = 20 * self.right[(state - 1) // 2]
+        return (20 << 16) - right if state % 2 else right
+
+    def expected(self, sums: Sequence[int]) -> tuple[int, int]:
+        """(byte, form) of the longest context that is known, (-1, 0) for none. sums: of the latest bytes, none first"""
+        for number, length in reversed(list(enumerate(self.lengths))):
+            bucket, mark = self._place(sums[length] + length * GOLDEN & M64)
+            entries = struct.unpack("<8H", bucket[:16])
+            for entry, symbol in zip(entries, bucket[16:], strict=True):
+                if entry & 0x1FFF == mark:
+                    return symbol, 8 * (entry >> 13) + number
+        return -1, 0
+
+    def _place(self, h: int) -> tuple[bytes, int]:
+        assert self.entries is not None
+        h = (h ^ h >> 32) * GOLDEN & M64
+        h ^= h >> 29
+        row = ((h * GOLDEN & M64) >> 32) * self.entries.shape[0] >> 32
+        return bytes(map(int, self.entries.row(row))), max(h & 0x1FFF, 1)
+
+
 @dataclass
 class Lane:
     """A lane in a step, and what is learned from it."""
@@ -267,17 +302,19 @@ class Bit:
 class Mixer:
     """The state of section 5.3."""
 
-    def __init__(self, size: int, lanes: int, machine: bool) -> None:
-        self.count = PLACES + 2 * machine  # of places
+    def __init__(self, size: int, lanes: int, machine: bool, phrases: Phrases) -> None:
+        self.phrases, self.count = phrases, PLACES + 2 * machine  # of places
         self.contexts = [(n, own) for n in SHARED for own in (False, True) if not own or (n in OWN and lanes > 1)]
         self.bits = max(12, min((16 * size - 1).bit_length(), 23), min((4 * size - 1).bit_length(), 25))
         alike = [n for n, _ in self.contexts] + [2] * self.count
-        self.matches, experts = Matches(size, lanes), len(alike) + len(LEAST)
+        self.kinds = len(LEAST) + bool(phrases.lengths)
+        self.matches, experts = Matches(size, lanes), len(alike) + self.kinds
         self.table: dict[int, Row] = {}
         self.history = [[256] * 24 for _ in range(lanes)]
         self.places = [Place() for _ in range(lanes)]
         self.hits = [[_first_hits(n, state) for state in range(STATES)] for n in alike]
         self.hits += [[_first_match_hits(state) for state in range(STATES)] for _ in LEAST]
+        self.hits += [[phrases.first_hits(state) for state in range(STATES)] for _ in phrases.lengths[:1]]
         self.trials = [[20 << 16] * STATES for _ in range(experts)]
         self.logits = [[0] * STATES for _ in range(experts)]
         for context in range(experts):
@@ -287,7 +324,7 @@ class Mixer:
         self.final_hits = [[(60 * p) >> 4 for p in _curve()[::1024]] for _ in range(rows)]
         self.final_trials = [[60 << 16] * 13 for _ in range(rows)]
         self.sets = self._first_sets(self._first_rows())
-        self.sets += [[0] * (experts + 2) for _ in range(4096 + 65 + 336)]
+        self.sets += [[0] * (experts + 2) for _ in range(4096 + 1 + 32 * self.kinds + 336)]
         self.decisions = [0] * len(self.sets)
         self.bias1, self.bias2 = [0] * 65536, [0] * (1 << min(self.bits, 16))
 
@@ -299,7 +336,10 @@ class Mixer:
     def _first_sets(self, rows: list[int]) -> list[list[int]]:
         table, kinds = _first_weights(), [1 + KINDS.index(kind) for kind in self.contexts]
         before, zeros = [0, *kinds, *range(7, 17)], [0] * (self.count - PLACES)
-        return [[*(table[row][k] << 13 for k in before), *zeros, *(w << 13 for w in table[row][17:])] for row in rows]
+        behind = [17, 18, *[19] * bool(self.phrases.lengths), 20]
+        return [
+            [*(table[row][k] << 13 for k in before), *zeros, *(table[row][k] << 13 for k in behind)] for row in rows
+        ]
 
     def step(self, weights: Sequence[Sequence[int]], numbers: Sequence[int], decoder: RangeDecoder) -> list[int]:
         """The next bytes of some lanes. weights: the network's, of all symbols."""
@@ -324,6 +364,7 @@ class Mixer:
         foretold = next((1 + byte + 256 * form for byte, form in expected if byte >= 0), 0)
         places = self.places[number].hashes(*history[:-4:-1], foretold)[: self.count]
         begins += [h + (32 + k) * GOLDEN for k, h in enumerate(places)]
+        expected += [self.phrases.expected(sums)] * bool(self.phrases.lengths)
         for h in begins:
             h &= M64
             h = (h ^ h >> 32) * GOLDEN & M64
@@ -364,8 +405,8 @@ class Mixer:
         bias = (((lane.two * 256 + node) * SHORT) & 0xFFFFFFFF) >> (32 - min(self.bits, 16))
         x = self.bias1[lane.last * 256 + node] + self.bias2[bias]
         numeral = self.places[lane.number].foreseen(node)
-        if numeral >= 0 and not (foreseen and (foreseen - 1) // 2 % 16 >= 6):
-            foreseen = 65 + numeral
+        if numeral >= 0 and not (0 < foreseen <= 64 and (foreseen - 1) // 2 % 16 >= 6):
+            foreseen = 1 + 32 * self.kinds + numeral
         sets = *self._sets(lane, node, longest), len(self.contexts) + 513 + 3072 + 4096 + foreseen
         for chosen in sets:
             x += sum(map(mul, self.sets[chosen], inputs))
@@ -387,7 +428,7 @@ class Mixer:
         return *sets, count + 513 + 3072 + pair
 
     def _learn(self, lanes: list[Lane]) -> None:
-        width = len(self.contexts) + self.count + len(LEAST) + 2
+        width = len(self.contexts) + self.count + self.kinds + 2
         slopes: dict[int, list[int]] = defaultdict(lambda: [0] * width)
         uses: dict[int, int] = defaultdict(int)
         met: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -415,7 +456,7 @@ class Mixer:
     def _turn(self, chosen: int, used: int, slope: list[int]) -> None:
         self.decisions[chosen] += used
         rate, share = 180000 // (600 + self.decisions[chosen]) + 25, max(used // 42, 1)
-        paces = [16, *[10] * len(self.contexts), *[14] * self.count, 8, 8, 16]
+        paces = [16, *[10] * len(self.contexts), *[14] * self.count, 8, 8, *[16] * (self.kinds - 2), 16]
         steps = ((g // share * rate * pace + (1 << 28)) >> 29 for g, pace in zip(slope, paces, strict=True))
         moved = map(add, self.sets[chosen], steps)
         self.sets[chosen] = [min(max(w, -1 << 28), 1 << 28) for w in moved]

@@ -13,7 +13,7 @@ from typing import Any
 
 from reader.errors import ModelUnreadableError
 
-CODES = {"I8": "b", "U8": "B", "I16": "h", "F16": "e", "F32": "f"}
+CODES = {"I8": "b", "U8": "B", "I16": "h", "U16": "H", "I64": "q", "F16": "e", "F32": "f"}
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,23 @@ class Model:
         place = folder.parent / self.config["weights"] if self.config.get("weights") else folder
         self._data = (place / "model.safetensors").read_bytes()
         self.network: dict[str, Any] = self.config["network"]
+        named = (self.config.get("mixing") or {}).get("phrases")
+        self._phrases = (folder.parent / named / "phrases.safetensors").read_bytes() if named else b""
 
     @cached_property
     def sha256(self) -> str:
         """The hash that names the model, hexadecimal; files carry its first four bytes."""
-        return hashlib.sha256(self._text + self._data).hexdigest()
+        return hashlib.sha256(self._text + self._data + self._phrases).hexdigest()
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
         """All tensors."""
-        size = int.from_bytes(self._data[:8], "little")
-        header, data = json.loads(self._data[8 : 8 + size]), memoryview(self._data)[8 + size :]
-        return {name: _tensor(name, entry, data) for name, entry in header.items() if name != "__metadata__"}
+        return _tensors(self._data)
+
+    @cached_property
+    def phrases(self) -> dict[str, Tensor]:
+        """Tensors of the phrases, none if there are no phrases."""
+        return _tensors(self._phrases) if self._phrases else {}
 
     def tensor(self, name: str, *shape: int) -> Tensor:
         """A tensor of a shape."""
@@ -73,6 +78,12 @@ class Model:
         if found is None or found.shape != shape:
             raise ModelUnreadableError(f"expected {name} of shape {shape}, found {found and found.shape}")
         return found
+
+
+def _tensors(file: bytes) -> dict[str, Tensor]:
+    size = int.from_bytes(file[:8], "little")
+    header, data = json.loads(file[8 : 8 + size]), memoryview(file)[8 + size :]
+    return {name: _tensor(name, entry, data) for name, entry in header.items() if name != "__metadata__"}
 
 
 def _tensor(name: str, entry: dict[str, Any], data: memoryview) -> Tensor:

@@ -18,7 +18,7 @@ from bfncodec.coding.mixing.mixer import ContextMixer
 from bfncodec.coding.mixing.state import MACHINE_CONTEXTS
 from bfncodec.errors import DamagedError
 from reader.errors import ReaderError
-from reader.mixing import Mixer
+from reader.mixing import Mixer, Phrases
 from reader.model import Model
 from reader.rangecoder import RangeDecoder
 from reader.text import decode_text, relative
@@ -38,7 +38,7 @@ def numbers(size: int) -> bytes:
     return np.random.default_rng(size).integers(0, 256, size, np.uint8).tobytes()
 
 
-@pytest.mark.parametrize("name", ["text-of-200", "mixed-text"])
+@pytest.mark.parametrize("name", ["text-of-200", "mixed-text", "phrased-text"])
 def test_golden_payloads(name: str) -> None:
     assert digest(decode_text(TINY / name, (TINY / name / "payload").read_bytes())) == INDEX[name]
 
@@ -56,8 +56,9 @@ def test_texts_of_all_orders(size: int, load: Load) -> None:
     [WORDS[:15], WORDS[:17], bytes(60), WORDS * 3, numbers(30) * 4, TABLE],
     ids=["short", "one", "zeros", "words", "n", "table"],
 )
-def test_texts_that_are_mixed(text: bytes, load: Load) -> None:
-    folder = TINY / "mixed-text"
+@pytest.mark.parametrize("name", ["mixed-text", "phrased-text"])
+def test_texts_that_are_mixed(name: str, text: bytes, load: Load) -> None:
+    folder = TINY / name
     assert decode_text(folder, load(folder).encode(text)) == text
 
 
@@ -93,7 +94,7 @@ def test_machine_code_is_mixed_with_more_places() -> None:
     for weight, column in zip(weights, columns, strict=True):
         ones = mixer.encode(weight, np.arange(2), column)
         encoder.append(bit_intervals(ones.ravel(), bits_of(column).ravel()))
-    decoder, reader = RangeDecoder(encoder.finish(), 3), Mixer(60, 2, machine=True)
+    decoder, reader = RangeDecoder(encoder.finish(), 3), Mixer(60, 2, machine=True, phrases=Phrases({}))
     assert [reader.step(weight.tolist(), [0, 1], decoder) for weight in weights] == columns.tolist()
 
 
@@ -107,7 +108,7 @@ def test_distances_in_machine_code() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["text-of-200", "mixed-text"])
+@pytest.mark.parametrize("name", ["text-of-200", "phrased-text"])
 def test_changed_payloads_have_the_same_verdict(name: str, load: Load) -> None:
     """Without checksums most of them are other texts, and then the same ones."""
     codec, payload = load(TINY / name), load(TINY / name).encode(WORDS[:18])

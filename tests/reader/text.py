@@ -12,7 +12,7 @@ from reader.arithmetic import STEPS, clip, exp2_table, rint, single, singles
 from reader.errors import DamagedPayloadError, ModelUnreadableError
 from reader.frequencies import in_proportion, total
 from reader.layers import Linear, Table, added, exponentials, hashed, quantised, rms
-from reader.mixing import Mixer
+from reader.mixing import Mixer, Phrases
 from reader.model import Model
 from reader.rangecoder import RangeDecoder
 from reader.wire import Bytes
@@ -65,7 +65,8 @@ class TextReader:
             return self._symbols(order, RangeDecoder(code), None)
         decoder = RangeDecoder(code, 3)
         machine = decoder.symbol([total(2), 0]) == 1
-        found = self._symbols(order, decoder, Mixer(size, len(order.streams) * order.teeth, machine))
+        lanes, phrases = len(order.streams) * order.teeth, Phrases(self.model.phrases)
+        found = self._symbols(order, decoder, Mixer(size, lanes, machine, phrases))
         return relative(found) if machine else found
 
     def _symbols(self, order: Order, decoder: RangeDecoder, mixer: Mixer | None) -> bytes:

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save_file
 
+from bfncodec.models import PHRASES
 from bfncodec.training.export import export
 from support.archives import noisy
+from support.mixing import tensors
 from support.models import MIXING, TEXT, export_image, export_text
 from support.tiny import KINDS, export_archive
 from support.wavefronts import ONE, SHAPE, TWO, network
@@ -57,6 +60,13 @@ def export_tiled(out: Path, betas: tuple[float, ...]) -> Path:
     return out
 
 
+def export_phrased(out: Path) -> Path:
+    out.mkdir(parents=True, exist_ok=True)
+    known = {b"to": (b" ", 6), b"to ": (b"b", 5), b"o be": (b",", 2), b"or not": (b" ", 7), b"no such": (b".", 7)}
+    save_file(tensors(known), out / PHRASES)
+    return export_text(out, mixing=MIXING | {"phrases": out.name})
+
+
 WIDTH_24 = replace(TEXT, width=24)
 TEXTS = {f"text of {n}": n for n in (1, 30, 100, 200, 420)}  # in one lane and many, of one tooth, two and four
 CASES = {
@@ -64,6 +74,7 @@ CASES = {
     **{name: Case(export_text, numbers(n).tobytes(), golden=n == 200) for name, n in TEXTS.items()},
     "text, width 24": Case(lambda out: export_text(out, shape=WIDTH_24), numbers(30).tobytes(), golden=False),
     "mixed text": Case(lambda out: export_text(out, mixing=MIXING), numbers(60).tobytes()),
+    "phrased text": Case(export_phrased, b"to be, or not to be, that is the question: to be or not"),
     **{kind: Case(lambda out, kind=kind: export_archive(out, kind), noisy(kind, 30)) for kind in KINDS},
     "one step": Case(lambda out: export_tiled(out, ONE), numbers(30, *SHAPE).tobytes()),
     "two steps": Case(lambda out: export_tiled(out, TWO), numbers(30, *SHAPE).tobytes()),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bfncodec.coding.mixing.bits import bit_frequencies
+from bfncodec.coding.mixing.matches import BITS, FORMS
 from bfncodec.coding.mixing.mixer import ContextMixer, Read
-from bfncodec.coding.mixing.state import SYMBOLS
+from bfncodec.coding.mixing.phrases import ENTRIES, MARK_BITS, Phrases, phrases_of
+from bfncodec.coding.mixing.phrases import buckets as places
+from bfncodec.coding.mixing.state import HASH_POWERS, SYMBOLS
 from bfncodec.coding.rangecoder import SymbolSource
 from bfncodec.runtime.arrays import Array
 
@@ -30,8 +35,8 @@ def reader(decoder: SymbolSource) -> Read:
 def arrays(mixer: ContextMixer) -> dict[str, Array]:
     """The arrays of a mixer's state, of its matches and numerals."""
     own = mixer.state._asdict()
-    parts = [own.pop(name)._asdict() for name in ("matches", "numerals")]
-    return own | parts[0] | parts[1]
+    parts = [own.pop(name)._asdict() for name in ("matches", "numerals", "phrases")]
+    return own | parts[0] | parts[1] | parts[2]
 
 
 def state(mixer: ContextMixer) -> dict[str, bytes]:
@@ -56,3 +61,26 @@ def texts(most: int) -> st.SearchStrategy[list[bytes]]:
             max_size=40,
         )
     )
+
+
+def phrases(known: Mapping[bytes, tuple[bytes, int]], buckets: int = 64) -> Phrases:
+    """Return phrases, see `tensors`."""
+    return phrases_of(tensors(known, buckets), "phrases")
+
+
+def tensors(known: Mapping[bytes, tuple[bytes, int]], buckets: int = 64) -> dict[str, Array]:
+    """Return the tensors of phrases of contexts, each with the byte behind it and a confidence from 0 to 7; the first
+    of a bucket stay, and of those with one mark the first.
+    """
+    lengths = sorted({len(context) for context in known})
+    entries, symbols = np.zeros((buckets, ENTRIES), np.uint16), np.zeros((buckets, ENTRIES), np.uint8)
+    for context, (symbol, confidence) in known.items():
+        latest = np.frombuffer(context, np.uint8)[::-1].astype(np.uint64) + np.uint64(1)
+        bucket, mark = places(buckets, (latest * HASH_POWERS[: len(latest)]).sum(keepdims=True), len(context))
+        way = int((entries[bucket[0]] > 0).sum())
+        if way < ENTRIES:
+            entries[bucket[0], way] = int(mark[0]) | confidence << MARK_BITS
+            symbols[bucket[0], way] = symbol[0]
+    table = np.concatenate([entries.view(np.uint8), symbols], 1)
+    right = np.full((FORMS, BITS), 60_000, np.uint16)
+    return {"entries": table, "lengths": np.array(lengths, np.int64), "right": right}

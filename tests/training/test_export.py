@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bfncodec import models
 from bfncodec.networks.convnet.config import ConvNetConfig
 from bfncodec.networks.convnet.model import ConvNet
 from bfncodec.networks.storage import Export, TrainableNetwork, folded
@@ -17,7 +18,8 @@ from bfncodec.networks.transformer.config import TransformerConfig
 from bfncodec.networks.transformer.model import Transformer
 from bfncodec.networks.wavefront.model import BETA, WavefrontConfig, WavefrontNet
 from bfncodec.training.export import SPECIFICATION, export, quantised_tensors, restored_state, rule_of
-from support.models import IMAGE, TEXT, randomise
+from support.cases import export_phrased
+from support.models import IMAGE, TEXT, export_text, randomise
 from support.tiny import denoiser
 
 EXPORTED = {
@@ -150,3 +152,13 @@ def test_a_model_that_files_may_need_is_kept(tmp_path: Path) -> None:
     assert export(networks[0], {"name": "mine"}, folder) != kept
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_model_with_phrases_is_kept_with_them(tmp_path: Path) -> None:
+    folder = export_phrased(tmp_path / "phrased")
+    info = models.read(folder)
+    info.check()
+    export_text(folder, seed=1)
+    aside = models.read(tmp_path / f"phrased-{info.sha256[:8]}")
+    aside.check()
+    assert aside.sha256 == info.sha256

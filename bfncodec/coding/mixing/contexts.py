@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bfncodec.coding.mixing import matches, numerals
+from bfncodec.coding.mixing import matches, numerals, phrases
 from bfncodec.coding.mixing.places import NUMBER, PLACE_SETS, counterparts, place_hashes
 from bfncodec.coding.mixing.state import (
     HASH,
@@ -34,8 +34,8 @@ class StepContexts:
 
     streams: Ints  # numbers of the streams [L]
     history: Ints  # [L, REACH]
-    expected: Ints  # byte that each match expects, -1 for none [M, L]
-    form: Ints  # of each match, see `matches.expected` [M, L]
+    expected: Ints  # byte that each match, and then the phrase, expects, -1 for none [K, L]
+    form: Ints  # of each, see `matches.expected` and `phrases.recall` [K, L]
     below: Ints  # sum of the network's weights of the symbols before each [L, 257]
     slot: Ints  # of the table [O, L]
     row: Bytes  # in it, zeros where the context is new. [O, L, ROW]
@@ -64,6 +64,9 @@ def find_contexts(state: MixerState, weight: Ints32, streams: Ints) -> StepConte
     numeral = numerals.expected(state.numerals, state.marks[streams, NUMBER].astype(np.int64), streams)
     places = begin_places(state, history, streams, matches.foretold(byte, form), numeral)
     slot, tag = find_slots(state, sums, places, streams)
+    if len(state.phrases.lengths):
+        phrase = phrases.recall(state.phrases, sums)
+        byte, form = np.vstack([byte, phrase[0]]), np.vstack([form, phrase[1]])
     slot, row = look_up(state, slot, tag)
     head = row.view(np.uint16)[:, :, 0]
     row.view(np.uint64)[...] *= (head == tag)[:, :, None]

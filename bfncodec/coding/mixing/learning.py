@@ -61,7 +61,7 @@ def update_weights(state: MixerState, contexts: StepContexts, predicted: BitPred
         _sums(contexts.last, slope.sum(0), SYMBOLS),
         _sums(predicted.place, slope, PLACE_SETS),
         _sums(contexts.pair - state.first_place - PLACE_SETS, slope.sum(0), 1 << PAIR_BITS),
-        _sums(predicted.match, slope, matches.set_count(len(state.matches.least)) + numerals.DIGIT_SETS),
+        _sums(predicted.match, slope, matches.set_count(state.kinds) + numerals.DIGIT_SETS),
     )
     gradient = np.concatenate([sums for sums, _ in parts])
     bits = 1, 1, BITS, 1, BITS, 1  # of a byte under one set

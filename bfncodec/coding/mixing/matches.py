@@ -130,9 +130,11 @@ def chosen_sets(form: Ints, says: Ints) -> Ints:
     return found
 
 
-def are_sure(sets: Ints) -> NDArray[np.bool_]:
-    """Return whether matches are long enough to be asked before numerals. sets: see :func:`chosen_sets`"""
-    found: NDArray[np.bool_] = (sets > 0) & ((sets - 1) // 2 % LEVELS >= SURE)
+def are_sure(sets: Ints, kinds: int) -> NDArray[np.bool_]:
+    """Return whether matches are long enough to be asked before numerals. sets: see :func:`chosen_sets`, of which those
+    of so many kinds are of matches
+    """
+    found: NDArray[np.bool_] = (sets > 0) & (sets <= 2 * LEVELS * kinds) & ((sets - 1) // 2 % LEVELS >= SURE)
     return found
 
 

@@ -40,6 +40,7 @@ from bfncodec.coding.bitcoder import BitEncoder
 from bfncodec.coding.mixing.bits import LEFT, bit_frequencies
 from bfncodec.coding.mixing.contexts import StepContexts, find_contexts
 from bfncodec.coding.mixing.learning import update
+from bfncodec.coding.mixing.phrases import Phrases
 from bfncodec.coding.mixing.prediction import BitPredictions, Seen, latest, predict, predict_known
 from bfncodec.coding.mixing.state import BITS, CONTEXTS, SYMBOLS, Contexts, new_state
 from bfncodec.coding.rangecoder import PRECISION, SymbolSource
@@ -51,13 +52,13 @@ Read = Callable[[Ints], Ints]
 
 
 class ContextMixer:
-    """A mixer for one file of `size` bytes that is coded in so many streams.
+    """A mixer for one file of `size` bytes that is coded in so many streams. phrases: of the model, if it has any
 
     state: what it has learned, see :class:`bfncodec.coding.mixing.state.MixerState`.
     """
 
-    def __init__(self, size: int, streams: int, contexts: Contexts = CONTEXTS) -> None:
-        self.state = new_state(size, streams, contexts)
+    def __init__(self, size: int, streams: int, contexts: Contexts = CONTEXTS, phrases: Phrases | None = None) -> None:
+        self.state = new_state(size, streams, contexts, phrases)
 
     @staticmethod
     def encoder() -> BitEncoder:

@@ -80,7 +80,7 @@ def predict(state: MixerState, contexts: StepContexts, left: Ints, node: Ints, s
     came = (seen.zeros + seen.ones)[:, :known].astype(np.bool_)
     longest = (came * np.arange(1, known + 1, dtype=np.uint8)[:, None]).max(1).astype(np.int64)
     place = contexts.place + _next_bit(contexts.counterpart, left, node) * BITS + BITS - left
-    match = foreseen_sets(contexts, left, node, says)
+    match = foreseen_sets(contexts, len(state.matches.least), left, node, says)
     bias = ((contexts.two * SYMBOLS + node) * SHORT_HASH & 0xFFFFFFFF) >> (32 - state.bias_bits)
     x = np.einsum("kln,kln->kl", _weights(state, contexts, node, longest, place, match), inputs)
     x += state.bias_one.take(contexts.last * SYMBOLS + node)
@@ -90,13 +90,13 @@ def predict(state: MixerState, contexts: StepContexts, left: Ints, node: Ints, s
     return BitPredictions(node, maps, longest, place, match, inputs, bias, mixed, *refine(state, x, longest, node))
 
 
-def foreseen_sets(contexts: StepContexts, left: Ints, node: Ints, says: Ints) -> Ints:
-    """Return the numbers of weight sets by matches, behind them those by numerals where one is expected, unless a match
-    is sure, [K, L]. says: what matches say of the bits [M, K, L]
+def foreseen_sets(contexts: StepContexts, kinds: int, left: Ints, node: Ints, says: Ints) -> Ints:
+    """Return the numbers of weight sets by matches and phrases, behind them those by numerals where one is expected,
+    unless a match of one of the first kinds is sure, [K, L]. says: what all of them say of the bits [., K, L]
     """
     match = matches.chosen_sets(contexts.form[:, None], says)
     numeral = contexts.numeral + _next_bit(contexts.digit, left, node) * BITS + BITS - left
-    asked = (contexts.numeral >= 0) & ~matches.are_sure(match)
+    asked = (contexts.numeral >= 0) & ~matches.are_sure(match, kinds)
     return np.where(asked, matches.set_count(len(says)) + numeral, match)
 
 

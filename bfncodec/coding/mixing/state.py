@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bfncodec.coding.mixing.first import FIRST_BITS, first_weights
 from bfncodec.coding.mixing.matches import ERRORS, FORMS, LEVELS, MatchState, new_matches, set_count
 from bfncodec.coding.mixing.numerals import DIGIT_SETS, NumeralState, new_numerals
+from bfncodec.coding.mixing.phrases import Phrases, no_phrases
 from bfncodec.coding.mixing.places import DOUBT_ORDER, MARKS, PLACE_SETS, PLACES, POWER, SALT, SKIPS, WIDTH
 from bfncodec.coding.tables import LOGISTIC_BITS, LOGISTIC_LIMIT, LOGISTIC_STEPS, logarithm_table, logistic_table
 from bfncodec.runtime.arrays import Bytes, Floats, Ints, Ints32
@@ -90,14 +91,15 @@ HASH_POWERS = np.array([pow(POWER, k + 1, 1 << 64) for k in range(REACH)], np.ui
 
 
 class MixerState(NamedTuple):
-    """Arrays of a mixer of O contexts, B of them of bytes, of M kinds of matches, and L streams. They are updated in
-    place. Contexts and matches are its E = O + M experts, in this order.
+    """Arrays of a mixer of O contexts, B of them of bytes, of K kinds of what expects a byte, and L streams. They are
+    updated in place. The kinds are those of matches, and phrases if there are any; contexts and they are its E = O + K
+    experts, in this order.
 
     A weight set is one of six kinds, behind each other: by the longest known context of bytes (0 for none, … B), by
     the bits of the byte that are known (the node), by the last byte, by the place (see `places.PLACE_SETS`), by a hash
-    of the last two bytes, and by what is expected here: the first match that expects the bit, by its kind, the level of
-    its length, and the bit, 0 for none; behind these, where a numeral is expected, see `numerals.DIGIT_SETS`. There are
-    S = B + 1 + 2 SYMBOLS + PLACE_SETS + 2^PAIR_BITS + 1 + 2 M LEVELS + DIGIT_SETS.
+    of the last two bytes, and by what is expected here: the first match or phrase that expects the bit, by its kind,
+    its level, and the bit, 0 for none; behind these, where a numeral is expected, see `numerals.DIGIT_SETS`. There are
+    S = B + 1 + 2 SYMBOLS + PLACE_SETS + 2^PAIR_BITS + 1 + 2 K LEVELS + DIGIT_SETS.
 
     The states of maps are E times STATES, then those of the final map: by the number of the longest known context of
     bytes, by the node, and by the nearest of CELLS logits of the mixture. Together they are A.
@@ -112,6 +114,7 @@ class MixerState(NamedTuple):
     own: Ints  # 1 for contexts that each stream counts for itself [B]
     places: Ints  # numbers of the other contexts [O - B]
     matches: MatchState
+    phrases: Phrases
     numerals: NumeralState
     salt: NDArray[np.uint64]  # of the hashes of each context, for streams' own ones another for each stream [O, L]
     hits: Ints  # ones that came in each state of each expert's adaptive map, and of the final one [A]
@@ -130,8 +133,13 @@ class MixerState(NamedTuple):
 
     @property
     def experts(self) -> int:
-        """Number of contexts and of kinds of matches."""
-        return len(self.salt) + len(self.matches.least)
+        """Number of contexts and of kinds of what expects a byte."""
+        return len(self.salt) + self.kinds
+
+    @property
+    def kinds(self) -> int:
+        """Number of kinds of what expects a byte: matches and phrases."""
+        return len(self.matches.least) + (len(self.phrases.lengths) > 0)
 
     @property
     def first_match(self) -> int:
@@ -154,8 +162,11 @@ class MixerState(NamedTuple):
         return len(self.bias_two).bit_length() - 1
 
 
-def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS) -> MixerState:
-    """Return the state before the first symbol. size: bytes of the file, which fixes how many slots there are."""
+def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS, phrases: Phrases | None = None) -> MixerState:
+    """Return the state before the first symbol. size: bytes of the file, which fixes how many slots there are; phrases:
+    of the model, if it has any
+    """
+    phrases = phrases or no_phrases()
     # One stream's own contexts would be the shared ones again.
     alone = contexts.own if streams > 1 else ()
     kinds = [(order, own) for order in contexts.shared for own in (False, True) if not own or order in alone]
@@ -163,9 +174,11 @@ def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS) -> MixerSt
     bits, known = table_bits(size), len(orders)
     salt = own[:, None] * np.arange(1, streams + 1) * REACH + orders[:, None]
     alike = [*orders.tolist(), *[DOUBT_ORDER] * len(places)]
-    hits, trials = first_trials(alike, len(contexts.matches), (known + 1) * SYMBOLS)
-    first = first_weights(orders, own, places, len(contexts.matches)) << (WEIGHT_BITS - FIRST_BITS)
-    others = (1 << PAIR_BITS) + set_count(len(contexts.matches)) + DIGIT_SETS
+    matches, phrased = len(contexts.matches), len(phrases.lengths) > 0
+    expecting = [*[match_hits()] * matches, *[phrase_hits(phrases)] * phrased]
+    hits, trials = first_trials(alike, expecting, (known + 1) * SYMBOLS)
+    first = first_weights(orders, own, places, matches, phrased) << (WEIGHT_BITS - FIRST_BITS)
+    others = (1 << PAIR_BITS) + set_count(len(expecting)) + DIGIT_SETS
     weights = np.zeros((len(first) + others, first.shape[1]), np.int32)
     weights[: len(first)] = first
     state = MixerState(
@@ -178,13 +191,14 @@ def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS) -> MixerSt
         own=own,
         places=places,
         matches=new_matches(contexts.matches, size, streams),
+        phrases=phrases,
         numerals=new_numerals(streams),
         salt=np.concatenate([salt, np.repeat(SALT + places[:, None], streams, 1)]).astype(np.uint64) * np.uint64(HASH),
         hits=hits,
         trials=trials,
         predictions=np.zeros(len(hits), np.int16),
         weights=weights,
-        pace=paces(known, len(places), len(contexts.matches)),
+        pace=paces(known, len(places), matches, phrased),
         decisions=np.zeros(len(weights), np.int64),
         bias_one=np.zeros(SYMBOLS * SYMBOLS, np.int64),
         bias_two=np.zeros(1 << min(bits, BIAS_BITS), np.int64),
@@ -193,11 +207,11 @@ def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS) -> MixerSt
     return state
 
 
-def paces(orders: int, places: int, matches: int) -> Ints:
-    """Return how fast the weights of so many contexts of bytes, places and matches learn, between those of the network
-    and the constant.
+def paces(orders: int, places: int, matches: int, phrases: int) -> Ints:
+    """Return how fast the weights of so many contexts of bytes, places, matches and kinds of phrases learn, between
+    those of the network and the constant.
     """
-    experts = np.repeat([BYTE_PACE, PLACE_PACE, MATCH_PACE], [orders, places, matches])
+    experts = np.repeat([BYTE_PACE, PLACE_PACE, MATCH_PACE, FULL_PACE], [orders, places, matches, phrases])
     return np.concatenate([[FULL_PACE], experts, [FULL_PACE]])
 
 
@@ -208,12 +222,12 @@ def update_predictions(state: MixerState, which: Ints) -> None:
     state.predictions[which] = np.where(final, odds, expert)
 
 
-def first_trials(orders: Sequence[int], matches: int, rows: int) -> tuple[Ints, Ints]:
-    """(hits, trials) that all maps begin with: those of contexts of so many bytes, those of so many kinds of matches,
-    and rows of the final map, whose probabilities are those of their logits.
+def first_trials(orders: Sequence[int], expecting: Sequence[Ints], rows: int) -> tuple[Ints, Ints]:
+    """(hits, trials) that all maps begin with: those of contexts of so many bytes, those of what expects a byte, with
+    hits given for each kind, and rows of the final map, whose probabilities are those of their logits.
     """
     context = np.concatenate([first_probabilities(order) for order in orders]) * float(FIRST_TRIALS << TRIAL_BITS)
-    expert = np.concatenate([np.floor(context).astype(np.int64), *[match_hits()] * matches])
+    expert = np.concatenate([np.floor(context).astype(np.int64), *expecting])
     final = (logistic_values()[:: 1 << CELL_BITS] * (FINAL_TRIALS << TRIAL_BITS)) >> LOGISTIC_BITS
     hits = np.concatenate([expert, np.tile(final, rows)])
     trials = np.full(len(hits), FINAL_TRIALS << TRIAL_BITS, np.int64)
@@ -246,6 +260,15 @@ def match_hits() -> Ints:
     wrong = whole // (5 + 10 * np.arange(LEVELS))
     found = np.full(STATES, whole // 2)
     found[1 : 1 + 2 * FORMS * BITS] = np.stack([wrong, whole - wrong], -1).repeat(ERRORS * BITS, 0).ravel()
+    return found
+
+
+def phrase_hits(phrases: Phrases) -> Ints:
+    """Hits that the adaptive map of phrases begins with, [STATES]: they were right so often in other texts."""
+    right = phrases.right.astype(np.int64).ravel() * FIRST_TRIALS
+    whole = FIRST_TRIALS << TRIAL_BITS
+    found = np.full(STATES, whole // 2)
+    found[1 : 1 + 2 * FORMS * BITS] = np.stack([whole - right, right], -1).ravel()
     return found
 
 

@@ -403,7 +403,9 @@ class Reference:
         self.agreed = 0  # there is no line above: its bytes are zeros
         self.chances = {(j, s): [p, 20.0] for j, o in enumerate(SHARED) for s, p in enumerate(first_probabilities(o))}
         none = np.zeros(0, np.int64)
-        first = first_weights(np.array(SHARED), np.zeros(len(SHARED), np.int64), none, 0) / (1 << FIRST_BITS)
+        first = first_weights(np.array(SHARED), np.zeros(len(SHARED), np.int64), none, 0, phrases=False) / (
+            1 << FIRST_BITS
+        )
         names = [("longest", range(len(SHARED) + 1)), ("known", range(SYMBOLS)), ("last", range(SYMBOLS))]
         sets = [(name, number) for name, numbers in names for number in numbers]
         sets += [("above", *key) for key in np.ndindex(PLACE_SHAPE)]  # of the first field

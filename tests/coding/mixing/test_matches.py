@@ -131,7 +131,7 @@ def test_every_form_and_bit_has_a_state_and_a_set() -> None:
         )[0]
     }
     assert sets == set(range(1, matches.set_count(2)))
-    sure = matches.are_sure(np.arange(matches.set_count(2))).nonzero()[0]
+    sure = matches.are_sure(np.arange(matches.set_count(3)), 2).nonzero()[0]  # the third kind is no match
     assert sure.tolist() == [*range(1 + 2 * SURE, 1 + 2 * LEVELS), *range(1 + 2 * (LEVELS + SURE), 1 + 4 * LEVELS)]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bfncodec.coding.mixing.compiled.matches import expect, find
+from bfncodec.coding.mixing.compiled.phrases import recall
 from bfncodec.coding.mixing.compiled.places import find_counterparts, hash_places
 from bfncodec.coding.mixing.compiled.workspace import Lookups, Workspace
 from bfncodec.coding.mixing.state import HASH, HASH_POWERS, NEIGHBOURS, REACH, SYMBOLS, MixerState
@@ -42,6 +43,8 @@ def find_contexts(state: MixerState, lookups: Lookups, work: Workspace, streams:
     _hash_bytes(state, work, streams)
     find(state.matches, work.sums, streams, work.match_slot)
     expect(state.matches, streams, work.expected, work.form)
+    if len(state.phrases.lengths):
+        recall(state.phrases, work, len(streams))
     hash_places(state, work, streams)
     _find_slots(state, work, streams)
     _look_up(lookups, work, streams)
@@ -49,10 +52,10 @@ def find_contexts(state: MixerState, lookups: Lookups, work: Workspace, streams:
 
 @compiled
 def _hash_bytes(state: MixerState, work: Workspace, streams: Ints) -> None:
-    """Begin the hashes of contexts of bytes, and those of matches."""
-    least = state.matches.least
+    """Begin the hashes of contexts of bytes, and those of matches and phrases."""
+    least, lengths = state.matches.least, state.phrases.lengths
     for j in range(len(streams)):
-        power, known, kind = NOTHING, 0, len(least) - 1
+        power, known, kind, number = NOTHING, 0, len(least) - 1, 0
         for added in range(REACH):
             power += np.uint64(state.history[streams[j], REACH - 1 - added] + 1) * HASH_POWERS[added]
             while known < len(state.orders) and state.orders[known] == added + 1:  # rising
@@ -61,6 +64,9 @@ def _hash_bytes(state: MixerState, work: Workspace, streams: Ints) -> None:
             if kind >= 0 and least[kind] == added + 1:  # falling
                 work.sums[kind, j] = power
                 kind -= 1
+            if number < len(lengths) and lengths[number] == added + 1:  # rising
+                work.phrase[number, j] = power
+                number += 1
 
 
 @compiled

@@ -111,7 +111,7 @@ def _count_bits(state: MixerState, work: Workspace, symbols: Ints) -> Any:
     """Count the bits of a step in the states of the adaptive maps that predicted them. Returns how many states these
     are.
     """
-    touched, experts = NOTHING, len(state.salt) + len(state.matches.least)
+    touched, experts = NOTHING, len(state.salt) + len(work.expected)
     for k in range(BITS):
         for j in range(len(symbols)):
             one = (((symbols[j] >> (BITS - 1 - k)) & 1) << 32) + 1
@@ -133,7 +133,7 @@ def _count_bit(work: Workspace, touched: Any, which: Any, one: Any) -> Any:
 @compiled
 def _update_maps(state: MixerState, lookups: Lookups, work: Workspace, touched: Any) -> None:
     """Update the maps, as `learning.update_maps` does, in the states that `_count_bits` touched."""
-    experts = (len(state.salt) + len(state.matches.least)) * STATES
+    experts = (len(state.salt) + len(work.expected)) * STATES
     for new in range(0, experts, STATES):  # states of experts that know nothing
         work.came[new] = 0
     for i in range(touched):

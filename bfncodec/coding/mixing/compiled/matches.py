@@ -63,10 +63,10 @@ def expect(own: MatchState, streams: Ints, byte: Ints, form: Ints) -> None:
 
 
 @inlined
-def foretold(byte: Ints, form: Ints, j: int) -> Any:
-    """`matches.foretold` of one stream."""
+def foretold(byte: Ints, form: Ints, kinds: int, j: int) -> Any:
+    """`matches.foretold` of so many kinds and one stream."""
     found = 0
-    for kind in range(len(byte) - 1, -1, -1):
+    for kind in range(kinds - 1, -1, -1):
         if byte[kind, j] >= 0:
             found = 1 + byte[kind, j] + 256 * form[kind, j]
     return np.uint64(found)

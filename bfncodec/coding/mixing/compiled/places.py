@@ -90,7 +90,7 @@ def hash_places(state: MixerState, work: Workspace, streams: Ints) -> None:
         work.digit[j], work.numeral[j] = foreseen(numeral)
         place[9] = np.uint64(numeral) * FAR[2]
         if place[9] == NOTHING:
-            place[9] = foretold(work.expected, work.form, j) * FAR[0] + before * FAR[1]
+            place[9] = foretold(work.expected, work.form, len(state.matches.least), j) * FAR[0] + before * FAR[1]
         place[10] = second * FAR[0] + third * FAR[1]
         place[11] = before * FAR[0] + third * FAR[1]
         for k in range(len(state.places)):

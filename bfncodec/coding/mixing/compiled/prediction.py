@@ -75,12 +75,12 @@ def _logarithm(logarithms: Ints, x: Any) -> Any:
 @compiled
 def _ask_contexts(state: MixerState, lookups: Lookups, work: Workspace, streams: int, k: int) -> None:
     """Set the logits of the experts and the constant, and find the longest known contexts of bytes."""
-    known, experts = len(state.orders), len(state.salt) + len(state.matches.least)
+    known, experts = len(state.orders), len(state.salt) + len(work.expected)
     for j in range(streams):
         work.longest[k, j] = _find_states(
             work.symbols, j, work.counts, j, work.state, k * streams + j, known, BITS - k, work.node[j]
         )
-    _ask_matches(state, work, streams, k)
+    _ask_expected(state, work, streams, k)
     for j in range(streams):
         for o in range(experts):
             work.inputs[k * streams + j, 1 + o] = state.predictions[work.state[k * streams + j, o]]
@@ -88,10 +88,12 @@ def _ask_contexts(state: MixerState, lookups: Lookups, work: Workspace, streams:
 
 
 @compiled
-def _ask_matches(state: MixerState, work: Workspace, streams: int, k: int) -> None:
-    """Set the states of matches, behind those of contexts, and the weight sets of `prediction.foreseen_sets`."""
-    count, kinds = len(state.salt), len(state.matches.least)
-    sets = 1 + 2 * LEVELS * kinds
+def _ask_expected(state: MixerState, work: Workspace, streams: int, k: int) -> None:
+    """Set the states of what expects a byte, behind those of contexts, and the weight sets of
+    `prediction.foreseen_sets`.
+    """
+    count, kinds = len(state.salt), len(work.expected)
+    sets, matched = 1 + 2 * LEVELS * kinds, 2 * LEVELS * len(state.matches.least)
     for j in range(streams):
         chosen = 0
         for kind in range(kinds - 1, -1, -1):
@@ -101,7 +103,8 @@ def _ask_matches(state: MixerState, work: Workspace, streams: int, k: int) -> No
             work.state[k * streams + j, count + kind] = (count + kind) * STATES + 2 * (form * BITS + k) * here + says
             chosen = chosen * (1 - here) + 2 * (LEVELS * kind + form // ERRORS) * here + says
         first = work.numeral[j]
-        if first >= 0 and not (chosen > 0 and ((chosen - 1) >> 1) % LEVELS >= SURE):
+        sure = 0 < chosen <= matched and ((chosen - 1) >> 1) % LEVELS >= SURE
+        if first >= 0 and not sure:
             chosen = sets + first + _next_bit(work.digit[j], BITS - k, work.node[j]) * BITS + k
         work.match[k, j] = chosen
 
@@ -130,7 +133,7 @@ def _mix(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints, k:
 @compiled
 def _refine(state: MixerState, lookups: Lookups, work: Workspace, streams: int, k: int) -> None:
     """Refine the probabilities of the mixture, as `prediction.refine` does."""
-    finals = (len(state.salt) + len(state.matches.least)) * STATES
+    finals = (len(state.salt) + len(work.expected)) * STATES
     for j in range(streams):
         x = work.sum[j]
         cell = min((x + LIMIT) >> CELL_BITS, CELLS - 2)

@@ -41,12 +41,15 @@ class Workspace(NamedTuple):
     counterpart: Ints  # [L]
     places: Ints  # first weight set of the place [L]
     pair: Ints  # weight set of the last two bytes [L]
-    expected: Ints  # [M, L]
-    form: Ints  # [M, L]
+    expected: Ints  # [K, L]
+    form: Ints  # [K, L]
     sums: Words64  # of the least bytes of each kind of match [M, L]
     match_slot: Ints  # of these bytes [L]
     digit: Ints  # [L]
     numeral: Ints  # [L]
+    phrase: Words64  # sums of the bytes of each length of phrases, then their marks [R, L]
+    bucket: Words64  # of these bytes [R, L]
+    entries: Words64  # first half of those of the bucket [R, L]
     place: Words64  # of one stream [PLACES + SKIPS]
     hash: Words64  # what the hashes of the contexts begin with; their tags [O, L]
     slot: Words64  # [O, L]
@@ -103,7 +106,7 @@ def padded(weights: Ints32) -> Ints32:
 
 def new_workspace(state: MixerState, streams: int) -> Workspace:
     """Return buffers for steps of at most so many streams."""
-    count, matches = len(state.salt), len(state.matches.least)
+    count, matches, lengths = len(state.salt), len(state.matches.least), len(state.phrases.lengths)
     width, places = _width(state.experts + 2), _width(count)
     sets = 1 + min(len(state.decisions), (4 * BITS + 2) * streams)
     states = min(len(state.predictions), BITS * streams * (state.experts + 1))
@@ -120,12 +123,15 @@ def new_workspace(state: MixerState, streams: int) -> Workspace:
         counterpart=ints(streams),
         places=ints(streams),
         pair=ints(streams),
-        expected=ints(matches, streams),
-        form=ints(matches, streams),
+        expected=ints(state.kinds, streams),
+        form=ints(state.kinds, streams),
         sums=words(matches, streams),
         match_slot=ints(streams),
         digit=ints(streams),
         numeral=ints(streams),
+        phrase=words(lengths, streams),
+        bucket=words(lengths, streams),
+        entries=words(lengths, streams),
         place=words(PLACES + SKIPS),
         hash=words(count, streams),
         slot=words(count, streams),
