@@ -30,7 +30,7 @@ from bfncodec.coding.mixing.state import (
     TRIAL_BITS,
     WAYS,
     MixerState,
-    update_predictions,
+    map_logits,
 )
 from bfncodec.coding.tables import LOGISTIC_BITS
 from bfncodec.runtime.arrays import Ints
@@ -88,7 +88,7 @@ def update_maps(state: MixerState, predicted: BitPredictions, bits: Ints) -> Non
     full = seen[state.trials[seen] > MOST_TRIALS << TRIAL_BITS]
     state.hits[full] >>= 1
     state.trials[full] >>= 1
-    update_predictions(state, seen)
+    state.predictions[seen] = map_logits(state.hits[seen], state.trials[seen], seen, state.first_final)
 
 
 def count_symbols(state: MixerState, contexts: StepContexts, symbols: Ints) -> None:

@@ -64,7 +64,8 @@ def phrases_of(tensors: Mapping[str, NDArray[np.generic]], name: str) -> Phrases
         raise ModelError(f"{name}: expected tensors of phrases {wanted}, found {found} and {len(entries)} buckets")
     if len(lengths) > MOST_LENGTHS or edges != sorted(set(edges)) or edges[-1] > MOST_LENGTH:
         raise ModelError(f"{name}: expected lengths that rise up to {MOST_LENGTH}, found {edges[1:]}")
-    return Phrases(np.ascontiguousarray(entries).view(np.uint64), lengths.astype(np.int64), right.astype(np.uint16))
+    words = np.require(np.ascontiguousarray(entries).view(np.uint64), requirements=["C", "A"])  # as kernels have arrays
+    return Phrases(words, lengths.astype(np.int64), right.astype(np.uint16))
 
 
 def buckets(count: int, sums: Words, length: int) -> tuple[Ints, NDArray[np.uint16]]:

@@ -170,18 +170,11 @@ def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS, phrases: P
     # One stream's own contexts would be the shared ones again.
     alone = contexts.own if streams > 1 else ()
     kinds = [(order, own) for order in contexts.shared for own in (False, True) if not own or order in alone]
-    (orders, own), places = np.array(kinds, np.int64).T, np.array(contexts.places, np.int64)
-    bits, known = table_bits(size), len(orders)
+    (orders, own), places, bits = np.array(kinds, np.int64).T, np.array(contexts.places, np.int64), table_bits(size)
     salt = own[:, None] * np.arange(1, streams + 1) * REACH + orders[:, None]
-    alike = [*orders.tolist(), *[DOUBT_ORDER] * len(places)]
-    matches, phrased = len(contexts.matches), len(phrases.lengths) > 0
-    expecting = [*[match_hits()] * matches, *[phrase_hits(phrases)] * phrased]
-    hits, trials = first_trials(alike, expecting, (known + 1) * SYMBOLS)
-    first = first_weights(orders, own, places, matches, phrased) << (WEIGHT_BITS - FIRST_BITS)
-    others = (1 << PAIR_BITS) + set_count(len(expecting)) + DIGIT_SETS
-    weights = np.zeros((len(first) + others, first.shape[1]), np.int32)
-    weights[: len(first)] = first
-    state = MixerState(
+    right = phrases.right.tobytes() if len(phrases.lengths) else b""
+    first = beginning(tuple(kinds), contexts.places, len(contexts.matches), right)
+    return MixerState(
         table=aligned((1 << bits, ROW), np.uint8),
         history=np.full((streams, REACH), START, np.int64),
         marks=np.zeros((streams, MARKS), np.uint64),
@@ -194,17 +187,43 @@ def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS, phrases: P
         phrases=phrases,
         numerals=new_numerals(streams),
         salt=np.concatenate([salt, np.repeat(SALT + places[:, None], streams, 1)]).astype(np.uint64) * np.uint64(HASH),
-        hits=hits,
-        trials=trials,
-        predictions=np.zeros(len(hits), np.int16),
-        weights=weights,
-        pace=paces(known, len(places), matches, phrased),
-        decisions=np.zeros(len(weights), np.int64),
+        hits=first.hits.copy(),
+        trials=first.trials.copy(),
+        predictions=first.predictions.copy(),
+        weights=first.weights.copy(),
+        pace=paces(len(orders), len(places), len(contexts.matches), len(right) > 0),
+        decisions=np.zeros(len(first.weights), np.int64),
         bias_one=np.zeros(SYMBOLS * SYMBOLS, np.int64),
         bias_two=np.zeros(1 << min(bits, BIAS_BITS), np.int64),
     )
-    update_predictions(state, np.arange(len(hits)))
-    return state
+
+
+class Beginning(NamedTuple):
+    """Arrays of a state as every file begins with them, see :class:`MixerState`; they are copied."""
+
+    hits: Ints
+    trials: Ints
+    predictions: NDArray[np.int16]
+    weights: Ints32
+
+
+@lru_cache(maxsize=4)
+def beginning(kinds: tuple[tuple[int, bool], ...], places: tuple[int, ...], matches: int, right: bytes) -> Beginning:
+    """Return what maps and weights begin with: of several small files each would take milliseconds to make.
+
+    kinds: bytes of each context of bytes, and whether each stream has its own; places: numbers of the other contexts;
+    matches: how many kinds there are; right: bytes of what phrases have of that name, none without phrases
+    """
+    orders, own = np.array(kinds, np.int64).T
+    phrases = [phrase_hits(np.frombuffer(right, np.uint16))] if right else []
+    expecting = [match_hits()] * matches + phrases
+    hits, trials = first_trials([*orders.tolist(), *[DOUBT_ORDER] * len(places)], expecting, (len(kinds) + 1) * SYMBOLS)
+    first = first_weights(orders, own, np.array(places, np.int64), matches, len(right) > 0)
+    others = (1 << PAIR_BITS) + set_count(len(expecting)) + DIGIT_SETS
+    weights = np.zeros((len(first) + others, first.shape[1]), np.int32)
+    weights[: len(first)] = first << (WEIGHT_BITS - FIRST_BITS)
+    experts = (len(kinds) + len(places) + len(expecting)) * STATES
+    return Beginning(hits, trials, map_logits(hits, trials, np.arange(len(hits)), experts).astype(np.int16), weights)
 
 
 def paces(orders: int, places: int, matches: int, phrases: int) -> Ints:
@@ -215,11 +234,13 @@ def paces(orders: int, places: int, matches: int, phrases: int) -> Ints:
     return np.concatenate([[FULL_PACE], experts, [FULL_PACE]])
 
 
-def update_predictions(state: MixerState, which: Ints) -> None:
-    """Set the experts' predictions in some states of their adaptive maps to the logits of hits / trials."""
-    odds, final = log_odds(state.hits[which], state.trials[which] - state.hits[which]), which >= state.first_final
+def map_logits(hits: Ints, trials: Ints, which: Ints, first_final: int) -> Ints:
+    """Return the logits that some states of adaptive maps say, by their hits and trials, 0 where an expert knows
+    nothing; the final map is behind them.
+    """
+    odds = log_odds(hits, trials - hits)
     expert = odds.clip(-EXPERT_LIMIT, EXPERT_LIMIT) * (which % STATES > 0)
-    state.predictions[which] = np.where(final, odds, expert)
+    return np.where(which >= first_final, odds, expert)
 
 
 def first_trials(orders: Sequence[int], expecting: Sequence[Ints], rows: int) -> tuple[Ints, Ints]:
@@ -263,12 +284,14 @@ def match_hits() -> Ints:
     return found
 
 
-def phrase_hits(phrases: Phrases) -> Ints:
-    """Hits that the adaptive map of phrases begins with, [STATES]: they were right so often in other texts."""
-    right = phrases.right.astype(np.int64).ravel() * FIRST_TRIALS
-    whole = FIRST_TRIALS << TRIAL_BITS
+def phrase_hits(right: NDArray[np.uint16]) -> Ints:
+    """Hits that the adaptive map of phrases begins with, [STATES]: they were right so often in other texts.
+
+    right: see :class:`bfncodec.coding.mixing.phrases.Phrases`, in a row
+    """
+    hits, whole = right.astype(np.int64) * FIRST_TRIALS, FIRST_TRIALS << TRIAL_BITS
     found = np.full(STATES, whole // 2)
-    found[1 : 1 + 2 * FORMS * BITS] = np.stack([whole - right, right], -1).ravel()
+    found[1 : 1 + 2 * FORMS * BITS] = np.stack([whole - hits, hits], -1).ravel()
     return found
 
 

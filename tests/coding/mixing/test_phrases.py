@@ -20,7 +20,6 @@ from bfncodec.coding.mixing.phrases import (
     MOST_LENGTHS,
     ROW,
     Phrases,
-    no_phrases,
     phrases_of,
     recall,
 )
@@ -110,7 +109,7 @@ def test_texts_with_phrases_decode() -> None:
 def test_maps_begin_with_how_often_phrases_were_right_elsewhere() -> None:
     right = np.full((FORMS, BITS), 1 << 15, np.uint16)
     right[5, 3] = 60_000
-    hits = phrase_hits(no_phrases()._replace(right=right))
+    hits = phrase_hits(right.ravel())
     state = 2 * (5 * BITS + 3)
     assert hits[state + 2] == 20 * 60_000
     assert hits[state + 1] == (20 << 16) - 20 * 60_000
