@@ -52,7 +52,7 @@ OTHER, DELIMITING, NAMES, ENDS = range(4)
 
 
 BLANK, NAME_TOKEN, DIGIT_TOKEN, OTHER_TOKEN = range(4)
-"""What bytes are as tokens; those from OTHER_TOKEN on for themselves."""
+"""Tokens that bytes are; those from OTHER_TOKEN on stand for themselves."""
 
 
 @lru_cache(maxsize=1)

@@ -50,7 +50,7 @@ class BitPredictions(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What contexts have seen of K bits of each stream."""
+    """Counts of K bits of each stream, as contexts have seen them."""
 
     zeros: Counts  # how often one followed the known bits [K, O, L]
     ones: Counts  # likewise

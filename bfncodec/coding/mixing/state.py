@@ -80,7 +80,7 @@ CONSTANT = 154  # the mixer's last input: 0.3
 # Learning rate of a set of weights that has had n decisions: FAST / (1 + n / CALM) + SLOW, in units of 2^-16.
 FAST, CALM, SLOW = 300, 600, 25
 BYTE_PACE, PLACE_PACE, MATCH_PACE, FULL_PACE = 10, 14, 8, 16
-"""How fast the weights of contexts of bytes, places and matches learn, and those of the network and the constant.
+"""Paces at which the weights of contexts of bytes, places and matches learn, and those of the network and the constant.
 Experts say much the same of a bit, so that their weights would go too far together."""
 PACE_BITS = 4  # log2 of FULL_PACE
 MANY = 42  # decisions of one step under one set: more do not make its change larger, lest it overshoots
