@@ -160,7 +160,7 @@ def job(tmp_path: Path) -> _Job:
 
 
 def done(job: _Job, **options: Any) -> tuple[str, str]:
-    """What becomes of a file, as a worker does it."""
+    """Return what becomes of a file, as a worker does it."""
     found = _Files(Options(model="none", **options), True, "cpu", 1)(
         {name: [value] for name, value in asdict(job).items()}
     )

@@ -5,7 +5,8 @@ is one *expert* for each context: the last few bytes of a stream, or the place w
 (:mod:`bfncodec.coding.mixing.places`). A table holds which bytes followed the context so far and how often; those that
 agree with the bits already known give the counts of zeros and ones that the next bit had. An adaptive map of such pairs
 of counts, and of the two symbols that came last, gives the expert's prediction. More experts are matches
-(:mod:`bfncodec.coding.mixing.matches`), whose maps know how long each is and how often it was wrong lately. A mixer
+(:mod:`bfncodec.coding.mixing.matches`), whose maps know how long each is and how often it was wrong lately, and phrases
+(:mod:`bfncodec.coding.mixing.phrases`), what many other texts say behind the same bytes. A mixer
 combines all predictions and the network's in the logistic domain, as PAQ does (Mahoney 2005, "Adaptive Weighing of
 Context Models for Lossless Data Compression"):
 
