@@ -8,9 +8,7 @@ is autoregressive in its channels, and the schedule is autoregressive in its lin
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeVar, cast
 
@@ -18,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.codecs.base import Architecture, Implementations, ModelCodec, check_size, named
+from bfncodec.codecs.grouping import ON_A_GPU, Sizes, grouped, lines_of
+from bfncodec.codecs.orientations import TRIED, TRIED_OF_SMALL, Image, Shared, turn, turn_back, turned_shape
 from bfncodec.codecs.protocol import Capabilities
 from bfncodec.codecs.threads import in_order, in_threads
 from bfncodec.coding.ans import RandomStack
@@ -32,7 +32,8 @@ from bfncodec.coding.rangecoder import (
 from bfncodec.coding.rangewriter import CompiledRangeEncoders
 from bfncodec.errors import DamagedError, InputError
 from bfncodec.flow.report import CodeLength, StepCosts
-from bfncodec.flow.schedule import RevealSchedule, Wavefront
+from bfncodec.flow.schedules.base import RevealSchedule
+from bfncodec.flow.schedules.reveal import Wavefront
 from bfncodec.format.imagehead import ImageHead
 from bfncodec.format.wire import Reader
 from bfncodec.models import ModelInfo
@@ -47,43 +48,11 @@ from bfncodec.runtime.threads import threads_here
 
 Ints = NDArray[np.int32]
 Coded = TypeVar("Coded", bytes, NDArray[np.uint8])
-Image = NDArray[np.uint8]  # [H, W, C], C = 3 for RGB, 1 for grey
 CALL_PIXELS = 1 << 23  # in one call, of which two batches keep all threads busy
 ENCODE_SECONDS, DECODE_SECONDS = 1e-5, 3e-5  # that a pixel takes without compiled kernels, roughly
-# Orientations that a thorough encoder tries: mirrored both ways; rows and columns exchanged, too, in small images only,
-# because that hardly ever wins.
-TRIED, TRIED_OF_SMALL = (0, 1, 2, 3), (4, 5, 6, 7)
 _KINDS = {1: "a grey", 3: "an RGB"}
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """Numbers of pixels that are coded at once.
-
-    batch: images coded side by side hold about so many together. block: pixels that are worked on in one call, but
-    `each` of every image, if that is more: an image takes part in fewer calls then. kernels: so many times `block` are
-    worked on in a call of kernels, which take few at a time. line: pixels of a line of all images; in shorter ones
-    threads would wait more than they share. readers, shared: threads that read the lines of one group at most, and the
-    pixels of a line that each of them has at least. share: pixels of the lines that a thread encodes at once, whose
-    intervals are kept until their turn; memories: such lines are at least so many times as many as those before them
-    that are worked on again. Nothing that is written depends on these. small: images of at most so many pixels are
-    tried in all orientations.
-    """
-
-    batch: int = 1 << 22
-    block: int = 1 << 12
-    each: int = 128
-    kernels: int = 4
-    line: int = 768
-    readers: int = 4
-    shared: int = 24
-    share: int = 3 << 17
-    memories: int = 4
-    small: int = 1 << 12
-
-
-ON_A_GPU = Sizes(batch=1 << 24, block=1 << 17)
-"""On a GPU whatever starts should be large: it all happens at once."""
 ENCODERS = 4  # threads that keep a GPU busy: while it works for one, others prepare pixels and code intervals
 
 
@@ -116,7 +85,7 @@ class ImageCodec(ModelCodec[Image]):
         """
         if not thorough:
             return self._encode_turned(xs, 0, progress)
-        shared = _Shared(progress, len(TRIED))
+        shared = Shared(progress, len(TRIED))
         tried = [self._encode_turned(xs, orientation, shared) for orientation in TRIED]
         shortest = [min(payloads, key=len) for payloads in zip(*tried, strict=True)]
         small = [i for i, x in enumerate(xs) if x.shape[0] * x.shape[1] <= self.sizes.small]
@@ -128,7 +97,7 @@ class ImageCodec(ModelCodec[Image]):
 
     def decode_items(self, payloads: Sequence[bytes], progress: Progress) -> list[Image]:
         heads, bodies = zip(*map(self._split, payloads), strict=True) if payloads else ((), ())
-        images = self._decode_all([_turned_shape(head) for head in heads], list(map(RangeDecoder, bodies)), progress)
+        images = self._decode_all([turned_shape(head) for head in heads], list(map(RangeDecoder, bodies)), progress)
         return [turn_back(image, head.orientation) for image, head in zip(images, heads, strict=True)]
 
     def draw(self, count: int, size: tuple[int, ...], seed: np.random.SeedSequence) -> list[Image]:
@@ -140,14 +109,14 @@ class ImageCodec(ModelCodec[Image]):
     def codelength(self, x: Image) -> CodeLength:
         self.check(x)
         costs = StepCosts(self.make_schedule(*x.shape[:2]).n_steps)
-        for pixels, found in self._intervals([x], self._encoding_network([x]), (0, _lines(x.shape))):
+        for pixels, found in self._intervals([x], self._encoding_network([x]), (0, lines_of(x.shape))):
             costs.add(pixels.line, information(found[2]).sum(0))
         return costs.total(x.size)
 
     def surprise(self, x: Image) -> NDArray[np.float64]:
         self.check(x)
         found = np.zeros(x.shape[0] * x.shape[1])
-        for pixels, (_, _, frequency) in self._intervals([x], self._encoding_network([x]), (0, _lines(x.shape))):
+        for pixels, (_, _, frequency) in self._intervals([x], self._encoding_network([x]), (0, lines_of(x.shape))):
             found[pixels.place] = information(frequency).sum(0)
         return found.reshape(x.shape[:2])
 
@@ -191,7 +160,7 @@ class ImageCodec(ModelCodec[Image]):
         threads: int,
     ) -> list[Coded]:
         """Return what `work` makes of the images of these shapes, told by their indices, in the order of the shapes."""
-        groups = _groups(shapes, threads, self.sizes.batch)
+        groups = grouped(shapes, threads, self.sizes.batch)
         alone = len(groups) == 1 < threads  # then torch's own threads are all that can help
         made = [work(groups[0], progress)] if alone else in_threads(work, groups, progress, threads)
         by_index = dict(zip(chain.from_iterable(groups), chain.from_iterable(made), strict=True))
@@ -212,7 +181,7 @@ class ImageCodec(ModelCodec[Image]):
 
     def _shares(self, images: Sequence[Image], network: PixelNetwork, threads: int) -> list[tuple[int, int]]:
         """Return ranges of lines of about equal length for some threads, as few as there is room for."""
-        lines, pixels = max(_lines(x.shape) for x in images), sum(x.shape[0] * x.shape[1] for x in images)
+        lines, pixels = max(lines_of(x.shape) for x in images), sum(x.shape[0] * x.shape[1] for x in images)
         wanted = threads * -(-pixels // (threads * self.sizes.share)) if threads > 1 else 1
         count = max(1, min(wanted, lines // (self.sizes.memories * network.memory)))
         return [(lines * k // count, lines * (k + 1) // count) for k in range(count)]
@@ -231,7 +200,7 @@ class ImageCodec(ModelCodec[Image]):
         threads = threads_here() if self.device == "cpu" else 1
 
         # Torch's threads would have next to nothing to share in a line; groups share the better the longer lines are.
-        pixels, lines = sum(height * width for height, width, _ in shapes), max(map(_lines, shapes), default=1)
+        pixels, lines = sum(height * width for height, width, _ in shapes), max(map(lines_of, shapes), default=1)
         sharing = max(1, min(threads, self.sizes.readers, pixels // (self.sizes.shared * lines)))
 
         def work(group: list[int], report: Progress) -> list[Image]:
@@ -359,58 +328,6 @@ def _decode_symbols(frequencies: NDArray[np.float32], pieces: Sequence[tuple[Sym
     return symbols
 
 
-def turn(x: Image, orientation: int) -> Image:
-    """A view of an image in one of its orientations (see `ImageHead`). [H, W, C]"""
-    x = x.swapaxes(0, 1) if orientation & 4 else x
-    x = x[::-1] if orientation & 2 else x
-    return x[:, ::-1] if orientation & 1 else x
-
-
-def turn_back(x: Image, orientation: int) -> Image:
-    """The inverse of `turn`, contiguous."""
-    x = x[:, ::-1] if orientation & 1 else x
-    x = x[::-1] if orientation & 2 else x
-    return np.ascontiguousarray(x.swapaxes(0, 1) if orientation & 4 else x)
-
-
-def _turned_shape(head: ImageHead) -> tuple[int, int, int]:
-    height, width = (head.width, head.height) if head.orientation & 4 else (head.height, head.width)
-    return height, width, head.channels
-
-
 def _coded_channels(channels: int) -> tuple[int, ...]:
     """Indices of the channels of an image, in the order in which they are coded."""
     return CODING_ORDER if channels == len(CODING_ORDER) else tuple(range(channels))
-
-
-class _Shared:
-    """Progress of work that is done `times` over: tells of a pixel when its share of all calls is done."""
-
-    def __init__(self, progress: Progress, times: int) -> None:
-        self.progress, self.times, self.left = progress, times, 0
-
-    def __call__(self, done: int) -> None:
-        whole, self.left = divmod(self.left + done, self.times)
-        self.progress(whole)
-
-
-def _groups(shapes: Sequence[tuple[int, ...]], threads: int, batch: int) -> list[list[int]]:
-    """Indices of images with one number of channels: groups of about `batch` pixels, and one for each thread at least,
-    if there are so many. Images in a group have about as many lines, as lines are shorter where some have ended.
-    """
-    lines = list(map(_lines, shapes))
-    order = sorted(range(len(shapes)), key=lambda i: (shapes[i][2], lines[i]))
-    costs = [max(height * width, 64 * (height + 5)) for height, width, _ in shapes]  # cells of tiny images take more
-    total, before = sum(costs), 0
-    count = threads * -(-total // (threads * batch))
-    groups: dict[tuple[int, int, int], list[int]] = defaultdict(list)
-    for i in order:
-        share = (2 * before + costs[i]) * count // (2 * total)
-        groups[shapes[i][2], lines[i].bit_length(), share].append(i)
-        before += costs[i]
-    return list(groups.values())
-
-
-def _lines(shape: tuple[int, ...]) -> int:
-    """Steps of the schedule of an image, [H, W, C]."""
-    return Wavefront(*shape[:2]).n_steps

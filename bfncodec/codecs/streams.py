@@ -1,6 +1,6 @@
 """Texts that are coded side by side: their streams, and the network's predictions for them.
 
-A text is cut into streams (:class:`bfncodec.flow.schedule.Comb`), which a network codes as one batch, also with the
+A text is cut into streams (:class:`bfncodec.flow.Comb`), which a network codes as one batch, also with the
 streams of other texts. Nothing that is written depends on what is coded beside it, nor on threads or blocks.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.codecs.threads import Team
-from bfncodec.flow.schedule import Comb
+from bfncodec.flow.schedules.reveal import Comb
 from bfncodec.networks.protocol import IntervalState, SymbolNetwork, SymbolState
 from bfncodec.runtime.arrays import Ints, Ints32
 

@@ -32,7 +32,7 @@ from bfncodec.coding.mixing.state import BITS, CONTEXTS, MACHINE_CONTEXTS, VERSI
 from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, SymbolSource, information
 from bfncodec.errors import ModelError
 from bfncodec.flow.report import CodeLength, StepCosts
-from bfncodec.flow.schedule import Comb
+from bfncodec.flow.schedules.reveal import Comb
 from bfncodec.format.wire import Reader, varint
 from bfncodec.models import ModelInfo
 from bfncodec.networks.acceleration import MIXING, TRANSFORMER, kernels_pay

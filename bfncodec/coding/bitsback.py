@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.lattice import Kernel, kernel
-from bfncodec.flow.schedule import GradualSchedule, Group
+from bfncodec.flow.schedules.base import GradualSchedule, Group
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

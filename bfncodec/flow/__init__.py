@@ -24,20 +24,21 @@ if TYPE_CHECKING:
         output_point,
     )
     from bfncodec.flow.report import CodeLength, StepCosts
-    from bfncodec.flow.schedule import (
-        AccuracySchedule,
-        Comb,
-        GradualSchedule,
-        Group,
-        RevealSchedule,
-        Schedule,
-        Staggered,
-        StaggeredWavefront,
-        Wavefront,
-    )
+    from bfncodec.flow.schedules.base import GradualSchedule, Group, RevealSchedule, Schedule
+    from bfncodec.flow.schedules.gradual import AccuracySchedule, Staggered, StaggeredWavefront
+    from bfncodec.flow.schedules.reveal import Comb, Wavefront
     from bfncodec.flow.simplex import NormalVectors, SimplexFlow, SimplexMixture
 
-_MODULES = ("report", "schedule", "base", "erasure", "gaussian", "simplex")
+_MODULES = (
+    "report",
+    "schedules.base",
+    "schedules.reveal",
+    "schedules.gradual",
+    "base",
+    "erasure",
+    "gaussian",
+    "simplex",
+)
 
 __all__ = [
     "ERASED",

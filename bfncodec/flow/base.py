@@ -25,7 +25,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from bfncodec.flow.report import CodeLength
-from bfncodec.flow.schedule import Schedule
+from bfncodec.flow.schedules.base import Schedule
 
 
 class AnyArray(Protocol):

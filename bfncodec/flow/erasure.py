@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.flow.report import CodeLength
-from bfncodec.flow.schedule import RevealSchedule
+from bfncodec.flow.schedules.base import RevealSchedule
 
 ERASED = -1
 """In y: this dimension was erased. In theta: this dimension is not known, p_I is the prior."""
@@ -60,7 +60,7 @@ class ErasureFlow:
     x is int64 [..., D] in 0 ... classes - 1; theta is the same with ERASED where nothing is known;
     a network's result and p_O are log2 probabilities, float64 [..., D, classes].
 
-    >>> from bfncodec.flow.schedule import Comb
+    >>> from bfncodec.flow.schedules.reveal import Comb
     >>> log2_p = np.log2([0.5, 0.25, 0.125])     # of each symbol of a text, at its own step
     >>> ErasureFlow(256).length(log2_p, Comb(length=3, teeth=2)).kl
     array([4., 2.])

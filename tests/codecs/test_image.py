@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import bfncodec
-from bfncodec.codecs.image import TRIED, TRIED_OF_SMALL, ImageCodec, Sizes, _groups, turn, turn_back
+from bfncodec.codecs.grouping import Sizes, grouped
+from bfncodec.codecs.image import ImageCodec
+from bfncodec.codecs.orientations import TRIED, TRIED_OF_SMALL, turn, turn_back
 from bfncodec.errors import DamagedError, InputError, ModelError
 from bfncodec.flow import Wavefront
 from bfncodec.format.imagehead import ImageHead
@@ -196,7 +198,7 @@ def test_flipped_and_cut_grey_payloads_are_damage_or_another_image(both: ImageCo
     st.integers(1, 4),
 )
 def test_groups_share_the_work(shapes: list[tuple[int, int, int]], threads: int) -> None:
-    groups = _groups(shapes, threads, Sizes.batch)
+    groups = grouped(shapes, threads, Sizes.batch)
     assert sorted(i for group in groups for i in group) == list(range(len(shapes)))
     for group in groups:
         assert len({shapes[i][2] for i in group}) == 1
@@ -206,10 +208,10 @@ def test_groups_share_the_work(shapes: list[tuple[int, int, int]], threads: int)
 
 def test_images_of_one_size_are_shared_out_evenly() -> None:
     for count, threads in ((4, 2), (7, 2), (9, 4), (1, 4)):
-        sizes = sorted(len(group) for group in _groups([(300, 200, 3)] * count, threads, Sizes.batch))
+        sizes = sorted(len(group) for group in grouped([(300, 200, 3)] * count, threads, Sizes.batch))
         assert len(sizes) == min(count, threads)
         assert sizes[-1] - sizes[0] <= 1
-    assert len(_groups([(512, 512, 3)] * 48, 1, 1 << 22)) == 48 * 512 * 512 >> 22
+    assert len(grouped([(512, 512, 3)] * 48, 1, 1 << 22)) == 48 * 512 * 512 >> 22
 
 
 @st.composite

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 import bfncodec
-from bfncodec.codecs import image as image_codecs
-from bfncodec.codecs import streams
+from bfncodec.codecs import grouping, streams
 from bfncodec.coding.cdf import softmax_intervals
 from bfncodec.networks import acceleration, replay
 from bfncodec.networks.convnet.devicemixture import DeviceMixture, DeviceTables
@@ -43,7 +42,7 @@ def as_on_a_gpu(folder: Path) -> Any:
         network.there = 1
         implementations._exact = ReplayedConvNet(network, plain)
     codec.device = implementations.device = "cuda"
-    return codec.with_sizes(streams.ON_A_GPU if codec.info.role == "text" else image_codecs.ON_A_GPU)
+    return codec.with_sizes(streams.ON_A_GPU if codec.info.role == "text" else grouping.ON_A_GPU)
 
 
 def plain(step: replay.Step) -> replay.Step:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bfncodec.codecs.image import turn
+from bfncodec.codecs.orientations import turn
 from bfncodec.errors import DamagedError
 from bfncodec.format.imagehead import ImageHead
 from bfncodec.networks.convnet.config import ConvNetConfig

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bfncodec.flow.schedule import Wavefront
+from bfncodec.flow.schedules.reveal import Wavefront
 from bfncodec.networks.convnet.config import BLOCK_TAPS, INPUT_TAPS, OUTSIDE, REACH, ConvNetConfig
 from bfncodec.networks.stored import LARGEST
 from bfncodec.runtime.arrays import Bytes, Ints
@@ -143,7 +143,7 @@ class Front:
                       ·  r0  r1  r2  ·        ·  r0  r1  ·       . . . . line i - 1
                       ·  r0  r1  r2  ·        ·  r0  r1  ·       . . . . line i
 
-    Pixel (r, c) is on line c + 2 r, see :class:`bfncodec.flow.schedule.Wavefront`. So the pixel to its left is in the
+    Pixel (r, c) is on line c + 2 r, see :class:`bfncodec.flow.Wavefront`. So the pixel to its left is in the
     cell above it in this table, the one above it one cell to the left and two lines up: each neighbour at a distance
     that is the same for all pixels of all images. Cells that are no row of an image (·) and those of pixels outside
     hold what convolutions are to read there.

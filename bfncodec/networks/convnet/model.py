@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bfncodec.flow.schedule import Wavefront
+from bfncodec.flow.schedules.reveal import Wavefront
 from bfncodec.networks.convnet.config import (
     BLOCK_TAPS,
     CODING_ORDER,

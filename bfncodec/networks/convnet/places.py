@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bfncodec.flow.schedule import Wavefront
+from bfncodec.flow.schedules.reveal import Wavefront
 from bfncodec.networks.convnet.config import REACH
 from bfncodec.networks.convnet.front import Front, StepPixels
 from bfncodec.networks.stored import LARGEST

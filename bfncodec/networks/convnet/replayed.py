@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from bfncodec.coding.cdf import NIBBLE, Intervals, row_intervals
-from bfncodec.flow.schedule import Wavefront
+from bfncodec.flow.schedules.reveal import Wavefront
 from bfncodec.networks.convnet.config import BLOCK_TAPS, CODING_ORDER, INPUT_SCALE
 from bfncodec.networks.convnet.devicemixture import DeviceMixture
 from bfncodec.networks.convnet.exact import ExactConvNet, as_words, features

@@ -1,6 +1,6 @@
 """Denoiser of sequences whose symbols are sent one after the other: the trainable network.
 
-Under a staggered schedule (:class:`bfncodec.flow.schedule.Staggered`) most symbols around one that is being sent are
+Under a staggered schedule (:class:`bfncodec.flow.Staggered`) most symbols around one that is being sent are
 either known or not begun; a few are in between. So the network reads three things: the symbols that theta is sure of,
 by tables (one of every offset, and n-grams); theta and the sums of the symbols next to it; and where in its period and
 in its steps the symbol is. It is asked only for symbols that are being sent. The integer implementation that files are
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bfncodec.flow.schedule import Staggered
+from bfncodec.flow.schedules.gradual import Staggered
 from bfncodec.networks.convnet.model import max_norm
 from bfncodec.networks.parallel.model import FEATURE_SCALE, LARGEST, integer
 from bfncodec.networks.storage import Export, TrainableNetwork, folded

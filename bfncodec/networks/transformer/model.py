@@ -189,7 +189,7 @@ class Transformer(TrainableNetwork):
 
     def forward(self, x: Tensor, teeth: int) -> Tensor:
         """Return logits [B, L, symbols] in step-major order (rank = index * teeth + tooth), which is the order of
-        :class:`bfncodec.flow.schedule.Comb`.
+        :class:`bfncodec.flow.schedules.reveal.Comb`.
 
         x: int64 [B, L] symbols in text order, L a multiple of `teeth`.
         """

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from bfncodec.coding import tables
-from bfncodec.flow.schedule import Wavefront
+from bfncodec.flow.schedules.reveal import Wavefront
 from bfncodec.networks.convnet.config import LOG_SCALE_RANGE, ConvNetConfig
 from bfncodec.networks.convnet.model import (
     Components,
