@@ -6,10 +6,10 @@ A forged file would have paths that lead out of the folder, or to a device. No n
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-__all__ = ["bad_path", "unusable_path"]
+__all__ = ["bad_path", "unusable_path", "with_folders"]
 
 _LONGEST = 1 << 15  # bytes: more than any system takes
 _OF_WINDOWS = frozenset('<>:"|?*\\') | frozenset(map(chr, range(32)))
@@ -31,6 +31,16 @@ def bad_path(paths: Sequence[str]) -> str | None:
     # A zero byte sorts before everything: what is in a folder follows it at once.
     inside = sorted(path.replace("/", "\0") for path in paths)
     return next((b.replace("\0", "/") for a, b in pairwise(inside) if b.startswith(a + "\0")), None)
+
+
+def with_folders(paths: Iterable[str]) -> set[str]:
+    """Return paths and all folders above them, by their names; of each folder it is asked once."""
+    found = set[str]()
+    for path in paths:
+        while path and path not in found:
+            found.add(path)
+            path = path.rpartition("/")[0]
+    return found
 
 
 def _is_good(path: str) -> bool:

@@ -11,7 +11,7 @@ from bfncodec.content.types import Content, Plain
 from bfncodec.errors import BfncodecError, InputError, reading
 from bfncodec.files.archiving import append_items, holds_items
 from bfncodec.files.growing import check_coded_on_disk, identity_of, put_back
-from bfncodec.files.itemsources import items_of
+from bfncodec.files.itemsources import check_alone, items_of
 from bfncodec.files.options import Options
 from bfncodec.files.sources import opened, read
 from bfncodec.format.container import unpack
@@ -82,9 +82,10 @@ def _content_of(data: bytes, kind: Kind) -> Content:
     import numpy as np
 
     with reading("expected a .npy file to add to an array"):
-        array = np.load(io.BytesIO(data), allow_pickle=False)
+        array = np.load(stream := io.BytesIO(data), allow_pickle=False)
     if not isinstance(array, np.ndarray):
         raise InputError("expected a .npy file to add to an array, found several arrays: add one at a time")
+    check_alone(len(stream.read()), "what is to be added")
     return content_of_array(array)
 
 

@@ -21,6 +21,7 @@ from typing import Any, Self, overload
 from bfncodec.codecs.sources import CodecSource, Models
 from bfncodec.content.items import Whole, check_names, whole_of
 from bfncodec.content.objects import array_or_object
+from bfncodec.content.paths import with_folders
 from bfncodec.content.types import Content
 from bfncodec.errors import DamagedError, FormatError, InputError
 from bfncodec.files.data import name_of
@@ -117,9 +118,10 @@ class Archive(Sequence[Any]):
     def files(self, numbers: Iterable[int]) -> list[tuple[str, bytes]]:
         """Return the name and the bytes of several items as files: arrays as .npy, Pillow images as PNG."""
         numbers, now = list(numbers), self._now()
-        names = list(now.numbers()) if now.is_named and numbers else None
+        names = list(now.numbers()) if now.is_named and numbers else []
+        others = with_folders(names)
         return [
-            name_of(content, names[n] if names else str(n))
+            name_of(content, names[n] if names else str(n), others)
             for n, content in zip(numbers, self._contents(numbers), strict=True)
         ]
 

@@ -6,7 +6,7 @@ Each encoder comes first, its decoder after all of them. :mod:`bfncodec.files.tr
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from math import prod
 from pathlib import Path
@@ -18,6 +18,7 @@ from bfncodec.content.arrays import arrays_of, is_npz
 from bfncodec.content.folder import Folder, Shape, folder_of, picture_shape
 from bfncodec.content.items import Items, Whole, whole_of
 from bfncodec.content.objects import object_of
+from bfncodec.content.paths import with_folders
 from bfncodec.content.types import Content, Plain
 from bfncodec.errors import InputError, reading
 from bfncodec.files.options import Made, Options, size_of
@@ -267,22 +268,23 @@ def decode_opened(
 
 
 def file_of(content: Content) -> Made:
-    """Return the bytes of the file, or files, that a content becomes. Raises InputError for items of equal names."""
+    """Return the bytes of the file, or files, that a content becomes."""
     if isinstance(content, Items):
         names = content.names or [str(number) for number in range(len(content.contents))]
-        files = [name_of(item, name) for item, name in zip(content.contents, names, strict=True)]
-        if len(dict(files)) < len(files):
-            raise InputError("two items become files of one name: take them by bfncodec.Archive")
-        return dict(files)
+        taken_names = with_folders(names)
+        return dict(name_of(item, name, taken_names) for item, name in zip(content.contents, names, strict=True))
     return object_of(content) if isinstance(content, Folder) else _file_bytes(content)
 
 
-def name_of(item: Content, name: str) -> tuple[str, bytes]:
-    """Return the name of the file that an item becomes, and its bytes: what was no file gets a suffix."""
+def name_of(item: Content, name: str, others: Container[str]) -> tuple[str, bytes]:
+    """Return the name of the file that an item becomes, and its bytes: what was no file gets a suffix.
+
+    others: names of all items, and of the folders they lie in, none of which a suffix may lead to.
+    """
     is_image = isinstance(item, Picture) and item.origin is Origin.OBJECT
     is_array = item.origin.is_array if isinstance(item, Picture) else item.kind is Kind.ARRAY
     suffix = ".npy" if is_array else ".png" if is_image else ""
-    return name if name.endswith(suffix) else name + suffix, _file_bytes(item)
+    return name if name.endswith(suffix) or name + suffix in others else name + suffix, _file_bytes(item)
 
 
 def _file_bytes(content: Content) -> bytes:

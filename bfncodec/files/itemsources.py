@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from itertools import chain
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bfncodec.errors import InputError, reading
 from bfncodec.files.archiving import FileItem
 from bfncodec.files.places import folder_at
 from bfncodec.files.sources import Identity, walk
 
-__all__ = ["items_of", "source_bytes"]
+if TYPE_CHECKING:
+    import zipfile
+
+__all__ = ["check_alone", "items_of", "source_bytes"]
 
 _BATCH = 1024  # rows of a table that are read at once
 
@@ -72,15 +75,38 @@ def _named(path: Path, several: bool, on_skip: Callable[[str, str], None] | None
             arrays = np.load(path, allow_pickle=False)
         with arrays:
             for name in arrays.files:
-                with reading(f"expected arrays of numbers, {path}"):
-                    array = arrays[name]
-                if not isinstance(array, np.ndarray):  # any other file in the zip
-                    raise InputError(f"expected arrays of numbers in {path}, found another file, {name!a}: unpack it")
-                yield from _rows(f"{before}{name}/", array)
+                yield from _rows(f"{before}{name}/", _member(arrays.zip, name, path))
     elif _suffix(path) == ".parquet":
         yield from _columns(before, path)
     else:
         yield path.name, FileItem(path)
+
+
+def _member(archive: zipfile.ZipFile, name: str, path: Path) -> Any:
+    """Return an array of a .npz file. Raises InputError for any other file in it, and for bytes behind the array."""
+    import numpy as np
+
+    npy = np.lib.format
+    with (
+        reading(f"expected arrays of numbers, {path}"),
+        archive.open(name if name in archive.namelist() else f"{name}.npy") as file,
+    ):
+        if file.read(len(npy.MAGIC_PREFIX)) != npy.MAGIC_PREFIX:
+            raise InputError(f"expected arrays of numbers in {path}, found another file, {name!a}: unpack it")
+        file.seek(0)
+        array = npy.read_array(file, allow_pickle=False)
+        check_alone(len(file.read()), f"{path}, {name!a}")
+    return array
+
+
+def check_alone(behind: int, what: str) -> None:
+    """Raise InputError for a .npy file with bytes behind its array, such as a second one: NumPy reads past none."""
+    if behind:
+        raise InputError(
+            f"expected one array, found {behind} bytes behind it in {what}: they would be lost",
+            python="compress_file takes the file as it is",
+            command="compress it without --items, which takes the file as it is",
+        )
 
 
 def _array(path: Path) -> Any:
@@ -90,6 +116,7 @@ def _array(path: Path) -> Any:
     with reading(f"expected a .npy file, {path}"):
         known = Identity.of(path.stat())
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        check_alone(known.size - mapped.offset - mapped.nbytes, str(path))
         array = _Rows(path, known, mapped.offset, mapped.dtype, mapped.shape)
         if not mapped.flags.c_contiguous:
             return np.load(path, allow_pickle=False)

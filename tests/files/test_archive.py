@@ -422,6 +422,17 @@ def test_a_folder_there_and_back(tmp_path: Path) -> None:
     assert Archive(archive)["more"] == b"more"
 
 
+def test_items_whose_files_would_have_one_name(tmp_path: Path) -> None:
+    given = {"a": ROWS[0], "a.npy": b"bytes", "b": ROWS[1], "b.npy/0": b"below", "c": ROWS[2]}
+    write_archive(tmp_path / "x.bfn", given, PLAIN)
+    for options in ([], ["--only", ":"]):
+        out = tmp_path / f"out{len(options)}"
+        run("decompress", tmp_path / "x.bfn", *options, "-o", out)
+        assert names(out) == {"a", "a.npy", "b", "b.npy/0", "c.npy"}
+        assert np.array_equal(np.load(out / "a"), ROWS[0])
+        assert (out / "a.npy").read_bytes() == b"bytes"
+
+
 def test_an_array_there_and_back(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", ROWS)
     run("compress", "--items", "-m", "none", tmp_path / "x.npy")

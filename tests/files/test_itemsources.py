@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
+import zipfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
+from bfncodec import append_file, compress, write_archive
 from bfncodec.errors import InputError
 from bfncodec.files.itemsources import items_of, source_bytes
+from bfncodec.files.options import Options
+
+PLAIN = Options(model="none")
 
 
 def test_bytes_of_files_and_folders_are_counted(tmp_path: Path) -> None:
@@ -41,6 +48,27 @@ def test_rows_are_read_when_they_are_asked_for(tmp_path: Path, shape: tuple[int,
 def test_columns_one_after_the_other_are_rows_too(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.asfortranarray(np.arange(12).reshape(4, 3)))
     assert np.array_equal(items_of([tmp_path / "x.npy"])[1], [3, 4, 5])
+
+
+@pytest.mark.parametrize("layout", ["C", "F"])
+def test_bytes_behind_an_array_are_not_lost(tmp_path: Path, layout: Literal["C", "F"]) -> None:
+    one = io.BytesIO()
+    np.save(one, np.ones((3, 2), order=layout))
+    (tmp_path / "two.npy").write_bytes(one.getvalue() * 2)
+    with zipfile.ZipFile(tmp_path / "two.npz", "w") as file:
+        file.writestr("a.npy", one.getvalue() + b"?")
+    for name in ("two.npy", "two.npz"):
+        with pytest.raises(InputError, match="expected one array, found .* bytes behind it"):
+            list(items_of([tmp_path / name]))
+    (tmp_path / "one.npy").write_bytes(one.getvalue())
+    for made in (write_archive(tmp_path / "x.bfn", np.ones((3, 2)), PLAIN), 0):
+        if not made:
+            (tmp_path / "x.bfn").write_bytes(compress(np.ones((3, 2)), "none"))
+        before = (tmp_path / "x.bfn").read_bytes()
+        with pytest.raises(InputError, match="expected one array, found .* bytes behind it"):
+            append_file(tmp_path / "x.bfn", tmp_path / "two.npy", PLAIN)
+        assert (tmp_path / "x.bfn").read_bytes() == before
+        append_file(tmp_path / "x.bfn", tmp_path / "one.npy", PLAIN)
 
 
 @pytest.mark.parametrize("size", [0, 99, 1 << 12])
