@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from bfncodec.cli.call import Call
 from bfncodec.cli.streams import STDIN
 from bfncodec.files.atomic import is_leftover
 from bfncodec.files.names import has_suffix, own_name
-from bfncodec.files.places import anything_at, folder_at
+from bfncodec.files.places import anything_at, folder_at, folders_in
 from bfncodec.format.frame import SUFFIX
 
 __all__ = ["expand", "is_plain"]
@@ -55,7 +54,7 @@ def _files_in(folder: Path, wanted: Callable[[Path], bool], call: Call) -> list[
 
     found: list[Path] = []
     others: list[Path] = []
-    for top, inner, names in os.walk(folder, onerror=fail):
+    for top, inner, names in folders_in(folder, fail):
         inner.sort()
         if not inner and not names:
             call.pass_over(top, "is an empty folder")

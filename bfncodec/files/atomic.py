@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bfncodec.errors import OutputError
-from bfncodec.files.places import anything_at, folder_at, link_at
+from bfncodec.files.places import anything_at, folder_at, folders_in, link_at, make_all, others_in, remove_all
 from bfncodec.format.frame import SUFFIX
 from bfncodec.runtime.streams import flush, write_all
 
@@ -334,7 +333,7 @@ def make_folder(folder: Path) -> None:
     """Create a folder and those above it that are missing, to last. Raises OutputError where that fails."""
     made = [path for path in (folder, *folder.parents) if not folder_at(path)]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_all(folder)
         for path in made:
             _sync_folder(path.parent)
     except OSError as error:
@@ -371,16 +370,16 @@ def place_folder(
             check_folder(target, force)
             _exchange(beside, real, lambda old: _check_replaced(old, files, target))
         finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            with suppress(OSError):
+                remove_all(beside)
 
 
 def _check_replaced(old: Path, files: Mapping[str, bytes], target: Path) -> None:
     """Raise OutputError for a folder in which there are others than the files that are to take its place."""
     if not folder_at(old):
         return
-    for top, folders, names in os.walk(old):
-        links = [name for name in folders if link_at(Path(top, name))]
-        for path in (Path(top, name).relative_to(old).as_posix() for name in [*names, *links]):
+    for folder in folders_in(old):
+        for path in (other.relative_to(old).as_posix() for other in others_in(*folder)):
             if path not in files:
                 raise OutputError(
                     f"{target} holds {path!a}, which would be lost with the folder: move it, or name another target"
@@ -391,11 +390,11 @@ def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write files by relative path, and the names of all of them, to the disk."""
     folders = {folder} | {(folder / name).parent for name in files}
     for parent in folders:
-        parent.mkdir(parents=True, exist_ok=True)
+        make_all(parent)
     with ThreadPoolExecutor(WRITERS) as pool:
         for _ in pool.map(lambda name: _write_synced(folder / name, files[name], None), files):
             pass  # a failure is raised here
-    for top, _, _ in os.walk(folder):
+    for top, _, _ in folders_in(folder):
         _sync_folder(Path(top))
 
 
@@ -425,7 +424,7 @@ def _exchange(new: Path, target: Path, check: Callable[[Path], None]) -> None:
     gone = new if swapped else old
     try:
         if gone.is_dir():
-            shutil.rmtree(gone)
+            remove_all(gone)
         elif os.path.lexists(gone):
             gone.unlink()
     except OSError as error:

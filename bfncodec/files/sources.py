@@ -12,7 +12,7 @@ from typing import BinaryIO, NoReturn
 
 from bfncodec.errors import InputError, OutputError
 from bfncodec.files.atomic import leftover_name
-from bfncodec.files.places import file_at
+from bfncodec.files.places import file_at, folders_in, others_in
 from bfncodec.format.wire import Source
 
 __all__ = [
@@ -100,7 +100,7 @@ def walk(folder: Path, on_skip: Callable[[str, str], None] | None = None) -> Ite
     def fail(error: OSError) -> NoReturn:
         raise InputError(f"cannot be read: {error.filename}: {error.strerror or error}") from error
 
-    for top, inner, names in os.walk(folder, onerror=fail):
+    for top, inner, names in folders_in(folder, fail):
         inner.sort()  # the order in which they are entered
         for path in (Path(top, name) for name in sorted([*inner, *names])):
             try:
@@ -190,15 +190,16 @@ def remove_folder(folder: Path, known: Mapping[str, Identity], skipped: Sequence
         try:
             for name, identity in known.items():
                 check_unchanged(hidden / name, identity)
-            found = [Path(top, name) for top, _, names in os.walk(hidden) for name in names]
+            folders = list(folders_in(hidden))
+            found = [path for folder in folders for path in others_in(*folder)]
             if len(found) > len(known):
                 raise OutputError("compressed, but not removed, as something has come into it since")
         except BaseException:
             hidden.rename(real)
             raise
-        for path in found:
+        for path in found:  # and no other, which would have come since
             path.unlink()
-        for top, _, _ in os.walk(hidden, topdown=False):
+        for top, _, _ in reversed(folders):
             Path(top).rmdir()
     except OSError as error:
         raise OutputError(f"compressed, but the source cannot be removed: {error.strerror or error}") from error
