@@ -56,8 +56,7 @@ def folders_in(
                 onerror(error)
             continue
         yield top, inner, names
-        below = (os.path.join(top, name) for name in reversed(inner))
-        stack += [path for path in below if not os.path.islink(path)]
+        stack += [str(path) for path in (Path(top, name) for name in reversed(inner)) if not link_at(path)]
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
@@ -74,7 +73,7 @@ def remove_all(folder: Path) -> None:
         for path in others_in(*each):
             path.unlink()
     for top, _, _ in reversed(found):
-        os.rmdir(top)
+        Path(top).rmdir()
 
 
 def others_in(top: str, inner: Sequence[str], names: Sequence[str]) -> list[Path]:

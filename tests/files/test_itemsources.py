@@ -58,14 +58,14 @@ def test_bytes_behind_an_array_are_not_lost(tmp_path: Path, layout: Literal["C",
     with zipfile.ZipFile(tmp_path / "two.npz", "w") as file:
         file.writestr("a.npy", one.getvalue() + b"?")
     for name in ("two.npy", "two.npz"):
-        with pytest.raises(InputError, match="expected one array, found .* bytes behind it"):
+        with pytest.raises(InputError, match="bytes behind it in"):
             list(items_of([tmp_path / name]))
     (tmp_path / "one.npy").write_bytes(one.getvalue())
     for made in (write_archive(tmp_path / "x.bfn", np.ones((3, 2)), PLAIN), 0):
         if not made:
             (tmp_path / "x.bfn").write_bytes(compress(np.ones((3, 2)), "none"))
         before = (tmp_path / "x.bfn").read_bytes()
-        with pytest.raises(InputError, match="expected one array, found .* bytes behind it"):
+        with pytest.raises(InputError, match="bytes behind it in"):
             append_file(tmp_path / "x.bfn", tmp_path / "two.npy", PLAIN)
         assert (tmp_path / "x.bfn").read_bytes() == before
         append_file(tmp_path / "x.bfn", tmp_path / "one.npy", PLAIN)

@@ -52,7 +52,8 @@ def test_links_are_removed_and_not_followed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "a").touch()
     (tmp_path / "in").mkdir()
-    for name, where in (("folder", "../elsewhere"), ("file", "../elsewhere/a"), ("nothing", "gone"), ("round", "round")):
+    links = {"folder": "../elsewhere", "file": "../elsewhere/a", "nothing": "gone", "round": "round"}
+    for name, where in links.items():
         (tmp_path / "in" / name).symlink_to(where)
     ((top, inner, others),) = folders_in(tmp_path / "in")
     assert (Path(top), inner, sorted(others)) == (tmp_path / "in", ["folder"], ["file", "nothing", "round"])
