@@ -70,7 +70,10 @@ class LineRange:
         lines = lines_of(header, cut)
         if lines is None:
             if cut.count > 1:
-                raise InputError("expected a file compressed with --lines (lines=True), found one without: take all")
+                raise InputError(
+                    "expected a file compressed with --lines (lines=True), found one without, "
+                    "or one that was added to within a long line: take all"
+                )
             return ((0, cut.sides[0]),)
         self._check(lines.total)
         first, last = (cut.extents[lines.block_of(line)] for line in (self.first, self.last))

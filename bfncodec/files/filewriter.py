@@ -21,7 +21,7 @@ from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
 from bfncodec.format.segmented.writer import SegmentWriter
 from bfncodec.runtime.streams import write_all
-from bfncodec.segments.appending import check_appendable, coded_end, writer_after
+from bfncodec.segments.appending import check_appendable, kept_of
 from bfncodec.segments.encode import Task
 from bfncodec.segments.streaming import PieceWriter
 
@@ -75,11 +75,11 @@ class FileWriter(io.BufferedIOBase):
         """Begin with what a compressed file holds. Raises InputError for one that cannot be added to, FormatErrors."""
         self._grown = path, Identity.of(path.stat())
         with opened(path) as blob:
-            frame = check_appendable(blob, Plain(b"\n"))
-            for chunk in copied(blob, coded_end(frame)):
+            kept = kept_of(check_appendable(blob, Plain(b"\n")), self._task.codecs)
+            for chunk in copied(blob, kept.end):
                 self._out.write(chunk)
-            self._writer = writer_after(blob, frame, self._out.write, self._task, self._verify)
-        self._size = frame.cut.sides[0]
+            self._writer = kept.writer(blob, self._out.write, self._task, self._verify)
+        self._pending, self._size = bytearray(kept.carried), kept.frame.cut.sides[0]
 
     def writable(self) -> bool:
         return True
@@ -102,8 +102,9 @@ class FileWriter(io.BufferedIOBase):
             for start in range(0, len(view), most):
                 self._pending += view[start : start + most]
                 if len(self._pending) > most:  # what may be all that there is waits for the end
-                    self._code(bytes(self._pending[:most]))
-                    del self._pending[:most]
+                    end = self._end(most)
+                    self._code(bytes(self._pending[:end]))
+                    del self._pending[:end]
         except BaseException:
             self.discard()
             raise
@@ -138,6 +139,11 @@ class FileWriter(io.BufferedIOBase):
         if not self.closed:
             self.discard()
             warnings.warn(f"{self.name} was not closed, and is not written", ResourceWarning, stacklevel=2)
+
+    def _end(self, most: int) -> int:
+        """Return where the next segment ends: where a line does, if those are counted."""
+        ended = self._writer is not None and self._writer.ends_lines
+        return (self._pending.rfind(b"\n", 0, most) + 1 if ended else 0) or most
 
     def _code(self, piece: bytes) -> None:
         if self._writer is None:

@@ -6,7 +6,7 @@ The writer of the table stands above its reader; docs/format.md specifies it. No
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -14,12 +14,12 @@ from itertools import accumulate, pairwise
 
 from bfncodec.errors import DamagedError
 from bfncodec.format.cuts import Cut, Pieces
-from bfncodec.format.extras import Tag
+from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
 from bfncodec.format.wire import Reader, varint
 
-__all__ = ["LINE_BLOCK", "Lines", "lines_of", "split_lines"]
+__all__ = ["LINE_BLOCK", "LineTable", "Lines", "lines_of", "split_lines"]
 
 LINE_BLOCK = 1 << 12
 """Bytes a block of lines has at least, where the caller names no other number. Measured on messages of 50 to 150 bytes:
@@ -80,6 +80,30 @@ class Lines:
         if len(counts) != pieces.count or not all(counts):
             raise DamagedError(f"expected a number of lines for each of {pieces.count} blocks, found {len(counts)}")
         return cls(pieces.edges[:-1], counts)
+
+
+class LineTable:
+    """Table of lines of content that grows by segments. It is lost where one begins within a line.
+
+    counts: lines of each segment, the last of which ends with a line. block: bytes that a block of what is added has at
+    least, None where each piece of it is one segment if it can be.
+    """
+
+    def __init__(self, counts: Sequence[int], block: int | None) -> None:
+        self.block, self._counts, self._ended = block, list(counts), True
+
+    def add(self, data: bytes, cut: Cut) -> bool:
+        """Count the lines of further content; returns False where a segment of it begins within a line."""
+        for ((start, stop),) in cut.extents:
+            if not self._ended:
+                return False
+            self._counts.append(_count(data, start, stop))
+            self._ended = data[stop - 1 : stop] == b"\n"
+        return True
+
+    def extras(self) -> list[Extra]:
+        """Return what says how many lines the segments have."""
+        return [Extra(Tag.LINES, b"".join(map(varint, self._counts)))] if self._counts else []
 
 
 def lines_of(header: Header, cut: Cut) -> Lines | None:

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from bfncodec.codecs.sources import CodecSource
 from bfncodec.content.types import Content, Plain
@@ -13,11 +15,12 @@ from bfncodec.errors import FormatError, InputError
 from bfncodec.format.checks import crc32
 from bfncodec.format.concatenation import is_joinable, split
 from bfncodec.format.container import copied, unpack
+from bfncodec.format.cuts import Cut, Pieces
 from bfncodec.format.extras import Tag
 from bfncodec.format.frame import Coded, Frame
 from bfncodec.format.kinds import Kind
 from bfncodec.format.limits import OF_WRITERS
-from bfncodec.format.lineindex import lines_of
+from bfncodec.format.lineindex import LINE_BLOCK, LineTable, lines_of
 from bfncodec.format.modelnames import read_names
 from bfncodec.format.segmented.writer import SegmentWriter
 from bfncodec.format.wire import Source
@@ -26,7 +29,10 @@ from bfncodec.segments.decode import decode
 from bfncodec.segments.encode import Task
 from bfncodec.segments.streaming import PieceWriter
 
-__all__ = ["appended", "check_appendable", "coded_end", "writer_after"]
+__all__ = ["Kept", "appended", "check_appendable", "kept_of"]
+
+_SHORT = 1 << 16  # bytes of a compact file whose lines may be sought, and of a block of lines that is coded anew
+_LOG = logging.getLogger("bfncodec")
 
 
 def appended(blob: Source, more: Content, task: Task, verify: bool = True) -> Iterator[bytes]:
@@ -38,34 +44,108 @@ def appended(blob: Source, more: Content, task: Task, verify: bool = True) -> It
     Raises InputError for content that cannot be added, FormatErrors for a file that is damaged, and what the models
     raise.
     """
-    frame, out = check_appendable(blob, more), list[bytes]()
-    yield from copied(blob, coded_end(frame))
-    writer = writer_after(blob, frame, out.append, task, verify)
-    writer.add(more)
+    kept, out = kept_of(check_appendable(blob, more), task.codecs), list[bytes]()
+    yield from copied(blob, kept.end)
+    writer = kept.writer(blob, out.append, task, verify)
+    writer.add(replace(more, data=kept.carried + more.data) if isinstance(more, Plain) else more)
     writer.finish()
     yield b"".join(out)
 
 
-def coded_end(frame: Frame) -> int:
-    """Return the byte up to which a file stays as it is when content is added: all but its index, if it has one."""
-    return frame.entries[-1].end if frame.entries[0].head else 0
+@dataclass(frozen=True)
+class Kept:
+    """What stays of a file when content is added: all but its index, and of a compact file all but its frame.
 
-
-def writer_after(
-    blob: Source, frame: Frame, write: Callable[[bytes], object], task: Task, verify: bool = True
-) -> PieceWriter:
-    """Return what writes all that stands behind :func:`coded_end` when content is added to a file.
-
-    Of a compact file that is its segment, too, as the first of the segmented form, if there is anything in it.
+    Attributes
+    ----------
+    frame
+        The file.
+    count
+        Segments that stay.
+    carried
+        Content of those that do not: of the last block of lines, if its last line goes on in what is added.
+    content
+        Content of the only segment of a compact file that stays.
+    table
+        Lines of the segments that stay, if lines of the file are found by their numbers.
     """
-    names = read_names(frame.header)
-    if end := coded_end(frame):
-        later = frame.header.without(Tag.MODELS).split()[1]
-        return PieceWriter(SegmentWriter.after(write, frame, blob[end - 4 : end], later), task, verify, names)
-    writer = SegmentWriter(write, frame.header.without(Tag.MODELS))
-    if frame.cut.sides[0]:  # an empty segment may only be alone
-        writer.add(_whole(frame, task.codecs), frame.cut.sides[0])
-    return PieceWriter(writer, task, verify, names)
+
+    frame: Frame
+    count: int
+    carried: bytes = b""
+    content: bytes | None = None
+    table: LineTable | None = None
+
+    @property
+    def end(self) -> int:
+        """Byte up to which the file stays as it is: none of a compact one, whose segment is written anew."""
+        return self.frame.entries[self.count - 1].end if self.count and self.content is None else 0
+
+    def writer(self, blob: Source, write: Callable[[bytes], object], task: Task, verify: bool = True) -> PieceWriter:
+        """Return what writes all behind :attr:`end`; the carried content is the beginning of what is to be added."""
+        header, names = self.frame.header.without(Tag.MODELS, Tag.LINES), read_names(self.frame.header)
+        if self.end:
+            frame = replace(
+                self.frame, entries=self.frame.entries[: self.count], cut=_first(self.frame.cut, self.count)
+            )
+            writer = SegmentWriter.after(write, frame, blob[self.end - 4 : self.end], header.split()[1])
+        else:
+            writer = SegmentWriter(write, header)
+        if self.content is not None:
+            segment = self.frame.segment(0)
+            coded = Coded(segment.method, segment.payload, crc32(self.content), segment.model)
+            writer.add(coded, len(self.content))
+        return PieceWriter(writer, task, verify, names, self.table)
+
+
+def kept_of(frame: Frame, codecs: CodecSource) -> Kept:
+    """Return what stays of a file when content is added to it.
+
+    Lines that are found by their numbers still are, unless what is added begins within a long one. Raises FormatErrors.
+    """
+    lines = lines_of(frame.header, frame.cut)
+    if not frame.entries[0].head:
+        return _kept_of_compact(frame, codecs)
+    if lines is None or not isinstance(frame.cut, Pieces):
+        return Kept(frame, len(frame.entries))
+    lengths, content = frame.cut.lengths, _last(frame, codecs)
+    block = max(lengths) if lengths[0] >= LINE_BLOCK else None  # else it may have been made of pieces
+    if content.endswith(b"\n"):
+        return Kept(frame, len(frame.entries), table=LineTable(lines.counts, block))
+    if len(content) > _SHORT:
+        _LOG.info("the last line has no end, so that lines are no longer found by their numbers")
+        return Kept(frame, len(frame.entries))
+    return Kept(frame, len(frame.entries) - 1, content, table=LineTable(lines.counts[:-1], block))
+
+
+def _kept_of_compact(frame: Frame, codecs: CodecSource) -> Kept:
+    """Return what stays of a compact file, which is decoded for its full checksum, as it does not hold all of it.
+
+    Lines of a short one, which may have been made to find them, still are found; it is coded anew with what is added
+    where its last line has no end.
+    """
+    content = _last(frame, codecs)
+    table = LineTable([], None) if is_joinable(frame.header) else None
+    if not content:  # an empty segment may only be alone
+        return Kept(frame, 0, table=table)
+    if table is None or len(content) > _SHORT:
+        return Kept(frame, 1, content=content)
+    if not content.endswith(b"\n"):
+        return Kept(frame, 0, content, table=table)
+    table.add(content, frame.cut)
+    return Kept(frame, 1, content=content, table=table)
+
+
+def _first(cut: Cut, count: int) -> Cut:
+    return Pieces(cut.lengths[:count]) if isinstance(cut, Pieces) else cut
+
+
+def _last(frame: Frame, codecs: CodecSource) -> bytes:
+    """Return the content of the last segment of a file. Raises FormatErrors."""
+    ((_, content),) = decode(replace(frame, wanted=(frame.cut.count - 1,)), codecs, silent)
+    if isinstance(content, FormatError):
+        raise content
+    return bytes(content)
 
 
 def check_appendable(blob: Source, more: Content) -> Frame:
@@ -82,8 +162,6 @@ def check_appendable(blob: Source, more: Content) -> Frame:
         raise InputError(
             f"expected more {header.kind.name.lower()} to add, found {wanted.kind.name.lower()}, or a file of files"
         )
-    if lines_of(header, frame.cut) is not None:
-        raise InputError("the file is cut after lines, and its table is not added to: compress it anew")
     if header.kind is Kind.ARRAY:
         _check_shapes(header.dtype, header.shape, wanted.dtype, wanted.shape)
     if not more.data:
@@ -96,12 +174,3 @@ def _check_shapes(dtype: str, shape: tuple[int, ...], other: str, more: tuple[in
         raise InputError(
             f"expected elements {dtype} of shape (any, {str(shape[1:])[1:]}, found {other} of shape {more}"
         )
-
-
-def _whole(frame: Frame, codecs: CodecSource) -> Coded:
-    """Return the only segment of a compact file, decoded for its full checksum."""
-    ((_, content),) = decode(frame, codecs, silent)
-    if isinstance(content, FormatError):
-        raise content
-    segment = frame.segment(0)
-    return Coded(segment.method, segment.payload, crc32(content), segment.model)

@@ -17,6 +17,7 @@ from bfncodec.format.frame import SEGMENTED, Entry, Frame, Segment, read_start
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
 from bfncodec.format.limits import OF_WRITERS, Limits, check_limit
+from bfncodec.format.lineindex import Lines, LineTable
 from bfncodec.format.modelnames import ModelName, write_names
 from bfncodec.format.segmented.head import Head, read_head_of
 from bfncodec.format.segmented.stream import read_segments
@@ -57,27 +58,56 @@ class PieceWriter:
     """Codes pieces of content that follow each other, and writes them as the next segments of a file.
 
     writer: of the segments. verify: decode each piece and compare it before it is written. names: of models that the
-    file has already.
+    file has already. table: of its lines, if they are found by their numbers.
     """
 
-    def __init__(self, writer: SegmentWriter, task: Task, verify: bool, names: Sequence[ModelName] = ()) -> None:
+    def __init__(
+        self,
+        writer: SegmentWriter,
+        task: Task,
+        verify: bool,
+        names: Sequence[ModelName] = (),
+        table: LineTable | None = None,
+    ) -> None:
         self._writer, self._task, self._verify, self._names = writer, task, verify, list(names)
-        self._models = set[bytes]()
+        self._models, self._table = set[bytes](), table
+
+    @property
+    def ends_lines(self) -> bool:
+        """Flag: a piece should end with a line, as its lines are counted."""
+        return self._table is not None
 
     def add(self, piece: Content) -> None:
         """Write a piece. Errors as for :func:`encode_pieces`."""
-        plan = self._task.plan(piece, None)
+        plan = self._task.plan(piece, self._lines_of(piece))
+        self._count(piece, plan)
         if self._verify:
             check_plan(piece.header, plan, piece, self._task.codecs)
         for coded, extent in zip(plan.coded, plan.cut.extents, strict=True):
             self._writer.add(coded, extent[0][1] - extent[0][0])
         self._models |= {coded.model for coded in plan.coded if coded.model}
 
+    def _lines_of(self, piece: Content) -> Lines | None:
+        """Return the blocks that a piece is cut into, if it is cut after lines."""
+        if self._table is None or self._table.block is None:
+            return None
+        return self._task.blocks_of_lines(piece, min(self._table.block, self._task.policy.text_segment))
+
+    def _count(self, piece: Content, plan: Plan) -> None:
+        """Count the lines of a piece. Raises InputError for a line that goes on from one to the next, and is sought."""
+        if self._table is None or not isinstance(piece, Plain):
+            return
+        if not self._table.add(piece.data, plan.cut):
+            if self._table.block is not None:
+                raise InputError("expected lines that are found by their numbers, found one that is too long")
+            self._table = None
+
     def finish(self) -> None:
         """Write the index."""
+        lines = self._table.extras() if self._table is not None else []
         new = names_of(self._models, self._task.codecs)
         names = [*self._names, *(name for name in new if name not in self._names)]
-        self._writer.finish([write_names(names)] if names else [])
+        self._writer.finish([*lines, *([write_names(names)] if names else [])])
 
 
 def check_plan(header: Header, plan: Plan, content: Content, codecs: CodecSource) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -103,10 +104,40 @@ def test_other_content_is_refused(first: Any, more: Any, said: str) -> None:
         add(compress(first), more)
 
 
+@pytest.mark.parametrize("block", [300, 4096, 1 << 20])
+@pytest.mark.parametrize("first", [b"", b"a line\n", b"no end", TEXT, TEXT + b"no end", b"\n\n", TEXT * 4 + b"x"])
+def test_lines_are_found_when_more_are_added(first: bytes, block: int) -> None:
+    blob, whole = bfncodec.compress(first, "none", lines=True, block=block), first
+    for more in (b" of this\nsecond\n", b"\n", b"unended", b" line\nthe last", TEXT, b"end\n"):
+        blob, whole = add(blob, more), whole + more
+        lines = io.BytesIO(whole).readlines()
+        for number in {1, 2, len(lines) // 2, len(lines) - 1, len(lines)} & set(range(1, len(lines) + 1)):
+            assert bfncodec.decompress(blob, line=number) == lines[number - 1]
+        assert bfncodec.decompress(blob) == whole
+        with pytest.raises(InputError, match=f"within the {len(lines)} there are"):
+            bfncodec.decompress(blob, line=len(lines) + 1)
+        assert bfncodec.describe(blob).lines in (None, len(lines))
+
+
+def test_what_is_long_and_has_no_end_stays_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "bfncodec")
+    first = TEXT * 50
+    for start, end in ((first, b"\n"), (first + b"x" * 70_000, b"")):
+        blob = bfncodec.compress(start + end, "none", lines=True, block=99)
+        longer = add(blob, b"more\n")
+        assert longer[: unpack(blob).entries[-1].end] == blob[: unpack(blob).entries[-1].end]
+        assert bfncodec.decompress(longer) == start + end + b"more\n"
+        assert bool(caplog.records) is not bool(end)
+    with pytest.raises(InputError, match="within a long line"):
+        bfncodec.decompress(longer, line=1)
+
+
+def test_binary_data_grow_as_before() -> None:
+    blob = compress(noise(2, 70_000).tobytes(), DEFAULT_POLICY)
+    assert unpack(add(blob, b"x\n")).header.extra(Tag.LINES) is None
+
+
 def test_files_that_cannot_grow() -> None:
-    lines = bfncodec.compress(TEXT, "none", lines=True, block=300)
-    with pytest.raises(InputError, match="cut after lines"):
-        add(lines, b"more\n")
     with pytest.raises(InputError, match="several one after the other"):
         add(compress(b"one") + compress(b"two"), b"three")
 

@@ -27,7 +27,8 @@ def command(target: Path, files: tuple[Path, ...], **given: Any) -> int:
 
     Bytes are added as they are; to an archive as an item by their name, or those in a folder. To an array, and
     to an archive of rows, .npy files are added that have the same element type, and the same sides but the first.
-    Nothing that is there is coded anew; whatever is added is cut off from it, so add much at a time.
+    Nothing that is there is coded anew, but a last line of --lines that goes on; whatever is added is cut off from it,
+    so add much at a time.
     """
     call, codecs = Call(given["quiet"]), models_of(given)
     options = Options(model=given["model"], level=given["level"], verify=given["verify"])
