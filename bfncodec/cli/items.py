@@ -34,6 +34,7 @@ __all__ = ["compress_items", "decompress_items", "described_items"]
 def compress_items(files: Sequence[Path], given: Mapping[str, Any]) -> int:
     """Make an archive of files and folders; returns the exit code. Raises UsageError for options that cannot be."""
     refused = {"to_stdout": "-c", "remove": "--rm", "lines": "--lines", "preview": "--preview", "strip": "--strip"}
+    refused |= {"workers": "--ray"}
     for name, option in refused.items():
         if given[name]:
             raise click.UsageError(f"--items goes without {option}")
@@ -69,7 +70,8 @@ def described_items(path: Path, limits: Limits) -> Iterator[tuple[str, Descripti
 
 def decompress_items(files: Sequence[Path], given: Mapping[str, Any]) -> int:
     """Decompress some items of an archive; returns the exit code. Raises UsageError for options that cannot be."""
-    for name, option in {"remove": "--rm", "salvage": "--salvage", "crop": "--crop", "line": "--line"}.items():
+    refused = {"remove": "--rm", "salvage": "--salvage", "crop": "--crop", "line": "--line", "workers": "--ray"}
+    for name, option in refused.items():
         if given[name]:
             raise click.UsageError(f"--only goes without {option}")
     if len(files) != 1 or files[0] == STDIN or given["recursive"]:

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from bfncodec.cli.call import Call
 from bfncodec.cli.streams import STDIN
-from bfncodec.files.atomic import is_leftover
-from bfncodec.files.names import has_suffix, own_name
+from bfncodec.files.atomic import LEFTOVER, is_leftover
+from bfncodec.files.names import has_suffix, others_by_name, own_name
 from bfncodec.files.places import anything_at, folder_at, folders_in
-from bfncodec.format.frame import SUFFIX
 
 __all__ = ["expand", "is_plain"]
 
@@ -73,16 +72,9 @@ def _files_in(folder: Path, wanted: Callable[[Path], bool], call: Call) -> list[
             elif not stat.S_ISREG(mode):
                 call.pass_over(str(path), "is neither a file nor a folder")
             elif is_leftover(path.name):
-                call.pass_over(str(path), "was left behind by a process that was killed")
+                call.pass_over(str(path), LEFTOVER)
             else:
                 (found if wanted(path) else others).append(path)
     if others:
-        call.pass_over(str(folder), _counted(others))
+        call.pass_over(str(folder), others_by_name(others))
     return sorted(found)
-
-
-def _counted(others: Sequence[Path]) -> str:
-    """Return how many files have names that are not wanted, and why: one line for all, as there may be many."""
-    one, are_ours = len(others) == 1, has_suffix(others[0])
-    names = f"{'ends' if one else 'end'} in {SUFFIX} already" if are_ours else f"do{'es' * one} not end in {SUFFIX}"
-    return f"{len(others)} file{'s' * (not one)} that {names}"

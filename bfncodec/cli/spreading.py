@@ -36,9 +36,8 @@ def spread(files: Sequence[Path], given: Mapping[str, Any], options: Options, co
     resources: dict[str, Any] = {"num_cpus": threads} | ({"num_gpus": 1} if given["device"] != "cpu" else {})
     work = _workers(given["workers"] * threads, compresses)
     done = plain = compressed = 0
-    for each in work(
-        [url_of(path) for path in files], url_of(output.path), options, workers=given["workers"], **resources
-    ):
+    more = {"workers": given["workers"], "passed_over": call.pass_over} | resources
+    for each in work([url_of(path) for path in files], url_of(output.path), options, **more):
         name = shown(each.source)
         if each.state == "failed":
             call.fail(each.source, each.message)

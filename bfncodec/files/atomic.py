@@ -26,6 +26,7 @@ from bfncodec.format.frame import SUFFIX
 from bfncodec.runtime.streams import flush, write_all
 
 __all__ = [
+    "LEFTOVER",
     "WRITERS",
     "check_folder",
     "check_outside",
@@ -43,6 +44,8 @@ __all__ = [
     "write_like",
 ]
 
+LEFTOVER = "was left behind by a process that was killed"
+"""What is said of a file with such a name."""
 WRITERS = 16
 """Files forced to disk at once, which takes a twentieth of the time of one after the other."""
 _LINKS = 40  # that are followed, as on Linux

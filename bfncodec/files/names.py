@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bfncodec.errors import InputError
 from bfncodec.format.frame import SUFFIX
 
-__all__ = ["compressed_name", "decompressed_name", "has_suffix", "own_name", "preview_name"]
+__all__ = ["compressed_name", "decompressed_name", "has_suffix", "others_by_name", "own_name", "preview_name"]
 
 
 def own_name(path: Path) -> Path:
@@ -57,3 +58,10 @@ def preview_name(source: Path) -> Path:
     if not named.name:
         raise InputError("expected a name to make that of a preview of, found none: name a target")
     return named.with_suffix(".preview.png")
+
+
+def others_by_name(others: Sequence[Path]) -> str:
+    """Return how many files have names that are not wanted, and why: one line for all, as there may be many."""
+    one, are_ours = len(others) == 1, has_suffix(others[0])
+    names = f"{'ends' if one else 'end'} in {SUFFIX} already" if are_ours else f"do{'es' * one} not end in {SUFFIX}"
+    return f"{len(others)} file{'s' * (not one)} that {names}"

@@ -21,16 +21,18 @@ import ray.data
 
 from bfncodec.api import Models, compress_many, decompress_many
 from bfncodec.errors import BfncodecError, InputError, OutputError
-from bfncodec.files.atomic import is_leftover, leftover_name, make_folder, place
+from bfncodec.files.atomic import LEFTOVER, is_leftover, leftover_name, make_folder, place
 from bfncodec.files.data import decode_data, encode_source, taken
-from bfncodec.files.names import compressed_name, decompressed_name, has_suffix
+from bfncodec.files.names import compressed_name, decompressed_name, has_suffix, others_by_name
 from bfncodec.files.options import Options
+from bfncodec.files.sources import walk
 from bfncodec.files.verify import verify
 from bfncodec.models import DEFAULT_LEVEL, check_level
 from bfncodec.runtime.arguments import check_model, whole_number
 
 __all__ = ["Compress", "Decompress", "Done", "compress_files", "decompress_files"]
 
+PassedOver = Callable[[str, str], None]
 Batch = dict[str, Any]
 """A batch of Ray Data in its format "numpy": columns by their names."""
 
@@ -121,37 +123,52 @@ class Done:
 
 
 def compress_files(
-    sources: Sequence[str], target: str, options: Options | None = None, *, workers: int = 2, **resources: Any
+    sources: Sequence[str],
+    target: str,
+    options: Options | None = None,
+    *,
+    workers: int = 2,
+    passed_over: PassedOver | None = None,
+    **resources: Any,
 ) -> Iterator[Done]:
     """Compress files, and those in folders, by the workers of a Ray cluster; yield what came of each, in any order.
 
     sources, target: paths, or URLs of whatever pyarrow opens (``s3://``, ``gs://``, ``abfs://``, ``hdfs://``) or else
     fsspec; the target is a folder, in which files lie as they did in theirs, with .bfn behind their names. options:
     model, level, exact, verify and the like; ``force`` does again what is there, and without it nothing is replaced.
-    resources: of a worker, as for ``map_batches``, such as ``num_gpus=1`` for models on a GPU; one processor, and a
-    thread for each, is the default. The cluster is the one that runs, the one that RAY_ADDRESS names, or one of this
-    machine.
+    passed_over: called with the path of what is left out of a folder, and with what it is: links, which are not
+    followed, what is no file, and files that are compressed already. resources: of a worker, as for ``map_batches``,
+    such as ``num_gpus=1`` for models on a GPU; one processor, and a thread for each, is the default. The cluster is the
+    one that runs, the one that RAY_ADDRESS names, or one of this machine.
 
     A call that was broken off goes on where it stopped when it is made again. Raises InputError for sources that are
     not there, have one target, or are the target.
     """
-    return _spread(sources, target, options or Options(), workers, resources, compresses=True)
+    jobs = _jobs(sources, target, True, passed_over)
+    return _spread(jobs, options or Options(), workers, resources, compresses=True)
 
 
 def decompress_files(
-    sources: Sequence[str], target: str, options: Options | None = None, *, workers: int = 2, **resources: Any
+    sources: Sequence[str],
+    target: str,
+    options: Options | None = None,
+    *,
+    workers: int = 2,
+    passed_over: PassedOver | None = None,
+    **resources: Any,
 ) -> Iterator[Done]:
     """Decompress files that end in .bfn, and those in folders: the way back of :func:`compress_files`, and like it."""
-    return _spread(sources, target, options or Options(), workers, resources, compresses=False)
+    jobs = _jobs(sources, target, False, passed_over)
+    return _spread(jobs, options or Options(), workers, resources, compresses=False)
 
 
 def _spread(
-    sources: Sequence[str], target: str, options: Options, workers: int, resources: Mapping[str, Any], compresses: bool
+    found: Sequence[_Job], options: Options, workers: int, resources: Mapping[str, Any], compresses: bool
 ) -> Iterator[Done]:
     whole_number(workers, "workers")
     if options.remove:
         raise InputError("files that a cluster compresses stay where they are: leave out the removal")
-    jobs = [asdict(job) for job in _jobs(sources, target, compresses)]
+    jobs = [asdict(job) for job in found]
     if not jobs:
         return iter(())
     resources = {"num_cpus": 1} | dict(resources)
@@ -186,13 +203,13 @@ class _Files:
             before, like = given.state, given.stat
             data = given.read()
             done = replace(done, source_bytes=len(data))
-            if not self._options.force and there.size:
+            if not self._options.force and there.info.type != pyarrow.fs.FileType.NotFound:
                 there.check_newer_than(given)
                 return replace(done, target_bytes=there.size, state="kept")
             made = self._made(data)
             if given.state != before:  # else what is there would be newer than the change, and be kept
                 raise InputError("was changed while it was read: try again when no other program writes to it")
-            there.write(made, like)
+            there.write(made, like, self._options.force)
         except (BfncodecError, OSError) as error:
             return replace(done, source_bytes=0, state="failed", message=str(error))
         return replace(done, target_bytes=len(made))
@@ -277,15 +294,16 @@ class _Place:
         with self.system.open_input_stream(self.path) as file:
             return bytes(file.read())
 
-    def write(self, data: bytes, like: os.stat_result | None) -> None:
+    def write(self, data: bytes, like: os.stat_result | None, force: bool) -> None:
         """Write a file that is there whole or not at all.
 
-        like: file of this machine that it was made of, whose permissions and time it gets where it is on this machine.
+        force: replace one that came there on this machine meanwhile. like: file of this machine that it was made of,
+        whose permissions and time it gets where it is on this machine.
         """
         path = Path(self.path)
         if self.is_local:
             make_folder(path.parent)
-            place(path, data, force=True, like=like)
+            place(path, data, force=force, like=like)
         elif self.system.type_name in _OBJECTS:
             self._write(self.path, data)
         else:
@@ -298,14 +316,21 @@ class _Place:
         with self.system.open_output_stream(path) as file:
             file.write(data)
 
-    def files(self) -> Iterator[str]:
-        """Yield the place of every file below a folder; of a file none, "". Raises InputError where nothing is."""
+    def files(self, passed_over: PassedOver) -> Iterator[str]:
+        """Yield the place of every file below a folder; of a file none, "". Raises InputError where nothing is.
+
+        Links of this machine may lead out of the folder, and back into it for ever: they are passed over.
+        """
         info = self.info
         if info.is_file:
             yield ""
             return
         if info.type == pyarrow.fs.FileType.NotFound:
             raise InputError(f"expected a file or folder, found nothing at {self.path}")
+        if self.is_local:
+            folder = Path(self.path)
+            yield from (path.relative_to(folder).as_posix() for path in walk(folder, passed_over))
+            return
         selector = pyarrow.fs.FileSelector(self.path, recursive=True)
         for found in sorted(self.system.get_file_info(selector), key=lambda each: each.path):
             if found.is_file:
@@ -344,25 +369,31 @@ def _below(folder: str, name: str) -> str:
     return f"{path.rstrip('/')}/{name}{mark}{asked}"
 
 
-def _jobs(sources: Iterable[str], target: str, compresses: bool) -> list[_Job]:
+def _jobs(sources: Iterable[str], target: str, compresses: bool, passed_over: PassedOver | None = None) -> list[_Job]:
     """Return what is to be done. Raises InputError before any of it where two files have one target."""
     name = compressed_name if compresses else decompressed_name
     out = _Place.of(target)
     if out.info.is_file:
         raise InputError(f"expected a folder to put files in, found a file: {target}")
-    jobs: dict[str, _Job] = {}
+    jobs, skip = dict[str, _Job](), passed_over or (lambda path, what: None)
     for url in sources:
-        given = _Place.of(url)
-        for inside in given.files():
+        given, others = _Place.of(url), list[Path]()
+        for inside in given.files(skip):
             below = Path(inside or Path(given.path).name)
-            if inside and (has_suffix(below) is compresses or is_leftover(below.name)):
-                continue  # of files that were named it is said that they cannot be done
+            if inside and is_leftover(below.name):
+                skip(_below(url, inside), LEFTOVER)
+                continue
+            if inside and has_suffix(below) is compresses:  # of files that were named it is said that they cannot be
+                others.append(below)
+                continue
             job = _Job(_everywhere(url), inside, _everywhere(target), name(below).as_posix())
             if job.name in jobs:
                 raise InputError(
                     f"{job.source} and {jobs[job.name].source} would both become {job.target}: nothing was done"
                 )
             jobs[job.name] = job
+        if others:
+            skip(url, others_by_name(others))
     return list(jobs.values())
 
 

@@ -560,6 +560,9 @@ def test_a_zip_of_arrays_and_others_is_refused(tmp_path: Path) -> None:
         ["compress", "--items", "x", "y"],
         ["compress", "--items", "--lines", "x"],
         ["decompress", "--only", "1", "x"],
+        ["decompress", "--only", "1", "--ray", "2", "x", "-o", "y"],
+        ["decompress", "--salvage", "--ray", "2", "x", "-o", "y"],
+        ["compress", "--items", "--ray", "2", "x", "-o", "y"],
         ["decompress", "--only", "1", "--rm", "x", "-o", "y"],
     ],
 )

@@ -26,7 +26,7 @@ from bfncodec.files.atomic import is_leftover
 from bfncodec.files.data import encode_source
 from bfncodec.files.options import Options
 from bfncodec.integrations import ray
-from bfncodec.integrations.ray import Compress, Decompress, _Files, _Job, compress_files, decompress_files
+from bfncodec.integrations.ray import Compress, Decompress, _Files, _Job, _jobs, compress_files, decompress_files
 
 QUIET = """
 import json, logging, os, signal, sys, threading, time
@@ -211,6 +211,37 @@ def test_a_file_that_is_named_and_cannot_be_done_is_told(tmp_path: Path) -> None
         compress_files([str(tmp_path / "x.bfn")], str(tmp_path / "out"))
     with pytest.raises(InputError, match="a name ending in"):
         decompress_files([str(tmp_path / "x")], str(tmp_path / "out"))
+
+
+def test_what_is_passed_over_is_told_and_no_link_is_followed(tmp_path: Path) -> None:
+    folder, said = tmp_path / "in", list[tuple[str, str]]()
+    folder.mkdir()
+    for name in ("a", "b.bfn", "c.bfn", ".0123456789ab.bfn.part"):
+        (folder / name).write_bytes(b"x")
+    for name, target in (("loop", "."), ("out", "/etc/passwd"), ("nothing", "gone")):
+        (folder / name).symlink_to(target)
+    os.mkfifo(folder / "pipe")
+    jobs = _jobs([str(folder)], str(tmp_path / "out"), True, lambda path, what: said.append((Path(path).name, what)))
+    assert [job.inside for job in jobs] == ["a"]
+    assert sorted(name for name, _ in said) == [".0123456789ab.bfn.part", "in", "loop", "nothing", "out", "pipe"]
+    assert ("in", "2 files that end in .bfn already") in said
+
+
+def test_an_empty_file_is_replaced_only_when_asked(job: _Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = Path(job.target)
+    target.parent.mkdir()
+    target.touch()
+    assert done(job) == ("kept", "")
+    assert target.read_bytes() == b""
+    target.unlink()
+
+    def coming(data: bytes, *args: Any) -> Any:
+        target.write_bytes(b"only copy")
+        return encode_source(data, *args)
+
+    monkeypatch.setattr(ray, "encode_source", coming)
+    assert done(job)[0] == "failed"
+    assert target.read_bytes() == b"only copy"
 
 
 def test_arrays_of_one_shape_and_other_types_are_a_column() -> None:

@@ -33,6 +33,8 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
     """Decompress FILES, each FILE.bfn to FILE, or to a folder where it was one; - or nothing is standard input."""
     if given["salvage"] and given["remove"]:
         raise click.UsageError("--salvage keeps the source: leave out --rm")
+    if given["salvage"] and given["workers"]:
+        raise click.UsageError("--salvage says what is lost of each file, which --ray cannot: leave one out")
     if given["only"]:
         from bfncodec.cli.items import decompress_items
 
