@@ -1,7 +1,8 @@
 """Models on disk: a directory with config.json, model.safetensors and a card, named by the SHA-256 of the first two.
 
-A model may have its weights from another one, whose name its config says as "weights": a directory beside its own. One
-of texts may have phrases, in the directory of the name that "phrases" of "mixing" says; they count for the SHA-256.
+A model may have its weights from another one, the name of whose directory its config says as "weights"; it lies beside
+its own or on the search path. One of texts may have phrases, in the directory of the name that "phrases" of "mixing"
+says, and with "dictionary" of "mixing" a dictionary of its own; both count for the SHA-256.
 
 Imports neither torch nor numpy: listing models is instant. A published model is immutable: files name it by the
 first four bytes of its hash.
@@ -9,19 +10,22 @@ first four bytes of its hash.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bfncodec.errors import InputError, ModelError, ModelNotFoundError
 
 CONFIG, WEIGHTS, PHRASES, STATED = "config.json", "model.safetensors", "phrases.safetensors", "model.sha256"
+DICTIONARY, LARGEST_DICTIONARY = "dictionary.bin", 1 << 18  # bytes
 REGISTRY = Path(__file__).resolve().parent / "registry.json"
 """Published models: name, SHA-256, bytes of weights and configuration, and where each is."""
 ROLES = ("image", "text", "archive")
@@ -62,31 +66,97 @@ class ModelInfo:
 
     @property
     def weights(self) -> Path:
-        """File of the weights: the model's own, or that of the model beside it whose weights it shares."""
-        other = self.config.get("weights")
-        return (self.path.parent / str(other) if other else self.path) / WEIGHTS
+        """File of the weights: the model's own, or that of the model whose weights it shares."""
+        return self._chosen.weights
 
     @property
     def phrases(self) -> Path | None:
         """File of the phrases that texts are mixed with; None if there are none."""
-        other = _phrases(self.config)
-        return self.path.parent / str(other) / PHRASES if other else None
+        return self._chosen.phrases
+
+    @property
+    def dictionary(self) -> Path | None:
+        """File of the bytes that texts are coded as if they came behind; None if there are none."""
+        return self.path / DICTIONARY if _mixing(self.config, "dictionary") is True else None
 
     @property
     def files(self) -> list[Path]:
-        """Files that decide over what the model writes: its configuration, its weights, and phrases if it has any."""
-        return [self.path / CONFIG, self.weights, *([self.phrases] if self.phrases else [])]
+        """Files that decide over what the model writes: its configuration, its weights, and, if it has any, phrases and
+        a dictionary.
+        """
+        return self._files(self._chosen.weights, self._chosen.phrases)
+
+    def _files(self, weights: Path, phrases: Path | None) -> list[Path]:
+        return [part for part in (self.path / CONFIG, weights, phrases, self.dictionary) if part]
+
+    @cached_property
+    def _chosen(self) -> _Shared:
+        """Files that the model may share. Of several that have their names, those that give the SHA-256 it states: the
+        model whose they were may have been trained anew, or another of its name may stand before it.
+        """
+        weights, phrases = map(list, self._candidates())
+        choices = [_Shared(a, b) for a in weights for b in phrases or (None,)]
+        stated = _stated(self) if len(choices) > 1 else ""
+        for choice in choices if stated else []:
+            with suppress(OSError):
+                if _digest(self._files(choice.weights, choice.phrases)) == stated:
+                    return choice._replace(sha256=stated)
+        return choices[0]
+
+    def _candidates(self) -> tuple[Iterator[Path], Iterator[Path]]:
+        """Files there are that may be its weights and its phrases, those to be preferred first."""
+        weights, phrases = self.config.get("weights"), _mixing(self.config, "phrases")
+        return (
+            self._named(str(weights), WEIGHTS) if weights else iter([self.path / WEIGHTS]),
+            self._named(str(phrases), PHRASES) if phrases else iter([]),
+        )
+
+    def _named(self, folder: str, file: str) -> Iterator[Path]:
+        """Files there are in folders of a name: the model's own or one beside it, those on the search path, then models
+        of that name that were replaced and kept. Where there is none it is one that is missing.
+        """
+        found = set[tuple[int, int]]()
+        for path in self._places(folder, file):
+            if (identity := _file_at(path)) and identity not in found:
+                found.add(identity)
+                yield path
+                if path.parent == self.path:
+                    return
+        if not found:
+            yield self.path.absolute().parent / folder / file
+
+    def _places(self, folder: str, file: str) -> Iterator[Path]:
+        """Paths at which a file in a folder of a name is looked for, in this order."""
+        if folder == self.path.name:
+            yield self.path / file
+        yield self.path.absolute().parent / folder / file
+        real = self.path.resolve()
+        if folder == real.name:
+            yield self.path / file
+        places = [real.parent, *search_path()]
+        yield from (place / folder / file for place in places)
+        kept = f"{glob.escape(folder)}-{'[0-9a-f]' * 2 * ID_BYTES}/{file}"
+        for place in places:
+            yield from sorted(place.glob(kept))
 
     @cached_property
     def sha256(self) -> str:
-        """Hex SHA-256 of config.json followed by the weights' file, and that of phrases if there is one."""
-        digest = hashlib.sha256()
+        """Hex SHA-256 of config.json followed by the weights' file, and those of phrases and a dictionary."""
         try:
-            for part in self.files:
-                digest.update(part.read_bytes())
+            return self._chosen.sha256 or _digest(self.files)
         except OSError as error:
             raise ModelError(f"{self.path}: cannot be read ({error}); export the model again") from error
-        return digest.hexdigest()
+
+    def read_dictionary(self) -> bytes:
+        """Return the bytes of the dictionary, none where there is none. Raises ModelError for none or too many."""
+        if self.dictionary is None:
+            return b""
+        try:
+            data = self.dictionary.read_bytes()
+        except OSError as error:
+            raise ModelError(f"{self.dictionary}: cannot be read ({error}); make the dictionary again") from error
+        _check_length(self.dictionary, len(data))
+        return data
 
     @property
     def id(self) -> bytes:
@@ -105,10 +175,20 @@ class ModelInfo:
         except (OSError, ValueError) as error:
             raise ModelError(f"{self.path / STATED}: cannot be read ({error}); install the model again") from error
         if stated != self.sha256:
+            shared = " and ".join(str(file) for file in self.files if file.parent != self.path)
+            others = f", or {shared}, which it shares, of another model" if shared else ""
             raise ModelError(
                 f"{self.path}: expected a model of SHA-256 {stated}, found {self.sha256}: its files are damaged or "
-                "were changed; install or export it again"
+                f"were changed{others}; install or export it again"
             )
+
+
+class _Shared(NamedTuple):
+    """Files that a model may have from others."""
+
+    weights: Path
+    phrases: Path | None
+    sha256: str = ""  # of the model with these, where that was looked at
 
 
 @dataclass(frozen=True)
@@ -179,21 +259,53 @@ def read(path: str | Path) -> ModelInfo:
             f"{file}: expected weights to be the name of the model beside this one that it has them from, "
             f"found {config['weights']!r}; export the model again"
         )
-    if _phrases(config) is not None and not _is_folder(_phrases(config)):
-        raise ModelError(
-            f"{file}: expected phrases to be the name of the model beside this one that it has them from, or its own, "
-            f"found {_phrases(config)!r}; export the model again"
-        )
+    _check_mixing(file, config)
     info = ModelInfo(path, config)
-    for part in info.files[1:]:
-        _expect(part, path)
+    for part in (*(next(found, None) for found in info._candidates()), info.dictionary):
+        if part:
+            _expect(part, path)
+    if info.dictionary:
+        with suppress(FileNotFoundError):  # as long as it was there
+            _check_length(info.dictionary, info.dictionary.stat().st_size)
     return info
 
 
-def _phrases(config: Mapping[str, Any]) -> object:
-    """Return what a configuration says of phrases."""
+def _check_mixing(file: Path, config: Mapping[str, Any]) -> None:
+    """Raise ModelError where a configuration says of phrases or a dictionary what cannot be."""
+    phrases, dictionary = (_mixing(config, key) for key in ("phrases", "dictionary"))
+    if phrases is not None and not _is_folder(phrases):
+        raise ModelError(
+            f"{file}: expected phrases to be the name of the model beside this one that it has them from, or its own, "
+            f"found {phrases!r}; export the model again"
+        )
+    if dictionary is not None and not isinstance(dictionary, bool):
+        raise ModelError(
+            f"{file}: expected dictionary to be true where the model has one, or false, found {dictionary!r}; "
+            "make the dictionary again"
+        )
+
+
+def _mixing(config: Mapping[str, Any], key: str) -> object:
+    """Return what a configuration says of one thing of mixing, None if nothing."""
     mixing = config.get("mixing")
-    return mixing.get("phrases") if isinstance(mixing, dict) else None
+    return mixing.get(key) if isinstance(mixing, dict) else None
+
+
+def _check_length(file: Path, size: int) -> None:
+    """Raise ModelError for a dictionary of more or fewer bytes than one may have."""
+    if not 1 <= size <= LARGEST_DICTIONARY:
+        raise ModelError(
+            f"{file}: expected a dictionary of 1 to {LARGEST_DICTIONARY:,} bytes, found {size:,}; "
+            "make the dictionary again, or copy it again from where it was made"
+        )
+
+
+def _digest(files: Iterable[Path]) -> str:
+    """Return the SHA-256 of files one after the other."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _check_values(tree: object) -> None:
@@ -219,9 +331,18 @@ def _expect(file: Path, path: Path) -> None:
         )
 
 
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file at a path from others, None if there is none that can be asked for."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
+
+
 def _is_folder(value: object) -> bool:
     """Return whether this names a directory beside a model's own, and nothing elsewhere."""
-    return isinstance(value, str) and value == Path(value).name and value not in ("", ".", "..")
+    return isinstance(value, str) and value.isprintable() and value == Path(value).name and value not in ("", ".", "..")
 
 
 def _are_levels(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -123,7 +124,7 @@ def test_a_model_may_have_the_weights_of_the_one_beside_it(folder: Path) -> None
     assert models.find("other").sha256 != before
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../photo", "photo/", "/photo", 3, ["photo"]])
+@pytest.mark.parametrize("name", ["", ".", "..", "../photo", "photo/", "/photo", "a\0b", "\ud800", 3, ["photo"]])
 def test_weights_that_are_not_those_of_a_neighbour(folder: Path, name: Any) -> None:
     put(folder, "photo")
     with pytest.raises(ModelError, match="the model beside this one"):
@@ -214,3 +215,128 @@ def test_phrases_are_of_a_model_beside(tmp_path: Path, named: object) -> None:
     (folder / models.CONFIG).write_text(json.dumps(config))
     with pytest.raises(ModelError, match="expected phrases to be the name of the model beside"):
         models.read(folder)
+
+
+def with_dictionary(folder: Path, data: bytes | None = b"to be or not to be", stated: Any = True) -> Path:
+    """A directory beside the model `text` that has its weights and phrases, and a dictionary."""
+    base = folder / "text"
+    if not base.exists():
+        shutil.copytree(TINY / "phrased-text", base)
+    config = json.loads((base / models.CONFIG).read_text())
+    path = folder / "rows"
+    path.mkdir()
+    mixing = config["mixing"] | {"phrases": "text"} | ({} if stated is None else {"dictionary": stated})
+    (path / models.CONFIG).write_text(json.dumps(config | {"name": "rows", "weights": "text", "mixing": mixing}))
+    if data is not None:
+        (path / models.DICTIONARY).write_bytes(data)
+    return path
+
+
+def test_a_dictionary_counts_for_the_identity_of_a_model(tmp_path: Path) -> None:
+    path, base = with_dictionary(tmp_path), tmp_path / "text"
+    info = models.read(path)
+    assert info.dictionary == path / models.DICTIONARY
+    assert info.read_dictionary() == b"to be or not to be"
+    assert [file.resolve() for file in info.files] == [
+        path / models.CONFIG,
+        base / models.WEIGHTS,
+        base / models.PHRASES,
+        path / models.DICTIONARY,
+    ]
+    parts = b"".join(file.read_bytes() for file in info.files)
+    assert info.sha256 == hashlib.sha256(parts).hexdigest()
+    (path / models.DICTIONARY).write_bytes(b"to be or not to bE")
+    assert models.read(path).sha256 != info.sha256
+
+
+@pytest.mark.parametrize("stated", [None, False])
+def test_a_dictionary_that_is_not_stated_is_none(tmp_path: Path, stated: Any) -> None:
+    path = with_dictionary(tmp_path, stated=stated)
+    assert models.read(path).dictionary is None
+    assert models.read(path).read_dictionary() == b""
+    assert path / models.DICTIONARY not in models.read(path).files
+
+
+@pytest.mark.parametrize("stated", ["true", 1, "", "rows", ["rows"], {}])
+def test_what_is_stated_of_a_dictionary_is_true_or_false(tmp_path: Path, stated: Any) -> None:
+    path = with_dictionary(tmp_path, stated=stated)
+    with pytest.raises(ModelError, match="expected dictionary to be true"):
+        models.read(path)
+
+
+@pytest.mark.parametrize("size", [0, 1, models.LARGEST_DICTIONARY, models.LARGEST_DICTIONARY + 1])
+def test_a_dictionary_has_at_least_a_byte_and_at_most_256_kib(tmp_path: Path, size: int) -> None:
+    path = with_dictionary(tmp_path, bytes(size))
+    if 1 <= size <= models.LARGEST_DICTIONARY:
+        assert len(models.read(path).read_dictionary()) == size
+    else:
+        with pytest.raises(ModelError, match=f"of 1 to 262,144 bytes, found {size:,}; make the dictionary again"):
+            models.read(path)
+
+
+def test_a_dictionary_that_changes_behind_a_reader_is_looked_at_again(tmp_path: Path) -> None:
+    info = models.read(with_dictionary(tmp_path))
+    (info.path / models.DICTIONARY).write_bytes(b"")
+    with pytest.raises(ModelError, match="found 0"):
+        info.read_dictionary()
+    (info.path / models.DICTIONARY).unlink()
+    with pytest.raises(ModelError, match="cannot be read"):
+        info.read_dictionary()
+
+
+def test_a_model_without_its_dictionary_is_none(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"dictionary\.bin is missing"):
+        models.read(with_dictionary(tmp_path, None))
+
+
+def test_what_a_model_shares_lies_beside_it_or_on_the_search_path(folder: Path, tmp_path: Path) -> None:
+    path = with_dictionary(tmp_path / "made")
+    first = models.read(path)
+    assert first.weights == tmp_path / "made/text" / models.WEIGHTS
+    wanted = first.sha256
+    (folder / "second").mkdir()
+    (tmp_path / "made/text").rename(folder / "second/text")
+    found = models.read(path)
+    assert found.weights == folder / "second/text" / models.WEIGHTS
+    assert found.phrases == folder / "second/text" / models.PHRASES
+    assert found.sha256 == wanted
+    shutil.rmtree(folder / "second/text")
+    with pytest.raises(ModelError, match=r"made/text/model\.safetensors is missing"):
+        models.read(path)
+
+
+def test_of_models_of_one_name_the_first_is_shared(folder: Path, tmp_path: Path) -> None:
+    path = with_dictionary(tmp_path / "made")
+    for where in ("first", "second"):
+        shutil.copytree(tmp_path / "made/text", folder / where / "text")
+    assert models.read(path).weights == tmp_path / "made/text" / models.WEIGHTS
+    shutil.rmtree(tmp_path / "made/text")
+    assert models.read(path).weights == folder / "first/text" / models.WEIGHTS
+
+
+@pytest.mark.parametrize("kept", ["second/text", "first/text-0123abcd"])
+def test_of_models_of_one_name_that_is_shared_which_gives_the_hash_that_is_stated(
+    folder: Path, tmp_path: Path, kept: str
+) -> None:
+    """The one beside was trained anew, say, and what files need is kept beside it, or lies elsewhere."""
+    path = with_dictionary(folder / "first")
+    wanted = models.read(path).sha256
+    (path / models.STATED).write_text(wanted + "\n")
+    shutil.copytree(folder / "first/text", folder / kept)
+    (folder / "first/text" / models.WEIGHTS).write_bytes(b"another")
+    found = models.read(path)
+    assert found.sha256 == wanted
+    found.check()
+    assert found.weights == folder / kept / models.WEIGHTS
+    shutil.rmtree(folder / kept)
+    with pytest.raises(ModelError, match=r"or .*first/text/model\.safetensors and .*, which it shares, of another"):
+        models.read(path).check()
+
+
+def test_a_model_is_read_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = models.read(with_dictionary(tmp_path)).sha256
+    monkeypatch.chdir(tmp_path / "rows")
+    assert models.read(".").sha256 == wanted
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/linked").symlink_to(tmp_path / "rows")
+    assert models.read(tmp_path / "elsewhere/linked").sha256 == wanted
