@@ -19,10 +19,10 @@ from bfncodec.cli.machine import models_of
 from bfncodec.cli.messages import shown
 from bfncodec.cli.options import Output
 from bfncodec.cli.selection import expand
-from bfncodec.cli.streams import STDIN, is_stdout, open_input, write_stdout
+from bfncodec.cli.streams import STDIN, check_apart, is_stdout, open_input, write_stdout
 from bfncodec.cli.terminal import Bar, human_bytes, share, summary
 from bfncodec.errors import BfncodecError, OutputError
-from bfncodec.files.atomic import make_folder, place, place_folder
+from bfncodec.files.atomic import check_target, make_folder, place, place_folder
 from bfncodec.files.collisions import Step, clashes
 from bfncodec.files.options import Made, Options, Result, size_of
 from bfncodec.files.places import file_at, folder_at
@@ -240,8 +240,11 @@ class Transform:
         """Work from standard input, or to standard output, or both. several: results follow one another there."""
         if self.output is None:
             self._check_terminal()
+            check_apart(path)
         elif self.output.is_folder:
             raise OutputError(f"{self.output.path} is a folder and standard input has no name: name a file in it")
+        else:
+            check_target(self.output.path, Path(os.devnull), self.options.force)
         options, bar = self._options(name), self.call.bar(name)
         source: Path | bytes = path
         if path == STDIN or (options.part is None and not folder_at(path)):

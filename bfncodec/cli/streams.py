@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "STDIN",
     "abandon_stdout",
+    "check_apart",
     "is_stdout",
     "no_place",
     "open_closed_streams",
@@ -79,6 +81,15 @@ def is_stdout(path: Path) -> bool:
     It is written to then, never replaced: it may be a file that a shell's redirection has opened.
     """
     return path == STDIN or descriptor(path) == 1
+
+
+def check_apart(source: Path) -> None:
+    """Raise OutputError where standard output is the file that is to be read, as in ``-c FILE >> FILE``."""
+    with suppress(OSError, ValueError, AttributeError):  # what cannot be read or written is told then
+        out = os.fstat(sys.stdout.fileno())
+        found = os.fstat(sys.stdin.fileno()) if source == STDIN else source.stat()
+        if stat.S_ISREG(out.st_mode) and os.path.samestat(out, found):
+            raise OutputError("standard output is the file itself, which would be damaged: name another")
 
 
 def write_stdout(data: Made) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Container, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -225,12 +226,12 @@ def decode_data(
     return decode_opened(open_source(blob, options), options, codecs, reporter)
 
 
-def check_coded(source: Path, limits: Limits | None = None) -> int:
-    """Return the size of a compressed file, once all checksums of its coded bytes held; no model is needed.
+def check_coded(source: Path | bytes, limits: Limits | None = None) -> int:
+    """Return the size of a compressed file, or of its bytes, once all checksums of the coded ones held.
 
-    Raises InputError where it cannot be read, FormatErrors.
+    No model is needed. Raises InputError where it cannot be read, FormatErrors.
     """
-    with opened(source) as blob:
+    with nullcontext(source) if isinstance(source, bytes) else opened(source) as blob:
         open_file(blob, limits)
         return len(blob)
 

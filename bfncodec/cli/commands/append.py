@@ -11,6 +11,7 @@ from bfncodec.cli import options as opt
 from bfncodec.cli.call import Call
 from bfncodec.cli.machine import models_of
 from bfncodec.cli.messages import shown
+from bfncodec.cli.streams import STDIN
 from bfncodec.cli.terminal import human_bytes
 from bfncodec.files.appending import append_file
 from bfncodec.files.options import Options
@@ -30,6 +31,8 @@ def command(target: Path, files: tuple[Path, ...], **given: Any) -> int:
     Nothing that is there is coded anew, but a last line of --lines that goes on; whatever is added is cut off from it,
     so add much at a time.
     """
+    if STDIN in (target, *files):
+        raise click.UsageError("append takes files by their names: write standard input to one, or name /dev/stdin")
     call, codecs = Call(given["quiet"]), models_of(given)
     options = Options(model=given["model"], level=given["level"], verify=given["verify"])
     for path in files:

@@ -12,7 +12,7 @@ from bfncodec.cli.call import Call
 from bfncodec.cli.machine import models_of
 from bfncodec.cli.messages import shown
 from bfncodec.cli.selection import expand
-from bfncodec.cli.streams import read_input
+from bfncodec.cli.streams import STDIN, read_input
 from bfncodec.files.data import check_coded, decode_data
 from bfncodec.files.names import has_suffix
 from bfncodec.files.options import Options, size_of
@@ -31,7 +31,7 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
     for path, _ in expand(files, given["recursive"], has_suffix, call):
         with call.each(str(path)):
             if given["fast"]:
-                size = check_coded(path, options.limits)
+                size = check_coded(path if path != STDIN else read_input(path), options.limits)
                 call.say(f"{shown(str(path))} : checksums of {size} bytes hold, not decoded")
                 continue
             made, _ = decode_data(read_input(path), options, codecs, call.bar(str(path)))
