@@ -111,6 +111,36 @@ def test_a_file_of_the_name_of_standard_input(folder: Path) -> None:
     assert (folder / "-").read_bytes() == TEXT
 
 
+def test_standard_output_is_not_what_is_read(folder: Path) -> None:
+    run("compress", "-m", "none", "a.txt")
+    for name, args in (("a.txt", "compress -c a.txt"), ("a.txt", "compress"), ("a.txt.bfn", "decompress -c a.txt.bfn")):
+        before = (folder / name).read_bytes()
+        with (folder / name).open("ab") as out, (folder / name).open("rb") as given:
+            command = [sys.executable, "-m", "bfncodec", *args.split()]
+            done = subprocess.run(
+                command, env=ENVIRONMENT, stdin=given, stdout=out, stderr=subprocess.PIPE, check=False
+            )
+        assert (done.returncode, b"is the file itself" in done.stderr) == (1, True)
+        assert (folder / name).read_bytes() == before
+
+
+def test_a_target_of_standard_input_is_looked_at_before_the_work(folder: Path) -> None:
+    (folder / "there").write_bytes(b"kept")
+    reading, writing = os.pipe()  # nothing comes through it, and it does not end
+    command = [sys.executable, "-m", "bfncodec", "compress", "-o", "there"]
+    done = subprocess.run(command, env=ENVIRONMENT, stdin=reading, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(reading)
+    os.close(writing)
+    assert (done.returncode, b"there exists already" in done.stderr) == (1, True)
+
+
+def test_standard_input_is_tested_and_not_added(folder: Path) -> None:
+    run("compress", "-m", "none", "a.txt")
+    assert "hold, not decoded" in run("test", "--fast", "-", stdin=(folder / "a.txt.bfn").read_bytes()).stderr
+    with pytest.raises(click.UsageError, match="by their names"):
+        cli.main(["append", "a.txt.bfn", "-"], standalone_mode=False)
+
+
 @pytest.mark.parametrize("args", [["compress", "-r", ""], ["compress", "a.txt", "-o", ""], ["preview", ""]])
 def test_an_empty_path_is_not_the_folder_that_one_is_in(folder: Path, args: list[str]) -> None:
     with pytest.raises(click.UsageError, match="empty"):

@@ -385,6 +385,15 @@ def blob(parts: Parts) -> bytes:
     return written(BYTES, parts)
 
 
+@pytest.mark.parametrize("more", [b"x", bytes(512)])
+def test_what_stands_behind_a_file_is_told_from_a_cut(more: bytes) -> None:
+    blob = bfncodec.compress(b"a line\n" * 99, "none", lines=True, block=100)
+    with pytest.raises(DamagedError, match=f"the end at byte {len(blob)}, found {len(more)} bytes behind it"):
+        unpack(blob + more)
+    with pytest.raises(DamagedError, match="cut off"):
+        unpack(blob[:-1])
+
+
 def test_salvage_needs_no_index(parts: Parts, blob: bytes) -> None:
     start = edges_of(blob)[-1]
     for place in range(start, len(blob)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -25,6 +26,7 @@ from bfncodec.format.segmented.segment import (
     read_segment_head,
     write_segment_head,
 )
+from bfncodec.format.segmented.stream import segmented_end
 from bfncodec.format.sizes import check_cut, check_memory, check_payload, check_segments, declared_sizes
 from bfncodec.format.wire import Part, Reader, Source, last_varint
 
@@ -54,7 +56,7 @@ def unpack_segmented(blob: Source, limits: Limits, salvage: bool, place: Place |
 def _indexed(blob: Source, head: Head, limits: Limits) -> tuple[Header, Cut, tuple[Entry, ...]]:
     """Return header, cut and entries as the index at the end of the file tells."""
     if blob[-2 : len(blob)] != END:
-        raise DamagedError(f"cut off: expected {END.hex(' ')} at byte {len(blob) - 2}, its end")
+        raise _without_end(blob, limits)
     size, digits = last_varint(blob[-12:-2])
     end = len(blob) - 2 - digits - 4
     start = end - size
@@ -73,6 +75,17 @@ def _indexed(blob: Source, head: Head, limits: Limits) -> tuple[Header, Cut, tup
     cut = head.grid or Pieces(tuple(row.length for row in index.rows))
     header = replace(head.header, extras=(*head.header.extras, *index.extras))
     return _shaped(header, cut), cut, entries
+
+
+def _without_end(blob: Source, limits: Limits) -> DamagedError:
+    """Return the error of a file that does not end as it should: it was cut off, or something stands behind it."""
+    with suppress(FormatError):
+        end = segmented_end(blob, limits)
+        if end < len(blob):
+            return DamagedError(
+                f"expected the end at byte {end}, found {len(blob) - end} bytes behind it: cut them off"
+            )
+    return DamagedError(f"cut off: expected {END.hex(' ')} at byte {len(blob) - 2}, its end")
 
 
 def _placed(rows: Sequence[Row], begin: int) -> Iterator[Entry]:
