@@ -28,6 +28,7 @@ from bfncodec.runtime.arguments import (
     bytes_of,
     check_callables,
     check_codecs,
+    check_flags,
     check_model,
     check_policy,
     check_type,
@@ -136,6 +137,7 @@ def compress(
     'to be or not to be'
     """
     check_model(model)
+    check_flags(lines=lines, strip=strip, verify=verify, preview=preview is not None and preview)
     check_callables(progress=progress)
     check_policy(policy, Policy)
     source = _source(codecs, device, threads)
@@ -167,7 +169,7 @@ def decompress(
     Parameters
     ----------
     blob
-        What :func:`compress` returned, or the bytes of a .bfn file.
+        What :func:`compress` returned, or the bytes of a .bfn file, in any buffer of bytes: a map of a file, too.
     crop
         Of a picture only this region: x, y, width, height. Only the segments it lies in are decoded and checked. What
         metadata holds for a region is kept: :mod:`bfncodec.content.regions`.
@@ -221,6 +223,7 @@ def compress_many(
     >>> decompress_many(compress_many(["to be", "or not to be"], model="none"))
     ['to be', 'or not to be']
     """
+    check_flags(strip=strip, verify=verify)
     source, given = _source(codecs, device, threads), _listed(objects, "objects")
     options: dict[str, Any] = {"level": level, "strip": strip, "verify": False, "policy": policy}
 

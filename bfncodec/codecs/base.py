@@ -75,6 +75,9 @@ class ModelCodec(Codec[Item]):
         other.sizes = sizes
         return other
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of model {self.info.name}>"
+
     def __init_subclass__(cls) -> None:
         """Networks compute the same whatever the program around has set torch to, which finds its settings again; where
         they cannot, they say so.

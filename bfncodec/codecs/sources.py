@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any, Protocol
 
 from bfncodec import models
@@ -39,7 +41,8 @@ class Models:
     """The models on this machine, each looked for and loaded when first needed and then kept.
 
     What is kept stays as it was loaded, whatever happens to its files; what could not be loaded is looked for again.
-    Sent to another process, it loads them there; a process that is forked has those that were loaded.
+    Sent to another process, it loads them there; a process that is forked has those that were loaded. Threads may share
+    it: a model that several ask for at once is loaded once.
 
     device: "cpu", "cuda", ... threads: CPU threads, None for all. Files do not depend on either.
 
@@ -54,9 +57,16 @@ class Models:
         self._beside: dict[str, list[Codec[Any]]] = {}
         self._named: dict[str, ModelInfo] = {}
         self._asked: dict[str | tuple[str, int], Codec[Any]] = {}  # to look for one takes as long as to code a tile
+        self._lock = _Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_loaded": {}, "_matching": {}, "_beside": {}, "_asked": {}}
+        return self.__dict__ | {"_loaded": {}, "_matching": {}, "_beside": {}, "_asked": {}, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state | {"_lock": _Lock()}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.device!r}, threads={self.threads!r})"
 
     def default(self, role: str, level: int = DEFAULT_LEVEL) -> Codec[Any] | None:
         if (role, level) not in self._asked:
@@ -119,11 +129,25 @@ class Models:
 
     def _load(self, info: ModelInfo) -> Codec[Any]:
         """Return the codec of a model, which is the one of another directory with the same files."""
-        found = self._loaded.get(info.sha256) if self._loaded else None  # the first is hashed while it is loaded
-        if found is None:
-            found = load(info, device=self.device, threads=self.threads)
-            self._loaded[info.sha256] = found
-        return found
+        with self._lock.held():
+            found = self._loaded.get(info.sha256) if self._loaded else None  # the first is hashed while it is loaded
+            if found is None:
+                found = load(info, device=self.device, threads=self.threads)
+                self._loaded[info.sha256] = found
+            return found
+
+
+class _Lock:
+    """A lock that a forked process begins anew: a thread that is not there may have had it."""
+
+    def __init__(self) -> None:
+        self._process, self._lock = os.getpid(), Lock()
+
+    def held(self) -> Lock:
+        """Return the lock of this process."""
+        if self._process != os.getpid():
+            self._process, self._lock = os.getpid(), Lock()
+        return self._lock
 
 
 def codecs_beside(codecs: CodecSource, codec: Codec[Any]) -> list[Codec[Any]]:

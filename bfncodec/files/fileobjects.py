@@ -49,6 +49,9 @@ class FolderOfFiles:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.folder)!r})"
+
     def read(self, numbers: Iterable[int]) -> list[Any]:
         """Return several objects, decoded together. Errors say which file they are of."""
         paths = [self.paths[number] for number in numbers]

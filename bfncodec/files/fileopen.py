@@ -13,7 +13,7 @@ from bfncodec.files.filereader import open_reader
 from bfncodec.files.filewriter import FileWriter, TextWriter, open_writer
 from bfncodec.format.limits import Limits
 from bfncodec.models import DEFAULT_LEVEL, check_level
-from bfncodec.runtime.arguments import check_codecs, check_model, check_policy, check_type, path_of
+from bfncodec.runtime.arguments import check_codecs, check_flags, check_model, check_policy, check_type, path_of
 from bfncodec.runtime.progress import silent
 from bfncodec.segments.encode import Task
 from bfncodec.segments.policy import DEFAULT_POLICY, Policy
@@ -127,6 +127,7 @@ def open(  # noqa: A001 - as in gzip, bz2 and lzma
     check_model(model)
     check_level(level)
     check_policy(policy, Policy)
+    check_flags(verify=verify)
     task = Task(model, source, silent, level, policy)
     task.choice("text")  # a model that cannot be is told of before anything is written
     writer = open_writer(given, mode[0], task, verify)
@@ -145,12 +146,21 @@ def _check_mode(mode: object, encoding: object, errors: object, newline: object)
 def _given(file: object, mode: str) -> Path | Any:
     """Return a path, or an open file of bytes that has the method that is needed. Raises InputError for others."""
     if callable(getattr(file, "read" if mode[0] == "r" else "write", None)):
-        if isinstance(file, io.TextIOBase):
+        if isinstance(file, io.TextIOBase) or (mode[0] == "r" and _reads_text(file)):
             raise InputError(f"expected a file of bytes, found one of text: open it with mode {mode[0]}b")
         if getattr(file, "closed", False) is True:
             raise InputError("expected an open file, found one that is closed: open it again")
+        able = getattr(file, "readable" if mode[0] == "r" else "writable", None)
+        if isinstance(file, io.IOBase) and able is not None and not able():
+            wanted, found = ("read", "written") if mode[0] == "r" else ("written", "read")
+            raise InputError(f"expected a file that can be {wanted}, found one that can only be {found}: open it anew")
         return file
     return path_of(file, "a path or an open binary file")
+
+
+def _reads_text(file: Any) -> bool:
+    """Return whether a file of another class than Python's own gives text, as those of tempfile and codecs may."""
+    return isinstance(getattr(file, "encoding", None), str) and isinstance(file.read(0), str)
 
 
 def _as_text(

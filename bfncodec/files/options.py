@@ -9,7 +9,7 @@ from bfncodec.api import Damage, Description
 from bfncodec.content.regions import Part, part_of
 from bfncodec.format.limits import Limits
 from bfncodec.models import DEFAULT_LEVEL, check_level
-from bfncodec.runtime.arguments import check_callables, check_model, check_policy, check_type, whole_number
+from bfncodec.runtime.arguments import check_callables, check_flags, check_model, check_policy, check_type, whole_number
 from bfncodec.segments.policy import DEFAULT_POLICY, Policy
 
 __all__ = ["Made", "Options", "Result", "size_of"]
@@ -63,6 +63,8 @@ class Options:
     def __post_init__(self) -> None:
         check_model(self.model)
         check_level(self.level)
+        flags = {name: getattr(self, name) for name in ("exact", "force", "remove", "verify", "strip")}
+        check_flags(**flags, preview=self.preview is not None and self.preview)
         check_callables(on_damage=self.on_damage, on_skip=self.on_skip)
         check_policy(self.policy, Policy)
         check_type(self.limits, Limits, "limits")

@@ -138,7 +138,7 @@ class Frame:
         if not found.sound and not salvage:
             raise DamagedError(
                 "checksum mismatch of the coded bytes",
-                python="pass on_damage for what may be left",
+                python="bfncodec.decompress(its bytes, on_damage=…) gives what may be left",
                 command="--salvage for what may be left",
             )
         return found

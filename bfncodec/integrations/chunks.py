@@ -19,7 +19,7 @@ from bfncodec.api import Crop, Models, compress_many, decompress_many, describe
 from bfncodec.errors import DamagedError
 from bfncodec.format.limits import Limits
 from bfncodec.models import DEFAULT_LEVEL, check_level
-from bfncodec.runtime.arguments import check_model
+from bfncodec.runtime.arguments import check_flags, check_model
 from bfncodec.runtime.arrays import Array
 from bfncodec.segments.policy import DEFAULT_POLICY, Policy
 
@@ -49,6 +49,9 @@ class Coder:
     def __post_init__(self) -> None:
         check_model(self.model)
         check_level(self.level)
+        check_flags(verify=self.verify)
+        object.__setattr__(self, "model", str(self.model))  # a path, too: settings stand in metadata as JSON
+        object.__setattr__(self, "verify", bool(self.verify))
 
     def encode_chunks(self, chunks: Sequence[Any]) -> list[bytes]:
         """Return the file of each chunk: bytes, or an array in C order."""
@@ -164,9 +167,9 @@ def decode_chunks(
     chunks = []
     for array, stack, crop, shape, dtype in zip(made, stacks, crops, shapes, dtypes, strict=True):
         if stack is not None and crop is not None:
-            chunks.append(stack.placed(_checked(array, stack.region(crop), dtype), crop))
+            chunks.append(stack.placed(_checked(array, stack.region(crop), dtype, stack.region(crop)), crop))
         else:
-            chunks.append(_checked(array, shape, dtype))
+            chunks.append(_checked(array, shape, dtype, stack.picture if stack else shape).reshape(shape))
     return [np.asarray(chunk[chosen]) for chunk, chosen in zip(chunks, wanted, strict=True)]
 
 
@@ -179,13 +182,16 @@ def _crop(blob: bytes, stack: Stack | None, selection: tuple[Any, ...]) -> Crop 
     return crop if found.mode and found.sides == stack.picture[:2] else None
 
 
-def _checked(made: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Return what was decoded as the array of a chunk. Raises DamagedError for an object of another kind."""
+def _checked(made: Any, shape: tuple[int, ...], dtype: np.dtype[Any], picture: tuple[int, ...]) -> Array:
+    """Return what was decoded for a chunk. Raises DamagedError for what is no array of its type and shape, or of that
+    which it has as a picture.
+    """
     same = isinstance(made, np.ndarray) and made.dtype.newbyteorder("=") == dtype.newbyteorder("=")
-    if not same or made.size != prod(shape):
+    shapes = (shape, picture, shape or (1,))  # an array without dimensions is coded as one of one
+    if not same or made.shape not in shapes:
         found = f"{made.dtype} {list(made.shape)}" if isinstance(made, np.ndarray) else type(made).__name__
         raise DamagedError(
             f"expected a chunk of {dtype} {list(shape)}, found {found}: it was written for another array"
         )
-    array: Array = made.reshape(shape).astype(dtype, copy=False)
+    array: Array = made.astype(dtype, copy=False)
     return array

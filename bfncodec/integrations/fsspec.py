@@ -22,6 +22,7 @@ from bfncodec.files.fileopen import open as open_compressed
 from bfncodec.files.options import Options
 from bfncodec.format.frame import SUFFIX
 from bfncodec.integrations.chunks import models
+from bfncodec.runtime.arguments import check_codecs, check_flags, check_machine
 
 __all__ = ["BfnFileSystem", "register"]
 
@@ -34,12 +35,16 @@ def register(**settings: Any) -> None:
     settings: arguments of :func:`bfncodec.open` for files that are written, such as ``level=1``. Importing this module
     does it without any. Raises InputError for others, and for a model, level or policy that cannot be.
     """
-    if unknown := settings.keys() - signature(open_compressed).parameters.keys():
-        raise InputError(f"expected arguments of bfncodec.open, found {', '.join(sorted(unknown))}")
+    known = signature(open_compressed).parameters.keys() - {"file", "mode", "encoding", "errors", "newline"}
+    if unknown := settings.keys() - known:
+        raise InputError(f"expected arguments of bfncodec.open for what is written, found {', '.join(sorted(unknown))}")
+    check_machine(settings.get("device", "cpu"), settings.get("threads"))
+    check_codecs(settings.get("codecs"))
+    check_flags(verify=settings.get("verify", True))
     Options(**{name: settings[name] for name in ("model", "level", "policy") if name in settings})
 
     def open_file(infile: BinaryIO, mode: str = "rb", **arguments: Any) -> io.BufferedIOBase | io.TextIOWrapper:
-        given = {"codecs": models()} | settings | arguments
+        given = ({} if {"device", "threads"} & settings.keys() else {"codecs": models()}) | settings | arguments
         return open_compressed(infile, f"{mode[0]}b", **given)
 
     register_compression(_NAME, open_file, [_NAME], force=True)

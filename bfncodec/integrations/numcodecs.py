@@ -35,8 +35,8 @@ class Bfncodec(Codec):
     codec_id = "bfncodec"
 
     def __init__(self, model: str = "auto", level: int = DEFAULT_LEVEL, verify: bool = True) -> None:
-        self.model, self.level, self.verify = model, level, verify
         self._coder = Coder(model, level, verify)
+        self.model, self.level, self.verify = self._coder.model, level, self._coder.verify
 
     def encode(self, buf: Any) -> bytes:
         """Return a compressed buffer. Raises InputError where a model that was named cannot code it.

@@ -5,6 +5,7 @@ Importing this module is all that is needed: ``Image.open("x.bfn")``, ``image.sa
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +13,7 @@ from math import ceil
 from typing import IO, Any
 
 from PIL import Image, ImageFile
+from PIL.PngImagePlugin import PngInfo
 
 from bfncodec.api import compress
 from bfncodec.errors import BfncodecError, DamagedError, InputError
@@ -35,7 +37,7 @@ __all__ = ["BfnImageFile"]
 
 _LIMITS = replace(Limits(), pixels=NO_LIMITS.pixels)  # Pillow has a limit of its own, which it asks for itself
 _SETTINGS = ("model", "level", "preview", "strip", "verify", "device", "threads", "codecs", "policy")
-_INFO = ("dpi", "exif", "icc_profile", "xmp")
+_INFO = ("comment", "dpi", "exif", "icc_profile", "transparency", "xmp")
 """Arguments of ``save`` that many formats have, and that are kept as the image's info."""
 _LIKE_PREVIEWS = ("RGB", "RGBA", "L", "LA")
 
@@ -157,19 +159,36 @@ def _raising(kind: type[Exception]) -> Iterator[None]:
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     """Save an image with palette, transparency and info. OSError for one that cannot be kept as it is.
 
-    Arguments of ``save``: those of :func:`bfncodec.compress`, and dpi, exif, icc_profile and xmp. As in Pillow's own
-    formats, others are left to formats that know them.
+    Arguments of ``save``: those of :func:`bfncodec.compress`, and comment, dpi, exif, icc_profile, transparency, xmp,
+    and the texts of pnginfo. As in Pillow's own formats, others are left to formats that know them.
     """
     given = image.encoderinfo
     settings = {"codecs": models()} | {name: given[name] for name in _SETTINGS if name in given}
-    info = {name: given[name] for name in _INFO if given.get(name) is not None}
+    info: dict[Any, Any] = {name: given[name] for name in _INFO if given.get(name) is not None}
     if isinstance(info.get("exif"), Image.Exif):
         info["exif"] = info["exif"].tobytes()
+    info |= _texts(given.get("pnginfo"))
     if info or getattr(image, "n_frames", 1) > 1:
         image = image.copy()  # of several frames the one that is shown, as every format of a single one does
         image.info.update(info)
     with _raising(OSError):
         write_all(file, compress(image, **settings))
+
+
+def _texts(pnginfo: PngInfo | None) -> dict[Any, Any]:
+    """Return the texts that are to be saved with a PNG file, as the info that Pillow makes of them.
+
+    Raises OSError for chunks of one's own, which no info holds.
+    """
+    if pnginfo is None:
+        return {}
+    made = io.BytesIO()
+    Image.new("L", (1, 1)).save(made, "PNG", pnginfo=pnginfo)
+    with Image.open(made, formats=["PNG"]) as image:
+        image.load()
+        if image.private_chunks:  # type: ignore[attr-defined]
+            raise OSError("expected texts as pnginfo, found chunks of another kind: save a PNG file and compress that")
+        return dict(image.info)
 
 
 def _save_all(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:

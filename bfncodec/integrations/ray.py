@@ -28,7 +28,7 @@ from bfncodec.files.options import Options
 from bfncodec.files.sources import walk
 from bfncodec.files.verify import verify
 from bfncodec.models import DEFAULT_LEVEL, check_level
-from bfncodec.runtime.arguments import check_model, whole_number
+from bfncodec.runtime.arguments import check_flags, check_model, whole_number
 
 __all__ = ["Compress", "Decompress", "Done", "compress_files", "decompress_files"]
 
@@ -68,6 +68,7 @@ class Compress:
     ) -> None:
         check_model(model)
         check_level(level)
+        check_flags(verify=verify)
         self._column, self._into = column, into or column
         self._compress = partial(compress_many, model=model, level=level, verify=verify, codecs=Models(device, threads))
 

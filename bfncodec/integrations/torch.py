@@ -12,6 +12,7 @@ from itertools import islice
 from random import Random
 from typing import Any
 
+import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from bfncodec.errors import InputError
@@ -65,6 +66,9 @@ class ArchiveDataset(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.items)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.items!r})"
+
     def __getitem__(self, number: int) -> Any:
         return self.__getitems__([number])[0]
 
@@ -108,15 +112,31 @@ class ShardDataset(IterableDataset[Any]):
         self.shards = [path_of(shard) for shard in shards or ()]
         if not self.shards:
             raise InputError("expected archives, found none")
-        self.transform, self.shuffle, self.epoch = transform or _same, shuffle, 0
+        self.transform, self.shuffle = transform or _same, shuffle
+        self._epoch = torch.zeros((), dtype=torch.int64)
+        self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # workers that persist see what is set later
         self.together = whole_number(together, "together")
         if self.together < 1:
             raise InputError(f"expected one item or more to be read together, found {together}")
         self._options = {"arrays": arrays, "threads": threads, **options}
 
+    @property
+    def epoch(self) -> int:
+        """Number of the epoch, which tells the order where items are shuffled."""
+        return int(self._epoch)
+
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch comes, before workers start: it tells the order, where items are shuffled."""
-        self.epoch = epoch
+        """Say which epoch comes, before it is begun; workers that persist are told, too.
+
+        Raises InputError for what is no number of an epoch.
+        """
+        number = whole_number(epoch, "epoch")
+        if not 0 <= number < 1 << 63:
+            raise InputError(f"expected an epoch from 0 on, found {epoch}")
+        self._epoch.fill_(number)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self.shards)} shards, shuffle={self.shuffle!r})"
 
     def __iter__(self) -> Iterator[Any]:
         order, (rank, count) = list(range(len(self.shards))), _place()

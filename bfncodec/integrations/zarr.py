@@ -42,7 +42,7 @@ class _Settings(Coder):
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Return the codec of an array's metadata. Raises InputError for settings that it does not have."""
-        settings = dict(data.get("configuration", {}))
+        settings = dict(data.get("configuration") or {})
         if unknown := settings.keys() - {"model", "level", "verify"}:
             raise InputError(
                 f"expected model, level and verify of codec {cls.name}, found {', '.join(sorted(unknown))}"

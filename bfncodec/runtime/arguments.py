@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from operator import index
 from pathlib import Path
 
@@ -14,6 +15,7 @@ __all__ = [
     "bytes_of",
     "check_callables",
     "check_codecs",
+    "check_flags",
     "check_machine",
     "check_methods",
     "check_model",
@@ -35,7 +37,21 @@ def bytes_of(blob: object, what: str = "the bytes of a compressed file") -> byte
         raise InputError(f"expected {what}, found a path: pass path.read_bytes(), or call decompress_file(path)")
     if isinstance(blob, str):
         raise InputError(f"expected {what}, found str: text is no compressed file, and paths go to decompress_file")
-    raise InputError(f"expected {what}, found {type(blob).__name__}: pass bytes")
+    found = _plain_view(blob)
+    if found is None:
+        raise InputError(f"expected {what}, found {type(blob).__name__}: pass bytes")
+    return found.tobytes()
+
+
+def _plain_view(blob: object) -> memoryview | None:
+    """Return the bytes of an object in one dimension that has nothing else, as mmap, pyarrow's buffers and arrays of
+    uint8 do; None for others.
+    """
+    try:
+        view = memoryview(blob)  # type: ignore[arg-type]
+    except (TypeError, ValueError, BufferError):
+        return None
+    return view if view.ndim == 1 and view.format in ("B", "<B", "b", "<b", "c") else None
 
 
 def check_model(model: object) -> None:
@@ -65,8 +81,8 @@ def whole_number(value: object, name: str) -> int:
 
 def path_of(value: object, name: str = "a file's path") -> Path:
     """The value as a path. InputError for what is none."""
-    if isinstance(value, str) or hasattr(value, "__fspath__"):
-        path = os.fspath(value)
+    with suppress(TypeError):  # of a __fspath__ that returns something else
+        path = os.fspath(value)  # type: ignore[call-overload]
         if isinstance(path, str) and _is_name(path):
             return Path(path)
     raise InputError(f"expected {name}, str or Path, found {value!r}")
@@ -85,6 +101,13 @@ def check_callables(**given: object) -> None:
     for name, value in given.items():
         if value is not None and not callable(value):
             raise InputError(f"expected a function or None as {name}, found {type(value).__name__}")
+
+
+def check_flags(**given: object) -> None:
+    """Raise InputError for arguments that are neither True nor False, of Python or NumPy; a word may mean either."""
+    for name, value in given.items():
+        if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):
+            raise InputError(f"expected True or False as {name}, found {value!r}")
 
 
 def check_type(value: object, kind: type, name: str) -> None:

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import io
 import select
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from bfncodec.errors import InputError, OutputError
 
 __all__ = ["flush", "read_some", "write_all"]
 
@@ -15,23 +19,46 @@ __all__ = ["flush", "read_some", "write_all"]
 def write_all(file: Any, data: bytes) -> None:
     """Write all of the data. OSError where that cannot be.
 
-    file: what has a method `write`. Only what is a raw stream of Python's may take a part and say so; what others
-    return is theirs.
+    file: what has a method `write`. Only what is a raw stream of Python's may take a part and say so. Of others that
+    would be no more than a number, which may count something else: OutputError where one says that it took less.
+    InputError for a file of text.
     """
     raw = isinstance(file, io.RawIOBase)
     left = memoryview(data) if raw else data
     while left:
         try:
-            taken = file.write(left)
+            with _of_bytes(file):
+                taken = file.write(left)
         except BlockingIOError as error:
             left = memoryview(left)[error.characters_written :]
             _wait(file, error, writes=True)
             continue
         if not raw:
+            _check_taken(file, taken, len(left))
             return
         if taken is None:
             _wait(file, BlockingIOError("takes nothing more now"), writes=True)
         left = left[taken or 0 :]
+
+
+@contextmanager
+def _of_bytes(file: Any) -> Iterator[None]:
+    """A block that writes bytes. Raises InputError where a file of text refuses them, which may have any class."""
+    try:
+        yield
+    except TypeError as error:
+        if getattr(file, "encoding", None) is None:
+            raise
+        raise InputError("expected a file of bytes, found one of text: open it with mode wb") from error
+
+
+def _check_taken(file: Any, taken: object, count: int) -> None:
+    """Raise OutputError where a file that is no raw stream of Python's has taken less than it was given."""
+    if isinstance(taken, int) and not isinstance(taken, bool) and 0 <= taken < count:
+        raise OutputError(
+            f"{type(file).__name__} took {taken} of {count} bytes: give a file with a buffer, open(path, 'wb'), "
+            "or bytes by bfncodec.compress"
+        )
 
 
 def flush(file: Any) -> None:

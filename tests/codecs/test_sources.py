@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import bfncodec
 from bfncodec import models
+from bfncodec.codecs import sources
 from bfncodec.codecs.loading import load
 from bfncodec.codecs.sources import CodecSource
 from bfncodec.errors import DamagedError, ModelError, ModelNotFoundError
@@ -151,3 +155,21 @@ def test_a_model_that_could_not_be_loaded_is_looked_for_again(tmp_path: Path) ->
     (folder / models.CONFIG).write_bytes(config)
     assert codecs.named(str(folder)).info.id == identity
     assert codecs.identified(identity) is codecs.named(str(folder))
+
+
+def test_a_model_that_threads_ask_for_at_once_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads = []
+
+    def slow(info: models.ModelInfo, **options: object) -> object:
+        loads.append(info.name)
+        time.sleep(0.05)
+        return load(info)
+
+    monkeypatch.setattr(sources, "load", slow)
+    kept = bfncodec.Models()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: kept.named(str(TINY / "binary")), range(8)))
+    assert len(loads) == 1 == len(set(map(id, found)))
+    sent = pickle.loads(pickle.dumps(kept))
+    assert sent.named(str(TINY / "binary")) is not found[0]
+    assert repr(sent) == "Models('cpu', threads=None)"

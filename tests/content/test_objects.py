@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import ctypes
 import io
 import mmap
 from enum import IntEnum, StrEnum
@@ -229,6 +230,12 @@ def test_masked_arrays_as_advised_come_back() -> None:
         {"lines": True, "block": "big"},
         {"lines": True, "block": None},
         {"lines": True, "block": 1.5},
+        {"lines": "no"},
+        {"verify": "no"},
+        {"verify": None},
+        {"verify": 0},
+        {"strip": "no"},
+        {"preview": "no"},
     ],
     ids=str,
 )
@@ -237,11 +244,32 @@ def test_wrong_options_of_compress(options: dict[str, Any]) -> None:
         bfncodec.compress(b"a\nb\n", **options)
 
 
-@pytest.mark.parametrize("blob", [None, "text", 5, Path("a.bfn"), [1], np.zeros(3, np.uint8), 1.5], ids=repr)
+@pytest.mark.parametrize(
+    "blob", [None, "text", 5, Path("a.bfn"), [1], np.zeros(3), np.zeros((3, 3), np.uint8), 1.5], ids=repr
+)
 def test_what_is_no_file_is_no_type_error(blob: Any) -> None:
     for call in (bfncodec.decompress, bfncodec.describe, bfncodec.preview):
         with pytest.raises(InputError, match="expected the bytes of a compressed file"):
             call(blob)
+
+
+def test_buffers_of_bytes_are_files(tmp_path: Path) -> None:
+    blob = bfncodec.compress(b"text", "none")
+    (tmp_path / "x.bfn").write_bytes(blob)
+    with (tmp_path / "x.bfn").open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        assert bfncodec.decompress(mapped) == b"text"
+    given = np.frombuffer(b"".join(bytes([byte, 0]) for byte in blob), np.uint8)[::2]
+    for buffer in (np.frombuffer(blob, np.uint8), given, array.array("B", blob), (ctypes.c_ubyte * len(blob))(*blob)):
+        assert bfncodec.decompress(buffer) == b"text"
+        assert bfncodec.describe(buffer).content == "bytes"
+        assert bfncodec.decompress_many([buffer]) == [b"text"]
+
+
+def test_words_are_no_flags_of_options() -> None:
+    for name in ("exact", "force", "remove", "verify", "strip", "preview"):
+        with pytest.raises(InputError, match=f"True or False as {name}"):
+            Options(**{name: "no"})
+    assert Options(force=np.bool_(True)).force
 
 
 def test_a_view_that_was_released_is_no_file() -> None:

@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import random
+import tempfile
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -485,3 +486,40 @@ def test_what_a_direction_lacks() -> None:
     with pytest.raises(ValueError, match="expected a place in the file"):
         reader.seek(-len(DATA) - 1, os.SEEK_END)
     writer.close()
+
+
+def test_files_that_cannot_do_what_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "x.bfn").write_bytes(made())
+    with (tmp_path / "x.bfn").open("ab") as file, pytest.raises(InputError, match="can be read, found one that can"):
+        bfncodec.open(file)
+    with (tmp_path / "x.bfn").open("rb") as file, pytest.raises(InputError, match="can be written, found one that can"):
+        bfncodec.open(file, "wb")
+
+
+def test_files_of_text_that_are_wrapped(tmp_path: Path) -> None:
+    with tempfile.NamedTemporaryFile("w+", encoding="utf-8") as file:
+        with pytest.raises(InputError, match="found one of text"), bfncodec.open(file, "wb", model="none") as out:  # type: ignore[arg-type]
+            out.write(DATA)
+        file.write("text")
+        file.seek(0)
+        with pytest.raises(InputError, match="found one of text"):
+            bfncodec.open(file).read()  # type: ignore[arg-type]
+
+
+def test_what_a_file_does_not_take_is_not_lost_in_silence() -> None:
+    class Partial:
+        def write(self, data: bytes) -> int:
+            return len(data) - 1
+
+    with pytest.raises(OutputError, match="Partial took"), bfncodec.open(Partial(), "wb", model="none") as file:  # type: ignore[call-overload]
+        file.write(DATA)
+
+
+def test_paths_that_are_none() -> None:
+    class Odd:
+        def __fspath__(self) -> int:
+            return 5
+
+    for call in (bfncodec.open, bfncodec.compress_file, bfncodec.decompress_file, bfncodec.Archive):
+        with pytest.raises(InputError, match="str or Path"):
+            call(Odd())  # type: ignore[operator]

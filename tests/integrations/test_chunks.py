@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -91,3 +93,29 @@ def test_chunks_of_another_array_are_refused(shape: tuple[int, ...], selection: 
 def test_settings_that_cannot_be(settings: dict[str, object]) -> None:
     with pytest.raises(InputError):
         Coder(**settings)  # type: ignore[arg-type]
+
+
+def test_a_chunk_of_another_shape_is_no_chunk() -> None:
+    [blob] = Coder("none").encode_chunks([np.arange(100, dtype="u1").reshape(20, 5)])
+    for shape in ((10, 10), (100,), (5, 20), (2, 5, 10)):
+        with pytest.raises(DamagedError, match="written for another array"):
+            decode_chunks([blob], [shape], [U1])
+    [numbers] = Coder("none").encode_chunks([np.arange(6, dtype="f4").reshape(2, 3)])
+    with pytest.raises(DamagedError, match="written for another array"):
+        decode_chunks([numbers], [(3, 2)], [F4])
+    (found,) = decode_chunks([blob], [(4, 5, 5)], [U1])  # the same picture, which is of four that are stacked
+    assert found.shape == (4, 5, 5)
+
+
+def test_settings_can_stand_in_metadata() -> None:
+    assert type(Coder(Path("none")).model) is str  # type: ignore[arg-type]
+    for wrong in ("no", None, 1):
+        with pytest.raises(InputError, match="True or False as verify"):
+            Coder(verify=wrong)  # type: ignore[arg-type]
+
+
+def test_damage_of_a_chunk_says_what_can_be_done() -> None:
+    [blob] = Coder("none").encode_chunks([np.random.default_rng(0).integers(0, 255, (20, 30), "u1")])
+    damaged = blob[:-4] + bytes([blob[-4] ^ 1]) + blob[-3:]
+    with pytest.raises(DamagedError, match=r"bfncodec\.decompress\(its bytes, on_damage="):
+        decode_chunks([damaged], [(20, 30)], [U1])

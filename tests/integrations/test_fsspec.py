@@ -132,3 +132,33 @@ def test_datasets_streams_json_lines(path: Path) -> None:
 def test_settings_that_cannot_be_are_told_when_they_are_registered(settings: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="expected"):
         register(**settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"mode": "rt"},
+        {"file": "x"},
+        {"encoding": "utf-8"},
+        {"threads": "2"},
+        {"device": 5},
+        {"codecs": 5},
+        {"verify": "no"},
+    ],
+    ids=str,
+)
+def test_settings_that_no_file_could_be_written_with(settings: dict[str, Any], path: Path) -> None:
+    with pytest.raises(InputError, match="expected"):
+        register(**settings)
+    with fsspec.open(str(path), compression="infer") as file:
+        assert file.read(1)
+
+
+def test_files_are_written_on_the_device_that_was_said(tmp_path: Path) -> None:
+    try:
+        register(model="none", threads=1)
+        with fsspec.open(str(tmp_path / "x.bfn"), "wb", compression="infer") as file:
+            file.write(b"content")
+    finally:
+        register()
+    assert bfncodec.open(tmp_path / "x.bfn").read() == b"content"

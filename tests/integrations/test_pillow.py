@@ -261,3 +261,27 @@ def test_several_frames(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "x.bfn").convert("L")), noise(2, 8, 8))
     frames[0].save(tmp_path / "y.bfn", save_all=True, **PLAIN)
     assert same(Image.open(tmp_path / "y.bfn"), frames[0])
+
+
+def test_what_other_formats_save_beside_pixels_is_kept() -> None:
+    image = Image.fromarray(slope(channels=1)[:, :, 0]).convert("P")
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("parameters", "a lighthouse at dawn")
+    texts.add_itxt("Titel", "Zürich", lang="de", zip=True)
+    found = Image.open(saved(image, transparency=3, comment=b"made by hand", pnginfo=texts))
+    as_png = Image.open(saved(image, "PNG", transparency=3, pnginfo=texts))
+    as_png.load()
+    assert found.info == as_png.info | {"comment": b"made by hand"}
+    assert found.convert("RGBA").tobytes() == as_png.convert("RGBA").tobytes()
+    assert "parameters" not in image.info
+    texts.add(b"prIv", b"chunk", after_idat=True)
+    with pytest.raises(OSError, match="chunks of another kind"):
+        saved(image, pnginfo=texts)
+
+
+def test_nothing_that_cannot_be_done_is_advised() -> None:
+    blob = bytearray(saved(Image.fromarray(slope())).getvalue())
+    blob[-3] ^= 1
+    with pytest.raises(OSError, match="checksum") as caught:
+        Image.open(io.BytesIO(blob)).load()
+    assert "pass on_damage" not in str(caught.value)

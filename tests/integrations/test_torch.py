@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +113,33 @@ def test_shards_in_their_order_and_shuffled(shards: Path) -> None:
 def test_every_item_comes_once_from_all_workers(shards: Path) -> None:
     loader = DataLoader(ShardDataset(shards, shuffle=3), batch_size=4, num_workers=2)
     assert sorted(numbers(all_of(loader))) == list(range(20))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_that_persist_are_told_of_the_epoch(shards: Path, method: str) -> None:
+    found = ShardDataset(shards, shuffle=1, together=2)
+    loader = DataLoader(found, batch_size=4, num_workers=2, persistent_workers=True, multiprocessing_context=method)
+    orders = []
+    for epoch in range(3):
+        found.set_epoch(epoch)
+        orders.append(numbers(all_of(loader)))
+        assert sorted(orders[-1]) == list(range(20))
+    assert len({tuple(order) for order in orders}) == 3
+
+
+def test_what_is_no_epoch(shards: Path) -> None:
+    found = ShardDataset(shards, shuffle=1)
+    for epoch in ("1", 1.5, -1, None):
+        with pytest.raises(InputError, match="epoch"):
+            found.set_epoch(epoch)  # type: ignore[arg-type]
+    found.set_epoch(7)
+    for other in (copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
+        assert other.epoch == 7
+        other.set_epoch(1)
+        assert (other.epoch, found.epoch) == (1, 7)
+
+
+def test_data_sets_say_what_they_are(archive: Path, shards: Path) -> None:
+    assert repr(ArchiveDataset(archive)) == f"ArchiveDataset(Archive({str(archive)!r}))"
+    assert repr(ShardDataset(shards, shuffle=1)) == "ShardDataset(4 shards, shuffle=1)"

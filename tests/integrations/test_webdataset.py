@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 wds = pytest.importorskip("webdataset", reason="webdataset is not installed")
 
 import bfncodec  # noqa: E402
-from bfncodec.errors import FormatError  # noqa: E402
+from bfncodec.errors import FormatError, InputError  # noqa: E402
 from bfncodec.integrations.webdataset import decoder, encoder  # noqa: E402
 from support.specimens import picture  # noqa: E402
 
@@ -72,3 +73,11 @@ def test_damage_is_an_error_of_webdataset(tmp_path: Path) -> None:
 def test_what_begins_like_a_compressed_file_and_is_none_is_no_sample(data: bytes) -> None:
     with pytest.raises(FormatError):
         encoder("none")({"__key__": "a", "x.bfn": data})
+
+
+def test_handlers_are_sent_to_other_processes() -> None:
+    sent = pickle.loads(pickle.dumps((encoder("none", level=1), decoder())))
+    coded = sent[0]({"__key__": "a", "x.bfn": "to be"})
+    assert sent[1](".x.bfn", coded["x.bfn"]) == "to be"
+    with pytest.raises(InputError, match="True or False as verify"):
+        encoder(verify="no")  # type: ignore[arg-type]
