@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from bfncodec.files.appending import append_file
     from bfncodec.files.archive import Archive
     from bfncodec.files.archiving import append_items, write_archive
+    from bfncodec.files.dictionaries import make_dictionary
     from bfncodec.files.fileopen import open  # noqa: A004 - as in gzip, bz2 and lzma
     from bfncodec.files.transfer import compress_file, decompress_file
     from bfncodec.flow.report import CodeLength
@@ -81,6 +82,7 @@ _HOMES = {
     "files.appending": ("append_file",),
     "files.archive": ("Archive",),
     "files.archiving": ("append_items", "write_archive"),
+    "files.dictionaries": ("make_dictionary",),
     "files.fileopen": ("open",),
     "files.transfer": ("compress_file", "decompress_file"),
     "flow.report": ("CodeLength",),
@@ -124,6 +126,7 @@ __all__ = [
     "decompress_many",
     "describe",
     "load",
+    "make_dictionary",
     "measure",
     "open",
     "preview",

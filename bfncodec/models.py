@@ -94,7 +94,7 @@ class ModelInfo:
         """Files that the model may share. Of several that have their names, those that give the SHA-256 it states: the
         model whose they were may have been trained anew, or another of its name may stand before it.
         """
-        weights, phrases = map(list, self._candidates())
+        weights, phrases = map(list, self.candidates())
         choices = [_Shared(a, b) for a in weights for b in phrases or (None,)]
         stated = _stated(self) if len(choices) > 1 else ""
         for choice in choices if stated else []:
@@ -103,7 +103,7 @@ class ModelInfo:
                     return choice._replace(sha256=stated)
         return choices[0]
 
-    def _candidates(self) -> tuple[Iterator[Path], Iterator[Path]]:
+    def candidates(self) -> tuple[Iterator[Path], Iterator[Path]]:
         """Files there are that may be its weights and its phrases, those to be preferred first."""
         weights, phrases = self.config.get("weights"), _mixing(self.config, "phrases")
         return (
@@ -261,7 +261,7 @@ def read(path: str | Path) -> ModelInfo:
         )
     _check_mixing(file, config)
     info = ModelInfo(path, config)
-    for part in (*(next(found, None) for found in info._candidates()), info.dictionary):
+    for part in (*(next(found, None) for found in info.candidates()), info.dictionary):
         if part:
             _expect(part, path)
     if info.dictionary:

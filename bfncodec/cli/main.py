@@ -32,6 +32,7 @@ COMMANDS = {
     "decompress": (
         "Decompress FILES, each FILE.bfn to FILE, or to a folder where it was one; - or nothing is standard input."
     ),
+    "dictionary": "Make a dictionary of SAMPLES, files like those to come, for messages, rows and other short texts.",
     "doctor": "Say what this machine has for the program, what is missing, and what to do about it.",
     "list": "Say what compressed FILES hold, and whether their checksums hold, without decoding them.",
     "measure": "Compare the ideal bits of FILES, L^n term by term, with the bits they take.",

@@ -25,8 +25,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from bfncodec.files.atomic import place
-from bfncodec.models import CONFIG, ID_BYTES, STATED, WEIGHTS, ModelInfo
+from bfncodec.files.modelfolders import write_model
+from bfncodec.models import CONFIG, WEIGHTS, ModelInfo
 from bfncodec.networks.storage import Export, TrainableNetwork, packed
 from bfncodec.networks.stored import CODEBOOK, table_rows
 
@@ -243,45 +243,14 @@ def export(
 ) -> Path | None:
     """Write model.safetensors and config.json into the folder `out`; `tables` are stored as they are. Return the folder
     in which the model is kept that was there before: its files need it. None where there was none, or the same.
-
-    Without a config.json a directory is no model: it goes first and comes last, so that no process that is killed
-    meanwhile leaves one of weights and a configuration that do not belong together.
     """
     tensors = {**quantised_tensors(network), **{name: table.cpu() for name, table in (tables or {}).items()}}
     weights, described = save(tensors), (json.dumps(config, indent=2) + "\n").encode()
-    kept = _kept_aside(out, _identity(out, described, weights))
-    _write(out, described, weights)
-    return kept
-
-
-def _kept_aside(out: Path, identity: str) -> Path | None:
-    """Keep the model of a folder beside it if it is another one, and return where: under its name and identity."""
-    try:
-        described, weights = (out / CONFIG).read_bytes(), (out / WEIGHTS).read_bytes()
-    except FileNotFoundError:
-        return None
-    found, real = _identity(out, described, weights), out.resolve()
-    if found == identity:
-        return None
-    aside = real.with_name(f"{real.name}-{found[: 2 * ID_BYTES]}")
-    if not (aside / CONFIG).exists():
-        _write(aside, described, weights)
-    return aside
+    return write_model(out, {CONFIG: described, WEIGHTS: weights}, _identity(out, described, weights))
 
 
 def _identity(out: Path, described: bytes, weights: bytes) -> str:
     """Return the SHA-256 of a model in a folder, with phrases that its configuration names, see `ModelInfo.sha256`."""
-    try:
-        phrases = ModelInfo(out.resolve(), json.loads(described)).phrases
-    except (ValueError, AttributeError):  # no configuration of a model: it names none
-        phrases = None
+    phrases = ModelInfo(out.resolve(), json.loads(described)).phrases
     more = phrases.read_bytes() if phrases and phrases.exists() else b""
     return hashlib.sha256(described + weights + more).hexdigest()
-
-
-def _write(out: Path, described: bytes, weights: bytes) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    (out / CONFIG).unlink(missing_ok=True)
-    place(out / WEIGHTS, weights, force=True)  # save_file would make it readable by its owner only
-    place(out / STATED, f"{_identity(out, described, weights)}\n".encode(), force=True)
-    place(out / CONFIG, described, force=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from bfncodec.networks.transformer.model import Transformer
 from bfncodec.networks.wavefront.model import BETA, WavefrontConfig, WavefrontNet
 from bfncodec.training.export import SPECIFICATION, export, quantised_tensors, restored_state, rule_of
 from support.cases import export_phrased
-from support.models import IMAGE, TEXT, export_text, randomise
+from support.models import IMAGE, MIXING, TEXT, export_text, randomise
 from support.tiny import denoiser
 
 EXPORTED = {
@@ -162,3 +163,38 @@ def test_a_model_with_phrases_is_kept_with_them(tmp_path: Path) -> None:
     aside = models.read(tmp_path / f"phrased-{info.sha256[:8]}")
     aside.check()
     assert aside.sha256 == info.sha256
+
+
+def test_a_model_that_has_its_weights_from_another_is_kept_and_those_beside_it_are_found(tmp_path: Path) -> None:
+    """Also where the other one is trained anew, and another model after that."""
+    base = export_text(tmp_path / "text", mixing=MIXING)
+    path = tmp_path / "rows"
+    path.mkdir()
+    config = json.loads((base / models.CONFIG).read_text())
+    config |= {"name": "rows", "weights": "text", "mixing": MIXING | {"dictionary": True}}
+    (path / models.CONFIG).write_text(json.dumps(config))
+    (path / models.DICTIONARY).write_bytes(b"to be or not to be")
+    (path / models.STATED).write_text(models.read(path).sha256 + "\n")
+    wanted = models.read(path)
+    assert wanted.weights.parent == base
+    export_text(base, seed=1)
+    found = models.read(path)
+    found.check()
+    assert found.sha256 == wanted.sha256
+    export_text(path, seed=2)
+    assert models.read(path).sha256 != wanted.sha256
+    kept = models.read(tmp_path / f"rows-{wanted.sha256[:8]}")
+    kept.check()
+    assert kept.sha256 == wanted.sha256
+    assert kept.read_dictionary() == b"to be or not to be"
+
+
+def test_a_model_that_cannot_be_read_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    path.mkdir()
+    (path / models.CONFIG).write_text('{"name": "rows", "weights": "text"}')
+    (path / models.DICTIONARY).write_bytes(b"to be or not to be")
+    before = {file.name: file.read_bytes() for file in path.iterdir()}
+    kept = export(denoiser("grey", 0), {"name": "mine"}, path)
+    assert kept is not None
+    assert before.items() <= {file.name: file.read_bytes() for file in kept.iterdir()}.items()
