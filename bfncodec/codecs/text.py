@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,12 @@ from bfncodec.coding.bitcoder import BitDecoder, BitEncoder
 from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_intervals
 from bfncodec.coding.machinecode import absolute, is_machine_code, relative
 from bfncodec.coding.mixing.bits import bit_frequencies, bit_intervals, bits_in_order
+from bfncodec.coding.mixing.dictionary import MOST_BYTES, Dictionary
 from bfncodec.coding.mixing.mixer import ContextMixer
 from bfncodec.coding.mixing.phrases import Phrases, phrases_of
-from bfncodec.coding.mixing.state import BITS, CONTEXTS, MACHINE_CONTEXTS, VERSION, Contexts
+from bfncodec.coding.mixing.state import BITS, CONTEXTS, MACHINE_CONTEXTS, VERSION, Contexts, learned_in
 from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, SymbolSource, information
-from bfncodec.errors import ModelError
+from bfncodec.errors import DamagedError, ModelError
 from bfncodec.flow.report import CodeLength, StepCosts
 from bfncodec.flow.schedules.reveal import Comb
 from bfncodec.format.wire import Reader, varint
@@ -73,7 +75,8 @@ class TextCodec(ModelCodec[bytes]):
     many teeth a stream has follows from the length of the text, by the table `teeth_by_length`. Where the config has a
     table `mixing`, texts of its `from_length` bytes and more are mixed with context models that learn from them; what
     looks like machine code has addresses in place of distances, and more contexts. The table's `version` says by which
-    mixer; a model with another one than there is here raises ModelError.
+    mixer; a model with another one than there is here raises ModelError. A model may have a dictionary, with which the
+    mixer of every text begins (:mod:`bfncodec.coding.mixing.dictionary`); machine code is not looked for then.
     """
 
     capabilities = Capabilities(batch=1 << 20)
@@ -88,7 +91,7 @@ class TextCodec(ModelCodec[bytes]):
         if contexts:
             _check_version(info, contexts.get("version", 1))
         self.least_mixed = int(contexts["from_length"]) if contexts else None
-        self.phrases = _phrases(info)
+        self.phrases, self.words = _phrases(info), _dictionary(info)
         self.make_schedule = named(SCHEDULES, info.config.get("schedule", "comb"), "schedule")
         values = dict(info.config["network"])
         self.reach = FAR * int(values["window"])
@@ -105,6 +108,7 @@ class TextCodec(ModelCodec[bytes]):
         def encode(own: list[int], report: Progress) -> list[bytes]:
             return self._encode([xs[i] for i in own], report)
 
+        self._learn_dictionary()
         return self._in_shares(encode, [len(x) for x in xs], progress)
 
     def _encode(self, xs: Sequence[bytes], progress: Progress) -> list[bytes]:
@@ -146,16 +150,32 @@ class TextCodec(ModelCodec[bytes]):
 
     def _decisions(self, xs: Sequence[bytes], progress: Progress) -> Iterator[Decisions]:
         """Decisions of all texts, block after block: the encoder knows x, so that theta of all steps is at hand."""
-        machine = [self._mixes(len(x)) and is_machine_code(x) for x in xs]
+        machine = [self.words is None and self._mixes(len(x)) and is_machine_code(x) for x in xs]
         xs = [absolute(x) if is_code else x for x, is_code in zip(xs, machine, strict=True)]
         for batch in self._batches([len(x) for x in xs], machine):
-            yield from self._batch_decisions(batch, batch.cut(xs), progress)
+            yield from self._batch_decisions(batch, batch.cut(xs), self.dictionary, progress)
 
-    def _batch_decisions(self, batch: Batch, symbols: NDArray[np.uint8], progress: Progress) -> Iterator[Decisions]:
+    @cached_property
+    def dictionary(self) -> Dictionary | None:
+        """The model's dictionary, and what it teaches; None if the model has none."""
+        if self.words is None:
+            return None
+        batch, new = Batch((Part(0, self.schedule(len(self.words)), True),)), Dictionary(self.words)
+        *_, last = self._batch_decisions(batch, batch.cut([self.words]), new, silent)
+        assert last.mixer is not None
+        return learned_in(last.mixer.state, self.words)
+
+    def _learn_dictionary(self) -> None:
+        """Learn it now, with all threads, instead of in each of them."""
+        _ = self.dictionary
+
+    def _batch_decisions(
+        self, batch: Batch, symbols: NDArray[np.uint8], dictionary: Dictionary | None, progress: Progress
+    ) -> Iterator[Decisions]:
         """`_decisions` of the texts of a batch, cut into symbols, uint8 [B, teeth, steps]."""
         kernels = self._kernels(batch, ENCODE_SECONDS * batch.symbols)
         network = self.network.compiled if kernels else self.network.exact
-        mixers, block = self._mixers(batch, kernels), self.sizes.steps(batch)
+        mixers, block = self._mixers(batch, dictionary, kernels), self.sizes.steps(batch)
 
         def decisions(k: int) -> Decisions:
             part, rows = batch.parts[k], batch.rows[k]
@@ -178,6 +198,7 @@ class TextCodec(ModelCodec[bytes]):
 
     def _decode_all(self, sizes: Sequence[int], sources: Sequence[SymbolSource], progress: Progress) -> list[bytes]:
         """The texts of these sizes that sources of symbols, one for each, give."""
+        self._learn_dictionary()
 
         def decode(own: list[int], report: Progress) -> list[bytes]:
             return self._decode([sizes[i] for i in own], [sources[i] for i in own], report)
@@ -187,6 +208,8 @@ class TextCodec(ModelCodec[bytes]):
     def _decode(self, sizes: Sequence[int], sources: Sequence[SymbolSource], progress: Progress) -> list[bytes]:
         items = [b""] * len(sizes)
         machine = [self._mixes(n) and _read_kind(source) for n, source in zip(sizes, sources, strict=True)]
+        if self.words is not None and any(machine):
+            raise DamagedError("expected a text, found machine code, which a model with a dictionary does not write")
         for batch in self._batches(sizes, machine):
             texts = self._decode_batch(batch, [sources[part.item] for part in batch.parts], progress)
             for part, text in zip(batch.parts, texts, strict=True):
@@ -197,7 +220,7 @@ class TextCodec(ModelCodec[bytes]):
         """The inverse of `_decisions` and the coder, step after step."""
         kernels = self._kernels(batch, batch.n_steps * (STEP_SECONDS + STREAM_SECONDS * batch.streams))
         network = self.network.compiled if kernels else self.network.exact
-        mixers, symbols = self._mixers(batch, kernels), np.zeros(batch.exists.shape, np.uint8)
+        mixers, symbols = self._mixers(batch, self.dictionary, kernels), np.zeros(batch.exists.shape, np.uint8)
         slots = symbols.reshape(-1, batch.n_steps)
         least = self.sizes.kernels_least if kernels else self.sizes.decode_least
         with self._mixing(batch, MIXED_STREAMS) as each, self._team(batch.streams // least) as team:
@@ -259,11 +282,11 @@ class TextCodec(ModelCodec[bytes]):
         """
         return Team(max(1, min(threads_here(), most)) if self.device == "cpu" else 1 + ahead)
 
-    def _mixers(self, batch: Batch, kernels: bool) -> list[ContextMixer | None]:
+    def _mixers(self, batch: Batch, dictionary: Dictionary | None, kernels: bool) -> list[ContextMixer | None]:
         """Context models of each text that they learn from, in kernels where a GPU has the network and these pay."""
         turns = sum(part.schedule.n_steps for part in batch.parts if part.mixed)
         alone = self.device != "cpu" and turns > 0 and kernels_pay(MIX_SECONDS * turns, MIXING)
-        return _mixers(batch, self.phrases, kernels or alone)
+        return _mixers(batch, self.phrases, dictionary, kernels or alone)
 
     def _mixing(self, batch: Batch, least: int) -> AbstractContextManager[Each]:
         """Return the block that codes texts: side by side where a GPU has the network and so many streams wait."""
@@ -316,7 +339,23 @@ def _phrases(info: ModelInfo) -> Phrases | None:
     return phrases_of(load_file(info.phrases), str(info.phrases))
 
 
-def _mixers(batch: Batch, phrases: Phrases | None, kernels: bool) -> list[ContextMixer | None]:
+def _dictionary(info: ModelInfo) -> bytes | None:
+    """Return the bytes of a model's dictionary, None if it has none. Raises ModelError for one that cannot be used."""
+    if info.dictionary is None:
+        return None
+    found = info.dictionary.read_bytes()
+    if not 0 < len(found) <= MOST_BYTES:
+        raise ModelError(
+            f"{info.dictionary}: expected a dictionary of 1 to {MOST_BYTES:,} bytes, found {len(found):,}; make it anew"
+        )
+    if [m for _, m in info.config["teeth_by_length"]] != [1]:
+        raise ModelError(f"{info.path}: expected a model of one tooth beside a dictionary, found several; make it anew")
+    return found
+
+
+def _mixers(
+    batch: Batch, phrases: Phrases | None, dictionary: Dictionary | None, kernels: bool
+) -> list[ContextMixer | None]:
     """Context models of each text that they learn from."""
     kind = ContextMixer
     if kernels:
@@ -326,7 +365,7 @@ def _mixers(batch: Batch, phrases: Phrases | None, kernels: bool) -> list[Contex
 
     def mixer(part: Part) -> ContextMixer:
         schedule = part.schedule
-        return kind(schedule.length, schedule.streams * schedule.teeth, _contexts(part), phrases)
+        return kind(schedule.length, schedule.streams * schedule.teeth, _contexts(part), phrases, dictionary)
 
     return [mixer(part) if part.mixed else None for part in batch.parts]
 

@@ -63,11 +63,13 @@ def find_contexts(state: MixerState, weight: Ints32, streams: Ints) -> StepConte
     byte, form = matches.expected(state.matches, streams)
     numeral = numerals.expected(state.numerals, state.marks[streams, NUMBER].astype(np.int64), streams)
     places = begin_places(state, history, streams, matches.foretold(byte, form), numeral)
-    slot, tag = find_slots(state, sums, places, streams)
+    word, tag = find_slots(state, sums, places, streams)
     if len(state.phrases.lengths):
         phrase = phrases.recall(state.phrases, sums)
         byte, form = np.vstack([byte, phrase[0]]), np.vstack([form, phrase[1]])
-    slot, row = look_up(state, slot, tag)
+    slot, row = look_up(state.table, word, tag)
+    if len(state.dictionary) > NEIGHBOURS:
+        recall(state, word, tag, row)
     head = row.view(np.uint16)[:, :, 0]
     row.view(np.uint64)[...] *= (head == tag)[:, :, None]
     head[...] = tag
@@ -91,8 +93,8 @@ def begin_places(
 
 def find_slots(
     state: MixerState, sums: NDArray[np.uint64], places: NDArray[np.uint64], streams: Ints
-) -> tuple[Ints, Tags]:
-    """(slot, tag) of each context, [O, L]; tags are not 0. Arithmetic modulo 2^64.
+) -> tuple[NDArray[np.uint64], Tags]:
+    """(word that slots begin with, tag) of each context, [O, L]; tags are not 0. Arithmetic modulo 2^64.
 
     sums: over the latest bytes, the first alone, then two of them … [REACH, L]; places: see `begin_places`
     """
@@ -100,16 +102,25 @@ def find_slots(
     h += state.salt.take(streams, 1)
     h = (h ^ (h >> np.uint64(32))) * np.uint64(HASH)
     h ^= h >> np.uint64(29)
-    slot = (h * np.uint64(HASH)) >> np.uint64(64 - state.bits)
-    return slot.astype(np.int64), h.astype(np.uint16) | np.uint16(1 << 8)
+    return h * np.uint64(HASH), h.astype(np.uint16) | np.uint16(1 << 8)
 
 
-def look_up(state: MixerState, slot: Ints, tag: Tags) -> tuple[Ints, Bytes]:
+def look_up(table: Bytes, word: NDArray[np.uint64], tag: Tags) -> tuple[Ints, Bytes]:
     """(slot, row) of each context: of four slots side by side that which has the tag, else the one whose symbols came
-    least often, the first of equal ones.
+    least often, the first of equal ones. word: its highest bits say which slot is its own
     """
+    slot = (word >> np.uint64(65 - len(table).bit_length())).astype(np.int64)
     slots = slot ^ np.arange(NEIGHBOURS)[:, None, None]
-    rows = state.table.take(slots, 0)
+    rows = table.take(slots, 0)
     came = rows[..., TAG + WAYS :].sum(-1, dtype=np.int64)
     slot = slot ^ np.where(rows.view(np.uint16)[..., 0] == tag, -1, came).argmin(0)
-    return slot, state.table.take(slot, 0)
+    return slot, table.take(slot, 0)
+
+
+def recall(state: MixerState, word: NDArray[np.uint64], tag: Tags, row: Bytes) -> None:
+    """Let contexts that the text's own table does not have begin with the rows of the dictionary's; those that a stream
+    counts for itself begin with nothing.
+    """
+    new = row.view(np.uint16)[:, :, 0] != tag
+    new[np.flatnonzero(state.own)] = False
+    row[new] = look_up(state.dictionary, word, tag)[1][new]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bfncodec.coding.mixing.places import POWER
 from bfncodec.runtime.arrays import Bytes, Ints
 
 HASH = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: Knuth's multiplicative hash
@@ -45,21 +46,47 @@ class MatchState(NamedTuple):
         return int(self.heads.shape[1]).bit_length() - 1
 
 
-def new_matches(least: tuple[int, ...], size: int, streams: int) -> MatchState:
-    """Return the state before the first symbol of a file of so many bytes."""
+def new_matches(least: tuple[int, ...], size: int, streams: int, places: int = 0) -> MatchState:
+    """Return the state before the first symbol of a file of so many bytes. places: that are told apart, if more than
+    those of the file
+    """
     bits, room = min(max(size.bit_length(), LEAST_BITS), MOST_BITS), max(-(-size // streams), 1)
     # More places than 32 bits tell are for files that need as many bytes of memory.
-    places = np.uint32 if room * streams < 0xFFFFFFFF else np.uint64
+    kind = np.uint32 if max(room * streams, places) < 0xFFFFFFFF else np.uint64
     return MatchState(
         least=np.array(least, np.int64),
         text=np.zeros((streams, room), np.uint8),
         known=np.zeros(streams, np.int64),
-        heads=np.zeros((len(least), 1 << bits), places),
+        heads=np.zeros((len(least), 1 << bits), kind),
         stream=np.zeros((len(least), streams), np.int64),
         place=np.full((len(least), streams), NONE, np.int64),
         length=np.zeros((len(least), streams), np.int64),
         wrong=np.zeros((len(least), streams), np.int64),
     )
+
+
+def behind(own: MatchState, text: bytes, size: int) -> MatchState:
+    """Return new matches whose streams also find a text that is known: it is the stream behind theirs.
+
+    size: bytes of the file, which with those of the text fix how many places are remembered
+    """
+    streams, room = len(own.known), max(own.text.shape[1], len(text))
+    found = new_matches(tuple(own.least.tolist()), size + len(text), streams, room * (streams + 1))
+    texts = np.zeros((streams + 1, room), np.uint8)
+    texts[streams, : len(text)] = symbols = np.frombuffer(text, np.uint8)
+    for heads, least in zip(found.heads, own.least.tolist(), strict=True):
+        slots, places = _slots(sums_of(symbols, least), found.bits), np.arange(least, len(text))
+        heads[slots] = streams * room + places + 1  # of equal slots the last one's
+    return found._replace(text=texts, known=np.append(found.known, len(text)))
+
+
+def sums_of(symbols: Bytes, least: int) -> NDArray[np.uint64]:
+    """Return what the hashes of so many bytes begin with, before each place of a text from `least` on but its end."""
+    found = np.zeros(max(len(symbols) - least, 0), np.uint64)
+    for back in range(1, least + 1):
+        own = symbols[least - back : len(symbols) - back].astype(np.uint64) + np.uint64(1)
+        found += own * np.uint64(pow(POWER, back, 1 << 64))
+    return found
 
 
 def find(own: MatchState, sums: NDArray[np.uint64], streams: Ints) -> None:
@@ -68,8 +95,7 @@ def find(own: MatchState, sums: NDArray[np.uint64], streams: Ints) -> None:
     sums: of the least bytes of each kind, as hashes of contexts of bytes begin. [M, L]
     """
     here = streams * own.text.shape[1] + own.known[streams]
-    h = (sums ^ (sums >> np.uint64(32))) * np.uint64(HASH)
-    slots = (h >> np.uint64(64 - own.bits)).astype(np.int64)
+    slots = _slots(sums, own.bits)
     for kind, least in enumerate(own.least.tolist()):
         place = own.heads[kind, slots[kind]].astype(np.int64) - 1
         length = _length(own, place, streams)
@@ -150,6 +176,12 @@ def learn(own: MatchState, streams: Ints, symbols: Ints) -> None:
     own.place[:, streams] = np.where(goes_on, place + 1, NONE)
     own.length[:, streams] = np.where(right & goes_on, length + 1, 0)
     own.wrong[:, streams] = (own.wrong[:, streams] << 1 | ~right) & 255
+
+
+def _slots(sums: NDArray[np.uint64], bits: int) -> Ints:
+    """Return the slots of hashes that begin with these sums."""
+    h = (sums ^ (sums >> np.uint64(32))) * np.uint64(HASH)
+    return (h >> np.uint64(64 - bits)).astype(np.int64)
 
 
 def _length(own: MatchState, place: Ints, streams: Ints) -> Ints:

@@ -40,6 +40,7 @@ import numpy as np
 from bfncodec.coding.bitcoder import BitEncoder
 from bfncodec.coding.mixing.bits import LEFT, bit_frequencies
 from bfncodec.coding.mixing.contexts import StepContexts, find_contexts
+from bfncodec.coding.mixing.dictionary import Dictionary
 from bfncodec.coding.mixing.learning import update
 from bfncodec.coding.mixing.phrases import Phrases
 from bfncodec.coding.mixing.prediction import BitPredictions, Seen, latest, predict, predict_known
@@ -53,13 +54,21 @@ Read = Callable[[Ints], Ints]
 
 
 class ContextMixer:
-    """A mixer for one file of `size` bytes that is coded in so many streams. phrases: of the model, if it has any
+    """A mixer for one file of `size` bytes that is coded in so many streams. phrases, dictionary: of the model, if it
+    has any
 
     state: what it has learned, see :class:`bfncodec.coding.mixing.state.MixerState`.
     """
 
-    def __init__(self, size: int, streams: int, contexts: Contexts = CONTEXTS, phrases: Phrases | None = None) -> None:
-        self.state = new_state(size, streams, contexts, phrases)
+    def __init__(
+        self,
+        size: int,
+        streams: int,
+        contexts: Contexts = CONTEXTS,
+        phrases: Phrases | None = None,
+        dictionary: Dictionary | None = None,
+    ) -> None:
+        self.state = new_state(size, streams, contexts, phrases, dictionary)
 
     @staticmethod
     def encoder() -> BitEncoder:

@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bfncodec.coding.mixing.dictionary import Dictionary, Learned
 from bfncodec.coding.mixing.first import FIRST_BITS, first_weights
-from bfncodec.coding.mixing.matches import ERRORS, FORMS, LEVELS, MatchState, new_matches, set_count
+from bfncodec.coding.mixing.matches import ERRORS, FORMS, LEVELS, MatchState, behind, new_matches, set_count
 from bfncodec.coding.mixing.numerals import DIGIT_SETS, NumeralState, new_numerals
 from bfncodec.coding.mixing.phrases import Phrases, no_phrases
 from bfncodec.coding.mixing.places import DOUBT_ORDER, MARKS, PLACE_SETS, PLACES, POWER, SALT, SKIPS, WIDTH
@@ -79,6 +80,7 @@ PAIR_BITS = 12  # log2 of the weight sets by the last two bytes
 CONSTANT = 154  # the mixer's last input: 0.3
 # Learning rate of a set of weights that has had n decisions: FAST / (1 + n / CALM) + SLOW, in units of 2^-16.
 FAST, CALM, SLOW = 300, 600, 25
+LEARNED_DECISIONS = 200  # that a set has had at most when a text begins behind a dictionary
 BYTE_PACE, PLACE_PACE, MATCH_PACE, FULL_PACE = 10, 14, 8, 16
 """Paces at which the weights of contexts of bytes, places and matches learn, and those of the network and the constant.
 Experts say much the same of a bit, so that their weights would go too far together."""
@@ -106,6 +108,7 @@ class MixerState(NamedTuple):
     """
 
     table: Bytes  # slots of all contexts: tag, symbols, the latest first, counts. [2^bits, ROW]
+    dictionary: Bytes  # slots of a dictionary's contexts, which never change; NEIGHBOURS empty ones without. [., ROW]
     history: Ints  # latest symbols of each stream [L, REACH]
     marks: NDArray[np.uint64]  # where each stream stands, see `places` [L, MARKS]
     lines: Bytes  # its current line, and the one above [L, 2, WIDTH]
@@ -162,20 +165,27 @@ class MixerState(NamedTuple):
         return len(self.bias_two).bit_length() - 1
 
 
-def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS, phrases: Phrases | None = None) -> MixerState:
-    """Return the state before the first symbol. size: bytes of the file, which fixes how many slots there are; phrases:
-    of the model, if it has any
+def new_state(
+    size: int,
+    streams: int,
+    contexts: Contexts = CONTEXTS,
+    phrases: Phrases | None = None,
+    dictionary: Dictionary | None = None,
+) -> MixerState:
+    """Return the state before the first symbol. size: bytes of the file, which fixes how many slots there are; phrases,
+    dictionary: of the model, if it has any
     """
     phrases = phrases or no_phrases()
-    # One stream's own contexts would be the shared ones again.
-    alone = contexts.own if streams > 1 else ()
+    # One stream's own contexts would be the shared ones again, unless these begin with what a dictionary says.
+    alone = contexts.own if streams > 1 or dictionary else ()
     kinds = [(order, own) for order in contexts.shared for own in (False, True) if not own or order in alone]
     (orders, own), places, bits = np.array(kinds, np.int64).T, np.array(contexts.places, np.int64), table_bits(size)
     salt = own[:, None] * np.arange(1, streams + 1) * REACH + orders[:, None]
     right = phrases.right.tobytes() if len(phrases.lengths) else b""
     first = beginning(tuple(kinds), contexts.places, len(contexts.matches), right)
-    return MixerState(
+    found = MixerState(
         table=aligned((1 << bits, ROW), np.uint8),
+        dictionary=aligned((NEIGHBOURS, ROW), np.uint8),
         history=np.full((streams, REACH), START, np.int64),
         marks=np.zeros((streams, MARKS), np.uint64),
         lines=np.zeros((streams, 2, WIDTH), np.uint8),
@@ -196,6 +206,30 @@ def new_state(size: int, streams: int, contexts: Contexts = CONTEXTS, phrases: P
         bias_one=np.zeros(SYMBOLS * SYMBOLS, np.int64),
         bias_two=np.zeros(1 << min(bits, BIAS_BITS), np.int64),
     )
+    return taught(found, dictionary, size) if dictionary and dictionary.learned else found
+
+
+def taught(state: MixerState, dictionary: Dictionary, size: int) -> MixerState:
+    """Return the state of a file of so many bytes as it begins when a dictionary has been learned."""
+    learned = dictionary.learned
+    assert learned is not None
+    return state._replace(
+        dictionary=learned.table,
+        matches=behind(state.matches, dictionary.text, size),
+        hits=learned.hits.copy(),
+        trials=learned.trials.copy(),
+        predictions=learned.predictions.copy(),
+        weights=learned.weights.copy(),
+        decisions=np.minimum(learned.decisions, LEARNED_DECISIONS),
+        bias_one=learned.bias_one.copy(),
+        bias_two=learned.bias_two.copy(),
+    )
+
+
+def learned_in(state: MixerState, text: bytes) -> Dictionary:
+    """Return the dictionary of this text, which the state has been taught as a text of its own."""
+    arrays = {name: getattr(state, name) for name in Learned._fields}
+    return Dictionary(text, Learned(**arrays))
 
 
 class Beginning(NamedTuple):

@@ -75,14 +75,15 @@ def hashed(mixer: ContextMixer, history: Ints, streams: Ints) -> tuple[Ints, NDA
     sums = np.cumsum((history.T[::-1] + 1).astype(np.uint64) * HASH_POWERS[:, None], 0)
     nothing = np.zeros(len(streams), np.int64)
     places = begin_places(mixer.state, history, streams, nothing.astype(np.uint64), nothing)
-    return find_slots(mixer.state, sums, places, streams)
+    word, tag = find_slots(mixer.state, sums, places, streams)
+    return (word >> np.uint64(64 - mixer.state.bits)).astype(np.int64), tag
 
 
 def counts(mixer: ContextMixer, past: list[int], stream: int = 0) -> list[dict[int, int]]:
     """Return what each context of bytes holds behind these symbols: how often which came."""
     history = np.array([([START] * REACH + past)[-REACH:]])
     slot, tag = hashed(mixer, history, np.array([stream]))
-    slot, _ = look_up(mixer.state, slot, tag)
+    slot, _ = look_up(mixer.state.table, slot.astype(np.uint64) << np.uint64(64 - mixer.state.bits), tag)
     result, known = [], len(mixer.state.orders)
     for row, own in zip(mixer.state.table[slot[:known, 0]], tag[:known, 0], strict=True):
         seen = row[TAG + WAYS :] * (row[:TAG].view(np.uint16) == own)
@@ -337,13 +338,13 @@ def test_counts_are_halved_before_they_are_full() -> None:
 def test_the_least_common_neighbour_makes_room_unless_one_is_the_context(
     counts: tuple[int, ...], expected: int
 ) -> None:
-    mixer, slot, tag = ContextMixer(100, 1), np.array([[6]]), np.array([[0x1FF]], np.uint16)
-    table = mixer.state.table
+    table, tag = ContextMixer(100, 1).state.table, np.array([[0x1FF]], np.uint16)
+    word = np.array([[6 << (65 - len(table).bit_length())]], np.uint64)
     for way, count in enumerate(counts):
         table[6 ^ way, :TAG], table[6 ^ way, TAG + WAYS] = (0xFE, 1), count
-    assert look_up(mixer.state, slot, tag)[0] == 6 ^ expected
+    assert look_up(table, word, tag)[0] == 6 ^ expected
     table[6 ^ 3, :TAG] = 0xFF, 1
-    assert look_up(mixer.state, slot, tag)[0] == 6 ^ 3
+    assert look_up(table, word, tag)[0] == 6 ^ 3
 
 
 def test_neighbours_share_a_line_of_the_cache() -> None:

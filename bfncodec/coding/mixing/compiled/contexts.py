@@ -48,6 +48,8 @@ def find_contexts(state: MixerState, lookups: Lookups, work: Workspace, streams:
     hash_places(state, work, streams)
     _find_slots(state, work, streams)
     _look_up(lookups, work, streams)
+    if len(state.dictionary) > NEIGHBOURS:
+        _recall(state, lookups, work, streams)
 
 
 @compiled
@@ -72,17 +74,23 @@ def _hash_bytes(state: MixerState, work: Workspace, streams: Ints) -> None:
 @compiled
 def _find_slots(state: MixerState, work: Workspace, streams: Ints) -> None:
     """Finish the hashes: slots of all contexts, and their tags."""
-    shift = ONE
-    while (1 << np.int64(shift)) < len(state.table):
-        shift += ONE
-    shift = U64 - shift
+    shift, behind = _shift(len(state.table)), _shift(len(state.dictionary))
     for o in range(len(state.salt)):
         for j in range(len(streams)):
             h = work.hash[o, j] + state.salt[o, streams[j]]
             h = (h ^ (h >> U32)) * LONG_HASH
             h ^= h >> U29
-            work.slot[o, j] = (h * LONG_HASH) >> shift
+            work.slot[o, j], work.recalled[o, j] = (h * LONG_HASH) >> shift, (h * LONG_HASH) >> behind
             work.hash[o, j] = (h & TAG_BITS) | TAGGED
+
+
+@inlined
+def _shift(slots: int) -> Any:
+    """Return how far hashes of 64 bits are moved down to be numbers of so many slots."""
+    bits = ONE
+    while (1 << np.int64(bits)) < slots:
+        bits += ONE
+    return U64 - bits
 
 
 @compiled
@@ -104,12 +112,28 @@ def _look_up(lookups: Lookups, work: Workspace, streams: Ints) -> None:
             work.head[o, j], work.tail[o, j] = lookups.words[best, 0], lookups.words[best, 1]
     for o in range(len(work.slot)):
         for j in range(len(streams)):
-            work.symbols[j, o], work.counts[j, o] = _row(work, o, j)
+            work.symbols[j, o], work.counts[j, o] = _row(work.head[o, j], work.tail[o, j], work.hash[o, j])
+
+
+@compiled
+def _recall(state: MixerState, lookups: Lookups, work: Workspace, streams: Ints) -> None:
+    """Let new contexts begin with the rows of a dictionary, see `contexts.recall`."""
+    for o in range(len(work.slot)):
+        if o < len(state.own) and state.own[o]:
+            continue
+        for j in range(len(streams)):
+            tag = work.hash[o, j]
+            if (work.head[o, j] & TAG_BITS) != tag:
+                slot = work.recalled[o, j]
+                own = slot & np.uint64(NEIGHBOURS - 1)
+                way = _choose(lookups.recalled, np.int64(slot - own), np.int64(own), np.int64(tag))
+                best = slot ^ np.uint64(way)
+                head, tail = lookups.recalled[best, 0], lookups.recalled[best, 1]
+                work.symbols[j, o], work.counts[j, o] = _row(head, tail, tag)
 
 
 @inlined
-def _row(work: Workspace, o: int, j: int) -> Any:
-    """Return the symbols and the counts of a context, zeros if it is new."""
-    head, tail = work.head[o, j], work.tail[o, j]
-    known = np.uint64((head & TAG_BITS) == work.hash[o, j])
+def _row(head: Any, tail: Any, tag: Any) -> Any:
+    """Return the symbols and the counts of a row, zeros if it is of another context than the one with this tag."""
+    known = np.uint64((head & TAG_BITS) == tag)
     return ((head >> U16) | ((tail & BYTE) << U48)) * known, (tail >> U8) * known

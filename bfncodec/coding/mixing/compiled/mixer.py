@@ -12,6 +12,7 @@ from bfncodec.coding.mixing.compiled.learning import update
 from bfncodec.coding.mixing.compiled.prediction import condition, predict
 from bfncodec.coding.mixing.compiled.steps import begin, decode, encode, end, keep, open_step, read_step
 from bfncodec.coding.mixing.compiled.workspace import new_lookups, new_workspace, padded
+from bfncodec.coding.mixing.dictionary import Dictionary
 from bfncodec.coding.mixing.mixer import ContextMixer, Read
 from bfncodec.coding.mixing.phrases import Phrases
 from bfncodec.coding.mixing.state import BITS, CONTEXTS, SYMBOLS, Contexts
@@ -42,8 +43,15 @@ class PreparedMixer(NamedTuple):
 class CompiledMixer(ContextMixer):
     """A `ContextMixer` whose arrays are updated by kernels."""
 
-    def __init__(self, size: int, streams: int, contexts: Contexts = CONTEXTS, phrases: Phrases | None = None) -> None:
-        super().__init__(size, streams, contexts, phrases)
+    def __init__(
+        self,
+        size: int,
+        streams: int,
+        contexts: Contexts = CONTEXTS,
+        phrases: Phrases | None = None,
+        dictionary: Dictionary | None = None,
+    ) -> None:
+        super().__init__(size, streams, contexts, phrases, dictionary)
         weights = padded(self.state.weights)
         self.state = self.state._replace(weights=weights[:, : self.state.weights.shape[1]])
         self._work = new_workspace(self.state, streams)

@@ -20,6 +20,7 @@ class Lookups(NamedTuple):
     """Tables, and the state's slots as words."""
 
     words: Words64  # [slots, 2]
+    recalled: Words64  # the dictionary's slots as words [., 2]
     weights: Ints32  # the state's, and zeros behind each set, see `Workspace`. [S, W]
     pace: Ints  # the state's, and zeros behind it [1, W]
     logarithm: Ints  # `logarithms`
@@ -53,6 +54,7 @@ class Workspace(NamedTuple):
     place: Words64  # of one stream [PLACES + SKIPS]
     hash: Words64  # what the hashes of the contexts begin with; their tags [O, L]
     slot: Words64  # [O, L]
+    recalled: Words64  # slot of the dictionary, if there is one [O, L]
     head: Words64  # the two words of the slots, whatever their tags are [O, L]
     tail: Words64  # [O, L]
     symbols: Words64  # of the rows, a byte for each way, that of the first the lowest. [L, P]
@@ -86,10 +88,10 @@ class Workspace(NamedTuple):
 
 def new_lookups(state: MixerState, weights: Ints32) -> Lookups:
     """Return the tables of a state. weights: the state's, see `padded`"""
-    words = state.table.view(np.uint64)
+    words, recalled = state.table.view(np.uint64), state.dictionary.view(np.uint64)
     pace = aligned((1, weights.shape[1]), np.int64)
     pace[0, : len(state.pace)] = state.pace
-    return Lookups(words, weights, pace, logarithms(), logistic_values(), letters(), classes(), tokens())
+    return Lookups(words, recalled, weights, pace, logarithms(), logistic_values(), letters(), classes(), tokens())
 
 
 def _width(count: int) -> int:
@@ -135,6 +137,7 @@ def new_workspace(state: MixerState, streams: int) -> Workspace:
         place=words(PLACES + SKIPS),
         hash=words(count, streams),
         slot=words(count, streams),
+        recalled=words(count, streams),
         head=words(count, streams),
         tail=words(count, streams),
         symbols=aligned((streams, places), np.uint64),
