@@ -27,7 +27,7 @@ from bfncodec.coding.bitcoder import BitDecoder, BitEncoder
 from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_intervals
 from bfncodec.coding.machinecode import absolute, is_machine_code, relative
 from bfncodec.coding.mixing.bits import bit_frequencies, bit_intervals, bits_in_order
-from bfncodec.coding.mixing.dictionary import MOST_BYTES, Dictionary
+from bfncodec.coding.mixing.dictionary import Dictionary
 from bfncodec.coding.mixing.mixer import ContextMixer
 from bfncodec.coding.mixing.phrases import Phrases, phrases_of
 from bfncodec.coding.mixing.state import BITS, CONTEXTS, MACHINE_CONTEXTS, VERSION, Contexts, learned_in
@@ -343,14 +343,9 @@ def _dictionary(info: ModelInfo) -> bytes | None:
     """Return the bytes of a model's dictionary, None if it has none. Raises ModelError for one that cannot be used."""
     if info.dictionary is None:
         return None
-    found = info.dictionary.read_bytes()
-    if not 0 < len(found) <= MOST_BYTES:
-        raise ModelError(
-            f"{info.dictionary}: expected a dictionary of 1 to {MOST_BYTES:,} bytes, found {len(found):,}; make it anew"
-        )
     if [m for _, m in info.config["teeth_by_length"]] != [1]:
         raise ModelError(f"{info.path}: expected a model of one tooth beside a dictionary, found several; make it anew")
-    return found
+    return info.dictionary.read_bytes()
 
 
 def _mixers(

@@ -6,18 +6,19 @@ import struct
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import accumulate
 from math import floor, log
 from operator import add, mul
 from pathlib import Path
+from typing import Protocol
 
 from reader.arithmetic import logistic_table
 from reader.frequencies import total
 from reader.model import Tensor
 from reader.numerals import Numerals
-from reader.rangecoder import RangeDecoder
 
 SHARED, OWN, LEAST = (2, 4, 6, 12), (2, 4), (20, 8)
 KINDS = [(2, False), (2, True), (4, False), (4, True), (6, False), (12, False)]
@@ -32,6 +33,12 @@ EMPTY: Row = (0, [0] * 7, [0] * 7)
 Q1, Q2, Q3, Q4, Q5 = (pow(0xD6E8FEB86659FD93, k, 1 << 64) for k in range(21, 26))
 LOGS = [round(log(1 + (i + 0.5) / 1024) * 65536) for i in range(1024)]
 PLACES, STATES, DELIMITERS = 10, 1296, b'\n,; \t:|=/"<>'
+
+
+class Source(Protocol):
+    """What says symbols under frequencies."""
+
+    def symbol(self, frequencies: Sequence[int]) -> int: ...
 
 
 @lru_cache(maxsize=1)
@@ -190,11 +197,13 @@ class Match:
 class Matches:
     """Matches of all lanes."""
 
-    def __init__(self, size: int, lanes: int) -> None:
-        self.bits = min(max(size.bit_length(), 10), 22)
-        self.texts = [bytearray() for _ in range(lanes)]
+    def __init__(self, size: int, lanes: int, behind: bytes = b"") -> None:
+        self.bits = min(max((size + len(behind)).bit_length(), 10), 22)
+        self.texts = [*(bytearray() for _ in range(lanes)), bytearray(behind)]
         self.own = [[Match() for _ in LEAST] for _ in range(lanes)]
         self.heads: list[dict[int, tuple[int, int]]] = [{} for _ in LEAST]
+        for heads, least in zip(self.heads, LEAST, strict=True):
+            heads.update({self._hash(behind[i - least : i]): (lanes, i) for i in range(least, len(behind))})
 
     def begin(self, numbers: Sequence[int], history: Sequence[Sequence[int]]) -> None:
         for kind, least in enumerate(LEAST):
@@ -302,9 +311,12 @@ class Bit:
 class Mixer:
     """The state of section 5.3."""
 
-    def __init__(self, size: int, lanes: int, machine: bool, phrases: Phrases) -> None:
+    def __init__(self, size: int, lanes: int, machine: bool, phrases: Phrases, apart: bool = False) -> None:
+        """Begin with nothing. apart: whether a lane has contexts of its own where there is one, too."""
         self.phrases, self.count = phrases, PLACES + 2 * machine  # of places
-        self.contexts = [(n, own) for n in SHARED for own in (False, True) if not own or (n in OWN and lanes > 1)]
+        owned = OWN if lanes > 1 or apart else ()
+        self.contexts = [(n, own) for n in SHARED for own in (False, True) if not own or n in owned]
+        self.read: Mixer | None = None  # a dictionary
         self.bits = max(12, min((16 * size - 1).bit_length(), 23), min((4 * size - 1).bit_length(), 25))
         alike = [n for n, _ in self.contexts] + [2] * self.count
         self.kinds = len(LEAST) + bool(phrases.lengths)
@@ -328,6 +340,17 @@ class Mixer:
         self.decisions = [0] * len(self.sets)
         self.bias1, self.bias2 = [0] * 65536, [0] * (1 << min(self.bits, 16))
 
+    @classmethod
+    def behind(cls, read: Mixer, text: bytes, size: int, lanes: int) -> Mixer:
+        """Begin with what the mixer of a dictionary has learned, whose bytes are given."""
+        own = cls(size, lanes, machine=False, phrases=read.phrases, apart=True)
+        own.read, own.matches = read, Matches(size, lanes, text)
+        own.hits, own.trials, own.logits = deepcopy((read.hits, read.trials, read.logits))
+        own.final_hits, own.final_trials, own.sets = deepcopy((read.final_hits, read.final_trials, read.sets))
+        own.decisions = [min(d, 200) for d in read.decisions]
+        own.bias1, own.bias2 = deepcopy((read.bias1, read.bias2))
+        return own
+
     def _first_rows(self) -> list[int]:
         kinds = [1 + KINDS.index(kind) for kind in self.contexts]
         rows = [0, *kinds, *(7 + max(node.bit_length() - 1, 0) for node in range(256)), *map(_last_row, range(256))]
@@ -341,7 +364,7 @@ class Mixer:
             [*(table[row][k] << 13 for k in before), *zeros, *(table[row][k] << 13 for k in behind)] for row in rows
         ]
 
-    def step(self, weights: Sequence[Sequence[int]], numbers: Sequence[int], decoder: RangeDecoder) -> list[int]:
+    def step(self, weights: Sequence[Sequence[int]], numbers: Sequence[int], decoder: Source) -> list[int]:
         """The next bytes of some lanes. weights: the network's, of all symbols."""
         self.matches.begin(numbers, self.history)
         lanes = [self._begin(number, row) for number, row in zip(numbers, weights, strict=True)]
@@ -365,18 +388,26 @@ class Mixer:
         places = self.places[number].hashes(*history[:-4:-1], foretold)[: self.count]
         begins += [h + (32 + k) * GOLDEN for k, h in enumerate(places)]
         expected += [self.phrases.expected(sums)] * bool(self.phrases.lengths)
-        for h in begins:
+        owned = [own for _, own in self.contexts] + [False] * self.count
+        for h, own in zip(begins, owned, strict=True):
             h &= M64
             h = (h ^ h >> 32) * GOLDEN & M64
             h ^= h >> 29
-            slot, tag = (h * GOLDEN & M64) >> (64 - self.bits), h & 0xFFFF | 256
-            neighbours = [(slot ^ way, self.table.get(slot ^ way, EMPTY)) for way in range(4)]
-            slot, row = min(neighbours, key=partial(_worth, tag))
+            tag = h & 0xFFFF | 256
+            slot, row = self._slot(h, tag)
             slots.append(slot)
+            if self.read and row[0] != tag and not own:
+                row = self.read._slot(h, tag)[1]
             rows.append(row if row[0] == tag else (tag, [0] * 7, [0] * 7))
         last = history[-1] % 256
         below = list(accumulate(weights, initial=0))
         return Lane(number, below, slots, rows, expected, last, history[-2] % 256 * 256 + last)
+
+    def _slot(self, h: int, tag: int) -> tuple[int, Row]:
+        """The slot of a context, and what it holds."""
+        slot = (h * GOLDEN & M64) >> (64 - self.bits)
+        neighbours = [(slot ^ way, self.table.get(slot ^ way, EMPTY)) for way in range(4)]
+        return min(neighbours, key=partial(_worth, tag))
 
     def _predict(self, lane: Lane) -> Bit:
         node, left = lane.node, 9 - lane.node.bit_length()
@@ -402,7 +433,7 @@ class Mixer:
             inputs.append(self.logits[len(lane.rows) + kind][states[-1]])
             foreseen = foreseen or (2 * (16 * kind + form // 4) + says if says else 0)
         inputs.append(154)
-        bias = (((lane.two * 256 + node) * SHORT) & 0xFFFFFFFF) >> (32 - min(self.bits, 16))
+        bias = (((lane.two * 256 + node) * SHORT) & 0xFFFFFFFF) >> (33 - len(self.bias2).bit_length())
         x = self.bias1[lane.last * 256 + node] + self.bias2[bias]
         numeral = self.places[lane.number].foreseen(node)
         if numeral >= 0 and not (0 < foreseen <= 64 and (foreseen - 1) // 2 % 16 >= 6):

@@ -54,13 +54,15 @@ class Model:
         place = folder.parent / self.config["weights"] if self.config.get("weights") else folder
         self._data = (place / "model.safetensors").read_bytes()
         self.network: dict[str, Any] = self.config["network"]
-        named = (self.config.get("mixing") or {}).get("phrases")
+        mixing = self.config.get("mixing") or {}
+        named = mixing.get("phrases")
         self._phrases = (folder.parent / named / "phrases.safetensors").read_bytes() if named else b""
+        self.dictionary = (folder / "dictionary.bin").read_bytes() if mixing.get("dictionary") else b""
 
     @cached_property
     def sha256(self) -> str:
         """The hash that names the model, hexadecimal; files carry its first four bytes."""
-        return hashlib.sha256(self._text + self._data + self._phrases).hexdigest()
+        return hashlib.sha256(self._text + self._data + self._phrases + self.dictionary).hexdigest()
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ from reader.mixing import Mixer, Phrases
 from reader.model import Model
 from reader.rangecoder import RangeDecoder
 from reader.text import decode_text, relative
-from support.cases import digest
+from support.cases import ROWS, digest, export_learned
 from support.models import TEXT, export_text
 from support.places import GOLDEN, ROOT
 
@@ -38,7 +38,7 @@ def numbers(size: int) -> bytes:
     return np.random.default_rng(size).integers(0, 256, size, np.uint8).tobytes()
 
 
-@pytest.mark.parametrize("name", ["text-of-200", "mixed-text", "phrased-text"])
+@pytest.mark.parametrize("name", ["text-of-200", "mixed-text", "phrased-text", "learned-text"])
 def test_golden_payloads(name: str) -> None:
     assert digest(decode_text(TINY / name, (TINY / name / "payload").read_bytes())) == INDEX[name]
 
@@ -56,10 +56,18 @@ def test_texts_of_all_orders(size: int, load: Load) -> None:
     [WORDS[:15], WORDS[:17], bytes(60), WORDS * 3, numbers(30) * 4, TABLE],
     ids=["short", "one", "zeros", "words", "n", "table"],
 )
-@pytest.mark.parametrize("name", ["mixed-text", "phrased-text"])
+@pytest.mark.parametrize("name", ["mixed-text", "phrased-text", "learned-text"])
 def test_texts_that_are_mixed(name: str, text: bytes, load: Load) -> None:
     folder = TINY / name
     assert decode_text(folder, load(folder).encode(text)) == text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dictionary", [b"!", ROWS[:21], WORDS * 3], ids=["byte", "stream", "streams"])
+def test_texts_with_dictionaries(dictionary: bytes, load: Load, tmp_path: Path) -> None:
+    folder = export_learned(tmp_path / "learned", dictionary)
+    for text in (b"?", ROWS[20:50], WORDS[:30] + ROWS[5:40]):
+        assert decode_text(folder, load(folder).encode(text)) == text
 
 
 @pytest.mark.slow
@@ -108,7 +116,7 @@ def test_distances_in_machine_code() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["text-of-200", "phrased-text"])
+@pytest.mark.parametrize("name", ["text-of-200", "phrased-text", "learned-text"])
 def test_changed_payloads_have_the_same_verdict(name: str, load: Load) -> None:
     """Without checksums most of them are other texts, and then the same ones."""
     codec, payload = load(TINY / name), load(TINY / name).encode(WORDS[:18])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from operator import mul
 from pathlib import Path
@@ -12,7 +13,7 @@ from reader.arithmetic import STEPS, clip, exp2_table, rint, single, singles
 from reader.errors import DamagedPayloadError, ModelUnreadableError
 from reader.frequencies import in_proportion, total
 from reader.layers import Linear, Table, added, exponentials, hashed, quantised, rms
-from reader.mixing import Mixer, Phrases
+from reader.mixing import Mixer, Phrases, Source
 from reader.model import Model
 from reader.rangecoder import RangeDecoder
 from reader.wire import Bytes
@@ -53,11 +54,31 @@ class Order:
         return tooth * self.steps + index < last - first
 
 
+class Told:
+    """A decoder that says the bits of a text of one tooth, which is known."""
+
+    def __init__(self, order: Order, text: bytes) -> None:
+        steps = ([text[first + i] for first, last in order.streams if i < last - first] for i in range(order.steps))
+        self.bits = (byte >> left & 1 for step in steps for left in range(7, -1, -1) for byte in step)
+
+    def symbol(self, frequencies: Sequence[int]) -> int:
+        return next(self.bits)
+
+
 class TextReader:
     """A text model at work."""
 
     def __init__(self, model: Model) -> None:
-        self.model, self.network = model, Transformer(model)
+        self.model, self.network, self.phrases = model, Transformer(model), Phrases(model.phrases)
+
+    @cached_property
+    def dictionary(self) -> Mixer:
+        """A mixer that has read the model's dictionary."""
+        text = self.model.dictionary
+        order = Order.of(self.model, len(text))
+        mixer = Mixer(len(text), len(order.streams), machine=False, phrases=self.phrases, apart=True)
+        self._symbols(order, Told(order, text), mixer)
+        return mixer
 
     def decode(self, size: int, code: bytes) -> bytes:
         order, mixing = Order.of(self.model, size), self.model.config.get("mixing")
@@ -65,11 +86,17 @@ class TextReader:
             return self._symbols(order, RangeDecoder(code), None)
         decoder = RangeDecoder(code, 3)
         machine = decoder.symbol([total(2), 0]) == 1
-        lanes, phrases = len(order.streams) * order.teeth, Phrases(self.model.phrases)
-        found = self._symbols(order, decoder, Mixer(size, lanes, machine, phrases))
+        lanes = len(order.streams) * order.teeth
+        if self.model.dictionary and machine:
+            raise DamagedPayloadError("machine code behind a dictionary")
+        if self.model.dictionary:
+            mixer = Mixer.behind(self.dictionary, self.model.dictionary, size, lanes)
+        else:
+            mixer = Mixer(size, lanes, machine, self.phrases)
+        found = self._symbols(order, decoder, mixer)
         return relative(found) if machine else found
 
-    def _symbols(self, order: Order, decoder: RangeDecoder, mixer: Mixer | None) -> bytes:
+    def _symbols(self, order: Order, decoder: Source, mixer: Mixer | None) -> bytes:
         count = len(order.streams)
         states = [StreamState(self.network, order.teeth, order.steps) for _ in order.streams]
         for index in range(order.steps):

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from bfncodec.models import PHRASES
+from bfncodec import models
+from bfncodec.models import DICTIONARY, PHRASES, STATED
 from bfncodec.training.export import export
 from support.archives import noisy
 from support.mixing import tensors
@@ -67,6 +68,19 @@ def export_phrased(out: Path) -> Path:
     return export_text(out, mixing=MIXING | {"phrases": out.name})
 
 
+ROWS = b"".join(b'{"id": %d, "name": "wren", "at": %d}\n' % (k, 3 * k) for k in range(6))
+
+
+def export_learned(out: Path, text: bytes = ROWS, **more: object) -> Path:
+    """A model with a dictionary, of some streams."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / DICTIONARY).write_bytes(text)
+    mixing = MIXING | {"from_length": 1, "dictionary": True}
+    export_text(out, teeth_by_length=[(0, 1)], mixing=mixing | more)
+    (out / STATED).write_text(models.read(out).sha256)
+    return out
+
+
 WIDTH_24 = replace(TEXT, width=24)
 TEXTS = {f"text of {n}": n for n in (1, 30, 100, 200, 420)}  # in one lane and many, of one tooth, two and four
 CASES = {
@@ -75,6 +89,7 @@ CASES = {
     "text, width 24": Case(lambda out: export_text(out, shape=WIDTH_24), numbers(30).tobytes(), golden=False),
     "mixed text": Case(lambda out: export_text(out, mixing=MIXING), numbers(60).tobytes()),
     "phrased text": Case(export_phrased, b"to be, or not to be, that is the question: to be or not"),
+    "learned text": Case(export_learned, b'{"id": 7, "name": "wren", "at": 21}\n'),
     **{kind: Case(lambda out, kind=kind: export_archive(out, kind), noisy(kind, 30)) for kind in KINDS},
     "one step": Case(lambda out: export_tiled(out, ONE), numbers(30, *SHAPE).tobytes()),
     "two steps": Case(lambda out: export_tiled(out, TWO), numbers(30, *SHAPE).tobytes()),

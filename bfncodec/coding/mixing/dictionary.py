@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from bfncodec.runtime.arrays import Bytes, Ints, Ints32
 
-MOST_BYTES = 1 << 18  # of a dictionary
-
 
 class Learned(NamedTuple):
     """Arrays of a mixer that has read a dictionary, by their names in `MixerState`."""
