@@ -52,13 +52,14 @@ from bfncodec.files.streaming import (
 from bfncodec.files.verify import verify
 from bfncodec.format.concatenation import is_joinable, split
 from bfncodec.format.container import unpack
+from bfncodec.format.cuts import NOWHERE
 from bfncodec.format.limits import OF_WRITERS
 from bfncodec.format.wire import Source, StreamReader
 from bfncodec.runtime.arguments import check_codecs, check_type, path_of
 from bfncodec.runtime.progress import SILENT, Reporter
 from bfncodec.segments.description import describe_file, describe_opened
 
-__all__ = ["compress_file", "decompress_file", "place_decoded", "place_made"]
+__all__ = ["compress_file", "decompress_file", "is_long", "place_decoded", "place_made"]
 
 
 def compress_file(
@@ -195,7 +196,7 @@ def decompress_file(
         raise InputError(
             "a part, or what is left of a damaged file, is not the whole: the source is not removed for it"
         )
-    if options.part is None and options.on_damage is None and file_at(source) and _is_long(source, options):
+    if options.part is None and options.on_damage is None and file_at(source) and is_long(source, options):
         done = _decompress_long(source, target, options, codecs, reporter)
         if done is not None:
             return done
@@ -235,11 +236,14 @@ def place_decoded(
     return Result(size_of(made), coding.file_bytes, dims_of(content), coding, read_bytes, identical)
 
 
-def _is_long(source: Path, options: Options) -> bool:
-    """Return whether a compressed file, or several in one, hold bytes or text that are decoded a piece at a time."""
+def is_long(source: Path, options: Options) -> bool:
+    """Return whether a compressed file, or several in one, hold bytes or text that are decoded a piece at a time.
+
+    That takes memory for a piece of it alone, so all of it may take more than the limits allow.
+    """
     with opened(source) as blob:
         try:
-            frames = [unpack(piece, options.limits) for piece in split(blob)]
+            frames = [unpack(piece, options.limits, place=lambda *_: NOWHERE) for piece in split(blob)]
         except FormatError:
             return False  # which is told where it is read whole
         size = sum(frame.cut.sides[0] for frame in frames)
@@ -267,7 +271,7 @@ def _decompress_long(
         known: list[Identity] = []
         write_like(target, counted, source, options.force, check)
     with opened(source) as blob:
-        coding, file_bytes = describe_file(blob, options.limits), len(blob)
+        coding, file_bytes = describe_file(blob, OF_WRITERS), len(blob)  # its limits were kept
     if options.remove:
         remove(source, known[0])
     return Result(counted.size, file_bytes, counted.size, coding, file_bytes)

@@ -12,13 +12,14 @@ import pytest
 from PIL import Image
 
 import bfncodec
-from bfncodec.errors import DamagedError, InputError, OutputError
+from bfncodec.errors import DamagedError, InputError, LimitError, OutputError
 from bfncodec.files import streaming
 from bfncodec.files.appending import append_file
 from bfncodec.files.options import Options
 from bfncodec.files.preview import store_preview
 from bfncodec.files.streaming import compressed_chunks, decompressed_chunks
 from bfncodec.files.transfer import compress_file, decompress_file
+from bfncodec.format.limits import Limits
 from bfncodec.format.wire import StreamReader
 from bfncodec.segments.policy import Policy
 from support.doubles import FakeModels, noise
@@ -53,6 +54,16 @@ def test_sources_are_removed_when_all_is_well(tmp_path: Path) -> None:
     decompress_file(tmp_path / "x.bfn", options=options)
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
     assert source.read_bytes() == LONG
+
+
+def test_long_files_take_memory_for_a_piece_alone(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(LONG * 4)
+    compress_file(tmp_path / "x", options=PLAIN)
+    little = Limits(memory=60_000)
+    decompress_file(tmp_path / "x.bfn", tmp_path / "y", Options(policy=POLICY, limits=little))
+    assert (tmp_path / "y").read_bytes() == LONG * 4
+    with pytest.raises(LimitError, match="--max-memory"):
+        decompress_file(tmp_path / "x.bfn", tmp_path / "z", Options(limits=little))
 
 
 def test_a_disk_that_changes_bytes_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

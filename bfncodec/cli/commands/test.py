@@ -7,15 +7,21 @@ from typing import Any
 
 import click
 
+from bfncodec.api import Models
 from bfncodec.cli import options as opt
 from bfncodec.cli.call import Call
 from bfncodec.cli.machine import models_of
 from bfncodec.cli.messages import shown
 from bfncodec.cli.selection import expand
-from bfncodec.cli.streams import STDIN, read_input
+from bfncodec.cli.streams import STDIN, open_input, read_input
+from bfncodec.cli.terminal import Bar
 from bfncodec.files.data import check_coded, decode_data
 from bfncodec.files.names import has_suffix
 from bfncodec.files.options import Options, size_of
+from bfncodec.files.places import file_at
+from bfncodec.files.streaming import decompressed_chunks
+from bfncodec.files.transfer import is_long
+from bfncodec.format.wire import StreamReader
 
 
 @click.command("test")
@@ -34,7 +40,17 @@ def command(files: tuple[Path, ...], **given: Any) -> int:
                 size = check_coded(path if path != STDIN else read_input(path), options.limits)
                 call.say(f"{shown(str(path))} : checksums of {size} bytes hold, not decoded")
                 continue
-            made, _ = decode_data(read_input(path), options, codecs, call.bar(str(path)))
-            count = f"{len(made)} files, " if isinstance(made, dict) else ""
-            call.say(f"{shown(str(path))} : sound, {count}{size_of(made)} bytes")
+            call.say(f"{shown(str(path))} : sound, {_decoded(path, options, codecs, call.bar(str(path)))}")
     return call.code
+
+
+def _decoded(path: Path, options: Options, codecs: Models, bar: Bar) -> str:
+    """Return what a file was decoded to; a long one a piece at a time."""
+    if path != STDIN and file_at(path) and is_long(path, options):
+        with open_input(path) as read:
+            chunks = decompressed_chunks(StreamReader(read), options, codecs, bar)
+            if chunks is not None:
+                return f"{sum(map(len, chunks))} bytes"
+    made, _ = decode_data(read_input(path), options, codecs, bar)
+    count = f"{len(made)} files, " if isinstance(made, dict) else ""
+    return f"{count}{size_of(made)} bytes"
