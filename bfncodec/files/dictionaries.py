@@ -99,6 +99,9 @@ def _base(model: str | Path | ModelInfo) -> ModelInfo:
             f"expected a text model that learns from its texts (`mixing` in {CONFIG}), such as text or text-fast, "
             f"found {base.name} (role {base.role}): name another model"
         )
+    teeth = [teeth for _, teeth in base.config.get("teeth_by_length", ())]
+    if teeth != [1]:
+        raise InputError(f"expected a text model of one tooth, found {teeth} in {base.name}: name another model")
     base.check()
     return base
 

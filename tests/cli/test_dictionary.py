@@ -18,7 +18,7 @@ ROWS = [f'{{"id": {n}, "user": "u{n * 7919 % 1000}"}}\n'.encode() for n in range
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with rows in files, in which the command runs, and the tiny text model `base` where models are."""
-    export_text(tmp_path / "models/base", name="base", mixing=MIXING)
+    export_text(tmp_path / "models/base", name="base", mixing=MIXING, teeth_by_length=((0, 1),))
     monkeypatch.setenv("BFNCODEC_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     (tmp_path / "here").mkdir()

@@ -27,7 +27,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     described = tmp_path / "base" / models.CONFIG
     config = json.loads(described.read_text())
     config["mixing"]["phrases"] = "base"
-    described.write_text(json.dumps(config | {"name": "base", "levels": [1, 3], "beside": "text"}))
+    described.write_text(
+        json.dumps(config | {"name": "base", "levels": [1, 3], "beside": "text", "teeth_by_length": [[0, 1]]})
+    )
     (tmp_path / "base" / models.STATED).unlink(missing_ok=True)
     monkeypatch.setattr(models, "search_path", lambda: [tmp_path])
     monkeypatch.setattr(dictionaries, "search_path", lambda: [tmp_path])
@@ -160,6 +162,9 @@ def test_models_that_can_have_none(folder: Path) -> None:
     for model in ("image/", "unmixed/"):
         with pytest.raises(InputError, match="expected a text model that learns from its texts"):
             bfncodec.make_dictionary(ROWS, "other", f"./{model}")
+    described.write_text(json.dumps({**json.loads(described.read_text()), "mixing": {}, "teeth_by_length": [[0, 2]]}))
+    with pytest.raises(InputError, match="expected a text model of one tooth"):
+        bfncodec.make_dictionary(ROWS, "other", "./unmixed")
     for again in ("rows", folder / "rows", made):
         with pytest.raises(InputError, match="expected a model without a dictionary, rows has one"):
             bfncodec.make_dictionary(ROWS, "other", again)
