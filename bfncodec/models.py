@@ -325,6 +325,11 @@ def _expect(file: Path, path: Path) -> None:
         found = file.is_file()
     except OSError as error:
         raise ModelError(f"{file}: cannot be read ({error}); export the model again") from error
+    if not found and file.parent.resolve() != path.resolve():
+        raise ModelError(
+            f"{path}: the model shares {file.name} with another one, and {file} is missing; copy that model, too, "
+            f"beside it or into one of {', '.join(map(str, search_path()))}"
+        )
     if not found:
         raise ModelError(
             f"{path}: a model directory holds {CONFIG} and {WEIGHTS}, {file} is missing; export the model again"
@@ -370,7 +375,7 @@ def find(name_or_id: str | bytes | Path) -> ModelInfo:
         m for m in models if len(wanted) >= 2 * ID_BYTES and _hash_of(m).startswith(wanted.lower())
     ]
     if not matches:
-        raise _missing(wanted, models)
+        raise _missing(wanted, models, wanted.lower())
     return matches[0]
 
 
@@ -390,7 +395,7 @@ def matching(identity: bytes, known: Sequence[ModelInfo] = ()) -> list[ModelInfo
     if found and len(identity) >= ID_BYTES:
         return list(reversed(found.values()))
     one = next((model for model in published() if model.sha256.startswith(wanted)), None)
-    raise _missing(f"{one.name} (SHA-256 {one.sha256}, {one.where})" if one else wanted, models)
+    raise _missing(f"{one.name} (SHA-256 {one.sha256}, {one.where})" if one else wanted, models, wanted)
 
 
 def _may_have(info: ModelInfo, wanted: str) -> bool:
@@ -459,7 +464,12 @@ def _distance(level: int, levels: tuple[int, int]) -> int:
     return max(levels[0] - level, level - levels[1], 0)
 
 
-def _missing(wanted: str, found: list[ModelInfo]) -> ModelNotFoundError:
+def _missing(wanted: str, found: list[ModelInfo], identity: str = "") -> ModelNotFoundError:
+    """Return the error of a model that is not there; of one that is, but not whole, it says what is wrong."""
+    for path, error in broken():
+        stated = _stated(ModelInfo(path, {})) if len(identity) >= 2 * ID_BYTES else ""
+        if path.name == wanted or (stated and stated.startswith(identity)):
+            return ModelNotFoundError(f"model {wanted} cannot be used: {error}")
     known = ", ".join(f"{m.name} ({m.id.hex()})" for m in found) or "none"
     return ModelNotFoundError(
         f"model {wanted} is not on this machine; found {known}. Put its directory into one of: "
@@ -488,8 +498,24 @@ def _everything() -> list[ModelInfo]:
     Directories that are no whole models are passed over: one broken model must not hide the others.
     """
     found = []
-    for folder in search_path():
-        for config in sorted(folder.glob(f"*/{CONFIG}")):
-            with suppress(ModelError):
-                found.append(read(config.parent))
+    for path in _directories():
+        with suppress(ModelError):
+            found.append(read(path))
     return found
+
+
+def broken() -> list[tuple[Path, ModelError]]:
+    """Return the directories on the search path that are no whole models, and what is wrong with each."""
+    found = []
+    for path in _directories():
+        try:
+            read(path)
+        except ModelError as error:
+            found.append((path, error))
+    return found
+
+
+def _directories() -> Iterator[Path]:
+    """Yield the directories on the search path that have a configuration."""
+    for folder in search_path():
+        yield from (config.parent for config in sorted(folder.glob(f"*/{CONFIG}")))

@@ -249,6 +249,22 @@ def test_a_dictionary_counts_for_the_identity_of_a_model(tmp_path: Path) -> None
     assert models.read(path).sha256 != info.sha256
 
 
+def test_where_a_dictionary_came_without_its_model_that_is_said(folder: Path) -> None:
+    """By name, by identity, and by the first digits of its hash."""
+    path = with_dictionary(folder / "first")
+    wanted = models.read(path).sha256
+    (path / models.STATED).write_text(wanted + "\n")
+    shutil.rmtree(folder / "first/text")
+    for asked in ("rows", bytes.fromhex(wanted)[:4], bytes.fromhex(wanted), wanted[:8], wanted.upper()):
+        with pytest.raises(ModelNotFoundError, match=r"text/model\.safetensors is missing; copy that model, too"):
+            models.find(asked)
+    for asked in ("cows", b"\0\1\2\3", "r", ""):
+        with pytest.raises(ModelNotFoundError, match="is not on this machine; found none"):
+            models.find(asked)
+    [(where, _)] = models.broken()
+    assert where == path
+
+
 @pytest.mark.parametrize("stated", [None, False])
 def test_a_dictionary_that_is_not_stated_is_none(tmp_path: Path, stated: Any) -> None:
     path = with_dictionary(tmp_path, stated=stated)

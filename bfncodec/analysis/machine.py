@@ -10,7 +10,7 @@ from importlib import metadata
 
 from bfncodec.errors import ModelError
 from bfncodec.format.limits import Limits
-from bfncodec.models import available, published, search_path
+from bfncodec.models import available, broken, published, search_path
 from bfncodec.networks.acceleration import CONVNET, SWITCH, TRANSFORMER, Kernels
 from bfncodec.runtime.kept import folder, is_own
 
@@ -108,6 +108,7 @@ def _models() -> list[Finding]:
             sound.append(info.sha256)
         except ModelError as error:
             findings.append(Finding(f"model {info.name}", "damaged", str(error)))
+    findings += [Finding(f"model {path.name}", "cannot be used", str(error)) for path, error in broken()]
     missing = [model.name for model in published() if model.sha256 not in sound]
     advice = f"{', '.join(missing)} would be {published()[0].where}" if missing else ""
     places = ", ".join(sorted({str(info.path.parent) for info in found})) or ", ".join(map(str, search_path()))

@@ -43,6 +43,14 @@ def test_a_damaged_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "export it again" in found(f"model {name}").advice
 
 
+def test_a_model_that_is_not_whole_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(TINY, tmp_path / "tiny")
+    (tmp_path / "tiny" / models.WEIGHTS).unlink()
+    monkeypatch.setenv("BFNCODEC_MODELS", str(tmp_path))
+    assert found("model tiny").found == "cannot be used"
+    assert "is missing" in found("model tiny").advice
+
+
 def test_kernels_that_are_switched_off_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("numba")
     monkeypatch.setenv("BFNCODEC_AMX", "never")
