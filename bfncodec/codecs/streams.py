@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.codecs.threads import Team
+from bfncodec.coding.mixing.corrections import Corrector
 from bfncodec.flow.schedules.reveal import Comb
 from bfncodec.networks.protocol import IntervalState, SymbolNetwork, SymbolState
 from bfncodec.runtime.arrays import Ints, Ints32
@@ -238,6 +239,38 @@ class Predictor:
     def _joined(self, found: Sequence[Ints32]) -> NDArray[np.int32]:
         streams, teeth = self.shape
         return np.concatenate(found).reshape(streams, -1, teeth, SYMBOLS)
+
+
+class CorrectedPredictor(Predictor):
+    """A predictor whose predictions a corrector corrects, see :mod:`bfncodec.coding.mixing.corrections`. Steps are
+    asked for in their order, each once.
+    """
+
+    def __init__(
+        self, corrector: Corrector, network: SymbolNetwork, batch: Batch, team: Team, parts: int = 1, block: int = 1
+    ) -> None:
+        super().__init__(network, batch, team, parts, block)
+        self.corrector = corrector
+
+    def observe(self, first: int, symbols: NDArray[np.uint8]) -> None:
+        super().observe(first, symbols)
+        self.corrector.reveal(first, symbols)
+
+    def step(self, i: int) -> Ints32:
+        rows, (streams, teeth) = super().step(i), self.shape
+        self.corrector.correct(i, rows.reshape(streams, 1, teeth, SYMBOLS))
+        return rows
+
+    def weights(self, first: int, last: int) -> NDArray[np.int32]:
+        return self._corrected(first, super().weights(first, last))
+
+    def begin(self, first: int, last: int) -> Callable[[], NDArray[np.int32]]:
+        finish = super().begin(first, last)
+        return lambda: self._corrected(first, finish())
+
+    def _corrected(self, first: int, found: NDArray[np.int32]) -> NDArray[np.int32]:
+        self.corrector.correct(first, found)
+        return found
 
 
 def _spans(count: int, parts: int, threads: int, beside: float = 0) -> list[slice]:

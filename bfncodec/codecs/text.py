@@ -20,13 +20,25 @@ from numpy.typing import NDArray
 from bfncodec.codecs.base import Architecture, Implementations, ModelCodec, check_size, named
 from bfncodec.codecs.protocol import Capabilities
 from bfncodec.codecs.steps import Turn, mixing_beside, play, steps_of
-from bfncodec.codecs.streams import ON_A_GPU, SYMBOLS, Batch, Part, Predictor, Sizes, batches, shares
+from bfncodec.codecs.streams import (
+    ON_A_GPU,
+    SYMBOLS,
+    Batch,
+    CorrectedPredictor,
+    Part,
+    Predictor,
+    Sizes,
+    batches,
+    shares,
+)
 from bfncodec.codecs.threads import Each, Team, in_threads, side_by_side
 from bfncodec.coding.ans import RandomStack
 from bfncodec.coding.bitcoder import BitDecoder, BitEncoder
 from bfncodec.coding.cdf import Intervals, softmax_frequencies, softmax_intervals
 from bfncodec.coding.machinecode import absolute, is_machine_code, relative
 from bfncodec.coding.mixing.bits import bit_frequencies, bit_intervals, bits_in_order
+from bfncodec.coding.mixing.corrections import VERSION as CORRECTING
+from bfncodec.coding.mixing.corrections import Corrections, Corrector, corrections_of
 from bfncodec.coding.mixing.dictionary import Dictionary
 from bfncodec.coding.mixing.mixer import ContextMixer
 from bfncodec.coding.mixing.phrases import Phrases, phrases_of
@@ -36,8 +48,8 @@ from bfncodec.errors import DamagedError, ModelError
 from bfncodec.flow.report import CodeLength, StepCosts
 from bfncodec.flow.schedules.reveal import Comb
 from bfncodec.format.wire import Reader, varint
-from bfncodec.models import ModelInfo
-from bfncodec.networks.acceleration import MIXING, TRANSFORMER, kernels_pay
+from bfncodec.models import CONFIG, ModelInfo
+from bfncodec.networks.acceleration import CORRECTIONS, MIXING, TRANSFORMER, kernels_pay
 from bfncodec.networks.protocol import SymbolNetwork
 from bfncodec.networks.stored import Tensors
 from bfncodec.networks.transformer.config import FAR, TransformerConfig
@@ -74,9 +86,10 @@ class TextCodec(ModelCodec[bytes]):
     positions do not reach. Step after step the symbols of that step are coded, stream by stream and tooth by tooth. How
     many teeth a stream has follows from the length of the text, by the table `teeth_by_length`. Where the config has a
     table `mixing`, texts of its `from_length` bytes and more are mixed with context models that learn from them; what
-    looks like machine code has addresses in place of distances, and more contexts. The table's `version` says by which
-    mixer; a model with another one than there is here raises ModelError. A model may have a dictionary, with which the
-    mixer of every text begins (:mod:`bfncodec.coding.mixing.dictionary`); machine code is not looked for then.
+    looks like machine code has addresses in place of distances, and more contexts. In shorter texts the network's
+    predictions are corrected, if the table has `corrections`. Its `version` says how all this is done; a model with
+    another one than there is here raises ModelError. A model may have a dictionary, with which the mixer of every text
+    begins (:mod:`bfncodec.coding.mixing.dictionary`); machine code is not looked for then.
     """
 
     capabilities = Capabilities(batch=1 << 20)
@@ -87,11 +100,12 @@ class TextCodec(ModelCodec[bytes]):
         self.sizes = Sizes() if device == "cpu" else ON_A_GPU
         self.teeth = [(int(size), int(m)) for size, m in info.config["teeth_by_length"]]
         self.length, self.most = (int(info.config["streams"][key]) for key in ("length", "most"))
-        contexts = info.config.get("mixing")
-        if contexts:
-            _check_version(info, contexts.get("version", 1))
-        self.least_mixed = int(contexts["from_length"]) if contexts else None
+        mixing = info.config.get("mixing")
+        if mixing:
+            _check_version(info, mixing)
+        self.least_mixed = int(mixing["from_length"]) if mixing else None
         self.phrases, self.words = _phrases(info), _dictionary(info)
+        self.corrections = _corrections(info, mixing or {}, self.phrases)
         self.make_schedule = named(SCHEDULES, info.config.get("schedule", "comb"), "schedule")
         values = dict(info.config["network"])
         self.reach = FAR * int(values["window"])
@@ -183,10 +197,10 @@ class TextCodec(ModelCodec[bytes]):
 
         with self._mixing(batch, 2) as each, self._team(batch.streams // self.sizes.encode_least, True) as team:
             parts = -(-batch.streams // self.sizes.encode_streams)
-            predictor = Predictor(network, batch, team, parts, block)
+            predictor = self._predictor(network, batch, team, kernels, parts, block)
             predictor.observe(0, symbols)
-            # Without mixers a GPU tells intervals, which are far less than distributions.
-            short = self.device != "cpu" and not any(mixers)
+            # Where nothing else has a say, a GPU tells intervals, which are far less than distributions.
+            short = self.device != "cpu" and not any(mixers) and not isinstance(predictor, CorrectedPredictor)
             begin = predictor.begin_intervals if short else predictor.begin
             finish = begin(0, min(block, batch.n_steps))
             for first in range(0, batch.n_steps, block):
@@ -224,7 +238,7 @@ class TextCodec(ModelCodec[bytes]):
         slots = symbols.reshape(-1, batch.n_steps)
         least = self.sizes.kernels_least if kernels else self.sizes.decode_least
         with self._mixing(batch, MIXED_STREAMS) as each, self._team(batch.streams // least) as team:
-            predictor = Predictor(network, batch, team, beside=mixing_beside(network, batch) if kernels else 0)
+            predictor = self._predictor(network, batch, team, kernels)
             for run in batch.runs:
                 turns = [Turn(mixers[k], sources[k], place, own) for k, place, own in run.slots]
                 mixed = any(turn.mixer for turn in turns)
@@ -282,6 +296,17 @@ class TextCodec(ModelCodec[bytes]):
         """
         return Team(max(1, min(threads_here(), most)) if self.device == "cpu" else 1 + ahead)
 
+    def _predictor(
+        self, network: SymbolNetwork, batch: Batch, team: Team, kernels: bool, parts: int = 1, block: int = 1
+    ) -> Predictor:
+        """Return the network at work on a batch. kernels: whether they are to correct it, where a CPU has it"""
+        if self.corrections is None or self.phrases is None or batch.parts[0].mixed:
+            beside = mixing_beside(network, batch) if kernels and parts == block == 1 else 0
+            return Predictor(network, batch, team, parts, block, beside)
+        alone = self.device != "cpu" and kernels_pay(MIX_SECONDS * batch.n_steps, CORRECTIONS)
+        corrector = _corrector(batch, self.phrases, self.corrections, kernels or alone)
+        return CorrectedPredictor(corrector, network, batch, team, parts, block)
+
     def _mixers(self, batch: Batch, dictionary: Dictionary | None, kernels: bool) -> list[ContextMixer | None]:
         """Context models of each text that they learn from, in kernels where a GPU has the network and these pay."""
         turns = sum(part.schedule.n_steps for part in batch.parts if part.mixed)
@@ -321,11 +346,12 @@ SCHEDULES: Mapping[str, Callable[[int, int, int], Comb]] = {"comb": Comb}
 """Schedules of texts, of so many bytes, teeth and streams, by the name in config.json."""
 
 
-def _check_version(info: ModelInfo, found: object) -> None:
+def _check_version(info: ModelInfo, mixing: Mapping[str, Any]) -> None:
     """Raise ModelError for a model whose texts another mixer writes."""
-    if found != VERSION or isinstance(found, bool):
+    wanted, found = VERSION if mixing.get("corrections") is None else CORRECTING, mixing.get("version", 1)
+    if found != wanted or isinstance(found, bool):
         raise ModelError(
-            f"{info.path}: expected version {VERSION} of the mixer (`mixing` in config.json), found {found!r}: this "
+            f"{info.path}: expected version {wanted} of the mixer (`mixing` in config.json), found {found!r}: this "
             "model is of another release of bfncodec; install that release, or the model as this one has it"
         )
 
@@ -337,6 +363,24 @@ def _phrases(info: ModelInfo) -> Phrases | None:
     from safetensors.numpy import load_file
 
     return phrases_of(load_file(info.phrases), str(info.phrases))
+
+
+def _corrections(info: ModelInfo, mixing: Mapping[str, Any], phrases: Phrases | None) -> Corrections | None:
+    """Return the corrections of a model, None if it has none."""
+    stated = mixing.get("corrections")
+    if stated is None:
+        return None
+    return corrections_of(stated, len(phrases.lengths) if phrases else 0, str(info.path / CONFIG))
+
+
+def _corrector(batch: Batch, phrases: Phrases, corrections: Corrections, kernels: bool) -> Corrector:
+    """Corrections of what the network predicts of texts that are not mixed."""
+    kind = Corrector
+    if kernels:
+        from bfncodec.coding.mixing.compiled.corrections import CompiledCorrector
+
+        kind = CompiledCorrector
+    return kind(batch.streams * batch.teeth, batch.n_steps, phrases, corrections)
 
 
 def _dictionary(info: ModelInfo) -> bytes | None:

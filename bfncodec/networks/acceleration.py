@@ -47,6 +47,7 @@ class Kernels:
 
 TRANSFORMER = Kernels("bfncodec.networks.transformer.compiled", "_forward")
 MIXING = Kernels("bfncodec.coding.mixing.compiled.steps", "encode")
+CORRECTIONS = Kernels("bfncodec.coding.mixing.compiled.corrections", "correct")
 CONVNET = Kernels("bfncodec.networks.convnet.writing", "find_intervals")
 CONVNET_STEPS = Kernels("bfncodec.networks.convnet.layers", "advance")
 

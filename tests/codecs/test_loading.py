@@ -19,6 +19,7 @@ from bfncodec.codecs.table import CODECS
 from bfncodec.coding.mixing.state import VERSION
 from bfncodec.errors import ModelError, ModelNotFoundError
 from bfncodec.training.tasks.table import TASKS
+from support.cases import export_corrected
 from support.models import (
     IMAGE,
     MIXING,
@@ -159,6 +160,23 @@ def test_texts_that_another_mixer_writes_are_refused(tmp_path: Path, version: ob
     path = export_text(tmp_path / "tiny-mixed", mixing=mixing)
     with pytest.raises(ModelError, match=f"expected version {VERSION} of the mixer .*, found .*; install that release"):
         bfncodec.load(path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"version": VERSION}, {"corrections": None}, {"corrections": {}}, {"phrases": None}]
+)
+def test_corrections_are_of_their_version_and_of_phrases(tmp_path: Path, change: dict[str, object]) -> None:
+    """A reader of the version before would not correct, and decode something else."""
+    path = export_corrected(tmp_path / "tiny-corrected") / "config.json"
+    bfncodec.load(path.parent)
+    config = json.loads(path.read_text())
+    config["mixing"] |= change
+    path.write_text(json.dumps(config))
+    (path.parent / models.STATED).unlink()
+    with pytest.raises(
+        ModelError, match=r"expected version . of the mixer|expected corrections of phrases and matches"
+    ):
+        bfncodec.load(path.parent)
 
 
 @pytest.mark.parametrize(

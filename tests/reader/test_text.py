@@ -38,7 +38,7 @@ def numbers(size: int) -> bytes:
     return np.random.default_rng(size).integers(0, 256, size, np.uint8).tobytes()
 
 
-@pytest.mark.parametrize("name", ["text-of-200", "mixed-text", "phrased-text", "learned-text"])
+@pytest.mark.parametrize("name", ["text-of-200", "mixed-text", "phrased-text", "learned-text", "corrected-text"])
 def test_golden_payloads(name: str) -> None:
     assert digest(decode_text(TINY / name, (TINY / name / "payload").read_bytes())) == INDEX[name]
 
@@ -59,6 +59,17 @@ def test_texts_of_all_orders(size: int, load: Load) -> None:
 @pytest.mark.parametrize("name", ["mixed-text", "phrased-text", "learned-text"])
 def test_texts_that_are_mixed(name: str, text: bytes, load: Load) -> None:
     folder = TINY / name
+    assert decode_text(folder, load(folder).encode(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"t", b"or not to be or", WORDS[:42] * 2, numbers(99), bytes(50), b"no such no such no such"],
+    ids=["one", "few", "words", "n", "zeros", "pair"],
+)
+def test_texts_that_are_corrected(text: bytes, load: Load) -> None:
+    """In one lane and two, of one tooth and two."""
+    folder = TINY / "corrected-text"
     assert decode_text(folder, load(folder).encode(text)) == text
 
 
@@ -116,7 +127,7 @@ def test_distances_in_machine_code() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["text-of-200", "phrased-text", "learned-text"])
+@pytest.mark.parametrize("name", ["text-of-200", "phrased-text", "learned-text", "corrected-text"])
 def test_changed_payloads_have_the_same_verdict(name: str, load: Load) -> None:
     """Without checksums most of them are other texts, and then the same ones."""
     codec, payload = load(TINY / name), load(TINY / name).encode(WORDS[:18])
@@ -136,7 +147,7 @@ def test_changed_payloads_have_the_same_verdict(name: str, load: Load) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["text-fast", "text"])
 def test_short_texts_of_models_that_ship(name: str, load: Load) -> None:
-    folder, text = ROOT / "models" / name, WORDS[:4]
+    folder, text = ROOT / "models" / name, WORDS[:9] * 2
     codec = load(folder)
     assert bytes.fromhex(Model(folder).sha256)[:4] == codec.info.id
     assert decode_text(folder, codec.encode(text)) == text

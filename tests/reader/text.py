@@ -10,6 +10,7 @@ from operator import mul
 from pathlib import Path
 
 from reader.arithmetic import STEPS, clip, exp2_table, rint, single, singles
+from reader.corrections import Corrections
 from reader.errors import DamagedPayloadError, ModelUnreadableError
 from reader.frequencies import in_proportion, total
 from reader.layers import Linear, Table, added, exponentials, hashed, quantised, rms
@@ -82,11 +83,14 @@ class TextReader:
 
     def decode(self, size: int, code: bytes) -> bytes:
         order, mixing = Order.of(self.model, size), self.model.config.get("mixing")
+        lanes = len(order.streams) * order.teeth
+        lines = mixing.get("corrections") if mixing else None
+        if mixing and mixing.get("version", 1) != (3 if lines else 2):
+            raise ModelUnreadableError("another mixer")
         if not (mixing and size >= mixing["from_length"]):
-            return self._symbols(order, RangeDecoder(code), None)
+            return self._symbols(order, RangeDecoder(code), Corrections(lines, self.phrases, lanes) if lines else None)
         decoder = RangeDecoder(code, 3)
         machine = decoder.symbol([total(2), 0]) == 1
-        lanes = len(order.streams) * order.teeth
         if self.model.dictionary and machine:
             raise DamagedPayloadError("machine code behind a dictionary")
         if self.model.dictionary:
@@ -96,14 +100,21 @@ class TextReader:
         found = self._symbols(order, decoder, mixer)
         return relative(found) if machine else found
 
-    def _symbols(self, order: Order, decoder: Source, mixer: Mixer | None) -> bytes:
+    def _symbols(self, order: Order, decoder: Source, after: Mixer | Corrections | None) -> bytes:
         count = len(order.streams)
         states = [StreamState(self.network, order.teeth, order.steps) for _ in order.streams]
         for index in range(order.steps):
             weights = [state.weights(index) for state in states]
             slots = [(k, j) for k in range(count) for j in range(order.teeth) if order.exists(k, j, index)]
             rows, lanes = [weights[k][j] for k, j in slots], [k * order.teeth + j for k, j in slots]
-            found = mixer.step(rows, lanes, decoder) if mixer else [decoder.symbol(in_proportion(w)) for w in rows]
+            if isinstance(after, Mixer):
+                found = after.step(rows, lanes, decoder)
+            else:
+                rows = list(map(after.correct, lanes, rows)) if after else rows
+                found = [decoder.symbol(in_proportion(w)) for w in rows]
+            if isinstance(after, Corrections):
+                for lane, symbol in zip(lanes, found, strict=True):
+                    after.learn(lane, symbol)
             byte = dict(zip(slots, found, strict=True))
             for k, state in enumerate(states):
                 state.reveal([byte.get((k, j), 0) for j in range(order.teeth)])

@@ -61,11 +61,20 @@ def export_tiled(out: Path, betas: tuple[float, ...]) -> Path:
     return out
 
 
-def export_phrased(out: Path) -> Path:
+def export_phrased(out: Path, **more: Any) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     known = {b"to": (b" ", 6), b"to ": (b"b", 5), b"o be": (b",", 2), b"or not": (b" ", 7), b"no such": (b".", 7)}
     save_file(tensors(known), out / PHRASES)
-    return export_text(out, mixing=MIXING | {"phrases": out.name})
+    return export_text(out, mixing=MIXING | {"phrases": out.name} | more)
+
+
+def export_corrected(out: Path) -> Path:
+    rng = np.random.default_rng(3)
+    slopes, shifts = (
+        [rng.integers(low, high, n).tolist() for n in (8 * 5, 39)] for low, high in ((50, 150), (-500, 2000))
+    )
+    corrections = {"phrases": [slopes[0], shifts[0]], "matches": [slopes[1], shifts[1]]}
+    return export_phrased(out, from_length=100, version=3, corrections=corrections)
 
 
 ROWS = b"".join(b'{"id": %d, "name": "wren", "at": %d}\n' % (k, 3 * k) for k in range(6))
@@ -90,6 +99,7 @@ CASES = {
     "mixed text": Case(lambda out: export_text(out, mixing=MIXING), numbers(60).tobytes()),
     "phrased text": Case(export_phrased, b"to be, or not to be, that is the question: to be or not"),
     "learned text": Case(export_learned, b'{"id": 7, "name": "wren", "at": 21}\n'),
+    "corrected text": Case(export_corrected, b"to be, or not to be, that is the question: to be or not"),
     **{kind: Case(lambda out, kind=kind: export_archive(out, kind), noisy(kind, 30)) for kind in KINDS},
     "one step": Case(lambda out: export_tiled(out, ONE), numbers(30, *SHAPE).tobytes()),
     "two steps": Case(lambda out: export_tiled(out, TWO), numbers(30, *SHAPE).tobytes()),

@@ -34,7 +34,7 @@ def recall(own: Phrases, work: Workspace, streams: int) -> None:
         form: Any = 0
         for number in range(len(own.lengths) - 1, -1, -1):
             bucket, mark = work.bucket[number, j], work.phrase[number, j]
-            way = _way(work.entries[number, j], own.words[bucket, 1], mark)
+            way = find_way(work.entries[number, j], own.words[bucket, 1], mark)
             if way < ENTRIES:
                 entries = work.entries[number, j] if way < ENTRIES // 2 else own.words[bucket, 1]
                 sure = np.int64(
@@ -47,7 +47,7 @@ def recall(own: Phrases, work: Workspace, streams: int) -> None:
 
 
 @inlined
-def _way(low: Any, high: Any, mark: Any) -> Any:
+def find_way(low: Any, high: Any, mark: Any) -> Any:
     """Return the first of a bucket's eight entries that has a mark, ENTRIES if none has."""
     found: Any = np.int64(ENTRIES)
     for way in range(ENTRIES // 2 - 1, -1, -1):

@@ -55,11 +55,11 @@ def _ask_network(lookups: Lookups, work: Workspace, weight: Ints32, k: int) -> N
     for j in range(len(weight)):
         work.upper[j] = _sum_of(weight, j, 2 * half * work.node[j] - SYMBOLS + half, half)
     for j in range(len(weight)):
-        work.inputs[k * len(weight) + j, 0] = _log_odds(lookups.logarithm, work.upper[j], work.whole[j] - work.upper[j])
+        work.inputs[k * len(weight) + j, 0] = log_odds(lookups.logarithm, work.upper[j], work.whole[j] - work.upper[j])
 
 
 @inlined
-def _log_odds(logarithms: Ints, ones: Any, zeros: Any) -> Any:
+def log_odds(logarithms: Ints, ones: Any, zeros: Any) -> Any:
     """`state.log_odds`"""
     difference = _logarithm(logarithms, 2 * ones + 1) - _logarithm(logarithms, 2 * zeros + 1)
     return min(max((difference + LOG_UNIT // 2) // LOG_UNIT, -LIMIT), LIMIT)
