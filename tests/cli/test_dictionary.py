@@ -115,3 +115,76 @@ def test_nobody_reads_in_it_what_only_its_owner_may(folder: Path) -> None:
     assert not Path("rows").stat().st_mode & 0o007
     run("dictionary", "-r", "files", "-o", "open", "-m", "base", "-q")
     assert Path("open").stat().st_mode & 0o004
+
+
+# ---- texts coded with one -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def made(folder: Path) -> models.ModelInfo:
+    """A dictionary of a few rows where models are looked for, and files of other rows."""
+    run("dictionary", "rows.jsonl", "-o", "../models/rows", "-m", "base", "--lines", "--size", "600", "-q")
+    for n in range(3):
+        Path(f"new{n}.json").write_bytes(b"".join(ROWS[100 + 5 * n :][: 1 + 2 * n]))
+    Path("empty.json").write_bytes(b"")
+    found = models.find("rows")
+    found.check()  # its hash as it is now
+    return found
+
+
+NEW = ["new0.json", "new1.json", "new2.json", "empty.json"]
+
+
+@pytest.mark.slow
+def test_texts_take_less_and_come_back(folder: Path, made: models.ModelInfo) -> None:
+    before = {name: Path(name).read_bytes() for name in NEW}
+    run("compress", "-m", "rows", "-o", "packed/", *NEW)
+    run("compress", "-m", "base", "-o", "plain/", *NEW)
+    assert bfncodec.describe(Path("packed/new2.json.bfn").read_bytes()).models == (made.id.hex(),)
+    sizes = {where: sum(path.stat().st_size for path in Path(where).iterdir()) for where in ("packed", "plain")}
+    assert sizes["packed"] < 0.8 * sizes["plain"]
+    run("decompress", "-o", "restored/", *(f"packed/{name}.bfn" for name in NEW))
+    assert {name: Path("restored", name).read_bytes() for name in NEW} == before
+
+
+@pytest.mark.slow
+def test_lines_are_found_by_their_numbers(folder: Path, made: models.ModelInfo) -> None:
+    Path("rows.jsonl").write_bytes(b"".join(ROWS[:60]))
+    run("compress", "-m", "rows", "--lines", "--block", "300", "rows.jsonl")
+    assert run("decompress", "-c", "--line", "31-32", "rows.jsonl.bfn").stdout_bytes == b"".join(ROWS[30:32])
+    run("decompress", "-o", "again.jsonl", "rows.jsonl.bfn")
+    assert Path("again.jsonl").read_bytes() == b"".join(ROWS[:60])
+    Path("more.jsonl").write_bytes(b"".join(ROWS[60:70]))
+    run("append", "-m", "rows", "rows.jsonl.bfn", "more.jsonl")
+    assert run("decompress", "-c", "--line", "60-61", "rows.jsonl.bfn").stdout_bytes == b"".join(ROWS[59:61])
+
+
+@pytest.mark.slow
+def test_rows_are_coded_each_alone(made: models.ModelInfo) -> None:
+    rows = [*ROWS[200:210], b"", ROWS[0], bytes(range(256)), "ü".encode()]
+    codec = bfncodec.load("rows")
+    payloads = codec.encode_batch(rows)
+    assert payloads == [codec.encode(row) for row in rows]
+    assert bfncodec.load("rows").decode_batch(payloads[::-1]) == rows[::-1]
+    plain = bfncodec.load("base").encode_batch(rows[:10])
+    assert sum(map(len, payloads[:10])) < 0.6 * sum(map(len, plain))
+
+
+@pytest.mark.slow
+def test_files_decode_when_dictionary_and_model_were_replaced(folder: Path, made: models.ModelInfo) -> None:
+    """And are refused where they are gone, with what is missing."""
+    run("compress", "-m", "rows", "new2.json")
+    wanted = Path("new2.json").read_bytes()
+    run("dictionary", "rows.jsonl", "-o", "../models/rows", "-m", "base", "-f", "--size", "700", "-q")
+    export_text(folder.parent / "models/base", seed=5, name="base", mixing=MIXING, teeth_by_length=((0, 1),))
+    assert run("decompress", "-c", "new2.json.bfn").stdout_bytes == wanted
+    [kept] = Path("../models").glob("base-*")
+    kept.rename(folder.parent / "moved")
+    refused = run("decompress", "-c", "new2.json.bfn", code=1)
+    assert "which it shares, of another model" in refused.stderr
+    (folder.parent / "moved").rename(kept)
+    Path(f"../models/rows-{made.sha256[:8]}").rename(folder.parent / "moved")
+    refused = run("decompress", "-c", "new2.json.bfn", code=1)
+    assert made.sha256[:8] in refused.stderr
+    assert "is not on this machine" in refused.stderr
+    assert not refused.stdout_bytes
