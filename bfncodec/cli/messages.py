@@ -52,6 +52,8 @@ def failure(error: Exception) -> str:
         return error.for_command()
     if isinstance(error, MemoryError):
         return "not enough memory: try smaller files"
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):  # how Python says it
+        return "not enough memory, or processes, for a thread: use -T 1"
     if isinstance(error, OSError):
         return error.strerror or str(error)
     if isinstance(error, RuntimeError) and "out of memory" in str(error):  # how torch says it, of a GPU and the machine

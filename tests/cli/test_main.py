@@ -280,6 +280,8 @@ def test_disk_full_and_out_of_memory(folder: Path, monkeypatch: pytest.MonkeyPat
     assert "not enough memory" in run("compress", "--rm", "a.txt", code=1).stderr
     error = RuntimeError("CUDA out of memory. Tried to allocate 20 GiB")
     assert "--device cpu" in run("compress", "--rm", "a.txt", code=1).stderr
+    error = RuntimeError("can't start new thread")
+    assert "use -T 1" in run("compress", "--rm", "a.txt", code=1).stderr
     assert names(folder) == {"a.txt", "noise.bin", "photo.png"}
 
 
