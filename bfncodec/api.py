@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bfncodec.codecs.sources import CodecSource, Models
@@ -34,6 +34,7 @@ from bfncodec.runtime.arguments import (
     check_type,
     whole_number,
 )
+from bfncodec.runtime.forks import cached_property
 from bfncodec.runtime.progress import Progress
 from bfncodec.segments.assemble import Decoding, decode_frame
 from bfncodec.segments.damage import Damage

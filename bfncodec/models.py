@@ -18,11 +18,12 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bfncodec.errors import InputError, ModelError, ModelNotFoundError
+from bfncodec.runtime.forks import cached_property
 
 CONFIG, WEIGHTS, PHRASES, STATED = "config.json", "model.safetensors", "phrases.safetensors", "model.sha256"
 DICTIONARY, LARGEST_DICTIONARY = "dictionary.bin", 1 << 18  # bytes

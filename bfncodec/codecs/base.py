@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import cached_property, wraps
+from functools import wraps
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 from bfncodec.codecs.protocol import Codec
@@ -16,6 +16,7 @@ from bfncodec.networks.acceleration import Kernels, kernels_pay
 from bfncodec.networks.stored import Tensors
 from bfncodec.runtime import isolation, threads
 from bfncodec.runtime.arguments import bytes_of, check_callables
+from bfncodec.runtime.forks import cached_property
 from bfncodec.runtime.isolation import undisturbed
 from bfncodec.runtime.lazytorch import import_torch
 from bfncodec.runtime.progress import Progress, silent

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
-from threading import Lock
 from typing import Any, Protocol
 
 from bfncodec import models
@@ -15,6 +13,7 @@ from bfncodec.errors import ModelNotFoundError
 from bfncodec.format.modelnames import ModelName
 from bfncodec.models import DEFAULT_LEVEL, ModelInfo
 from bfncodec.runtime.arguments import check_machine, check_model
+from bfncodec.runtime.forks import ProcessLock
 
 __all__ = ["CodecSource", "Models", "codecs_beside", "codecs_of"]
 
@@ -57,13 +56,13 @@ class Models:
         self._beside: dict[str, list[Codec[Any]]] = {}
         self._named: dict[str, ModelInfo] = {}
         self._asked: dict[str | tuple[str, int], Codec[Any]] = {}  # to look for one takes as long as to code a tile
-        self._lock = _Lock()
+        self._lock = ProcessLock()
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_loaded": {}, "_matching": {}, "_beside": {}, "_asked": {}, "_lock": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= state | {"_lock": _Lock()}
+        self.__dict__ |= state | {"_lock": ProcessLock()}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.device!r}, threads={self.threads!r})"
@@ -129,25 +128,12 @@ class Models:
 
     def _load(self, info: ModelInfo) -> Codec[Any]:
         """Return the codec of a model, which is the one of another directory with the same files."""
-        with self._lock.held():
+        with self._lock:
             found = self._loaded.get(info.sha256) if self._loaded else None  # the first is hashed while it is loaded
             if found is None:
                 found = load(info, device=self.device, threads=self.threads)
                 self._loaded[info.sha256] = found
             return found
-
-
-class _Lock:
-    """A lock that a forked process begins anew: a thread that is not there may have had it."""
-
-    def __init__(self) -> None:
-        self._process, self._lock = os.getpid(), Lock()
-
-    def held(self) -> Lock:
-        """Return the lock of this process."""
-        if self._process != os.getpid():
-            self._process, self._lock = os.getpid(), Lock()
-        return self._lock
 
 
 def codecs_beside(codecs: CodecSource, codec: Codec[Any]) -> list[Codec[Any]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -20,6 +19,7 @@ from bfncodec.coding.mixing.corrections import Corrector
 from bfncodec.flow.schedules.reveal import Comb
 from bfncodec.networks.protocol import IntervalState, SymbolNetwork, SymbolState
 from bfncodec.runtime.arrays import Ints, Ints32
+from bfncodec.runtime.forks import cached_property
 
 SYMBOLS = 256
 Places = slice | NDArray[np.int64]

@@ -7,7 +7,6 @@ of 32 bits leave 2^32 and lose up to 2^-8: 0.75% of a log whose bits say next to
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from bfncodec.coding.cdf import Intervals
 from bfncodec.coding.rangecoder import PRECISION, damaged, shortest, total
 from bfncodec.runtime.arrays import Array, Floats32, Ints, Ints32, Words
+from bfncodec.runtime.forks import cached_property
 
 WORD_BITS, STATE_BITS = 24, 64
 NARROW = STATE_BITS - WORD_BITS  # log2 of the interval below which a word is written

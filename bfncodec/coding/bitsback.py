@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Context, Decimal
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.lattice import Kernel, kernel
 from bfncodec.flow.schedules.base import GradualSchedule, Group
+from bfncodec.runtime.forks import cached_property
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.rangecoder import summarise, total
 from bfncodec.coding.tables import NORMAL_BITS, NORMAL_LIMIT, NORMAL_STEPS, normal_table
 from bfncodec.errors import DamagedError
+from bfncodec.runtime.forks import cached_property
 
 FRACTIONS = 256  # of a unit: how finely a fixed kernel knows its mean
 HALF = 16  # units on either side of the mean in a window

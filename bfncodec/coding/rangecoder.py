@@ -12,7 +12,6 @@ final interval, which saves 4 to 7 bytes a file; the decoder reads zeros after t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple, Protocol
 
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from bfncodec.errors import DamagedError
 from bfncodec.runtime.arrays import Floats, Floats32, Ints, Ints32, Words
+from bfncodec.runtime.forks import cached_property
 
 PRECISION = 24
 _WORD, _STATE = 32, 64

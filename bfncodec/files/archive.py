@@ -35,6 +35,7 @@ from bfncodec.format.kinds import Method
 from bfncodec.format.limits import Limits
 from bfncodec.format.wire import Part
 from bfncodec.runtime.arguments import check_codecs, check_type, path_of
+from bfncodec.runtime.forks import ProcessLock
 from bfncodec.segments.assemble import decode_items
 from bfncodec.segments.description import Description, describe_file
 
@@ -85,7 +86,7 @@ class Archive(Sequence[Any]):
         self.path, self.arrays = path_of(path), arrays
         self._limits, self._codecs = limits, codecs or Models(device, threads)
         self._open: _Open | None = None
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         if not file_at(self.path):
             raise InputError(f"{self.path} cannot be read: expected a file, found none")
 
@@ -196,7 +197,7 @@ class Archive(Sequence[Any]):
         return self.__dict__ | {"_open": None, "_lock": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= state | {"_lock": threading.Lock()}
+        self.__dict__ |= state | {"_lock": ProcessLock()}
 
     def _now(self) -> _Open:
         """Return the file as this process has it open."""

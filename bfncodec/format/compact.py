@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 from bfncodec.errors import DamagedError, NewerVersionError
 from bfncodec.format.checks import crc16, crc16_of
@@ -21,6 +20,7 @@ from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.limits import Limits
 from bfncodec.format.sizes import check_cut, check_memory, check_payload, declared_sizes
 from bfncodec.format.wire import Part, Reader, Source
+from bfncodec.runtime.forks import cached_property
 
 __all__ = [
     "BLOCKS",

@@ -7,8 +7,9 @@ is the specification. No numpy, torch or PIL.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate, pairwise, product
+
+from bfncodec.runtime.forks import cached_property
 
 __all__ = ["NOWHERE", "Cut", "Extent", "Grid", "Pieces", "overlap"]
 

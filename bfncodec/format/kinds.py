@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import IntEnum
-from functools import cached_property
+
+from bfncodec.runtime.forks import cached_property
 
 __all__ = [
     "ARRAY_TYPES",

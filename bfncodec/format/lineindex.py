@@ -8,7 +8,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from io import BytesIO
 from itertools import accumulate, pairwise
 
@@ -18,6 +17,7 @@ from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
 from bfncodec.format.wire import Reader, varint
+from bfncodec.runtime.forks import cached_property
 
 __all__ = ["LINE_BLOCK", "LineTable", "Lines", "lines_of", "split_lines"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bfncodec.errors import DamagedError, InputError, reading
@@ -20,6 +19,7 @@ from bfncodec.images.info import read_info, write_info
 from bfncodec.images.palette import Palette
 from bfncodec.images.samples import from_image, to_image
 from bfncodec.runtime.arrays import Pixels
+from bfncodec.runtime.forks import cached_property
 
 if TYPE_CHECKING:
     from PIL import Image

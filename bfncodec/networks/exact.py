@@ -22,13 +22,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from bfncodec.networks.stored import LARGEST, LEAST_SQUARE, TINY, LinearWeights
 from bfncodec.runtime.arrays import Array
+from bfncodec.runtime.forks import cached_property
 
 EXACT_FLOAT = 1 << 24  # float32 holds every integer up to here
 PIECE = EXACT_FLOAT // LARGEST**2  # products of int8 whose sum stays below it

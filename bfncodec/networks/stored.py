@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.runtime.arrays import Array, Bytes, Floats32
+from bfncodec.runtime.forks import cached_property
 
 Shapes = dict[str, tuple[int, ...]]
 Tensors = Mapping[str, Array]

@@ -10,7 +10,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -24,6 +23,7 @@ from bfncodec.errors import InputError
 from bfncodec.flow import Atoms, Flow, GaussianFlow, Normal, SimplexFlow, Sums, bin_centres, output_normal
 from bfncodec.flow.gaussian import LN2
 from bfncodec.runtime.arrays import Array, Floats, Ints
+from bfncodec.runtime.forks import cached_property
 
 __all__ = ["Continuous", "Data", "Discrete", "Discretised", "LatentStep", "MomentStep", "Step"]
 

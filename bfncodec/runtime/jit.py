@@ -18,7 +18,6 @@ import ctypes
 import struct
 import time
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +26,7 @@ import numpy as np
 
 from bfncodec.runtime import kept, shipped
 from bfncodec.runtime.arrays import Array
+from bfncodec.runtime.forks import cached_property
 
 __all__ = ["Flat", "Kernel", "Late", "Prepared", "compiled", "flat", "inlined", "is_kept", "written"]
 

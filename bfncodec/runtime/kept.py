@@ -233,10 +233,15 @@ def _digest_sources(source: Path, _: int) -> tuple[bytes, int]:
 
 def processor() -> tuple[str, str]:
     """Return name and features of the processor that Numba compiles for. Raises ImportError without llvmlite."""
+    return _processor(os.environ.get("NUMBA_CPU_NAME"), os.environ.get("NUMBA_CPU_FEATURES"))
+
+
+@lru_cache(maxsize=8)
+def _processor(name: str | None, asked: str | None) -> tuple[str, str]:
+    """Return what LLVM is asked for once: a child that is forked while a thread asks it would wait for ever."""
     import llvmlite.binding as llvm
 
-    name = os.environ.get("NUMBA_CPU_NAME") or str(llvm.get_host_cpu_name())
-    asked = os.environ.get("NUMBA_CPU_FEATURES")
+    name = name or str(llvm.get_host_cpu_name())
     if asked is None:
         asked = "" if name.lower() == "generic" else str(llvm.get_host_cpu_features().flatten())
     return name, asked

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import accumulate
 
 from bfncodec.codecs.sources import CodecSource
@@ -17,6 +16,7 @@ from bfncodec.format.frame import SEGMENTED, Frame, read_start
 from bfncodec.format.limits import Limits, check_limit
 from bfncodec.format.sizes import check_memory
 from bfncodec.format.wire import Source
+from bfncodec.runtime.forks import cached_property
 from bfncodec.runtime.progress import silent
 from bfncodec.segments.decode import decode
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 from bfncodec.codecs.sources import CodecSource
 from bfncodec.content.items import rows_of
@@ -22,6 +22,7 @@ from bfncodec.format.kinds import Kind
 from bfncodec.format.limits import Limits
 from bfncodec.format.sizes import check_together
 from bfncodec.format.wire import Source
+from bfncodec.runtime.forks import cached_property
 from bfncodec.runtime.progress import Progress, silent
 from bfncodec.segments.assembly import Assembly, assembly_of
 from bfncodec.segments.damage import Damage, OnDamage

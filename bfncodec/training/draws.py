@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 import torch
 from torch import Tensor
+
+from bfncodec.runtime.forks import cached_property
 
 
 class Draws:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -20,6 +19,7 @@ from bfncodec.coding.lattice import Normals
 from bfncodec.flow import GaussianFlow, Normal
 from bfncodec.networks.convnet.mixture import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL, Mixture, mixture_weights
 from bfncodec.networks.parallel.model import MOST_CLASSES, SPREAD_RANGE
+from bfncodec.runtime.forks import cached_property
 
 TOGETHER = 8192  # numbers that are worked on at once: they stay in the processor's cache
 

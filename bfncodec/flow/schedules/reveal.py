@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.flow.schedules.base import RevealSchedule
+from bfncodec.runtime.forks import cached_property
 
 
 @dataclass(frozen=True)

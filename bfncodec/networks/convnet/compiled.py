@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import copy
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +42,7 @@ from bfncodec.networks.convnet.writing import Writing, find_intervals
 from bfncodec.networks.kernels import ProductKernel, fastest
 from bfncodec.networks.products import linear_of
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints32
+from bfncodec.runtime.forks import cached_property
 from bfncodec.runtime.jit import Flat, flat
 
 

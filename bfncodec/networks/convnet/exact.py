@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -24,6 +23,7 @@ from bfncodec.networks.convnet.weights import ConvNetWeights
 from bfncodec.networks.exact import ExactLinear, Quantiser, tensor_of
 from bfncodec.networks.stored import LARGEST
 from bfncodec.runtime.arrays import Array, Floats32, Ints
+from bfncodec.runtime.forks import cached_property
 
 PIXELS_THERE = 1 << 9  # whose distributions a GPU works out sooner than NumPy
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -18,6 +17,7 @@ from bfncodec.networks.convnet.weights import ConvNetWeights
 from bfncodec.networks.stored import check_shapes
 from bfncodec.networks.wavefront.model import FIRST, WavefrontConfig
 from bfncodec.runtime.arrays import Floats, Ints32
+from bfncodec.runtime.forks import cached_property
 
 BLOCK = 1 << 12  # pixels whose places are made ready at once
 PIXEL_SECONDS = 4e-4  # that one takes without compiled kernels, roughly
