@@ -17,6 +17,7 @@ from bfncodec.content.objects import content_of, object_of, same_object
 from bfncodec.content.regions import part_of
 from bfncodec.content.types import Content
 from bfncodec.errors import BfncodecError, InputError, OutputError
+from bfncodec.forks import cached_property
 from bfncodec.format.container import unpack
 from bfncodec.format.cuts import NOWHERE
 from bfncodec.format.kinds import Kind
@@ -34,7 +35,6 @@ from bfncodec.runtime.arguments import (
     check_type,
     whole_number,
 )
-from bfncodec.runtime.forks import cached_property
 from bfncodec.runtime.progress import Progress
 from bfncodec.segments.assemble import Decoding, decode_frame
 from bfncodec.segments.damage import Damage

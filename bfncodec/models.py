@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bfncodec.errors import InputError, ModelError, ModelNotFoundError
-from bfncodec.runtime.forks import cached_property
+from bfncodec.forks import cached_property
 
 CONFIG, WEIGHTS, PHRASES, STATED = "config.json", "model.safetensors", "phrases.safetensors", "model.sha256"
 DICTIONARY, LARGEST_DICTIONARY = "dictionary.bin", 1 << 18  # bytes

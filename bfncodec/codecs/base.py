@@ -12,11 +12,11 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 from bfncodec.codecs.protocol import Codec
 from bfncodec.errors import DamagedError, InputError, ModelError
+from bfncodec.forks import cached_property
 from bfncodec.networks.acceleration import Kernels, kernels_pay
 from bfncodec.networks.stored import Tensors
 from bfncodec.runtime import isolation, threads
 from bfncodec.runtime.arguments import bytes_of, check_callables
-from bfncodec.runtime.forks import cached_property
 from bfncodec.runtime.isolation import undisturbed
 from bfncodec.runtime.lazytorch import import_torch
 from bfncodec.runtime.progress import Progress, silent

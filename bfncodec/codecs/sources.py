@@ -10,10 +10,10 @@ from bfncodec import models
 from bfncodec.codecs.loading import load
 from bfncodec.codecs.protocol import Codec
 from bfncodec.errors import ModelNotFoundError
+from bfncodec.forks import ProcessLock
 from bfncodec.format.modelnames import ModelName
 from bfncodec.models import DEFAULT_LEVEL, ModelInfo
 from bfncodec.runtime.arguments import check_machine, check_model
-from bfncodec.runtime.forks import ProcessLock
 
 __all__ = ["CodecSource", "Models", "codecs_beside", "codecs_of"]
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from bfncodec.codecs.threads import Team
 from bfncodec.coding.mixing.corrections import Corrector
 from bfncodec.flow.schedules.reveal import Comb
+from bfncodec.forks import cached_property
 from bfncodec.networks.protocol import IntervalState, SymbolNetwork, SymbolState
 from bfncodec.runtime.arrays import Ints, Ints32
-from bfncodec.runtime.forks import cached_property
 
 SYMBOLS = 256
 Places = slice | NDArray[np.int64]

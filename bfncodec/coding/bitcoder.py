@@ -13,8 +13,8 @@ import numpy as np
 
 from bfncodec.coding.cdf import Intervals
 from bfncodec.coding.rangecoder import PRECISION, damaged, shortest, total
+from bfncodec.forks import cached_property
 from bfncodec.runtime.arrays import Array, Floats32, Ints, Ints32, Words
-from bfncodec.runtime.forks import cached_property
 
 WORD_BITS, STATE_BITS = 24, 64
 NARROW = STATE_BITS - WORD_BITS  # log2 of the interval below which a word is written

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.lattice import Kernel, kernel
 from bfncodec.flow.schedules.base import GradualSchedule, Group
-from bfncodec.runtime.forks import cached_property
+from bfncodec.forks import cached_property
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -22,7 +22,7 @@ from bfncodec.coding.ans import AnsStack
 from bfncodec.coding.rangecoder import summarise, total
 from bfncodec.coding.tables import NORMAL_BITS, NORMAL_LIMIT, NORMAL_STEPS, normal_table
 from bfncodec.errors import DamagedError
-from bfncodec.runtime.forks import cached_property
+from bfncodec.forks import cached_property
 
 FRACTIONS = 256  # of a unit: how finely a fixed kernel knows its mean
 HALF = 16  # units on either side of the mean in a window

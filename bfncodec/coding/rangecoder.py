@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.errors import DamagedError
+from bfncodec.forks import cached_property
 from bfncodec.runtime.arrays import Floats, Floats32, Ints, Ints32, Words
-from bfncodec.runtime.forks import cached_property
 
 PRECISION = 24
 _WORD, _STATE = 32, 64

@@ -27,6 +27,7 @@ from bfncodec.errors import DamagedError, FormatError, InputError
 from bfncodec.files.data import name_of
 from bfncodec.files.places import file_at
 from bfncodec.files.sources import Slices
+from bfncodec.forks import ProcessLock
 from bfncodec.format.container import unpack
 from bfncodec.format.cuts import NOWHERE
 from bfncodec.format.frame import Frame
@@ -35,7 +36,6 @@ from bfncodec.format.kinds import Method
 from bfncodec.format.limits import Limits
 from bfncodec.format.wire import Part
 from bfncodec.runtime.arguments import check_codecs, check_type, path_of
-from bfncodec.runtime.forks import ProcessLock
 from bfncodec.segments.assemble import decode_items
 from bfncodec.segments.description import Description, describe_file
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bfncodec.errors import DamagedError, NewerVersionError
+from bfncodec.forks import cached_property
 from bfncodec.format.checks import crc16, crc16_of
 from bfncodec.format.cuts import NOWHERE, Cut, Extent, Grid, Pieces
 from bfncodec.format.frame import COMPACT, LONG, MAGIC, MODEL_BYTES, Coded, Entry, Frame, Place, Segment, read_start
@@ -20,7 +21,6 @@ from bfncodec.format.kinds import Kind, Method
 from bfncodec.format.limits import Limits
 from bfncodec.format.sizes import check_cut, check_memory, check_payload, declared_sizes
 from bfncodec.format.wire import Part, Reader, Source
-from bfncodec.runtime.forks import cached_property
 
 __all__ = [
     "BLOCKS",

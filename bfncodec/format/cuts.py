@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import accumulate, pairwise, product
 
-from bfncodec.runtime.forks import cached_property
+from bfncodec.forks import cached_property
 
 __all__ = ["NOWHERE", "Cut", "Extent", "Grid", "Pieces", "overlap"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 
-from bfncodec.runtime.forks import cached_property
+from bfncodec.forks import cached_property
 
 __all__ = [
     "ARRAY_TYPES",

@@ -12,12 +12,12 @@ from io import BytesIO
 from itertools import accumulate, pairwise
 
 from bfncodec.errors import DamagedError
+from bfncodec.forks import cached_property
 from bfncodec.format.cuts import Cut, Pieces
 from bfncodec.format.extras import Extra, Tag
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind
 from bfncodec.format.wire import Reader, varint
-from bfncodec.runtime.forks import cached_property
 
 __all__ = ["LINE_BLOCK", "LineTable", "Lines", "lines_of", "split_lines"]
 

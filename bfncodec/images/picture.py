@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bfncodec.errors import DamagedError, InputError, reading
+from bfncodec.forks import cached_property
 from bfncodec.format.extras import Extra, Tag, write_extras
 from bfncodec.format.header import Header
 from bfncodec.format.kinds import Kind, Mode, Origin
@@ -19,7 +20,6 @@ from bfncodec.images.info import read_info, write_info
 from bfncodec.images.palette import Palette
 from bfncodec.images.samples import from_image, to_image
 from bfncodec.runtime.arrays import Pixels
-from bfncodec.runtime.forks import cached_property
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -27,9 +27,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from bfncodec.forks import cached_property
 from bfncodec.networks.stored import LARGEST, LEAST_SQUARE, TINY, LinearWeights
 from bfncodec.runtime.arrays import Array
-from bfncodec.runtime.forks import cached_property
 
 EXACT_FLOAT = 1 << 24  # float32 holds every integer up to here
 PIECE = EXACT_FLOAT // LARGEST**2  # products of int8 whose sum stays below it

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bfncodec.forks import cached_property
 from bfncodec.runtime.arrays import Array, Bytes, Floats32
-from bfncodec.runtime.forks import cached_property
 
 Shapes = dict[str, tuple[int, ...]]
 Tensors = Mapping[str, Array]

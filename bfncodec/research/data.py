@@ -22,8 +22,8 @@ from bfncodec.coding.lattice import Kernel, Normals
 from bfncodec.errors import InputError
 from bfncodec.flow import Atoms, Flow, GaussianFlow, Normal, SimplexFlow, Sums, bin_centres, output_normal
 from bfncodec.flow.gaussian import LN2
+from bfncodec.forks import cached_property
 from bfncodec.runtime.arrays import Array, Floats, Ints
-from bfncodec.runtime.forks import cached_property
 
 __all__ = ["Continuous", "Data", "Discrete", "Discretised", "LatentStep", "MomentStep", "Step"]
 

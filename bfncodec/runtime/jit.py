@@ -24,9 +24,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bfncodec.forks import cached_property
 from bfncodec.runtime import kept, shipped
 from bfncodec.runtime.arrays import Array
-from bfncodec.runtime.forks import cached_property
 
 __all__ = ["Flat", "Kernel", "Late", "Prepared", "compiled", "flat", "inlined", "is_kept", "written"]
 

@@ -9,6 +9,7 @@ from itertools import accumulate
 
 from bfncodec.codecs.sources import CodecSource
 from bfncodec.errors import DamagedError, FormatError, InputError
+from bfncodec.forks import cached_property
 from bfncodec.format.concatenation import is_joinable, split
 from bfncodec.format.container import unpack
 from bfncodec.format.cuts import NOWHERE
@@ -16,7 +17,6 @@ from bfncodec.format.frame import SEGMENTED, Frame, read_start
 from bfncodec.format.limits import Limits, check_limit
 from bfncodec.format.sizes import check_memory
 from bfncodec.format.wire import Source
-from bfncodec.runtime.forks import cached_property
 from bfncodec.runtime.progress import silent
 from bfncodec.segments.decode import decode
 

@@ -14,6 +14,7 @@ from bfncodec.content.items import rows_of
 from bfncodec.content.regions import Part
 from bfncodec.content.types import Content, Plain
 from bfncodec.errors import DamagedError, FormatError, SalvageableError
+from bfncodec.forks import cached_property
 from bfncodec.format.container import unpack
 from bfncodec.format.extras import Tag
 from bfncodec.format.frame import Frame
@@ -22,7 +23,6 @@ from bfncodec.format.kinds import Kind
 from bfncodec.format.limits import Limits
 from bfncodec.format.sizes import check_together
 from bfncodec.format.wire import Source
-from bfncodec.runtime.forks import cached_property
 from bfncodec.runtime.progress import Progress, silent
 from bfncodec.segments.assembly import Assembly, assembly_of
 from bfncodec.segments.damage import Damage, OnDamage

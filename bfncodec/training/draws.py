@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bfncodec.runtime.forks import cached_property
+from bfncodec.forks import cached_property
 
 
 class Draws:

@@ -13,7 +13,7 @@ import pytest
 
 import bfncodec
 from bfncodec.files.options import Options
-from bfncodec.runtime.forks import ProcessLock, cached_property
+from bfncodec.forks import ProcessLock, cached_property
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here"),

@@ -17,9 +17,9 @@ from bfncodec.coding.bitsback import Floats, Ints
 from bfncodec.coding.cdf import NIBBLE, SUM_BITS, byte_bits, high_frequencies, low_frequencies, nibble_intervals
 from bfncodec.coding.lattice import Normals
 from bfncodec.flow import GaussianFlow, Normal
+from bfncodec.forks import cached_property
 from bfncodec.networks.convnet.mixture import MEAN_LIMIT, MEAN_STEPS, WEIGHT_TOTAL, Mixture, mixture_weights
 from bfncodec.networks.parallel.model import MOST_CLASSES, SPREAD_RANGE
-from bfncodec.runtime.forks import cached_property
 
 TOGETHER = 8192  # numbers that are worked on at once: they stay in the processor's cache
 

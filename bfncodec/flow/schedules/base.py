@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bfncodec.runtime.forks import cached_property
+from bfncodec.forks import cached_property
 
 
 class Schedule(ABC):

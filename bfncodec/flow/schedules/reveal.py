@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bfncodec.flow.schedules.base import RevealSchedule
-from bfncodec.runtime.forks import cached_property
+from bfncodec.forks import cached_property
 
 
 @dataclass(frozen=True)

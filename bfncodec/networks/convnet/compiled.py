@@ -14,6 +14,7 @@ import numpy as np
 from bfncodec.coding import tables
 from bfncodec.coding.cdf import NIBBLE, Intervals
 from bfncodec.coding.rangecoder import Codes, damaged
+from bfncodec.forks import cached_property
 from bfncodec.networks.convnet.config import CODING_ORDER
 from bfncodec.networks.convnet.distributions import (
     CONDITIONS,
@@ -42,7 +43,6 @@ from bfncodec.networks.convnet.writing import Writing, find_intervals
 from bfncodec.networks.kernels import ProductKernel, fastest
 from bfncodec.networks.products import linear_of
 from bfncodec.runtime.arrays import Array, Bytes, Floats32, Ints32
-from bfncodec.runtime.forks import cached_property
 from bfncodec.runtime.jit import Flat, flat
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bfncodec.forks import cached_property
 from bfncodec.networks.convnet.config import CODING_ORDER, INPUT_SCALE, INPUT_TAPS, NEAREST, REACH
 from bfncodec.networks.convnet.devicemixture import DeviceMixture, DeviceTables
 from bfncodec.networks.convnet.front import WORD, RevealedPixels, StepPixels, memory, parts_of
@@ -23,7 +24,6 @@ from bfncodec.networks.convnet.weights import ConvNetWeights
 from bfncodec.networks.exact import ExactLinear, Quantiser, tensor_of
 from bfncodec.networks.stored import LARGEST
 from bfncodec.runtime.arrays import Array, Floats32, Ints
-from bfncodec.runtime.forks import cached_property
 
 PIXELS_THERE = 1 << 9  # whose distributions a GPU works out sooner than NumPy
 

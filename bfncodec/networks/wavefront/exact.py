@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bfncodec.coding import tables
+from bfncodec.forks import cached_property
 from bfncodec.networks.acceleration import CONVNET_STEPS, kernels_pay
 from bfncodec.networks.convnet.exact import ConvNetState, ExactConvNet
 from bfncodec.networks.convnet.mixture import MEAN_LIMIT, MEAN_STEPS, in_proportion
@@ -17,7 +18,6 @@ from bfncodec.networks.convnet.weights import ConvNetWeights
 from bfncodec.networks.stored import check_shapes
 from bfncodec.networks.wavefront.model import FIRST, WavefrontConfig
 from bfncodec.runtime.arrays import Floats, Ints32
-from bfncodec.runtime.forks import cached_property
 
 BLOCK = 1 << 12  # pixels whose places are made ready at once
 PIXEL_SECONDS = 4e-4  # that one takes without compiled kernels, roughly

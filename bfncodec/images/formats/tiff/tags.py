@@ -9,8 +9,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, replace
 
+from bfncodec.forks import cached_property
 from bfncodec.images.formats.spans import UnfitError
-from bfncodec.runtime.forks import cached_property
 
 __all__ = ["LONG", "NUMBER_FORMATS", "Entry", "Tags"]
 
