@@ -11,7 +11,6 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -47,6 +46,7 @@ from bfncodec.coding.rangecoder import RangeDecoder, RangeEncoder, SymbolSource,
 from bfncodec.errors import DamagedError, ModelError
 from bfncodec.flow.report import CodeLength, StepCosts
 from bfncodec.flow.schedules.reveal import Comb
+from bfncodec.forks import cached_property
 from bfncodec.format.wire import Reader, varint
 from bfncodec.models import CONFIG, ModelInfo
 from bfncodec.networks.acceleration import CORRECTIONS, MIXING, TRANSFORMER, kernels_pay

@@ -150,8 +150,10 @@ def _given(file: object, mode: str) -> Path | Any:
             raise InputError(f"expected a file of bytes, found one of text: open it with mode {mode[0]}b")
         if getattr(file, "closed", False) is True:
             raise InputError("expected an open file, found one that is closed: open it again")
-        able = getattr(file, "readable" if mode[0] == "r" else "writable", None)
-        if isinstance(file, io.IOBase) and able is not None and not able():
+        # Others, which have the method, may have left out the one that says so: io's own classes say no by themselves.
+        if isinstance(file, (io.FileIO, io.BufferedIOBase)) and not (
+            file.readable() if mode[0] == "r" else file.writable()
+        ):
             wanted, found = ("read", "written") if mode[0] == "r" else ("written", "read")
             raise InputError(f"expected a file that can be {wanted}, found one that can only be {found}: open it anew")
         return file
