@@ -9,6 +9,7 @@ many of its latest bytes were wrong, says what it is worth.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -73,11 +74,22 @@ def behind(own: MatchState, text: bytes, size: int) -> MatchState:
     streams, room = len(own.known), max(own.text.shape[1], len(text))
     found = new_matches(tuple(own.least.tolist()), size + len(text), streams, room * (streams + 1))
     texts = np.zeros((streams + 1, room), np.uint8)
-    texts[streams, : len(text)] = symbols = np.frombuffer(text, np.uint8)
-    for heads, least in zip(found.heads, own.least.tolist(), strict=True):
-        slots, places = _slots(sums_of(symbols, least), found.bits), np.arange(least, len(text))
-        heads[slots] = streams * room + places + 1  # of equal slots the last one's
-    return found._replace(text=texts, known=np.append(found.known, len(text)))
+    texts[streams, : len(text)] = np.frombuffer(text, np.uint8)
+    places = remembered(text, tuple(own.least.tolist()), found.bits)
+    heads = np.where(places > 0, streams * room + places, 0).astype(found.heads.dtype)
+    return found._replace(text=texts, known=np.append(found.known, len(text)), heads=heads)
+
+
+@lru_cache(maxsize=4)
+def remembered(text: bytes, least: tuple[int, ...], bits: int) -> Ints:
+    """Return the places that are remembered of a text that is known, counted from 1, 0 for none, [M, 2^bits]; of many
+    short texts behind it each would take longer to find them than to be coded.
+    """
+    found = np.zeros((len(least), 1 << bits), np.int64)
+    for places, own in zip(found, least, strict=True):
+        slots = _slots(sums_of(np.frombuffer(text, np.uint8), own), bits)
+        places[slots] = np.arange(own, len(text)) + 1  # of equal slots the last one's
+    return found
 
 
 def sums_of(symbols: Bytes, least: int) -> NDArray[np.uint64]:

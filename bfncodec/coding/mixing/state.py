@@ -182,10 +182,13 @@ def new_state(
     (orders, own), places, bits = np.array(kinds, np.int64).T, np.array(contexts.places, np.int64), table_bits(size)
     salt = own[:, None] * np.arange(1, streams + 1) * REACH + orders[:, None]
     right = phrases.right.tobytes() if len(phrases.lengths) else b""
-    first = beginning(tuple(kinds), contexts.places, len(contexts.matches), right)
-    found = MixerState(
+    learned = dictionary.learned if dictionary else None
+    first = learned or beginning(tuple(kinds), contexts.places, len(contexts.matches), right)
+    sets, biases = len(first.weights), 1 << min(bits, BIAS_BITS)
+    found = new_matches(contexts.matches, size, streams)
+    return MixerState(
         table=aligned((1 << bits, ROW), np.uint8),
-        dictionary=aligned((NEIGHBOURS, ROW), np.uint8),
+        dictionary=learned.table if learned else aligned((NEIGHBOURS, ROW), np.uint8),
         history=np.full((streams, REACH), START, np.int64),
         marks=np.zeros((streams, MARKS), np.uint64),
         lines=np.zeros((streams, 2, WIDTH), np.uint8),
@@ -193,7 +196,7 @@ def new_state(
         orders=orders,
         own=own,
         places=places,
-        matches=new_matches(contexts.matches, size, streams),
+        matches=behind(found, dictionary.text, size) if dictionary and learned else found,
         phrases=phrases,
         numerals=new_numerals(streams),
         salt=np.concatenate([salt, np.repeat(SALT + places[:, None], streams, 1)]).astype(np.uint64) * np.uint64(HASH),
@@ -202,27 +205,9 @@ def new_state(
         predictions=first.predictions.copy(),
         weights=first.weights.copy(),
         pace=paces(len(orders), len(places), len(contexts.matches), len(right) > 0),
-        decisions=np.zeros(len(first.weights), np.int64),
-        bias_one=np.zeros(SYMBOLS * SYMBOLS, np.int64),
-        bias_two=np.zeros(1 << min(bits, BIAS_BITS), np.int64),
-    )
-    return taught(found, dictionary, size) if dictionary and dictionary.learned else found
-
-
-def taught(state: MixerState, dictionary: Dictionary, size: int) -> MixerState:
-    """Return the state of a file of so many bytes as it begins when a dictionary has been learned."""
-    learned = dictionary.learned
-    assert learned is not None
-    return state._replace(
-        dictionary=learned.table,
-        matches=behind(state.matches, dictionary.text, size),
-        hits=learned.hits.copy(),
-        trials=learned.trials.copy(),
-        predictions=learned.predictions.copy(),
-        weights=learned.weights.copy(),
-        decisions=np.minimum(learned.decisions, LEARNED_DECISIONS),
-        bias_one=learned.bias_one.copy(),
-        bias_two=learned.bias_two.copy(),
+        decisions=np.minimum(learned.decisions, LEARNED_DECISIONS) if learned else np.zeros(sets, np.int64),
+        bias_one=learned.bias_one.copy() if learned else np.zeros(SYMBOLS * SYMBOLS, np.int64),
+        bias_two=learned.bias_two.copy() if learned else np.zeros(biases, np.int64),
     )
 
 
