@@ -29,13 +29,15 @@ Places = slice | NDArray[np.int64]
 class Sizes:
     """Numbers of streams and slots that are coded at once. Nothing that is written depends on it.
 
-    batch: streams of all texts of a batch. encode_streams: streams the network sees at once when encoding; more fill no
-    more of the machine, and their KV cache less of the processor's. block: slots it sees at once when encoding.
-    encode_least, decode_least, kernels_least: streams that pay for a thread of their own when encoding, decoding, and
-    decoding with compiled kernels; short calls take turns at Python's lock.
+    batch: streams of all texts of a batch. mixers: texts of a batch that are mixed; what more of them have learned does
+    not stay in a processor's cache from one step to the next. encode_streams: streams the network sees at once when
+    encoding; more fill no more of the machine, and their KV cache less of the processor's. block: slots it sees at once
+    when encoding. encode_least, decode_least, kernels_least: streams that pay for a thread of their own when encoding,
+    decoding, and decoding with compiled kernels; short calls take turns at Python's lock.
     """
 
     batch: int = 128
+    mixers: int = 8
     encode_streams: int = 16
     block: int = 1 << 10
     encode_least: int = 8
@@ -47,7 +49,7 @@ class Sizes:
         return max(1, self.block // (min(batch.streams, self.encode_streams) * batch.teeth))
 
 
-ON_A_GPU = Sizes(batch=1 << 10, encode_streams=1 << 10, block=1 << 15)
+ON_A_GPU = Sizes(batch=1 << 10, mixers=1 << 10, encode_streams=1 << 10, block=1 << 15)
 """On a GPU whatever starts should be large: it all happens at once."""
 
 
@@ -131,21 +133,23 @@ class Batch:
         """Inverse of `cut`: the texts, in the order of `parts`."""
         return [part.schedule.join(slots[rows]) for part, rows in zip(self.parts, self.rows, strict=True)]
 
-    def admits(self, part: Part, most: int) -> bool:
-        """Return whether another text may join, to make `most` streams together. Only streams of one tooth may be
-        shorter than those beside them: where the second tooth begins, and so every position in it, follows from the
-        length of the first. Texts that are mixed and others are apart: kernels read whole steps of mixed ones alone.
+    def admits(self, part: Part, sizes: Sizes) -> bool:
+        """Return whether another text may join, so that the batch is not larger than sizes say. Only streams of one
+        tooth may be shorter than those beside them: where the second tooth begins, and so every position in it, follows
+        from the length of the first. Texts that are mixed and others are apart: kernels read whole steps of mixed ones
+        alone.
         """
         alike = part.schedule.teeth == self.teeth and (self.teeth == 1 or part.schedule.n_steps == self.n_steps)
         together = alike and part.mixed == self.parts[0].mixed
-        return together and self.streams + part.schedule.streams <= most
+        room = not part.mixed or len(self.parts) < sizes.mixers
+        return together and room and self.streams + part.schedule.streams <= sizes.batch
 
 
-def batches(parts: Sequence[Part], most: int) -> Iterator[Batch]:
-    """Texts to code side by side, in any order; a batch has at most so many streams, or one text."""
+def batches(parts: Sequence[Part], sizes: Sizes) -> Iterator[Batch]:
+    """Texts to code side by side, in any order; a batch is as large as sizes say at most, or one text."""
     batch: Batch | None = None
     for part in sorted(parts, key=lambda part: (part.schedule.teeth, part.mixed, part.schedule.n_steps)):
-        if batch is not None and batch.admits(part, most):
+        if batch is not None and batch.admits(part, sizes):
             batch = Batch((*batch.parts, part))
             continue
         if batch is not None:

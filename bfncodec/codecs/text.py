@@ -284,7 +284,7 @@ class TextCodec(ModelCodec[bytes]):
         parts = []
         for item, (size, is_code) in enumerate(zip(sizes, machine, strict=True)):
             parts += [Part(item, self.schedule(size), self._mixes(size), is_code)] if size else []
-        return batches(parts, self.sizes.batch)
+        return batches(parts, self.sizes)
 
     def _kernels(self, batch: Batch, seconds: float) -> bool:
         """Return whether compiled kernels are to code a batch, which takes about so long without them."""
