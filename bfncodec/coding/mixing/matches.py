@@ -96,7 +96,7 @@ def sums_of(symbols: Bytes, least: int) -> NDArray[np.uint64]:
     """Return what the hashes of so many bytes begin with, before each place of a text from `least` on but its end."""
     found = np.zeros(max(len(symbols) - least, 0), np.uint64)
     for back in range(1, least + 1):
-        own = symbols[least - back : len(symbols) - back].astype(np.uint64) + np.uint64(1)
+        own = symbols[least - back :][: len(found)].astype(np.uint64) + np.uint64(1)
         found += own * np.uint64(pow(POWER, back, 1 << 64))
     return found
 

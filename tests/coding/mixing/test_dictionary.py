@@ -97,8 +97,8 @@ def test_matches_are_found_in_a_dictionary() -> None:
     assert len(sums) == len(text) - 8
     assert sorted(own.heads[own.heads > 0].tolist()) == [2 * len(text) + place + 1 for place in range(8, len(text))]
     assert (own.place == NONE).all()
-    short = behind(new_matches((20,), 30, 1), b"too short", 30)
-    assert not short.heads.any()
+    for short in (b"s", b"short", b"too short of a byte"):
+        assert not behind(new_matches((20,), 30, 1), short, 30).heads.any()
 
 
 def test_a_dictionary_of_another_size_leaves_the_table_to_the_text() -> None:
