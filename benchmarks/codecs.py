@@ -214,6 +214,10 @@ class Ahead:
         codec = self._models.default(role, level)
         return None if codec is None else self._remembered(codec)
 
+    def beside(self, codec: protocol.Codec[Any]) -> list[AheadCodec]:
+        """Codecs to try beside a default one, as :class:`bfncodec.Models` has them."""
+        return [self._remembered(other) for other in self._models.beside(codec)]
+
     def named(self, name: str) -> AheadCodec:
         """Implements :class:`bfncodec.CodecSource`."""
         return self._remembered(self._models.named(name))

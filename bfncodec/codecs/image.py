@@ -121,11 +121,12 @@ class ImageCodec(ModelCodec[Image]):
         return found.reshape(x.shape[:2])
 
     def check(self, x: Image) -> None:
-        if type(x) is np.ndarray and x.dtype == np.uint8 and x.ndim == 3 and x.size and x.shape[2] in self.channels:
+        plain = type(x) in (np.ndarray, np.memmap)  # other subclasses mean more by their numbers, as masked arrays do
+        if plain and x.dtype == np.uint8 and x.ndim == 3 and x.size and x.shape[2] in self.channels:
             return
         wanted = " or ".join(f"{_KINDS[c]} image, uint8 [height, width, {c}]" for c in self.channels)
         shape = f"{x.dtype} {list(x.shape)} " if isinstance(x, np.ndarray) else ""
-        kind = "" if type(x) is np.ndarray else type(x).__name__
+        kind = "" if plain else type(x).__name__
         raise InputError(f"expected {wanted}, found {(shape + kind).rstrip()}")
 
     def _split(self, payload: bytes) -> tuple[ImageHead, bytes]:

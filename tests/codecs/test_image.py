@@ -303,6 +303,13 @@ def test_views_of_images_round_trip(image_codec: ImageCodec) -> None:
     np.testing.assert_array_equal(image_codec.decode(image_codec.encode(x)), x)
 
 
+def test_rows_of_a_mapped_file_are_images(image_codec: ImageCodec, tmp_path: Path) -> None:
+    images = noise(3, 2, 4, 5, 3)
+    np.save(tmp_path / "images.npy", images)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    assert image_codec.encode_batch(list(mapped)) == image_codec.encode_batch(list(images))
+
+
 @pytest.mark.parametrize(
     "x", [noise(0, 4, 4), noise(0, 4, 4, 4), noise(0, 0, 4, 3), noise(0, 4, 4, 3).astype(np.uint16), b"abc", None]
 )
