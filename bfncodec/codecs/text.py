@@ -389,7 +389,7 @@ def _dictionary(info: ModelInfo) -> bytes | None:
         return None
     if [m for _, m in info.config["teeth_by_length"]] != [1]:
         raise ModelError(f"{info.path}: expected a model of one tooth beside a dictionary, found several; make it anew")
-    return info.dictionary.read_bytes()
+    return info.read_dictionary()
 
 
 def _mixers(

@@ -155,8 +155,8 @@ def _plain_piece(data: bytes, preset: int) -> Coded:
 
 def _beyond_models(data: bytes, plain: Plan, policy: Policy) -> bool:
     """Return whether no model can win: there is next to nothing, or LZMA takes it for random or for next to nothing."""
-    bits, size, trial = 8 * plain.size, len(data), policy.bytes_trial
-    if size <= trial.tiny or (size > trial.short and not trial.least * size < bits <= trial.random * size):
+    size, trial = len(data), policy.bytes_trial
+    if size <= trial.tiny or (size > trial.short and not trial.least < _rate(data, plain, trial) <= trial.random):
         return True
     pairs = zip(plain.cut.extents, plain.coded, strict=True)
     return not any(may_pay(stop - start, len(coded.payload) + policy.model_credit) for ((start, stop),), coded in pairs)
@@ -172,7 +172,7 @@ def _model_may_win(data: bytes, codec: Codec[Any], plain: Plan, trial: BytesTria
     """
     if len(data) <= 2 * trial.sample:
         return True
-    rate = 8 * plain.size / len(data)
+    rate = _rate(data, plain, trial)
     count, slack = (16, 1.0) if len(data) > trial.long and rate < trial.little else (2, trial.slack)
     size = trial.sample // 2
     sample = b"".join(_samples(data, count + 1, size)[1:])
@@ -182,6 +182,16 @@ def _model_may_win(data: bytes, codec: Codec[Any], plain: Plan, trial: BytesTria
         sample = b"".join(sorted(pieces, key=lambda piece: len(zlib.compress(piece)))[-count:])
         bits = 8 * len(lzmaraw.pack(sample))
     return bool(codec.codelength(sample).bits < min(slack * bits, trial.random * len(sample)))
+
+
+def _rate(data: bytes, plain: Plan, trial: BytesTrial) -> float:
+    """Return the bits a byte that data take without a model, `plain`. Where they are cut into pieces so short that LZMA
+    says too little of each, such as single lines, those of their beginning in one piece.
+    """
+    if len(plain.coded) == 1 or len(data) > trial.short * len(plain.coded):
+        return 8 * plain.size / len(data)
+    head = data[: 2 * trial.sample]
+    return 8 * len(lzmaraw.pack(head)) / len(head)
 
 
 def _samples(data: bytes, count: int, size: int) -> list[bytes]:

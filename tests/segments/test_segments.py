@@ -16,7 +16,11 @@ from bfncodec.errors import InputError
 from bfncodec.flow.report import CodeLength
 from bfncodec.format.kinds import Mode
 from bfncodec.format.limits import Limits, least_payload, plausible
+from bfncodec.format.lineindex import Lines
 from bfncodec.images import classical, vp8l
+from bfncodec.runtime.progress import silent
+from bfncodec.segments.bytes import encode_bytes
+from bfncodec.segments.plan import Choice
 from bfncodec.segments.policy import BytesTrial, PictureTrial, Policy
 from support.doubles import FakeCodec, FakeInfo, FakeModels, noise
 
@@ -288,6 +292,18 @@ def test_refusals_are_said_with_what_to_do() -> None:
         bfncodec.compress(WORDS, "text", codecs=models)
     bfncodec.compress(WORDS.upper(), "text", codecs=models)
     assert bfncodec.compress(WORDS, codecs=models)  # auto does without asking
+
+
+@pytest.mark.parametrize("least", [1, 400])
+def test_lines_alone_ask_a_model_as_the_whole_does(least: int) -> None:
+    """Of lines one by one LZMA says that they are random, or nearly."""
+    lines = b"".join(b"%d wrens sat on %d wires, %d sang\n" % (k, k * 7 % 89, k * 31 % 61) for k in range(90))
+    random = noise(5, len(lines)).tobytes()
+    for data, asked in ((lines, True), (random, False)):
+        found: list[str] = []
+        choice = Choice(lambda found=found: found.append("asked"))  # type: ignore[misc]
+        encode_bytes(data, choice, silent, Lines.of(data, least))
+        assert bool(found) is asked
 
 
 # ---- quick levels -------------------------------------------------------------------------------
