@@ -243,7 +243,7 @@ class Transform:
             check_apart(path)
         elif self.output.is_folder:
             raise OutputError(f"{self.output.path} is a folder and standard input has no name: name a file in it")
-        else:
+        elif not folder_at(self.output.path):  # else what comes may be a folder, too, and its target is looked at then
             check_target(self.output.path, Path(os.devnull), self.options.force)
         options, bar = self._options(name), self.call.bar(name)
         source: Path | bytes = path

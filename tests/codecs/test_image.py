@@ -224,6 +224,7 @@ def coloured(draw: st.DrawFn) -> Image:
 @settings(max_examples=25)
 @given(x=coloured())
 @example(x=np.zeros((1, 1, 3), np.uint8))
+@example(x=np.zeros((1, 3, 3), np.uint8))
 @example(x=noise(1, 1, 40, 3))
 @example(x=noise(1, 40, 1, 3))
 def test_images_round_trip(image_codec: ImageCodec, x: Image) -> None:
@@ -235,7 +236,7 @@ def test_images_round_trip(image_codec: ImageCodec, x: Image) -> None:
     assert report.dims == x.size
     assert len(report.kl) == Wavefront(*x.shape[:2]).n_steps
     assert report.reconstruction == 0
-    check_length(image_codec, x, payload)
+    check_length(image_codec, x, payload, lucky=not x.any())  # zeros may have a code of zeros
 
 
 @pytest.mark.slow
