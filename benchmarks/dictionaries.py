@@ -33,7 +33,7 @@ SEED = 1
 
 @dataclass(frozen=True)
 class Found:
-    """What a codec makes of all messages together. times: seconds to load, to encode, to decode; none of peers."""
+    """The bytes of all messages by a codec. times: seconds to load, to encode, to decode; none of peers."""
 
     name: str
     size: int
@@ -120,7 +120,7 @@ def ours(name: str, messages: Sequence[bytes], dictionary: bytes) -> Iterator[Fo
 
 
 def measured(title: str, model: str | ModelInfo, messages: Sequence[bytes]) -> Found:
-    """What a model makes of the messages. Raises ClickException where something else comes back."""
+    """Measure a model on the messages. Raises ClickException where something else comes back."""
     codec, load = timed(partial(learned, model))
     payloads, encode = timed(partial(codec.encode_batch, messages))
     restored, decode = timed(partial(codec.decode_batch, payloads))
@@ -137,7 +137,7 @@ def learned(model: str | ModelInfo) -> Codec[bytes]:
 
 
 def timed(work: Callable[[], T]) -> tuple[T, float]:
-    """What a call returns, and its seconds."""
+    """Return the result of a call, and its seconds."""
     began = time.perf_counter()
     result = work()
     return result, time.perf_counter() - began

@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 LEFTOVER = "was left behind by a process that was killed"
-"""What is said of a file with such a name."""
+"""Text that is said of a file with such a name."""
 WRITERS = 16
 """Files forced to disk at once, which takes a twentieth of the time of one after the other."""
 _LINKS = 40  # that are followed, as on Linux

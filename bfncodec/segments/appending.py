@@ -54,7 +54,7 @@ def appended(blob: Source, more: Content, task: Task, verify: bool = True) -> It
 
 @dataclass(frozen=True)
 class Kept:
-    """What stays of a file when content is added: all but its index, and of a compact file all but its frame.
+    """The part of a file that stays when content is added: all but its index, and of a compact file all but its frame.
 
     Attributes
     ----------

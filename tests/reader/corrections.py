@@ -12,7 +12,7 @@ LEAST, MOST, WINDOW = 3, 15, 512
 
 
 class Corrections:
-    """What phrases and matches make of the network's weights."""
+    """The network's weights, as phrases and matches correct them."""
 
     def __init__(self, lines: Mapping[str, list[list[int]]], phrases: Phrases, lanes: int) -> None:
         self.phrases = phrases

@@ -36,7 +36,7 @@ PLACES, STATES, DELIMITERS = 10, 1296, b'\n,; \t:|=/"<>'
 
 
 class Source(Protocol):
-    """What says symbols under frequencies."""
+    """A source of symbols under frequencies."""
 
     def symbol(self, frequencies: Sequence[int]) -> int: ...
 

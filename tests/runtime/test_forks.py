@@ -1,4 +1,4 @@
-"""What threads have at the moment of a fork, forked children do not wait for."""
+"""Forked children do not wait for what threads have at the moment of a fork."""
 
 from __future__ import annotations
 

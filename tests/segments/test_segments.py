@@ -296,7 +296,7 @@ def test_refusals_are_said_with_what_to_do() -> None:
 
 @pytest.mark.parametrize("least", [1, 400])
 def test_lines_alone_ask_a_model_as_the_whole_does(least: int) -> None:
-    """Of lines one by one LZMA says that they are random, or nearly."""
+    """LZMA says of lines one by one that they are random, or nearly."""
     lines = b"".join(b"%d wrens sat on %d wires, %d sang\n" % (k, k * 7 % 89, k * 31 % 61) for k in range(90))
     random = noise(5, len(lines)).tobytes()
     for data, asked in ((lines, True), (random, False)):
