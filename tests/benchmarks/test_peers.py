@@ -36,6 +36,7 @@ from benchmarks.processes import alone, own_peak
 from benchmarks.tables import sizes_plot
 from benchmarks.texts import PIECES, content, cut, how_many, samples, sizes_report
 from bfncodec.analysis.peers import PPMD, Graphic, graphic_of, has_zpaq, same, seen
+from bfncodec.codecs.sources import codecs_beside
 from support.doubles import FakeCodec, noise
 
 TEXT = (b"Batches make the same bytes as one at a time. " * 10)[:400]
@@ -72,6 +73,16 @@ def test_short_items_are_encoded_as_one_batch(ahead: Ahead) -> None:
     blobs = [bfncodec.compress(item, codecs=ahead) for item in items]
     assert ahead._models.codec.batches == [sum(map(len, items))]  # type: ignore[attr-defined]
     assert blobs == [bfncodec.compress(item, codecs=Fakes()) for item in items]  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_a_picture_is_tried_with_the_models_that_compress_tries() -> None:
+    source, models = Ahead(short=1000), bfncodec.Models()
+    tried = [
+        [codec.info.name for codec in codecs_beside(known, known.default("image"))]  # type: ignore[arg-type]
+        for known in (source, models)
+    ]
+    assert tried[0] == tried[1] != []
 
 
 def test_what_was_not_foreseen_is_coded_all_the_same(ahead: Ahead) -> None:
